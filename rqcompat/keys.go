@@ -1,0 +1,111 @@
+package rqcompat
+
+import "strings"
+
+// One function per Redis key. The names are RQ's own and are shared with every Python process on the
+// same Redis, so none of them can change.
+
+// QueuesKey is the SET of full queue keys ("rq:queue:<q>") that exist. rq/queue.py Queue.redis_queues_keys.
+func QueuesKey() string { return "rq:queues" }
+
+// QueueKey is the LIST of job ids waiting in a queue; its head runs next. rq/queue.py Queue.key.
+func QueueKey(queue string) string { return queuePrefix + queue }
+
+// IntermediateKey is the LIST of ids that a single-queue Python worker popped and has not started yet.
+// rq/queue.py Queue.get_intermediate_queue_key.
+func IntermediateKey(queue string) string { return queuePrefix + queue + intermediateSuffix }
+
+// FirstSeenKey is the STRING with the time at which maintenance first met id in the intermediate list.
+// rq/intermediate_queue.py IntermediateQueue.get_first_seen_key, since 1.16.2.
+func FirstSeenKey(queue, id string) string {
+	return queuePrefix + queue + intermediateSuffix + ":first_seen:" + id
+}
+
+// JobKey is the HASH of a job. rq/job.py Job.key_for.
+func JobKey(id string) string { return "rq:job:" + id }
+
+// DependentsKey is the SET of ids of jobs that wait for id. rq/job.py Job.dependents_key_for.
+func DependentsKey(id string) string { return "rq:job:" + id + dependentsSuffix }
+
+// DependenciesKey is the SET of ids that id waits for. The double colon is RQ's. rq/job.py Job.dependencies_key.
+func DependenciesKey(id string) string { return "rq:job::" + id + ":dependencies" }
+
+// ResultsKey is the STREAM with one entry per recorded outcome of a job. rq/results.py Result.get_key.
+func ResultsKey(id string) string { return "rq:results:" + id }
+
+// WipKey is the ZSET of running jobs of a queue, scored by the time their lease ends.
+// rq/registry.py StartedJobRegistry; see Dialect.WipMember for its members.
+func WipKey(queue string) string { return RegistryKey(Wip, queue) }
+
+// FinishedKey is the ZSET of finished jobs of a queue. rq/registry.py FinishedJobRegistry.
+func FinishedKey(queue string) string { return RegistryKey(Finished, queue) }
+
+// FailedKey is the ZSET of failed and stopped jobs of a queue. rq/registry.py FailedJobRegistry.
+func FailedKey(queue string) string { return RegistryKey(Failed, queue) }
+
+// DeferredKey is the ZSET of jobs that wait for other jobs. rq/registry.py DeferredJobRegistry.
+func DeferredKey(queue string) string { return RegistryKey(Deferred, queue) }
+
+// ScheduledKey is the ZSET of jobs that are not due yet, scored by due time. rq/registry.py ScheduledJobRegistry.
+func ScheduledKey(queue string) string { return RegistryKey(Scheduled, queue) }
+
+// CanceledKey is the ZSET of canceled jobs, scored by the time of cancelling. rq/registry.py CanceledJobRegistry.
+func CanceledKey(queue string) string { return RegistryKey(Canceled, queue) }
+
+// RegistryKey is the ZSET of one registry of a queue. rq/registry.py BaseRegistry.key_template.
+func RegistryKey(r Registry, queue string) string { return "rq:" + string(r) + ":" + queue }
+
+// ExecutionKey is the HASH of one running execution. rq/executions.py Execution.key, since 2.0.
+func ExecutionKey(id, executionID string) string { return "rq:execution:" + id + ":" + executionID }
+
+// ExecutionsKey is the ZSET of execution ids of one job. rq/executions.py ExecutionRegistry.key_template, since 2.0.
+func ExecutionsKey(id string) string { return "rq:executions:" + id }
+
+// WorkersKey is the SET of full worker keys. rq/worker_registration.py REDIS_WORKER_KEYS.
+func WorkersKey() string { return "rq:workers" }
+
+// QueueWorkersKey is the SET of full keys of the workers that listen on a queue.
+// rq/worker_registration.py WORKERS_BY_QUEUE_KEY.
+func QueueWorkersKey(queue string) string { return "rq:workers:" + queue }
+
+// WorkerKey is the HASH of one worker. rq/worker.py BaseWorker.key.
+func WorkerKey(name string) string { return workerPrefix + name }
+
+// WorkerExecutionsKey is the SET of "<id>:<execution>" a worker runs. Read by the version after 2.10 only;
+// no released version reads or minds it.
+func WorkerExecutionsKey(name string) string { return workerPrefix + name + ":executions" }
+
+// PubSubChannel is the channel that carries commands for one worker. rq/command.py PUBSUB_CHANNEL_TEMPLATE.
+func PubSubChannel(worker string) string { return "rq:pubsub:" + worker }
+
+// SuspendedKey is the STRING that exists while all workers shall take no new job. rq/suspension.py WORKERS_SUSPENDED.
+func SuspendedKey() string { return "rq:suspended" }
+
+// CleanLockKey is the STRING that one maintaining worker of a queue holds. rq/queue.py Queue.acquire_maintenance_lock.
+func CleanLockKey(queue string) string { return "rq:clean_registries:" + queue }
+
+// SchedulerLockKey is the STRING held by the scheduler of a queue. Its value is a PID or, since 2.10, a
+// scheduler name (Dialect.SchedulerByName). rq/scheduler.py RQScheduler.get_locking_key.
+func SchedulerLockKey(queue string) string { return "rq:scheduler-lock:" + queue }
+
+// SchedulerKey is the HASH of one scheduler. rq/scheduler.py, since 2.10.
+func SchedulerKey(name string) string { return "rq:scheduler:" + name }
+
+// GroupsKey is the SET of group names. rq/group.py Group.REDIS_GROUP_KEY, since 2.0.
+func GroupsKey() string { return "rq:groups" }
+
+// GroupKey is the SET of job ids of a group. rq/group.py Group.get_key, since 2.0.
+func GroupKey(name string) string { return "rq:group:" + name }
+
+const (
+	queuePrefix        = "rq:queue:"
+	workerPrefix       = "rq:worker:"
+	intermediateSuffix = ":intermediate"
+	dependentsSuffix   = ":dependents"
+)
+
+// queueName turns a member of rq:queues into a queue name; ok is false for a member RQ itself could not read.
+func queueName(key string) (name string, ok bool) { return strings.CutPrefix(key, queuePrefix) }
+
+// workerName turns a member of rq:workers into a worker name.
+func workerName(key string) (name string, ok bool) { return strings.CutPrefix(key, workerPrefix) }

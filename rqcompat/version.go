@@ -1,0 +1,282 @@
+package rqcompat
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Dialect is everything that differs between the RQ versions this package speaks. It is a plain value: get
+// one from ParseDialect or Detect and hand it to NewClient. The zero Dialect is not valid.
+type Dialect struct {
+	// Version is the text the dialect was made from, as it goes into worker records.
+	Version             string
+	Major, Minor, Patch int
+	// Tested says that this release, or another patch of its line, is in the interop matrix.
+	Tested bool
+
+	// CompositeWip: members of rq:wip:<q> are "<id>:<execution>" and each execution has records of its own
+	// (rq:execution:…, rq:executions:…). Since 2.0; before, the member is the id.
+	CompositeWip bool
+	// StrictStatus: Python readers die on a status they don't know. Since 2.0.
+	StrictStatus bool
+	// GroupField: every job hash has group_id. Since 2.0.
+	GroupField bool
+	// DeferredExpires: maintenance fails members of rq:deferred:<q> whose score has passed. 2.0–2.7.
+	DeferredExpires bool
+	// IDPrefixOnFetch: Python readers cut an id at its first ":". Since 2.0.
+	IDPrefixOnFetch bool
+	// IDNoColon: new ids must not contain ":". Since 2.1.
+	IDNoColon bool
+	// IDCharset: ids must match [A-Za-z0-9_-]+, also when read. Since 2.8.
+	IDCharset bool
+
+	// ResultWorkerName: result entries carry worker_name. Since 2.5.
+	ResultWorkerName bool
+	// ResultExecution: result entries carry execution_id and the execution's start and end. Since 2.8.
+	ResultExecution bool
+	// ResultRetried: readers know result type 4. Since 2.1.
+	ResultRetried bool
+	// ResultMaxRetries: readers know result type 5. Since 2.8.
+	ResultMaxRetries bool
+	// AbandonedWritesResult: an abandoned job leaves a result entry and releases its dependents; before, only
+	// the exc_info field of the hash tells. Since 2.2.
+	AbandonedWritesResult bool
+
+	// ReturnedRetry: number_of_retries exists (functions may return a Retry). Since 2.1.
+	ReturnedRetry bool
+	// Repeat: repeats_left and repeat_intervals exist. Since 2.3.
+	Repeat bool
+	// RetryAtFront: enqueue_at_front_on_retry exists. Since 2.8.
+	RetryAtFront bool
+	// ScheduledStatus: status becomes "scheduled" when a repeat is put into rq:scheduled:<q>; before, it
+	// stayed "finished". Since 2.8.
+	ScheduledStatus bool
+	// ScheduledTTL: the ttl of a scheduled job runs from the moment of scheduling. Since 2.8.
+	ScheduledTTL bool
+	// StoppedReleasesDependents: a stopped job releases its dependents. Until 2.7.
+	StoppedReleasesDependents bool
+	// DependencyRemoval: cancel can take a job out of its parents' dependents. Since 2.4.
+	DependencyRemoval bool
+
+	// WipCallbackHeartbeat: the started registry gets the callback's timeout as its score before a callback
+	// runs. Until 1.16.
+	WipCallbackHeartbeat bool
+	// IntermediateGrace: maintenance leaves an id in the intermediate list alone for 60 s. Since 1.16.2.
+	// Without it, a claim through the intermediate list races with every maintaining worker.
+	IntermediateGrace bool
+	// CleanLockReleased: the maintenance lock is deleted after the pass. Since 1.16.0.
+	CleanLockReleased bool
+	// HeartbeatSetsFirst: a worker heartbeat is HSET then EXPIRE (before: the other way round). Since 2.9.
+	HeartbeatSetsFirst bool
+	// SchedulerByName: the scheduler lock holds a scheduler name, not a PID, and rq:scheduler:<name> describes
+	// it. Since 2.10.
+	SchedulerByName bool
+	// Webhooks: the webhooks field exists. Since 2.10.
+	Webhooks bool
+}
+
+// UnsupportedVersionError refuses to write for an RQ version whose wire format nobody checked.
+type UnsupportedVersionError struct {
+	Version string
+	Source  string // where the version came from; may be empty
+}
+
+// Error names the version and what to do.
+func (e *UnsupportedVersionError) Error() string {
+	from := ""
+	if e.Source != "" {
+		from = " (from " + e.Source + ")"
+	}
+	return fmt.Sprintf("rq version %q%s is not supported: supported are 1.15.x, 1.16.x and 2.0 to 2.10; "+
+		"set the rq version in the configuration if one of these describes your workers", clip(e.Version), from)
+}
+
+// ParseDialect returns the dialect of an RQ version such as "1.15.1" or "2.6". Suffixes like "rc1" or ".post1"
+// are ignored. Versions outside 1.15–1.16 and 2.0–2.10 give an *UnsupportedVersionError.
+func ParseDialect(version string) (Dialect, error) {
+	n, ok := versionNumbers(version)
+	if !ok {
+		return Dialect{}, &UnsupportedVersionError{Version: version}
+	}
+	one := n[0] == 1 && (n[1] == 15 || n[1] == 16)
+	two := n[0] == 2 && n[1] <= 10
+	if !one && !two {
+		return Dialect{}, &UnsupportedVersionError{Version: version}
+	}
+	since := func(v ...int) bool { return slices.Compare(n[:], v) >= 0 }
+	return Dialect{
+		Version: strings.TrimSpace(version), Major: n[0], Minor: n[1], Patch: n[2],
+		Tested: one || n[1] == 6 || n[1] == 10,
+
+		CompositeWip: two, StrictStatus: two, GroupField: two, IDPrefixOnFetch: two,
+		DeferredExpires: two && !since(2, 8),
+		IDNoColon:       since(2, 1), IDCharset: since(2, 8),
+
+		ResultWorkerName: since(2, 5), ResultExecution: since(2, 8),
+		ResultRetried: since(2, 1), ResultMaxRetries: since(2, 8),
+		AbandonedWritesResult: since(2, 2),
+
+		ReturnedRetry: since(2, 1), Repeat: since(2, 3), RetryAtFront: since(2, 8),
+		ScheduledStatus: since(2, 8), ScheduledTTL: since(2, 8),
+		StoppedReleasesDependents: !since(2, 8), DependencyRemoval: since(2, 4),
+
+		WipCallbackHeartbeat: one, IntermediateGrace: since(1, 16, 2), CleanLockReleased: since(1, 16),
+		HeartbeatSetsFirst: since(2, 9), SchedulerByName: since(2, 10), Webhooks: since(2, 10),
+	}, nil
+}
+
+// versionPattern takes the release numbers and leaves suffixes like "rc1" alone.
+var versionPattern = regexp.MustCompile(`^(\d{1,4})\.(\d{1,4})(?:\.(\d{1,4}))?(?:$|[^\d])`)
+
+// versionNumbers reads the two or three leading numbers of a version text; a missing third one is 0.
+func versionNumbers(version string) (n [3]int, ok bool) {
+	m := versionPattern.FindStringSubmatch(strings.TrimSpace(version))
+	if m == nil {
+		return n, false
+	}
+	for i := range n {
+		n[i], _ = strconv.Atoi(m[i+1]) // digits only, or empty
+	}
+	return n, true
+}
+
+// WipMember is the member of rq:wip:<q> for one execution of a job.
+func (d Dialect) WipMember(id, executionID string) string {
+	if d.CompositeWip {
+		return id + ":" + executionID
+	}
+	return id
+}
+
+// SplitWipMember is the reverse of WipMember. With composite members it cuts at the last colon and wants 32
+// hex digits behind it, so ids with colons survive; anything else is taken as a bare id.
+func (d Dialect) SplitWipMember(member string) (id, executionID string) {
+	i := strings.LastIndexByte(member, ':')
+	if !d.CompositeWip || i < 0 || len(member)-i-1 != 32 {
+		return member, ""
+	}
+	for _, c := range []byte(member[i+1:]) {
+		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return member, ""
+		}
+	}
+	return member[:i], member[i+1:]
+}
+
+// Detection is a dialect and where it was found.
+type Detection struct {
+	Dialect Dialect
+	Source  string // "configuration", "live worker <name>" or "bench"
+}
+
+// ErrVersionUnknown says that neither configuration nor a live worker nor the bench names an RQ version.
+var ErrVersionUnknown = errors.New("rq version unknown: no live Python worker and no installed rq found; set the rq version in the configuration")
+
+// MixedVersionsError says that live Python workers of one Redis write incompatible formats, so that no
+// dialect is right for all of them.
+type MixedVersionsError struct{ A, B string } // "<worker> (<version>)"
+
+// Error names one worker of each kind and what to do.
+func (e *MixedVersionsError) Error() string {
+	return fmt.Sprintf("live workers disagree: %s and %s use incompatible started registries; "+
+		"stop one kind, or set the rq version in the configuration", e.A, e.B)
+}
+
+// Detect finds the dialect to speak: the configured version, else that of live Python workers (records whose
+// python_version starts with "go" are other bridges and don't count), else the version installed in the bench.
+// Workers of different compatible versions give the oldest one's dialect with the strictest id rule.
+func Detect(ctx context.Context, rdb redis.UniversalClient, configured, benchVersion string) (Detection, error) {
+	if configured != "" {
+		return detection(configured, "configuration")
+	}
+	live, err := liveVersions(ctx, rdb)
+	if err != nil {
+		return Detection{}, err
+	}
+	if len(live) > 0 {
+		return mergeLive(live)
+	}
+	if benchVersion != "" {
+		return detection(benchVersion, "bench")
+	}
+	return Detection{}, ErrVersionUnknown
+}
+
+func detection(version, source string) (Detection, error) {
+	d, err := ParseDialect(version)
+	if e := (*UnsupportedVersionError)(nil); errors.As(err, &e) {
+		e.Source = source
+	}
+	return Detection{Dialect: d, Source: source}, err
+}
+
+type liveVersion struct{ worker, version string }
+
+// liveVersions reads name and version of the Python workers that have a live record, sorted by name.
+func liveVersions(ctx context.Context, rdb redis.UniversalClient) ([]liveVersion, error) {
+	keys, err := rdb.SMembers(ctx, WorkersKey()).Result()
+	if err != nil {
+		return nil, fmt.Errorf("list workers: %w", err)
+	}
+	slices.Sort(keys)
+	cmds, err := rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for _, k := range keys {
+			p.HMGet(ctx, k, "version", "python_version", "death")
+		}
+		return nil
+	})
+	if err != nil && len(cmds) == 0 {
+		return nil, fmt.Errorf("read worker versions: %w", err)
+	}
+	var live []liveVersion
+	for i, cmd := range cmds {
+		v, err := cmd.(*redis.SliceCmd).Result()
+		if err != nil {
+			return nil, fmt.Errorf("read version of worker %q: %w", clip(keys[i]), err)
+		}
+		version, _ := v[0].(string)
+		python, _ := v[1].(string)
+		if name, ok := workerName(keys[i]); ok && version != "" && v[2] == nil && !strings.HasPrefix(python, "go") {
+			live = append(live, liveVersion{name, version})
+		}
+	}
+	return live, nil
+}
+
+func mergeLive(live []liveVersion) (Detection, error) {
+	var found Detection
+	var from string
+	for _, l := range live {
+		d, err := detection(l.version, "live worker "+l.worker)
+		if err != nil {
+			return Detection{}, err
+		}
+		name := fmt.Sprintf("%q (%s)", clip(l.worker), clip(l.version))
+		switch have := found.Dialect; {
+		case found.Source == "":
+			found, from = d, name
+		case have.CompositeWip != d.Dialect.CompositeWip:
+			return Detection{}, &MixedVersionsError{A: from, B: name}
+		default:
+			older := d
+			if slices.Compare(have.numbers(), d.Dialect.numbers()) <= 0 {
+				older = found
+			} else {
+				from = name
+			}
+			older.Dialect.IDNoColon = have.IDNoColon || d.Dialect.IDNoColon
+			older.Dialect.IDCharset = have.IDCharset || d.Dialect.IDCharset
+			found = older
+		}
+	}
+	return found, nil
+}
+
+func (d Dialect) numbers() []int { return []int{d.Major, d.Minor, d.Patch} }
