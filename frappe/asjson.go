@@ -1,0 +1,255 @@
+package frappe
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"math/big"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// maxJSONDepth is below the nesting at which Python's encoder gives up.
+const maxJSONDepth = 900
+
+var errTooDeep = fmt.Errorf("nested deeper than %d levels", maxJSONDepth)
+
+// AsJSON renders v byte for byte as frappe.as_json does
+// (frappe/__init__.py, 15.41 to 17): sorted keys, one space per level, ASCII
+// only, floats as Python's repr. Both engines derive job_hash from this text.
+//
+// It takes what encoding/json takes. Whole numbers in a json.Number or
+// json.RawMessage keep all their digits; a time.Time becomes str(datetime) of
+// its wall clock, without a zone. A lone surrogate is kept when it comes as
+// its three-byte form; encoding/json replaces it when it is read from JSON.
+func AsJSON(v any) ([]byte, error) {
+	b, err := appendJSON(nil, v, 0)
+	if err != nil {
+		return nil, fmt.Errorf("as_json: %w", err)
+	}
+	return b, nil
+}
+
+func appendJSON(b []byte, v any, depth int) ([]byte, error) {
+	if depth > maxJSONDepth {
+		return nil, errTooDeep
+	}
+	switch v := v.(type) {
+	case nil:
+		return append(b, "null"...), nil
+	case bool:
+		return strconv.AppendBool(b, v), nil
+	case string:
+		return appendASCII(b, v), nil
+	case int:
+		return strconv.AppendInt(b, int64(v), 10), nil
+	case int64:
+		return strconv.AppendInt(b, v, 10), nil
+	case float64:
+		return appendFloat(b, v), nil
+	case *big.Int:
+		return v.Append(b, 10), nil
+	case json.Number:
+		return appendNumber(b, v)
+	case time.Time:
+		return appendASCII(b, pythonDatetime(v)), nil
+	case map[string]any:
+		return appendDict(b, v, depth)
+	case []any:
+		return appendList(b, v, depth)
+	}
+	return appendOther(b, v, depth)
+}
+
+func appendDict(b []byte, m map[string]any, depth int) ([]byte, error) {
+	if len(m) == 0 {
+		return append(b, "{}"...), nil
+	}
+	// The byte order of UTF-8 is the code point order Python sorts by.
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	b = append(b, '{')
+	for i, k := range keys {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendASCII(appendIndent(b, depth+1), k)
+		b = append(b, ": "...)
+		var err error
+		if b, err = appendJSON(b, m[k], depth+1); err != nil {
+			return nil, err
+		}
+	}
+	return append(appendIndent(b, depth), '}'), nil
+}
+
+func appendList(b []byte, items []any, depth int) ([]byte, error) {
+	if len(items) == 0 {
+		return append(b, "[]"...), nil
+	}
+	b = append(b, '[')
+	for i, item := range items {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		var err error
+		if b, err = appendJSON(appendIndent(b, depth+1), item, depth+1); err != nil {
+			return nil, err
+		}
+	}
+	return append(appendIndent(b, depth), ']'), nil
+}
+
+// appendOther brings maps and slices of other types, and whatever has a JSON
+// form of its own, down to the plain values.
+func appendOther(b []byte, v any, depth int) ([]byte, error) {
+	rv := reflect.ValueOf(v)
+	switch kind := rv.Kind(); {
+	case kind == reflect.Map && rv.Type().Key().Kind() == reflect.String && !isMarshaler(v):
+		m := make(map[string]any, rv.Len())
+		for it := rv.MapRange(); it.Next(); {
+			m[it.Key().String()] = it.Value().Interface()
+		}
+		return appendDict(b, m, depth)
+	case kind == reflect.Slice && rv.Type().Elem().Kind() != reflect.Uint8 && !isMarshaler(v):
+		items := make([]any, rv.Len())
+		for i := range items {
+			items[i] = rv.Index(i).Interface()
+		}
+		return appendList(b, items, depth)
+	case kind == reflect.Float32:
+		return appendFloat(b, rv.Float()), nil
+	}
+	text, err := json.Marshal(v)
+	if err != nil {
+		return nil, err
+	}
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber()
+	var plain any
+	if err := d.Decode(&plain); err != nil {
+		return nil, err
+	}
+	return appendJSON(b, plain, depth)
+}
+
+func isMarshaler(v any) bool {
+	_, ok := v.(json.Marshaler)
+	return ok
+}
+
+func appendIndent(b []byte, depth int) []byte {
+	b = append(b, '\n')
+	for range depth {
+		b = append(b, ' ')
+	}
+	return b
+}
+
+// appendNumber writes a JSON number as Python would after reading it: an int
+// of any size, or a float when it has a fraction or an exponent.
+func appendNumber(b []byte, n json.Number) ([]byte, error) {
+	text := n.String()
+	if strings.ContainsAny(text, ".eE") {
+		f, err := strconv.ParseFloat(text, 64)
+		if err != nil && !errors.Is(err, strconv.ErrRange) {
+			return nil, fmt.Errorf("%q is no number", text)
+		}
+		return appendFloat(b, f), nil
+	}
+	i, ok := new(big.Int).SetString(text, 10)
+	if !ok {
+		return nil, fmt.Errorf("%q is no number", text)
+	}
+	return i.Append(b, 10), nil
+}
+
+// appendFloat writes Python's repr(f): the shortest digits that read back as
+// f, with an exponent below 1e-4 and from 1e16 on.
+func appendFloat(b []byte, f float64) []byte {
+	switch {
+	case math.IsNaN(f):
+		return append(b, "NaN"...)
+	case math.IsInf(f, 1):
+		return append(b, "Infinity"...)
+	case math.IsInf(f, -1):
+		return append(b, "-Infinity"...)
+	}
+	if abs := math.Abs(f); abs != 0 && (abs < 1e-4 || abs >= 1e16) {
+		return strconv.AppendFloat(b, f, 'e', -1, 64)
+	}
+	start := len(b)
+	b = strconv.AppendFloat(b, f, 'f', -1, 64)
+	if !bytes.ContainsRune(b[start:], '.') {
+		b = append(b, ".0"...)
+	}
+	return b
+}
+
+const hexDigits = "0123456789abcdef"
+
+func appendASCII(b []byte, s string) []byte {
+	b = append(b, '"')
+	for i := 0; i < len(s); {
+		r, size := utf8.DecodeRuneInString(s[i:])
+		if r == utf8.RuneError && size == 1 {
+			if surrogate, ok := loneSurrogate(s[i:]); ok {
+				r, size = surrogate, 3
+			}
+		}
+		i += size
+		switch {
+		case r == '"' || r == '\\':
+			b = append(b, '\\', byte(r))
+		case r >= ' ' && r <= '~':
+			b = append(b, byte(r))
+		case r == '\n':
+			b = append(b, `\n`...)
+		case r == '\r':
+			b = append(b, `\r`...)
+		case r == '\t':
+			b = append(b, `\t`...)
+		case r == '\f':
+			b = append(b, `\f`...)
+		case r == '\b':
+			b = append(b, `\b`...)
+		case r > 0xffff:
+			r -= 0x10000
+			b = appendEscape(b, 0xd800+r>>10)
+			b = appendEscape(b, 0xdc00+r&0x3ff)
+		default:
+			b = appendEscape(b, r)
+		}
+	}
+	return append(b, '"')
+}
+
+func appendEscape(b []byte, r rune) []byte {
+	return append(b, '\\', 'u', hexDigits[r>>12&15], hexDigits[r>>8&15], hexDigits[r>>4&15], hexDigits[r&15])
+}
+
+// loneSurrogate reads the three bytes that Python's "surrogatepass" gives a
+// surrogate without a partner; UTF-8 proper has no form for it.
+func loneSurrogate(s string) (rune, bool) {
+	if len(s) < 3 || s[0] != 0xed || s[1]&0xe0 != 0xa0 || s[2]&0xc0 != 0x80 {
+		return 0, false
+	}
+	return 0xd000 | rune(s[1]&0x3f)<<6 | rune(s[2]&0x3f), true
+}
+
+// pythonDatetime is str(datetime): no fraction when the microseconds are zero.
+func pythonDatetime(t time.Time) string {
+	if t.Nanosecond()/1000 == 0 {
+		return t.Format("2006-01-02 15:04:05")
+	}
+	return t.Format("2006-01-02 15:04:05.000000")
+}
