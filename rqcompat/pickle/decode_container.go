@@ -1,0 +1,260 @@
+package pickle
+
+func (d *decoder) emptyList() error {
+	d.containers++
+	return d.push(&List{})
+}
+
+func (d *decoder) list() error {
+	items, err := d.popMark()
+	if err != nil {
+		return err
+	}
+	d.containers++
+	return d.push(&List{copyItems(items)})
+}
+
+func copyItems(items []any) []any {
+	if len(items) == 0 {
+		return nil
+	}
+	out := make([]any, len(items))
+	copy(out, items)
+	return out
+}
+
+func (d *decoder) append() error {
+	v, err := d.pop()
+	if err != nil {
+		return err
+	}
+	return d.extend([]any{v})
+}
+
+func (d *decoder) appends() error {
+	items, err := d.popMark()
+	if err != nil {
+		return err
+	}
+	return d.extend(items)
+}
+
+// extend adds items to the list or list subclass on top of the stack.
+func (d *decoder) extend(items []any) error {
+	v, err := d.top()
+	if err != nil {
+		return err
+	}
+	switch v := v.(type) {
+	case *List:
+		if v.Items == nil {
+			v.Items = copyItems(items)
+		} else {
+			v.Items = append(v.Items, items...)
+		}
+	case *Object:
+		v.Items = append(v.Items, items...)
+	default:
+		return d.syntax("needs a list or an object to append to, not " + kindOf(v))
+	}
+	return nil
+}
+
+func (d *decoder) emptyTuple() error {
+	return d.push(&Tuple{})
+}
+
+func (d *decoder) tuple() error {
+	items, err := d.popMark()
+	if err != nil {
+		return err
+	}
+	d.containers++
+	return d.push(&Tuple{copyItems(items)})
+}
+
+func (d *decoder) shortTuple(n int) error {
+	at := len(d.stack) - n
+	if at < d.floor {
+		return d.underflow()
+	}
+	t := &Tuple{copyItems(d.stack[at:])}
+	d.stack = d.stack[:at]
+	d.containers++
+	return d.push(t)
+}
+
+func (d *decoder) emptyDict() error {
+	d.containers++
+	return d.push(&Dict{})
+}
+
+func (d *decoder) dict() error {
+	items, err := d.popMark()
+	if err != nil {
+		return err
+	}
+	v := &Dict{}
+	if err := d.addPairs(v, items); err != nil {
+		return err
+	}
+	d.containers++
+	return d.push(v)
+}
+
+func (d *decoder) setItem() error {
+	at := len(d.stack) - 2
+	if at < d.floor {
+		return d.underflow()
+	}
+	items := d.stack[at:]
+	d.stack = d.stack[:at]
+	return d.setTop(items)
+}
+
+func (d *decoder) setItems() error {
+	items, err := d.popMark()
+	if err != nil {
+		return err
+	}
+	return d.setTop(items)
+}
+
+func (d *decoder) setTop(items []any) error {
+	v, err := d.top()
+	if err != nil {
+		return err
+	}
+	switch v := v.(type) {
+	case *Dict:
+		return d.addPairs(v, items)
+	case *Object:
+		if len(items)%2 != 0 {
+			return d.syntax("finds a key without a value")
+		}
+		for i := 0; i < len(items); i += 2 {
+			v.Pairs = append(v.Pairs, Pair{items[i], items[i+1]})
+		}
+		return nil
+	}
+	return d.syntax("needs a dict or an object to put items into, not " + kindOf(v))
+}
+
+// smallDict is how many text keys are compared one by one.
+const smallDict = 8
+
+// addPairs adds alternating keys and values. A dict that stays small and has
+// text keys is kept free of duplicates right here, any other one at the end.
+func (d *decoder) addPairs(v *Dict, items []any) error {
+	if len(items)%2 != 0 {
+		return d.syntax("finds a key without a value")
+	}
+	if v.Items == nil && len(items) > 0 {
+		v.Items = make([]Pair, 0, len(items)/2)
+	}
+	for i := 0; i < len(items); i += 2 {
+		if k, ok := items[i].(string); ok && len(v.Items) < smallDict {
+			v.Set(k, items[i+1])
+			continue
+		}
+		if unhashable(items[i]) {
+			return d.syntax("a dict key can't be " + kindOf(items[i]))
+		}
+		d.mergeLater(v)
+		v.Items = append(v.Items, Pair{items[i], items[i+1]})
+	}
+	return nil
+}
+
+// mergeLater has equal keys of v merged when the whole pickle is read.
+func (d *decoder) mergeLater(v any) {
+	if n := len(d.wide); n == 0 || d.wide[n-1] != v {
+		d.wide = append(d.wide, v)
+	}
+}
+
+func (d *decoder) emptySet() error {
+	d.containers++
+	return d.push(&Set{})
+}
+
+func (d *decoder) addItems() error {
+	items, err := d.popMark()
+	if err != nil {
+		return err
+	}
+	v, err := d.top()
+	if err != nil {
+		return err
+	}
+	s, ok := v.(*Set)
+	if !ok {
+		return d.syntax("needs a set to add to, not " + kindOf(v))
+	}
+	if err := d.members(items); err != nil {
+		return err
+	}
+	s.Items = append(s.Items, items...)
+	if len(s.Items) > 1 {
+		d.mergeLater(s)
+	}
+	return nil
+}
+
+func (d *decoder) frozenSet() error {
+	items, err := d.popMark()
+	if err != nil {
+		return err
+	}
+	return d.pushFrozenSet(items)
+}
+
+func (d *decoder) pushFrozenSet(items []any) error {
+	if err := d.members(items); err != nil {
+		return err
+	}
+	s := &FrozenSet{copyItems(items)}
+	if len(s.Items) > 1 {
+		d.mergeLater(s)
+	}
+	d.containers++
+	return d.push(s)
+}
+
+func (d *decoder) members(items []any) error {
+	for _, v := range items {
+		if unhashable(v) {
+			return d.syntax("a member of a set can't be " + kindOf(v))
+		}
+	}
+	return nil
+}
+
+// kindOf names a decoded value by its Python type, for messages.
+func kindOf(v any) string {
+	switch v.(type) {
+	case nil:
+		return "None"
+	case bool:
+		return "a bool"
+	case string:
+		return "a str"
+	case Bytes:
+		return "a bytes object"
+	case *ByteArray:
+		return "a bytearray"
+	case *List:
+		return "a list"
+	case *Tuple:
+		return "a tuple"
+	case *Dict:
+		return "a dict"
+	case *Set, *FrozenSet:
+		return "a set"
+	case *Global:
+		return "a global"
+	case *Object:
+		return "an object"
+	}
+	return "a number"
+}

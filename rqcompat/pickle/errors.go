@@ -1,0 +1,38 @@
+package pickle
+
+import "fmt"
+
+// SyntaxError says where and why a stream is no pickle this package reads.
+// It never contains data of the stream.
+type SyntaxError struct {
+	Offset int    // of the opcode, in bytes from the start
+	Opcode byte   // 0 when the stream ends where an opcode should be
+	Msg    string // what is wrong
+}
+
+func (e *SyntaxError) Error() string {
+	name := "end of input"
+	if e.Opcode != 0 {
+		if name = opcodeNames[e.Opcode]; name == "" {
+			name = fmt.Sprintf("opcode 0x%02x", e.Opcode)
+		}
+	}
+	return fmt.Sprintf("pickle: %s at byte %d: %s", name, e.Offset, e.Msg)
+}
+
+// LimitError says which limit a pickle or a value exceeds.
+type LimitError struct {
+	Limit string // what is limited, e.g. "input bytes", "nodes", "depth"
+	Max   int    // the limit that was in force
+}
+
+func (e *LimitError) Error() string {
+	return fmt.Sprintf("pickle: limit exceeded: more than %d %s", e.Max, e.Limit)
+}
+
+// UnsupportedError says why a Go value can't be written as a pickle.
+type UnsupportedError struct {
+	Msg string
+}
+
+func (e *UnsupportedError) Error() string { return "pickle: " + e.Msg }

@@ -1,0 +1,197 @@
+package pickle
+
+import (
+	"encoding/binary"
+	"math"
+	"math/big"
+	"slices"
+)
+
+// unhashable reports values that Python refuses as dict keys and set members.
+// What a tuple holds is looked at by keyer.
+func unhashable(v any) bool {
+	switch v.(type) {
+	case *List, *Dict, *Set, *ByteArray:
+		return true
+	}
+	return false
+}
+
+// mergeWide merges the equal keys of all noted dicts and sets.
+func (d *decoder) mergeWide() error {
+	if len(d.wide) == 0 {
+		return nil
+	}
+	k := keyer{depth: d.lim.Depth}
+	done := make(map[any]bool, len(d.wide))
+	for _, v := range d.wide {
+		if done[v] {
+			continue
+		}
+		done[v] = true
+		var err error
+		switch v := v.(type) {
+		case *Dict:
+			v.Items, err = k.mergePairs(v.Items)
+		case *Set:
+			v.Items, err = k.mergeItems(v.Items)
+		case *FrozenSet:
+			v.Items, err = k.mergeItems(v.Items)
+		}
+		if err == errUnhashable {
+			return d.syntax("a tuple in a dict key or set holds something unhashable")
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// keyer turns values into Go map keys that are equal when Python says so:
+// 1 == 1.0 == True, tuples by content, objects by identity.
+type keyer struct {
+	depth int
+	index map[any]int // the container at work: key to place
+	peak  int         // most entries index has held
+
+	atoms  map[any]int    // number of each key that occurs in a tuple
+	tuples map[string]int // number of each sequence of such numbers
+	seen   map[any]int    // number of each *Tuple and *FrozenSet: shared ones are walked once
+}
+
+type (
+	bigKey   string
+	tupleKey int
+)
+
+func (k *keyer) start(n int) {
+	if k.index == nil || k.peak > 8*n+64 { // clearing costs what it once held
+		k.index, k.peak = make(map[any]int, n), 0
+	}
+	clear(k.index)
+	k.peak = max(k.peak, n)
+}
+
+// mergePairs keeps the first place and the last value of equal keys.
+func (k *keyer) mergePairs(items []Pair) ([]Pair, error) {
+	k.start(len(items))
+	kept := items[:0]
+	for _, p := range items {
+		key, err := k.key(p.Key, 0)
+		if err != nil {
+			return items, err
+		}
+		if i, ok := k.index[key]; ok {
+			kept[i].Value = p.Value
+			continue
+		}
+		k.index[key] = len(kept)
+		kept = append(kept, p)
+	}
+	clear(items[len(kept):])
+	return kept, nil
+}
+
+func (k *keyer) mergeItems(items []any) ([]any, error) {
+	k.start(len(items))
+	kept := items[:0]
+	for _, v := range items {
+		key, err := k.key(v, 0)
+		if err != nil {
+			return items, err
+		}
+		if _, ok := k.index[key]; ok {
+			continue
+		}
+		k.index[key] = len(kept)
+		kept = append(kept, v)
+	}
+	clear(items[len(kept):])
+	return kept, nil
+}
+
+var errUnhashable = &SyntaxError{Msg: "unhashable"}
+
+func (k *keyer) key(v any, depth int) (any, error) {
+	switch v := v.(type) {
+	case bool:
+		if v {
+			return int64(1), nil
+		}
+		return int64(0), nil
+	case float64:
+		return floatKey(v), nil
+	case *big.Int:
+		return intKey(v), nil
+	case *Global:
+		return *v, nil
+	case *Tuple:
+		return k.sequence(v, 't', v.Items, depth)
+	case *FrozenSet:
+		return k.sequence(v, 'f', v.Items, depth)
+	}
+	if unhashable(v) {
+		return nil, errUnhashable
+	}
+	return v, nil
+}
+
+func intKey(v *big.Int) any {
+	if v.Sign() < 0 {
+		return bigKey("-" + string(v.Bytes()))
+	}
+	return bigKey("+" + string(v.Bytes()))
+}
+
+func floatKey(v float64) any {
+	if v != math.Trunc(v) || math.IsInf(v, 0) { // nan too, which equals nothing
+		return v
+	}
+	if v >= -1<<63 && v < 1<<63 {
+		return int64(v)
+	}
+	i, _ := big.NewFloat(v).Int(nil)
+	return intKey(i)
+}
+
+// sequence numbers a tuple or frozenset by its content.
+func (k *keyer) sequence(p any, kind byte, items []any, depth int) (any, error) {
+	if n, ok := k.seen[p]; ok {
+		return tupleKey(n), nil
+	}
+	if depth >= k.depth {
+		return nil, &LimitError{"levels of depth", k.depth}
+	}
+	if k.seen == nil {
+		k.seen, k.atoms, k.tuples = map[any]int{}, map[any]int{}, map[string]int{}
+	}
+	numbers := make([]int, 0, len(items))
+	for _, v := range items {
+		key, err := k.key(v, depth+1)
+		if err != nil {
+			return nil, err
+		}
+		n, ok := k.atoms[key]
+		if !ok {
+			n = len(k.atoms)
+			k.atoms[key] = n
+		}
+		numbers = append(numbers, n)
+	}
+	if kind == 'f' {
+		slices.Sort(numbers)
+		numbers = slices.Compact(numbers)
+	}
+	name := []byte{kind}
+	for _, n := range numbers {
+		name = binary.AppendUvarint(name, uint64(n))
+	}
+	n, ok := k.tuples[string(name)]
+	if !ok {
+		n = len(k.tuples)
+		k.tuples[string(name)] = n
+	}
+	k.seen[p] = n
+	return tupleKey(n), nil
+}

@@ -1,0 +1,51 @@
+package pickle
+
+// Limits bounds what Decode and Encode do for one value. A field that is zero
+// or negative means its default, so that the zero Limits are usable.
+type Limits struct {
+	// Input is the size of a pickle to decode, in bytes. Default 32 MiB.
+	// Text that has to be copied to bring old protocols' bytes into their
+	// normal form is limited by the same figure.
+	Input int
+	// Nodes is the number of values, repeated references included. A node
+	// costs up to about 100 bytes of memory. Default 1,048,576.
+	Nodes int
+	// Depth is how deep containers and objects nest. CPython can't write more
+	// than its recursion limit of 1000. Default 1000, at most 100,000.
+	Depth int
+	// Memo is the number of remembered values. Default 1,048,576.
+	Memo int
+	// IntDigits is the length of one integer in decimal digits. Default 100,000.
+	IntDigits int
+	// Output is the size of a pickle to write, in bytes. Default 64 MiB.
+	Output int
+}
+
+// DefaultLimits are the limits of the functions Decode and Encode.
+var DefaultLimits = Limits{
+	Input:     32 << 20,
+	Nodes:     1 << 20,
+	Depth:     1000,
+	Memo:      1 << 20,
+	IntDigits: 100_000,
+	Output:    64 << 20,
+}
+
+// maxDepth keeps recursion far from the size at which Go ends the process.
+const maxDepth = 100_000
+
+func (l Limits) resolve() Limits {
+	orDefault := func(v *int, d int) {
+		if *v <= 0 {
+			*v = d
+		}
+	}
+	orDefault(&l.Input, 32<<20)
+	orDefault(&l.Nodes, 1<<20)
+	orDefault(&l.Depth, 1000)
+	orDefault(&l.Memo, 1<<20)
+	orDefault(&l.IntDigits, 100_000)
+	orDefault(&l.Output, 64<<20)
+	l.Depth = min(l.Depth, maxDepth)
+	return l
+}

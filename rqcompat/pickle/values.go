@@ -1,0 +1,189 @@
+package pickle
+
+// Bytes is a Python bytes object: immutable, like a Go string of raw bytes.
+type Bytes string
+
+// ByteArray is a Python bytearray; two references to one share its content.
+type ByteArray struct {
+	B []byte
+}
+
+// List is a Python list; two references to one share its content.
+type List struct {
+	Items []any
+}
+
+// Tuple is a Python tuple. Don't change Items of one that is shared.
+type Tuple struct {
+	Items []any
+}
+
+// Set is a Python set. Items have no meaningful order.
+type Set struct {
+	Items []any
+}
+
+// FrozenSet is a Python frozenset. Items have no meaningful order.
+type FrozenSet struct {
+	Items []any
+}
+
+// Pair is one entry of a dict or of a dict subclass.
+type Pair struct {
+	Key, Value any
+}
+
+// Dict is a Python dict in insertion order. Decode never leaves two equal keys
+// in Items; who fills Items directly has to see to that.
+type Dict struct {
+	Items []Pair
+}
+
+// Get returns the value of a text key. It looks through the entries one by
+// one, which suits keyword arguments; index large dicts yourself.
+func (d *Dict) Get(key string) (any, bool) {
+	return get(d.Items, key)
+}
+
+// Set replaces the value of a text key in its place or appends an entry.
+func (d *Dict) Set(key string, v any) {
+	for i := range d.Items {
+		if k, ok := d.Items[i].Key.(string); ok && k == key {
+			d.Items[i].Value = v
+			return
+		}
+	}
+	d.Items = append(d.Items, Pair{key, v})
+}
+
+func get(items []Pair, key string) (any, bool) {
+	for i := range items {
+		if k, ok := items[i].Key.(string); ok && k == key {
+			return items[i].Value, true
+		}
+	}
+	return nil, false
+}
+
+// Global is a reference by name to a function, a class or an attribute of one.
+// Name is the qualified name and may have dots. It is never resolved.
+type Global struct {
+	Module, Name string
+}
+
+// DottedName returns "module.name", the form RQ and Frappe use for functions.
+func (g *Global) DottedName() string {
+	return g.Module + "." + g.Name
+}
+
+// How tells by which opcode an Object is made.
+type How uint8
+
+// The ways a pickle makes an object.
+const (
+	Reduce   How = iota // callable(*args)
+	NewObj              // class.__new__(class, *args)
+	NewObjEx            // class.__new__(class, *args, **kwargs)
+	Obj                 // class(*args), or without __init__ when args is empty: OBJ and INST
+)
+
+// String returns the opcode's name.
+func (h How) String() string {
+	switch h {
+	case Reduce:
+		return "REDUCE"
+	case NewObj:
+		return "NEWOBJ"
+	case NewObjEx:
+		return "NEWOBJ_EX"
+	case Obj:
+		return "OBJ"
+	}
+	return "unknown"
+}
+
+// Object describes an object that Python would make by a call, and what it
+// would then put into it: Items by append, Pairs by item assignment, State by
+// __setstate__ or into __dict__, in this order.
+//
+// State may be the object itself (frappe._dict does that).
+type Object struct {
+	How      How
+	Callable any // *Global, or *Object when the class is itself made by a call
+	Args     any // *Tuple
+	Kwargs   any // *Dict for NewObjEx, else nil
+	State    any
+	HasState bool
+	// StateSetter is called with the object and State instead of __setstate__
+	// when it is not nil (sixth item of what __reduce__ returns).
+	StateSetter any
+	Items       []any
+	Pairs       []Pair
+}
+
+// Class returns the class of the object, or the callable that makes it, looking
+// through copyreg's constructor; nil when it has no name.
+func (o *Object) Class() *Global {
+	g, _ := o.Callable.(*Global)
+	if g == nil || g.Module != "copyreg" {
+		return g
+	}
+	if g.Name == "_reconstructor" { // of protocols 0 and 1
+		if t, ok := o.Args.(*Tuple); ok && t != nil && len(t.Items) > 0 {
+			if c, ok := t.Items[0].(*Global); ok {
+				return c
+			}
+		}
+	}
+	return g
+}
+
+// Entries returns the entries of a dict subclass, whichever way the protocol
+// stored them; nil for other objects.
+func (o *Object) Entries() []Pair {
+	if len(o.Pairs) > 0 {
+		return o.Pairs
+	}
+	// Protocols 0 and 1: copyreg._reconstructor(class, dict, {...}).
+	g, _ := o.Callable.(*Global)
+	t, _ := o.Args.(*Tuple)
+	if g == nil || t == nil || g.Module != "copyreg" || g.Name != "_reconstructor" || len(t.Items) != 3 {
+		return nil
+	}
+	if d, ok := t.Items[2].(*Dict); ok && d != nil {
+		return d.Items
+	}
+	return nil
+}
+
+// Get returns the entry of a dict subclass with a text key, such as an argument
+// in a frappe._dict.
+func (o *Object) Get(key string) (any, bool) {
+	return get(o.Entries(), key)
+}
+
+// Attributes returns what State puts into the object's attributes, slots
+// included, in order; nil when there are none or State has a form of its own.
+func (o *Object) Attributes() []Pair {
+	switch s := o.State.(type) {
+	case *Dict:
+		if s != nil {
+			return s.Items
+		}
+	case *Tuple: // (dict or None, slots)
+		if s == nil || len(s.Items) != 2 {
+			return nil
+		}
+		slots, ok := s.Items[1].(*Dict)
+		if !ok || slots == nil {
+			return nil
+		}
+		if s.Items[0] == nil {
+			return slots.Items
+		}
+		if d, ok := s.Items[0].(*Dict); ok && d != nil {
+			return append(d.Items[:len(d.Items):len(d.Items)], slots.Items...)
+		}
+	}
+	return nil
+}
