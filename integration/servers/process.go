@@ -22,6 +22,7 @@ type process struct {
 	path    string
 	args    []string
 	env     []string
+	stdout  *os.File // nil = the log
 
 	mu     sync.Mutex
 	cmd    *exec.Cmd // nil when not running
@@ -84,6 +85,9 @@ func (p *process) spawn() error {
 	cmd := exec.Command(p.path, p.args...)
 	cmd.Dir = p.dir
 	cmd.Stdout, cmd.Stderr = logFile, logFile
+	if p.stdout != nil {
+		cmd.Stdout = p.stdout
+	}
 	cmd.Env = append(os.Environ(), p.env...)
 	cmd.SysProcAttr = childAttributes()
 	if err := cmd.Start(); err != nil {
@@ -91,6 +95,16 @@ func (p *process) spawn() error {
 	}
 	p.cmd = cmd
 	return nil
+}
+
+// pid is the process number of the child, 0 when there is none.
+func (p *process) pid() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cmd == nil {
+		return 0
+	}
+	return p.cmd.Process.Pid
 }
 
 // running reports whether the child lives, and buries it if it does not.

@@ -3,7 +3,6 @@ package servers_test
 import (
 	"os/exec"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/opensoft/dartwing-bridge/integration/servers"
@@ -21,19 +20,6 @@ func TestPythonVenvHasThatRQ(t *testing.T) {
 			}
 		})
 	}
-}
-
-func TestPythonVenvIsMadeOnceForAll(t *testing.T) {
-	servertest.Python(t, "1.15.1")
-	var wg sync.WaitGroup
-	for range 8 {
-		wg.Go(func() {
-			if _, err := servers.PythonVenv(t.Context(), "1.15.1"); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	wg.Wait()
 }
 
 func TestPythonVenvUnknownVersion(t *testing.T) {
