@@ -1,0 +1,215 @@
+package rqcompat
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/big"
+	"strconv"
+	"strings"
+
+	"github.com/opensoft/dartwing-bridge/rqcompat/pickle"
+)
+
+// Call is what a job runs: a dotted function name, an instance for bound methods (nil otherwise), positional and
+// keyword arguments. It is the 4-tuple of rq/job.py Job.data, 1.15.1–2.10.
+type Call struct {
+	Func     string
+	Instance any
+	Args     []any
+	Kwargs   *pickle.Dict // nil means none
+}
+
+// ErrBadCall says that a payload could be read but is not a call. RQ lets such a job fail when it runs.
+var ErrBadCall = errors.New("payload is not a call")
+
+// DefaultPayloadLimit is the inflated size of data that Payload(0) and Call accept, in bytes.
+const DefaultPayloadLimit = 32 << 20
+
+// Payload returns the serialized call in memory of its own: data inflated or, when it is no zlib stream, as it is,
+// because RQ accepts uncompressed payloads. More than limit bytes give a *pickle.LimitError; a limit of 0 means
+// DefaultPayloadLimit.
+func (j *Job) Payload(limit int) ([]byte, error) {
+	in := inflaters.Get().(*inflater)
+	defer in.release()
+	b, _, err := payload(in, j.Data, limit)
+	return bytes.Clone(b), err
+}
+
+// payload is valid until in is released. notZlib is why data was taken as it is.
+func payload(in *inflater, data []byte, limit int) (b []byte, notZlib, err error) {
+	if limit <= 0 {
+		limit = DefaultPayloadLimit
+	}
+	b, err = in.inflate(data, limit)
+	if err == nil {
+		return b, nil, nil
+	}
+	if e := (*pickle.LimitError)(nil); errors.As(err, &e) {
+		return nil, nil, fmt.Errorf("inflate data: %w", err)
+	}
+	if len(data) > limit {
+		return nil, nil, fmt.Errorf("read data: %w", &pickle.LimitError{Limit: "bytes", Max: limit})
+	}
+	return data, err, nil
+}
+
+// Call decodes the payload of RQ's default (pickle) and JSON serializers. Nothing in it is imported or run. Errors
+// are *pickle.SyntaxError, *pickle.LimitError or ErrBadCall, wrapped; none carries argument values.
+func (j *Job) Call() (*Call, error) {
+	if len(j.Data) == 0 {
+		return nil, fmt.Errorf("decode call: %w", ErrNoData)
+	}
+	in := inflaters.Get().(*inflater)
+	defer in.release()
+	b, notZlib, err := payload(in, j.Data, 0)
+	if err != nil {
+		return nil, fmt.Errorf("decode call: %w", err)
+	}
+	v, err := decodeValue(b)
+	if err != nil && notZlib != nil {
+		return nil, fmt.Errorf("decode call: data is no zlib stream (%v) and no plain payload: %w", notZlib, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("decode call: %w", err)
+	}
+	call, err := toCall(v)
+	if err != nil {
+		return nil, fmt.Errorf("decode call: %w", err)
+	}
+	return call, nil
+}
+
+func toCall(v any) (*Call, error) {
+	items, ok := sequence(v)
+	if !ok || len(items) != 4 {
+		return nil, fmt.Errorf("%w: want a tuple of function name, instance, arguments and keyword arguments", ErrBadCall)
+	}
+	call := &Call{Instance: items[1]}
+	if call.Func, ok = items[0].(string); !ok {
+		return nil, fmt.Errorf("%w: its function name is not text", ErrBadCall)
+	}
+	if call.Args, ok = sequence(items[2]); !ok {
+		return nil, fmt.Errorf("%w: its arguments are neither tuple nor list", ErrBadCall)
+	}
+	if call.Kwargs, ok = items[3].(*pickle.Dict); !ok {
+		return nil, fmt.Errorf("%w: its keyword arguments are not a dict", ErrBadCall)
+	}
+	return call, nil
+}
+
+func sequence(v any) ([]any, bool) {
+	switch v := v.(type) {
+	case *pickle.Tuple:
+		return v.Items, true
+	case *pickle.List:
+		return v.Items, true
+	}
+	return nil, false
+}
+
+// EncodeCall returns the data field for a call: pickle in zlib. The arguments may be anything pickle.Encode takes.
+func EncodeCall(c Call) ([]byte, error) {
+	if c.Func == "" {
+		return nil, fmt.Errorf("encode call: %w: it has no function name", ErrBadCall)
+	}
+	kwargs := c.Kwargs
+	if kwargs == nil {
+		kwargs = &pickle.Dict{}
+	}
+	for _, p := range kwargs.Items {
+		if _, ok := p.Key.(string); !ok {
+			return nil, fmt.Errorf("encode call of %s: %w: a keyword is a %T, want text", clip(c.Func), ErrBadCall, p.Key)
+		}
+	}
+	b, err := pickle.Encode(&pickle.Tuple{Items: []any{c.Func, c.Instance, &pickle.Tuple{Items: c.Args}, kwargs}})
+	if err != nil {
+		return nil, fmt.Errorf("encode call of %s: %w", clip(c.Func), err)
+	}
+	return deflate(b), nil
+}
+
+// decodeValue reads a value of RQ's pickle or JSON serializer. Nothing in Redis says which one wrote it: pickles
+// since protocol 2 start with a byte that JSON can't, older ones end with a dot, which JSON can't either.
+func decodeValue(b []byte) (any, error) {
+	if len(b) > 0 && b[0] != 0x80 && json.Valid(b) {
+		return decodeJSON(b)
+	}
+	return pickle.Decode(b)
+}
+
+// decodeJSON reads valid JSON into the types pickle.Decode uses, dicts in order.
+func decodeJSON(b []byte) (any, error) {
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.UseNumber()
+	return jsonValue(dec)
+}
+
+func jsonValue(dec *json.Decoder) (any, error) {
+	t, err := dec.Token()
+	if err != nil {
+		return nil, fmt.Errorf("read JSON: %w", err)
+	}
+	switch t := t.(type) {
+	case json.Delim:
+		if t == '[' {
+			return jsonList(dec)
+		}
+		return jsonDict(dec)
+	case json.Number:
+		return jsonNumber(string(t)), nil
+	}
+	return t, nil
+}
+
+func jsonList(dec *json.Decoder) (any, error) {
+	list := &pickle.List{}
+	for dec.More() {
+		v, err := jsonValue(dec)
+		if err != nil {
+			return nil, err
+		}
+		list.Items = append(list.Items, v)
+	}
+	_, err := dec.Token()
+	return list, err
+}
+
+func jsonDict(dec *json.Decoder) (any, error) {
+	dict := &pickle.Dict{}
+	at := map[string]int{}
+	for dec.More() {
+		k, err := dec.Token()
+		if err != nil {
+			return nil, fmt.Errorf("read JSON: %w", err)
+		}
+		v, err := jsonValue(dec)
+		if err != nil {
+			return nil, err
+		}
+		key := k.(string) // the decoder lets nothing else pass as a key
+		if i, ok := at[key]; ok {
+			dict.Items[i].Value = v
+			continue
+		}
+		at[key] = len(dict.Items)
+		dict.Items = append(dict.Items, pickle.Pair{Key: key, Value: v})
+	}
+	_, err := dec.Token()
+	return dict, err
+}
+
+// jsonNumber follows Python: without point and exponent it is an int of any size.
+func jsonNumber(s string) any {
+	if !strings.ContainsAny(s, ".eE") {
+		if n, err := strconv.ParseInt(s, 10, 64); err == nil {
+			return n
+		}
+		if n, ok := new(big.Int).SetString(s, 10); ok {
+			return n
+		}
+	}
+	f, _ := strconv.ParseFloat(s, 64) // out of range gives the infinity that Python reads, too
+	return f
+}
