@@ -1,5 +1,11 @@
 package rqcompat
 
+import (
+	"context"
+	"fmt"
+	"slices"
+)
+
 // Registry names one of the sorted sets RQ keeps per queue; the value is the middle part of its key.
 type Registry string
 
@@ -12,3 +18,81 @@ const (
 	Scheduled Registry = "scheduled"
 	Canceled  Registry = "canceled"
 )
+
+// Registries lists all registries of a queue.
+func Registries() []Registry {
+	return []Registry{Wip, Finished, Failed, Deferred, Scheduled, Canceled}
+}
+
+// Member is one entry of a registry. ExecutionID is set in Wip of RQ 2 only. What Score means depends on the
+// registry: the end of a lease, of a result's life, a due time, or the time of cancelling, in Unix seconds; it may
+// be -1 or infinite.
+type Member struct {
+	ID          string
+	ExecutionID string
+	Score       float64
+}
+
+// Queues returns the names of all queues that were ever pushed to, sorted. Members of rq:queues that are no queue
+// keys (Python readers raise on them) are left out.
+func (c *Client) Queues(ctx context.Context) ([]string, error) {
+	keys, err := c.rdb.SMembers(ctx, QueuesKey()).Result()
+	if err != nil {
+		return nil, fmt.Errorf("list queues: %w", err)
+	}
+	names := keys[:0]
+	for _, k := range keys {
+		if name, ok := queueName(k); ok {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+// QueueLen is the number of jobs waiting in a queue.
+func (c *Client) QueueLen(ctx context.Context, queue string) (int64, error) {
+	n, err := c.rdb.LLen(ctx, QueueKey(queue)).Result()
+	if err != nil {
+		return 0, fmt.Errorf("count queue %q: %w", clip(queue), err)
+	}
+	return n, nil
+}
+
+// QueueIDs returns ids waiting in a queue, next to run first, from the index from to the index to inclusive;
+// negative indexes count from the end.
+func (c *Client) QueueIDs(ctx context.Context, queue string, from, to int64) ([]string, error) {
+	ids, err := c.rdb.LRange(ctx, QueueKey(queue), from, to).Result()
+	if err != nil {
+		return nil, fmt.Errorf("read queue %q: %w", clip(queue), err)
+	}
+	return ids, nil
+}
+
+// Count is the size of a registry. Unlike RQ's, it doesn't clean the registry first, so entries whose time is up
+// are counted until maintenance takes them.
+func (c *Client) Count(ctx context.Context, reg Registry, queue string) (int64, error) {
+	n, err := c.rdb.ZCard(ctx, RegistryKey(reg, queue)).Result()
+	if err != nil {
+		return 0, fmt.Errorf("count %s registry of queue %q: %w", reg, clip(queue), err)
+	}
+	return n, nil
+}
+
+// Members returns entries of a registry, lowest score first, from the index from to the index to inclusive;
+// negative indexes count from the end. It doesn't clean.
+func (c *Client) Members(ctx context.Context, reg Registry, queue string, from, to int64) ([]Member, error) {
+	zs, err := c.rdb.ZRangeWithScores(ctx, RegistryKey(reg, queue), from, to).Result()
+	if err != nil {
+		return nil, fmt.Errorf("read %s registry of queue %q: %w", reg, clip(queue), err)
+	}
+	members := make([]Member, len(zs))
+	for i, z := range zs {
+		name, _ := z.Member.(string)
+		members[i] = Member{ID: name, Score: z.Score}
+		if reg == Wip {
+			members[i].ID, members[i].ExecutionID = c.d.SplitWipMember(name)
+		}
+	}
+	return members, nil
+}

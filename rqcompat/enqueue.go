@@ -1,0 +1,263 @@
+package rqcompat
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+var enqueueScript = newScript("enqueue.lua")
+
+// Request is a job to enqueue. Only Queue and Call (or Data) are needed.
+type Request struct {
+	Queue string
+	// ID is the job's id. Default a new UUID.
+	ID string
+	// Call is what to run.
+	Call Call
+	// Data is an already encoded call (EncodeCall) and replaces Call.
+	Data []byte
+	// Description is for people. Default RQ's text of the call.
+	Description string
+
+	// Timeout in seconds, -1 for none. Default 180, RQ's own; it is never left out, because Python workers need it.
+	Timeout *int64
+	// ResultTTL and FailureTTL in seconds, -1 for ever, 0 deletes at once. Default what the worker uses.
+	ResultTTL, FailureTTL *int64
+	// TTL is how many seconds the job may wait in its queue before it disappears. Default for ever.
+	TTL *int64
+
+	// AtFront puts the job to the head of the queue, also when it is scheduled or deferred and gets there later.
+	AtFront bool
+	// At schedules the job; some scheduler must serve the queue. Default now.
+	At time.Time
+
+	// DependsOn are jobs that must finish first. Ones that don't exist (any more) count as finished.
+	DependsOn []string
+	// AllowDependencyFailures takes failed dependencies for finished ones.
+	AllowDependencyFailures bool
+	// EnqueueAtFrontOnRelease puts the job to the head of its queue when its dependencies are done.
+	EnqueueAtFrontOnRelease bool
+
+	// RetryMax is how often RQ shall run the job again after a failure. Default never.
+	RetryMax int
+	// RetryIntervals are the pauses before, in seconds; the last one repeats. Default none.
+	RetryIntervals []int64
+
+	// Meta is the job's meta dict.
+	Meta map[string]any
+	// SuccessCallback, FailureCallback and StoppedCallback name functions that every Python process which may clean
+	// the queue must be able to import. A nil timeout is RQ's 60 s.
+	SuccessCallback, FailureCallback, StoppedCallback Callback
+	// Extra are further fields of the hash; no field that RQ or this package knows.
+	Extra map[string]string
+
+	// Deduplicate refuses the job with a *DuplicateJobError when one of this id is queued, started, scheduled or
+	// deferred, and replaces a job of this id in any other state. Without it the hash of an existing job is
+	// overwritten and its id pushed once more, as RQ does.
+	Deduplicate bool
+}
+
+// ErrDuplicateJob says that a job of this id is on its way already.
+var ErrDuplicateJob = errors.New("job exists already")
+
+// DuplicateJobError is an ErrDuplicateJob with the status of the job that was there first.
+type DuplicateJobError struct {
+	ID     string
+	Status Status
+}
+
+// Error names the job.
+func (e *DuplicateJobError) Error() string {
+	return fmt.Sprintf("%v: %q is %s", ErrDuplicateJob, clip(e.ID), e.Status)
+}
+
+// Is makes errors.Is(err, ErrDuplicateJob) true.
+func (e *DuplicateJobError) Is(target error) bool { return target == ErrDuplicateJob }
+
+// ErrDependencyFailed says that a dependency has ended in a way that will never release the job.
+var ErrDependencyFailed = errors.New("dependency has failed")
+
+// DependencyError is an ErrDependencyFailed with the dependency.
+type DependencyError struct {
+	ID         string
+	Dependency string
+	Status     Status
+}
+
+// Error names both jobs.
+func (e *DependencyError) Error() string {
+	return fmt.Sprintf("%v: job %q depends on %q, which is %s: requeue that one first or drop the dependency",
+		ErrDependencyFailed, clip(e.ID), clip(e.Dependency), e.Status)
+}
+
+// Is makes errors.Is(err, ErrDependencyFailed) true.
+func (e *DependencyError) Is(target error) bool { return target == ErrDependencyFailed }
+
+// BatchError says which requests of EnqueueMany were not enqueued.
+type BatchError struct {
+	Errs []error // one per request, nil where the job was enqueued
+}
+
+// Error counts the failures and shows the first.
+func (e *BatchError) Error() string {
+	n, text := 0, ""
+	for i, err := range e.Errs {
+		if err != nil {
+			if n == 0 {
+				text = fmt.Sprintf("request %d: %v", i, err)
+			}
+			n++
+		}
+	}
+	return fmt.Sprintf("%d of %d jobs not enqueued; %s", n, len(e.Errs), text)
+}
+
+// Unwrap gives the failures to errors.Is and errors.As.
+func (e *BatchError) Unwrap() []error {
+	var errs []error
+	for _, err := range e.Errs {
+		if err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errs
+}
+
+// Enqueue writes one job in one atomic step: into its queue, into the schedule, or, when dependencies are not done,
+// into the deferred registry; the returned job's Status tells which. Errors: what is wrong with the request,
+// *DuplicateJobError, *DependencyError, or the connection's, after which the job may or may not have been written.
+// rq/queue.py Queue.enqueue_call, enqueue_at.
+func (c *Client) Enqueue(ctx context.Context, r Request) (*Job, error) {
+	call, job, err := c.prepare(r, time.Now())
+	if err != nil {
+		return nil, fmt.Errorf("enqueue: %w", err)
+	}
+	if err := enqueued(job, c.runScript(ctx, call.script, call.keys, call.args...)); err != nil {
+		return nil, err
+	}
+	return job, nil
+}
+
+// enqueueChunk bounds the size of one pipeline of EnqueueMany.
+const enqueueChunk = 1000
+
+// EnqueueMany writes many jobs with one round trip per 1000. Each job is atomic, the batch is not; requests take effect
+// in their order, so later ones may depend on earlier ones. A faulty request stops the batch before anything is
+// written. Jobs that Redis refused (duplicates, failed dependencies) are nil in the result and named by a *BatchError;
+// the others are enqueued. After a connection error any of the jobs may have been written.
+func (c *Client) EnqueueMany(ctx context.Context, rs []Request) ([]*Job, error) {
+	now := time.Now()
+	jobs := make([]*Job, len(rs))
+	calls := make([]scriptCall, len(rs))
+	for i, r := range rs {
+		var err error
+		if calls[i], jobs[i], err = c.prepare(r, now); err != nil {
+			return nil, fmt.Errorf("enqueue %d jobs: request %d: %w", len(rs), i, err)
+		}
+	}
+	failed := BatchError{Errs: make([]error, len(rs))}
+	bad := false
+	for from := 0; from < len(calls); from += enqueueChunk {
+		to := min(from+enqueueChunk, len(calls))
+		replies, err := c.runScripts(ctx, calls[from:to])
+		if err != nil {
+			return nil, fmt.Errorf("enqueue %d jobs: %w", len(rs), err)
+		}
+		for i, reply := range replies {
+			if err := enqueued(jobs[from+i], reply); err != nil {
+				jobs[from+i], failed.Errs[from+i], bad = nil, err, true
+			}
+		}
+	}
+	if bad {
+		return jobs, &failed
+	}
+	return jobs, nil
+}
+
+// prepare checks a request and makes the job and the script call for it.
+func (c *Client) prepare(r Request, now time.Time) (scriptCall, *Job, error) {
+	job, err := c.newJob(r, now)
+	if err != nil {
+		return scriptCall{}, nil, err
+	}
+	where, due := "back", int64(0)
+	switch {
+	case !r.At.IsZero():
+		where, due = "schedule", r.At.Unix()
+	case r.AtFront:
+		where = "front"
+	}
+	ttl := ""
+	if r.TTL != nil {
+		ttl = fmt.Sprint(*r.TTL)
+	}
+	args := make([]any, 0, 64)
+	args = append(args, job.ID, r.Queue, where, due, FormatTime(now), ttl, flag(r.Deduplicate),
+		c.deferredScore(r.TTL, now), flag(c.d.ScheduledTTL), flag(r.AllowDependencyFailures), len(r.DependsOn))
+	for _, d := range r.DependsOn {
+		args = append(args, d)
+	}
+	for name, value := range job.Hash() {
+		args = append(args, name, value)
+	}
+	job.EnqueuedAt = now.UTC().Truncate(time.Microsecond)
+	return scriptCall{enqueueScript, []string{JobKey(job.ID), QueueKey(r.Queue)}, args}, job, nil
+}
+
+// deferredScore is +inf, which no cleaner of any version takes for expired, or the end of the job's ttl where
+// maintenance acts on it (2.0–2.7). RQ 1.x and 2.8+ write the current time, which 2.0–2.7 would fail at once.
+func (c *Client) deferredScore(ttl *int64, now time.Time) string {
+	if ttl != nil && c.d.DeferredExpires {
+		return fmt.Sprint(now.Unix() + *ttl)
+	}
+	return "+inf"
+}
+
+func flag(b bool) string {
+	if b {
+		return "1"
+	}
+	return "0"
+}
+
+// enqueued turns the script's reply into the job's final state.
+func enqueued(job *Job, reply *redis.Cmd) error {
+	v, err := reply.StringSlice()
+	if err != nil {
+		return fmt.Errorf("enqueue job %q: %w", clip(job.ID), err)
+	}
+	switch {
+	case v[0] == "duplicate" && len(v) == 2:
+		return &DuplicateJobError{ID: job.ID, Status: Status(v[1])}
+	case v[0] == "dependency" && len(v) == 3:
+		return &DependencyError{ID: job.ID, Dependency: v[1], Status: Status(v[2])}
+	}
+	job.Status = Status(v[0])
+	if job.Status != StatusQueued {
+		job.EnqueuedAt = time.Time{}
+	}
+	return nil
+}
+
+// idProblem says why the peers of this dialect could not use an id; "" when they can.
+func (d Dialect) idProblem(id string) string {
+	switch {
+	case id == "":
+		return "is empty"
+	case strings.HasSuffix(id, dependentsSuffix):
+		return "ends in " + dependentsSuffix + ", which is another job's key"
+	case d.IDCharset && strings.Trim(id, idChars) != "":
+		return "has characters other than A-Z a-z 0-9 _ -"
+	case (d.IDNoColon || d.IDPrefixOnFetch) && strings.Contains(id, ":"):
+		return `contains ":"`
+	}
+	return ""
+}
+
+const idChars = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"

@@ -1,0 +1,181 @@
+package rqcompat
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+var (
+	cancelScript  = newScript("cancel.lua")
+	requeueScript = newScript("requeue.lua")
+	deleteScript  = newScript("delete.lua")
+)
+
+// ErrCanceled says that a job is canceled already.
+var ErrCanceled = errors.New("job is already canceled")
+
+// ErrNotRequeueable says that a job is in no registry from which it could go back to its queue.
+var ErrNotRequeueable = errors.New("job can't be requeued")
+
+// NotRequeueableError is an ErrNotRequeueable with the status that stands in the way.
+type NotRequeueableError struct {
+	ID     string
+	Status Status
+}
+
+// Error says what is wanted instead.
+func (e *NotRequeueableError) Error() string {
+	return fmt.Sprintf("%v: job %q has status %q; it must be failed, stopped or canceled and still in that registry",
+		ErrNotRequeueable, clip(e.ID), clip(string(e.Status)))
+}
+
+// Is makes errors.Is(err, ErrNotRequeueable) true.
+func (e *NotRequeueableError) Is(target error) bool { return target == ErrNotRequeueable }
+
+// Fetch reads one job. A job that can be read in part comes with the error of ParseJob; ErrNoSuchJob when there is
+// none. rq/job.py Job.fetch.
+func (c *Client) Fetch(ctx context.Context, id string) (*Job, error) {
+	hash, err := c.rdb.HGetAll(ctx, JobKey(id)).Result()
+	return fetched(id, hash, err)
+}
+
+// FetchResult is what Fetch returns for one job.
+type FetchResult struct {
+	Job *Job
+	Err error
+}
+
+// fetchChunk bounds how many hashes one reply buffer holds.
+const fetchChunk = 500
+
+// FetchMany reads many jobs with one round trip per 500, and returns one result per id in their order. The error is
+// that of the connection; what is wrong with a job is in its result.
+func (c *Client) FetchMany(ctx context.Context, ids []string) ([]*FetchResult, error) {
+	results := make([]*FetchResult, 0, len(ids))
+	for len(ids) > 0 {
+		chunk := ids[:min(fetchChunk, len(ids))]
+		ids = ids[len(chunk):]
+		cmds := make([]*redis.MapStringStringCmd, len(chunk))
+		_, err := c.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+			for i, id := range chunk {
+				cmds[i] = p.HGetAll(ctx, JobKey(id))
+			}
+			return nil
+		})
+		if err != nil && !isReplyError(err) {
+			return nil, fmt.Errorf("fetch %d jobs: %w", len(chunk), err)
+		}
+		for i, id := range chunk {
+			job, err := fetched(id, cmds[i].Val(), cmds[i].Err())
+			results = append(results, &FetchResult{Job: job, Err: err})
+		}
+	}
+	return results, nil
+}
+
+func fetched(id string, hash map[string]string, err error) (*Job, error) {
+	if err == nil && len(hash) == 0 {
+		err = ErrNoSuchJob
+	}
+	if err != nil {
+		return nil, fmt.Errorf("fetch job %q: %w", clip(id), err)
+	}
+	job, err := ParseJob(id, hash)
+	if err != nil {
+		return job, fmt.Errorf("fetch job %q: %w", clip(id), err)
+	}
+	return job, nil
+}
+
+// Cancel takes a job out of its queue or registry and marks it canceled. With releaseDependents, jobs that wait for
+// it are queued as if it had ended well. It does not stop a job that runs: send SendStop first when that is wanted.
+// ErrNoSuchJob or ErrCanceled when there is nothing to cancel. rq/job.py Job.cancel.
+func (c *Client) Cancel(ctx context.Context, id string, releaseDependents bool) error {
+	release := "0"
+	if releaseDependents {
+		release = "1"
+	}
+	now := time.Now()
+	n, err := c.runScript(ctx, cancelScript, []string{JobKey(id)}, id, now.Unix(), FormatTime(now), release).Int()
+	switch {
+	case err != nil:
+	case n < 0:
+		err = ErrNoSuchJob
+	case n == 0:
+		err = ErrCanceled
+	default:
+		return nil
+	}
+	return fmt.Errorf("cancel job %q: %w", clip(id), err)
+}
+
+// emptyExc is the exc_info that RQ's requeue writes: zlib of "".
+var emptyExc = deflate(nil)
+
+// Requeue puts a failed, stopped or canceled job to the end or the head of its queue. It acts only when it removed
+// the job from its registry, so of two callers one gets a *NotRequeueableError. retries_left stays as it is.
+// rq/registry.py BaseRegistry.requeue.
+func (c *Client) Requeue(ctx context.Context, id string, atFront bool) error {
+	push := "RPUSH"
+	if atFront {
+		push = "LPUSH"
+	}
+	reply, err := c.runScript(ctx, requeueScript, []string{JobKey(id)}, id, FormatTime(time.Now()), push, emptyExc).Slice()
+	switch {
+	case err != nil:
+	case reply[0] == int64(1):
+		return nil
+	case reply[0] == int64(0):
+		status, _ := reply[1].(string)
+		return &NotRequeueableError{ID: id, Status: Status(status)}
+	default:
+		err = ErrNoSuchJob
+	}
+	return fmt.Errorf("requeue job %q: %w", clip(id), err)
+}
+
+// Delete removes a job with everything that mentions it, its results included. It does not stop a job that runs.
+// ErrNoSuchJob when there is no hash; leftovers such as results are removed all the same. rq/job.py Job.delete.
+func (c *Client) Delete(ctx context.Context, id string) error {
+	n, err := c.runScript(ctx, deleteScript, []string{JobKey(id)}, id).Int()
+	if err == nil && n == 0 {
+		err = ErrNoSuchJob
+	}
+	if err != nil {
+		return fmt.Errorf("delete job %q: %w", clip(id), err)
+	}
+	return nil
+}
+
+// Suspend tells all workers of this Redis, Python ones included, to take no new job: for d, in whole seconds rounded
+// up, or until Resume when d is 0. rq/suspension.py suspend.
+func (c *Client) Suspend(ctx context.Context, d time.Duration) error {
+	if d > 0 {
+		d = (d + time.Second - 1).Truncate(time.Second)
+	}
+	if err := c.rdb.Set(ctx, SuspendedKey(), 1, max(d, 0)).Err(); err != nil {
+		return fmt.Errorf("suspend workers: %w", err)
+	}
+	return nil
+}
+
+// Resume ends a suspension; without one it does nothing. rq/suspension.py resume.
+func (c *Client) Resume(ctx context.Context) error {
+	if err := c.rdb.Del(ctx, SuspendedKey()).Err(); err != nil {
+		return fmt.Errorf("resume workers: %w", err)
+	}
+	return nil
+}
+
+// Suspended says whether workers shall take no new job. rq/suspension.py is_suspended.
+func (c *Client) Suspended(ctx context.Context) (bool, error) {
+	n, err := c.rdb.Exists(ctx, SuspendedKey()).Result()
+	if err != nil {
+		return false, fmt.Errorf("read suspension: %w", err)
+	}
+	return n > 0, nil
+}

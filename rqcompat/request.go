@@ -1,0 +1,194 @@
+package rqcompat
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+
+	"github.com/opensoft/dartwing-bridge/rqcompat/pickle"
+)
+
+// RQ's defaults, rq/defaults.py and rq/queue.py.
+const (
+	// DefaultTimeout is the seconds a job may run when nothing else is said.
+	DefaultTimeout = 180
+	// DefaultCallbackTimeout is the seconds a callback may run.
+	DefaultCallbackTimeout = 60
+)
+
+// ErrBadRequest says that a request would write something that a Python reader can't use.
+var ErrBadRequest = errors.New("bad request")
+
+// check reports everything that is wrong with r, so that one attempt is enough to mend it.
+func (c *Client) check(r Request) error {
+	var problems []string
+	bad := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
+
+	switch q := r.Queue; {
+	case q == "":
+		bad("no queue")
+	case strings.Contains(q, ",") || strings.HasSuffix(q, intermediateSuffix) || !utf8.ValidString(q):
+		bad("queue name %q has a comma, ends in %s or is not UTF-8", clip(q), intermediateSuffix)
+	}
+	if r.ID != "" {
+		if why := c.d.idProblem(r.ID); why != "" {
+			bad("job id %q %s, which RQ %s can't read", clip(r.ID), why, c.d.Version)
+		} else if !utf8.ValidString(r.ID) {
+			bad("job id %q is not UTF-8", clip(r.ID))
+		}
+	} else if r.Deduplicate {
+		bad("Deduplicate needs an ID")
+	}
+	if !utf8.ValidString(r.Description) {
+		bad("description is not UTF-8")
+	}
+	checkTimes(r, bad)
+	checkDependencies(r, bad)
+	for name := range r.Extra {
+		if !extraField(name) {
+			bad("extra field %q has a field of its own in the request or belongs to RQ", clip(name))
+		}
+	}
+	if len(problems) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%w: %s", ErrBadRequest, strings.Join(problems, "; "))
+}
+
+func checkTimes(r Request, bad func(string, ...any)) {
+	if t := r.Timeout; t != nil && (*t == 0 || *t < -1) {
+		bad("timeout is %d, want seconds above 0, or -1 for none", *t)
+	}
+	for _, f := range []struct {
+		name  string
+		value *int64
+	}{{"result ttl", r.ResultTTL}, {"failure ttl", r.FailureTTL}} {
+		if f.value != nil && *f.value < -1 {
+			bad("%s is %d, want seconds from 0 on, or -1 for ever", f.name, *f.value)
+		}
+	}
+	if t := r.TTL; t != nil {
+		if *t <= 0 {
+			bad("ttl is %d, want seconds above 0", *t)
+		} else if !r.At.IsZero() && time.Until(r.At) >= time.Duration(*t)*time.Second {
+			bad("ttl of %d s ends before the job is due", *t)
+		}
+	}
+	if r.RetryMax < 0 {
+		bad("retry max is %d, want 0 or more", r.RetryMax)
+	}
+	if r.RetryMax == 0 && len(r.RetryIntervals) > 0 {
+		bad("retry intervals without retries")
+	}
+	for _, n := range r.RetryIntervals {
+		if n < 0 {
+			bad("retry interval is %d, want seconds from 0 on", n)
+		}
+	}
+	for _, cb := range []Callback{r.SuccessCallback, r.FailureCallback, r.StoppedCallback} {
+		if cb.Timeout != nil && (*cb.Timeout == 0 || *cb.Timeout < -1) {
+			bad("callback timeout is %d, want seconds above 0", *cb.Timeout)
+		}
+		if !utf8.ValidString(cb.Name) {
+			bad("callback name is not UTF-8")
+		}
+	}
+}
+
+func checkDependencies(r Request, bad func(string, ...any)) {
+	if len(r.DependsOn) > 0 && !r.At.IsZero() {
+		bad("a job can be scheduled or depend on others, not both")
+	}
+	for _, d := range r.DependsOn {
+		if d == "" || d == r.ID || !utf8.ValidString(d) {
+			bad("dependency %q is empty, the job itself or not UTF-8", clip(d))
+		}
+	}
+}
+
+// extraField says whether a field is neither read nor written by this package.
+func extraField(name string) bool {
+	p := parser{job: &Job{}}
+	p.field(name, "")
+	_, extra := p.job.Extra[name]
+	return extra && len(p.errs) == 0 && utf8.ValidString(name)
+}
+
+// newJob is rq/queue.py Queue.create_job: the job as it will be stored, with status and enqueued_at left to the script.
+func (c *Client) newJob(r Request, now time.Time) (*Job, error) {
+	if err := c.check(r); err != nil {
+		return nil, err
+	}
+	j := &Job{
+		ID: r.ID, Origin: r.Queue, Data: r.Data, Description: r.Description,
+		CreatedAt: now.UTC().Truncate(time.Microsecond),
+		Timeout:   r.Timeout, ResultTTL: r.ResultTTL, FailureTTL: r.FailureTTL, TTL: r.TTL,
+		SuccessCallback: withTimeout(r.SuccessCallback), FailureCallback: withTimeout(r.FailureCallback),
+		StoppedCallback: withTimeout(r.StoppedCallback),
+		DependencyIDs:   slices.Clone(r.DependsOn), Extra: maps.Clone(r.Extra),
+	}
+	if j.ID == "" {
+		j.ID = uuid.NewString()
+	}
+	if j.Timeout == nil {
+		j.Timeout = ptr(int64(DefaultTimeout))
+	}
+	if r.RetryMax > 0 {
+		j.RetriesLeft = ptr(int64(r.RetryMax))
+		j.RetryIntervals = r.RetryIntervals
+		if len(j.RetryIntervals) == 0 {
+			j.RetryIntervals = []int64{0} // what Retry(max=n) writes
+		}
+	}
+	if r.AllowDependencyFailures && len(r.DependsOn) > 0 {
+		j.AllowDependencyFailures = ptr(true)
+	}
+	later := len(r.DependsOn) > 0 || !r.At.IsZero()
+	if later && (r.AtFront || r.EnqueueAtFrontOnRelease) {
+		j.EnqueueAtFront = ptr(true)
+	}
+	if err := j.encode(r); err != nil {
+		return nil, err
+	}
+	return j, nil
+}
+
+// encode fills in what has to be serialized.
+func (j *Job) encode(r Request) (err error) {
+	if len(j.Data) == 0 {
+		if j.Data, err = EncodeCall(r.Call); err != nil {
+			return err
+		}
+		if j.Description == "" {
+			j.Description = r.Call.Description()
+		}
+	} else if j.Description == "" {
+		if call, err := j.Call(); err == nil {
+			j.Description = call.Description()
+		}
+	}
+	if len(r.Meta) > 0 {
+		if j.Meta, err = pickle.Encode(r.Meta); err != nil {
+			return fmt.Errorf("encode meta: %w", err)
+		}
+	}
+	return nil
+}
+
+func withTimeout(cb Callback) Callback {
+	if cb.Name != "" && cb.Timeout == nil {
+		cb.Timeout = ptr(int64(DefaultCallbackTimeout))
+	}
+	if cb.Name == "" {
+		cb.Timeout = nil
+	}
+	return cb
+}
+
+func ptr[T any](v T) *T { return &v }

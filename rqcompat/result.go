@@ -1,0 +1,193 @@
+package rqcompat
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/opensoft/dartwing-bridge/rqcompat/pickle"
+)
+
+// ResultType tells how an execution ended. rq/results.py Result.Type.
+type ResultType int
+
+// The result types of RQ 1.15 to 2.10. This package writes the first two only: older readers raise on the others.
+const (
+	ResultSuccessful ResultType = 1
+	ResultFailed     ResultType = 2
+	ResultStopped    ResultType = 3 // defined by RQ, written by no release
+	ResultRetried    ResultType = 4 // since 2.1
+	ResultMaxRetries ResultType = 5 // since 2.8
+)
+
+// Result is one entry of a job's result stream. rq/results.py Result.restore, 1.15.1–2.10.
+type Result struct {
+	ID          string // of the stream entry
+	Type        ResultType
+	CreatedAt   time.Time // from the id, milliseconds
+	WorkerName  string
+	ExecutionID string
+	// ExecutionStartedAt and ExecutionEndedAt are zero before RQ 2.8.
+	ExecutionStartedAt, ExecutionEndedAt time.Time
+	// ExcString is the traceback text of a failure.
+	ExcString string
+	// ReturnValue is the serialized value; nil stands for None. See Value.
+	ReturnValue []byte
+	// Err says what of this entry could not be read; Python readers raise on it.
+	Err error
+}
+
+// Value decodes the return value. None is nil.
+func (r *Result) Value() (any, error) {
+	if r.ReturnValue == nil {
+		return nil, nil
+	}
+	v, err := decodeValue(r.ReturnValue)
+	if err != nil {
+		return nil, fmt.Errorf("decode return value of result %s: %w", r.ID, err)
+	}
+	return v, nil
+}
+
+// Results returns the recorded outcomes of a job, newest first; none when there is no stream. An entry that can't
+// be read has Err set and does not hide the others.
+func (c *Client) Results(ctx context.Context, id string) ([]Result, error) {
+	entries, err := c.rdb.XRevRange(ctx, ResultsKey(id), "+", "-").Result()
+	if err != nil {
+		return nil, fmt.Errorf("read results of job %q: %w", clip(id), err)
+	}
+	results := make([]Result, len(entries))
+	for i, e := range entries {
+		results[i] = parseResult(e)
+	}
+	return results, nil
+}
+
+func parseResult(e redis.XMessage) Result {
+	p := resultParser{fields: e.Values}
+	r := Result{
+		ID:                 e.ID,
+		CreatedAt:          streamTime(e.ID),
+		WorkerName:         p.text("worker_name"),
+		ExecutionID:        p.text("execution_id"),
+		ExecutionStartedAt: p.time("execution_started_at"),
+		ExecutionEndedAt:   p.time("execution_ended_at"),
+	}
+	kind, err := strconv.Atoi(p.text("type"))
+	if err != nil || kind < int(ResultSuccessful) || kind > int(ResultMaxRetries) {
+		p.bad("type", "a result type from 1 to 5")
+	}
+	r.Type = ResultType(kind)
+	if r.ExcString, err = DecodeExc(p.text("exc_string")); err != nil {
+		p.bad("exc_string", "base64 of zlib of text")
+	}
+	if text, ok := e.Values["return_value"]; ok {
+		text, _ := text.(string)
+		if r.ReturnValue, err = base64.StdEncoding.DecodeString(text); err != nil || text == "" {
+			r.ReturnValue = nil
+			p.bad("return_value", "base64 of a serialized value")
+		}
+	}
+	r.Err = errors.Join(p.errs...)
+	return r
+}
+
+type resultParser struct {
+	fields map[string]any
+	errs   []error
+}
+
+func (p *resultParser) text(name string) string {
+	s, _ := p.fields[name].(string)
+	return s
+}
+
+// bad reports a field of which the value may be the job's own data: it is not in the error.
+func (p *resultParser) bad(name, want string) {
+	value := ""
+	if name == "type" || strings.HasPrefix(name, "execution_") {
+		value = clip(p.text(name))
+	}
+	p.errs = append(p.errs, &FieldError{Field: "results." + name, Value: value, Want: want})
+}
+
+func (p *resultParser) time(name string) time.Time {
+	s := p.text(name)
+	if s == "" {
+		return time.Time{}
+	}
+	f, err := strconv.ParseFloat(s, 64)
+	if err != nil || math.Abs(f) > 1e11 || math.IsNaN(f) {
+		p.bad(name, "seconds since 1970")
+		return time.Time{}
+	}
+	return time.UnixMicro(int64(math.Round(f * 1e6))).UTC()
+}
+
+// streamTime is the millisecond part of a stream id.
+func streamTime(id string) time.Time {
+	ms, _, _ := strings.Cut(id, "-")
+	n, err := strconv.ParseInt(ms, 10, 64)
+	if err != nil {
+		return time.Time{}
+	}
+	return time.UnixMilli(n).UTC()
+}
+
+// EncodeResult returns the return_value field for a value: base64 of its pickle, or "" for nil, which RQ leaves out.
+func EncodeResult(v any) (string, error) {
+	if v == nil {
+		return "", nil
+	}
+	b, err := pickle.Encode(v)
+	if err != nil {
+		return "", fmt.Errorf("encode result: %w", err)
+	}
+	return base64.StdEncoding.EncodeToString(b), nil
+}
+
+// DecodeResult reads a return_value field written with the pickle or JSON serializer; "" is None.
+func DecodeResult(s string) (any, error) {
+	if s == "" {
+		return nil, nil
+	}
+	b, err := base64.StdEncoding.DecodeString(s)
+	if err != nil {
+		return nil, fmt.Errorf("decode result: %w", err)
+	}
+	v, err := decodeValue(b)
+	if err != nil {
+		return nil, fmt.Errorf("decode result: %w", err)
+	}
+	return v, nil
+}
+
+// EncodeExc returns the exc_string field for a traceback text: base64 of zlib of its UTF-8.
+func EncodeExc(text string) string {
+	return base64.StdEncoding.EncodeToString(deflate([]byte(strings.ToValidUTF8(text, "\ufffd"))))
+}
+
+// DecodeExc reads an exc_string field; "" is no text. Text above DefaultPayloadLimit is refused.
+func DecodeExc(s string) (string, error) {
+	if s == "" {
+		return "", nil
+	}
+	b, err := base64.StdEncoding.DecodeString(s)
+	if err != nil {
+		return "", fmt.Errorf("decode exception text: %w", err)
+	}
+	in := inflaters.Get().(*inflater)
+	defer in.release()
+	text, err := in.inflate(b, DefaultPayloadLimit)
+	if err != nil {
+		return "", fmt.Errorf("decode exception text: %w", err)
+	}
+	return strings.ToValidUTF8(string(text), "\ufffd"), nil
+}
