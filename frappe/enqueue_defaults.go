@@ -18,7 +18,6 @@ type EnqueueDefaults struct {
 }
 
 const (
-	defaultTimeout         = 300
 	defaultResultTTL       = 10 * 60
 	defaultFailureTTL      = 7 * 24 * 60 * 60
 	failureCallbackTimeout = 60
