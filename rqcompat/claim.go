@@ -1,0 +1,117 @@
+package rqcompat
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Claim asks for one job of a queue, for one worker.
+type Claim struct {
+	Queue, ID string
+	// Worker will show the job as its current one. It must not have another one.
+	Worker *Worker
+	// Register writes the worker's whole record with the claim. Without it only what changes is written, unless
+	// the record turns out to have expired.
+	Register bool
+	// ExecutionID identifies this run in the records of RQ 2.x: 32 hex digits, see NewExecutionID.
+	ExecutionID string
+	// Timeout is the job's timeout in seconds; it is for the caller's own use.
+	Timeout *int64
+}
+
+// ClaimResult says what became of a Claim.
+type ClaimResult int
+
+// The results of a claim. Only Claimed makes the caller the job's owner.
+const (
+	ClaimGone     ClaimResult = 0 // the job is not in the queue any more; nothing was changed
+	Claimed       ClaimResult = 1 // the job is started and belongs to the caller
+	ClaimNoHash   ClaimResult = 2 // the job does not exist; its entry was removed, as Python workers do
+	ClaimCanceled ClaimResult = 3 // the job is canceled; its entry was removed
+	ClaimRunning  ClaimResult = 4 // the job runs already and this was a second copy of its id; the entry was removed
+)
+
+// NewExecutionID returns a random execution id, 32 hex digits. rq/executions.py Execution.create.
+func NewExecutionID() string {
+	id := uuid.New()
+	return hex.EncodeToString(id[:])
+}
+
+var claimScript = newScript("claim.lua")
+
+// Claim takes jobs out of their queues and starts them, each in one atomic step: at no time is a job neither
+// in its queue nor in the started registry. startedAt, cut to microseconds, becomes the job's started_at and is,
+// with the worker's name, what Renew and Settle recognise the owner by. The lease is the time after which
+// cleaners may take the job away unless Renew is called. There is one result per claim, in order. After an error
+// the caller cannot know whether it owns the jobs; the leases lapse on their own and Rescue returns them.
+//
+// Stands for rq/worker.py prepare_execution and prepare_job_execution, 1.15.1–2.10.
+func (c *Client) Claim(ctx context.Context, claims []Claim, startedAt time.Time, lease time.Duration) ([]ClaimResult, error) {
+	var calls []scriptCall
+	for batch := range slices.Chunk(claims, scriptBatch) {
+		args, err := c.claimArgs(batch, startedAt, lease)
+		if err != nil {
+			return nil, fmt.Errorf("claim: %w", err)
+		}
+		calls = append(calls, scriptCall{script: claimScript, args: args})
+	}
+	codes := make([]int64, 0, len(claims))
+	err := c.runBatch(ctx, calls, &codes)
+	if err != nil {
+		err = fmt.Errorf("claim %d jobs: %w", len(claims), err)
+	}
+	results := make([]ClaimResult, len(codes))
+	for i, code := range codes {
+		results[i] = ClaimResult(code)
+	}
+	return results, err
+}
+
+func (c *Client) claimArgs(claims []Claim, startedAt time.Time, lease time.Duration) ([]any, error) {
+	table := recordTable{c: c}
+	index := make([]int, len(claims))
+	for i, cl := range claims {
+		if cl.Worker == nil {
+			return nil, fmt.Errorf("job %q: no worker given", clip(cl.ID))
+		}
+		if c.d.CompositeWip && len(cl.ExecutionID) != 32 {
+			return nil, fmt.Errorf("job %q: execution id %q is not 32 hex digits", clip(cl.ID), clip(cl.ExecutionID))
+		}
+		var err error
+		if index[i], err = table.add(cl.Worker); err != nil {
+			return nil, err
+		}
+	}
+	now := startedAt.Unix()
+	args := make([]any, 0, 8+len(table.order)*recordFields+6*len(claims))
+	args = append(args, bit(c.d.CompositeWip), bit(c.d.IntermediateGrace), now, FormatTime(startedAt), floatTime(startedAt),
+		leaseEnd(startedAt, lease), seconds(busyTTL))
+	args = table.appendTo(args)
+	for i, cl := range claims {
+		args = append(args, cl.Queue, cl.ID, cl.Worker.Name, cl.ExecutionID, index[i], bit(cl.Register))
+	}
+	return args, nil
+}
+
+// leaseEnd is the score of a lease that starts at now, rounded up: RQ compares whole seconds, and a lease must
+// not end early.
+func leaseEnd(now time.Time, lease time.Duration) int64 {
+	end := now.Add(lease)
+	if end.Nanosecond() > 0 {
+		return end.Unix() + 1
+	}
+	return end.Unix()
+}
+
+// bit is how scripts take a bool.
+func bit(b bool) string {
+	if b {
+		return "1"
+	}
+	return "0"
+}

@@ -1,0 +1,125 @@
+package rqcompat
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+)
+
+// defaultResultTTL is how long results stay when the job does not say: rq/defaults.py DEFAULT_RESULT_TTL, seconds.
+const defaultResultTTL = 500
+
+// OutcomeKind is how an execution ended.
+type OutcomeKind int
+
+// The ways an execution ends.
+const (
+	// OutcomeFinished is success.
+	OutcomeFinished OutcomeKind = iota + 1
+	// OutcomeFailed is failure; the job's own retries are spent first, unless Outcome.NoRQRetry.
+	OutcomeFailed
+	// OutcomeStopped is the end by a stop-job command. No retry.
+	OutcomeStopped
+	// OutcomeGivenBack returns an unfinished job to the head of its queue as if it had not been claimed.
+	OutcomeGivenBack
+)
+
+// Outcome is the end of one execution. The Lease in it names the execution: an outcome of a job that is not
+// this execution's any more is refused.
+type Outcome struct {
+	Lease
+	Kind OutcomeKind
+	// ReturnValue is text of EncodeResult; "" is None, which RQ does not store.
+	ReturnValue string
+	// Exc is the error text of a failed or stopped job, best with a last line like "module.Type: message".
+	Exc string
+	// EndedAt becomes ended_at. The time worked is Working or, when that is 0, EndedAt − StartedAt.
+	EndedAt time.Time
+	// NoRQRetry ignores retries_left.
+	NoRQRetry bool
+	// Fields are further hash fields to set in the same step.
+	Fields map[string]string
+}
+
+// OutcomeResult says whether an outcome was taken.
+type OutcomeResult int
+
+// The results of settling.
+const (
+	NotOwner        OutcomeResult = 0 // the job belongs to somebody else or ended already: nothing was written
+	Settled         OutcomeResult = 1
+	JobDeleted      OutcomeResult = 2 // the hash is gone: the execution's leftovers were removed, nothing else
+	SettledCanceled OutcomeResult = 3 // canceled while it ran: it stays canceled, without result; the worker is free
+)
+
+var settleScript = newScript("settle.lua")
+
+// Settle ends executions, each in one atomic step: status, result, registries, counters, released dependents,
+// retry or repeat, and the worker's record, which is idle afterwards. All follow what the job's hash asks for
+// (result_ttl, failure_ttl, retries_left, repeats_left) at that moment. There is one result per outcome, in
+// order; jobs given back in one call stand in their queue in that order.
+// After an error it is safe to call Settle again with the same outcomes: what was settled answers NotOwner.
+//
+// Stands for rq/worker.py handle_job_success and handle_job_failure, 1.15.1–2.10.
+func (c *Client) Settle(ctx context.Context, os []Outcome) ([]OutcomeResult, error) {
+	now := time.Now()
+	var calls []scriptCall
+	for batch := range slices.Chunk(os, scriptBatch) {
+		args := make([]any, 0, 4+12*len(batch))
+		args = append(args, c.d.endFlags(), now.Unix(), FormatTime(now), defaultResultTTL)
+		for i := range batch {
+			var err error
+			if args, err = appendOutcome(args, &batch[i]); err != nil {
+				return nil, fmt.Errorf("settle: %w", err)
+			}
+		}
+		calls = append(calls, scriptCall{script: settleScript, args: args})
+	}
+	codes := make([]int64, 0, len(os))
+	err := c.runBatch(ctx, calls, &codes)
+	if err != nil {
+		err = fmt.Errorf("settle %d jobs: %w", len(os), err)
+	}
+	results := make([]OutcomeResult, len(codes))
+	for i, code := range codes {
+		results[i] = OutcomeResult(code)
+	}
+	return results, err
+}
+
+func appendOutcome(args []any, o *Outcome) ([]any, error) {
+	var kind, payload string
+	switch o.Kind {
+	case OutcomeFinished:
+		kind, payload = "finished", o.ReturnValue
+	case OutcomeFailed:
+		kind, payload = "failed", EncodeExc(o.Exc)
+		if o.NoRQRetry {
+			kind = "failed!"
+		}
+	case OutcomeStopped:
+		kind, payload = "stopped", EncodeExc(o.Exc)
+	case OutcomeGivenBack:
+		kind = "back"
+	default:
+		return nil, fmt.Errorf("job %q: unknown kind of outcome %d", clip(o.ID), o.Kind)
+	}
+	working := o.Working
+	if working == 0 {
+		working = o.EndedAt.Sub(o.StartedAt)
+	}
+	args = append(args, kind, o.Queue, o.ID, o.Worker, o.ExecutionID, FormatTime(o.StartedAt), FormatTime(o.EndedAt),
+		floatTime(o.StartedAt), floatTime(o.EndedAt), secondsText(working), payload, 2*len(o.Fields))
+	for _, name := range slices.Sorted(maps.Keys(o.Fields)) {
+		args = append(args, name, o.Fields[name])
+	}
+	return args, nil
+}
+
+// endFlags is how job_end.lua takes what differs between versions at the end of a job.
+func (d Dialect) endFlags() string {
+	return bit(d.CompositeWip) + bit(d.ResultWorkerName) + bit(d.ResultExecution) +
+		bit(d.StoppedReleasesDependents) + bit(d.RetryAtFront) + bit(d.Repeat)
+}

@@ -1,0 +1,203 @@
+package rqcompat
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+const (
+	// waitBlock is the longest single blocking look. It bounds how long a canceled Wait may linger where CLIENT
+	// UNBLOCK is not allowed.
+	waitBlock = time.Second
+	// waitPollMin and waitPollMax bound the pace of looking at a list that is not empty.
+	waitPollMin = 20 * time.Millisecond
+	waitPollMax = 200 * time.Millisecond
+)
+
+// Waiter waits until a queue has something, on a connection of its own. It serves one goroutine at a time.
+//
+// It looks with BLMOVE q q LEFT LEFT, which moves the head onto itself: nothing changes place, other clients
+// blocked on the list are served all the same, and nobody has to poll an empty queue. Servers before Redis 6.2
+// are polled.
+type Waiter struct {
+	c      *Client
+	conn   *redis.Conn
+	id     int64 // of conn, for CLIENT UNBLOCK; 0 unknown
+	noMove bool  // the server has no BLMOVE
+}
+
+// NewWaiter returns a Waiter. Close it to free its connection.
+func (c *Client) NewWaiter() *Waiter { return &Waiter{c: c} }
+
+// Close gives the connection back. It must not be called during a Wait.
+func (w *Waiter) Close() error {
+	if w.conn == nil {
+		return nil
+	}
+	err := w.conn.Close()
+	w.conn, w.id = nil, 0
+	return err
+}
+
+// Wait returns true as soon as queue is not empty, and false after most or when ctx ends, then with its
+// error. On a queue that is never empty it returns at once: see WaitChange.
+func (w *Waiter) Wait(ctx context.Context, queue string, most time.Duration) (bool, error) {
+	deadline := time.Now().Add(most)
+	pause := waitPollMin
+	for {
+		if err := ctx.Err(); err != nil {
+			return false, err
+		}
+		left := time.Until(deadline)
+		if left <= 0 {
+			return false, nil
+		}
+		if w.noMove {
+			n, err := w.c.rdb.LLen(ctx, QueueKey(queue)).Result()
+			if err != nil || n > 0 {
+				return n > 0, orWait(queue, err)
+			}
+			if err := sleep(ctx, min(pause, left)); err != nil {
+				return false, err
+			}
+			pause = min(2*pause, waitPollMax)
+			continue
+		}
+		found, err := w.look(ctx, queue, min(left, waitBlock))
+		if found || err != nil {
+			return found, err
+		}
+	}
+}
+
+// WaitChange returns true as soon as the queue differs from its mirror in length, head or tail, and false
+// after most or when ctx ends, then with its error. It is for queues that hold jobs one leaves to others.
+func (w *Waiter) WaitChange(ctx context.Context, m *Mirror, most time.Duration) (bool, error) {
+	if m.Len() == 0 {
+		return w.Wait(ctx, m.queue, most)
+	}
+	deadline := time.Now().Add(most)
+	for pause := waitPollMin; ; pause = min(2*pause, waitPollMax) {
+		changed, err := m.changed(ctx)
+		if changed || err != nil {
+			return changed, err
+		}
+		left := time.Until(deadline)
+		if left <= 0 {
+			return false, nil
+		}
+		if err := sleep(ctx, min(pause, left)); err != nil {
+			return false, err
+		}
+	}
+}
+
+// changed compares length, head and tail of the list with the mirror.
+func (m *Mirror) changed(ctx context.Context) (bool, error) {
+	key := QueueKey(m.queue)
+	cmds, err := m.c.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+		p.LLen(ctx, key)
+		p.LIndex(ctx, key, 0)
+		p.LIndex(ctx, key, -1)
+		return nil
+	})
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return false, orWait(m.queue, err)
+	}
+	length, head, tail := cmds[0].(*redis.IntCmd).Val(), cmds[1].(*redis.StringCmd).Val(), cmds[2].(*redis.StringCmd).Val()
+	return length != m.listLen || head != m.root.next.id || (!m.truncated && tail != m.root.prev.id), nil
+}
+
+// look blocks for at most block until the list has a head.
+func (w *Waiter) look(ctx context.Context, queue string, block time.Duration) (bool, error) {
+	if err := w.connect(ctx); err != nil {
+		return false, err
+	}
+	type answer struct{ err error }
+	done := make(chan answer, 1)
+	key := QueueKey(queue)
+	go func() {
+		// Not ctx: go-redis would give the call up only between commands, and then with the connection unusable.
+		err := w.conn.BLMove(context.WithoutCancel(ctx), key, key, "LEFT", "LEFT", block).Err()
+		done <- answer{err}
+	}()
+	select {
+	case a := <-done:
+		return w.looked(queue, a.err)
+	case <-ctx.Done():
+	}
+	w.unblock(ctx)
+	if a := <-done; a.err != nil && !errors.Is(a.err, redis.Nil) {
+		_, _ = w.looked(queue, a.err)
+	}
+	return false, ctx.Err()
+}
+
+func (w *Waiter) looked(queue string, err error) (bool, error) {
+	switch {
+	case err == nil:
+		return true, nil
+	case errors.Is(err, redis.Nil):
+		return false, nil
+	case redis.HasErrorPrefix(err, "ERR unknown command"):
+		w.noMove = true
+		return false, nil
+	}
+	// The connection may be broken: the next look gets another.
+	_ = w.Close()
+	return false, orWait(queue, err)
+}
+
+// unblock ends the blocking command of the waiter's connection. Where that is not allowed the command ends by
+// itself within waitBlock.
+func (w *Waiter) unblock(ctx context.Context) {
+	if w.id == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), waitBlock)
+	defer cancel()
+	_ = w.c.rdb.Do(ctx, "CLIENT", "UNBLOCK", w.id).Err()
+}
+
+var errNoConnection = errors.New("this kind of redis client has no connection of its own to block on; use a single server or Sentinel")
+
+func (w *Waiter) connect(ctx context.Context) error {
+	if w.conn != nil {
+		return nil
+	}
+	pool, ok := w.c.rdb.(interface{ Conn() *redis.Conn })
+	if !ok {
+		return errNoConnection
+	}
+	conn := pool.Conn()
+	id, err := conn.ClientID(ctx).Result()
+	if err != nil && !isReplyError(err) {
+		_ = conn.Close()
+		return fmt.Errorf("connect to wait: %w", err)
+	}
+	w.conn, w.id = conn, id
+	return nil
+}
+
+func orWait(queue string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("wait for queue %q: %w", clip(queue), err)
+}
+
+// sleep waits for d or until ctx ends.
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
