@@ -19,9 +19,9 @@ const (
 	// maxWindows bounds the documents and DocTypes remembered at a time. At 200
 	// bytes each it is some 10 MB.
 	maxWindows = 50_000
-	// maxNames bounds the rows one list_update burst names, the newest: a list
+	// maxListNames bounds the rows one list_update burst names, the newest: a list
 	// page shows 20 to 500.
-	maxNames = 500
+	maxListNames = 500
 )
 
 // ListUpdate tells open lists of a DocType that rows changed, at most every 3 s
@@ -187,11 +187,11 @@ func (w *window) merge(newer []string) {
 			w.values = append(w.values, name)
 		}
 	}
-	if excess := len(w.values) - 2*maxNames; excess > 0 {
-		for _, name := range w.values[:excess+maxNames] {
+	if excess := len(w.values) - 2*maxListNames; excess > 0 {
+		for _, name := range w.values[:excess+maxListNames] {
 			delete(w.seen, name)
 		}
-		w.values = slices.Clone(w.values[excess+maxNames:])
+		w.values = slices.Clone(w.values[excess+maxListNames:])
 	}
 }
 
@@ -199,7 +199,7 @@ func (w *window) merge(newer []string) {
 func (w *window) empty() []string {
 	values := w.values
 	w.values, w.seen = nil, nil
-	return values[max(0, len(values)-maxNames):]
+	return values[max(0, len(values)-maxListNames):]
 }
 
 // take removes the values whose turn it is and starts their windows anew. A

@@ -189,7 +189,7 @@ func TestUpdatesAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &recorder{start: time.Now()}
 		p := newPublisher(zerolog.Nop(), r.send)
-		for i := range 3*maxNames + 7 {
+		for i := range 3*maxListNames + 7 {
 			p.ListUpdate("s", "D", fmt.Sprint(i))
 		}
 		for i := range maxWindows + 10 {
@@ -204,10 +204,10 @@ func TestUpdatesAreBounded(t *testing.T) {
 		if err := p.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if got, want := len(r.events), maxNames+maxWindows; got != want {
+		if got, want := len(r.events), maxListNames+maxWindows; got != want {
 			t.Errorf("%d events were sent, want %d", got, want)
 		}
-		if last := r.events[maxNames-1].What; last != fmt.Sprint(3*maxNames+6) {
+		if last := r.events[maxListNames-1].What; last != fmt.Sprint(3*maxListNames+6) {
 			t.Errorf("the last name sent is %s, want the newest", last)
 		}
 		time.Sleep(listInterval)
