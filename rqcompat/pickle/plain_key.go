@@ -1,0 +1,93 @@
+package pickle
+
+import (
+	"slices"
+	"strconv"
+	"unicode/utf8"
+)
+
+// fill adds entries to m, whose keys stay unique.
+func (c *converter) fill(m *members, items []Pair, depth int) {
+	before := slices.Clone(m.keys)
+	var names *uniqueNames
+	for i := range items {
+		key, exact := c.key(items[i].Key, depth)
+		if !exact || slices.Contains(before, key) {
+			if names == nil {
+				names = newUniqueNames(before, items)
+			}
+			key = names.free(key)
+		}
+		m.add(key, c.within(segment(key), items[i].Value, depth))
+		if c.cut {
+			return
+		}
+	}
+}
+
+// segment is a key as a part of a path, cut to a readable length.
+func segment(key string) string {
+	const most = 60
+	if len(key) > most {
+		n := most
+		for n > 0 && !utf8.RuneStart(key[n]) {
+			n--
+		}
+		key = key[:n] + "…"
+	}
+	return "." + key
+}
+
+// key gives the text of a dict key, and whether it was that text.
+func (c *converter) key(k any, depth int) (string, bool) {
+	if s, ok := k.(string); ok && utf8.ValidString(s) {
+		c.text -= len(s)
+		return s, true
+	}
+	n := len(c.path)
+	c.path = append(c.path, "{key}"...)
+	v := c.value(k, depth+1)
+	s, ok := v.(string)
+	if !ok {
+		b := appendJSON(nil, v)
+		c.text -= len(b)
+		c.note("key written as text")
+		s = string(b)
+	}
+	c.path = c.path[:n]
+	return s, false
+}
+
+// uniqueNames finds names that aren't taken, in constant time each.
+type uniqueNames struct {
+	next map[string]int // a taken name, and the number to try behind it
+}
+
+func newUniqueNames(before []string, items []Pair) *uniqueNames {
+	u := &uniqueNames{make(map[string]int, len(before)+len(items))}
+	for _, k := range before {
+		u.next[k] = 2
+	}
+	for _, p := range items { // text keys keep their names
+		if k, ok := p.Key.(string); ok {
+			u.next[k] = 2
+		}
+	}
+	return u
+}
+
+func (u *uniqueNames) free(name string) string {
+	n, taken := u.next[name]
+	if !taken {
+		u.next[name] = 2
+		return name
+	}
+	for {
+		other := name + " (" + strconv.Itoa(n) + ")"
+		n++
+		if _, taken := u.next[other]; !taken {
+			u.next[name], u.next[other] = n, 2
+			return other
+		}
+	}
+}
