@@ -1,7 +1,17 @@
 package frappe
 
 import (
-	"github.com/redis/go-redis/v9"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
 	"github.com/rs/zerolog"
 )
 
@@ -13,56 +23,292 @@ type QueueType struct {
 
 // Bench is a bench directory: its configuration and its sites. Safe for concurrent use.
 type Bench struct {
-	Dir      string
+	Dir      string // absolute
 	SitesDir string
 	ID       string // prefix of the bench's queues
 	Major    int    // Frappe's major version, 0 when unknown
+
+	rqVersion string
+	separator string
+
+	mu         sync.Mutex
+	log        zerolog.Logger
+	common     watchedFile
+	config     Config // common file with the environment on top
+	generation int    // counts the changes of config
+	sites      map[string]*Site
+	closed     bool
+	told       map[string]bool // problems already logged
 }
 
-// OpenBench reads a bench. dir is the bench directory or its sites directory.
-func OpenBench(dir string) (*Bench, error) { return nil, errNotBuilt }
+// commonFile is the bench-wide configuration, relative to the sites directory.
+const (
+	commonFile = "common_site_config.json"
+	siteFile   = "site_config.json"
+)
+
+// ErrNotABench says that a directory isn't a bench.
+var ErrNotABench = errors.New("not a bench")
+
+// OpenBench reads a bench. dir is the bench directory or its sites directory. A configuration file that is broken is a
+// *ConfigError with the place and the cure.
+func OpenBench(dir string) (*Bench, error) {
+	root, sites, err := locateBench(dir)
+	if err != nil {
+		return nil, err
+	}
+	b := &Bench{Dir: root, SitesDir: sites, log: zerolog.Nop(), sites: map[string]*Site{}, told: map[string]bool{}}
+	b.common.path = filepath.Join(sites, commonFile)
+	if _, err := b.common.reload(); err != nil {
+		return nil, err
+	}
+	own := b.common.config.Object("bridge")
+	if b.Major, err = majorVersion(own, root); err != nil {
+		return nil, fmt.Errorf("%s: %w", b.common.path, err)
+	}
+	b.rqVersion = own.String("rq_version", installedRQ(root))
+	if b.separator, err = jobIDSeparator(own, b.Major, b.rqVersion); err != nil {
+		return nil, fmt.Errorf("%s: %w", b.common.path, err)
+	}
+	b.config = b.common.config.withEnvironment(b.Major)
+	b.ID = benchID(b.config, root)
+	return b, nil
+}
+
+func locateBench(dir string) (root, sites string, err error) {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return "", "", fmt.Errorf("bench directory %q: %w", dir, err)
+	}
+	info, err := os.Stat(abs)
+	if err != nil {
+		return "", "", fmt.Errorf("bench directory: %w", err)
+	}
+	if !info.IsDir() {
+		return "", "", fmt.Errorf("%w: %s is a file; name the directory that holds apps/ and sites/", ErrNotABench, abs)
+	}
+	if isDir(filepath.Join(abs, "sites")) {
+		return abs, filepath.Join(abs, "sites"), nil
+	}
+	if isSitesDir(abs) {
+		return filepath.Dir(abs), abs, nil
+	}
+	return "", "", fmt.Errorf("%w: %s has neither sites/ nor %s; name the directory that holds apps/ and sites/", ErrNotABench, abs, commonFile)
+}
+
+func isSitesDir(dir string) bool {
+	for _, mark := range []string{commonFile, "apps.txt", filepath.Join("*", siteFile)} {
+		if found, _ := filepath.Glob(filepath.Join(dir, mark)); len(found) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func isDir(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}
+
+// benchID is get_bench_id of frappe/utils/__init__.py (15, 16), byte for byte: with another one, Python and Go would
+// work different queues without any error.
+func benchID(c Config, root string) string {
+	if id, ok := c["bench_id"].(string); ok {
+		return id
+	}
+	path := os.Getenv("FRAPPE_BENCH_ROOT")
+	if path == "" {
+		path = resolvedRoot(root)
+	}
+	return strings.ReplaceAll(strings.Trim(path, "/"), "/", "-")
+}
+
+// resolvedRoot is what Frappe takes for its bench: three levels above its package, symlinks resolved on the way. With
+// apps/frappe a symlink that is not the directory one thinks of.
+func resolvedRoot(root string) string {
+	if pkg, err := filepath.EvalSymlinks(filepath.Join(root, "apps", "frappe", "frappe")); err == nil {
+		return filepath.Dir(filepath.Dir(filepath.Dir(pkg)))
+	}
+	if real, err := filepath.EvalSymlinks(root); err == nil {
+		return real
+	}
+	return root
+}
+
+var versionLine = regexp.MustCompile(`(?m)^__version__\s*=\s*["']v?(\d+)`)
+
+// majorVersion is Frappe's major version: as configured, else from the source of the frappe app, else 0.
+func majorVersion(own Config, root string) (int, error) {
+	if v := own.String("frappe_version", ""); v != "" {
+		text, _, _ := strings.Cut(strings.TrimPrefix(v, "v"), ".")
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 13 {
+			return 0, fmt.Errorf(`bridge.frappe_version is %q; write the major version, as in "15"`, v)
+		}
+		return n, nil
+	}
+	text, err := os.ReadFile(filepath.Join(root, "apps", "frappe", "frappe", "__init__.py"))
+	if err != nil {
+		return 0, nil
+	}
+	m := versionLine.FindSubmatch(text)
+	if m == nil {
+		return 0, nil
+	}
+	return strconv.Atoi(string(m[1]))
+}
+
+// installedRQ is the version of the rq distribution in the bench's virtual environment.
+func installedRQ(root string) string {
+	found, _ := filepath.Glob(filepath.Join(root, "env", "lib", "python*", "site-packages", "rq-*.dist-info"))
+	slices.Sort(found)
+	if len(found) == 0 {
+		return ""
+	}
+	name := strings.TrimSuffix(filepath.Base(found[len(found)-1]), ".dist-info")
+	return strings.TrimPrefix(name, "rq-")
+}
+
+// jobIDSeparator stands between site and id. Frappe changed it together with the move to RQ 2; where the installed rq is
+// known it decides, because 16.0.0-dev existed with both.
+func jobIDSeparator(own Config, major int, rq string) (string, error) {
+	if s := own.String("job_id_separator", ""); s != "" {
+		if s != "::" && s != "||" {
+			return "", fmt.Errorf(`bridge.job_id_separator is %q; it must be "::" (Frappe 15) or "||" (Frappe 16)`, s)
+		}
+		return s, nil
+	}
+	head, _, _ := strings.Cut(rq, ".")
+	if n, err := strconv.Atoi(head); err == nil {
+		if n >= 2 {
+			return "||", nil
+		}
+		return "::", nil
+	}
+	if major >= 16 {
+		return "||", nil
+	}
+	return "::", nil
+}
 
 // SetLogger makes the bench report what it can't return: a configuration file that became unreadable, text that was cut.
-func (b *Bench) SetLogger(log zerolog.Logger) {}
+func (b *Bench) SetLogger(log zerolog.Logger) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.log = log
+}
 
-// Config is the bench-wide configuration with the environment on top. Don't change it.
-func (b *Bench) Config() Config { return nil }
+func (b *Bench) logger() *zerolog.Logger {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	log := b.log
+	return &log
+}
 
-// Warnings are oddities of the bench's configuration that an operator should know.
-func (b *Bench) Warnings() []string { return nil }
+// Config is the bench-wide configuration with the environment on top, as it is in the file now. While the file is broken
+// the last good one stays in force. Don't change the map.
+func (b *Bench) Config() Config {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.currentConfig()
+}
 
-// RQVersion is the version of rq installed in the bench's virtual environment, "" when unknown.
-func (b *Bench) RQVersion() string { return "" }
+// currentConfig needs b.mu.
+func (b *Bench) currentConfig() Config {
+	changed, err := b.common.reload()
+	if err != nil {
+		b.complain(err)
+	} else if changed {
+		b.config = b.common.config.withEnvironment(b.Major)
+		b.generation++
+	}
+	return b.config
+}
 
-// QueueTypes lists short, default, long and the custom queues of the key "workers".
-func (b *Bench) QueueTypes() []QueueType { return nil }
+// complain logs a problem once. It needs b.mu.
+func (b *Bench) complain(err error) {
+	if b.told[err.Error()] {
+		return
+	}
+	b.told[err.Error()] = true
+	b.log.Error().Err(err).Msg("configuration unreadable, keeping the last good one")
+}
 
-// QueueName is RQ's name of a queue type: "<bench id>:<type>".
-func (b *Bench) QueueName(qtype string) string { return b.ID + ":" + qtype }
+// Warnings are oddities of the bench's configuration that an operator should know, each with what to do.
+func (b *Bench) Warnings() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return append(configWarnings(b.common.path, b.currentConfig()), b.common.warnings()...)
+}
 
-// QueueTypeOf is the queue type of one of this bench's queues, "" for any other queue.
-func (b *Bench) QueueTypeOf(queue string) string { return "" }
+// configWarnings are about keys that Frappe obeys and a Go process can't.
+func configWarnings(path string, c Config) []string {
+	var warnings []string
+	if c.Bool("extra_config") {
+		warnings = append(warnings, fmt.Sprintf("%s: extra_config names Python functions (%s) whose result the bridge can't know; put what they set into the file",
+			path, strings.Join(c.Strings("extra_config"), ", ")))
+	}
+	if t := c.String("db_type", "mariadb"); t != "mariadb" {
+		warnings = append(warnings, fmt.Sprintf("%s: db_type is %q; the bridge works with mariadb only", path, t))
+	}
+	return warnings
+}
 
-// JobID prefixes a job id with the site the way this bench's Frappe does.
-func (b *Bench) JobID(site, id string) string { return site + "::" + id }
+// RQVersion is the version of rq installed in the bench's virtual environment, or the one configured as
+// bridge.rq_version; "" when unknown.
+func (b *Bench) RQVersion() string { return b.rqVersion }
 
-// SplitJobID takes the site off a job id. Both separators, "::" and "||", are understood.
-func (b *Bench) SplitJobID(id string) (site, rest string, ok bool) { return "", "", false }
+// Close closes the pools of all sites. The bench can't be used afterwards.
+func (b *Bench) Close() error {
+	b.mu.Lock()
+	b.closed = true
+	sites := b.sites
+	b.sites = map[string]*Site{}
+	b.mu.Unlock()
+	var errs []error
+	for _, s := range sites {
+		errs = append(errs, s.close())
+	}
+	return errors.Join(errs...)
+}
 
-// RedisQueue are the connection options of redis_queue, with the bench's credentials.
-func (b *Bench) RedisQueue() (*redis.UniversalOptions, error) { return nil, errNotBuilt }
+// watchedFile is a configuration file that is read again when it changed on disk.
+type watchedFile struct {
+	path    string
+	config  Config
+	modTime time.Time
+	size    int64
+	read    bool
+	broken  error
+}
 
-// RedisRealtime are the options of the connection that publishes realtime events: redis_queue without the ACL user.
-func (b *Bench) RedisRealtime() (*redis.UniversalOptions, error) { return nil, errNotBuilt }
+// reload reads the file if it is new, and says so. After an error the last good content is still in config.
+func (w *watchedFile) reload() (changed bool, err error) {
+	info, err := os.Stat(w.path)
+	if errors.Is(err, os.ErrNotExist) {
+		changed = !w.read || w.size >= 0
+		w.read, w.size, w.modTime, w.config, w.broken = true, -1, time.Time{}, Config{}, nil
+		return changed, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("configuration: %w", err)
+	}
+	if w.read && info.ModTime().Equal(w.modTime) && info.Size() == w.size {
+		return false, w.broken
+	}
+	w.read, w.modTime, w.size = true, info.ModTime(), info.Size()
+	c, err := readConfig(w.path)
+	w.broken = err
+	if err != nil {
+		return false, err
+	}
+	w.config = c
+	return true, nil
+}
 
-// RedisCache are the connection options of redis_cache.
-func (b *Bench) RedisCache() (*redis.UniversalOptions, error) { return nil, errNotBuilt }
-
-// Sites lists the bench's sites by name.
-func (b *Bench) Sites() ([]string, error) { return nil, errNotBuilt }
-
-// Site is a site of the bench; ErrNoSuchSite when there is none.
-func (b *Bench) Site(name string) (*Site, error) { return nil, errNotBuilt }
-
-// Close closes the pools of all sites.
-func (b *Bench) Close() error { return nil }
+func (w *watchedFile) warnings() []string {
+	if w.broken == nil {
+		return nil
+	}
+	return []string{w.broken.Error() + " (the last good content stays in force)"}
+}

@@ -1,13 +1,236 @@
 package frappe
 
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"strconv"
+	"strings"
+)
+
 // Config is a configuration as Frappe sees it: JSON values by key. Numbers are json.Number.
 type Config map[string]any
 
 // String is the value of key as text, def when it is absent, null or empty.
-func (c Config) String(key, def string) string { return def }
+func (c Config) String(key, def string) string {
+	switch v := c[key].(type) {
+	case string:
+		if v != "" {
+			return v
+		}
+	case json.Number:
+		return v.String()
+	case bool:
+		return strconv.FormatBool(v)
+	}
+	return def
+}
 
-// Int is the value of key as a whole number (a numeric string counts), def when it is absent or not a number.
-func (c Config) Int(key string, def int) int { return def }
+// Int is the value of key as a whole number (a numeric string counts: Frappe 15 keeps db_port as text), def when it is
+// absent or not a number.
+func (c Config) Int(key string, def int) int {
+	n, ok := wholeNumber(c[key])
+	if !ok {
+		return def
+	}
+	return int(n)
+}
 
-// Bool is the truth of a value: false, 0, "", "0", "false", null and absent are false.
-func (c Config) Bool(key string) bool { return false }
+// Bool is the truth of a value: false, 0, "", "0", "false", null, an empty list or object and absent are false.
+func (c Config) Bool(key string) bool {
+	switch v := c[key].(type) {
+	case bool:
+		return v
+	case string:
+		return v != "" && v != "0" && !strings.EqualFold(v, "false")
+	case json.Number:
+		f, err := v.Float64()
+		return err != nil || f != 0
+	case []any:
+		return len(v) > 0
+	case map[string]any:
+		return len(v) > 0
+	default:
+		return v != nil
+	}
+}
+
+// Strings is the value of key as a list of texts; a single text is a list of one.
+func (c Config) Strings(key string) []string {
+	switch v := c[key].(type) {
+	case string:
+		if v == "" {
+			return nil
+		}
+		return []string{v}
+	case []any:
+		var list []string
+		for _, item := range v {
+			if s, ok := item.(string); ok {
+				list = append(list, s)
+			}
+		}
+		return list
+	}
+	return nil
+}
+
+// Object is the value of key as a configuration of its own; empty, never nil, when it isn't an object.
+func (c Config) Object(key string) Config {
+	if m, ok := c[key].(map[string]any); ok {
+		return m
+	}
+	return Config{}
+}
+
+func wholeNumber(v any) (int64, bool) {
+	var text string
+	switch v := v.(type) {
+	case json.Number:
+		text = v.String()
+	case string:
+		text = strings.TrimSpace(v)
+	case bool:
+		if v {
+			return 1, true
+		}
+		return 0, true
+	default:
+		return 0, false
+	}
+	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+		return n, true
+	}
+	f, err := strconv.ParseFloat(text, 64)
+	if err != nil || f != math.Trunc(f) || math.Abs(f) > 1<<53 {
+		return 0, false
+	}
+	return int64(f), true
+}
+
+// overlaid is c with the keys of over on top, as Python's dict.update does: shallow, and null is a value too.
+func (c Config) overlaid(over Config) Config {
+	merged := make(Config, len(c)+len(over))
+	for k, v := range c {
+		merged[k] = v
+	}
+	for k, v := range over {
+		merged[k] = v
+	}
+	return merged
+}
+
+// ConfigError is a configuration file that can't be read as one.
+type ConfigError struct {
+	File         string
+	Line, Column int // from 1; 0 when the whole file is meant
+	Problem      string
+	Fix          string
+}
+
+func (e *ConfigError) Error() string {
+	var b strings.Builder
+	b.WriteString(e.File)
+	if e.Line > 0 {
+		fmt.Fprintf(&b, ":%d:%d", e.Line, e.Column)
+	}
+	b.WriteString(": " + e.Problem)
+	if e.Fix != "" {
+		b.WriteString("; " + e.Fix)
+	}
+	return b.String()
+}
+
+// readConfig reads one JSON file. A file that isn't there is an os.ErrNotExist.
+func readConfig(path string) (Config, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read configuration: %w", err)
+	}
+	return parseConfig(path, text)
+}
+
+func parseConfig(path string, text []byte) (Config, error) {
+	if len(bytes.TrimSpace(text)) == 0 {
+		return nil, &ConfigError{File: path, Problem: "the file is empty", Fix: "write at least {}"}
+	}
+	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.UseNumber()
+	var c Config
+	err := dec.Decode(&c)
+	if err == nil && c == nil {
+		return nil, &ConfigError{File: path, Line: 1, Column: 1, Problem: "the value is null", Fix: "the file must hold one JSON object {…}"}
+	}
+	if err == nil {
+		return c, trailing(path, text, dec)
+	}
+	return nil, syntaxAt(path, text, err)
+}
+
+func trailing(path string, text []byte, dec *json.Decoder) error {
+	end := int(dec.InputOffset())
+	rest := text[end:]
+	if len(bytes.TrimSpace(rest)) == 0 {
+		return nil
+	}
+	at := end + len(rest) - len(bytes.TrimLeft(rest, " \t\r\n"))
+	line, column := position(text, at)
+	return &ConfigError{File: path, Line: line, Column: column, Problem: "there is text after the end of the JSON object", Fix: "remove it, or a closing brace too many before it"}
+}
+
+// syntaxAt turns a decoder's error into one that shows the place the way an editor counts.
+func syntaxAt(path string, text []byte, err error) error {
+	e := &ConfigError{File: path, Problem: "broken JSON: " + err.Error()}
+	var syntax *json.SyntaxError
+	var kind *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &syntax):
+		at := max(int(syntax.Offset)-1, 0)
+		if errors.Is(err, io.ErrUnexpectedEOF) || strings.HasPrefix(syntax.Error(), "unexpected end") {
+			at = len(bytes.TrimRight(text, " \t\r\n"))
+		}
+		e.Line, e.Column = position(text, at)
+		e.Fix = hint(text, at)
+	case errors.As(err, &kind):
+		e.Line, e.Column = 1, 1
+		e.Problem = "the value is not an object but " + kind.Value
+		e.Fix = "the file must hold one JSON object {…}"
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		e.Line, e.Column = position(text, len(bytes.TrimRight(text, " \t\r\n")))
+		e.Problem = "broken JSON: the file ends in the middle"
+		e.Fix = "a closing brace, bracket or quote is missing"
+	}
+	return e
+}
+
+func hint(text []byte, at int) string {
+	if at >= len(text) {
+		return "a closing brace, bracket or quote is missing"
+	}
+	before := bytes.TrimRight(text[:at], " \t\r\n")
+	switch c := text[at]; {
+	case (c == '}' || c == ']') && bytes.HasSuffix(before, []byte(",")):
+		return "remove the comma before it: JSON allows none after the last entry"
+	case c == '"' && len(before) > 0 && strings.ContainsRune("\"}]0123456789el", rune(before[len(before)-1])):
+		return "a comma is missing before it"
+	case c == '\'':
+		return `use double quotes`
+	case c == '#' || c == '/':
+		return "JSON has no comments: remove it"
+	case c == 'T' || c == 'F' || c == 'N':
+		return "JSON spells these true, false and null"
+	}
+	return "correct the file at this place"
+}
+
+// position counts lines and columns (in characters) from 1.
+func position(text []byte, at int) (line, column int) {
+	at = min(at, len(text))
+	head := text[:at]
+	line = bytes.Count(head, []byte("\n")) + 1
+	return line, len([]rune(string(head[bytes.LastIndexByte(head, '\n')+1:]))) + 1
+}

@@ -2,7 +2,12 @@ package frappe
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
 )
 
 // NewJob describes a Background Job row to be created.
@@ -21,8 +26,244 @@ type NewJob struct {
 	QueuedMessage         string          // "" is "Job enqueued"
 }
 
+const (
+	maxBatch = 200 // rows of one transaction
+
+	// maxStatement is how much text one INSERT carries; servers refuse packets over max_allowed_packet, 16 MiB by default.
+	maxStatement = 4 << 20
+
+	maxNameDraws = 5
+)
+
+// newJobColumns are written at creation; the others stay at their defaults.
+var newJobColumns = []string{"name", "creation", "modified", "modified_by", "owner", "naming_series", "job_type", "organization", "owner_user", "status",
+	"priority", "depends_on", "progress", "retry_count", "max_retries", "input_parameters", "job_hash", "timeout_seconds", "created_at"}
+
+func (n *NewJob) check() error {
+	switch {
+	case n.JobType == "":
+		return errors.New("job_type is empty")
+	case n.Organization == "":
+		return errors.New("organization is empty")
+	case n.OwnerUser == "":
+		return errors.New("owner_user is empty")
+	case n.Status != "" && n.Status != StatusPending && n.Status != StatusQueued:
+		return fmt.Errorf("a job is created as Pending or Queued, not as %q", n.Status)
+	case n.InputParameters != nil && !json.Valid(n.InputParameters):
+		return errors.New("input_parameters is not valid JSON")
+	}
+	return nil
+}
+
 // CreateJobs inserts the rows with names from the series JOB-.YYYY.- and their log rows in one transaction. Either all
-// are there afterwards or none.
+// are there afterwards or none. When the connection breaks during COMMIT it looks whether they are; only if that can't
+// be found out either does the error (an ErrUnavailable) leave it open.
 func (d *DB) CreateJobs(ctx context.Context, js []NewJob) ([]*BackgroundJob, error) {
-	return nil, errNotBuilt
+	if len(js) == 0 {
+		return nil, nil
+	}
+	for i := range js {
+		if err := js[i].check(); err != nil {
+			return nil, fmt.Errorf("site %s: create job %d of %d: %w", d.site, i+1, len(js), err)
+		}
+	}
+	what := fmt.Sprintf("create %d jobs", len(js))
+	c, err := d.newCreation(ctx, js)
+	if err != nil {
+		return nil, err
+	}
+	for draw := 1; ; draw++ {
+		err := d.retry(ctx, what, c.run)
+		switch {
+		case err == nil:
+			return c.jobs, nil
+		case errorNumber(err) == errDuplicateEntry && draw < maxNameDraws:
+			// The series is behind its rows, as after a restored backup: leave the taken numbers behind for good.
+			if err := c.skipNumbers(ctx); err != nil {
+				return nil, d.explain(what, err)
+			}
+		case errorNumber(err) == errDuplicateEntry:
+			return nil, fmt.Errorf("%w; the naming series %q in tabSeries is behind the existing rows: set it to their highest number", err, parseSeries(jobSeries).key(d.Now()))
+		default:
+			return nil, d.noticeColumns(err)
+		}
+	}
+}
+
+// creation is one call of CreateJobs.
+type creation struct {
+	d        *DB
+	js       []NewJob
+	job, log *tableInfo
+	series   series
+	jobs     []*BackgroundJob
+}
+
+func (d *DB) newCreation(ctx context.Context, js []NewJob) (*creation, error) {
+	job, err := d.table(ctx, tableJob)
+	if err != nil {
+		return nil, err
+	}
+	log, err := d.table(ctx, tableLog)
+	if err != nil {
+		return nil, err
+	}
+	return &creation{d: d, js: js, job: job, log: log, series: parseSeries(jobSeries)}, nil
+}
+
+func (c *creation) skipNumbers(ctx context.Context) error {
+	_, err := nextNumbers(ctx, c.d.x, c.series.key(c.d.Now()), len(c.js))
+	return err
+}
+
+func (c *creation) run(ctx context.Context) error {
+	now := c.d.Now()
+	err := c.d.inTx(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		first, err := nextNumbers(ctx, tx, c.series.key(now), len(c.js))
+		if err != nil {
+			return err
+		}
+		rows, logs := c.build(now, first)
+		if err := insertJobs(ctx, tx, c.job, rows); err != nil {
+			return err
+		}
+		return insertLog(ctx, tx, c.log, now, logs)
+	})
+	if errors.Is(err, errOutcomeUnknown) {
+		return c.find(ctx, err)
+	}
+	return err
+}
+
+// find answers whether the rows are there after a COMMIT that got no answer. Reading with a lock waits for the broken
+// transaction to end one way or the other.
+func (c *creation) find(ctx context.Context, cause error) error {
+	var creation sql.NullString
+	first := c.jobs[0]
+	err := c.d.x.DB.QueryRowContext(context.WithoutCancel(ctx), "SELECT `creation` FROM `"+tableJob+"` WHERE `name`=? AND `owner_user`=? LOCK IN SHARE MODE", first.Name, first.OwnerUser).Scan(&creation)
+	switch {
+	case err == nil && creation.String == formatTime(first.Creation, c.d.Location()):
+		return nil
+	case err == nil || errors.Is(err, sql.ErrNoRows):
+		return fmt.Errorf("rolled back: %w", cause) // a connection error, so it is tried again
+	}
+	return &dbError{site: c.d.site, what: fmt.Sprintf("create %d jobs", len(c.js)), kind: ErrUnavailable, cause: cause,
+		fix: "whether " + first.Name + " was created is not known; look before submitting again"}
+}
+
+// build makes the rows for numbers from first on, and remembers them as the jobs that will be returned.
+func (c *creation) build(now time.Time, first int64) (rows []map[string]any, logs []logRow) {
+	clock := ticker{now}
+	loc := c.d.Location()
+	c.jobs = c.jobs[:0]
+	for i := range c.js {
+		n := &c.js[i]
+		j := n.row(c.job, c.series.name(now, first+int64(i)), clock.next())
+		actor := n.Actor
+		if actor == "" {
+			actor = n.OwnerUser
+		}
+		logs = append(logs, logRow{job: j.Name, organization: j.Organization, to: string(StatusPending), actor: actor,
+			message: orDefault(n.CreatedMessage, MessageCreated), at: formatTime(j.Creation, loc)})
+		if j.Status == StatusQueued {
+			j.Modified = clock.next()
+			logs = append(logs, logRow{job: j.Name, organization: j.Organization, from: string(StatusPending), to: string(StatusQueued), actor: actor,
+				message: orDefault(n.QueuedMessage, MessageEnqueued), at: formatTime(j.Modified, loc)})
+		}
+		j.ModifiedRaw = formatTime(j.Modified, loc)
+		rows = append(rows, j.newValues(loc))
+		c.jobs = append(c.jobs, j)
+	}
+	return rows, logs
+}
+
+// row is the job as it will stand in the table.
+func (n *NewJob) row(t *tableInfo, name string, now time.Time) *BackgroundJob {
+	fit := func(column, s string) string {
+		s, _ = t.columns[column].fit(s)
+		return s
+	}
+	j := &BackgroundJob{
+		Name: name, JobType: n.JobType, Organization: n.Organization, OwnerUser: n.OwnerUser, Owner: n.OwnerUser, Status: StatusPending,
+		Priority: orDefault(n.Priority, PriorityNormal), DependsOn: n.DependsOn, MaxRetries: n.MaxRetries, InputParameters: n.InputParameters,
+		JobHash: fit("job_hash", n.JobHash), TimeoutSeconds: n.TimeoutSeconds, CreatedAt: now, Creation: now, Modified: now,
+	}
+	if n.Status != "" {
+		j.Status = n.Status
+	}
+	return j
+}
+
+func (j *BackgroundJob) newValues(loc *time.Location) map[string]any {
+	created := formatTime(j.Creation, loc)
+	values := map[string]any{
+		"name": j.Name, "creation": created, "modified": j.ModifiedRaw, "modified_by": j.OwnerUser, "owner": j.OwnerUser, "naming_series": "JOB-.YYYY.-",
+		"job_type": j.JobType, "organization": j.Organization, "owner_user": j.OwnerUser, "status": string(j.Status), "priority": j.Priority,
+		"depends_on": nullable(j.DependsOn), "progress": 0, "retry_count": 0, "max_retries": j.MaxRetries, "input_parameters": nil,
+		"job_hash": nullable(j.JobHash), "timeout_seconds": j.TimeoutSeconds, "created_at": created,
+	}
+	if j.InputParameters != nil {
+		values["input_parameters"] = string(j.InputParameters)
+	}
+	return values
+}
+
+// insertJobs writes the rows in as few statements as their size allows.
+func insertJobs(ctx context.Context, tx *sql.Tx, t *tableInfo, rows []map[string]any) error {
+	columns := t.present(newJobColumns)
+	head := "INSERT INTO `" + tableJob + "` (" + quoteColumns(columns) + ") VALUES "
+	one := "(" + marks(len(columns)) + ")"
+	for len(rows) > 0 {
+		var args []any
+		n, size := 0, 0
+		for n < len(rows) && n < maxBatch && (n == 0 || size < maxStatement) {
+			for _, c := range columns {
+				args = append(args, rows[n][c])
+			}
+			if s, ok := rows[n]["input_parameters"].(string); ok {
+				size += len(s)
+			}
+			n++
+		}
+		if _, err := tx.ExecContext(ctx, head+strings.TrimSuffix(strings.Repeat(one+",", n), ","), args...); err != nil {
+			return err
+		}
+		rows = rows[n:]
+	}
+	return nil
+}
+
+func insertLog(ctx context.Context, tx *sql.Tx, t *tableInfo, now time.Time, rows []logRow) error {
+	names := hashNames(now, len(rows))
+	for len(rows) > 0 {
+		n, size := 0, 0
+		for n < len(rows) && n < 2*maxBatch && (n == 0 || size < maxStatement) {
+			size += len(rows[n].message)
+			n++
+		}
+		query, args := logInsert(t, names[:n], rows[:n])
+		if _, err := tx.ExecContext(ctx, query, args...); err != nil {
+			return err
+		}
+		names, rows = names[n:], rows[n:]
+	}
+	return nil
+}
+
+func orDefault(s, def string) string {
+	if s == "" {
+		return def
+	}
+	return s
+}
+
+// ticker gives each row of one batch a time of its own, a microsecond after the last, so that their order can be told.
+type ticker struct{ last time.Time }
+
+func (t *ticker) next() time.Time {
+	t.last = t.last.Add(time.Microsecond)
+	if t.last.Nanosecond() == 0 {
+		t.last = t.last.Add(time.Microsecond)
+	}
+	return t.last
 }

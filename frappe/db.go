@@ -1,31 +1,243 @@
 package frappe
 
 import (
+	"context"
+	"database/sql"
 	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/go-sql-driver/mysql"
+	"github.com/jmoiron/sqlx"
+	"github.com/rs/zerolog"
 )
 
-var errNotBuilt = errors.New("not built yet")
+const (
+	lockWait         = 5 * time.Second  // Frappe's own is 50 s: a sidecar that waits so long for a desk save holds up others
+	statementTimeout = 60 * time.Second // for one attempt at one operation; DDL is exempt
+	zoneRefresh      = time.Minute
+	maxDeadlocks     = 8
+	maxLockWaits     = 2
+	maxReconnects    = 2
+)
 
 // DB is a site's database: a small pool of connections, and the rows the bridge reads and writes. Safe for concurrent use.
-type DB struct{ loc *time.Location }
+type DB struct {
+	site  string
+	where string // address, for messages
+	x     *sqlx.DB
+	log   func() *zerolog.Logger
 
-// Errors of the database, told apart by the server's error number. They are wrapped with what was being done.
-var (
-	// ErrTableMissing: a table the bridge needs isn't there (1146).
-	ErrTableMissing = errors.New("table missing")
-	// ErrUnavailable: the server can't be reached, or went away.
-	ErrUnavailable = errors.New("database unavailable")
-	// ErrAccessDenied: the server refused user, password or rights (1044, 1045, 1142, 1143).
-	ErrAccessDenied = errors.New("database access denied")
-)
+	loc      atomic.Pointer[time.Location]
+	zoneRead atomic.Int64 // unix seconds of the last look
 
-// IsTransient reports whether trying the same again later may succeed: connection trouble, deadlock, lock wait timeout,
-// too many connections, server shutting down.
-func IsTransient(err error) bool { return errors.Is(err, ErrUnavailable) }
+	tables        tableCache
+	jobTypes      memo[map[string]*JobType]
+	organizations keyedMemo[*Organization]
+	members       keyedMemo[membership]
+}
+
+// openDB connects, so that a wrong password or an absent server shows here and not in the middle of a job.
+func openDB(ctx context.Context, site string, cfg databaseConfig, log func() *zerolog.Logger) (*DB, error) {
+	connector, err := mysql.NewConnector(cfg.driver)
+	if err != nil {
+		return nil, fmt.Errorf("site %s: database settings: %w", site, err)
+	}
+	d := &DB{site: site, where: cfg.driver.Addr, log: log, x: sqlx.NewDb(sql.OpenDB(connector), "mysql")}
+	d.x.SetMaxOpenConns(cfg.connections)
+	d.x.SetMaxIdleConns(cfg.connections)
+	d.x.SetConnMaxIdleTime(2 * time.Minute)
+	d.x.SetConnMaxLifetime(time.Hour)
+	d.loc.Store(defaultLocation())
+	if err := d.start(ctx); err != nil {
+		d.x.Close()
+		return nil, err
+	}
+	return d, nil
+}
+
+func (d *DB) start(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
+	defer cancel()
+	if err := d.x.PingContext(ctx); err != nil {
+		return d.explain("connect", err)
+	}
+	return d.readZone(ctx)
+}
+
+// readZone takes over System Settings time_zone. A database that has no such table yet keeps Frappe's default.
+func (d *DB) readZone(ctx context.Context) error {
+	var name sql.NullString
+	err := d.x.GetContext(ctx, &name, "SELECT value FROM tabSingles WHERE doctype='System Settings' AND field='time_zone' LIMIT 1")
+	if err != nil && !errors.Is(err, sql.ErrNoRows) && errorNumber(err) != errNoSuchTable {
+		return d.explain("read the time zone", err)
+	}
+	zone := strings.TrimSpace(name.String)
+	if zone == "" {
+		zone = defaultZone
+	}
+	loc, err := time.LoadLocation(zone)
+	if err != nil {
+		return fmt.Errorf("site %s: System Settings time_zone %q is not a time zone; choose one in the desk: %w", d.site, zone, err)
+	}
+	d.loc.Store(loc)
+	d.zoneRead.Store(time.Now().Unix())
+	return nil
+}
+
+// refreshZone looks again once a minute; what it can't read stays as it was.
+func (d *DB) refreshZone(ctx context.Context) {
+	last := d.zoneRead.Load()
+	now := time.Now().Unix()
+	if now-last < int64(zoneRefresh/time.Second) || !d.zoneRead.CompareAndSwap(last, now) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	if err := d.readZone(ctx); err != nil {
+		d.log().Warn().Err(err).Msg("time zone not refreshed")
+	}
+}
 
 // Now is the current time in the site's zone, to the microsecond and never on a full second.
-func (d *DB) Now() time.Time { return time.Now().In(d.loc) }
+func (d *DB) Now() time.Time { return siteNow(d.Location()) }
 
 // Location is the site's time zone.
-func (d *DB) Location() *time.Location { return d.loc }
+func (d *DB) Location() *time.Location { return d.loc.Load() }
+
+// read runs an operation that changes nothing, again if it met a deadlock, a lock or a broken connection.
+func (d *DB) read(ctx context.Context, what string, op func(context.Context) error) error {
+	return d.retry(ctx, what, op)
+}
+
+// retry runs op until it succeeds, fails for good, or has met too much trouble. op must be repeatable.
+func (d *DB) retry(ctx context.Context, what string, op func(context.Context) error) error {
+	var deadlocks, waits, reconnects int
+	for {
+		err := d.attempt(ctx, op)
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("site %s: %s: %w", d.site, what, context.Cause(ctx))
+		}
+		switch n := errorNumber(err); {
+		case n == errDeadlock || n == errRowChanged:
+			deadlocks++
+		case n == errLockWaitTimeout:
+			waits++
+		case isConnectionError(err):
+			reconnects++
+		default:
+			return d.explain(what, err)
+		}
+		if deadlocks > maxDeadlocks || waits >= maxLockWaits || reconnects > maxReconnects {
+			return d.explain(what, err)
+		}
+		pause(ctx, deadlocks+waits+reconnects)
+	}
+}
+
+func (d *DB) attempt(ctx context.Context, op func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
+	defer cancel()
+	return op(ctx)
+}
+
+// pause waits a few milliseconds, more at each turn, and never the same for two who collided.
+func pause(ctx context.Context, turn int) {
+	longest := 4 * time.Millisecond << min(turn, 6)
+	timer := time.NewTimer(time.Duration(rand.Int64N(int64(longest))) + time.Millisecond)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// errOutcomeUnknown says that the connection broke while COMMIT was under way: the transaction may have happened.
+var errOutcomeUnknown = errors.New("connection lost during commit")
+
+// inTx runs fn in one transaction.
+func (d *DB) inTx(ctx context.Context, fn func(context.Context, *sql.Tx) error) error {
+	tx, err := d.x.DB.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	if err := fn(ctx, tx); err != nil {
+		_ = tx.Rollback() // the error that matters is fn's; a broken connection rolls back by itself
+		return err
+	}
+	if err := tx.Commit(); err != nil {
+		if isConnectionError(err) || ctx.Err() != nil {
+			return fmt.Errorf("%w: %w", errOutcomeUnknown, err)
+		}
+		return err
+	}
+	return nil
+}
+
+// memo keeps a value for a short while.
+type memo[T any] struct {
+	mu    sync.Mutex
+	value T
+	until time.Time
+}
+
+func (m *memo[T]) get(keep time.Duration, load func() (T, error)) (T, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if time.Now().Before(m.until) {
+		return m.value, nil
+	}
+	v, err := load()
+	if err != nil {
+		var zero T
+		return zero, err
+	}
+	m.value, m.until = v, time.Now().Add(keep)
+	return v, nil
+}
+
+func (m *memo[T]) forget() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.until = time.Time{}
+}
+
+// keyedMemo keeps values by key for a short while, and never more than a few thousand.
+type keyedMemo[T any] struct {
+	mu     sync.Mutex
+	values map[string]timed[T]
+}
+
+type timed[T any] struct {
+	value T
+	until time.Time
+}
+
+const maxRemembered = 4096
+
+func (m *keyedMemo[T]) get(key string, keep time.Duration, load func() (T, error)) (T, error) {
+	m.mu.Lock()
+	v, ok := m.values[key]
+	m.mu.Unlock()
+	if ok && time.Now().Before(v.until) {
+		return v.value, nil
+	}
+	value, err := load()
+	if err != nil {
+		return value, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.values == nil || len(m.values) >= maxRemembered {
+		m.values = map[string]timed[T]{}
+	}
+	m.values[key] = timed[T]{value, time.Now().Add(keep)}
+	return value, nil
+}

@@ -1,0 +1,83 @@
+package frappe
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// RedisQueue are the connection options of redis_queue, with the bench's credentials in Frappe's order: the ACL user of
+// use_rq_auth, else RQ_ADMIN_PASWORD, else what the URL carries (redis_queue.py, background_jobs.py get_redis_conn).
+// Commands are never repeated by the client: an RPUSH whose reply got lost would run twice.
+func (b *Bench) RedisQueue() (*redis.UniversalOptions, error) {
+	c := b.Config()
+	o, err := redisOptions(c, "redis_queue")
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case c.Bool("use_rq_auth"):
+		o.Username = c.String("rq_username", b.ID)
+		o.Password = c.String("rq_password", "")
+		if o.Password == "" {
+			return nil, fmt.Errorf("redis_queue: use_rq_auth is on but rq_password is empty in %s; run: bench create-rq-users", commonFile)
+		}
+	case os.Getenv("RQ_ADMIN_PASWORD") != "":
+		o.Username, o.Password = "default", os.Getenv("RQ_ADMIN_PASWORD")
+	}
+	return o, nil
+}
+
+// RedisRealtime are the options of the connection that publishes realtime events: redis_queue without the ACL user, who
+// may not publish on the channel "events" (realtime.py get_redis_connection_without_auth).
+func (b *Bench) RedisRealtime() (*redis.UniversalOptions, error) {
+	return redisOptions(b.Config(), "redis_queue")
+}
+
+// RedisCache are the connection options of redis_cache.
+func (b *Bench) RedisCache() (*redis.UniversalOptions, error) {
+	return redisOptions(b.Config(), "redis_cache")
+}
+
+func redisOptions(c Config, key string) (*redis.UniversalOptions, error) {
+	if c.Bool(key + "_sentinel_enabled") {
+		return sentinelOptions(c, key)
+	}
+	o, err := redis.ParseURL(c.String(key, ""))
+	if err != nil {
+		// The parser's error may quote the URL, and with it a password.
+		return nil, fmt.Errorf("%s is not a Redis URL; it must look like redis://127.0.0.1:11000, rediss://… or unix:///path", key)
+	}
+	return &redis.UniversalOptions{
+		Addrs: []string{o.Addr}, DB: o.DB, Username: o.Username, Password: o.Password, TLSConfig: o.TLSConfig,
+		DialTimeout: o.DialTimeout, ReadTimeout: o.ReadTimeout, WriteTimeout: o.WriteTimeout, PoolSize: o.PoolSize,
+		MaxRetries: -1,
+	}, nil
+}
+
+func sentinelOptions(c Config, key string) (*redis.UniversalOptions, error) {
+	addrs := c.Strings(key + "_sentinels")
+	if len(addrs) == 0 {
+		return nil, fmt.Errorf(`%s_sentinel_enabled is on but %s_sentinels is empty; write it as ["host:port", …]`, key, key)
+	}
+	for _, a := range addrs {
+		if !strings.Contains(a, ":") {
+			return nil, fmt.Errorf("%s_sentinels has %q; write host:port", key, a)
+		}
+	}
+	master := c.String(key+"_master_service", "")
+	if master == "" {
+		return nil, fmt.Errorf("%s_sentinel_enabled is on but %s_master_service is empty; name the service the sentinels watch", key, key)
+	}
+	return &redis.UniversalOptions{
+		Addrs:            addrs,
+		MasterName:       master,
+		SentinelUsername: c.String(key+"_sentinel_username", ""),
+		SentinelPassword: c.String(key+"_sentinel_password", ""),
+		Username:         c.String(key+"_master_username", ""),
+		Password:         c.String(key+"_master_password", ""),
+		MaxRetries:       -1,
+	}, nil
+}
