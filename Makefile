@@ -1,0 +1,63 @@
+# `make help` lists the targets. `make test` and `make demo` install what they need and this machine lacks.
+
+STATICCHECK_VERSION := v0.8.2
+FUZZTIME ?= 10m
+DEMO_FLAGS ?=
+BENCH_FLAGS ?=
+# A test that hangs is a failure with a stack trace, not a build that never ends.
+TEST_FLAGS ?= -race -timeout 10m
+# Packages compiled and tested at a time; the servers of the tests want the rest of a small machine.
+export GOFLAGS ?= -p=2
+
+CACHE := $(or $(BRIDGE_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/dartwing-bridge)
+STATICCHECK := $(CACHE)/bin/staticcheck-$(STATICCHECK_VERSION)
+SOURCES := bridge cmd frappe integration rqcompat testdata
+# Those whose tests run side by side. What is under integration/ loads the whole machine, so that runs one by one.
+UNITS := ./bridge/... ./cmd/... ./frappe/... ./rqcompat/...
+MODULES = $(patsubst ./%/go.mod,%,$(shell find ./integration -name go.mod -not -path '*/node_modules/*'))
+
+.DEFAULT_GOAL := help
+.PHONY: help build setup lint unit test demo bench fuzz clean check-go
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+check-go:
+	@command -v go >/dev/null 2>&1 || { \
+		echo "make: Go is not installed; version $$(sed -n 's/^go //p' go.mod) or later is needed: https://go.dev/dl" >&2; exit 1; }
+	@go version >/dev/null || { echo "make: this Go cannot build the module; go.mod asks for $$(sed -n 's/^go //p' go.mod)" >&2; exit 1; }
+
+build: check-go ## build bin/bridge
+	go build -trimpath -o bin/bridge ./cmd/bridge
+
+setup: check-go ## install what is missing: Debian packages, Python environments, Node modules, staticcheck
+	@bash integration/scripts/setup.sh $(STATICCHECK_VERSION)
+
+lint: setup ## gofmt, go vet, staticcheck
+	@unformatted=$$(gofmt -l $(SOURCES)); \
+		[ -z "$$unformatted" ] || { echo "not gofmt-clean; run gofmt -w on:" >&2; echo "$$unformatted" >&2; exit 1; }
+	go vet ./...
+	$(STATICCHECK) ./...
+	@set -e; for module in $(MODULES); do \
+		echo "lint $$module"; (cd $$module && go vet ./... && $(STATICCHECK) ./...); done
+
+unit: check-go ## the fast tests only, without the race detector
+	go test -short $(UNITS)
+
+test: lint ## everything CI runs: lint, then all tests with the race detector
+	go test $(TEST_FLAGS) $(UNITS)
+	go test $(TEST_FLAGS) -p 1 ./integration/...
+	@set -e; for module in $(MODULES); do \
+		echo "test $$module"; (cd $$module && go test $(TEST_FLAGS) ./...); done
+
+demo: setup ## a dozen jobs on private servers, with live progress bars; DEMO_FLAGS=--stay to look around
+	@go run ./cmd/bridge demo $(DEMO_FLAGS)
+
+bench: setup ## measure against RQ and asynq on this machine; prints a table and JSON
+	@cd integration/bench && go run . $(BENCH_FLAGS)
+
+fuzz: check-go ## run each fuzz target for FUZZTIME (10m)
+	@bash integration/scripts/fuzz.sh $(FUZZTIME)
+
+clean: ## remove what was built, and the cache of test environments
+	rm -rf bin $(CACHE)

@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Runs every fuzz target of the module for the given time each: fuzz.sh 10m
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+fuzztime="$1"
+
+found=0
+for package in $(go list ./...); do
+	for target in $(go test -list '^Fuzz' "$package" | grep '^Fuzz' || true); do
+		echo "fuzz: $target of $package for $fuzztime"
+		go test -run '^$' -fuzz "^$target\$" -fuzztime "$fuzztime" "$package"
+		found=$((found + 1))
+	done
+done
+[ "$found" -gt 0 ] || { echo "fuzz: there is no fuzz target" >&2; exit 1; }
