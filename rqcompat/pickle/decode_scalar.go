@@ -174,6 +174,9 @@ func (d *decoder) textFloat() error {
 		return d.syntax("its argument is not a float")
 	}
 	v, err := strconv.ParseFloat(s, 64)
+	if math.IsNaN(v) {
+		v = math.Float64frombits(0x7ff8 << 48) // Python's, Go's has another bit set
+	}
 	if err != nil {
 		return d.syntax("its argument is not a float, or too large for one")
 	}

@@ -1,0 +1,120 @@
+package pickle
+
+import (
+	"encoding/json"
+	"os/exec"
+	"testing"
+)
+
+// job is the tuple of testdata/pickle/bench.py.
+func job() *Tuple {
+	return &Tuple{[]any{
+		"frappe.utils.background_jobs.execute_job", nil, &Tuple{},
+		&Dict{[]Pair{
+			{"site", "site1.localhost"},
+			{"user", "jane@example.com"},
+			{"method", "myapp.tasks.export"},
+			{"event", nil},
+			{"job_name", "myapp.tasks.export"},
+			{"is_async", true},
+			{"kwargs", &Dict{[]Pair{
+				{"invoice", "INV-00001"}, {"copies", int64(2)}, {"ratio", 0.5}, {"urgent", false},
+				{"tags", &List{[]any{"a", "b"}}},
+			}}},
+		}},
+	}}
+}
+
+// cpython reports what bench.py measured, in nanoseconds.
+type cpython struct {
+	Decode float64 `json:"decode_ns"`
+	Encode float64 `json:"encode_ns"`
+	Pickle []byte  `json:"pickle"`
+}
+
+// measured runs CPython in the same minute as the benchmark it is compared with.
+func measured(b *testing.B) cpython {
+	b.Helper()
+	cmd := exec.Command(python(b), "bench.py")
+	cmd.Dir = vectorDir
+	out, err := cmd.Output()
+	if err != nil {
+		b.Fatalf("bench.py: %v", err)
+	}
+	var c cpython
+	if err := json.Unmarshal(out, &c); err != nil {
+		b.Fatal(err)
+	}
+	return c
+}
+
+func compare(b *testing.B, python float64) {
+	b.ReportMetric(python, "cpython-ns/op")
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/python, "x-cpython")
+}
+
+func BenchmarkDecodeJob(b *testing.B) {
+	c := measured(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := Decode(c.Pickle); err != nil {
+			b.Fatal(err)
+		}
+	}
+	compare(b, c.Decode)
+}
+
+func BenchmarkEncodeJob(b *testing.B) {
+	c := measured(b)
+	v := job()
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := (EncodeOptions{Protocol: 5}).Encode(v); err != nil {
+			b.Fatal(err)
+		}
+	}
+	compare(b, c.Encode)
+}
+
+// BenchmarkDecodeRows reads a list of 1000 small dicts.
+func BenchmarkDecodeRows(b *testing.B) {
+	data, err := Encode(rows(1000))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.SetBytes(int64(len(data)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := Decode(data); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkEncodeRows(b *testing.B) {
+	v := rows(1000)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := Encode(v); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkJSONJob(b *testing.B) {
+	v := job()
+	b.ReportAllocs()
+	for b.Loop() {
+		JSON(v)
+	}
+}
+
+func rows(n int) *List {
+	l := &List{}
+	for i := range n {
+		l.Items = append(l.Items, &Dict{[]Pair{
+			{"name", "INV-" + string(rune('A'+i%26))}, {"idx", int64(i)}, {"total", float64(i) / 7}, {"customer", "ACME"}, {"paid", i%2 == 0},
+		}})
+	}
+	return l
+}
