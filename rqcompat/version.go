@@ -132,8 +132,8 @@ func ParseDialect(version string) (Dialect, error) {
 	}, nil
 }
 
-// versionPattern takes the release numbers and leaves suffixes like "rc1" alone.
-var versionPattern = regexp.MustCompile(`^(\d{1,4})\.(\d{1,4})(?:\.(\d{1,4}))?(?:$|[^\d])`)
+// versionPattern takes the release numbers and lets suffixes like "rc1", ".post1" and "+local" pass.
+var versionPattern = regexp.MustCompile(`^(\d{1,4})\.(\d{1,4})(?:\.(\d{1,4}))?(?:[a-z.+-][0-9A-Za-z.+-]{0,40})?$`)
 
 // versionNumbers reads the two or three leading numbers of a version text; a missing third one is 0.
 func versionNumbers(version string) (n [3]int, ok bool) {

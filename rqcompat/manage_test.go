@@ -1,0 +1,331 @@
+package rqcompat_test
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/opensoft/dartwing-bridge/rqcompat"
+	"github.com/opensoft/dartwing-bridge/rqcompat/pickle"
+)
+
+const execution = "205101cfdc1241ee975823bb3cc8769f"
+
+func TestFetch(t *testing.T) {
+	p := newPeer(t, "2.6.1")
+	p.enqueue(rqcompat.Request{ID: "a"})
+	p.do("HSET", "rq:job:half", "last_heartbeat", "2026-11-23T11:44:25.000000Z")
+	p.do("HSET", "rq:job:bad", "data", "\x00garbage", "status", "rate_limited", "timeout", "3m", "origin", "q")
+	p.do("SET", "rq:job:text", "x")
+	results, err := p.FetchMany(p.ctx, []string{"a", "none", "half", "bad", "text", "a"})
+	if err != nil || len(results) != 6 {
+		t.Fatalf("%v, %v", results, err)
+	}
+	if r := results[0]; r.Err != nil || r.Job.ID != "a" || r.Job.Status != rqcompat.StatusQueued {
+		t.Errorf("a: %+v", r)
+	}
+	if r := results[1]; !errors.Is(r.Err, rqcompat.ErrNoSuchJob) || errors.Is(r.Err, rqcompat.ErrNoData) || r.Job != nil {
+		t.Errorf("none: %+v", r)
+	}
+	if r := results[2]; !errors.Is(r.Err, rqcompat.ErrNoData) || !errors.Is(r.Err, rqcompat.ErrNoSuchJob) || r.Job.LastHeartbeat.IsZero() {
+		t.Errorf("half: %+v", r)
+	}
+	if r := results[3]; r.Job == nil || r.Job.Origin != "q" || r.Job.Status != "rate_limited" {
+		t.Errorf("bad: %+v", r)
+	} else {
+		var fe *rqcompat.FieldError
+		if !errors.As(r.Err, &fe) {
+			t.Errorf("bad: %v", r.Err)
+		}
+		if _, err := r.Job.Call(); !errors.As(err, new(*pickle.SyntaxError)) {
+			t.Errorf("call of bad: %v", err)
+		}
+	}
+	if r := results[4]; r.Err == nil || r.Job != nil {
+		t.Errorf("text: %+v", r)
+	}
+	if results[5].Err != nil {
+		t.Errorf("a job behind broken ones: %v", results[5].Err)
+	}
+	if _, err := p.Fetch(p.ctx, "none"); !errors.Is(err, rqcompat.ErrNoSuchJob) {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestFetchManyInChunks(t *testing.T) {
+	p := newPeer(t, "2.6.1")
+	p.enqueue(rqcompat.Request{ID: "a"})
+	ids := make([]string, 1201)
+	for i := range ids {
+		ids[i] = fmt.Sprint(i)
+	}
+	ids[1200] = "a"
+	results, err := p.FetchMany(p.ctx, ids)
+	if err != nil || len(results) != 1201 || results[1200].Err != nil || results[1199].Err == nil {
+		t.Errorf("%d results, %v", len(results), err)
+	}
+}
+
+func TestCancel(t *testing.T) {
+	forEachDialect(t, func(t *testing.T, p *peer) {
+		prepare := map[string]func(id string){
+			"queued": func(id string) { p.enqueue(rqcompat.Request{ID: id}); p.do("RPUSH", "rq:queue:q", id) },
+			"claimed": func(id string) {
+				p.enqueue(rqcompat.Request{ID: id})
+				p.do("LMOVE", "rq:queue:q", "rq:queue:q:intermediate", "LEFT", "RIGHT")
+			},
+			"scheduled": func(id string) { p.enqueue(rqcompat.Request{ID: id, At: time.Now()}) },
+			"deferred":  func(id string) { p.enqueue(rqcompat.Request{ID: id, DependsOn: []string{"parent"}}) },
+			"started":   func(id string) { p.enqueue(rqcompat.Request{ID: id}); p.run(id, execution) },
+			"failed":    func(id string) { p.enqueue(rqcompat.Request{ID: id}); p.end(id, "failed") },
+			"stopped":   func(id string) { p.enqueue(rqcompat.Request{ID: id}); p.end(id, "stopped") },
+			"finished":  func(id string) { p.enqueue(rqcompat.Request{ID: id}); p.end(id, "finished") },
+		}
+		for status, f := range prepare {
+			p.do("FLUSHALL")
+			p.enqueue(rqcompat.Request{ID: "parent"})
+			p.run("parent", execution)
+			f(status)
+			if err := p.Cancel(p.ctx, status, false); err != nil {
+				t.Errorf("%s: %v", status, err)
+				continue
+			}
+			p.want("status of "+status, p.hash(status)["status"], "canceled")
+			p.want("queue", fmt.Sprint(p.queue("q"), p.queue("q:intermediate")), "[] []")
+			for _, r := range rqcompat.Registries() {
+				members, err := p.Members(p.ctx, r, "q", 0, -1)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, m := range members {
+					if m.ID == status && r != rqcompat.Canceled {
+						t.Errorf("%s is still in %s", status, r)
+					}
+				}
+				if r == rqcompat.Canceled && (len(members) != 1 || time.Now().Unix()-int64(members[0].Score) > 5) {
+					t.Errorf("canceled registry: %v", members)
+				}
+			}
+			if err := p.Cancel(p.ctx, status, false); !errors.Is(err, rqcompat.ErrCanceled) {
+				t.Errorf("a second time: %v", err)
+			}
+		}
+		if err := p.Cancel(p.ctx, "none", false); !errors.Is(err, rqcompat.ErrNoSuchJob) {
+			t.Errorf("%v", err)
+		}
+		p.do("HSET", "rq:job:half", "last_heartbeat", "x")
+		if err := p.Cancel(p.ctx, "half", false); !errors.Is(err, rqcompat.ErrNoSuchJob) {
+			t.Errorf("%v", err)
+		}
+		if p.hash("half")["status"] != "" {
+			t.Error("half a hash got a status")
+		}
+	})
+}
+
+func TestCancelReleasesDependents(t *testing.T) {
+	forEachDialect(t, func(t *testing.T, p *peer) {
+		for _, id := range []string{"p1", "p2"} {
+			p.enqueue(rqcompat.Request{ID: id})
+		}
+		p.enqueue(rqcompat.Request{ID: "waits", DependsOn: []string{"p1", "p2"}})
+		p.enqueue(rqcompat.Request{ID: "front", DependsOn: []string{"p1"}, EnqueueAtFrontOnRelease: true})
+		p.enqueue(rqcompat.Request{ID: "other", Queue: "r", DependsOn: []string{"p1"}, TTL: ptr(int64(50))})
+		p.enqueue(rqcompat.Request{ID: "canceled", DependsOn: []string{"p1"}})
+		p.enqueue(rqcompat.Request{ID: "stays", DependsOn: []string{"p2"}})
+		if err := p.Cancel(p.ctx, "canceled", false); err != nil {
+			t.Fatal(err)
+		}
+		p.do("DEL", "rq:queues")
+		if err := p.Cancel(p.ctx, "p1", true); err != nil {
+			t.Fatal(err)
+		}
+		p.want("queue", p.queue("q"), "[front p2]")
+		p.want("queue", p.queue("r"), "[other]")
+		p.want("deferred", p.set("rq:deferred:q"), "[stays=+Inf waits=+Inf]")
+		p.want("deferred", p.set("rq:deferred:r"), "[]")
+		p.want("queues", p.set("rq:queues"), "[rq:queue:q rq:queue:r]")
+		p.want("status", p.hash("other")["status"]+p.hash("waits")["status"], "queueddeferred")
+		if _, err := rqcompat.ParseTime(p.hash("other")["enqueued_at"]); err != nil {
+			t.Errorf("enqueued_at: %v", err)
+		}
+		if err := p.Cancel(p.ctx, "p2", false); err != nil {
+			t.Fatal(err)
+		}
+		p.want("queue", p.queue("q"), "[front]")
+	})
+}
+
+func TestRequeue(t *testing.T) {
+	forEachDialect(t, func(t *testing.T, p *peer) {
+		for _, id := range []string{"failed", "stopped", "canceled"} {
+			p.enqueue(rqcompat.Request{ID: id, RetryMax: 2})
+		}
+		p.end("failed", "failed")
+		p.end("stopped", "stopped")
+		p.do("HSET", "rq:job:failed", "bridge_kills", 3)
+		if err := p.Cancel(p.ctx, "canceled", false); err != nil {
+			t.Fatal(err)
+		}
+		p.do("DEL", "rq:queues")
+		for id, front := range map[string]bool{"failed": false, "stopped": true, "canceled": true} {
+			if err := p.Requeue(p.ctx, id, front); err != nil {
+				t.Fatal(err)
+			}
+			j, err := p.Fetch(p.ctx, id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if j.Status != rqcompat.StatusQueued || !j.StartedAt.IsZero() || !j.EndedAt.IsZero() || !j.LastHeartbeat.IsZero() ||
+				j.WorkerName != "" || *j.RetriesLeft != 2 || len(j.Extra) != 0 || time.Since(j.EnqueuedAt) > 5*time.Second {
+				t.Errorf("%s: %+v", id, j)
+			}
+			p.want("expiry", p.do("TTL", "rq:job:"+id), -1)
+		}
+		queue := p.queue("q")
+		if len(queue) != 3 || queue[2] != "failed" {
+			t.Errorf("queue %v", queue)
+		}
+		p.want("registries", p.set("rq:failed:q")+p.set("rq:canceled:q"), "[][]")
+		p.want("queues", p.set("rq:queues"), "[rq:queue:q]")
+
+		for _, status := range []string{"queued", "started", "finished", "failed", ""} {
+			p.do("HSET", "rq:job:failed", "status", status)
+			err := p.Requeue(p.ctx, "failed", false)
+			var ne *rqcompat.NotRequeueableError
+			if !errors.As(err, &ne) || !errors.Is(err, rqcompat.ErrNotRequeueable) || string(ne.Status) != status {
+				t.Errorf("status %q and in no registry: %v", status, err)
+			}
+		}
+		if err := p.Requeue(p.ctx, "none", false); !errors.Is(err, rqcompat.ErrNoSuchJob) {
+			t.Errorf("%v", err)
+		}
+		p.want("queue", len(p.queue("q")), 3)
+	})
+}
+
+func TestRequeueByManyQueuesOnce(t *testing.T) {
+	p := newPeer(t, "2.6.1")
+	p.enqueue(rqcompat.Request{ID: "a", TTL: ptr(int64(60))})
+	p.end("a", "failed")
+	var won atomic.Int32
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			if err := p.Requeue(p.ctx, "a", false); err == nil {
+				won.Add(1)
+			} else if !errors.Is(err, rqcompat.ErrNotRequeueable) {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	p.want("winners", won.Load(), 1)
+	p.want("queue", p.queue("q"), "[a]")
+	if ttl := p.do("TTL", "rq:job:a").(int64); ttl < 55 || ttl > 60 {
+		t.Errorf("a job with a ttl of 60 expires in %d s", ttl)
+	}
+}
+
+func TestDelete(t *testing.T) {
+	forEachDialect(t, func(t *testing.T, p *peer) {
+		p.enqueue(rqcompat.Request{ID: "other"})
+		p.run("other", "00000000000000000000000000000000")
+		p.do("SADD", "rq:group:g", "other", "a")
+		p.do("XADD", "rq:results:other", "*", "type", 1)
+		p.enqueue(rqcompat.Request{ID: "kept", DependsOn: []string{"other"}})
+		keys := p.keys()
+
+		p.enqueue(rqcompat.Request{ID: "a", DependsOn: []string{"other"}})
+		p.want("dependents", p.set("rq:job:other:dependents"), "[a kept]")
+		p.do("HSET", "rq:job:a", "group_id", "g")
+		p.do("RPUSH", "rq:queue:q", "a", "a")
+		p.do("RPUSH", "rq:queue:q:intermediate", "a")
+		p.do("SET", "rq:queue:q:intermediate:first_seen:a", "1.5")
+		p.do("SADD", "rq:job:a:dependents", "x")
+		for _, r := range rqcompat.Registries() {
+			p.do("ZADD", "rq:"+string(r)+":q", 1, "a")
+		}
+		// Executions, one of them without its hash: RQ's own delete raises on that.
+		p.do("ZADD", "rq:wip:q", 1, "a:"+execution)
+		p.do("ZADD", "rq:executions:a", 1, execution, 2, "11111111111111111111111111111111")
+		p.do("HSET", "rq:execution:a:"+execution, "id", execution)
+		p.do("XADD", "rq:results:a", "*", "type", 1)
+
+		if err := p.Delete(p.ctx, "a"); err != nil {
+			t.Fatal(err)
+		}
+		p.wantKeys(keys...)
+		p.want("group", p.set("rq:group:g"), "[other]")
+		p.want("dependents", p.set("rq:job:other:dependents"), "[kept]")
+		p.want("wip", p.set("rq:wip:q"), "["+p.Dialect().WipMember("other", "00000000000000000000000000000000")+"=4000000000]")
+		p.want("deferred", p.set("rq:deferred:q"), "[kept=+Inf]")
+
+		p.do("XADD", "rq:results:a", "*", "type", 1)
+		if err := p.Delete(p.ctx, "a"); !errors.Is(err, rqcompat.ErrNoSuchJob) {
+			t.Errorf("%v", err)
+		}
+		p.wantKeys(keys...)
+	})
+}
+
+func TestSuspension(t *testing.T) {
+	p := newPeer(t, "2.6.1")
+	check := func(want bool, ttl int64) {
+		t.Helper()
+		got, err := p.Suspended(p.ctx)
+		if err != nil || got != want {
+			t.Errorf("suspended: %v, %v, want %v", got, err, want)
+		}
+		if p.do("TTL", "rq:suspended") != ttl {
+			t.Errorf("expiry %v, want %d", p.do("TTL", "rq:suspended"), ttl)
+		}
+	}
+	check(false, -2)
+	if err := p.Suspend(p.ctx, 0); err != nil {
+		t.Fatal(err)
+	}
+	check(true, -1)
+	p.want("value", p.do("GET", "rq:suspended"), "1")
+	if err := p.Suspend(p.ctx, 89*time.Second+time.Millisecond); err != nil {
+		t.Fatal(err)
+	}
+	check(true, 90)
+	for range 2 {
+		if err := p.Resume(p.ctx); err != nil {
+			t.Fatal(err)
+		}
+		check(false, -2)
+	}
+}
+
+func TestRegistries(t *testing.T) {
+	forEachDialect(t, func(t *testing.T, p *peer) {
+		p.enqueue(rqcompat.Request{ID: "b-1", Queue: "bench:short"})
+		p.enqueue(rqcompat.Request{ID: "b-2", Queue: "bench:short"})
+		p.do("SADD", "rq:queues", "nonsense", "rq:queue:a")
+		queues, err := p.Queues(p.ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.want("queues", queues, "[a bench:short]")
+		n, err := p.QueueLen(p.ctx, "bench:short")
+		p.want("length", fmt.Sprint(n, err), "2 <nil>")
+		ids, err := p.QueueIDs(p.ctx, "bench:short", 1, -1)
+		p.want("ids", fmt.Sprint(ids, err), "[b-2] <nil>")
+
+		p.do("ZADD", "rq:wip:q", 5, p.Dialect().WipMember("a", execution), 7, "bare")
+		members, err := p.Members(p.ctx, rqcompat.Wip, "q", 0, -1)
+		want := []rqcompat.Member{{ID: "a", Score: 5}, {ID: "bare", Score: 7}}
+		if p.Dialect().CompositeWip {
+			want[0].ExecutionID = execution
+		}
+		p.want("wip", fmt.Sprint(members, err), fmt.Sprint(want, nil))
+		n, err = p.Count(p.ctx, rqcompat.Wip, "q")
+		p.want("count", fmt.Sprint(n, err), "2 <nil>")
+		p.want("expired entries are not cleaned by looking", p.set("rq:wip:q") != "[]", true)
+	})
+}
