@@ -90,7 +90,7 @@ func (c *Client) claimArgs(claims []Claim, startedAt time.Time, lease time.Durat
 	now := startedAt.Unix()
 	args := make([]any, 0, 8+len(table.order)*recordFields+6*len(claims))
 	args = append(args, bit(c.d.CompositeWip), bit(c.d.IntermediateGrace), now, FormatTime(startedAt), floatTime(startedAt),
-		leaseEnd(startedAt, lease), seconds(busyTTL))
+		leaseEnd(startedAt, lease), seconds(recordTTL))
 	args = table.appendTo(args)
 	for i, cl := range claims {
 		args = append(args, cl.Queue, cl.ID, cl.Worker.Name, cl.ExecutionID, index[i], bit(cl.Register))

@@ -20,6 +20,9 @@
 -- because every peer looks for it in the registries of its origin; DEL of a stale first_seen marker.
 local composite, markers = ARGV[1] == '1', ARGV[2] == '1'
 local now, ts, float, score, ttl = tonumber(ARGV[3]), ARGV[4], ARGV[5], ARGV[6], ARGV[7]
+-- Numbers that go into many commands are made text once: each conversion costs as much as a small command.
+local index_ttl = tostring(ttl + 60)
+local index_score = tostring(now + index_ttl)
 local records = tonumber(ARGV[8])
 local first = 9 + records * 7
 local call = redis.call
@@ -83,6 +86,7 @@ local function register(key, base, id)
   for queue in string.gmatch(ARGV[base + 1], '[^,]+') do
     call('SADD', 'rq:workers:' .. queue, key)
   end
+  call('EXPIRE', key, ttl)
 end
 
 local stale = { 'DEL' }
@@ -104,8 +108,8 @@ for i = first, #ARGV, 6 do
       call('HSET', key, 'id', x, 'created_at', float, 'last_heartbeat', float, 'job_id', id, 'worker_name', worker)
       call('EXPIRE', key, ttl)
       key = 'rq:executions:' .. id
-      call('ZADD', key, now + ttl + 60, x)
-      call('EXPIRE', key, ttl + 60)
+      call('ZADD', key, index_score, x)
+      call('EXPIRE', key, index_ttl)
     end
     local key = 'rq:worker:' .. worker
     local base = 9 + ARGV[i + 4] * 7
@@ -115,7 +119,6 @@ for i = first, #ARGV, 6 do
       -- Four new fields: the record had expired.
       register(key, base, id)
     end
-    call('EXPIRE', key, ttl)
     if intermediate[queue] then call('LREM', 'rq:queue:' .. queue .. ':intermediate', 1, id) end
     if markers then stale[#stale + 1] = 'rq:queue:' .. queue .. ':intermediate:first_seen:' .. id end
   end

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"github.com/opensoft/dartwing-bridge/integration/servers/servertest"
 )
@@ -31,13 +32,22 @@ type bed struct {
 
 func newBed(t testing.TB, version string) *bed {
 	t.Helper()
-	rdb := redis.NewClient(&redis.Options{Addr: servertest.Redis(t).Addr, MaxRetries: -1})
+	rdb := redis.NewClient(testOptions(servertest.Redis(t).Addr))
 	t.Cleanup(func() { _ = rdb.Close() })
 	d, err := ParseDialect(version)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return &bed{t: t, Client: NewClient(rdb, d), worker: NewWorker("w1", "default")}
+}
+
+// testOptions turns maintenance notifications off: in their automatic mode go-redis 9.23 has a data race between
+// connections that are opened at the same time.
+func testOptions(addr string) *redis.Options {
+	return &redis.Options{
+		Addr: addr, MaxRetries: -1,
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+	}
 }
 
 func (b *bed) ctx() context.Context { return b.t.Context() }

@@ -23,8 +23,8 @@ local function delete_job(id)
   call('DEL', job, job .. ':dependents', 'rq:job::' .. id .. ':dependencies')
 end
 
--- record_result appends to the result stream: rq/results.py Result.save. ttl nil keeps the stream's ttl as it
--- is, -1 makes it permanent. from and to are float seconds.
+-- record_result appends to the result stream: rq/results.py Result.save. ttl is a number or
+-- its text, -1 is no expiry. from and to are float seconds.
 local function record_result(id, kind, field, value, worker, execution, from, to, ttl)
   local key = 'rq:results:' .. id
   local a = { 'XADD', key, 'MAXLEN', '~', '10', '*', 'type', kind }
@@ -42,7 +42,7 @@ local function record_result(id, kind, field, value, worker, execution, from, to
       'execution_id', execution, 'execution_started_at', from, 'execution_ended_at', to
   end
   call(unpack(a))
-  if ttl == -1 then
+  if ttl == -1 or ttl == '-1' then
     call('PERSIST', key)
   else
     call('EXPIRE', key, ttl)

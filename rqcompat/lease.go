@@ -42,7 +42,7 @@ func (c *Client) Renew(ctx context.Context, ls []Lease, lease time.Duration, ful
 	for batch := range slices.Chunk(ls, scriptBatch) {
 		args := make([]any, 0, 7+6*len(batch))
 		args = append(args, bit(c.d.CompositeWip), bit(full), now.Unix(), FormatTime(now), floatTime(now),
-			leaseEnd(now, lease), seconds(busyTTL))
+			leaseEnd(now, lease), seconds(recordTTL))
 		for _, l := range batch {
 			args = append(args, l.Queue, l.ID, l.Worker, l.ExecutionID, FormatTime(l.StartedAt), secondsText(l.Working))
 		}

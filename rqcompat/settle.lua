@@ -19,10 +19,11 @@
 -- written; a job that was canceled while it ran stays canceled; a repeat that waits in rq:scheduled has status
 -- "scheduled" in every version.
 local flags, now, ts = ARGV[1], tonumber(ARGV[2]), ARGV[3]
-local default_result_ttl = tonumber(ARGV[4])
 --@include job_end.lua
 
 local wip, finished, executions = {}, {}, { 'DEL' }
+-- Scores by ttl, as text: converting a number for a command costs as much as a small command.
+local scores = {}
 
 local function add(map, prefix, command, queue, a, b)
   local m = map[queue]
@@ -83,12 +84,18 @@ end
 local function finish(i, h, has_dependents)
   local queue, id, ended = ARGV[i + 1], ARGV[i + 2], ARGV[i + 6]
   local job = 'rq:job:' .. id
-  local ttl = tonumber(h[4] or '') or default_result_ttl
+  local ttl_text = h[4] and h[4] ~= '' and h[4] or ARGV[4]
+  local ttl = tonumber(ttl_text)
   local left = repeats and tonumber(h[5] or '') or 0
   if ttl ~= 0 then
     call('HSET', job, 'status', 'finished', 'ended_at', ended, 'last_heartbeat', ts)
-    record_result(id, '1', 'return_value', ARGV[i + 10], ARGV[i + 3], ARGV[i + 4], ARGV[i + 7], ARGV[i + 8], ttl)
-    add(finished, 'rq:finished:', 'ZADD', queue, ttl > 0 and now + ttl or (ttl == -1 and '+inf' or ttl), id)
+    record_result(id, '1', 'return_value', ARGV[i + 10], ARGV[i + 3], ARGV[i + 4], ARGV[i + 7], ARGV[i + 8], ttl_text)
+    local score = scores[ttl_text]
+    if not score then
+      score = ttl > 0 and tostring(now + ttl) or (ttl == -1 and '+inf' or ttl_text)
+      scores[ttl_text] = score
+    end
+    add(finished, 'rq:finished:', 'ZADD', queue, score, id)
   end
   if has_dependents then release_dependents(id, 'finished', stopped_releases, now, ts) end
   if left > 0 then
@@ -96,9 +103,9 @@ local function finish(i, h, has_dependents)
   elseif ttl == 0 then
     delete_job(id)
   elseif ttl > 0 then
-    call('EXPIRE', job, ttl)
-    if has_dependents then call('EXPIRE', job .. ':dependents', ttl) end
-    if h[6] then call('EXPIRE', 'rq:job::' .. id .. ':dependencies', ttl) end
+    call('EXPIRE', job, ttl_text)
+    if has_dependents then call('EXPIRE', job .. ':dependents', ttl_text) end
+    if h[6] then call('EXPIRE', 'rq:job::' .. id .. ':dependencies', ttl_text) end
   end
 end
 

@@ -33,7 +33,7 @@ type Waiter struct {
 // NewWaiter returns a Waiter. Close it to free its connection.
 func (c *Client) NewWaiter() *Waiter { return &Waiter{c: c} }
 
-// Close gives the connection back. It must not be called during a Wait.
+// Close closes the connection. It must not be called during a Wait.
 func (w *Waiter) Close() error {
 	if w.conn == nil {
 		return nil
@@ -122,7 +122,8 @@ func (w *Waiter) look(ctx context.Context, queue string, block time.Duration) (b
 	key := QueueKey(queue)
 	go func() {
 		// Not ctx: go-redis would give the call up only between commands, and then with the connection unusable.
-		err := w.conn.BLMove(context.WithoutCancel(ctx), key, key, "LEFT", "LEFT", block).Err()
+		// Do, because BLMove rounds the time up to whole seconds; waitBlock is below any read timeout.
+		err := w.conn.Do(context.WithoutCancel(ctx), "BLMOVE", key, key, "LEFT", "LEFT", secondsText(max(block, time.Millisecond))).Err()
 		done <- answer{err}
 	}()
 	select {
@@ -169,11 +170,11 @@ func (w *Waiter) connect(ctx context.Context) error {
 	if w.conn != nil {
 		return nil
 	}
-	pool, ok := w.c.rdb.(interface{ Conn() *redis.Conn })
+	pool, ok := w.c.rdb.(interface{ EphemeralConn() *redis.Conn })
 	if !ok {
 		return errNoConnection
 	}
-	conn := pool.Conn()
+	conn := pool.EphemeralConn()
 	id, err := conn.ClientID(ctx).Result()
 	if err != nil && !isReplyError(err) {
 		_ = conn.Close()

@@ -24,13 +24,12 @@ const (
 )
 
 const (
-	// busyTTL is the life of worker and execution records while a job runs: RQ's 30 s of heartbeat interval
-	// and 60 s of patience.
-	busyTTL = 90 * time.Second
+	// recordTTL is the life of worker and execution records: RQ's 30 s of heartbeat interval and 60 s of
+	// patience. RQ lets idle workers live for 480 s because it speaks to Redis that rarely then; ours have the
+	// same life idle and busy, so a claim need not touch it.
+	recordTTL = 90 * time.Second
 	// deadTTL is how long a record outlives the worker's orderly exit.
 	deadTTL = 60 * time.Second
-	// bornTTL is the life of a record after registration, RQ's worker_ttl 420 s and 60 s.
-	bornTTL = 480 * time.Second
 )
 
 // Worker is the record rq:worker:<name>. To RQ a worker runs one job at a time, so a process that runs many
@@ -140,7 +139,8 @@ func (t *recordTable) appendTo(args []any) []any {
 	return args
 }
 
-// Register writes the records of new workers, all in one transaction, with a life of 480 s.
+// Register writes the records of new workers, all in one transaction, with a life of 90 s: Heartbeat keeps
+// them alive.
 // rq/worker.py register_birth and rq/worker_registration.py register.
 func (c *Client) Register(ctx context.Context, ws []*Worker) error {
 	if len(ws) == 0 {
@@ -164,7 +164,7 @@ func (c *Client) Register(ctx context.Context, ws []*Worker) error {
 			for _, q := range w.Queues {
 				p.SAdd(ctx, QueueWorkersKey(q), key)
 			}
-			p.Expire(ctx, key, bornTTL)
+			p.Expire(ctx, key, recordTTL)
 		}
 		return nil
 	})

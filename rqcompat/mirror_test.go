@@ -1,0 +1,186 @@
+package rqcompat
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+)
+
+func (b *bed) sync(m *Mirror) (added, removed []string) {
+	b.t.Helper()
+	added, removed, err := m.Sync(b.ctx())
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return added, removed
+}
+
+func (b *bed) wantMirror(m *Mirror, want ...string) {
+	b.t.Helper()
+	if got := slices.Collect(m.All()); !slices.Equal(got, want) {
+		b.t.Errorf("mirror holds %q, want %q", got, want)
+	}
+}
+
+func TestMirror(t *testing.T) {
+	for _, c := range []struct {
+		name           string
+		change         [][]any
+		added, removed []string
+		want           []string
+	}{
+		{"nothing", nil, nil, nil, []string{"a", "b", "c"}},
+		{"push", [][]any{{"RPUSH", "Q", "d", "e"}}, []string{"d", "e"}, nil, []string{"a", "b", "c", "d", "e"}},
+		{"at front", [][]any{{"LPUSH", "Q", "d", "e"}}, []string{"e", "d"}, nil, []string{"e", "d", "a", "b", "c"}},
+		{"popped", [][]any{{"LPOP", "Q", "2"}}, nil, []string{"a", "b"}, []string{"c"}},
+		{"popped and pushed", [][]any{{"LPOP", "Q"}, {"RPUSH", "Q", "d"}, {"LPUSH", "Q", "e"}}, []string{"e", "d"}, []string{"a"}, []string{"e", "b", "c", "d"}},
+		{"emptied", [][]any{{"DEL", "Q"}}, nil, []string{"a", "b", "c"}, nil},
+		{"replaced", [][]any{{"DEL", "Q"}, {"RPUSH", "Q", "x", "y"}}, []string{"x", "y"}, []string{"a", "b", "c"}, []string{"x", "y"}},
+		{"last to the front", [][]any{{"LMOVE", "Q", "Q", "RIGHT", "LEFT"}}, nil, []string{"a", "b"}, nil},
+		{"a second copy", [][]any{{"RPUSH", "Q", "b"}}, nil, nil, []string{"a", "b", "c"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newBed(t, "2.6.1")
+			b.do("RPUSH", "rq:queue:default", "a", "b", "c")
+			m := b.NewMirror("default")
+			if added, removed := b.sync(m); !slices.Equal(added, []string{"a", "b", "c"}) || removed != nil {
+				t.Errorf("first sync: %q, %q", added, removed)
+			}
+			for _, cmd := range c.change {
+				cmd = slices.Clone(cmd)
+				for i := range cmd {
+					if cmd[i] == "Q" {
+						cmd[i] = "rq:queue:default"
+					}
+				}
+				b.do(cmd...)
+			}
+			added, removed := b.sync(m)
+			if c.name == "last to the front" {
+				// a and b must not be forgotten because c shows at the head.
+				b.wantMirror(m, "c", "a", "b")
+				return
+			}
+			if !slices.Equal(added, c.added) || !slices.Equal(removed, c.removed) {
+				t.Errorf("added %q, removed %q; want %q, %q", added, removed, c.added, c.removed)
+			}
+			b.wantMirror(m, c.want...)
+		})
+	}
+}
+
+// What is taken from the middle by others shows in the length and is found by reading the list again.
+func TestMirrorDrift(t *testing.T) {
+	b := newBed(t, "2.6.1")
+	b.do("RPUSH", "rq:queue:default", "a", "b", "c")
+	m := b.NewMirror("default")
+	b.sync(m)
+	b.do("LREM", "rq:queue:default", 1, "b")
+	b.sync(m)
+	b.wantMirror(m, "a", "b", "c")
+	m.driftSince = time.Now().Add(-mirrorDrift - time.Second)
+	if _, removed := b.sync(m); !slices.Equal(removed, []string{"b"}) {
+		t.Errorf("removed %q, want b", removed)
+	}
+	b.wantMirror(m, "a", "c")
+	if m.Waiting() != 2 || m.Len() != 2 {
+		t.Errorf("waiting %d, len %d, want 2", m.Waiting(), m.Len())
+	}
+}
+
+// A queue longer than a mirror is followed at its head.
+func TestMirrorLimit(t *testing.T) {
+	b := newBed(t, "2.6.1")
+	for i := range 30 {
+		b.do("RPUSH", "rq:queue:default", fmt.Sprint(i))
+	}
+	m := b.NewMirror("default")
+	m.limit = 10
+	b.sync(m)
+	if m.Len() != 10 || m.Waiting() != 30 {
+		t.Fatalf("len %d, waiting %d, want 10, 30", m.Len(), m.Waiting())
+	}
+	for range 30 {
+		if m.Len() == 0 {
+			t.Fatal("the mirror ran empty before the queue")
+		}
+		b.do("LPOP", "rq:queue:default")
+		b.sync(m)
+	}
+	b.wantMirror(m)
+}
+
+// After any mixture of changes by others and own claims, a mirror that has settled equals the list.
+func TestMirrorRandom(t *testing.T) {
+	b := newBed(t, "2.6.1")
+	r := rand.New(rand.NewPCG(1, 2))
+	m := b.NewMirror("default")
+	known := map[string]bool{}
+	next := 0
+	for step := range 600 {
+		switch r.IntN(8) {
+		case 0, 1:
+			for range r.IntN(40) {
+				next++
+				b.do("RPUSH", "rq:queue:default", fmt.Sprint(next))
+			}
+		case 2:
+			next++
+			b.do("LPUSH", "rq:queue:default", fmt.Sprint(next))
+		case 3, 4:
+			b.do("LPOP", "rq:queue:default", r.IntN(12)+1)
+		case 5: // own claim, given back by somebody now and then
+			if n := m.Len(); n > 0 {
+				id := slices.Collect(m.All())[r.IntN(n)]
+				b.do("LREM", "rq:queue:default", 1, id)
+				m.Drop(id)
+				delete(known, id)
+			}
+		case 6:
+			b.do("LMOVE", "rq:queue:default", "rq:queue:default", "RIGHT", "LEFT")
+		}
+		added, removed := b.sync(m)
+		for _, id := range removed {
+			if !known[id] {
+				t.Fatalf("step %d: removed %s, which was not there", step, id)
+			}
+			delete(known, id)
+		}
+		for _, id := range added {
+			known[id] = true
+		}
+		if len(known) != m.Len() {
+			t.Fatalf("step %d: added and removed say %d ids, the mirror holds %d", step, len(known), m.Len())
+		}
+		list, _ := b.rdb.LRange(b.ctx(), "rq:queue:default", 0, -1).Result()
+		for _, id := range list {
+			if !m.Has(id) {
+				t.Fatalf("step %d: %s is in the queue and not in the mirror", step, id)
+			}
+		}
+		if step%50 == 49 {
+			m.driftSince = time.Now().Add(-time.Hour)
+			b.sync(m)
+			m.lastFull = time.Time{}
+			for _, id := range func() []string { _, gone := b.sync(m); return gone }() {
+				delete(known, id)
+			}
+			b.wantMirror(m, list...)
+		}
+	}
+}
+
+func BenchmarkMirrorSync(b *testing.B) {
+	bed := newBed(b, "2.6.1")
+	for i := range 10_000 {
+		bed.do("RPUSH", "rq:queue:default", fmt.Sprint("site1.local||0123456789abcdef", i))
+	}
+	m := bed.NewMirror("default")
+	bed.sync(m)
+	b.ResetTimer()
+	for range b.N {
+		bed.sync(m)
+	}
+}
