@@ -6,8 +6,9 @@ DEMO_FLAGS ?=
 BENCH_FLAGS ?=
 # A test that hangs is a failure with a stack trace, not a build that never ends.
 TEST_FLAGS ?= -race -timeout 10m
-# Packages compiled and tested at a time; the servers of the tests want the rest of a small machine.
-export GOFLAGS ?= -p=2
+# -p: packages compiled and tested at a time; the servers of the tests want the rest of a small machine.
+# No VCS stamp: it fails in a checkout that belongs to another user.
+export GOFLAGS ?= -p=2 -buildvcs=false
 
 CACHE := $(or $(BRIDGE_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/dartwing-bridge)
 STATICCHECK := $(CACHE)/bin/staticcheck-$(STATICCHECK_VERSION)

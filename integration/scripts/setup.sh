@@ -54,7 +54,7 @@ install_packages() {
 	as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
 	case " $* " in *" redis-server "*)
 		# Nor at the next boot.
-		if have systemctl; then as_root systemctl disable redis-server >/dev/null 2>&1 || true; fi ;;
+		as_root update-rc.d redis-server disable ;;
 	esac
 }
 

@@ -1,0 +1,69 @@
+package servers_test
+
+import (
+	"encoding/json"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/opensoft/dartwing-bridge/integration/servers"
+)
+
+// These look after docker-compose.yml and the bench it mounts where no Docker runs.
+
+func readText(t *testing.T, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func TestComposePublishesOnLoopbackOnly(t *testing.T) {
+	published := regexp.MustCompile(`(?m)^ +ports: *(.*)$`).FindAllStringSubmatch(readText(t, "../../docker-compose.yml"), -1)
+	if len(published) == 0 {
+		t.Fatal("found no published port; does the pattern still fit the file?")
+	}
+	for _, p := range published {
+		if !strings.HasPrefix(p[1], `["127.0.0.1:`) {
+			t.Errorf("ports: %s is not on loopback", p[1])
+		}
+	}
+}
+
+func TestComposeBenchFitsItsServers(t *testing.T) {
+	compose := readText(t, "../../docker-compose.yml")
+	b, err := frappe.OpenBench("../../testdata/bench")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	sites, err := b.Sites()
+	if diff := cmp.Diff([]string{"site1.localhost"}, sites); err != nil || diff != "" {
+		t.Fatalf("sites (-want +got), error %v:\n%s", err, diff)
+	}
+	site, err := b.Site(sites[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key, line := range map[string]string{
+		"db_name": "MARIADB_DATABASE: ", "db_password": "MARIADB_PASSWORD: ", "redis_queue": "FRAPPE_REDIS_QUEUE: ",
+		"default_site": "FRAPPE_SITE: ",
+	} {
+		if want := line + site.Config().String(key, "?"); !strings.Contains(compose, want+"\n") {
+			t.Errorf("docker-compose.yml lacks %q, which %s of the bench asks for", want, key)
+		}
+	}
+	var users map[string][]servers.SiteUser
+	if err := json.Unmarshal([]byte(readText(t, "../../testdata/bench/users.json")), &users); err != nil {
+		t.Fatal(err)
+	}
+	if len(users[sites[0]]) == 0 {
+		t.Errorf("users.json has nobody on %s", sites[0])
+	}
+}
