@@ -195,9 +195,7 @@ func (d *decoder) addItems() error {
 		return err
 	}
 	s.Items = append(s.Items, items...)
-	if len(s.Items) > 1 {
-		d.mergeLater(s)
-	}
+	d.mergeLater(s)
 	return nil
 }
 
@@ -214,9 +212,7 @@ func (d *decoder) pushFrozenSet(items []any) error {
 		return err
 	}
 	s := &FrozenSet{copyItems(items)}
-	if len(s.Items) > 1 {
-		d.mergeLater(s)
-	}
+	d.mergeLater(s)
 	d.containers++
 	return d.push(s)
 }

@@ -346,13 +346,12 @@ func (d *decoder) normalSet(name string, args []any) (any, bool, error) {
 		return nil, false, &LimitError{"nodes", d.lim.Nodes}
 	}
 	d.containers++
-	s := copyItems(items)
+	var v any
 	if name == "set" {
-		v := &Set{s}
-		d.mergeLater(v)
-		return v, true, nil
+		v = &Set{copyItems(items)}
+	} else {
+		v = &FrozenSet{copyItems(items)}
 	}
-	v := &FrozenSet{s}
 	d.mergeLater(v)
 	return v, true, nil
 }

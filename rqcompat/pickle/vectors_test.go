@@ -153,6 +153,33 @@ func TestVectors(t *testing.T) {
 	t.Logf("%d values, %d round trips judged", complete, got)
 }
 
+// TestDecodeLikePython has Python judge the streams of decodeTests as well. Some
+// name a module that doesn't exist or a memo index that Python has no memory for.
+func TestDecodeLikePython(t *testing.T) {
+	interpreter := python(t)
+	var cases bytes.Buffer
+	for _, tt := range decodeTests {
+		for _, c := range roundTrips(t, vector{Name: tt.name, Pickles: [][]byte{[]byte(tt.in)}}) {
+			if err := json.NewEncoder(&cases).Encode(c); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	onlyHere := []string{
+		"PUT far away #0", "PUT beyond 32 bits #0", "STACK_GLOBAL #0", "getattr of a global #0", "INST #0", "OBJ #0",
+		"NEWOBJ_EX #0", "BUILD #0", "copyreg.__newobj__ #0",
+	}
+	for _, c := range judge(t, interpreter, cases.Bytes()) {
+		if slices.Contains(onlyHere, c.Name) {
+			if len(c.Errors) != 1 || !strings.HasPrefix(c.Errors[0], "original: M") {
+				t.Errorf("%s: %q, want ModuleNotFoundError or MemoryError", c.Name, c.Errors)
+			}
+		} else if len(c.Errors) > 0 {
+			t.Errorf("%s: %q", c.Name, c.Errors)
+		}
+	}
+}
+
 // TestJudge sees to it that the judge finds what it is there to find.
 func TestJudge(t *testing.T) {
 	shared := &List{[]any{"x"}}

@@ -120,7 +120,10 @@ def json_only(v, depth=0):
 
 def judge(case):
     errors = []
-    original = pickle.loads(base64.b64decode(case["original"]))
+    try:
+        original = pickle.loads(base64.b64decode(case["original"]))
+    except Exception as e:
+        return {"name": case["name"], "pickles": 0, "errors": [f"original: {type(e).__name__}: {e}"]}
     for protocol, text in case["encoded"].items():
         data = base64.b64decode(text)
         try:
