@@ -1,0 +1,412 @@
+//lint:file-ignore SA1019 The library is deprecated for having moved; see its import.
+
+package frappe
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	// The library's maintained home is github.com/coder/websocket, same API:
+	// this import is all that a switch would change.
+	"nhooyr.io/websocket"
+)
+
+const (
+	// defaultDialTimeout covers that the realtime server asks the site who is
+	// connecting before it answers.
+	defaultDialTimeout = 15 * time.Second
+	// closeTimeout bounds Close when the server doesn't read any more.
+	closeTimeout = time.Second
+	writeTimeout = 10 * time.Second
+	// maxSocketMessage bounds one message of the server.
+	maxSocketMessage = 8 << 20
+	// maxUnread is how many events may wait for Next.
+	maxUnread = 1024
+)
+
+var (
+	// ErrSocketIOClosed is what Next and Emit return after Close.
+	ErrSocketIOClosed = errors.New("the Socket.IO connection was closed")
+	// ErrUnread ends a connection whose events aren't fetched with Next.
+	ErrUnread = fmt.Errorf("more than %d Socket.IO events were left unread", maxUnread)
+
+	errNoPing = errors.New("the server fell silent: its ping is overdue")
+	errBinary = errors.New("the server sent binary data, which Frappe's realtime protocol has none of")
+)
+
+// SocketIOConfig says where to connect and as whom.
+type SocketIOConfig struct {
+	// URL is the realtime server, http or https: the site's own URL behind a
+	// proxy, "http://127.0.0.1:9000" on a bench without. Required.
+	URL string
+	// Site is the site's directory name: the namespace. Required.
+	Site string
+	// Header is sent with the connection: Cookie, since most versions demand
+	// one, and Authorization. X-Frappe-Site-Name is added if missing.
+	Header http.Header
+	// Origin is where the realtime server reaches the site, as a browser there
+	// would name it; the Host header follows it, since both must agree.
+	// Default: URL.
+	Origin string
+	// Timeout bounds the whole of connecting. Default: 15 s.
+	Timeout time.Duration
+}
+
+// ConnectError says why a connection was refused.
+type ConnectError struct {
+	// URL is the realtime server, without user, password and query.
+	URL string
+	// Namespace is set when the server took the connection and refused the site.
+	Namespace string
+	// Status is the HTTP status of a refused WebSocket handshake, else 0.
+	Status int
+	// Message is the server's reason, e.g. "Unauthorized" or "Invalid namespace".
+	Message string
+}
+
+func (e *ConnectError) Error() string {
+	if e.Namespace != "" {
+		return fmt.Sprintf("connect to %s: namespace %s was refused: %s", e.URL, e.Namespace, e.Message)
+	}
+	return fmt.Sprintf("connect to %s: HTTP %d %s: %s", e.URL, e.Status, http.StatusText(e.Status), e.Message)
+}
+
+// SocketIO is a connection to one namespace of a Frappe realtime server
+// (Socket.IO protocol 5 on Engine.IO protocol 4, WebSocket only). Emit may be
+// called by several goroutines, Next by one. It doesn't reconnect, and a new
+// connection is in none of the old one's document rooms.
+type SocketIO struct {
+	conn       *websocket.Conn
+	place      string
+	namespace  string
+	maxPayload int
+	silence    time.Duration // longest time without a ping
+
+	cancel  context.CancelFunc // ends the reader
+	ended   chan struct{}      // closed by the reader after err is set
+	err     error
+	events  chan socketEvent
+	closed  chan struct{}
+	closing sync.Once
+}
+
+type socketEvent struct {
+	name string
+	args []json.RawMessage
+}
+
+// DialSocketIO connects to a site's namespace as a browser does. ctx counts
+// for connecting only. A refusal is a *ConnectError.
+func DialSocketIO(ctx context.Context, cfg SocketIOConfig) (*SocketIO, error) {
+	target, options, err := cfg.dialOptions()
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Timeout <= 0 {
+		cfg.Timeout = defaultDialTimeout
+	}
+	s := &SocketIO{
+		place:     target.Scheme + "://" + target.Host,
+		namespace: "/" + cfg.Site,
+		ended:     make(chan struct{}),
+		closed:    make(chan struct{}),
+		events:    make(chan socketEvent, maxUnread),
+	}
+	dialCtx, cancelDial := context.WithTimeout(ctx, cfg.Timeout)
+	defer cancelDial()
+	conn, res, err := websocket.Dial(dialCtx, target.String(), options)
+	if err != nil {
+		options.HTTPClient.CloseIdleConnections()
+		return nil, s.dialError(ctx, dialCtx, res, err, cfg.Timeout)
+	}
+	s.conn = conn
+	conn.SetReadLimit(maxSocketMessage)
+	if err := s.join(dialCtx); err != nil {
+		// The connection is given up; why is in err.
+		_ = conn.CloseNow()
+		return nil, s.dialError(ctx, dialCtx, nil, err, cfg.Timeout)
+	}
+	readCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	s.cancel = cancel
+	go s.read(readCtx)
+	return s, nil
+}
+
+func (cfg SocketIOConfig) dialOptions() (*url.URL, *websocket.DialOptions, error) {
+	if cfg.Site == "" || strings.ContainsAny(cfg.Site, "/,?") {
+		return nil, nil, fmt.Errorf("connect to a realtime server: %q is no site name", cfg.Site)
+	}
+	u, err := url.Parse(cfg.URL)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return nil, nil, fmt.Errorf("connect to a realtime server: URL %s: want http://host:port or https://host", redacted(u))
+	}
+	header := cfg.Header.Clone()
+	if header == nil {
+		header = http.Header{}
+	}
+	origin := cfg.Origin
+	if origin == "" {
+		origin = u.Scheme + "://" + u.Host
+	}
+	o, err := url.Parse(origin)
+	if err != nil || o.Host == "" {
+		return nil, nil, fmt.Errorf("connect to a realtime server: origin %s: want http://host:port or https://host", redacted(o))
+	}
+	header.Set("Origin", origin)
+	if header.Get("X-Frappe-Site-Name") == "" {
+		header.Set("X-Frappe-Site-Name", cfg.Site)
+	}
+	target := u.JoinPath("socket.io/")
+	target.RawQuery = "EIO=4&transport=websocket"
+	client := &http.Client{
+		Transport:     http.DefaultTransport.(*http.Transport).Clone(),
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	return target, &websocket.DialOptions{HTTPClient: client, HTTPHeader: header, Host: o.Host}, nil
+}
+
+func redacted(u *url.URL) string {
+	if u == nil {
+		return "can't be parsed"
+	}
+	return fmt.Sprintf("%q", u.Redacted())
+}
+
+// dialError tells a refusal, the caller's end and our timeout apart.
+func (s *SocketIO) dialError(ctx, dialCtx context.Context, res *http.Response, err error, timeout time.Duration) error {
+	var refused *ConnectError
+	switch {
+	case errors.As(err, &refused):
+		return err
+	case ctx.Err() != nil:
+		return fmt.Errorf("connect to %s: %w", s.place, ctx.Err())
+	case dialCtx.Err() != nil:
+		return fmt.Errorf("connect to %s: no answer within %s: %w", s.place, timeout, context.DeadlineExceeded)
+	case res != nil && res.StatusCode != http.StatusSwitchingProtocols:
+		return &ConnectError{URL: s.place, Status: res.StatusCode, Message: refusalText(res)}
+	}
+	// url.Error would show the whole URL.
+	var ue *url.Error
+	if errors.As(err, &ue) {
+		err = ue.Err
+	}
+	return fmt.Errorf("connect to %s: %w", s.place, err)
+}
+
+func refusalText(res *http.Response) string {
+	if to := res.Header.Get("Location"); to != "" {
+		return fmt.Sprintf("it redirects to %q, which is not followed", to)
+	}
+	// What can be read of the reason is enough.
+	body, _ := io.ReadAll(io.LimitReader(res.Body, 1024))
+	var reason struct{ Message string }
+	if json.Unmarshal(body, &reason) == nil && reason.Message != "" {
+		return reason.Message
+	}
+	text := strings.Join(strings.Fields(strings.ToValidUTF8(string(body), "\uFFFD")), " ")
+	if text == "" {
+		return "no reason given"
+	}
+	return text
+}
+
+// join reads Engine.IO's open packet and connects the namespace.
+func (s *SocketIO) join(ctx context.Context) error {
+	text, err := s.receive(ctx)
+	if err != nil {
+		return err
+	}
+	var open struct {
+		PingInterval, PingTimeout, MaxPayload int
+	}
+	if text[0] != engineOpen || json.Unmarshal([]byte(text[1:]), &open) != nil || open.PingInterval <= 0 || open.PingTimeout <= 0 {
+		return errors.New("this is no Socket.IO 4 server: its first message is no open packet")
+	}
+	s.maxPayload = open.MaxPayload
+	s.silence = time.Duration(open.PingInterval+open.PingTimeout) * time.Millisecond
+	if err := s.write(ctx, connectPacket(s.namespace)); err != nil {
+		return err
+	}
+	for {
+		text, err := s.receive(ctx)
+		if err != nil {
+			return err
+		}
+		p, err := s.packet(ctx, text)
+		switch {
+		case err != nil:
+			return err
+		case p == nil || p.namespace != s.namespace:
+		case p.kind == socketConnect:
+			return nil
+		case p.kind == socketConnectError:
+			return &ConnectError{URL: s.place, Namespace: s.namespace, Message: p.reason()}
+		}
+	}
+}
+
+// receive returns the next Engine.IO packet, which is never empty.
+func (s *SocketIO) receive(ctx context.Context) (string, error) {
+	kind, b, err := s.conn.Read(ctx)
+	var ce websocket.CloseError
+	switch {
+	case errors.As(err, &ce):
+		return "", fmt.Errorf("the server closed the connection: status %d %s", ce.Code, ce.Reason)
+	case err != nil:
+		return "", err
+	case kind == websocket.MessageBinary:
+		return "", errBinary
+	case len(b) == 0:
+		return "", errors.New("the server sent an empty packet")
+	}
+	return string(b), nil
+}
+
+// packet answers what Engine.IO wants answered and returns the Socket.IO packet
+// of a message, nil for anything else.
+func (s *SocketIO) packet(ctx context.Context, text string) (*socketPacket, error) {
+	switch text[0] {
+	case enginePing:
+		return nil, s.write(ctx, string(enginePong)+text[1:])
+	case engineNoop:
+		return nil, nil
+	case engineClose:
+		return nil, errors.New("the server closed the connection")
+	case engineMessage:
+		return parseSocketPacket(text[1:])
+	}
+	return nil, fmt.Errorf("unexpected Engine.IO packet type %q", text[0])
+}
+
+// read owns the receiving side until the connection ends.
+func (s *SocketIO) read(ctx context.Context) {
+	defer close(s.ended)
+	defer s.cancel()
+	err := s.readEvents(ctx)
+	// The connection is over in any case; why is in err.
+	_ = s.conn.CloseNow()
+	select {
+	case <-s.closed:
+		err = ErrSocketIOClosed
+	default:
+		err = fmt.Errorf("socket.io at %s: %w", s.place, err)
+	}
+	s.err = err
+}
+
+func (s *SocketIO) readEvents(ctx context.Context) error {
+	for {
+		readCtx, cancel := context.WithTimeout(ctx, s.silence)
+		text, err := s.receive(readCtx)
+		late := readCtx.Err() != nil && ctx.Err() == nil
+		cancel()
+		switch {
+		case err != nil && late:
+			return fmt.Errorf("%w since %s", errNoPing, s.silence)
+		case err != nil:
+			return err
+		}
+		p, err := s.packet(ctx, text)
+		switch {
+		case err != nil:
+			return err
+		case p == nil || p.namespace != s.namespace:
+			continue
+		case p.kind == socketDisconnect:
+			return errors.New("the server disconnected the namespace")
+		case p.kind == socketEventKind:
+			name, args, err := p.event()
+			if err != nil {
+				return err
+			}
+			select {
+			case s.events <- socketEvent{name, args}:
+			default:
+				// Waiting here would leave pings unanswered.
+				return ErrUnread
+			}
+		}
+	}
+}
+
+// Next returns the next event and its arguments in the order in which they
+// came. Events that came before the connection ended are still returned; then
+// it tells why it ended, ErrSocketIOClosed after Close. A ctx that ends leaves
+// the connection as it is.
+func (s *SocketIO) Next(ctx context.Context) (event string, args []json.RawMessage, err error) {
+	select {
+	case e := <-s.events:
+		return e.name, e.args, nil
+	default:
+	}
+	select {
+	case e := <-s.events:
+		return e.name, e.args, nil
+	case <-ctx.Done():
+		return "", nil, ctx.Err()
+	case <-s.ended:
+	}
+	// What the reader left before it ended comes first.
+	select {
+	case e := <-s.events:
+		return e.name, e.args, nil
+	default:
+		return "", nil, s.err
+	}
+}
+
+// Emit sends an event, e.g. "doc_subscribe" with DocType and name. It returns
+// when the event is on its way; Frappe's server acknowledges none. A ctx that
+// ends while it is being written ends the connection.
+func (s *SocketIO) Emit(ctx context.Context, event string, args ...any) error {
+	if event == "" || slices.Contains(reservedEvents, event) {
+		return fmt.Errorf("emit %q: socket.io reserves this name", event)
+	}
+	body, err := json.Marshal(append([]any{event}, args...))
+	if err != nil {
+		return fmt.Errorf("emit %q: %w", event, err)
+	}
+	packet := eventPacket(s.namespace, body)
+	if s.maxPayload > 0 && len(packet) > s.maxPayload {
+		return fmt.Errorf("emit %q: %d bytes, the server takes at most %d", event, len(packet), s.maxPayload)
+	}
+	select {
+	case <-s.ended:
+		return fmt.Errorf("emit %q: %w", event, s.err)
+	default:
+	}
+	if err := s.write(ctx, packet); err != nil {
+		return fmt.Errorf("emit %q: %w", event, err)
+	}
+	return nil
+}
+
+func (s *SocketIO) write(ctx context.Context, packet string) error {
+	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	defer cancel()
+	return s.conn.Write(ctx, websocket.MessageText, []byte(packet))
+}
+
+// Close tells the server to leave the namespace and ends the connection, in a
+// second at most. It always returns nil, and may be called again.
+func (s *SocketIO) Close() error {
+	s.closing.Do(func() {
+		close(s.closed)
+		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+		defer cancel()
+		// The connection may be gone already, which is what is wanted.
+		_ = s.write(ctx, disconnectPacket(s.namespace))
+		s.cancel()
+	})
+	<-s.ended
+	return nil
+}
