@@ -109,7 +109,7 @@ func TestHTTPFailure(t *testing.T) {
 		"429":             {answers(429, "", ""), ErrorTransient, ""},
 		"500":             {answers(500, "", strings.Repeat("é", 50000)), ErrorTransient, "…"},
 		"503":             {answers(503, "", ""), ErrorTransient, ""},
-		"redirect":        {http.RedirectHandler("/elsewhere", 307).ServeHTTP, ErrorPermanent, "redirects are not followed"},
+		"redirect":        {http.RedirectHandler("/elsewhere", http.StatusTemporaryRedirect).ServeHTTP, ErrorPermanent, "redirects are not followed"},
 		"broken JSON":     {answers(200, "application/json", `{"result": `), ErrorPermanent, "the answer is no object"},
 		"no object":       {answers(200, "application/json", `[1]`), ErrorPermanent, "the answer is no object"},
 		"too long":        {answers(200, "application/json", `"`+strings.Repeat("x", maxAnswer)+`"`), ErrorPermanent, "longer than"},
