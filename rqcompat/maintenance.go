@@ -1,0 +1,271 @@
+package rqcompat
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+const (
+	// cleanLockTTL is RQ's: one pass at a time for the whole fleet, even if the holder dies.
+	cleanLockTTL = 899 * time.Second
+	// stuckGrace is how long an id may stay in the intermediate list, and stuckMarkTTL how long the moment it was
+	// first seen is remembered. rq/intermediate_queue.py.
+	stuckGrace   = 60 * time.Second
+	stuckMarkTTL = 24 * time.Hour
+)
+
+// MaintenanceReport counts what one pass did.
+type MaintenanceReport struct {
+	// Busy says that somebody else is maintaining the queue; nothing was done.
+	Busy bool
+	// Expired entries of the finished and failed registries.
+	Finished, Failed int64
+	// Abandoned jobs of dead workers and Stuck ones of the intermediate list, failed or retried; Retried is how
+	// many of both were retried.
+	Abandoned, Stuck, Retried int
+	// Deferred jobs that expired and failed (2.0–2.7 only).
+	Deferred int
+	// Dropped entries whose job had ended, was queued again or does not exist.
+	Dropped int
+	// Workers taken off the lists because their record had expired.
+	Workers int64
+}
+
+var (
+	abandonScript       = newScript("abandon.lua")
+	unlockScript        = newScript("unlock.lua")
+	forgetWorkersScript = newScript("forget_workers.lua")
+	forgetGroupScript   = newScript("forget_group.lua")
+	trimFailedScript    = newScript("trim_failed.lua")
+)
+
+// Maintain cleans up a queue as RQ's workers do for theirs, under RQ's lock: expired finished and failed entries,
+// abandoned jobs, expired deferred jobs, dead workers, stuck ids of the intermediate list. Members of the started
+// registry whose worker is ours are left to Rescue. A part that cannot be done does not keep the others from
+// being done; its error is returned with the report.
+//
+// Stands for rq/worker.py run_maintenance_tasks and clean_registries, 1.15.1–2.10; see abandon.lua for differences.
+func (c *Client) Maintain(ctx context.Context, queue string, ours func(workerName string) bool) (MaintenanceReport, error) {
+	var r MaintenanceReport
+	// RQ's value is 1 and nobody reads it; a value of our own lets us delete the lock only while it is ours.
+	lock, token := CleanLockKey(queue), NewExecutionID()
+	ok, err := c.rdb.SetNX(ctx, lock, token, cleanLockTTL).Result()
+	if err != nil {
+		return r, fmt.Errorf("maintain queue %q: %w", clip(queue), err)
+	}
+	if !ok {
+		r.Busy = true
+		return r, nil
+	}
+	now := time.Now()
+	p := pass{c: c, queue: queue, now: now, report: &r}
+	err = errors.Join(
+		p.expire(ctx, FinishedKey(queue), &r.Finished),
+		p.abandoned(ctx, ours),
+		p.expire(ctx, FailedKey(queue), &r.Failed),
+		p.deferred(ctx),
+		p.workers(ctx),
+		p.stuck(ctx),
+		c.runScript(context.WithoutCancel(ctx), unlockScript, []string{lock}, token).Err(),
+	)
+	if err != nil {
+		return r, fmt.Errorf("maintain queue %q: %w", clip(queue), err)
+	}
+	return r, nil
+}
+
+// pass is one run over one queue.
+type pass struct {
+	c      *Client
+	queue  string
+	now    time.Time
+	report *MaintenanceReport
+}
+
+func (p *pass) expire(ctx context.Context, key string, removed *int64) (err error) {
+	*removed, err = p.c.rdb.ZRemRangeByScore(ctx, key, "0", p.unix()).Result()
+	return err
+}
+
+func (p *pass) unix() string { return strconv.FormatInt(p.now.Unix(), 10) }
+
+// abandonCall builds the call that ends one job found at where.
+func (p *pass) abandonCall(where, member, id, execution, exc string) scriptCall {
+	return scriptCall{script: abandonScript, args: []any{
+		p.c.d.endFlags(), p.now.Unix(), FormatTime(p.now), floatTime(p.now), where, p.queue, member, id, execution, EncodeExc(exc),
+	}}
+}
+
+// run runs the calls, each on its own: one that fails is reported, and the others count.
+func (p *pass) run(ctx context.Context, calls []scriptCall, ended *int) error {
+	if len(calls) == 0 {
+		return nil
+	}
+	replies, err := p.c.runScripts(ctx, calls)
+	if err != nil {
+		return err
+	}
+	var bad []error
+	for i, r := range replies {
+		n, err := r.Int()
+		if err != nil {
+			bad = append(bad, fmt.Errorf("job %q: %w", clip(fmt.Sprint(calls[i].args[7])), err))
+			continue
+		}
+		switch n {
+		case 1:
+			p.report.Dropped++
+		case 2:
+			p.report.Retried++
+			*ended++
+		case 3:
+			*ended++
+		}
+	}
+	return errors.Join(bad...)
+}
+
+func (p *pass) abandoned(ctx context.Context, ours func(string) bool) error {
+	members, err := p.c.rdb.ZRangeByScore(ctx, WipKey(p.queue), &redis.ZRangeBy{Min: "0", Max: p.unix()}).Result()
+	if err != nil {
+		return err
+	}
+	exc := "Moved to FailedJobRegistry, due to AbandonedJobError, at " + p.now.UTC().Format("2006-01-02 15:04:05.000000")
+	for batch := range slices.Chunk(members, lapsedMost) {
+		lapsed, err := p.c.lapsed(ctx, batch)
+		if err != nil {
+			return err
+		}
+		var calls []scriptCall
+		for _, l := range lapsed {
+			if l.Status == StatusStarted && ours != nil && ours(l.WorkerName) {
+				continue
+			}
+			calls = append(calls, p.abandonCall("wip", l.Member, l.ID, l.ExecutionID, exc))
+		}
+		if err := p.run(ctx, calls, &p.report.Abandoned); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *pass) deferred(ctx context.Context) error {
+	if !p.c.d.DeferredExpires {
+		return nil
+	}
+	ids, err := p.c.rdb.ZRangeByScore(ctx, DeferredKey(p.queue), &redis.ZRangeBy{Min: "0", Max: p.unix()}).Result()
+	if err != nil {
+		return err
+	}
+	exc := "Expired in DeferredJobRegistry, moved to FailedJobRegistry at " + p.now.UTC().Format("2006-01-02 15:04:05.000000")
+	var calls []scriptCall
+	for _, id := range ids {
+		calls = append(calls, p.abandonCall("deferred", id, id, "", exc))
+	}
+	return p.run(ctx, calls, &p.report.Deferred)
+}
+
+func (p *pass) workers(ctx context.Context) error {
+	keys, err := p.c.rdb.SMembers(ctx, QueueWorkersKey(p.queue)).Result()
+	if err != nil {
+		return err
+	}
+	for batch := range slices.Chunk(keys, lapsedMost) {
+		args := make([]any, len(batch))
+		for i, k := range batch {
+			args[i] = k
+		}
+		n, err := p.c.runScript(ctx, forgetWorkersScript, []string{QueueWorkersKey(p.queue)}, args...).Int64()
+		if err != nil {
+			return err
+		}
+		p.report.Workers += n
+	}
+	return nil
+}
+
+// stuck ends what has been in the intermediate list for longer than the grace period. Every dialect gets the
+// grace period: without it, as in 1.15, a claim in progress is failed.
+func (p *pass) stuck(ctx context.Context) error {
+	ids, err := p.c.rdb.LRange(ctx, IntermediateKey(p.queue), 0, -1).Result()
+	if err != nil || len(ids) == 0 {
+		return err
+	}
+	marks := make([]*redis.StringCmd, len(ids))
+	_, err = p.c.rdb.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+		for i, id := range ids {
+			key := FirstSeenKey(p.queue, id)
+			pipe.SetNX(ctx, key, floatTime(p.now), stuckMarkTTL)
+			marks[i] = pipe.Get(ctx, key)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	var calls []scriptCall
+	for i, id := range ids {
+		seen, err := strconv.ParseFloat(marks[i].Val(), 64)
+		if err == nil && float64(p.now.UnixMicro())/1e6-seen <= stuckGrace.Seconds() {
+			continue
+		}
+		calls = append(calls, p.abandonCall("intermediate", id, id, "", "Job was stuck in intermediate queue."))
+	}
+	return p.run(ctx, calls, &p.report.Stuck)
+}
+
+// MaintainGroups takes expired jobs out of all groups and removes empty groups; RQ does so once per pass, for all
+// queues together. It returns how many jobs were removed. rq/group.py clean_registries, since 2.0.
+func (c *Client) MaintainGroups(ctx context.Context) (removed int64, err error) {
+	if !c.d.GroupField {
+		return 0, nil
+	}
+	names, err := c.rdb.SMembers(ctx, GroupsKey()).Result()
+	if err != nil {
+		return 0, fmt.Errorf("maintain groups: %w", err)
+	}
+	for _, name := range names {
+		ids, err := c.rdb.SMembers(ctx, GroupKey(name)).Result()
+		if err != nil {
+			return removed, fmt.Errorf("maintain group %q: %w", clip(name), err)
+		}
+		for first := 0; first == 0 || first < len(ids); first += lapsedMost {
+			args := []any{name}
+			for _, id := range ids[first:min(first+lapsedMost, len(ids))] {
+				args = append(args, id)
+			}
+			n, err := c.runScript(ctx, forgetGroupScript, []string{GroupsKey(), GroupKey(name)}, args...).Int64()
+			if err != nil {
+				return removed, fmt.Errorf("maintain group %q: %w", clip(name), err)
+			}
+			removed += n
+		}
+	}
+	return removed, nil
+}
+
+// trimBatch is how many failed jobs one script call removes.
+const trimBatch = 50
+
+// TrimFailed deletes the oldest failed and stopped jobs of a queue until at most limit are left, and returns
+// how many entries it removed. Frappe's own limit works through a Python callback, which jobs run by others
+// than Python don't get.
+func (c *Client) TrimFailed(ctx context.Context, queue string, limit int64) (removed int64, err error) {
+	for {
+		n, err := c.runScript(ctx, trimFailedScript, []string{FailedKey(queue)}, max(limit, 0), trimBatch).Int64()
+		removed += n
+		if err != nil {
+			return removed, fmt.Errorf("trim failed jobs of queue %q to %d: %w", clip(queue), limit, err)
+		}
+		if n == 0 {
+			return removed, nil
+		}
+	}
+}

@@ -1,0 +1,120 @@
+package rqcompat
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// LapsedJob is a started job whose lease was not renewed in time.
+type LapsedJob struct {
+	ID, ExecutionID string
+	Member          string // of rq:wip:<q>
+	// Status, WorkerName and StartedAt are what the hash says; Status is empty when there is none.
+	Status     Status
+	WorkerName string
+	StartedAt  time.Time
+	// Kills is how often the job lapsed before.
+	Kills int
+}
+
+// lapsedMost is the most members one look at a started registry returns.
+const lapsedMost = 1000
+
+// Lapsed lists the members of a queue's started registry whose lease has run out, at most 1000 at a time, those
+// of Python workers included. It changes nothing.
+func (c *Client) Lapsed(ctx context.Context, queue string) ([]LapsedJob, error) {
+	members, err := c.rdb.ZRangeByScore(ctx, WipKey(queue), &redis.ZRangeBy{
+		Min: "0", Max: "(" + strconv.FormatInt(time.Now().Unix(), 10), Count: lapsedMost,
+	}).Result()
+	if err != nil {
+		return nil, fmt.Errorf("look for lapsed jobs of queue %q: %w", clip(queue), err)
+	}
+	jobs, err := c.lapsed(ctx, members)
+	if err != nil {
+		return nil, fmt.Errorf("look at lapsed jobs of queue %q: %w", clip(queue), err)
+	}
+	return jobs, nil
+}
+
+// lapsed reads who had the jobs behind members of a started registry. A member that looks composite, but whose
+// job only exists under the whole member, is a bare id: Frappe's ids can end in ":" and 32 hex digits.
+func (c *Client) lapsed(ctx context.Context, members []string) ([]LapsedJob, error) {
+	if len(members) == 0 {
+		return nil, nil
+	}
+	fields := []string{"status", "worker_name", "started_at", "bridge_kills"}
+	read := make([]*redis.SliceCmd, len(members))
+	bare := make([]*redis.SliceCmd, len(members))
+	_, err := c.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for i, m := range members {
+			id, x := c.d.SplitWipMember(m)
+			read[i] = p.HMGet(ctx, JobKey(id), fields...)
+			if x != "" {
+				bare[i] = p.HMGet(ctx, JobKey(m), fields...)
+			}
+		}
+		return nil
+	})
+	if err != nil && !isReplyError(err) {
+		return nil, err
+	}
+	jobs := make([]LapsedJob, len(members))
+	for i, m := range members {
+		l := lapsedJob(m, read[i])
+		l.ID, l.ExecutionID = c.d.SplitWipMember(m)
+		if l.Status == "" && bare[i] != nil {
+			if whole := lapsedJob(m, bare[i]); whole.Status != "" {
+				l = whole
+				l.ID = m
+			}
+		}
+		jobs[i] = l
+	}
+	return jobs, nil
+}
+
+// lapsedJob reads a reply; one of the wrong type is no job.
+func lapsedJob(member string, cmd *redis.SliceCmd) LapsedJob {
+	l := LapsedJob{Member: member}
+	h, err := cmd.Result()
+	if err != nil {
+		return l
+	}
+	text := func(i int) string { s, _ := h[i].(string); return s }
+	l.Status, l.WorkerName = Status(text(0)), text(1)
+	// An unreadable time or count is as good as none: Rescue compares what it can read.
+	l.StartedAt, _ = ParseTime(text(2))
+	l.Kills, _ = strconv.Atoi(text(3))
+	return l
+}
+
+// RescueResult says what Rescue did.
+type RescueResult int
+
+// The results of a rescue.
+const (
+	RescueNothing  RescueResult = 0 // the lease was renewed after all, or somebody else was faster
+	RescueDropped  RescueResult = 1 // the job had ended or is gone; the stale entry was removed
+	RescueRequeued RescueResult = 2 // the job is at the head of its queue again, no retry spent
+	RescuePoisoned RescueResult = 3 // the job lapsed once too often and is failed
+)
+
+var rescueScript = newScript("rescue.lua")
+
+// Rescue gives a lapsed job back to the head of its queue, or fails it when that would have been its maxKills-th
+// lapse. It acts in one step and only if the lease is still lapsed and the job still in the hands that l names, so
+// several processes may rescue at the same time. It is meant for jobs of this package's workers.
+func (c *Client) Rescue(ctx context.Context, queue string, l LapsedJob, maxKills int) (RescueResult, error) {
+	now := time.Now()
+	exc := fmt.Sprintf("rqcompat.PoisonedJobError: the job took its worker down %d times and is not tried again\n", maxKills)
+	n, err := c.runScript(ctx, rescueScript, nil, c.d.endFlags(), now.Unix(), FormatTime(now), floatTime(now), queue, l.Member,
+		l.ID, l.ExecutionID, l.WorkerName, FormatTime(l.StartedAt), floatTime(l.StartedAt), maxKills, EncodeExc(exc)).Int()
+	if err != nil {
+		return RescueNothing, fmt.Errorf("rescue job %q: %w", clip(l.ID), err)
+	}
+	return RescueResult(n), nil
+}

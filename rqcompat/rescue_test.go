@@ -1,0 +1,220 @@
+package rqcompat
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+)
+
+// lapse makes the lease of a claimed job run out.
+func (b *bed) lapse(l Lease) {
+	b.do("ZADD", WipKey(l.Queue), "XX", time.Now().Unix()-5, b.d.WipMember(l.ID, l.ExecutionID))
+}
+
+func (b *bed) lapsedOnly(queue string) LapsedJob {
+	b.t.Helper()
+	got, err := b.Lapsed(b.ctx(), queue)
+	if err != nil || len(got) != 1 {
+		b.t.Fatalf("lapsed: %+v, %v; want one", got, err)
+	}
+	return got[0]
+}
+
+func (b *bed) rescue(l LapsedJob, want RescueResult) {
+	b.t.Helper()
+	got, err := b.Rescue(b.ctx(), "default", l, 3)
+	if err != nil || got != want {
+		b.t.Errorf("rescue %s: %v, %v, want %v", l.ID, got, err, want)
+	}
+}
+
+func TestRescue(t *testing.T) {
+	everyDialect(t, func(t *testing.T, b *bed) {
+		b.put("default", "site1.local::a", "retries_left", "2", "ttl", "100")
+		b.put("default", "next")
+		for kills := range 3 {
+			l := b.claim("default", "site1.local::a")
+			if got, err := b.Lapsed(b.ctx(), "default"); len(got) != 0 || err != nil {
+				t.Fatalf("lapsed before its time: %+v, %v", got, err)
+			}
+			b.lapse(l)
+			got := b.lapsedOnly("default")
+			want := LapsedJob{
+				ID: l.ID, ExecutionID: l.ExecutionID, Member: b.d.WipMember(l.ID, l.ExecutionID), Status: StatusStarted,
+				WorkerName: "w1", StartedAt: l.StartedAt.UTC().Truncate(time.Microsecond), Kills: kills,
+			}
+			if !b.d.CompositeWip {
+				want.ExecutionID = ""
+			}
+			if got != want {
+				t.Errorf("got %+v, want %+v", got, want)
+			}
+			if kills < 2 {
+				b.rescue(got, RescueRequeued)
+				b.wantMembers("rq:queue:default", l.ID, "next")
+				b.wantHash("rq:job:"+l.ID, map[string]string{"status": "queued", "worker_name": "", "started_at": "", "retries_left": "2", "bridge_kills": fmt.Sprint(kills + 1)})
+				b.wantTTL("rq:job:"+l.ID, 100)
+			} else {
+				b.rescue(got, RescuePoisoned)
+				b.wantHash("rq:job:"+l.ID, map[string]string{"status": "failed", "bridge_kills": "<none>"})
+				b.wantMembers("rq:failed:default", l.ID)
+				b.wantMembers("rq:queue:default", "next")
+				if r, err := b.rdb.XLen(b.ctx(), "rq:results:"+l.ID).Result(); r != 1 || err != nil {
+					t.Errorf("%d results, %v", r, err)
+				}
+			}
+			b.wantNoTrace(l)
+			b.rescue(got, RescueNothing)
+			b.settle(Outcome{Lease: l, Kind: OutcomeFinished}, NotOwner)
+		}
+	})
+}
+
+func TestRescueRefuses(t *testing.T) {
+	everyDialect(t, func(t *testing.T, b *bed) {
+		b.put("default", "a")
+		l := b.claim("default", "a")
+		b.lapse(l)
+		lapsed := b.lapsedOnly("default")
+		b.wantRenew(l, false, LeaseHeld)
+		b.rescue(lapsed, RescueNothing)
+		b.wantHash("rq:job:a", map[string]string{"status": "started"})
+
+		b.lapse(l)
+		b.do("HSET", "rq:job:a", "status", "finished")
+		b.rescue(lapsed, RescueDropped)
+		b.wantTTL("rq:wip:default", -2)
+		b.wantHash("rq:job:a", map[string]string{"status": "finished"})
+		b.wantTTL("rq:queue:default", -2)
+	})
+}
+
+// Claimers, a rescuer that finds every lease lapsed, and settlers that may come late, all at the same time: each
+// job is settled once, and none is lost.
+func TestClaimRescueSettleRace(t *testing.T) {
+	for _, version := range []string{"1.16.2", "2.10.0"} {
+		t.Run(version, func(t *testing.T) { raceClaims(t, newBed(t, version)) })
+	}
+}
+
+func raceClaims(t *testing.T, b *bed) {
+	const jobs, claimers = 150, 6
+	for i := range jobs {
+		b.put("default", fmt.Sprint("job", i))
+	}
+	var mu sync.Mutex
+	settled := map[string]int{}
+	left := func() int { mu.Lock(); defer mu.Unlock(); return jobs - len(settled) }
+	var wg sync.WaitGroup
+	deadline := time.Now().Add(30 * time.Second)
+	for n := range claimers {
+		wg.Go(func() {
+			w := NewWorker(fmt.Sprint("claimer", n), "default")
+			for left() > 0 && time.Now().Before(deadline) {
+				ids, _ := b.rdb.LRange(b.ctx(), "rq:queue:default", 0, 4).Result()
+				for _, id := range ids {
+					l := Lease{Queue: "default", ID: id, Worker: w.Name, ExecutionID: NewExecutionID(), StartedAt: time.Now()}
+					// A lease that has lapsed as it is given.
+					got, err := b.Claim(b.ctx(), []Claim{{Queue: "default", ID: id, Worker: w, ExecutionID: l.ExecutionID}}, l.StartedAt, -3*time.Second)
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					if got[0] != Claimed {
+						continue
+					}
+					time.Sleep(time.Duration(n%3) * time.Millisecond)
+					res, err := b.Settle(b.ctx(), []Outcome{{Lease: l, Kind: OutcomeFinished, EndedAt: time.Now()}})
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					if res[0] == Settled {
+						mu.Lock()
+						settled[id]++
+						mu.Unlock()
+					}
+				}
+			}
+		})
+	}
+	for range 2 {
+		wg.Go(func() {
+			for left() > 0 && time.Now().Before(deadline) {
+				lapsed, err := b.Lapsed(b.ctx(), "default")
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				for _, l := range lapsed {
+					if _, err := b.Rescue(b.ctx(), "default", l, 1_000_000); err != nil {
+						t.Error(err)
+						return
+					}
+				}
+				time.Sleep(time.Millisecond)
+			}
+		})
+	}
+	wg.Wait()
+	for i := range jobs {
+		id := fmt.Sprint("job", i)
+		if settled[id] != 1 {
+			t.Errorf("%s was settled %d times", id, settled[id])
+		}
+		if n, _ := b.rdb.XLen(b.ctx(), "rq:results:"+id).Result(); n != 1 {
+			t.Errorf("%s has %d results", id, n)
+		}
+	}
+	b.wantTTL("rq:queue:default", -2)
+	if lapsed, _ := b.Lapsed(b.ctx(), "default"); len(lapsed) > 0 {
+		t.Errorf("left in the started registry: %+v", lapsed)
+	}
+}
+
+// Processes that try for the same jobs at the same time never get the same one.
+func TestClaimantsNeverShare(t *testing.T) {
+	b := newBed(t, "2.6.1")
+	const jobs = 200
+	for i := range jobs {
+		b.put("default", fmt.Sprint(i))
+	}
+	owners := make([]map[string]bool, 4)
+	var wg sync.WaitGroup
+	for n := range owners {
+		owners[n] = map[string]bool{}
+		wg.Go(func() {
+			var claims []Claim
+			for i := range jobs {
+				claims = append(claims, Claim{Queue: "default", ID: fmt.Sprint(i), Worker: NewWorker(fmt.Sprint(n, "-", i), "default"), ExecutionID: NewExecutionID()})
+			}
+			for first := 0; first < jobs; first += 10 {
+				batch := claims[first : first+10]
+				got, err := b.Claim(b.ctx(), batch, time.Now(), time.Minute)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				for i, r := range got {
+					if r == Claimed {
+						owners[n][batch[i].ID] = true
+					}
+				}
+			}
+		})
+	}
+	wg.Wait()
+	total := 0
+	for n := range owners {
+		total += len(owners[n])
+		for id := range owners[n] {
+			if got := b.hash("rq:job:" + id)["worker_name"]; got != fmt.Sprint(n, "-", id) {
+				t.Errorf("job %s: claimed by %d, the hash says %s", id, n, got)
+			}
+		}
+	}
+	if total != jobs {
+		t.Errorf("%d claims of %d jobs", total, jobs)
+	}
+}
