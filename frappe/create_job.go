@@ -78,8 +78,8 @@ func (d *DB) CreateJobs(ctx context.Context, js []NewJob) ([]*BackgroundJob, err
 		case err == nil:
 			return c.jobs, nil
 		case errorNumber(err) == errDuplicateEntry && draw < maxNameDraws:
-			// The series is behind its rows, as after a restored backup: leave the taken numbers behind for good.
-			if err := c.skipNumbers(ctx); err != nil {
+			// The series is behind its rows, as after a restored backup.
+			if err := c.catchUp(ctx); err != nil {
 				return nil, d.explain(what, err)
 			}
 		case errorNumber(err) == errDuplicateEntry:
@@ -111,8 +111,12 @@ func (d *DB) newCreation(ctx context.Context, js []NewJob) (*creation, error) {
 	return &creation{d: d, js: js, job: job, log: log, series: parseSeries(jobSeries)}, nil
 }
 
-func (c *creation) skipNumbers(ctx context.Context) error {
-	_, err := nextNumbers(ctx, c.d.x, c.series.key(c.d.Now()), len(c.js))
+// catchUp sets the counter to the highest number that this year's rows have.
+func (c *creation) catchUp(ctx context.Context) error {
+	key := c.series.key(c.d.Now())
+	_, err := c.d.x.ExecContext(ctx, "UPDATE `tabSeries` SET `current`=GREATEST(`current`,"+
+		"(SELECT COALESCE(MAX(CAST(SUBSTRING(`name`,?) AS UNSIGNED)),0) FROM `"+tableJob+"` WHERE `name` LIKE ?)) WHERE `name`=?",
+		len(key)+1, strings.NewReplacer("%", `\%`, "_", `\_`).Replace(key)+"%", key)
 	return err
 }
 
