@@ -1,0 +1,72 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/opensoft/dartwing-bridge/rqcompat"
+	"github.com/opensoft/dartwing-bridge/rqcompat/pickle"
+)
+
+// enqueueRow puts the delivery of a Queued row into Redis: the executor's
+// envelope under the row's canonical id. It is safe to repeat: a delivery that
+// is on its way already is left alone, and a row is run once however often it
+// is delivered.
+func (c *connections) enqueueRow(ctx context.Context, cfg Config, site string, row *frappe.BackgroundJob) error {
+	call := frappe.Call{
+		Site: site, User: row.OwnerUser, Method: frappe.Executor, JobName: row.JobType, IsAsync: true,
+		Kwargs: map[string]any{"background_job_id": row.Name, "job_type": row.JobType},
+	}
+	request, err := c.request(cfg, queueOf(cfg, row.Priority), row.Name, int64(row.TimeoutSeconds), call)
+	if err != nil {
+		return err
+	}
+	request.Deduplicate = true
+	if _, err := c.rq.Enqueue(ctx, request); err != nil && !errors.Is(err, rqcompat.ErrDuplicateJob) {
+		return fmt.Errorf("enqueue the delivery of %s: %w", row.Name, err)
+	}
+	return nil
+}
+
+// request builds what frappe.enqueue would write for call on a queue type. A
+// timeout of zero means the queue's.
+func (c *connections) request(cfg Config, kind, id string, timeout int64, call frappe.Call) (rqcompat.Request, error) {
+	i := slices.IndexFunc(cfg.Bench.QueueTypes(), func(q frappe.QueueType) bool { return q.Name == kind })
+	if i < 0 {
+		return rqcompat.Request{}, fmt.Errorf("queue %q is not one of the bench's", kind)
+	}
+	site, err := cfg.Bench.Site(call.Site)
+	if err != nil {
+		return rqcompat.Request{}, err
+	}
+	defaults := frappe.NewEnqueueDefaults(site.Config())
+	timeout = defaults.Timeout(timeout, cfg.Bench.QueueTypes()[i].Timeout)
+	kwargs := &pickle.Dict{}
+	for _, key := range []string{"site", "user", "method", "event", "job_name", "is_async", "kwargs"} {
+		kwargs.Set(key, call.Arguments()[key])
+	}
+	return rqcompat.Request{
+		Queue: cfg.Bench.QueueName(kind), ID: cfg.Bench.JobID(call.Site, id),
+		Call:    rqcompat.Call{Func: frappe.ExecuteJob, Kwargs: kwargs},
+		Timeout: &timeout, ResultTTL: &defaults.ResultTTL, FailureTTL: &defaults.FailureTTL,
+		FailureCallback: rqcompat.Callback{Name: defaults.FailureCallback, Timeout: &defaults.FailureCallbackTimeout},
+	}, nil
+}
+
+// queueOf gives the queue type for a priority: the bridge's own queue if there
+// is one, else what the Python engine would take.
+func queueOf(cfg Config, priority string) string {
+	if len(cfg.Queues) > 0 {
+		return cfg.Queues[0]
+	}
+	switch priority {
+	case frappe.PriorityCritical, frappe.PriorityHigh:
+		return "short"
+	case frappe.PriorityLow:
+		return "long"
+	}
+	return "default"
+}

@@ -1,0 +1,278 @@
+package bridge
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/opensoft/dartwing-bridge/integration/servers"
+	"github.com/opensoft/dartwing-bridge/integration/servers/servertest"
+	"github.com/opensoft/dartwing-bridge/rqcompat"
+	"github.com/opensoft/dartwing-bridge/rqcompat/pickle"
+	"github.com/redis/go-redis/v9"
+	"github.com/rs/zerolog"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const testSite = "site1.localhost"
+
+// bed is a bench with one installed site, two organizations and private servers.
+type bed struct {
+	t     *testing.T
+	dir   string
+	redis *servers.Redis
+	bench *frappe.Bench
+	cfg   Config
+	db    *frappe.DB
+	sql   *sqlx.DB
+	rdb   *redis.Client
+	// client submits and looks; opened on first use.
+	opened *Client
+}
+
+// newBed makes a bed; bridge is the key "bridge" of its configuration.
+func newBed(t *testing.T, bridge map[string]any) *bed {
+	t.Helper()
+	return newBedOn(t, servertest.Redis(t), servers.BenchConfig{Bridge: bridge})
+}
+
+func newBedOn(t *testing.T, r *servers.Redis, cfg servers.BenchConfig) *bed {
+	t.Helper()
+	b := &bed{t: t, redis: r, dir: servertest.Bench(t, r, cfg)}
+	b.rdb = redis.NewClient(&redis.Options{Addr: r.Addr, MaxRetries: -1})
+	t.Cleanup(func() { _ = b.rdb.Close() })
+	b.bench = b.openBench()
+	site, err := b.bench.Site(testSite)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := frappe.Install(t.Context(), site, frappe.InstallOptions{Samples: true}); err != nil {
+		t.Fatal(err)
+	}
+	if b.db, err = site.DB(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	b.openSQL(site)
+	for _, org := range []string{"ORG-A", "ORG-B"} {
+		b.exec("INSERT INTO `tabOrganization` (name, creation, modified, owner, modified_by, org_name, status) VALUES (?, NOW(6), NOW(6), 'Administrator', 'Administrator', ?, 'Active')", org, org)
+	}
+	if b.cfg, err = LoadConfig(b.bench); err != nil {
+		t.Fatal(err)
+	}
+	b.cfg.Log = zerolog.New(zerolog.NewTestWriter(t)).Level(testLogLevel())
+	return b
+}
+
+func testLogLevel() zerolog.Level {
+	if os.Getenv("BRIDGE_TEST_LOG") != "" {
+		return zerolog.DebugLevel
+	}
+	return zerolog.Disabled
+}
+
+func (b *bed) openBench() *frappe.Bench {
+	b.t.Helper()
+	bench, err := frappe.OpenBench(b.dir)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Cleanup(func() { _ = bench.Close() })
+	return bench
+}
+
+// openSQL opens a second way to the site's database, for what tests set up and
+// look at behind the engine's back.
+func (b *bed) openSQL(site *frappe.Site) {
+	b.t.Helper()
+	raw, err := os.ReadFile(filepath.Join(b.dir, "sites", testSite, "site_config.json"))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	var c struct {
+		Host     string      `json:"db_host"`
+		Port     json.Number `json:"db_port"`
+		Name     string      `json:"db_name"`
+		Password string      `json:"db_password"`
+	}
+	if err := json.Unmarshal(raw, &c); err != nil {
+		b.t.Fatal(err)
+	}
+	b.sql = sqlx.MustOpen("mysql", fmt.Sprintf("%s:%s@tcp(%s:%s)/%s", c.Name, c.Password, c.Host, c.Port, c.Name))
+	b.t.Cleanup(func() { _ = b.sql.Close() })
+}
+
+func (b *bed) exec(query string, args ...any) {
+	b.t.Helper()
+	if _, err := b.sql.ExecContext(b.t.Context(), query, args...); err != nil {
+		b.t.Fatalf("%s: %v", query, err)
+	}
+}
+
+// start runs an engine until the test ends; register adds its handlers.
+func (b *bed) start(register func(*Engine)) *running {
+	b.t.Helper()
+	e, err := New(b.cfg)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if register != nil {
+		register(e)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	r := &running{Engine: e, cancel: cancel, done: make(chan error, 1)}
+	go func() { r.done <- e.Run(ctx) }()
+	b.t.Cleanup(func() {
+		if err := r.stop(); err != nil {
+			b.t.Errorf("engine: %v", err)
+		}
+	})
+	return r
+}
+
+type running struct {
+	*Engine
+	cancel  context.CancelFunc
+	done    chan error
+	stopped bool
+}
+
+// stop stops the engine in order and returns what Run returned.
+func (r *running) stop() error {
+	if r.stopped {
+		return nil
+	}
+	r.stopped = true
+	r.cancel()
+	select {
+	case err := <-r.done:
+		return err
+	case <-time.After(60 * time.Second):
+		return errors.New("Run did not return within a minute of its stop")
+	}
+}
+
+func (b *bed) client() *Client {
+	b.t.Helper()
+	if b.opened == nil {
+		c, err := NewClient(b.t.Context(), b.cfg)
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		b.opened = c
+		b.t.Cleanup(func() { _ = c.Close() })
+	}
+	return b.opened
+}
+
+// submit submits a job of ORG-A.
+func (b *bed) submit(jobType string, params any) string {
+	b.t.Helper()
+	row, err := b.client().Submit(b.t.Context(), SubmitRequest{Site: testSite, JobType: jobType, Organization: "ORG-A", User: "jane@example.com", Parameters: params})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return row.Name
+}
+
+// enqueue does what frappe.enqueue(method, queue="go", **kwargs) does.
+func (b *bed) enqueue(method string, kwargs map[string]any) string {
+	b.t.Helper()
+	job, err := b.client().Enqueue(b.t.Context(), EnqueueRequest{Site: testSite, Method: method, Queue: "go", User: "jane@example.com", Kwargs: kwargs})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return job.ID
+}
+
+func (b *bed) row(name string) *frappe.BackgroundJob {
+	b.t.Helper()
+	row, err := b.db.BackgroundJob(b.t.Context(), name)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return row
+}
+
+// waitRow waits until the row has the status.
+func (b *bed) waitRow(name string, want frappe.Status) *frappe.BackgroundJob {
+	b.t.Helper()
+	var row *frappe.BackgroundJob
+	b.eventually(fmt.Sprintf("row %s becomes %s", name, want), func() bool {
+		row = b.row(name)
+		return row.Status == want
+	}, func() string { return fmt.Sprintf("%+v", row) })
+	return row
+}
+
+// waitJob waits until RQ's job has the status.
+func (b *bed) waitJob(id string, want rqcompat.Status) *rqcompat.Job {
+	b.t.Helper()
+	var job *rqcompat.Job
+	b.eventually(fmt.Sprintf("job %s becomes %s", id, want), func() bool {
+		job, _ = b.client().RQ().Fetch(b.t.Context(), id)
+		return job != nil && job.Status == want
+	}, func() string { return fmt.Sprintf("%+v", job) })
+	return job
+}
+
+func (b *bed) eventually(what string, ok func() bool, state func() string) {
+	b.t.Helper()
+	deadline := time.Now().Add(30 * time.Second)
+	for !ok() {
+		if time.Now().After(deadline) {
+			b.t.Fatalf("timed out: %s; last seen: %s", what, state())
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// history gives a row's log as "from>to message" lines.
+func (b *bed) history(name string) (lines []string) {
+	b.t.Helper()
+	entries, err := b.db.History(b.t.Context(), name)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	for _, h := range entries {
+		lines = append(lines, fmt.Sprintf("%s>%s %s", h.FromStatus, h.ToStatus, h.Message))
+	}
+	return lines
+}
+
+// path gives the statuses a row went through.
+func (b *bed) path(name string) string {
+	b.t.Helper()
+	entries, err := b.db.History(b.t.Context(), name)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	var states []string
+	for _, h := range entries {
+		states = append(states, string(h.ToStatus))
+	}
+	return strings.Join(states, " ")
+}
+
+// lastExc gives the newest failure text of an RQ job.
+func (b *bed) lastExc(id string) string {
+	b.t.Helper()
+	results, err := b.client().RQ().Results(b.t.Context(), id)
+	if err != nil || len(results) == 0 {
+		b.t.Fatalf("results of %s: %v, %v", id, results, err)
+	}
+	return results[0].ExcString
+}
+func plainOf(v any) any {
+	plain, _ := pickle.Plain(v)
+	return plain
+}

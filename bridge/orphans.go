@@ -1,0 +1,129 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/opensoft/dartwing-bridge/rqcompat"
+)
+
+// orphans finds rows that should be on their way and have no delivery: the
+// submitter died between COMMIT and enqueue, Redis lost its data, or a worker's
+// end was noticed by somebody who knows nothing of rows. They are delivered
+// again; should there be a delivery after all, the row's compare-and-swap lets
+// only one run.
+func (c *chores) orphans(ctx context.Context) error {
+	sites, err := c.e.cfg.Bench.Sites()
+	if err != nil {
+		return err
+	}
+	var (
+		alive map[string]bool
+		errs  []error
+	)
+	for _, site := range sites {
+		if !c.e.sites.isOpen(site) {
+			continue
+		}
+		w, err := c.e.sites.of(ctx, site)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		rows, err := w.db.Stale(ctx, w.db.Now().Add(-orphanAge), orphanBatch)
+		if errors.Is(err, frappe.ErrTableMissing) || len(rows) == 0 && err == nil {
+			continue
+		}
+		if err == nil && alive == nil {
+			alive, err = c.alive(ctx)
+		}
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		for _, row := range rows {
+			errs = append(errs, c.adopt(ctx, site, row, alive))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// alive collects the fences of all attempts that somebody holds, and the ids of
+// all jobs that wait, on the queues that are worked.
+func (c *chores) alive(ctx context.Context) (map[string]bool, error) {
+	alive := map[string]bool{}
+	err := c.each(func(q watched) error {
+		members, err := c.e.rq.Members(ctx, rqcompat.Wip, q.name, 0, -1)
+		if err != nil {
+			return err
+		}
+		ids := make([]string, len(members))
+		for i, m := range members {
+			ids[i] = m.ID
+		}
+		jobs, err := c.e.rq.FetchMany(ctx, ids)
+		if err != nil {
+			return err
+		}
+		r := router{e: c.e, queue: q}
+		for _, j := range jobs {
+			if j.Job == nil {
+				continue
+			}
+			alive[fence(j.Job.StartedAt)] = true
+			// A Python worker's attempt has a fence of its own; the row is named in
+			// the call.
+			w := &work{job: j.Job}
+			if r.decode(w) == nil && w.rowName != "" {
+				alive[c.e.cfg.Bench.JobID(w.site, w.rowName)] = true
+			}
+		}
+		waiting, err := c.e.rq.QueueIDs(ctx, q.name, 0, -1)
+		for _, id := range waiting {
+			alive[id], alive[arrivalHash(id)] = true, true
+		}
+		return err
+	})
+	for _, w := range c.e.turns.rows() {
+		alive[c.e.cfg.Bench.JobID(w.site, w.rowName)] = true
+	}
+	return alive, err
+}
+
+// handles reports whether a row's Job Type has a handler here; other rows are
+// the Python engine's to care for.
+func (e *Engine) handles(ctx context.Context, site string, row *frappe.BackgroundJob) bool {
+	types, err := e.sites.jobTypes(ctx, site)
+	if err != nil || types[row.JobType] == nil {
+		return false
+	}
+	return e.handlerOf(types[row.JobType]) != nil
+}
+
+func fence(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
+
+// adopt delivers a row again that has no delivery.
+func (c *chores) adopt(ctx context.Context, site string, row *frappe.BackgroundJob, alive map[string]bool) error {
+	id := c.e.cfg.Bench.JobID(site, row.Name)
+	if alive[id] || row.JobHash != "" && alive[row.JobHash] || !c.e.handles(ctx, site, row) {
+		return nil
+	}
+	switch row.Status {
+	case frappe.StatusRunning:
+		if alive[fence(row.StartedAt)] {
+			return nil
+		}
+		won, err := c.moveAndTell(ctx, site, row, c.backToQueue(row))
+		if err != nil || !won {
+			return err
+		}
+	case frappe.StatusQueued:
+	default: // a Pending row waits for something else
+		return nil
+	}
+	c.e.log.Warn().Str("site", site).Str("job", row.Name).Str("status", string(row.Status)).
+		Msg("row had no delivery; it is delivered again")
+	return c.e.enqueueRow(ctx, c.e.cfg, site, row)
+}

@@ -1,0 +1,300 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/opensoft/dartwing-bridge/rqcompat"
+)
+
+// Timed chores. They find what a crash left behind: jobs whose worker died,
+// rows without a delivery, Go jobs that a Python worker took and failed. Every
+// chore is safe to run in several processes at once.
+
+const (
+	// rescueEvery is how often lapsed leases are looked for. With a lease of at
+	// most 15 s a job of a dead worker is back in its queue within 20 s.
+	rescueEvery = 3 * time.Second
+	// givenAwayEvery is how often the failed registries are searched for Go jobs
+	// that Python took.
+	givenAwayEvery = 5 * time.Second
+	// orphanEvery is how often rows are searched that should be on their way and
+	// have no delivery; orphanAge is how long they must not have moved.
+	orphanEvery = 15 * time.Second
+	orphanAge   = 30 * time.Second
+	// maintainEvery is RQ's own interval for cleaning its registries.
+	maintainEvery = 10 * time.Minute
+	// orphanBatch is how many rows of a site are looked at a time.
+	orphanBatch = 500
+)
+
+type chores struct {
+	e *Engine
+
+	mu      sync.Mutex
+	failing map[string]bool // queues whose failed registry grew
+
+	// looked remembers failed ids that are not to be given back; owned by run.
+	looked map[jobKey]bool
+}
+
+func newChores(e *Engine) *chores {
+	return &chores{e: e, failing: map[string]bool{}, looked: map[jobKey]bool{}}
+}
+
+// failed notes that a queue's failed registry grew.
+func (c *chores) failed(queue string) {
+	c.mu.Lock()
+	c.failing[queue] = true
+	c.mu.Unlock()
+}
+
+func (c *chores) run(ctx context.Context) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	type chore struct {
+		what  string
+		every time.Duration
+		do    func(context.Context) error
+		next  time.Time
+	}
+	start := time.Now()
+	list := []*chore{
+		{what: "rescue jobs of dead workers", every: rescueEvery, do: c.rescue, next: start},
+		{what: "trim failed registries", every: rescueEvery, do: c.trimFailed, next: start},
+		{what: "give back Go jobs that Python failed", every: givenAwayEvery, do: c.takeBack, next: start},
+		{what: "deliver rows that have no delivery", every: orphanEvery, do: c.orphans, next: start.Add(orphanEvery)},
+		{what: "maintain RQ's registries", every: maintainEvery, do: c.maintain, next: start},
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			for _, job := range list {
+				if now.Before(job.next) {
+					continue
+				}
+				job.next = now.Add(job.every)
+				if err := job.do(ctx); err != nil && ctx.Err() == nil {
+					c.e.log.Warn().Err(err).Str("chore", job.what).Msg("chore failed; it is tried again")
+				}
+			}
+		}
+	}
+}
+
+// each runs do for every queue that is worked and joins the errors.
+func (c *chores) each(do func(q watched) error) error {
+	var errs []error
+	for _, q := range c.e.watchedQueues() {
+		errs = append(errs, do(q))
+	}
+	return errors.Join(errs...)
+}
+
+// rescue gives back the jobs whose lease lapsed. The row goes first: a crash in
+// between leaves a Queued row whose delivery is still to be rescued.
+func (c *chores) rescue(ctx context.Context) error {
+	return c.each(func(q watched) error {
+		lapsed, err := c.e.rq.Lapsed(ctx, q.name)
+		if err != nil {
+			return err
+		}
+		for _, l := range lapsed {
+			if !strings.HasPrefix(l.WorkerName, workerPrefix) {
+				continue // Python's; maintenance judges it by RQ's rules
+			}
+			if err := c.rescueOne(ctx, q, l); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (c *chores) rescueOne(ctx context.Context, q watched, l rqcompat.LapsedJob) error {
+	log := c.e.log.With().Str("job_id", l.ID).Str("queue", q.name).Str("worker", l.WorkerName).Int("kills", l.Kills+1).Logger()
+	poison := l.Kills+1 >= c.e.cfg.MaxKills
+	site, row, err := c.rowOfDelivery(ctx, q, l.ID)
+	if err != nil {
+		return err
+	}
+	if row != nil && row.Status == frappe.StatusRunning && sameInstant(row.StartedAt, l.StartedAt) {
+		move := c.backToQueue(row)
+		if poison {
+			move.To, move.Via = frappe.StatusDeadLetter, ""
+			move.Message = "Job took its worker down again and again"
+			move.Set = map[string]any{"error_type": string(ErrorPermanent), "error_message": move.Message, "completed_at": time.Now()}
+		}
+		if _, err := c.moveAndTell(ctx, site, row, move); err != nil {
+			return err
+		}
+	}
+	result, err := c.e.rq.Rescue(ctx, q.name, l, c.e.cfg.MaxKills)
+	if err != nil {
+		return err
+	}
+	switch result {
+	case rqcompat.RescueRequeued:
+		log.Warn().Msg("worker died with a job; it is back in its queue")
+	case rqcompat.RescuePoisoned:
+		log.Error().Msg("job took its worker down again and again; it is in the failed registry")
+		c.failed(q.name)
+	}
+	return nil
+}
+
+// backToQueue is the move of a running row whose worker is gone. It spends no
+// retry.
+func (c *chores) backToQueue(row *frappe.BackgroundJob) frappe.Transition {
+	return frappe.Transition{
+		Name: row.Name, From: frappe.StatusRunning, StartedAt: row.StartedAt,
+		Via: frappe.StatusFailed, ViaMessage: "Worker died",
+		To: frappe.StatusQueued, Message: "Job given back to the queue",
+		Set: map[string]any{"started_at": nil},
+	}
+}
+
+// moveAndTell moves a row and publishes that, and reports whether it won.
+func (c *chores) moveAndTell(ctx context.Context, site string, row *frappe.BackgroundJob, move frappe.Transition) (bool, error) {
+	w, err := c.e.sites.of(ctx, site)
+	if err != nil {
+		return false, err
+	}
+	result, err := c.e.move(ctx, w, move)
+	if err != nil || !result.Applied {
+		return false, err
+	}
+	c.e.publishMove(site, row, move, result)
+	return true, nil
+}
+
+// rowOfDelivery finds the row that an RQ job delivers; nil if it has none.
+func (c *chores) rowOfDelivery(ctx context.Context, q watched, id string) (string, *frappe.BackgroundJob, error) {
+	job, err := c.e.rq.Fetch(ctx, id)
+	if job == nil {
+		if errors.Is(err, rqcompat.ErrNoSuchJob) {
+			err = nil
+		}
+		return "", nil, err
+	}
+	r := router{e: c.e, queue: q}
+	routed := r.route(ctx, []found{{job: job, fault: err}})[0]
+	switch w := routed.work; {
+	case routed.verdict == undecided && w.rowName != "":
+		return "", nil, errors.New("the row of job " + id + " can't be read now")
+	case w.row != nil:
+		return w.site, w.row, nil
+	case w.jobType == nil:
+		return "", nil, nil
+	default:
+		s, err := c.e.sites.of(ctx, w.site)
+		if err != nil {
+			return "", nil, err
+		}
+		row, err := s.db.FindByHash(ctx, arrivalHash(id))
+		if errors.Is(err, frappe.ErrNoSuchJob) {
+			return "", nil, nil
+		}
+		return w.site, row, err
+	}
+}
+
+// sameInstant compares fences: MariaDB and RQ keep microseconds.
+func sameInstant(a, b time.Time) bool {
+	return a.Truncate(time.Microsecond).Equal(b.Truncate(time.Microsecond))
+}
+
+// trimFailed keeps the failed registries that grew below Frappe's limit.
+func (c *chores) trimFailed(ctx context.Context) error {
+	c.mu.Lock()
+	queues := c.failing
+	c.failing = map[string]bool{}
+	c.mu.Unlock()
+	limit := int64(c.e.cfg.Bench.Config().Int("rq_failed_jobs_limit", 1000))
+	for queue := range queues {
+		if _, err := c.e.rq.TrimFailed(ctx, queue, limit); err != nil {
+			c.failed(queue)
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *chores) maintain(ctx context.Context) error {
+	return c.each(func(q watched) error {
+		_, err := c.e.rq.Maintain(ctx, q.name, func(worker string) bool { return strings.HasPrefix(worker, workerPrefix) })
+		return err
+	})
+}
+
+// pythonCannot are the last lines with which a Python worker fails a job that
+// only Go can run.
+var pythonCannot = []string{"AppNotInstalledError", "ModuleNotFoundError", "is not installed", "AttributeError", "ImportError"}
+
+// takeBack finds Go jobs in the failed registries that a Python worker took
+// and could not run, and requeues them.
+func (c *chores) takeBack(ctx context.Context) error {
+	return c.each(func(q watched) error {
+		members, err := c.e.rq.Members(ctx, rqcompat.Failed, q.name, 0, -1)
+		if err != nil {
+			return err
+		}
+		present := make(map[jobKey]bool, len(members))
+		var fresh []string
+		for _, m := range members {
+			key := jobKey{q.name, m.ID}
+			present[key] = true
+			if !c.looked[key] {
+				c.looked[key] = true
+				fresh = append(fresh, m.ID)
+			}
+		}
+		for key := range c.looked {
+			if key.queue == q.name && !present[key] {
+				delete(c.looked, key)
+			}
+		}
+		return c.takeBackThese(ctx, q, fresh)
+	})
+}
+
+func (c *chores) takeBackThese(ctx context.Context, q watched, ids []string) error {
+	for _, id := range ids {
+		job, err := c.e.rq.Fetch(ctx, id)
+		if job == nil || strings.HasPrefix(job.WorkerName, workerPrefix) {
+			continue
+		}
+		results, err2 := c.e.rq.Results(ctx, id)
+		if err2 != nil || len(results) == 0 || !pythonFailedToFind(results[0].ExcString) {
+			continue
+		}
+		r := router{e: c.e, queue: watched{name: q.name, kind: q.kind}}
+		if r.route(ctx, []found{{job: job, fault: err}})[0].verdict != ours {
+			continue
+		}
+		switch err := c.e.rq.Requeue(ctx, id, true); {
+		case err == nil:
+			c.e.log.Info().Str("job_id", id).Str("queue", q.name).Msg("a Python worker took a Go job and could not run it; it is queued again")
+		case !errors.Is(err, rqcompat.ErrNotRequeueable) && !errors.Is(err, rqcompat.ErrNoSuchJob):
+			return err
+		}
+	}
+	return nil
+}
+
+func pythonFailedToFind(exc string) bool {
+	exc = strings.TrimRight(exc, "\n")
+	last := exc[strings.LastIndexByte(exc, '\n')+1:]
+	for _, name := range pythonCannot {
+		if strings.Contains(last, name) {
+			return true
+		}
+	}
+	return false
+}
