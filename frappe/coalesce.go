@@ -224,12 +224,10 @@ func (l *lane) take(now time.Time, everything bool) (taken []takenWindow) {
 	return taken
 }
 
-// restore puts values back that couldn't be sent, behind newer ones.
+// restore puts values back that couldn't be sent, as older than those that came
+// meanwhile. Their window still runs, since take has just started it.
 func (l *lane) restore(t takenWindow) {
 	w := l.windows[t.key]
-	if w == nil {
-		return
-	}
 	newer := w.empty()
 	w.merge(t.values)
 	if len(newer) > 0 {

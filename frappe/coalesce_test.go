@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -29,6 +30,7 @@ type recorder struct {
 	mu     sync.Mutex
 	events []sentEvent
 	err    error
+	delay  time.Duration // before an error
 }
 
 func (r *recorder) fail(err error) {
@@ -41,6 +43,7 @@ func (r *recorder) send(_ context.Context, payloads [][]byte) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.err != nil {
+		time.Sleep(r.delay)
 		return r.err
 	}
 	for _, payload := range payloads {
@@ -166,6 +169,30 @@ func TestUpdatesWaitForRedis(t *testing.T) {
 	}
 }
 
+// What comes while a send is failing is newer than what it puts back.
+func TestUpdatesDuringAFailure(t *testing.T) {
+	got := coalescing(t, func(p *Publisher, r *recorder) {
+		r.delay = time.Second
+		r.fail(errors.New("connection refused"))
+		p.DocUpdate("s", "D", "1", "m1")
+		p.ListUpdate("s", "D", "a")
+		synctest.Wait() // the send has begun
+		p.DocUpdate("s", "D", "1", "m2")
+		p.ListUpdate("s", "D", "b", "a")
+		time.Sleep(1500 * time.Millisecond)
+		r.fail(nil)
+		time.Sleep(10 * time.Second)
+	})
+	var what []string
+	for _, e := range got {
+		what = append(what, e.What)
+	}
+	slices.Sort(what)
+	if diff := cmp.Diff([]string{"a", "b", "m2"}, what); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 func TestCloseFlushesWithoutRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &recorder{start: time.Now()}
@@ -186,36 +213,35 @@ func TestCloseFlushesWithoutRun(t *testing.T) {
 }
 
 func TestUpdatesAreBounded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := &recorder{start: time.Now()}
-		p := newPublisher(zerolog.Nop(), r.send)
-		for i := range 3*maxListNames + 7 {
-			p.ListUpdate("s", "D", fmt.Sprint(i))
-		}
-		for i := range maxWindows + 10 {
-			p.DocUpdate("s", "D", fmt.Sprint(i), "m")
-		}
-		if n := len(p.docs.windows); n != maxWindows {
-			t.Errorf("%d documents are remembered, want %d", n, maxWindows)
-		}
-		if p.docs.dropped != 10 {
-			t.Errorf("%d counted as dropped, want 10", p.docs.dropped)
-		}
-		if err := p.Close(); err != nil {
-			t.Fatal(err)
-		}
-		if got, want := len(r.events), maxListNames+maxWindows; got != want {
-			t.Errorf("%d events were sent, want %d", got, want)
-		}
-		if last := r.events[maxListNames-1].What; last != fmt.Sprint(3*maxListNames+6) {
-			t.Errorf("the last name sent is %s, want the newest", last)
-		}
-		time.Sleep(listInterval)
-		if err := p.Close(); err != nil { // windows without updates are forgotten
-			t.Fatal(err)
-		}
-		if n := len(p.docs.windows) + len(p.lists.windows); n != 0 {
-			t.Errorf("%d windows are still remembered", n)
-		}
-	})
+	p := newPublisher(zerolog.Nop(), nil)
+	for i := range 3*maxListNames + 7 {
+		p.ListUpdate("s", "D", fmt.Sprint(i))
+	}
+	for i := range maxWindows + 10 {
+		p.DocUpdate("s", "D", fmt.Sprint(i), "m")
+	}
+	if n := len(p.docs.windows); n != maxWindows {
+		t.Errorf("%d documents are remembered, want %d", n, maxWindows)
+	}
+	if p.docs.dropped != 10 {
+		t.Errorf("%d counted as dropped, want 10", p.docs.dropped)
+	}
+	now := time.Now()
+	names := p.lists.take(now, false)[0].values
+	if len(names) != maxListNames || names[len(names)-1] != fmt.Sprint(3*maxListNames+6) {
+		t.Errorf("%d names to %s are kept, want the newest %d", len(names), names[len(names)-1], maxListNames)
+	}
+	if n := len(p.docs.take(now, false)); n != maxWindows {
+		t.Errorf("%d documents are due, want %d", n, maxWindows)
+	}
+	// A window without a further update is forgotten when it is over.
+	if n := len(p.docs.take(now.Add(docInterval-1), false)); n != 0 || len(p.docs.windows) != maxWindows {
+		t.Errorf("%d due, %d remembered within the interval", n, len(p.docs.windows))
+	}
+	if n := len(p.docs.take(now.Add(docInterval), false)); n != 0 || len(p.docs.windows) != 0 {
+		t.Errorf("%d due, %d remembered after the interval", n, len(p.docs.windows))
+	}
+	if p.DocUpdate("s", "D", "1", "m"); len(p.docs.ready) != 1 {
+		t.Error("there is no room again")
+	}
 }
