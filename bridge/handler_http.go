@@ -73,8 +73,12 @@ func newHTTPHandler(cfg HTTPConfig) (func(ctx context.Context, r runRequest) (an
 	if _, err := h.request(context.Background(), runRequest{}); err != nil {
 		return nil, err
 	}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	// All calls go to one host; the default of two would make most of them
+	// connect anew.
+	transport.MaxIdleConnsPerHost = transport.MaxIdleConns
 	h.client = &http.Client{
-		Transport: http.DefaultTransport.(*http.Transport).Clone(),
+		Transport: transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error {
 			return http.ErrUseLastResponse
 		},
