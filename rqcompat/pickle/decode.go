@@ -24,8 +24,7 @@ func (l Limits) Decode(b []byte) (any, error) {
 	return d.run()
 }
 
-// decoder is the stack machine. Fields up to wide are cleared after each use;
-// the slices keep their space.
+// decoder is the stack machine. Stack, marks and memo keep their space between uses.
 type decoder struct {
 	lim   Limits
 	b     []byte
@@ -50,7 +49,14 @@ type decoder struct {
 	far      map[uint64]any // indexes far off the dense part, only in hand-made pickles
 	memoized int
 
-	wide []any // *Dict, *Set and *FrozenSet whose keys are checked at the end
+	calls []call // objects whose arguments may still grow
+	wide  []any  // *Dict, *Set and *FrozenSet whose keys are checked at the end
+}
+
+// call is an object that was given lists or dicts, which had so many items.
+type call struct {
+	o     *Object
+	items int
 }
 
 // hole marks an index of the dense memo that was never put.
@@ -64,14 +70,13 @@ var decoders = sync.Pool{New: func() any {
 const keepCap = 4096
 
 func (d *decoder) release() {
-	stack, memo, marks, wide := d.stack[:cap(d.stack)], d.memo, d.marks, d.wide
+	stack, memo, marks := d.stack[:cap(d.stack)], d.memo, d.marks
 	clear(stack)
 	clear(memo)
-	clear(wide)
-	if cap(stack) > keepCap || cap(memo) > keepCap || cap(marks) > keepCap || cap(wide) > keepCap {
+	if cap(stack) > keepCap || cap(memo) > keepCap || cap(marks) > keepCap {
 		return // rare and large: leave it to the collector
 	}
-	*d = decoder{stack: stack[:0], memo: memo[:0], marks: marks[:0], wide: wide[:0]}
+	*d = decoder{stack: stack[:0], memo: memo[:0], marks: marks[:0]}
 	decoders.Put(d)
 }
 
@@ -107,6 +112,9 @@ func (d *decoder) finish() (any, error) {
 		if err := checkDepth(v, d.lim.Depth); err != nil {
 			return nil, err
 		}
+	}
+	for _, c := range d.calls {
+		c.o.LateArgs = growing(c.o) > c.items
 	}
 	if err := d.mergeWide(); err != nil {
 		return nil, err

@@ -69,7 +69,29 @@ func (d *decoder) object(how How, callable, args any) (*Object, error) {
 		return nil, d.syntax("needs a tuple of arguments, not " + kindOf(args))
 	}
 	d.containers++
-	return &Object{How: how, Callable: callable, Args: args}, nil
+	o := &Object{How: how, Callable: callable, Args: args}
+	if n := growing(o); n >= 0 {
+		d.calls = append(d.calls, call{o, n})
+	}
+	return o, nil
+}
+
+// growing counts the items of the lists and dicts among the arguments; -1 means
+// that there are none of them.
+func growing(o *Object) int {
+	n, any := 0, false
+	for _, v := range o.Args.(*Tuple).Items {
+		switch v := v.(type) {
+		case *List:
+			n, any = n+len(v.Items), true
+		case *Dict:
+			n, any = n+len(v.Items), true
+		}
+	}
+	if !any {
+		return -1
+	}
+	return n
 }
 
 func (d *decoder) reduce() error {

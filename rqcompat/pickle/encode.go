@@ -63,6 +63,9 @@ type encoder struct {
 	b     []byte
 	memo  memoTable
 	nodes int
+
+	calling map[*Object]bool            // calls being written that take lists or dicts
+	watched map[unsafe.Pointer]*filling // those lists and dicts
 }
 
 var encoders = sync.Pool{New: func() any { return &encoder{b: make([]byte, 0, 1024)} }}

@@ -14,7 +14,7 @@ func (e *encoder) node(v any, depth int) error {
 	}
 	if i, ok := e.memo.get(p, isNode); ok {
 		e.fetch(i)
-		return nil
+		return e.fillEarly(v, p, depth)
 	}
 	if depth >= e.lim.Depth {
 		return &LimitError{"levels of depth", e.lim.Depth}
@@ -27,6 +27,9 @@ func (e *encoder) node(v any, depth int) error {
 		e.b = append(e.b, opEmptyList)
 		if err := e.put(p, isNode); err != nil {
 			return err
+		}
+		if w := e.watched[p]; w != nil {
+			return e.fill(v, w, depth)
 		}
 		return e.appends(len(v.Items), depth, func(i int) any { return v.Items[i] })
 	case *Tuple:
@@ -99,6 +102,9 @@ func (e *encoder) dict(v *Dict, p unsafe.Pointer, depth int) error {
 		if unhashable(v.Items[i].Key) {
 			return &UnsupportedError{"a dict key can't be " + kindOf(v.Items[i].Key)}
 		}
+	}
+	if w := e.watched[p]; w != nil {
+		return e.fill(v, w, depth)
 	}
 	return e.setItems(v.Items, depth)
 }

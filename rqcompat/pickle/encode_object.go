@@ -10,6 +10,23 @@ func (e *encoder) object(v *Object, p unsafe.Pointer, depth int) error {
 	if err := checkObject(v); err != nil {
 		return err
 	}
+	if !v.LateArgs && growing(v) > 0 {
+		defer e.watch(v)()
+	}
+	if err := e.call(v, depth); err != nil {
+		return err
+	}
+	if e.written(p, opPop) {
+		return nil // and what comes below was written with it
+	}
+	if err := e.put(p, isNode); err != nil {
+		return err
+	}
+	return e.content(v, depth)
+}
+
+// call writes what makes the object.
+func (e *encoder) call(v *Object, depth int) error {
 	switch v.How {
 	case Obj:
 		e.b = append(e.b, opMark)
@@ -39,17 +56,11 @@ func (e *encoder) object(v *Object, p unsafe.Pointer, depth int) error {
 		}
 		e.b = append(e.b, op)
 	}
-	if e.written(p, opPop) {
-		return nil // and what comes below was written with it
-	}
-	if err := e.put(p, isNode); err != nil {
-		return err
-	}
-	return e.content(v, p, depth)
+	return nil
 }
 
 // content writes what is put into an object after it is made.
-func (e *encoder) content(v *Object, p unsafe.Pointer, depth int) error {
+func (e *encoder) content(v *Object, depth int) error {
 	if err := e.appends(len(v.Items), depth, func(i int) any { return v.Items[i] }); err != nil {
 		return err
 	}

@@ -114,6 +114,10 @@ type Object struct {
 	Kwargs   any // *Dict for NewObjEx, else nil
 	State    any
 	HasState bool
+	// LateArgs says that a list or dict among the arguments got more content after
+	// the call. CPython writes that when the object keeps the list it is given and
+	// the list leads back to it; otherwise the call needs the whole list.
+	LateArgs bool
 	// StateSetter is called with the object and State instead of __setstate__
 	// when it is not nil (sixth item of what __reduce__ returns).
 	StateSetter any

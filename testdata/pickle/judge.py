@@ -96,6 +96,9 @@ class Walk:
             return
         x, y = ([list(p) if i in (3, 4) and p is not None else p for i, p in enumerate(r)] for r in (x, y))
         self.alive += (x, y)
+        if isinstance(a, (set, frozenset)):  # the first argument has the members, in no order
+            self.members(a, b, path)
+            x[1] = y[1] = None
         if len(x) != len(y):
             raise Different(f"{path}: reduces to {len(x)} parts instead of {len(y)}")
         for i, (p, q) in enumerate(zip(x, y)):

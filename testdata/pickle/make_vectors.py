@@ -21,6 +21,7 @@ import os
 import pathlib
 import pickle
 import pickletools
+import random
 import sys
 import uuid
 import zoneinfo
@@ -137,6 +138,15 @@ def sharing():
     o.all = {o}
     add("set of an object that holds it", o.all)
     o = own.Plain()
+    o.all = own.SetPlus({o, 1})
+    add("set subclass of an object that holds it", o.all)
+    o = own.SelfArgs([])
+    o.items.append(own.Plain(owner=o))
+    add("object whose list leads back to it", o)
+    o = own.Plain()
+    o.count = collections.Counter({"x": o})
+    add("counter of an object that holds it", o.count)
+    o = own.Plain()
     o.all = frozenset({o})
     add("frozenset of an object that holds it", o.all)
     o = own.Plain(name="x")
@@ -243,6 +253,88 @@ def jobs():
     add("job lists for tuples", [EXECUTE, None, [], {"site": "s"}])
 
 
+class Graph:
+    """Random values that refer to each other in every direction."""
+
+    ATOMS = (None, True, 0, -5, 10**25, 1.5, "text", "\udc80", b"\xff\x00bytes", EXECUTE, export, own.Color.RED, dt.timezone.utc, decimal.Decimal("1.5"))
+
+    def __init__(self, seed):
+        self.random = random.Random(seed)
+        self.nodes = [self.random.choice(self.MAKERS)(self) for _ in range(self.random.randint(2, 9))]
+        for node in self.nodes[:]:
+            self.grow(node)
+
+    def any(self):
+        if self.random.random() < 0.4 or not getattr(self, "nodes", None):
+            return self.random.choice(self.ATOMS)
+        return self.random.choice(self.nodes)
+
+    def atom(self):
+        return self.random.choice(self.ATOMS)
+
+    def shared_tuple(self):
+        inner = []  # grows, so that the tuple can come back to itself
+        self.late = getattr(self, "late", []) + [inner]
+        return (inner, self.atom()) * self.random.randint(1, 2)
+
+    def holder(self):
+        """A set or frozenset with one object in it, which grows."""
+        o = own.Plain()
+        self.late = getattr(self, "late", []) + [o]
+        return self.random.choice((set, frozenset, own.SetPlus))([o, self.atom(), (1, self.atom())])
+
+    MAKERS = (
+        lambda self: [],
+        lambda self: {},
+        lambda self: bytearray(b"array"),
+        lambda self: own.Plain(),
+        lambda self: own.Setter(),
+        lambda self: own.Slots(),
+        lambda self: own.ListPlus(),
+        lambda self: own.DictPlus(),
+        lambda self: own.SelfArgs([]),
+        lambda self: frappe._dict(),
+        lambda self: collections.OrderedDict(),
+        lambda self: collections.deque(),
+        lambda self: collections.Counter(),
+        shared_tuple,
+        holder,
+    )
+
+    def grow(self, node):
+        for _ in range(self.random.randint(0, 4)):
+            if isinstance(node, (list, collections.deque)):
+                node.append(self.any())
+            elif isinstance(node, dict):
+                node[self.random.choice("abcdef")] = self.any()
+            elif isinstance(node, (own.Plain, own.Slots)):
+                setattr(node, self.random.choice("ab"), self.any())
+            elif isinstance(node, own.SelfArgs):
+                node.items.append(self.any())
+        while getattr(self, "late", None):
+            self.grow(self.late.pop())
+
+
+def graphs(count=24):
+    seed = 0
+    while count > 0:
+        seed += 1
+        nodes = Graph(seed).nodes
+        since = next((p for p in (0, 2) if writable(nodes, p)), None)
+        if since is not None:
+            add(f"graph {seed}", nodes, since)
+            count -= 1
+
+
+def writable(value, protocol):
+    """False for a dict subclass in itself, which some protocols reduce forever."""
+    try:
+        pickle.dumps(value, protocol)
+    except RecursionError:
+        return False
+    return True
+
+
 def encode(value, since):
     def when(protocol, write):
         return base64.b64encode(write(value, protocol)).decode() if protocol >= since else None
@@ -262,7 +354,7 @@ def shorten(text):
 
 def main():
     sys.setrecursionlimit(5000)
-    for part in (numbers, strings, containers, sharing, by_name, objects, times, jobs):
+    for part in (numbers, strings, containers, sharing, by_name, objects, times, jobs, graphs):
         part()
     names = [name for name, _, _ in values]
     assert len(set(names)) == len(names), "names must be unique"
