@@ -6,7 +6,9 @@ fuzztime="$1"
 
 found=0
 for package in $(go list ./...); do
-	for target in $(go test -list '^Fuzz' "$package" | grep '^Fuzz' || true); do
+	# On its own line, so that a package that does not compile ends the script.
+	listed=$(go test -list '^Fuzz' "$package")
+	for target in $(grep '^Fuzz' <<<"$listed" || true); do
 		echo "fuzz: $target of $package for $fuzztime"
 		go test -run '^$' -fuzz "^$target\$" -fuzztime "$fuzztime" "$package"
 		found=$((found + 1))
