@@ -43,30 +43,70 @@ type DB struct {
 
 // openDB connects, so that a wrong password or an absent server shows here and not in the middle of a job.
 func openDB(ctx context.Context, site string, cfg databaseConfig, log func() *zerolog.Logger) (*DB, error) {
-	connector, err := mysql.NewConnector(cfg.driver)
-	if err != nil {
-		return nil, fmt.Errorf("site %s: database settings: %w", site, err)
-	}
-	d := &DB{site: site, where: cfg.driver.Addr, log: log, x: sqlx.NewDb(sql.OpenDB(connector), "mysql")}
-	d.x.SetMaxOpenConns(cfg.connections)
-	d.x.SetMaxIdleConns(cfg.connections)
-	d.x.SetConnMaxIdleTime(2 * time.Minute)
-	d.x.SetConnMaxLifetime(time.Hour)
+	d := &DB{site: site, where: cfg.driver.Addr, log: log}
 	d.loc.Store(defaultLocation())
-	if err := d.start(ctx); err != nil {
+	if err := d.open(ctx, cfg); err != nil {
+		return nil, err
+	}
+	if err := d.readZone(ctx); err != nil {
 		d.x.Close()
 		return nil, err
 	}
 	return d, nil
 }
 
-func (d *DB) start(ctx context.Context) error {
+// open makes the pool and looks what kind of server is behind it.
+func (d *DB) open(ctx context.Context, cfg databaseConfig) error {
+	if err := d.pool(cfg); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
 	defer cancel()
-	if err := d.x.PingContext(ctx); err != nil {
-		return d.explain("connect", err)
+	var server struct {
+		Version string `db:"version"`
+		Binlog  string `db:"binlog"`
 	}
-	return d.readZone(ctx)
+	err := d.x.GetContext(ctx, &server, "SELECT VERSION() AS version, IF(@@log_bin, @@binlog_format, '') AS binlog")
+	if err != nil {
+		err = d.explain("connect", err)
+	} else {
+		err = d.checkVersion(server.Version)
+	}
+	if err != nil {
+		d.x.Close()
+		return err
+	}
+	if server.Binlog != "STATEMENT" {
+		return nil
+	}
+	// Such a server refuses writes without gap locks (1665); with them there are more deadlocks, which are tried again.
+	d.x.Close()
+	cfg.driver = cfg.driver.Clone()
+	cfg.driver.Params["tx_isolation"] = "'REPEATABLE-READ'"
+	return d.pool(cfg)
+}
+
+func (d *DB) pool(cfg databaseConfig) error {
+	connector, err := mysql.NewConnector(cfg.driver)
+	if err != nil {
+		return fmt.Errorf("site %s: database settings: %w", d.site, err)
+	}
+	d.x = sqlx.NewDb(sql.OpenDB(connector), "mysql")
+	d.x.SetMaxOpenConns(cfg.connections)
+	d.x.SetMaxIdleConns(cfg.connections)
+	d.x.SetConnMaxIdleTime(2 * time.Minute)
+	d.x.SetConnMaxLifetime(time.Hour)
+	return nil
+}
+
+// checkVersion refuses servers that lack INSERT … RETURNING (10.5) or SKIP LOCKED (10.6). Frappe 15 asks for 10.6 too.
+func (d *DB) checkVersion(version string) error {
+	var major, minor int
+	_, err := fmt.Sscanf(strings.TrimPrefix(version, "5.5.5-"), "%d.%d", &major, &minor)
+	if err != nil || !strings.Contains(version, "MariaDB") || major < 10 || (major == 10 && minor < 6) {
+		return fmt.Errorf("site %s: the database server at %s is %q; the bridge needs MariaDB 10.6 or later", d.site, d.where, version)
+	}
+	return nil
 }
 
 // readZone takes over System Settings time_zone. A database that has no such table yet keeps Frappe's default.

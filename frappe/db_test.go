@@ -214,3 +214,36 @@ func TestInstalledApps(t *testing.T) {
 		t.Errorf("got %v, %v", apps, err)
 	}
 }
+
+// A server whose binary log is written by statement refuses READ COMMITTED writes.
+func TestStatementBinlog(t *testing.T) {
+	m := servertest.PrivateMariaDB(t, "--log-bin", "--server-id=1", "--binlog-format=STATEMENT")
+	s := siteOn(t, m, "secret")
+	if _, err := Install(t.Context(), s, InstallOptions{Samples: true}); err != nil {
+		t.Fatal(err)
+	}
+	d := siteDB(t, s)
+	var isolation string
+	if err := d.x.Get(&isolation, "SELECT CONCAT(@@log_bin, @@binlog_format, @@tx_isolation)"); err != nil || isolation != "1STATEMENTREPEATABLE-READ" {
+		t.Errorf("%q, %v", isolation, err)
+	}
+	jobs := newJobs(t, d, 3, StatusQueued)
+	at := d.Now()
+	results, err := d.Transition(t.Context(), []Transition{start(jobs[0].Name, at), start(jobs[1].Name, at), start(jobs[2].Name, at)})
+	if err != nil || !results[0].Applied || !results[2].Applied {
+		t.Errorf("%+v, %v", results, err)
+	}
+	if ok, err := d.SetProgress(t.Context(), []Progress{{jobs[0].Name, at, 1, "x"}}); err != nil || !ok[0] {
+		t.Errorf("%v, %v", ok, err)
+	}
+}
+
+func TestServerVersion(t *testing.T) {
+	d := &DB{site: "s", where: "h:1"}
+	for version, good := range map[string]bool{"10.6.16-MariaDB": true, "5.5.5-10.11.6-MariaDB-0+deb12u1": true, "11.8.2-MariaDB-log": true, "12.0.1-MariaDB": true,
+		"10.5.23-MariaDB": false, "8.0.36": false, "": false} {
+		if err := d.checkVersion(version); (err == nil) != good {
+			t.Errorf("%q: %v", version, err)
+		}
+	}
+}

@@ -175,8 +175,8 @@ func TestQueriesUseTheirIndexes(t *testing.T) {
 	mustExec(t, d, "INSERT INTO `tabBackground Job` (name,creation,modified,status,organization,job_hash,depends_on,next_retry_at) SELECT CONCAT('JOB-',seq), NOW(6), NOW(6) - INTERVAL 4000-seq MINUTE, IF(seq<3900,'Completed',ELT(1+seq%8,'Pending','Queued','Running','Completed','Failed','Dead Letter','Canceled','Timed Out')), CONCAT('O',seq%9), seq, CONCAT('P',seq), NOW(6) FROM seq_1_to_4000")
 	mustExec(t, d, "ANALYZE TABLE `tabBackground Job`")
 	for query, index := range map[string]string{
-		"SELECT * FROM `tabBackground Job` WHERE `status`='Failed' AND `next_retry_at`<=NOW() ORDER BY `next_retry_at` LIMIT 10": "status_next_retry_at_index",
-		"SELECT * FROM `tabBackground Job` WHERE `status`='Queued' AND `modified`<NOW()-INTERVAL 1 MINUTE ORDER BY `modified` LIMIT 10":            "status_modified_index",
+		"SELECT * FROM `tabBackground Job` WHERE `status`='Failed' AND `next_retry_at`<=NOW() ORDER BY `next_retry_at` LIMIT 10":        "status_next_retry_at_index",
+		"SELECT * FROM `tabBackground Job` WHERE `status`='Queued' AND `modified`<NOW()-INTERVAL 1 MINUTE ORDER BY `modified` LIMIT 10": "status_modified_index",
 		"SELECT * FROM `tabBackground Job` WHERE `job_hash`='12' ORDER BY `creation` DESC LIMIT 1":                                      "job_hash_creation_index",
 		"SELECT * FROM `tabBackground Job` WHERE `depends_on` IN ('P1','P2') AND `status` IN ('Pending','Queued')":                      "depends_on_status_index",
 		"SELECT * FROM `tabBackground Job` FORCE INDEX (PRIMARY) WHERE `name` IN ('JOB-1','JOB-2') FOR UPDATE":                          "PRIMARY",
