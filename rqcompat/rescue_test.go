@@ -2,9 +2,16 @@ package rqcompat
 
 import (
 	"fmt"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/opensoft/dartwing-bridge/integration/servers"
+	"github.com/opensoft/dartwing-bridge/integration/servers/servertest"
 )
 
 // lapse makes the lease of a claimed job run out.
@@ -216,5 +223,67 @@ func TestClaimantsNeverShare(t *testing.T) {
 	}
 	if total != jobs {
 		t.Errorf("%d claims of %d jobs", total, jobs)
+	}
+}
+
+// The server dies while jobs are claimed and settled. What it kept is whole: each job is in exactly one place, and
+// the calls that got no answer may be repeated.
+func TestServerKilled(t *testing.T) {
+	r := servertest.Redis(t, servers.WithAppendOnly())
+	rdb := redis.NewClient(testOptions(r.Addr))
+	defer rdb.Close()
+	d, err := ParseDialect("2.10.0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &bed{t: t, Client: NewClient(rdb, d)}
+	const jobs = 400
+	for i := range jobs {
+		b.put("default", fmt.Sprint(i))
+	}
+	var done atomic.Int64
+	var wg sync.WaitGroup
+	for n := range 4 {
+		wg.Go(func() {
+			w := NewWorker(fmt.Sprint("w", n), "default")
+			for i := n; i < jobs; i += 4 {
+				l := Lease{Queue: "default", ID: fmt.Sprint(i), Worker: w.Name, ExecutionID: NewExecutionID(), StartedAt: time.Now()}
+				got, err := b.Claim(b.ctx(), []Claim{{Queue: "default", ID: l.ID, Worker: w, ExecutionID: l.ExecutionID}}, l.StartedAt, time.Minute)
+				if err != nil || got[0] != Claimed {
+					return
+				}
+				if _, err := b.Settle(b.ctx(), []Outcome{{Lease: l, Kind: OutcomeFinished, EndedAt: time.Now()}}); err != nil {
+					return
+				}
+				done.Add(1)
+			}
+		})
+	}
+	for done.Load() < 50 {
+		time.Sleep(time.Millisecond)
+	}
+	r.Kill()
+	wg.Wait()
+	if err := r.Restart(b.ctx()); err != nil {
+		t.Fatal(err)
+	}
+	count := map[string]int64{}
+	for i := range jobs {
+		id := fmt.Sprint(i)
+		h := b.hash("rq:job:" + id)
+		count[h["status"]]++
+		x, _ := b.rdb.ZRange(b.ctx(), "rq:executions:"+id, 0, -1).Result()
+		if running := h["status"] == "started"; running != (len(x) == 1) || len(x) > 1 {
+			t.Errorf("job %s is %s with executions %q", id, h["status"], x)
+		}
+	}
+	for status, key := range map[string]string{"queued": "LLEN rq:queue:default", "started": "ZCARD rq:wip:default", "finished": "ZCARD rq:finished:default"} {
+		command, key, _ := strings.Cut(key, " ")
+		if n := b.do(command, key); n != count[status] {
+			t.Errorf("%d jobs are %s, %s has %v", count[status], status, key, n)
+		}
+	}
+	if count["finished"] < done.Load() || count["queued"]+count["started"]+count["finished"] != jobs || count["queued"] == 0 {
+		t.Errorf("%d outcomes were acknowledged; the server has %v", done.Load(), count)
 	}
 }

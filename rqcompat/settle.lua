@@ -35,11 +35,16 @@ local function add(map, prefix, command, queue, a, b)
   if b then m[#m + 1] = b end
 end
 
--- end_execution forgets what the claim wrote about this execution.
-local function end_execution(queue, id, x)
+-- end_execution forgets what the claim wrote about this execution. The owner's end removes the whole index of the
+-- job's executions: others in it are of dead workers, and their entries would make job.delete raise in Python.
+local function end_execution(queue, id, x, owner)
   if composite then
     executions[#executions + 1] = 'rq:execution:' .. id .. ':' .. x
-    call('ZREM', 'rq:executions:' .. id, x)
+    if owner then
+      executions[#executions + 1] = 'rq:executions:' .. id
+    else
+      call('ZREM', 'rq:executions:' .. id, x)
+    end
     add(wip, 'rq:wip:', 'ZREM', queue, id .. ':' .. x)
   else
     add(wip, 'rq:wip:', 'ZREM', queue, id)
@@ -148,12 +153,12 @@ local function settle(n)
     local deleted = not h[1] and call('EXISTS', job) == 0
     -- Only what this execution can have left behind goes: with bare members the entry in the started registry
     -- may be the new owner's, and the same worker may run the job again.
-    if composite or deleted then end_execution(queue, id, ARGV[i + 4]) end
+    if composite or deleted then end_execution(queue, id, ARGV[i + 4], deleted) end
     if h[2] ~= worker or h[1] ~= 'started' then idle_worker(worker, id, nil) end
     result[n] = deleted and 2 or 0
     return
   end
-  end_execution(queue, id, ARGV[i + 4])
+  end_execution(queue, id, ARGV[i + 4], true)
   for f = i + 12, i + 11 + ARGV[i + 11], 2 do
     call('HSET', job, ARGV[f], ARGV[f + 1])
   end
