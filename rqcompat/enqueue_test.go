@@ -88,6 +88,22 @@ func TestEnqueueWithEverything(t *testing.T) {
 	}
 }
 
+func TestEnqueueManyFields(t *testing.T) {
+	p := newPeer(t, "2.6.1")
+	extra := map[string]string{}
+	for i := range 1000 {
+		extra[fmt.Sprintf("x%d", i)] = fmt.Sprint(i)
+	}
+	p.enqueue(rqcompat.Request{ID: "a", Extra: extra})
+	j, err := p.Fetch(p.ctx, "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(extra, j.Extra); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 func TestEnqueueOrder(t *testing.T) {
 	p := newPeer(t, "2.6.1")
 	for _, r := range []rqcompat.Request{{ID: "b"}, {ID: "c"}, {ID: "a", AtFront: true}} {

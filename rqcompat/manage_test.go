@@ -140,9 +140,14 @@ func TestCancelReleasesDependents(t *testing.T) {
 			t.Fatal(err)
 		}
 		p.do("DEL", "rq:queues")
+		p.do("PERSIST", "rq:job:other")
 		if err := p.Cancel(p.ctx, "p1", true); err != nil {
 			t.Fatal(err)
 		}
+		if ttl := p.do("TTL", "rq:job:other").(int64); ttl < 45 {
+			t.Errorf("the ttl of a released job does not run: %d", ttl)
+		}
+		p.want("dependents left", p.set("rq:job:p1:dependents"), "[canceled waits]")
 		p.want("queue", p.queue("q"), "[front p2]")
 		p.want("queue", p.queue("r"), "[other]")
 		p.want("deferred", p.set("rq:deferred:q"), "[stays=+Inf waits=+Inf]")

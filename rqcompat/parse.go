@@ -50,12 +50,13 @@ func ParseJob(id string, hash map[string]string) (*Job, error) {
 	for field, value := range hash {
 		p.field(field, value)
 	}
-	if first := hash["dependency_id"]; first != "" && p.job.DependencyIDs == nil {
-		// The legacy mirror counts only when the list is missing or empty.
-		if hash["dependency_ids"] == "" {
-			p.job.DependencyIDs = []string{first}
-		} else {
+	if first := hash["dependency_id"]; first != "" {
+		_, unread := p.job.Extra["dependency_ids"]
+		switch {
+		case unread:
 			p.keep("dependency_id", first)
+		case hash["dependency_ids"] == "": // only then does the legacy mirror count
+			p.job.DependencyIDs = []string{first}
 		}
 	}
 	if _, ok := hash["data"]; !ok {
@@ -148,7 +149,9 @@ func (p *parser) rareField(name, value string) {
 		j.EnqueueAtFrontOnRetry = front != nil && *front
 	case "dependency_id": // read by ParseJob, which knows whether dependency_ids is there
 	case "dependency_ids":
-		p.list(name, value, &j.DependencyIDs, wantIDs)
+		if p.list(name, value, &j.DependencyIDs, wantIDs); len(j.DependencyIDs) == 0 {
+			j.DependencyIDs = nil // RQ writes no empty list
+		}
 	case "allow_dependency_failures":
 		p.flag(name, value, &j.AllowDependencyFailures)
 	case "enqueue_at_front":

@@ -155,6 +155,7 @@ func TestParseJobTolerates(t *testing.T) {
 			"allow_dependency_failures": "", "enqueue_at_front_on_retry": "", "status": "",
 		}, rqcompat.Job{Data: []byte("d")}},
 		{"legacy dependency", map[string]string{"data": "d", "dependency_id": "p"}, rqcompat.Job{Data: []byte("d"), DependencyIDs: []string{"p"}}},
+		{"an empty list counts, though, and is not written", map[string]string{"data": "d", "dependency_id": "p", "dependency_ids": "[]"}, rqcompat.Job{Data: []byte("d")}},
 		{"no fraction", map[string]string{"data": "d", "created_at": "2026-01-02T03:04:05Z"},
 			rqcompat.Job{Data: []byte("d"), CreatedAt: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}},
 		{"spaces around numbers", map[string]string{"data": "d", "timeout": " +180\n"}, rqcompat.Job{Data: []byte("d"), Timeout: ptr(int64(180))}},
