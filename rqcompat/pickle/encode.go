@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"math/big"
+	"slices"
 	"sync"
 	"unicode/utf8"
 	"unsafe"
@@ -153,7 +154,8 @@ func (e *encoder) float(v float64) {
 	e.b = binary.BigEndian.AppendUint64(append(e.b, opBinfloat), math.Float64bits(v))
 }
 
-// bigInt writes two's complement, little-endian.
+// bigInt writes two's complement, little-endian. CPython never shares integers,
+// but a hand-made pickle can, and its long one must not multiply.
 func (e *encoder) bigInt(v *big.Int) error {
 	if v == nil {
 		return &UnsupportedError{"a nil *big.Int has no value"}
@@ -165,11 +167,26 @@ func (e *encoder) bigInt(v *big.Int) error {
 	if float64(v.BitLen())*math.Log10(2) > float64(e.lim.IntDigits) {
 		return &LimitError{"digits of an integer", e.lim.IntDigits}
 	}
-	abs := v
-	if v.Sign() < 0 {
-		abs = new(big.Int).Not(v)
+	if v.BitLen() < 8*memoBig {
+		return e.long(v)
 	}
-	n := abs.BitLen()/8 + 1 // with a bit for the sign
+	p := unsafe.Pointer(v)
+	if i, ok := e.memo.get(p, isNode); ok {
+		e.fetch(i)
+		return nil
+	}
+	if err := e.long(v); err != nil {
+		return err
+	}
+	return e.put(p, isNode)
+}
+
+func (e *encoder) long(v *big.Int) error {
+	negative := v.Sign() < 0
+	if negative {
+		v = new(big.Int).Not(v)
+	}
+	n := v.BitLen()/8 + 1 // with a bit for the sign
 	if err := e.room(n + 5); err != nil {
 		return err
 	}
@@ -178,19 +195,22 @@ func (e *encoder) bigInt(v *big.Int) error {
 	} else {
 		e.b = binary.LittleEndian.AppendUint32(append(e.b, opLong4), uint32(n))
 	}
-	be := abs.FillBytes(make([]byte, n))
-	for i := n - 1; i >= 0; i-- {
-		c := be[i]
-		if v.Sign() < 0 {
-			c = ^c
+	b := v.FillBytes(make([]byte, n))
+	slices.Reverse(b)
+	if negative {
+		for i := range b {
+			b[i] = ^b[i]
 		}
-		e.b = append(e.b, c)
 	}
+	e.b = append(e.b, b...)
 	return nil
 }
 
-// memoMin is the shortest string worth remembering.
-const memoMin = 4
+// The shortest strings and integers worth remembering, in bytes.
+const (
+	memoMin = 4
+	memoBig = 64
+)
 
 func (e *encoder) text(s string) error {
 	if len(s) >= memoMin {

@@ -16,6 +16,10 @@ func (e *encoder) node(v any, depth int) error {
 		e.fetch(i)
 		return e.fillEarly(v, p, depth)
 	}
+	if t, ok := v.(*Tuple); ok && len(t.Items) == 0 {
+		e.b = append(e.b, opEmptyTuple)
+		return nil
+	}
 	if depth >= e.lim.Depth {
 		return &LimitError{"levels of depth", e.lim.Depth}
 	}
@@ -141,10 +145,6 @@ func (e *encoder) written(p unsafe.Pointer, drop ...byte) bool {
 
 func (e *encoder) tuple(v *Tuple, p unsafe.Pointer, depth int) error {
 	n := len(v.Items)
-	if n == 0 {
-		e.b = append(e.b, opEmptyTuple)
-		return nil
-	}
 	if n > 3 {
 		e.b = append(e.b, opMark)
 	}

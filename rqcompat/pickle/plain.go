@@ -266,7 +266,7 @@ func (c *converter) big(v *big.Int) any {
 		return v.Int64()
 	}
 	s := v.String()
-	c.text -= len(s) + len(s)*len(s)/10_000
+	c.text -= len(s) + len(s)*len(s)/500
 	return json.Number(s)
 }
 

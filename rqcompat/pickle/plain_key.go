@@ -45,7 +45,7 @@ func (c *converter) key(k any, depth int) (string, bool) {
 		return s, true
 	}
 	n := len(c.path)
-	c.path = append(c.path, "{key}"...)
+	c.path = append(c.path, ".{key}"...)
 	v := c.value(k, depth+1)
 	s, ok := v.(string)
 	if !ok {

@@ -1,0 +1,186 @@
+package pickle
+
+import (
+	"errors"
+	"math/big"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+)
+
+// nest returns a stream of n tuples around None.
+func nest(n int) string { return "N" + strings.Repeat("\x85", n) + "." }
+
+// topDown nests lists from the outside, as CPython does.
+func topDown(n int) string {
+	return strings.Repeat("]", n) + strings.Repeat("a", n-1) + "."
+}
+
+func TestDecodeLimits(t *testing.T) {
+	digits := strings.Repeat("9", 50)
+	tests := []struct {
+		name   string
+		limits Limits
+		in     string
+		limit  string // "" when it just fits
+	}{
+		{"input", Limits{Input: 3}, "NN0.", "input bytes"},
+		{"input fits", Limits{Input: 4}, "NN0.", ""},
+		{"nodes", Limits{Nodes: 3}, "(NNN]t.", "nodes"},
+		{"nodes fit", Limits{Nodes: 4}, "(NNNt.", ""},
+		{"nodes of a set made of a shared list", Limits{Nodes: 20}, "](NNNNNeq\x000" + "(" + strings.Repeat("cbuiltins\nset\nh\x00\x85R", 5) + "t.", "nodes"},
+		{"depth of tuples", Limits{Depth: 10}, nest(11), "levels of depth"},
+		{"depth of tuples fits", Limits{Depth: 10}, nest(10), ""},
+		{"depth of lists", Limits{Depth: 10}, topDown(11), "levels of depth"},
+		{"depth of lists fits", Limits{Depth: 10}, topDown(10), ""},
+		{"depth by way of the memo", Limits{Depth: 3}, "]q\x00]q\x01]q\x02]q\x03" + "Na0h\x02h\x03a0h\x01h\x02a0h\x00h\x01a0h\x00.", "levels of depth"},
+		{"depth in a dict key", Limits{Depth: 3}, "}N\x85\x85\x85\x85Ns.", "levels of depth"},
+		{"depth of states fits", Limits{Depth: 3}, "cm\nC\n)\x81cm\nC\n)\x81cm\nC\n)\x81bb.", ""},
+		{"depth of states", Limits{Depth: 2}, "cm\nC\n)\x81cm\nC\n)\x81cm\nC\n)\x81bb.", "levels of depth"},
+		{"cycles aren't deep", Limits{Depth: 3}, "]q\x00(h\x00h\x00]]]e.", ""},
+		{"memo", Limits{Memo: 2}, "N\x94\x94\x94.", "memo entries"},
+		{"memo fits", Limits{Memo: 3}, "N\x94\x94\x94.", ""},
+		{"memo of one index", Limits{Memo: 1}, "Nq\x00q\x00q\x00.", ""},
+		{"memo far away", Limits{Memo: 2}, "Np1000\np2000\np3000\n.", "memo entries"},
+		{"digits of INT", Limits{IntDigits: 40}, "I" + digits + "\n.", "digits of an integer"},
+		{"digits of LONG", Limits{IntDigits: 40}, "L" + digits + "L\n.", "digits of an integer"},
+		{"digits of LONG1", Limits{IntDigits: 40}, "\x8a\x19" + strings.Repeat("\x7f", 25) + ".", "digits of an integer"},
+		{"digits fit", Limits{IntDigits: 50}, "L" + digits + "L\n.", ""},
+		{
+			"bytes to convert", Limits{Input: 2000},
+			"V" + strings.Repeat("\xff", 500) + "\np0\n0(" + strings.Repeat("c_codecs\nencode\n(g0\nVlatin1\ntR", 5) + "t.",
+			"bytes to convert",
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := tt.limits.Decode([]byte(tt.in))
+			if tt.limit == "" {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			var got *LimitError
+			if !errors.As(err, &got) || got.Limit != tt.limit {
+				t.Errorf("got %v, want the limit %q", err, tt.limit)
+			}
+		})
+	}
+}
+
+func TestEncodeLimits(t *testing.T) {
+	var deep any
+	for range 11 {
+		deep = &List{[]any{deep}}
+	}
+	endless := &Tuple{[]any{nil}}
+	endless.Items[0] = endless
+	loop := map[string]any{}
+	loop["loop"] = loop
+	tests := []struct {
+		name   string
+		limits Limits
+		v      any
+		limit  string
+	}{
+		{"depth", Limits{Depth: 10}, deep, "levels of depth"},
+		{"depth fits", Limits{Depth: 11}, deep, ""},
+		{"tuple in itself, which Python can't have", Limits{}, endless, "levels of depth"},
+		{"Go map in itself", Limits{}, loop, "levels of depth"},
+		{"nodes", Limits{Nodes: 3}, []any{1, 2, 3}, "nodes"},
+		{"output", Limits{Output: 100}, strings.Repeat("x", 101), "output bytes"},
+		{"output of many", Limits{Output: 100}, make([]any, 101), "output bytes"},
+		{"memo", Limits{Memo: 2}, &List{[]any{&List{}, &List{}}}, "memo entries"},
+		{"digits", Limits{IntDigits: 40}, new(big.Int).Exp(big.NewInt(10), big.NewInt(50), nil), "digits of an integer"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			b, err := EncodeOptions{Limits: tt.limits}.Encode(tt.v)
+			var got *LimitError
+			if tt.limit == "" && err == nil {
+				return
+			}
+			if !errors.As(err, &got) || got.Limit != tt.limit || b != nil {
+				t.Errorf("got %d bytes and %v, want the limit %q", len(b), err, tt.limit)
+			}
+		})
+	}
+}
+
+// TestBombs has streams that ask for far more than their size. Each has to end
+// soon, with a value or an error, and so have its other forms.
+func TestBombs(t *testing.T) {
+	laughs := "]q\x00(NNNNNNNNNNe" + strings.Repeat("q\x00]q\x01(h\x00h\x00h\x00h\x00h\x00h\x00h\x00h\x00h\x00h\x00eq\x00", 100) + "."
+	tuples := "N" + strings.Repeat("2\x86", 300)
+	text := "X\x00\x00\x10\x00" + strings.Repeat("x", 1<<20) + "q\x00"
+	bombs := []struct{ name, in string }{
+		{"ten laughs on 100 levels", laughs},
+		{"tuples of two as a dict key", "}" + tuples + "Ns."},
+		{"tuples of two as members", "\x8f(" + tuples + tuples + "\x90."},
+		{"one text a million times", text + "0(" + strings.Repeat("h\x00", 200_000) + "t."},
+		{"one number a hundred thousand times", "\x8b\x40\x9c\x00\x00" + strings.Repeat("\x7f", 40_000) + "q\x000(" + strings.Repeat("h\x00", 100_000) + "l."},
+		{"a million marks", strings.Repeat("(", 1<<20) + "t."},
+		{"a million lists", strings.Repeat("]", 1<<20) + "."},
+		{"lists in lists", strings.Repeat("]", 1<<19) + strings.Repeat("a", 1<<19-1) + "."},
+		{"tuples in tuples", nest(1 << 19)},
+		{"one list in a hundred thousand sets", "](NNNNNNNNNNNNNNNNNNNNeq\x000(" + strings.Repeat("cbuiltins\nset\nh\x00\x85R", 100_000) + "t."},
+		{"names that grow", "cm\nC\nq\x00" + strings.Repeat("0cbuiltins\ngetattr\nh\x00X\x01\x00\x00\x00x\x86Rq\x00", 20_000) + "."},
+		{"one dict of many keys and many of nine", "}(" + keys(30_000) + "u(" + strings.Repeat("}("+keys(9)+"u", 5_000) + "t."},
+		{"two dicts in turn", "}q\x000}q\x010" + strings.Repeat("h\x00K\x01Ns0h\x01K\x01Ns0", 30_000) + "h\x00."},
+		{"memo indexes in doubles", func() string {
+			var b strings.Builder
+			b.WriteString("N")
+			for i := uint32(0); i < 1<<17; i++ {
+				j := 2*i + 60
+				b.Write([]byte{opLongBinput, byte(j), byte(j >> 8), byte(j >> 16), byte(j >> 24)})
+			}
+			return b.String() + "."
+		}()},
+	}
+	for _, tt := range bombs {
+		t.Run(tt.name, func(t *testing.T) {
+			start := time.Now()
+			before := allocated()
+			v, err := Decode([]byte(tt.in))
+			if used := allocated() - before; used > 400<<20 {
+				t.Errorf("decode allocates %d MiB", used>>20)
+			}
+			var limit *LimitError
+			var syntax *SyntaxError
+			if err != nil && !errors.As(err, &limit) && !errors.As(err, &syntax) {
+				t.Errorf("got %T: %v", err, err)
+			}
+			if err == nil {
+				before = allocated()
+				JSON(v)
+				if _, err := Encode(v); err != nil && !errors.As(err, &limit) {
+					t.Errorf("encode: %v", err)
+				}
+				if used := allocated() - before; used > 1500<<20 {
+					t.Errorf("the other forms allocate %d MiB", used>>20)
+				}
+			}
+			if d := time.Since(start); d > 20*time.Second {
+				t.Errorf("takes %v", d)
+			} else {
+				t.Logf("%d bytes, %v: %v", len(tt.in), d, err)
+			}
+		})
+	}
+}
+
+func keys(n int) string {
+	var b strings.Builder
+	for i := range n {
+		b.Write([]byte{opBinint, byte(i), byte(i >> 8), byte(i >> 16), 0, opNone})
+	}
+	return b.String()
+}
+
+func allocated() uint64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.TotalAlloc
+}
