@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/rqcompat"
@@ -40,6 +41,10 @@ type scout struct {
 	next time.Time
 	// hungry gets a token when the claimer has nothing left to deal.
 	hungry chan struct{}
+
+	mu sync.Mutex
+	// dealt are the ids that the claimer dealt out since the last look.
+	dealt []string
 }
 
 func (e *Engine) newScout(q watched) *scout {
@@ -67,8 +72,22 @@ func (s *scout) run(ctx context.Context) {
 	}
 }
 
+// forget notes that the claimer dealt out a job. One that is back on its list
+// before the next look, as a retried one may be, must count as new then.
+func (s *scout) forget(id string) {
+	s.mu.Lock()
+	s.dealt = append(s.dealt, id)
+	s.mu.Unlock()
+}
+
 // look brings the copy of the list up to date and routes what is new.
 func (s *scout) look(ctx context.Context) error {
+	s.mu.Lock()
+	for _, id := range s.dealt {
+		s.mirror.Drop(id)
+	}
+	s.dealt = s.dealt[:0]
+	s.mu.Unlock()
 	added, removed, err := s.mirror.Sync(ctx)
 	if err != nil {
 		return err
@@ -183,7 +202,7 @@ func (e *Engine) claim(ctx context.Context, scouts []*scout) {
 			e.slots.giveBack(free...)
 			continue
 		}
-		if err := e.claimBatch(ctx, e.turns.deal(len(free)), free); err != nil {
+		if err := e.claimBatch(ctx, e.turns.deal(len(free)), free, scouts); err != nil {
 			pause.failed(ctx, err)
 			continue
 		}
@@ -192,7 +211,7 @@ func (e *Engine) claim(ctx context.Context, scouts []*scout) {
 }
 
 // claimBatch claims the dealt jobs for as many slots and starts what was won.
-func (e *Engine) claimBatch(ctx context.Context, dealt []*work, free []*slot) error {
+func (e *Engine) claimBatch(ctx context.Context, dealt []*work, free []*slot, scouts []*scout) error {
 	e.slots.giveBack(free[len(dealt):]...)
 	free = free[:len(dealt)]
 	if len(dealt) == 0 {
@@ -207,6 +226,11 @@ func (e *Engine) claimBatch(ctx context.Context, dealt []*work, free []*slot) er
 		}
 	}
 	results, err := e.rq.Claim(ctx, claims, startedAt, time.Duration(e.cfg.Lease))
+	// Also after an error: what is still in its list must be found again.
+	for _, w := range dealt {
+		i := slices.IndexFunc(scouts, func(s *scout) bool { return s.queue.name == w.queue })
+		scouts[i].forget(w.id)
+	}
 	if err != nil {
 		// Whether they were claimed isn't known. If they were, their leases lapse
 		// and the sweep gives them back; the names must not be used again.

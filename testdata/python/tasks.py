@@ -1,0 +1,81 @@
+"""Functions that Python workers run in the tests. Go handlers are registered under the same names."""
+
+import os
+import time
+
+from rq import get_current_job
+
+
+def connection():
+    return get_current_job().connection
+
+
+def add(a, b):
+    return a + b
+
+
+def echo(**kwargs):
+    return kwargs
+
+
+def describe(*args, **kwargs):
+    """The arguments as Python sees them, types included."""
+    return repr((args, sorted(kwargs.items())))
+
+
+def value_none():
+    return None
+
+
+def value_int():
+    return 42
+
+
+def value_str():
+    return "grüße"
+
+
+def value_dict():
+    return {"b": [1, 2.5, None, True], "a": {"ä": "ö"}}
+
+
+def fail(text="boom"):
+    raise ValueError(text)
+
+
+def flaky(times):
+    """Fails the first times it is run."""
+    runs = connection().incr("test:runs:" + get_current_job().id)
+    if runs <= times:
+        raise ValueError("run %d fails" % runs)
+    return runs
+
+
+def note(text):
+    connection().rpush("test:notes", text)
+    return text
+
+
+def meta():
+    return get_current_job().meta
+
+
+def sleep(seconds):
+    time.sleep(seconds)
+    return seconds
+
+
+def on_success(job, connection, result):
+    connection.rpush("test:callbacks", "success %s %r" % (job.id, result))
+
+
+def on_failure(job, connection, kind, value, tb):
+    connection.rpush("test:callbacks", "failure %s %s" % (job.id, getattr(kind, "__name__", kind)))
+
+
+def on_stopped(job, connection):
+    connection.rpush("test:callbacks", "stopped %s" % job.id)
+
+
+def process():
+    return os.getpid()
