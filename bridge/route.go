@@ -148,7 +148,7 @@ func (r *router) decode(w *work) error {
 	w.method, w.kwargs, w.args = call.Func, call.Kwargs, call.Args
 	envelope, err := frappe.ParseCall(call.Func, call.Kwargs)
 	if errors.Is(err, frappe.ErrNotFrappe) {
-		return nil
+		return refuseCallback(w.job)
 	}
 	if err != nil {
 		return err
@@ -158,8 +158,8 @@ func (r *router) decode(w *work) error {
 	if w.kwargs, _ = envelope.Kwargs.(*pickle.Dict); w.kwargs == nil {
 		w.kwargs = &pickle.Dict{}
 	}
-	if callback := foreignCallback(w.job); callback != "" {
-		return fmt.Errorf("the job names the Python callback %q, which the bridge can't run: drop on_success and on_failure, or enqueue it on a queue of Python's", callback)
+	if err := refuseCallback(w.job); err != nil {
+		return err
 	}
 	if isExecutor(w.method) {
 		if w.rowName = executorArgument(w.kwargs); w.rowName == "" {
@@ -307,13 +307,13 @@ func executorArgument(kwargs *pickle.Dict) string {
 	return ""
 }
 
-// foreignCallback names a Python callback that must run after the job; Frappe's
-// own house-keeping one is done by the bridge itself.
-func foreignCallback(job *rqcompat.Job) string {
+// refuseCallback refuses a job with a Python callback that must run after it;
+// Frappe's own house-keeping one is done by the bridge itself.
+func refuseCallback(job *rqcompat.Job) error {
 	for _, cb := range []rqcompat.Callback{job.SuccessCallback, job.FailureCallback, job.StoppedCallback} {
 		if cb.Name != "" && !frappe.IsFrappeCallback(cb.Name) {
-			return cb.Name
+			return fmt.Errorf("the job names the Python callback %q, which the bridge can't run: drop its callbacks, or enqueue it on a queue of Python's", cb.Name)
 		}
 	}
-	return ""
+	return nil
 }
