@@ -79,7 +79,7 @@ func (e *Engine) arrive(r *run, w *siteRowsWriter) (admission, error) {
 		JobType: r.jobType.TypeName, Organization: r.organization, OwnerUser: r.user,
 		Priority: r.jobType.DefaultPriority, JobHash: arrivalHash(r.id), MaxRetries: r.jobType.MaxRetries,
 		TimeoutSeconds: timeout, InputParameters: r.params(), Status: frappe.StatusQueued,
-		CreatedMessage: "Job created for RQ job " + r.id,
+		CreatedMessage: arrivalMessage + r.id,
 	})
 	if err != nil {
 		return admission{}, err

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -100,28 +101,28 @@ func (c *Client) newJob(ctx context.Context, w *siteRowsWriter, r SubmitRequest)
 	t := types[r.JobType]
 	switch {
 	case t == nil:
-		return frappe.NewJob{}, fmt.Errorf("site %s has no Job Type %q", r.Site, r.JobType)
+		return frappe.NewJob{}, fmt.Errorf("site %s: %w: %q", r.Site, ErrNoSuchJobType, r.JobType)
 	case !t.Enabled:
-		return frappe.NewJob{}, fmt.Errorf("Job Type %q is disabled", r.JobType)
+		return frappe.NewJob{}, fmt.Errorf("site %s: %w: %q", r.Site, ErrJobTypeDisabled, r.JobType)
 	}
 	if r.Organization == "" {
 		r.Organization = c.cfg.DefaultOrganization
 	}
 	if r.Organization == "" {
-		return frappe.NewJob{}, errors.New("no organization given, and bridge.default_organization is not set")
+		return frappe.NewJob{}, fmt.Errorf("%w: no organization given, and bridge.default_organization is not set", ErrBadRequest)
 	}
 	org, err := w.db.Organization(ctx, r.Organization)
 	if err != nil {
 		return frappe.NewJob{}, err
 	}
 	if org.Status == frappe.OrganizationDissolved {
-		return frappe.NewJob{}, fmt.Errorf("organization %s is dissolved", r.Organization)
+		return frappe.NewJob{}, fmt.Errorf("site %s: %w: %q", r.Site, ErrOrganizationDissolved, r.Organization)
 	}
 	if r.Priority == "" {
 		r.Priority = t.DefaultPriority
 	}
 	if r.Priority != "" && priorities[priorityOf(r.Priority)] != r.Priority {
-		return frappe.NewJob{}, fmt.Errorf("priority %q is none of Low, Normal, High, Critical", r.Priority)
+		return frappe.NewJob{}, fmt.Errorf("%w: priority %q is none of Low, Normal, High, Critical", ErrBadRequest, r.Priority)
 	}
 	params, err := objectOf(r.Parameters)
 	if err != nil {
@@ -140,10 +141,10 @@ func objectOf(v any) (json.RawMessage, error) {
 	}
 	b, err := json.Marshal(v)
 	if err != nil {
-		return nil, fmt.Errorf("encode the parameters: %w", err)
+		return nil, fmt.Errorf("%w: encode the parameters: %w", ErrBadRequest, err)
 	}
 	if b[0] != '{' {
-		return nil, fmt.Errorf(`parameters are no JSON object: %.40s`, b)
+		return nil, fmt.Errorf("%w: the parameters are no JSON object: %.40s", ErrBadRequest, b)
 	}
 	return b, nil
 }
@@ -172,7 +173,7 @@ type EnqueueRequest struct {
 // Enqueue does what frappe.enqueue does: whoever works the queue runs the job.
 func (c *Client) Enqueue(ctx context.Context, r EnqueueRequest) (*rqcompat.Job, error) {
 	if r.Site == "" || r.Method == "" {
-		return nil, errors.New("enqueue needs a site and a method")
+		return nil, fmt.Errorf("%w: enqueue needs a site and a method", ErrBadRequest)
 	}
 	kwargs := map[string]any{}
 	for k, v := range r.Kwargs {
@@ -281,40 +282,82 @@ type Inspection struct {
 }
 
 // Inspect collects what the row, its log and RQ know of a job. name is a
-// Background Job's or an RQ job id.
+// Background Job's or an RQ job id, with or without the site's prefix.
 func (c *Client) Inspect(ctx context.Context, site, name string) (Inspection, error) {
 	var in Inspection
 	w, err := c.sites.of(ctx, site)
 	if err != nil {
 		return in, err
 	}
-	in.Row, err = w.db.BackgroundJob(ctx, name)
-	missing := errors.Is(err, frappe.ErrNoSuchJob) || errors.Is(err, frappe.ErrTableMissing)
-	if err != nil && !missing {
+	in.Row, err = rowOf(w.db.BackgroundJob(ctx, name))
+	if err != nil {
 		return in, err
 	}
 	ids := []string{name, c.cfg.Bench.JobID(site, name)}
-	if in.Row != nil {
-		if in.History, err = w.db.History(ctx, name); err != nil {
-			return in, err
-		}
-		ids = ids[1:]
-	}
-	for _, id := range ids {
-		job, err := c.rq.Fetch(ctx, id)
-		if job == nil && !errors.Is(err, rqcompat.ErrNoSuchJob) {
-			return in, err
-		}
-		if job != nil {
-			in.Job = job
-			in.Results, err = c.rq.Results(ctx, id)
-			return in, err
-		}
-	}
 	if in.Row == nil {
+		// The id of a delivery whose row was made on arrival.
+		for _, id := range ids {
+			if in.Row, err = rowOf(w.db.FindByHash(ctx, arrivalHash(id))); err != nil || in.Row != nil {
+				break
+			}
+		}
+		if err != nil {
+			return in, err
+		}
+	}
+	if in.Row != nil {
+		if in.History, err = w.db.History(ctx, in.Row.Name); err != nil {
+			return in, err
+		}
+		ids = append(ids, arrivalOf(in.History))
+	}
+	if in.Job, in.Results, err = c.findJob(ctx, ids); err != nil {
+		return in, err
+	}
+	if in.Row == nil && in.Job == nil {
 		return in, fmt.Errorf("site %s: %q is neither a Background Job nor an RQ job: %w", site, name, frappe.ErrNoSuchJob)
 	}
 	return in, nil
+}
+
+// rowOf turns "there is none" into a nil row.
+func rowOf(row *frappe.BackgroundJob, err error) (*frappe.BackgroundJob, error) {
+	if errors.Is(err, frappe.ErrNoSuchJob) || errors.Is(err, frappe.ErrTableMissing) {
+		return nil, nil
+	}
+	return row, err
+}
+
+// arrivalMessage starts the log of a row that was made for a delivery; the rest
+// is the delivery's id.
+const arrivalMessage = "Job created for RQ job "
+
+// arrivalOf gives the id of the delivery that a row was made for, if any.
+func arrivalOf(history []frappe.LogEntry) string {
+	for _, h := range history {
+		if id, ok := strings.CutPrefix(h.Message, arrivalMessage); ok {
+			return id
+		}
+	}
+	return ""
+}
+
+// findJob reads the first of the RQ jobs that exists.
+func (c *Client) findJob(ctx context.Context, ids []string) (*rqcompat.Job, []rqcompat.Result, error) {
+	for _, id := range ids {
+		if id == "" {
+			continue
+		}
+		job, err := c.rq.Fetch(ctx, id)
+		if job != nil {
+			results, err := c.rq.Results(ctx, id)
+			return job, results, err
+		}
+		if !errors.Is(err, rqcompat.ErrNoSuchJob) {
+			return nil, nil, err
+		}
+	}
+	return nil, nil, nil
 }
 
 func orElse(s, otherwise string) string {

@@ -332,3 +332,21 @@ func TestSharedQueueLeavesPythonsJobsInPlace(t *testing.T) {
 		t.Errorf("left on the queue %v (%v), want %v", left, err, python)
 	}
 }
+
+func TestInspectFindsRowAndDeliveryByEitherName(t *testing.T) {
+	b := newBed(t, nil)
+	b.start(nil)
+	id := b.enqueue("echo_job", map[string]any{"organization": "ORG-A"})
+	b.waitJob(id, rqcompat.StatusFinished)
+	byID, err := b.client().Inspect(t.Context(), testSite, id)
+	if err != nil || byID.Row == nil || byID.Job == nil || len(byID.History) != 4 || len(byID.Results) != 1 {
+		t.Fatalf("by RQ id: %+v, %v", byID, err)
+	}
+	byName, err := b.client().Inspect(t.Context(), testSite, byID.Row.Name)
+	if err != nil || byName.Job == nil || byName.Job.ID != id {
+		t.Errorf("by row: %+v, %v", byName, err)
+	}
+	if _, err := b.client().Inspect(t.Context(), testSite, "JOB-1999-1"); !errors.Is(err, frappe.ErrNoSuchJob) {
+		t.Errorf("error %v, want ErrNoSuchJob", err)
+	}
+}

@@ -29,6 +29,19 @@ var (
 	ErrLost = errors.New("the job no longer belongs to this worker")
 )
 
+// Reasons for which a Client refuses a request; they are wrapped with the value
+// that is wrong.
+var (
+	// ErrBadRequest says that an argument is missing or not of its kind.
+	ErrBadRequest = errors.New("bad request")
+	// ErrNoSuchJobType says that the site has no Job Type of that name.
+	ErrNoSuchJobType = errors.New("no such Job Type")
+	// ErrJobTypeDisabled says that the Job Type takes no jobs now.
+	ErrJobTypeDisabled = errors.New("the Job Type is disabled")
+	// ErrOrganizationDissolved says that the organization takes no jobs any more.
+	ErrOrganizationDissolved = errors.New("the organization is dissolved")
+)
+
 // ErrorType is what the field error_type of a Background Job says.
 type ErrorType string
 

@@ -199,7 +199,7 @@ func (e *Engine) settleDelivery(r *run, kind rqcompat.OutcomeKind) {
 	o := rqcompat.Outcome{Lease: r.lease, Kind: kind, EndedAt: time.Now(), NoRQRetry: true}
 	switch kind {
 	case rqcompat.OutcomeFailed:
-		o.Exc = traceback(fmt.Errorf("Background Job %s is %s: %s", r.row.Name, r.row.Status, r.row.ErrorMessage), r.method)
+		o.Exc = traceback(fmt.Errorf("row %s is %s: %s", r.row.Name, r.row.Status, r.row.ErrorMessage), r.method)
 	case rqcompat.OutcomeStopped:
 		o.Exc = stoppedText
 	}

@@ -35,12 +35,13 @@ type slots struct {
 	freed chan struct{}
 }
 
-// workerPrefix starts the name of every worker record of a bridge.
-const workerPrefix = "bridge-"
+// WorkerPrefix starts the name of every worker record of a bridge; Python's
+// workers are named by UUIDs.
+const WorkerPrefix = "bridge-"
 
 func newSlots(n int, queues []string) *slots {
 	return &slots{
-		prefix: workerPrefix + strings.ReplaceAll(uuid.NewString(), "-", "")[:12] + "-",
+		prefix: WorkerPrefix + strings.ReplaceAll(uuid.NewString(), "-", "")[:12] + "-",
 		queues: queues,
 		left:   n,
 		freed:  make(chan struct{}, 1),

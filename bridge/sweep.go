@@ -106,7 +106,7 @@ func (c *chores) rescue(ctx context.Context) error {
 			return err
 		}
 		for _, l := range lapsed {
-			if !strings.HasPrefix(l.WorkerName, workerPrefix) {
+			if !strings.HasPrefix(l.WorkerName, WorkerPrefix) {
 				continue // Python's; maintenance judges it by RQ's rules
 			}
 			if err := c.rescueOne(ctx, q, l); err != nil {
@@ -228,7 +228,7 @@ func (c *chores) trimFailed(ctx context.Context) error {
 
 func (c *chores) maintain(ctx context.Context) error {
 	return c.each(func(q watched) error {
-		_, err := c.e.rq.Maintain(ctx, q.name, func(worker string) bool { return strings.HasPrefix(worker, workerPrefix) })
+		_, err := c.e.rq.Maintain(ctx, q.name, func(worker string) bool { return strings.HasPrefix(worker, WorkerPrefix) })
 		return err
 	})
 }
@@ -267,7 +267,7 @@ func (c *chores) takeBack(ctx context.Context) error {
 func (c *chores) takeBackThese(ctx context.Context, q watched, ids []string) error {
 	for _, id := range ids {
 		job, err := c.e.rq.Fetch(ctx, id)
-		if job == nil || strings.HasPrefix(job.WorkerName, workerPrefix) {
+		if job == nil || strings.HasPrefix(job.WorkerName, WorkerPrefix) {
 			continue
 		}
 		results, err2 := c.e.rq.Results(ctx, id)
