@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/opensoft/dartwing-bridge/bridge"
+	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/spf13/cobra"
+)
+
+func (a *app) installCommand() *cobra.Command {
+	var all, samples bool
+	c := &cobra.Command{
+		Use:   "install",
+		Short: "Create the tables that a site lacks",
+		Long: `Create the tables that a site lacks, and add missing indexes to those it has.
+Existing tables are otherwise left as they are; it may be run again at any time.
+
+With --samples the site gets the Job Types echo_job, sample_job and
+long_running_job, which every bridge has handlers for.`,
+		Example: `  bridge install --site site1.localhost --samples
+  bridge install --all-sites`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if all && a.site != "" {
+				return usage("--site and --all-sites exclude each other")
+			}
+			return a.onBench(func(b *frappe.Bench, _ bridge.Config) error { return a.install(c.Context(), b, all, samples) })
+		},
+	}
+	c.Flags().BoolVar(&all, "all-sites", false, "every site of the bench")
+	c.Flags().BoolVar(&samples, "samples", false, "also the sample Job Types")
+	return c
+}
+
+func (a *app) install(ctx context.Context, b *frappe.Bench, all, samples bool) error {
+	names, err := a.sitesToInstall(b, all)
+	if err != nil {
+		return err
+	}
+	type result struct {
+		Site         string   `json:"site"`
+		Created      []string `json:"created"`
+		Kept         []string `json:"kept"`
+		IndexesAdded []string `json:"indexes_added"`
+		JobTypes     []string `json:"job_types"`
+		Error        string   `json:"error,omitempty"`
+	}
+	var results []result
+	var errs []error
+	for _, name := range names {
+		r, err := installSite(ctx, b, name, samples)
+		one := result{Site: name, Created: r.Created, Kept: r.Kept, IndexesAdded: r.IndexesAdded, JobTypes: r.JobTypes}
+		if err != nil {
+			one.Error = err.Error()
+			errs = append(errs, err)
+		}
+		results = append(results, one)
+		a.say("%s: %s", name, installText(r, err))
+	}
+	if a.json {
+		if err := a.printJSON(results); err != nil {
+			return err
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (a *app) sitesToInstall(b *frappe.Bench, all bool) ([]string, error) {
+	if all {
+		return b.Sites()
+	}
+	name, err := a.siteName(b)
+	return []string{name}, err
+}
+
+func installSite(ctx context.Context, b *frappe.Bench, name string, samples bool) (frappe.InstallReport, error) {
+	site, err := b.Site(name)
+	if err != nil {
+		return frappe.InstallReport{}, err
+	}
+	return frappe.Install(ctx, site, frappe.InstallOptions{Samples: samples})
+}
+
+// installText says what was done in one line.
+func installText(r frappe.InstallReport, err error) string {
+	var parts []string
+	for _, p := range []struct {
+		what  string
+		names []string
+	}{{"created", r.Created}, {"added index", r.IndexesAdded}, {"added Job Type", r.JobTypes}} {
+		if len(p.names) > 0 {
+			parts = append(parts, p.what+" "+strings.Join(p.names, ", "))
+		}
+	}
+	if err != nil {
+		parts = append(parts, "stopped by an error")
+	}
+	if len(parts) == 0 {
+		return fmt.Sprintf("nothing to do, all %s are there", plural(len(r.Kept), "table"))
+	}
+	return strings.Join(parts, "; ")
+}
