@@ -122,6 +122,7 @@ func (c *creation) catchUp(ctx context.Context) error {
 
 func (c *creation) run(ctx context.Context) error {
 	now := c.d.Now()
+	var evidence string
 	err := c.d.inTx(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		first, err := nextNumbers(ctx, tx, c.series.key(now), len(c.js))
 		if err != nil {
@@ -131,28 +132,30 @@ func (c *creation) run(ctx context.Context) error {
 		if err := insertJobs(ctx, tx, c.job, rows); err != nil {
 			return err
 		}
-		return insertLog(ctx, tx, c.log, now, logs)
+		evidence, err = insertLog(ctx, tx, c.log, now, logs)
+		return err
 	})
 	if errors.Is(err, errOutcomeUnknown) {
-		return c.find(ctx, err)
+		return c.find(ctx, evidence, err)
 	}
 	return err
 }
 
-// find answers whether the rows are there after a COMMIT that got no answer. Reading with a lock waits for the broken
-// transaction to end one way or the other.
-func (c *creation) find(ctx context.Context, cause error) error {
-	var creation sql.NullString
-	first := c.jobs[0]
-	err := c.d.x.DB.QueryRowContext(context.WithoutCancel(ctx), "SELECT `creation` FROM `"+tableJob+"` WHERE `name`=? AND `owner_user`=? LOCK IN SHARE MODE", first.Name, first.OwnerUser).Scan(&creation)
-	switch {
-	case err == nil && creation.String == formatTime(first.Creation, c.d.Location()):
-		return nil
-	case err == nil || errors.Is(err, sql.ErrNoRows):
-		return fmt.Errorf("rolled back: %w", cause) // a connection error, so it is tried again
+// find answers whether the rows are there after a COMMIT that got no answer. Only when that can't be found out either is
+// the end left open.
+func (c *creation) find(ctx context.Context, evidence string, cause error) error {
+	for turn := range maxReconnects + 1 {
+		committed, err := c.d.logExists(context.WithoutCancel(ctx), evidence)
+		switch {
+		case err == nil && committed:
+			return nil
+		case err == nil:
+			return fmt.Errorf("rolled back: %w", cause) // a connection error, so it is tried again
+		}
+		pause(ctx, turn)
 	}
 	return &dbError{site: c.d.site, what: fmt.Sprintf("create %d jobs", len(c.js)), kind: ErrUnavailable, cause: cause,
-		fix: "whether " + first.Name + " was created is not known; look before submitting again"}
+		fix: "whether " + c.jobs[0].Name + " was created is not known; look before submitting again"}
 }
 
 // build makes the rows for numbers from first on, and remembers them as the jobs that will be returned.
@@ -233,23 +236,6 @@ func insertJobs(ctx context.Context, tx *sql.Tx, t *tableInfo, rows []map[string
 			return err
 		}
 		rows = rows[n:]
-	}
-	return nil
-}
-
-func insertLog(ctx context.Context, tx *sql.Tx, t *tableInfo, now time.Time, rows []logRow) error {
-	names := hashNames(now, len(rows))
-	for len(rows) > 0 {
-		n, size := 0, 0
-		for n < len(rows) && n < 2*maxBatch && (n == 0 || size < maxStatement) {
-			size += len(rows[n].message)
-			n++
-		}
-		query, args := logInsert(t, names[:n], rows[:n])
-		if _, err := tx.ExecContext(ctx, query, args...); err != nil {
-			return err
-		}
-		names, rows = names[n:], rows[n:]
 	}
 	return nil
 }

@@ -154,7 +154,8 @@ func (d *DB) read(ctx context.Context, what string, op func(context.Context) err
 	return d.retry(ctx, what, op)
 }
 
-// retry runs op until it succeeds, fails for good, or has met too much trouble. op must be repeatable.
+// retry runs op until it succeeds, fails for good, or has met too much trouble. op must be repeatable; an error that op
+// has explained itself is final.
 func (d *DB) retry(ctx context.Context, what string, op func(context.Context) error) error {
 	var deadlocks, waits, reconnects int
 	for {
@@ -165,7 +166,10 @@ func (d *DB) retry(ctx context.Context, what string, op func(context.Context) er
 		if ctx.Err() != nil {
 			return fmt.Errorf("site %s: %s: %w", d.site, what, context.Cause(ctx))
 		}
+		var final *dbError
 		switch n := errorNumber(err); {
+		case errors.As(err, &final):
+			return err
 		case n == errDeadlock || n == errRowChanged:
 			deadlocks++
 		case n == errLockWaitTimeout:

@@ -224,7 +224,7 @@ func TestStatementBinlog(t *testing.T) {
 	}
 	d := siteDB(t, s)
 	var isolation string
-	if err := d.x.Get(&isolation, "SELECT CONCAT(@@log_bin, @@binlog_format, @@tx_isolation)"); err != nil || isolation != "1STATEMENTREPEATABLE-READ" {
+	if err := d.x.Get(&isolation, "SELECT CONCAT(@@log_bin, @@binlog_format, @@tx_isolation)"); err != nil || isolation != "ONSTATEMENTREPEATABLE-READ" {
 		t.Errorf("%q, %v", isolation, err)
 	}
 	jobs := newJobs(t, d, 3, StatusQueued)

@@ -3,6 +3,7 @@ package frappe
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"strings"
 	"time"
 )
@@ -86,6 +87,36 @@ func logInsert(t *tableInfo, names []string, rows []logRow) (string, []any) {
 		}
 	}
 	return b.String(), args
+}
+
+// insertLog writes log rows, at least one, in as few statements as their size allows, and returns the name of the first.
+func insertLog(ctx context.Context, tx *sql.Tx, t *tableInfo, now time.Time, rows []logRow) (first string, err error) {
+	names := hashNames(now, len(rows))
+	first = names[0]
+	for len(rows) > 0 {
+		n, size := 0, 0
+		for n < len(rows) && n < 2*maxBatch && (n == 0 || size < maxStatement) {
+			size += len(rows[n].message)
+			n++
+		}
+		query, args := logInsert(t, names[:n], rows[:n])
+		if _, err := tx.ExecContext(ctx, query, args...); err != nil {
+			return "", err
+		}
+		names, rows = names[n:], rows[n:]
+	}
+	return first, nil
+}
+
+// logExists answers whether a transaction that got no answer to its COMMIT has happened: log rows never change and
+// their names are unique. Reading with a lock waits for the broken transaction to end one way or the other.
+func (d *DB) logExists(ctx context.Context, name string) (bool, error) {
+	var n int
+	err := d.x.DB.QueryRowContext(ctx, "SELECT 1 FROM `"+tableLog+"` WHERE `name`=? LOCK IN SHARE MODE", name).Scan(&n)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // systemUser is who a row is written as when nobody in particular acts.

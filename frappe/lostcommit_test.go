@@ -23,6 +23,8 @@ type cutter struct {
 	target   string
 	forward  atomic.Bool  // let the server see the COMMIT before its answer is lost
 	cuts     atomic.Int32 // how many more to make
+	thenDown atomic.Bool  // after a cut, be away
+	down     atomic.Bool
 	l        net.Listener
 	wg       sync.WaitGroup
 	mu       sync.Mutex
@@ -55,6 +57,10 @@ func (c *cutter) accept() {
 		if err != nil {
 			return
 		}
+		if c.down.Load() {
+			client.Close()
+			continue
+		}
 		server, err := net.Dial("tcp", c.target)
 		if err != nil {
 			client.Close()
@@ -80,6 +86,7 @@ func (c *cutter) requests(client, server net.Conn, mute *atomic.Bool) {
 		}
 		if bytes.HasSuffix(buf[:n], []byte("\x03COMMIT")) && c.cuts.Add(-1) >= 0 {
 			mute.Store(true)
+			c.down.Store(c.thenDown.Load())
 			if c.forward.Load() {
 				_, _ = server.Write(buf[:n])
 				_, _ = io.ReadFull(server, make([]byte, 5)) // the server has answered: it is committed
@@ -187,5 +194,21 @@ func TestCreateJobsWhoseCommitIsLost(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// If nobody can be asked how the COMMIT ended, the rows are not made a second time.
+func TestCreateJobsWhoseOutcomeStaysUnknown(t *testing.T) {
+	d, c := cutSite(t)
+	c.forward.Store(true)
+	c.thenDown.Store(true)
+	c.cuts.Store(1)
+	_, err := d.CreateJobs(t.Context(), []NewJob{newJob(StatusQueued)})
+	if !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), "is not known; look before submitting again") {
+		t.Errorf("%v, want ErrUnavailable and a warning", err)
+	}
+	c.down.Store(false)
+	if _, total, err := d.ListJobs(t.Context(), ListFilter{}); err != nil || total != 1 {
+		t.Errorf("%d rows, %v, want 1", total, err)
 	}
 }

@@ -19,12 +19,12 @@ type move struct {
 	values  []any    // string, int64, float64 or nil
 	shape   string   // equal for moves that write the same columns
 	fence   string   // started_at as the column must hold it, "" for no fence
-	viaAt   string
-	at      string // the log row's time and the row's new `modified`
+	stamp   string   // the row's new `modified`, one for all moves of a call: fewer values to tell apart
+	viaAt   string   // time of the intermediate log row
+	at      string   // time of the log row
 
 	applied, missing, fenced bool
 	locked                   bool // left out of a batch, because somebody else has the row
-	uncertain                bool // a COMMIT of it got no answer
 	current                  string
 	modified                 string
 }
@@ -46,7 +46,7 @@ var settable = map[string]setKind{
 }
 
 // prepare checks a move and converts its values; only what doesn't depend on the row happens here.
-func (m *move) prepare(t *tableInfo, loc *time.Location, clock *ticker) error {
+func (m *move) prepare(t *tableInfo, loc *time.Location, modified string, clock *ticker) error {
 	switch {
 	case m.Name == "":
 		return errors.New("transition without a name")
@@ -58,12 +58,12 @@ func (m *move) prepare(t *tableInfo, loc *time.Location, clock *ticker) error {
 	if m.Via != "" {
 		m.viaAt = formatTime(clock.next(), loc)
 	}
-	m.at = formatTime(clock.next(), loc)
+	m.stamp, m.at = modified, formatTime(clock.next(), loc)
 	if m.From == StatusRunning && !m.StartedAt.IsZero() {
 		m.fence = formatTime(m.StartedAt, loc)
 	}
 	m.put("status", string(m.To))
-	m.put("modified", m.at)
+	m.put("modified", m.stamp)
 	m.put("modified_by", systemUser(m.Actor))
 	if m.To == StatusRunning {
 		m.put("started_at", formatTime(m.StartedAt, loc))
@@ -187,22 +187,19 @@ func (m *move) decide(row *lockedRow, skipLocked bool) bool {
 	}
 	m.current, m.modified = row.status, row.modified
 	switch {
-	case m.uncertain && row.status == string(m.To) && row.modified == m.at:
-		m.applied = true // the COMMIT that got no answer did happen
-		return false
 	case row.status != string(m.From):
 		return false
 	case m.fence != "" && row.startedAt != m.fence:
 		m.fenced = true
 		return false
 	}
-	m.applied, m.current, m.modified = true, string(m.To), m.at
+	m.applied, m.current, m.modified = true, string(m.To), m.stamp
 	return true
 }
 
 // advance makes the row what the move will have written, for a later move of the same row.
 func (m *move) advance(row *lockedRow) {
-	row.status, row.modified = string(m.To), m.at
+	row.status, row.modified = string(m.To), m.stamp
 	for i, c := range m.columns {
 		switch v := m.values[i]; c {
 		case "started_at":
@@ -234,6 +231,9 @@ func (m *move) publish() {
 	*m.result = TransitionResult{Applied: m.applied, Current: Status(m.current), Modified: deskTime(m.modified), Missing: m.missing, Fenced: m.fenced, Cut: cut}
 }
 
+// maxUpdate is how many rows one UPDATE takes: it looks for each row's values among those of all rows.
+const maxUpdate = 50
+
 // updateRows writes moves whose rows are locked and compared: one statement for those that write the same columns.
 func updateRows(ctx context.Context, tx *sql.Tx, moves []*move) error {
 	groups := map[string][]*move{}
@@ -245,13 +245,15 @@ func updateRows(ctx context.Context, tx *sql.Tx, moves []*move) error {
 		groups[m.shape] = append(groups[m.shape], m)
 	}
 	for _, shape := range shapes {
-		query, args := updateStatement(groups[shape])
-		result, err := tx.ExecContext(ctx, query, args...)
-		if err != nil {
-			return err
-		}
-		if n, err := result.RowsAffected(); err == nil && n != int64(len(groups[shape])) {
-			return fmt.Errorf("updated %d rows instead of the %d that were locked", n, len(groups[shape]))
+		for chunk := range slices.Chunk(groups[shape], maxUpdate) {
+			query, args := updateStatement(chunk)
+			result, err := tx.ExecContext(ctx, query, args...)
+			if err != nil {
+				return err
+			}
+			if n, err := result.RowsAffected(); err == nil && n != int64(len(chunk)) {
+				return fmt.Errorf("updated %d rows instead of the %d that were locked", n, len(chunk))
+			}
 		}
 	}
 	return nil

@@ -68,10 +68,11 @@ func (d *DB) Transition(ctx context.Context, ts []Transition) ([]TransitionResul
 	}
 	results := make([]TransitionResult, len(ts))
 	clock := ticker{d.Now()}
+	modified := formatTime(clock.next(), d.Location())
 	b := batch{d: d, job: job, log: log}
 	for i := range ts {
 		m := &move{Transition: &ts[i], result: &results[i]}
-		if err := m.prepare(job, d.Location(), &clock); err != nil {
+		if err := m.prepare(job, d.Location(), modified, &clock); err != nil {
 			results[i].Err = fmt.Errorf("site %s: job %s: %w", d.site, ts[i].Name, err)
 			continue
 		}
@@ -156,12 +157,22 @@ func (b *batch) commit(ctx context.Context, moves []*move, skipLocked bool) erro
 	if len(moves) == 1 {
 		what = "change the status of job " + moves[0].Name
 	}
+	evidence := ""
 	err := b.d.retry(ctx, what, func(ctx context.Context) error {
-		err := b.d.inTx(ctx, func(ctx context.Context, tx *sql.Tx) error { return b.apply(ctx, tx, moves, skipLocked) })
-		if errors.Is(err, errOutcomeUnknown) {
-			for _, m := range moves {
-				m.uncertain = true
+		if evidence != "" {
+			// The last COMMIT got no answer. If it happened, what was decided then stands.
+			committed, err := b.d.logExists(ctx, evidence)
+			if err != nil || committed {
+				return err
 			}
+		}
+		var first string
+		err := b.d.inTx(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
+			first, err = b.apply(ctx, tx, moves, skipLocked)
+			return err
+		})
+		if evidence = ""; errors.Is(err, errOutcomeUnknown) {
+			evidence = first
 		}
 		return err
 	})
@@ -180,11 +191,12 @@ type lockedRow struct {
 	retryCount                                int
 }
 
-// apply locks the rows, decides each move, and writes rows and log. Several moves of one row take several rounds.
-func (b *batch) apply(ctx context.Context, tx *sql.Tx, moves []*move, skipLocked bool) error {
+// apply locks the rows, decides each move, and writes rows and log. Several moves of one row take several rounds. It
+// returns the name of the first log row, "" when there was nothing to write.
+func (b *batch) apply(ctx context.Context, tx *sql.Tx, moves []*move, skipLocked bool) (first string, err error) {
 	rows, err := lockRows(ctx, tx, moves, skipLocked)
 	if err != nil {
-		return err
+		return "", err
 	}
 	var logs []logRow
 	for round := moves; len(round) > 0; {
@@ -204,12 +216,12 @@ func (b *batch) apply(ctx context.Context, tx *sql.Tx, moves []*move, skipLocked
 			}
 		}
 		if err := updateRows(ctx, tx, now); err != nil {
-			return err
+			return "", err
 		}
 		round = later
 	}
 	if len(logs) == 0 {
-		return nil
+		return "", nil
 	}
 	return insertLog(ctx, tx, b.log, b.d.Now(), logs)
 }

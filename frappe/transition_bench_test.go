@@ -31,8 +31,8 @@ func newBenchDB(b *testing.B) *DB {
 	return siteDB(b, s)
 }
 
-// BenchmarkTransition measures durable transitions, each with its log row: jobs go Queued, Running, Completed, every
-// one with times and texts of its own, as the engine writes them.
+// BenchmarkTransition measures durable transitions, each with its log row: jobs go Queued, Running, Completed. As in the
+// engine, jobs that are claimed together start at one time, and end with times and texts of their own.
 func BenchmarkTransition(b *testing.B) {
 	for _, size := range []int{1, 10, 50, 200} {
 		for _, writers := range []int{1, 4} {
@@ -83,10 +83,10 @@ func runThrough(b *testing.B, d *DB, names []string) {
 	start := d.Now()
 	var claim, settle []Transition
 	for i, n := range names {
-		at := start.Add(time.Duration(i*3+1) * time.Microsecond)
-		claim = append(claim, Transition{Name: n, From: StatusQueued, To: StatusRunning, StartedAt: at, Message: "Worker started execution"})
-		settle = append(settle, Transition{Name: n, From: StatusRunning, To: StatusCompleted, StartedAt: at, Message: "Job completed successfully",
-			Set: map[string]any{"progress": 100.0, "progress_message": "done", "output_reference": "/files/" + n, "completed_at": at.Add(time.Millisecond)}})
+		end := start.Add(time.Duration(i*3+1) * time.Microsecond)
+		claim = append(claim, Transition{Name: n, From: StatusQueued, To: StatusRunning, StartedAt: start, Message: "Worker started execution"})
+		settle = append(settle, Transition{Name: n, From: StatusRunning, To: StatusCompleted, StartedAt: start, Message: "Job completed successfully",
+			Set: map[string]any{"progress": 100.0, "progress_message": "done", "output_reference": "/files/" + n, "completed_at": end}})
 	}
 	for _, ts := range [][]Transition{claim, settle} {
 		results, err := d.Transition(context.Background(), ts)
