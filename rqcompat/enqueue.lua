@@ -22,47 +22,43 @@ local live = { queued = true, started = true, scheduled = true, deferred = true 
 if ARGV[7] == '1' then
   local status = redis.call('HGET', job, 'status')
   if status and live[status] then return { 'duplicate', status } end
-  if redis.call('EXISTS', job) == 1 then forget_job(id) end
 end
 
 local count = tonumber(ARGV[11])
 local pending = false
 for i = 12, 11 + count do
   -- A parent without a hash is ignored, as in RQ: it ended long ago or never was.
-  local status = redis.call('HGET', 'rq:job:' .. ARGV[i], 'status')
-  if status == 'canceled' or status == 'stopped' or (status == 'failed' and ARGV[10] ~= '1') then
-    return { 'dependency', ARGV[i], status }
+  local parent = redis.call('HGET', 'rq:job:' .. ARGV[i], 'status')
+  if parent == 'canceled' or parent == 'stopped' or (parent == 'failed' and ARGV[10] ~= '1') then
+    return { 'dependency', ARGV[i], parent }
   end
-  if status and status ~= 'finished' and status ~= 'failed' then pending = true end
+  if parent and parent ~= 'finished' and parent ~= 'failed' then pending = true end
 end
 
+if ARGV[7] == '1' and redis.call('EXISTS', job) == 1 then forget_job(id) end
+
+local status = where == 'schedule' and 'scheduled' or pending and 'deferred' or 'queued'
+ARGV[#ARGV + 1], ARGV[#ARGV + 2] = 'status', status
+if status == 'queued' then ARGV[#ARGV + 1], ARGV[#ARGV + 2] = 'enqueued_at', ts end
 -- In chunks, because a script can't pass arbitrarily many arguments.
 for i = 12 + count, #ARGV, 200 do
   redis.call('HSET', job, unpack(ARGV, i, math.min(i + 199, #ARGV)))
 end
 -- A job that is written over an old one must not go with the old one's expiry.
 redis.call('PERSIST', job)
+if ttl and (status ~= 'scheduled' or ARGV[9] == '1') then expire_job(id, ttl) end
 redis.call('SADD', 'rq:queues', KEYS[2])
 
-if where == 'schedule' then
-  redis.call('HSET', job, 'status', 'scheduled')
-  if ttl and ARGV[9] == '1' then expire_job(id, ttl) end
+if status == 'scheduled' then
   redis.call('ZADD', 'rq:scheduled:' .. queue, ARGV[4], id)
-  return { 'scheduled' }
-end
-
-if pending then
-  redis.call('HSET', job, 'status', 'deferred')
+elseif status == 'deferred' then
   redis.call('ZADD', 'rq:deferred:' .. queue, ARGV[8], id)
   for i = 12, 11 + count do
     redis.call('SADD', 'rq:job:' .. ARGV[i] .. ':dependents', id)
     redis.call('SADD', 'rq:job::' .. id .. ':dependencies', ARGV[i])
   end
-  if ttl then expire_job(id, ttl) end
-  return { 'deferred' }
+  if ttl then redis.call('EXPIRE', 'rq:job::' .. id .. ':dependencies', ttl) end
+else
+  redis.call(where == 'front' and 'LPUSH' or 'RPUSH', KEYS[2], id)
 end
-
-redis.call('HSET', job, 'status', 'queued', 'enqueued_at', ts)
-if ttl then expire_job(id, ttl) end
-redis.call(where == 'front' and 'LPUSH' or 'RPUSH', KEYS[2], id)
-return { 'queued' }
+return { status }

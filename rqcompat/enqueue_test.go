@@ -215,6 +215,21 @@ func TestDeduplicate(t *testing.T) {
 		p.enqueue(again)
 		p.wantKeys("rq:job:a", "rq:queue:q", "rq:queues")
 
+		// A refused request must not have removed the old job.
+		p.end("a", "finished")
+		p.enqueue(rqcompat.Request{ID: "parent"})
+		p.end("parent", "failed")
+		keys := p.keys()
+		refused := again
+		refused.DependsOn = []string{"parent"}
+		if _, err := p.Enqueue(p.ctx, refused); !errors.Is(err, rqcompat.ErrDependencyFailed) {
+			t.Errorf("%v", err)
+		}
+		p.wantKeys(keys...)
+		if err := p.Delete(p.ctx, "parent"); err != nil {
+			t.Fatal(err)
+		}
+
 		// Half a hash, as a late heartbeat leaves it, is no job.
 		p.do("DEL", "rq:job:a", "rq:queue:q")
 		p.do("HSET", "rq:job:a", "last_heartbeat", "2026-11-23T11:44:25.000000Z")
