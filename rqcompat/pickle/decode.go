@@ -2,6 +2,7 @@ package pickle
 
 import (
 	"bytes"
+	"hash/maphash"
 	"sync"
 )
 
@@ -24,7 +25,8 @@ func (l Limits) Decode(b []byte) (any, error) {
 	return d.run()
 }
 
-// decoder is the stack machine. Stack, marks and memo keep their space between uses.
+// decoder is the stack machine. Stack, marks, memo
+// and familiar are kept between uses.
 type decoder struct {
 	lim   Limits
 	b     []byte
@@ -49,6 +51,8 @@ type decoder struct {
 	far      map[uint64]any // indexes far off the dense part, only in hand-made pickles
 	memoized int
 
+	familiar *familiar
+
 	calls []call // objects whose arguments may still grow
 	wide  []any  // *Dict, *Set and *FrozenSet whose keys are checked at the end
 }
@@ -63,7 +67,10 @@ type call struct {
 type hole struct{}
 
 var decoders = sync.Pool{New: func() any {
-	return &decoder{stack: make([]any, 0, 64), marks: make([]int, 0, 16), memo: make([]any, 0, 64)}
+	return &decoder{
+		stack: make([]any, 0, 64), marks: make([]int, 0, 16), memo: make([]any, 0, 64),
+		familiar: &familiar{seed: maphash.MakeSeed()},
+	}
 }}
 
 // keepCap is how many entries of stack and memo an idle decoder may hold on to.
@@ -76,7 +83,7 @@ func (d *decoder) release() {
 	if cap(stack) > keepCap || cap(memo) > keepCap || cap(marks) > keepCap {
 		return // rare and large: leave it to the collector
 	}
-	*d = decoder{stack: stack[:0], memo: memo[:0], marks: marks[:0]}
+	*d = decoder{stack: stack[:0], memo: memo[:0], marks: marks[:0], familiar: d.familiar}
 	decoders.Put(d)
 }
 

@@ -154,7 +154,11 @@ func (d *decoder) addPairs(v *Dict, items []any) error {
 	}
 	for i := 0; i < len(items); i += 2 {
 		if k, ok := items[i].(string); ok && len(v.Items) < smallDict {
-			v.Set(k, items[i+1])
+			if at := find(v.Items, k); at >= 0 {
+				v.Items[at].Value = items[i+1]
+			} else {
+				v.Items = append(v.Items, Pair{items[i], items[i+1]})
+			}
 			continue
 		}
 		if unhashable(items[i]) {

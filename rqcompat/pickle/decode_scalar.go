@@ -192,6 +192,11 @@ func (d *decoder) unicode(size int) error {
 	if err != nil {
 		return err
 	}
+	if len(b) <= familiarSize {
+		if v := d.familiar.get(b); v != nil {
+			return d.push(v)
+		}
+	}
 	s := d.str(d.i-len(b), d.i)
 	if !validText(s) {
 		return d.syntax("its text is not UTF-8")

@@ -47,22 +47,27 @@ func (d *Dict) Get(key string) (any, bool) {
 
 // Set replaces the value of a text key in its place or appends an entry.
 func (d *Dict) Set(key string, v any) {
-	for i := range d.Items {
-		if k, ok := d.Items[i].Key.(string); ok && k == key {
-			d.Items[i].Value = v
-			return
-		}
+	if i := find(d.Items, key); i >= 0 {
+		d.Items[i].Value = v
+		return
 	}
 	d.Items = append(d.Items, Pair{key, v})
 }
 
 func get(items []Pair, key string) (any, bool) {
-	for i := range items {
-		if k, ok := items[i].Key.(string); ok && k == key {
-			return items[i].Value, true
-		}
+	if i := find(items, key); i >= 0 {
+		return items[i].Value, true
 	}
 	return nil, false
+}
+
+func find(items []Pair, key string) int {
+	for i := range items {
+		if k, ok := items[i].Key.(string); ok && k == key {
+			return i
+		}
+	}
+	return -1
 }
 
 // Global is a reference by name to a function, a class or an attribute of one.

@@ -27,7 +27,7 @@ JOB = (
 )
 
 
-def best(function, number=20000, repeat=15):
+def best(function, number=5000, repeat=40):
     """The fastest of several runs: the others were disturbed."""
     return min(timeit.repeat(function, number=number, repeat=repeat)) / number * 1e9
 
