@@ -211,15 +211,18 @@ func (p *Publisher) Run(ctx context.Context) error {
 	defer p.running.Unlock()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	// A stop must not cut a send short: whether it arrived would be unknown and
+	// the flush would repeat it.
+	sending := context.WithoutCancel(ctx)
 	failing := false
 	for {
 		select {
 		case <-ctx.Done():
-			return p.flush(context.WithoutCancel(ctx))
+			return p.flush(sending)
 		case <-p.wake:
 		case <-timer.C:
 		}
-		failing = p.report(p.sendDue(ctx, false), failing)
+		failing = p.report(p.sendDue(sending, false), failing)
 		timer.Reset(p.untilDue())
 	}
 }

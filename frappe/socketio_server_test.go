@@ -142,8 +142,8 @@ func TestSocketIOWithFrappesServer(t *testing.T) {
 	if err := rt.Stop(); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := a.Next(t.Context()); err == nil || errors.Is(err, ErrSocketIOClosed) {
-		t.Errorf("server stopped: error = %v", err)
+	if name, args, err := a.Next(t.Context()); err == nil || errors.Is(err, ErrSocketIOClosed) {
+		t.Errorf("server stopped: got %s %s, error = %v", name, args, err)
 	}
 }
 
