@@ -36,6 +36,9 @@ func (e *Engine) settle(r *run, result any, err error) {
 	cause := causeOf(r.ctx)
 	if err != nil && errors.Is(cause, ErrLost) {
 		r.log.Warn().Err(err).Msg("attempt no longer belongs to this worker; its result is dropped")
+		// Of the job nothing is written; the worker's record and what is left of
+		// the execution must not go on to say that it runs.
+		e.deliver(r, rqcompat.Outcome{Lease: r.lease, Kind: rqcompat.OutcomeGivenBack, EndedAt: time.Now()})
 		return
 	}
 	percent, message := r.progress.close()

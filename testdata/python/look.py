@@ -2,6 +2,7 @@
 
 from rq import Queue, Worker, registry
 from rq.command import send_kill_horse_command, send_shutdown_command, send_stop_job_command
+from rq.exceptions import NoSuchJobError
 from rq.job import Job
 from rq.suspension import resume, suspend
 
@@ -54,8 +55,17 @@ def workers(connection):
         "queues": w.queue_names(), "heartbeat": w.last_heartbeat.isoformat(), "birth": w.birth_date.isoformat(),
         "successful": w.successful_job_count, "failed": w.failed_job_count, "time": w.total_working_time,
         "version": w.version, "python": w.python_version,
-        "current": w.get_current_job() and w.get_current_job().id,
+        "current": current(w),
     } for w in Worker.all(connection=connection)]
+
+
+def current(worker):
+    """The job that its worker names, which somebody may have deleted."""
+    try:
+        job = worker.get_current_job()
+    except NoSuchJobError:
+        return None
+    return job and job.id
 
 
 def stop(connection, id):
