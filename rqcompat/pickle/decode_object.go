@@ -280,13 +280,16 @@ func (d *decoder) normal(g *Global, args []any) (v any, ok bool, err error) {
 // as each call copies the name.
 const maxAttributeName = 256
 
+// localName is a part of a qualified name that Python never looks up.
+const localName = "<locals>"
+
 func attribute(args []any) (any, bool) {
 	if len(args) != 2 {
 		return nil, false
 	}
 	g, ok := args[0].(*Global)
 	name, ok2 := args[1].(string)
-	if !ok || !ok2 || name == "" || strings.ContainsAny(name, ".<") ||
+	if !ok || !ok2 || name == localName || strings.Contains(name, ".") ||
 		len(g.Module)+len(g.Name)+1+len(name) > maxAttributeName {
 		return nil, false
 	}

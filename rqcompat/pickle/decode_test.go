@@ -58,6 +58,7 @@ var decodeTests = []struct {
 	{"GLOBAL of exceptions", "cexceptions\nStandardError\n.", &Global{"builtins", "Exception"}},
 	{"STACK_GLOBAL", "\x80\x04\x8c\x01a\x8c\x03b.c\x93.", &Global{"a", "b.c"}},
 	{"getattr of a global", "cbuiltins\ngetattr\n(ca\nB\nVc\ntR.", &Global{"a", "B.c"}},
+	{"name that ends in a dot", "cm\nC.\n.", &Global{"m", "C."}},
 	{"bytes of protocol 0", "c_codecs\nencode\n(V\\u00ff\\u0001\nVlatin1\ntR.", Bytes("\xff\x01")},
 	{"bytes empty of protocol 0", "c__builtin__\nbytes\n)R.", Bytes("")},
 	{"bytearray of text", "cbuiltins\nbytearray\n(V\xe9\nVlatin-1\ntR.", &ByteArray{[]byte{0xe9}}},

@@ -1,6 +1,7 @@
 package pickle
 
 import (
+	"slices"
 	"strings"
 	"unicode/utf8"
 	"unsafe"
@@ -124,9 +125,6 @@ func (e *encoder) newObjEx(v *Object, depth int) error {
 }
 
 func (e *encoder) global(g *Global, p unsafe.Pointer) error {
-	if !utf8.ValidString(g.Module) || !utf8.ValidString(g.Name) {
-		return &UnsupportedError{"a Global has a name that is not UTF-8"}
-	}
 	if e.proto >= 4 {
 		if err := e.text(g.Module); err != nil {
 			return err
@@ -143,12 +141,18 @@ func (e *encoder) global(g *Global, p unsafe.Pointer) error {
 // oldGlobal writes a global for protocols without STACK_GLOBAL: names can't have
 // line ends, and each dot is a call of getattr.
 func (e *encoder) oldGlobal(g *Global, p unsafe.Pointer) error {
+	if !utf8.ValidString(g.Module) || !utf8.ValidString(g.Name) {
+		return &UnsupportedError{"a Global has a name that is not UTF-8"}
+	}
 	if strings.Contains(g.Module, "\n") || strings.Contains(g.Name, "\n") {
 		return &UnsupportedError{"a Global has a name with a line end, which needs protocol 4 or 5"}
 	}
 	parts := strings.Split(g.Name, ".")
 	if m, n := python3Name(g.Module, parts[0]); e.proto == 2 && (m != g.Module || n != parts[0]) {
 		return &UnsupportedError{"a Global has a name that protocol 2 readers replace; it needs protocol 3 or later"}
+	}
+	if slices.Contains(parts[1:], localName) {
+		return &UnsupportedError{"a Global inside a function, which nobody can look up, needs protocol 4 or 5"}
 	}
 	if len(parts) > 1 && len(g.Module)+len(g.Name) > maxAttributeName {
 		return &UnsupportedError{"a Global has a very long dotted name, which needs protocol 4 or 5"}

@@ -84,6 +84,8 @@ func TestEncodeRefuses(t *testing.T) {
 		{"global with a line end", 3, newline, "line end"},
 		{"global of Python 2", 2, global("copy_reg", "x"), "protocol 3"},
 		{"global that is no text", 4, global("m", "\xff"), "UTF-8"},
+		{"global inside a function", 2, global("m", "f.<locals>.g"), "inside a function"},
+		{"global with a lone surrogate", 3, global("m", "\xed\xa0\x80"), "UTF-8"},
 		{"global with a very long dotted name", 3, global("m", strings.Repeat("ab.", 200)+"x"), "protocol 4"},
 	}
 	for _, tt := range tests {

@@ -166,7 +166,7 @@ func TestDecodeLikePython(t *testing.T) {
 		}
 	}
 	onlyHere := []string{
-		"PUT far away #0", "PUT beyond 32 bits #0", "STACK_GLOBAL #0", "getattr of a global #0", "INST #0", "OBJ #0",
+		"PUT far away #0", "PUT beyond 32 bits #0", "STACK_GLOBAL #0", "getattr of a global #0", "name that ends in a dot #0", "INST #0", "OBJ #0",
 		"NEWOBJ_EX #0", "BUILD #0", "copyreg.__newobj__ #0",
 	}
 	for _, c := range judge(t, interpreter, cases.Bytes()) {
