@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/opensoft/dartwing-bridge/bridge"
 	"github.com/opensoft/dartwing-bridge/frappe"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
 	"github.com/opensoft/dartwing-bridge/rqcompat/pickle"
@@ -30,11 +31,11 @@ func (s *show) follow(ctx context.Context, producer *child) error {
 	for {
 		over := true
 		for _, p := range s.parts {
-			ended, err := s.look(ctx, p)
+			done, err := s.look(ctx, p)
 			if err != nil {
 				return err
 			}
-			over = over && ended
+			over = over && done
 		}
 		if over {
 			return producer.wait()
@@ -59,66 +60,54 @@ func (s *show) follow(ctx context.Context, producer *child) error {
 }
 
 // look reads what the row and RQ say of a part, and whether it has ended.
-func (s *show) look(ctx context.Context, p *part) (ended bool, err error) {
+func (s *show) look(ctx context.Context, p *part) (over bool, err error) {
 	s.mu.Lock()
-	id, name := p.id, p.name
+	name := orElse(p.name, p.id)
 	s.mu.Unlock()
-	if id == "" {
+	if name == "" {
 		return false, nil
 	}
-	if p.status != "" {
-		found, err := s.lookAtRow(ctx, p, name)
-		if err != nil || !found {
-			return false, err
-		}
-		if p.row.RetryCount > 0 {
-			id = s.stage.bench.JobID(demoSite, p.row.Name) // a retry is a delivery of its own
-		}
-	}
-	job, err := s.stage.client.RQ().Fetch(ctx, id)
-	if err != nil && (job == nil && !errors.Is(err, rqcompat.ErrNoSuchJob)) {
-		return false, err
-	}
-	if p.job = job; job == nil {
-		return false, nil
-	}
-	if p.results, err = s.stage.client.RQ().Results(ctx, id); err != nil {
-		return false, err
-	}
-	if p.status == "" {
-		s.showPlain(p)
-		return endedInRQ(p), nil
-	}
-	return p.row.Status.Terminal() && endedInRQ(p), nil
-}
-
-func endedInRQ(p *part) bool { return ended(p.job.Status) }
-
-func (s *show) lookAtRow(ctx context.Context, p *part, name string) (found bool, err error) {
-	site, err := s.stage.bench.Site(demoSite)
-	if err != nil {
-		return false, err
-	}
-	db, err := site.DB(ctx)
-	if err != nil {
-		return false, err
-	}
-	if name != "" {
-		p.row, err = db.BackgroundJob(ctx, name)
-	} else {
-		p.row, err = db.FindByHash(ctx, arrivalHash(p.id))
-	}
+	in, err := s.stage.client.Inspect(ctx, demoSite, name)
 	if errors.Is(err, frappe.ErrNoSuchJob) {
 		return false, nil
 	}
 	if err != nil {
 		return false, err
 	}
-	if p.key == "cancel" && !p.canceled && p.row.Status == frappe.StatusRunning && time.Since(p.row.StartedAt) > cancelAfter {
-		p.canceled = true
-		_, err = s.stage.client.Cancel(ctx, demoSite, p.row.Name, p.row.OwnerUser)
+	p.row, p.job, p.results = in.Row, in.Job, in.Results
+	if p.row != nil && p.name == "" {
+		// By its row's name the newest delivery is found, which of a retried job
+		// isn't the one that was enqueued.
+		s.name(p.key, p.id, p.row.Name)
+		return false, nil
 	}
-	return true, err
+	switch {
+	case p.job == nil:
+		return false, nil
+	case p.status == "":
+		s.showPlain(p)
+		return ended(p.job.Status), nil
+	case p.row == nil:
+		return false, nil
+	}
+	return p.row.Status.Terminal() && ended(p.job.Status), s.cancel(ctx, p)
+}
+
+func orElse(text, otherwise string) string {
+	if text == "" {
+		return otherwise
+	}
+	return text
+}
+
+// cancel cancels the job that is there for it, once it has run for a while.
+func (s *show) cancel(ctx context.Context, p *part) error {
+	if p.key != "cancel" || p.canceled || p.row.Status != frappe.StatusRunning || time.Since(p.row.StartedAt) < cancelAfter {
+		return nil
+	}
+	p.canceled = true
+	_, err := s.stage.client.Cancel(ctx, demoSite, p.row.Name, p.row.OwnerUser)
+	return err
 }
 
 // showPlain shows a job of which only RQ knows.
@@ -153,7 +142,7 @@ func (p *part) ranBy() string {
 	switch {
 	case worker == "":
 		return "nobody"
-	case strings.HasPrefix(worker, "bridge-"):
+	case strings.HasPrefix(worker, bridge.WorkerPrefix):
 		return inGo
 	}
 	return inPython

@@ -78,7 +78,7 @@ func (d *doctor) rq(ctx context.Context, b *frappe.Bench, cfg bridge.Config, rdb
 }
 
 // isBridge tells a bridge's worker record from a Python worker's.
-func isBridge(w *rqcompat.Worker) bool { return strings.HasPrefix(w.Python, "go") }
+func isBridge(w *rqcompat.Worker) bool { return strings.HasPrefix(w.Name, bridge.WorkerPrefix) }
 
 func (d *doctor) workers(ctx context.Context, b *frappe.Bench, cfg bridge.Config, rq *rqcompat.Client) {
 	all, err := rq.Workers(ctx)

@@ -99,12 +99,14 @@ func exitCode(err error) int {
 		return exitUsage
 	case errors.Is(err, context.Canceled):
 		return exitInterrupted
-	case isAny(err, frappe.ErrNoSuchJob, frappe.ErrNoSuchSite, frappe.ErrNoSuchOrganization, rqcompat.ErrNoSuchJob):
+	case isAny(err, bridge.ErrBadRequest, rqcompat.ErrBadRequest):
+		return exitUsage
+	case isConfiguration(err):
+		return exitConfig
+	case isAny(err, frappe.ErrNoSuchJob, frappe.ErrNoSuchSite, frappe.ErrNoSuchOrganization, bridge.ErrNoSuchJobType, rqcompat.ErrNoSuchJob, os.ErrNotExist):
 		return exitNotFound
 	case isRefused(err):
 		return exitRefused
-	case isConfiguration(err):
-		return exitConfig
 	case isDenied(err):
 		return exitDenied
 	case isUnreadable(err):
@@ -130,7 +132,7 @@ func isAny(err error, targets ...error) bool {
 
 func isRefused(err error) bool {
 	var move *bridge.TransitionError
-	return errors.As(err, &move) || isAny(err, rqcompat.ErrCanceled, rqcompat.ErrDuplicateJob, rqcompat.ErrNotRequeueable, rqcompat.ErrNotRunning)
+	return errors.As(err, &move) || isAny(err, bridge.ErrJobTypeDisabled, bridge.ErrOrganizationDissolved, rqcompat.ErrCanceled, rqcompat.ErrDuplicateJob, rqcompat.ErrNotRequeueable, rqcompat.ErrNotRunning)
 }
 
 func isConfiguration(err error) bool {
@@ -158,8 +160,10 @@ func isUnreadable(err error) bool {
 // isAway reports whether a server can't be reached, as opposed to one that
 // answers and refuses.
 func isAway(err error) bool {
-	var network net.Error
-	return errors.As(err, &network) || isAny(err, frappe.ErrUnavailable, frappe.ErrRealtimeAway, io.EOF, io.ErrUnexpectedEOF, os.ErrDeadlineExceeded,
+	// Not net.Error: a missing file's errno looks like one.
+	var network *net.OpError
+	var name *net.DNSError
+	return errors.As(err, &network) || errors.As(err, &name) || isAny(err, frappe.ErrUnavailable, frappe.ErrRealtimeAway, io.EOF, io.ErrUnexpectedEOF, os.ErrDeadlineExceeded,
 		syscall.ECONNREFUSED, syscall.ECONNRESET, redis.ErrClosed, redis.ErrPoolTimeout) ||
 		redis.HasErrorPrefix(err, "LOADING") || redis.HasErrorPrefix(err, "MASTERDOWN")
 }

@@ -1,14 +1,11 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/bridge"
-	"github.com/opensoft/dartwing-bridge/frappe"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
 	"github.com/opensoft/dartwing-bridge/rqcompat/pickle"
 	"github.com/spf13/cobra"
@@ -29,7 +26,7 @@ What the job was called with may be confidential and is shown only with --params
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.withClient(c.Context(), func(s session) error {
-				in, err := inspect(c.Context(), s, args[0])
+				in, err := s.client.Inspect(c.Context(), s.site, args[0])
 				if err != nil {
 					return err
 				}
@@ -42,55 +39,6 @@ What the job was called with may be confidential and is shown only with --params
 	}
 	c.Flags().BoolVar(&params, "params", false, "also show what the job was called with")
 	return c
-}
-
-// arrivalMessage starts the history of a row that was made for a job of
-// frappe.enqueue; the job's id follows.
-const arrivalMessage = "Job created for RQ job "
-
-// arrivalHash is the job_hash of such a row.
-func arrivalHash(id string) string { return frappe.Digest("rq:" + id)[:16] }
-
-// inspect collects what is known of a job, also when its delivery and its row
-// have names of their own: a job that came by frappe.enqueue alone keeps the id
-// that Python gave it until it is retried.
-func inspect(ctx context.Context, s session, name string) (bridge.Inspection, error) {
-	in, err := s.client.Inspect(ctx, s.site, name)
-	if err != nil {
-		return in, err
-	}
-	db, err := s.db(ctx)
-	if err != nil {
-		return in, err
-	}
-	switch {
-	case in.Row == nil:
-		row, err := db.FindByHash(ctx, arrivalHash(in.Job.ID))
-		if errors.Is(err, frappe.ErrNoSuchJob) || errors.Is(err, frappe.ErrTableMissing) {
-			return in, nil
-		}
-		if err != nil {
-			return in, err
-		}
-		in.Row = row
-		in.History, err = db.History(ctx, row.Name)
-		return in, err
-	case in.Job == nil && len(in.History) > 0:
-		id, ok := strings.CutPrefix(in.History[0].Message, arrivalMessage)
-		if !ok {
-			return in, nil
-		}
-		in.Job, err = s.client.RQ().Fetch(ctx, id)
-		if in.Job == nil {
-			if errors.Is(err, rqcompat.ErrNoSuchJob) {
-				err = nil
-			}
-			return in, err
-		}
-		in.Results, err = s.client.RQ().Results(ctx, id)
-		return in, err
-	}
-	return in, nil
 }
 
 func inspectionView(in bridge.Inspection, params bool) map[string]any {

@@ -45,7 +45,7 @@ func fields(w io.Writer, pairs ...string) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for i := 0; i+1 < len(pairs); i += 2 {
 		if pairs[i+1] != "" {
-			fmt.Fprintf(t, "  %s\t%s\n", pairs[i], oneLine(pairs[i+1]))
+			fmt.Fprintf(t, "  %s\t%s\n", pairs[i], squeezed(pairs[i+1]))
 		}
 	}
 	return t.Flush()

@@ -53,6 +53,9 @@ func run(ctx context.Context, args []string, s streams) int {
 		fmt.Fprintf(s.err, "bridge: %v\nrun %q for the flags and examples\n", err, ran.CommandPath()+" --help")
 		return code
 	}
+	if code == exitInterrupted {
+		err = errors.New("interrupted")
+	}
 	fmt.Fprintf(s.err, "bridge: %v\n", err)
 	return code
 }
@@ -145,7 +148,7 @@ func (a *app) openBench() (*frappe.Bench, error) {
 	}
 	b, err := frappe.OpenBench(dir)
 	if err != nil {
-		return nil, err
+		return nil, &configError{err}
 	}
 	b.SetLogger(a.log)
 	return b, nil

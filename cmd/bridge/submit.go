@@ -34,6 +34,12 @@ else as text. With --watch the exit code tells how the job ended.`,
 			r.JobType, r.Parameters = args[0], arguments
 			return a.withClient(c.Context(), func(s session) error {
 				r.Site = s.site
+				if watch {
+					// Who can't watch finds out before anything is submitted.
+					if _, err := to.config(s.bench, s.site); err != nil {
+						return err
+					}
+				}
 				row, err := s.client.Submit(c.Context(), r)
 				if err != nil {
 					return err

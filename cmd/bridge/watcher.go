@@ -25,29 +25,6 @@ const (
 	longPause  = 15 * time.Second
 )
 
-// jobState is what is known of a watched job.
-type jobState struct {
-	ID           string  `json:"job_id"`
-	Title        string  `json:"job_type,omitempty"`
-	Organization string  `json:"organization,omitempty"`
-	Status       string  `json:"status"`
-	Progress     float64 `json:"progress"`
-	Message      string  `json:"message,omitempty"`
-	Updated      string  `json:"updated_at,omitempty"`
-
-	// unread says that its row is still to be read, which tells its type.
-	unread bool
-}
-
-// over reports whether the job has ended for good.
-func (s jobState) over() bool { return frappe.Status(s.Status).Terminal() }
-
-// rowSource reads rows of the watched site.
-type rowSource interface {
-	named(ctx context.Context, names []string) (map[string]*frappe.BackgroundJob, error)
-	open(ctx context.Context, organization string, limit int) ([]*frappe.BackgroundJob, error)
-}
-
 // watcher follows jobs through a realtime server. It is used by one goroutine.
 type watcher struct {
 	socket frappe.SocketIOConfig
@@ -198,21 +175,6 @@ func (w *watcher) readSoon(name string) {
 	}
 }
 
-// eventMessage is the payload of the events that are followed.
-type eventMessage struct {
-	JobID           string  `json:"job_id"`
-	Status          string  `json:"status"`
-	ToStatus        string  `json:"to_status"`
-	Progress        float64 `json:"progress"`
-	ProgressMessage string  `json:"progress_message"`
-	UpdatedAt       string  `json:"updated_at"`
-	OutputReference string  `json:"output_reference"`
-	ErrorMessage    string  `json:"error_message"`
-	// DocType and Name are those of list_update.
-	DocType string `json:"doctype"`
-	Name    string `json:"name"`
-}
-
 func (w *watcher) event(name string, args []json.RawMessage) {
 	var m eventMessage
 	if len(args) == 0 || json.Unmarshal(args[0], &m) != nil {
@@ -237,40 +199,19 @@ func (w *watcher) event(name string, args []json.RawMessage) {
 			s.Title = w.title(m.JobID)
 		}
 	}
-	if m.UpdatedAt < s.Updated {
-		return // older than what the row said
-	}
 	was := *s
-	s.apply(name, m)
-	w.tell(was, s)
-}
-
-// apply brings the state up to an event.
-func (s *jobState) apply(name string, m eventMessage) {
-	s.Updated = m.UpdatedAt
 	if name == bridge.EventProgress {
-		if s.over() && m.Status == s.Status {
-			return // the end has been told, and says more
-		}
-		s.Status, s.Progress, s.Message = m.Status, m.Progress, m.ProgressMessage
-		return
+		s.progressed(m)
+	} else {
+		s.changed(m)
 	}
-	s.Status, s.Message = m.ToStatus, m.ErrorMessage
-	switch frappe.Status(m.ToStatus) {
-	case frappe.StatusRunning:
-		s.Progress = 0
-	case frappe.StatusCompleted:
-		s.Progress = 100
-	}
-	if m.OutputReference != "" {
-		s.Message = m.OutputReference
-	}
+	w.tell(was, s)
 }
 
 // tell shows a state that differs from what was shown before: an event comes
 // once for each of its rooms that this client is in.
 func (w *watcher) tell(was jobState, s *jobState) {
-	was.Updated = s.Updated
+	was.Updated, was.modified = s.Updated, s.modified
 	if s.unread {
 		return
 	}
@@ -287,7 +228,7 @@ func (w *watcher) sawRow(r *frappe.BackgroundJob) {
 	}
 	was := *s
 	s.Title, s.Organization, s.Status, s.Progress = r.JobType, r.Organization, string(r.Status), r.Progress
-	s.Updated, s.unread = max(s.Updated, r.ModifiedRaw), false
+	s.modified, s.Updated, s.unread = r.ModifiedRaw, max(s.Updated, r.ModifiedRaw), false
 	switch {
 	case r.OutputReference != "":
 		s.Message = r.OutputReference
@@ -351,37 +292,4 @@ func (w *watcher) idle(ctx context.Context, pause time.Duration) {
 		case <-time.After(min(time.Until(until), rereadEvery)):
 		}
 	}
-}
-
-// siteRows reads rows of a bench's site.
-type siteRows struct {
-	bench *frappe.Bench
-	site  string
-}
-
-func (r siteRows) db(ctx context.Context) (*frappe.DB, error) {
-	site, err := r.bench.Site(r.site)
-	if err != nil {
-		return nil, err
-	}
-	return site.DB(ctx)
-}
-
-func (r siteRows) named(ctx context.Context, names []string) (map[string]*frappe.BackgroundJob, error) {
-	db, err := r.db(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return db.BackgroundJobs(ctx, names)
-}
-
-func (r siteRows) open(ctx context.Context, organization string, limit int) ([]*frappe.BackgroundJob, error) {
-	db, err := r.db(ctx)
-	if err != nil {
-		return nil, err
-	}
-	rows, _, err := db.ListJobs(ctx, frappe.ListFilter{Organization: organization, Limit: limit, Statuses: []frappe.Status{
-		frappe.StatusPending, frappe.StatusQueued, frappe.StatusRunning, frappe.StatusFailed, frappe.StatusTimedOut,
-	}})
-	return rows, err
 }
