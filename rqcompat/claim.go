@@ -20,8 +20,6 @@ type Claim struct {
 	Register bool
 	// ExecutionID identifies this run in the records of RQ 2.x: 32 hex digits, see NewExecutionID.
 	ExecutionID string
-	// Timeout is the job's timeout in seconds; it is for the caller's own use.
-	Timeout *int64
 }
 
 // ClaimResult says what became of a Claim.
@@ -49,6 +47,8 @@ var claimScript = newScript("claim.lua")
 // with the worker's name, what Renew and Settle recognise the owner by. The lease is the time after which
 // cleaners may take the job away unless Renew is called. There is one result per claim, in order. After an error
 // the caller cannot know whether it owns the jobs; the leases lapse on their own and Rescue returns them.
+// Redis finds an entry by walking the list from its head: a claim 10,000 entries deep costs it some 0.2 ms more
+// than one at the head.
 //
 // Stands for rq/worker.py prepare_execution and prepare_job_execution, 1.15.1–2.10.
 func (c *Client) Claim(ctx context.Context, claims []Claim, startedAt time.Time, lease time.Duration) ([]ClaimResult, error) {

@@ -220,7 +220,10 @@ func (c *Client) Heartbeat(ctx context.Context, ws []*Worker, ttl time.Duration)
 		}
 		calls = append(calls, scriptCall{script: heartbeatScript, args: args})
 	}
-	return c.runBatch(ctx, calls, nil)
+	if err := c.runBatch(ctx, calls, nil); err != nil {
+		return fmt.Errorf("heartbeat of %d workers: %w", len(ws), err)
+	}
+	return nil
 }
 
 // scriptBatch is the most items one script call gets. At some 20 µs an item other clients wait 5 ms at most,
