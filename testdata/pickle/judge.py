@@ -8,11 +8,15 @@ same objects in the same places: what is one object on one side is one on the ot
 """
 
 import base64
+import datetime
+import decimal
 import json
 import pickle
 import struct
 import sys
 import types
+import uuid
+import zoneinfo
 
 import stubs
 
@@ -121,6 +125,19 @@ def json_only(v, depth=0):
     return v is None or type(v) in (bool, int)
 
 
+TEXTS = (datetime.date, datetime.time, datetime.timedelta, decimal.Decimal, uuid.UUID)
+
+
+def texts(v):
+    """What the plain form has for scalars with a text of their own, or a list of some; else None."""
+    if type(v) is list and not any(type(x) is list for x in v):
+        out = [texts(x) for x in v]
+        return None if None in out else out
+    if not isinstance(v, TEXTS) or type(getattr(v, "tzinfo", None)) is zoneinfo.ZoneInfo:
+        return None
+    return str(v)
+
+
 def judge(case):
     errors = []
     try:
@@ -139,6 +156,8 @@ def judge(case):
         plain = json.loads(case["json"])
         if json_only(original) and json.dumps(original) != json.dumps(plain):
             raise Different("not what json.dumps writes")
+        if texts(original) and texts(original) != plain:
+            raise Different(f"not what str() gives: {plain}")
     except Exception as e:
         errors.append(f"to JSON: {type(e).__name__}: {e}")
     return {"name": case["name"], "pickles": len(case["encoded"]), "errors": errors}
