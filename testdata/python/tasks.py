@@ -36,7 +36,7 @@ def value_str():
 
 
 def value_dict():
-    return {"b": [1, 2.5, None, True], "a": {"ä": "ö"}}
+    return {"a": {"ä": "ö"}, "b": [1, 2.5, None, True]}
 
 
 def fail(text="boom"):

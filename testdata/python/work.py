@@ -9,7 +9,7 @@ KINDS = {"simple": SimpleWorker, "forking": Worker}
 def burst(connection, queues, kind="simple", scheduler=False, jobs=None):
     """Works until the queues are empty. A scheduler first moves what is due, and its locks are released."""
     worker = KINDS[kind](queues, connection=connection)
-    worker.work(burst=True, with_scheduler=scheduler, max_jobs=jobs, logging_level="WARNING")
+    worker.work(burst=True, with_scheduler=scheduler, max_jobs=jobs, logging_level="CRITICAL")
     return worker.name
 
 
