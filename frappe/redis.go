@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
 // RedisQueue are the connection options of redis_queue, with the bench's credentials in Frappe's order: the ACL user of
@@ -53,7 +54,7 @@ func redisOptions(c Config, key string) (*redis.UniversalOptions, error) {
 	return &redis.UniversalOptions{
 		Addrs: []string{o.Addr}, DB: o.DB, Username: o.Username, Password: o.Password, TLSConfig: o.TLSConfig,
 		DialTimeout: o.DialTimeout, ReadTimeout: o.ReadTimeout, WriteTimeout: o.WriteTimeout, PoolSize: o.PoolSize,
-		MaxRetries: -1,
+		MaxRetries: -1, MaintNotificationsConfig: noMaintNotifications(),
 	}, nil
 }
 
@@ -79,5 +80,13 @@ func sentinelOptions(c Config, key string) (*redis.UniversalOptions, error) {
 		Username:         c.String(key+"_master_username", ""),
 		Password:         c.String(key+"_master_password", ""),
 		MaxRetries:       -1,
+
+		MaintNotificationsConfig: noMaintNotifications(),
 	}, nil
+}
+
+// noMaintNotifications turns off what only hosted clusters send. In its automatic mode go-redis 9.23 negotiates it on each
+// connection and has a data race there.
+func noMaintNotifications() *maintnotifications.Config {
+	return &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 }
