@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"sync"
 	"sync/atomic"
@@ -71,38 +72,66 @@ func (e *Engine) start(w *work, s *slot, executionID string, startedAt time.Time
 	}
 	r.progress.run = r
 	r.ctx, r.cancel = context.WithCancelCause(e.workCtx)
-	fields := e.log.With().Str("job_id", w.id).Str("queue", w.queue).Str("method", w.method)
-	if w.site != "" {
-		fields = fields.Str("site", w.site)
-	}
-	r.log = fields.Logger()
+	r.log = e.log.Hook(jobFields{r})
 	e.running.add(r)
 	e.jobs.Go(func() { e.execute(r) })
 }
 
+// jobFields adds what identifies a job to its log lines. As a hook it costs a
+// word per job; a logger with its own fields would hold a buffer.
+type jobFields struct{ r *run }
+
+// Run implements zerolog.Hook.
+func (f jobFields) Run(line *zerolog.Event, _ zerolog.Level, _ string) {
+	line.Str("job_id", f.r.id).Str("queue", f.r.queue).Str("method", f.r.method)
+	if f.r.site != "" {
+		line.Str("site", f.r.site)
+	}
+	if name := f.r.rowOf(); name != "" {
+		line.Str("job", name).Str("organization", f.r.organization)
+	}
+}
+
 // execute takes one attempt from admission to its settled end.
 func (e *Engine) execute(r *run) {
-	defer func() {
-		r.cancel(nil)
-		e.running.remove(r)
-		e.slots.giveBack(r.slot)
-	}()
 	verdict := e.admit(r)
+	// Nothing of the delivery is needed any more; ten thousand jobs that run for
+	// hours need not hold it.
+	r.job = nil
 	switch {
 	case verdict.err != nil:
 		e.settle(r, nil, verdict.err)
 	case verdict.tidy != nil:
 		e.settleDelivery(r, *verdict.tidy)
+	case r.row != nil:
+		// On a new stack: the queries of the admission have left a deep one.
+		e.jobs.Go(func() { e.perform(r) })
+		return
 	default:
-		result, err := e.callHandler(r)
-		if r.ended.CompareAndSwap(false, true) {
-			e.settle(r, result, err)
-		} else {
-			e.abandoned.Add(-1)
-			r.log.Warn().Msg("an abandoned handler returned at last; its slot is free again")
-		}
+		e.perform(r)
+		return
 	}
+	e.finish(r)
+}
+
+// perform runs the handler of an admitted attempt and settles it.
+func (e *Engine) perform(r *run) {
+	result, err := e.callHandler(r)
+	if r.ended.CompareAndSwap(false, true) {
+		e.settle(r, result, err)
+	} else {
+		e.abandoned.Add(-1)
+		r.log.Warn().Msg("an abandoned handler returned at last; its slot is free again")
+	}
+	e.finish(r)
+}
+
+// finish frees what an attempt held.
+func (e *Engine) finish(r *run) {
 	r.settled.Store(true)
+	r.cancel(nil)
+	e.running.remove(r)
+	e.slots.giveBack(r.slot)
 }
 
 // callHandler runs the handler under the attempt's clock. A panic becomes an
@@ -123,7 +152,17 @@ func (e *Engine) callHandler(r *run) (result any, err error) {
 			result, err = nil, recovered(v)
 		}
 	}()
-	return r.handler.call(r.ctx, r.delivery(), r.params)
+	return r.handler.call(r.ctx, r.delivery(), r.takeParams)
+}
+
+// takeParams gives the parameters away; nobody needs them again.
+func (r *run) takeParams() json.RawMessage {
+	params := r.params()
+	r.kwargs, r.args = nil, nil
+	if r.row != nil {
+		r.row.InputParameters = nil
+	}
+	return params
 }
 
 func (r *run) delivery() Delivery {

@@ -19,7 +19,7 @@ var mayImport = map[string][]string{
 	"rqcompat": {"rqcompat"},
 	"frappe":   {"frappe"},
 	"bridge":   {"bridge", "rqcompat", "frappe"},
-	// The demo starts private servers of its own.
+	// The demo starts private servers and a Python producer of its own.
 	"cmd":         {"cmd", "bridge", "rqcompat", "frappe", "integration/servers"},
 	"integration": {"integration", "bridge", "rqcompat", "frappe", "testdata"},
 }

@@ -2,7 +2,7 @@ package bridge
 
 import (
 	"context"
-	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -24,8 +24,8 @@ type slot struct {
 // first claim and loses it after a while without work, so that a quiet engine
 // shows one idle worker and not a hundred.
 type slots struct {
-	prefix string // of all worker names of this process, unique per boot
-	queues []string
+	prefix   string // of all worker names of this process, unique per boot
+	template rqcompat.Worker
 
 	mu    sync.Mutex
 	named int     // how many names were given out
@@ -41,10 +41,10 @@ const WorkerPrefix = "bridge-"
 
 func newSlots(n int, queues []string) *slots {
 	return &slots{
-		prefix: WorkerPrefix + strings.ReplaceAll(uuid.NewString(), "-", "")[:12] + "-",
-		queues: queues,
-		left:   n,
-		freed:  make(chan struct{}, 1),
+		prefix:   WorkerPrefix + strings.ReplaceAll(uuid.NewString(), "-", "")[:12] + "-",
+		template: *rqcompat.NewWorker("", queues...),
+		left:     n,
+		freed:    make(chan struct{}, 1),
 	}
 }
 
@@ -67,9 +67,10 @@ func (s *slots) take(n int) []*slot {
 
 // name makes a worker record under a new name. mu is held.
 func (s *slots) name() *rqcompat.Worker {
-	w := rqcompat.NewWorker(fmt.Sprintf("%s%d", s.prefix, s.named), s.queues...)
+	w := s.template // its texts are shared by all records
+	w.Name = s.prefix + strconv.Itoa(s.named)
 	s.named++
-	return w
+	return &w
 }
 
 // giveBack returns slots that are free again.
