@@ -40,12 +40,33 @@ func (e *Engine) admit(r *run) admission {
 		return admission{}
 	}
 	a, err := e.admitRow(r)
-	if err != nil {
+	cause := causeOf(r.ctx)
+	switch {
+	case err == nil:
+	case errors.Is(cause, ErrStopped), errors.Is(cause, ErrCanceled):
+		return admission{err: err}
+	case cause == nil && !mendable(err):
+		return refuse("RowError", "the row can't be written: %v", err)
+	default:
 		r.log.Warn().Err(err).Msg("row can't be moved now; the job goes back to its queue")
 		sleep(r.ctx, unreadyPause)
 		return tidied(rqcompat.OutcomeGivenBack)
 	}
 	return a
+}
+
+// mendable reports whether what keeps a row from being written lies outside the
+// job: a server that is away, a password, a missing table. Anything else would
+// come back for ever.
+func mendable(err error) bool {
+	for _, outside := range []error{
+		frappe.ErrUnavailable, frappe.ErrAccessDenied, frappe.ErrNoDatabase, frappe.ErrTableMissing, frappe.ErrColumnMissing,
+	} {
+		if errors.Is(err, outside) {
+			return true
+		}
+	}
+	return frappe.IsTransient(err)
 }
 
 // admitRow makes sure of the row and moves it to Running.
@@ -91,7 +112,6 @@ func (e *Engine) arrive(r *run, w *siteRowsWriter) (admission, error) {
 // checkBeforeStart refuses what must not start. The reasons are permanent: the
 // job goes to the dead letters and says why.
 func (e *Engine) checkBeforeStart(r *run, w *siteRowsWriter) (admission, bool) {
-	r.log = r.log.With().Str("job", r.row.Name).Str("job_type", r.row.JobType).Str("organization", r.row.Organization).Logger()
 	r.name.Store(&r.row.Name)
 	if r.row.Status.Terminal() {
 		return e.tidyUp(r), true

@@ -72,6 +72,9 @@ type Config struct {
 	// Builtins offers echo_job, sample_job and long_running_job. Default: on;
 	// nil means the default.
 	Builtins *bool `json:"builtins"`
+
+	// pace is how often the chores run; only tests change it.
+	pace pace `json:"-"`
 }
 
 // RetryConfig is RetryPolicy in the words of the configuration.
@@ -237,6 +240,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.MaxKills == 0 {
 		c.MaxKills = 3
+	}
+	if c.pace == (pace{}) {
+		c.pace = defaultPace
 	}
 	if c.Builtins == nil {
 		c.Builtins = new(bool)

@@ -32,7 +32,7 @@ func (c *chores) orphans(ctx context.Context) error {
 			errs = append(errs, err)
 			continue
 		}
-		rows, err := w.db.Stale(ctx, w.db.Now().Add(-orphanAge), orphanBatch)
+		rows, err := w.db.Stale(ctx, w.db.Now().Add(-c.e.cfg.pace.orphanAge), orphanBatch)
 		if errors.Is(err, frappe.ErrTableMissing) || len(rows) == 0 && err == nil {
 			continue
 		}

@@ -15,19 +15,30 @@ import (
 // rows without a delivery, Go jobs that a Python worker took and failed. Every
 // chore is safe to run in several processes at once.
 
+// pace is how often the chores run.
+type pace struct {
+	// rescue is how often lapsed leases are looked for. With a lease of at most
+	// 15 s a job of a dead worker is back in its queue within 20 s.
+	rescue time.Duration
+	// takeBack is how often the failed registries are searched for Go jobs that
+	// Python took.
+	takeBack time.Duration
+	// orphans is how often rows are searched that should be on their way and have
+	// no delivery; orphanAge is how long they must not have moved.
+	orphans, orphanAge time.Duration
+	// maintain is RQ's own interval for cleaning its registries.
+	maintain time.Duration
+}
+
+var defaultPace = pace{
+	rescue: 3 * time.Second, takeBack: 5 * time.Second,
+	orphans: 15 * time.Second, orphanAge: 30 * time.Second,
+	maintain: 10 * time.Minute,
+}
+
 const (
-	// rescueEvery is how often lapsed leases are looked for. With a lease of at
-	// most 15 s a job of a dead worker is back in its queue within 20 s.
-	rescueEvery = 3 * time.Second
-	// givenAwayEvery is how often the failed registries are searched for Go jobs
-	// that Python took.
-	givenAwayEvery = 5 * time.Second
-	// orphanEvery is how often rows are searched that should be on their way and
-	// have no delivery; orphanAge is how long they must not have moved.
-	orphanEvery = 15 * time.Second
-	orphanAge   = 30 * time.Second
-	// maintainEvery is RQ's own interval for cleaning its registries.
-	maintainEvery = 10 * time.Minute
+	// choreTick is how often it is looked whether a chore is due.
+	choreTick = time.Second
 	// orphanBatch is how many rows of a site are looked at a time.
 	orphanBatch = 500
 )
@@ -54,7 +65,8 @@ func (c *chores) failed(queue string) {
 }
 
 func (c *chores) run(ctx context.Context) {
-	tick := time.NewTicker(time.Second)
+	p := c.e.cfg.pace
+	tick := time.NewTicker(min(choreTick, p.rescue, p.orphans))
 	defer tick.Stop()
 	type chore struct {
 		what  string
@@ -64,11 +76,11 @@ func (c *chores) run(ctx context.Context) {
 	}
 	start := time.Now()
 	list := []*chore{
-		{what: "rescue jobs of dead workers", every: rescueEvery, do: c.rescue, next: start},
-		{what: "trim failed registries", every: rescueEvery, do: c.trimFailed, next: start},
-		{what: "give back Go jobs that Python failed", every: givenAwayEvery, do: c.takeBack, next: start},
-		{what: "deliver rows that have no delivery", every: orphanEvery, do: c.orphans, next: start.Add(orphanEvery)},
-		{what: "maintain RQ's registries", every: maintainEvery, do: c.maintain, next: start},
+		{what: "rescue jobs of dead workers", every: p.rescue, do: c.rescue, next: start},
+		{what: "trim failed registries", every: p.rescue, do: c.trimFailed, next: start},
+		{what: "give back Go jobs that Python failed", every: p.takeBack, do: c.takeBack, next: start},
+		{what: "deliver rows that have no delivery", every: p.orphans, do: c.orphans, next: start.Add(p.orphans)},
+		{what: "maintain RQ's registries", every: p.maintain, do: c.maintain, next: start},
 	}
 	for {
 		select {
