@@ -151,7 +151,8 @@ func (e *Engine) settleRow(r *run, end *ending) bool {
 		}
 	case result.Missing:
 		r.log.Warn().Msg("row was deleted while its job ran")
-	case result.Fenced || result.Current == frappe.StatusRunning:
+	case result.Fenced || result.Current == frappe.StatusRunning || result.Current == frappe.StatusQueued:
+		// A rescuer took it away; its delivery is the rescuer's to give back as well.
 		r.log.Warn().Msg("row belongs to another attempt by now; this result is dropped")
 		return false
 	default:
