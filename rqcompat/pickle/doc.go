@@ -60,5 +60,7 @@
 // A malformed or refused stream gives a *SyntaxError with the offset and the
 // opcode, a stream that asks for too much a *LimitError with the name of the
 // limit, a value that has no pickle an *UnsupportedError. No input makes the
-// package panic, and time and memory stay proportional to the input.
+// package panic. Decode takes time and memory in proportion to its input, within
+// Limits. The other forms of a value can be larger than the value, where it
+// shares much or where calls run in circles, and are cut or refused by limits.
 package pickle
