@@ -198,7 +198,7 @@ func TestBadJobsOnASharedQueueAreLeftToPython(t *testing.T) {
 	fine := b.raw("default", "fine", call(t, "go.fine", nil), nil)
 	b.start(registerFine)
 	b.waitJob(fine, rqcompat.StatusFinished)
-	time.Sleep(2 * undecidedPoll)
+	time.Sleep(2 * soon)
 	if left := b.rdb.LRange(t.Context(), rqcompat.QueueKey(b.bench.QueueName("default")), 0, -1).Val(); !slices.Equal(left, ids) {
 		t.Errorf("left on the queue %v, want %v", left, ids)
 	}
@@ -348,4 +348,30 @@ func TestHashThatVanishes(t *testing.T) {
 var fastPace = pace{
 	rescue: 200 * time.Millisecond, takeBack: 200 * time.Millisecond,
 	orphans: 300 * time.Millisecond, orphanAge: 500 * time.Millisecond, maintain: time.Hour,
+}
+
+func TestBadEnvironmentIsReportedByName(t *testing.T) {
+	for _, tc := range []struct{ key, value, want string }{
+		{"BRIDGE_CONCURRENCY", "many", "bridge.concurrency: "},
+		{"BRIDGE_CONCURRENCY", "-3", "bridge.concurrency is -3"},
+		{"BRIDGE_CONCURRENCY", "1.5", "bridge.concurrency: "},
+		{"BRIDGE_LEASE", "soon", "bridge.lease: "},
+		{"BRIDGE_QUEUES", "go", "bridge.queues: "},
+		{"BRIDGE_QUEUES", `["go",]`, "bridge.queues: "},
+		{"BRIDGE_QUEUES", `["og"]`, `queue "og" is not one of the bench's`},
+		{"BRIDGE_WEIGHTS", `{"ORG-A": 0}`, `bridge.weights["ORG-A"] is 0`},
+		{"BRIDGE_RETRY", `{"bse": 1}`, `unknown field "bse"`},
+		{"BRIDGE_HANDLERS", `{"x": {}}`, `bridge.handlers["x"] needs exactly one of`},
+	} {
+		t.Run(tc.key+"="+tc.value, func(t *testing.T) {
+			t.Setenv(tc.key, tc.value)
+			c, err := LoadConfig(benchWith(t, nil))
+			if err == nil {
+				_, err = New(c)
+			}
+			if err == nil || !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("error %v, want one that says %q", err, tc.want)
+			}
+		})
+	}
 }

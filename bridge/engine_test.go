@@ -350,3 +350,17 @@ func TestInspectFindsRowAndDeliveryByEitherName(t *testing.T) {
 		t.Errorf("error %v, want ErrNoSuchJob", err)
 	}
 }
+
+func TestJobsOfASuspendedOrganizationAreHeld(t *testing.T) {
+	b := newBed(t, nil)
+	b.exec("UPDATE tabOrganization SET status = 'Inactive' WHERE name = 'ORG-A'")
+	b.start(nil)
+	held := b.submit("echo_job", map[string]any{"x": 1})
+	id := b.enqueue("echo_job", map[string]any{"organization": "ORG-B"})
+	b.waitJob(id, rqcompat.StatusFinished)
+	if row := b.row(held); row.Status != frappe.StatusQueued {
+		t.Errorf("job of a suspended organization: %+v", row)
+	}
+	b.exec("UPDATE tabOrganization SET status = 'Active' WHERE name = 'ORG-A'")
+	b.waitRow(held, frappe.StatusCompleted)
+}

@@ -23,9 +23,6 @@ const (
 	// An empty one is waited for without polling.
 	ownPoll    = 10 * time.Millisecond
 	sharedPoll = 25 * time.Millisecond
-	// undecidedPoll is how often jobs are looked at again that wait for a row, a
-	// database or the end of maintenance.
-	undecidedPoll = 250 * time.Millisecond
 	// suspendedPoll is how often rq:suspended is looked at, as RQ's workers do.
 	suspendedPoll = time.Second
 )
@@ -36,8 +33,8 @@ type scout struct {
 	mirror *rqcompat.Mirror
 	waiter *rqcompat.Waiter
 	// waiting are the undecided jobs of the queue, by id.
-	waiting map[string]found
-	// next is when they are looked at again.
+	waiting map[string]postponed
+	// next is when the first of them is looked at again.
 	next time.Time
 	// hungry gets a token when the claimer has nothing left to deal.
 	hungry chan struct{}
@@ -47,12 +44,15 @@ type scout struct {
 	dealt []string
 }
 
+// postponed is a job that can't be routed yet.
+type postponed struct{ seen, again time.Time }
+
 func (e *Engine) newScout(q watched) *scout {
 	return &scout{
 		router:  router{e: e, queue: q},
 		mirror:  e.rq.NewMirror(q.name),
 		waiter:  e.rq.NewWaiter(),
-		waiting: map[string]found{},
+		waiting: map[string]postponed{},
 		hungry:  make(chan struct{}, 1),
 	}
 }
@@ -103,7 +103,7 @@ func (s *scout) look(ctx context.Context) error {
 			// They are looked at again, as if they were undecided.
 			for _, id := range ids {
 				if _, known := s.waiting[id]; !known {
-					s.waiting[id] = found{seen: now}
+					s.postpone(id, now, now)
 				}
 			}
 			return err
@@ -112,14 +112,25 @@ func (s *scout) look(ctx context.Context) error {
 	return nil
 }
 
+func (s *scout) postpone(id string, seen, again time.Time) {
+	s.waiting[id] = postponed{seen, again}
+	if len(s.waiting) == 1 || again.Before(s.next) {
+		s.next = again
+	}
+}
+
 // due lists the undecided jobs whose time has come.
 func (s *scout) due(now time.Time) (ids []string) {
 	if len(s.waiting) == 0 || now.Before(s.next) {
 		return nil
 	}
-	s.next = now.Add(undecidedPoll)
-	for id := range s.waiting {
-		ids = append(ids, id)
+	s.next = now.Add(later)
+	for id, p := range s.waiting {
+		if !now.Before(p.again) {
+			ids = append(ids, id)
+		} else if p.again.Before(s.next) {
+			s.next = p.again
+		}
 	}
 	return ids
 }
@@ -145,7 +156,7 @@ func (s *scout) sift(ctx context.Context, ids []string, now time.Time) error {
 	var mine []*work
 	for _, r := range s.route(ctx, fs) {
 		if r.verdict == undecided {
-			s.waiting[r.work.id] = found{seen: r.seen}
+			s.postpone(r.work.id, r.seen, now.Add(r.again))
 			continue
 		}
 		delete(s.waiting, r.work.id)

@@ -104,7 +104,17 @@ type routed struct {
 	found
 	work    *work
 	verdict verdict
+	// again is when to look again at an undecided job, from now.
+	again time.Duration
 }
+
+const (
+	// soon is when a row may have appeared, or a database be back.
+	soon = 250 * time.Millisecond
+	// later is for what a person has to change: maintenance, a suspended
+	// organization.
+	later = 3 * time.Second
+)
 
 // route decides about a batch of found jobs. The rows they name are read in one
 // query per site.
@@ -130,7 +140,11 @@ func (r *router) route(ctx context.Context, fs []found) []routed {
 		if err := faults[i]; err != nil {
 			o.verdict, faults[i] = foreign, Permanent(err)
 		} else {
+			o.again = soon
 			o.verdict, faults[i] = r.decide(ctx, o.work, rows[o.work.site], o.seen)
+		}
+		if o.verdict == ours && faults[i] == nil && r.held(ctx, o.work) {
+			o.verdict, o.again = undecided, later
 		}
 		if faults[i] != nil && r.queue.own {
 			o.work.broken, o.verdict = faults[i], ours
@@ -174,12 +188,8 @@ func (r *router) decide(ctx context.Context, w *work, rows siteRows, seen time.T
 	if w.site == "" {
 		return r.plain(w)
 	}
-	site, err := r.e.cfg.Bench.Site(w.site)
-	if err != nil {
+	if _, err := r.e.cfg.Bench.Site(w.site); err != nil {
 		return foreign, Permanent(err)
-	}
-	if site.MaintenanceMode() {
-		return undecided, nil
 	}
 	types, err := r.e.sites.jobTypes(ctx, w.site)
 	if err != nil {
@@ -197,6 +207,26 @@ func (r *router) plain(w *work) (verdict, error) {
 		return ours, nil
 	}
 	return foreign, &NoHandlerError{Method: w.method, Queue: r.queue.kind}
+}
+
+// held reports whether a job must wait for a person: its site is under
+// maintenance, when tables may be altered, or its organization is suspended.
+func (r *router) held(ctx context.Context, w *work) bool {
+	if w.site == "" {
+		return false
+	}
+	if site, err := r.e.cfg.Bench.Site(w.site); err == nil && site.MaintenanceMode() {
+		return true
+	}
+	if w.jobType == nil {
+		return false
+	}
+	rows, err := r.e.sites.of(ctx, w.site)
+	if err != nil {
+		return false // admission will say what is wrong
+	}
+	org, err := rows.db.Organization(ctx, w.organization)
+	return err == nil && org.Status == frappe.OrganizationInactive
 }
 
 // byMethod routes a job of frappe.enqueue that names a method.

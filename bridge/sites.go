@@ -25,10 +25,9 @@ type sites struct {
 type siteRowsWriter struct {
 	site *frappe.Site
 	db   *frappe.DB
-	// moves, arrivals and progress join what several jobs write at once.
+	// moves and arrivals join what several jobs write at once.
 	moves    *batcher[frappe.Transition, frappe.TransitionResult]
 	arrivals *batcher[frappe.NewJob, *frappe.BackgroundJob]
-	progress *batcher[frappe.Progress, bool]
 }
 
 // siteRows are the rows a batch of jobs names, or why they can't be read.
@@ -64,7 +63,6 @@ func (s *sites) of(ctx context.Context, name string) (*siteRowsWriter, error) {
 		return results, err
 	}}
 	w.arrivals = &batcher[frappe.NewJob, *frappe.BackgroundJob]{limit: rowBatch, do: db.CreateOrFindJobs}
-	w.progress = &batcher[frappe.Progress, bool]{limit: rowBatch, do: db.SetProgress}
 	s.open[name] = w
 	return w, nil
 }
