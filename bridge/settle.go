@@ -130,17 +130,25 @@ func (e *Engine) settleRow(r *run, end *ending) bool {
 	} else if r.row.Status == frappe.StatusPending {
 		move.Via, move.ViaMessage = frappe.StatusQueued, "Job enqueued"
 	}
-	var result frappe.TransitionResult
+	var (
+		result  frappe.TransitionResult
+		refused error
+	)
 	ok := e.insist(r, "row can't be settled yet", func(ctx context.Context) error {
 		w, err := e.sites.of(ctx, r.site)
 		if err == nil {
 			result, err = e.move(ctx, w, move)
+		}
+		if err != nil && !mendable(err) {
+			refused, err = err, nil
 		}
 		return err
 	})
 	switch {
 	case !ok:
 		return false
+	case refused != nil:
+		r.log.Error().Err(refused).Msg("row can't be settled at all; RQ's state tells how the job ended")
 	case result.Applied:
 		for _, field := range result.Cut {
 			r.log.Warn().Str("field", field).Msg("text was too long for its field and was cut")
@@ -231,11 +239,6 @@ func (e *Engine) insist(r *run, what string, try func(context.Context) error) bo
 		err := try(e.settleCtx)
 		if err == nil {
 			pause.succeeded()
-			return true
-		}
-		var illegal *TransitionError
-		if errors.As(err, &illegal) {
-			r.log.Error().Err(err).Msg("state machine refused the engine's own move")
 			return true
 		}
 		if e.settleCtx.Err() != nil || errors.Is(causeOf(r.ctx), ErrLost) {
