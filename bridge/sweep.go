@@ -247,7 +247,10 @@ func (c *chores) maintain(ctx context.Context) error {
 
 // pythonCannot are the last lines with which a Python worker fails a job that
 // only Go can run.
-var pythonCannot = []string{"AppNotInstalledError", "ModuleNotFoundError", "is not installed", "AttributeError", "ImportError"}
+var pythonCannot = []string{
+	"AppNotInstalledError", "ModuleNotFoundError", "is not installed", "AttributeError", "ImportError",
+	"Invalid attribute name", // rq/utils.py import_attribute, of plain RQ jobs
+}
 
 // takeBack finds Go jobs in the failed registries that a Python worker took
 // and could not run, and requeues them.
