@@ -113,13 +113,16 @@ func (c *chores) each(do func(q watched) error) error {
 // between leaves a Queued row whose delivery is still to be rescued.
 func (c *chores) rescue(ctx context.Context) error {
 	return c.each(func(q watched) error {
-		lapsed, err := c.e.rq.Lapsed(ctx, q.name)
+		lapsed, err := c.e.rq.Lapsed(ctx, q.name, patience)
 		if err != nil {
 			return err
 		}
 		for _, l := range lapsed {
 			if !strings.HasPrefix(l.WorkerName, WorkerPrefix) {
 				continue // Python's; maintenance judges it by RQ's rules
+			}
+			if r := c.e.running.worker(l.WorkerName); r != nil && !r.settled.Load() {
+				continue // our own, after Redis was away: the next renewal mends it
 			}
 			if err := c.rescueOne(ctx, q, l); err != nil {
 				return err
