@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -242,15 +243,34 @@ func connectNow(ctx context.Context, cfg Config) (*connections, error) {
 	c := &connections{
 		rdb: redis.NewUniversalClient(queue), realtime: redis.NewUniversalClient(realtime), cache: redis.NewUniversalClient(cache),
 	}
-	var err error
-	if c.detection, err = rqcompat.Detect(ctx, c.rdb, cfg.RQVersion, cfg.Bench.RQVersion()); err != nil {
+	// Detect doesn't ask Redis when the version is configured.
+	err := c.rdb.Ping(ctx).Err()
+	if err == nil {
+		c.detection, err = rqcompat.Detect(ctx, c.rdb, cfg.RQVersion, cfg.Bench.RQVersion())
+	}
+	if err != nil {
 		c.Close()
-		return nil, err
+		return nil, explainRedis(queue.Addrs, err)
 	}
 	c.rq = rqcompat.NewClient(c.rdb, c.detection.Dialect)
 	c.publisher = frappe.NewPublisher(c.realtime, cfg.Log)
 	c.sites = &sites{bench: cfg.Bench, cache: c.cache, log: cfg.Log, open: map[string]*siteRowsWriter{}}
 	return c, nil
+}
+
+// explainRedis says which server an error is about and, if that refuses us,
+// what to look at.
+func explainRedis(addrs []string, err error) error {
+	for _, refusal := range []string{"WRONGPASS", "NOAUTH", "NOPERM", "ERR invalid password"} {
+		if redis.HasErrorPrefix(err, refusal) {
+			return fmt.Errorf("redis_queue at %s refuses the connection: %w; check user and password in redis_queue, or rq_username and rq_password with use_rq_auth, in common_site_config.json",
+				strings.Join(addrs, ", "), err)
+		}
+	}
+	if isAway(err) {
+		return fmt.Errorf("redis_queue at %s: %w", strings.Join(addrs, ", "), err)
+	}
+	return err
 }
 
 // Close closes the connections.
