@@ -28,9 +28,9 @@ type jobBar struct {
 // barWidth leaves room for name and message on a line of 120 characters.
 const barWidth = 24
 
-func newBars(out io.Writer) *bars {
+func newBars(out io.Writer, options ...mpb.ContainerOption) *bars {
 	return &bars{
-		progress: mpb.New(mpb.WithOutput(out), mpb.WithWidth(barWidth), mpb.PopCompletedMode()),
+		progress: mpb.New(append(options, mpb.WithOutput(out), mpb.PopCompletedMode())...),
 		open:     map[string]*jobBar{},
 	}
 }
@@ -41,7 +41,7 @@ func (b *bars) show(s jobState) {
 	j := b.open[s.ID]
 	if j == nil {
 		j = &jobBar{state: s}
-		j.bar = b.progress.New(0, mpb.BarStyle().Lbound("[").Rbound("]"),
+		j.bar = b.progress.New(0, mpb.BarStyle().Lbound("[").Rbound("]"), mpb.BarWidth(barWidth),
 			mpb.PrependDecorators(decor.Any(func(decor.Statistics) string { return j.label() })),
 			mpb.AppendDecorators(decor.Any(func(decor.Statistics) string { return j.tail() })))
 		// A total given here doesn't complete the bar by itself: 100 % is not yet

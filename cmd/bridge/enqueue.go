@@ -92,7 +92,8 @@ func awaitJob(ctx context.Context, rq *rqcompat.Client, id string) (*rqcompat.Jo
 	tick := time.NewTicker(waitPoll)
 	defer tick.Stop()
 	for {
-		job, err := rq.Fetch(ctx, id)
+		// The end of the waiting doesn't cut a look in two.
+		job, err := rq.Fetch(context.WithoutCancel(ctx), id)
 		if err != nil && job == nil {
 			return nil, nil, err
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"time"
@@ -26,7 +27,7 @@ What the job was called with may be confidential and is shown only with --params
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.withClient(c.Context(), func(s session) error {
-				in, err := s.client.Inspect(c.Context(), s.site, args[0])
+				in, err := inspect(c.Context(), s, args[0])
 				if err != nil {
 					return err
 				}
@@ -39,6 +40,17 @@ What the job was called with may be confidential and is shown only with --params
 	}
 	c.Flags().BoolVar(&params, "params", false, "also show what the job was called with")
 	return c
+}
+
+// inspect looks a job up by its row's name or by an RQ id. The id of a row's own
+// delivery is the row's name behind the site's.
+func inspect(ctx context.Context, s session, name string) (bridge.Inspection, error) {
+	if site, row, ok := s.bench.SplitJobID(name); ok && site == s.site {
+		if in, err := s.client.Inspect(ctx, site, row); err == nil && in.Row != nil && in.Row.Name == row {
+			return in, nil
+		}
+	}
+	return s.client.Inspect(ctx, s.site, name)
 }
 
 func inspectionView(in bridge.Inspection, params bool) map[string]any {

@@ -7,9 +7,11 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync"
 
 	"github.com/opensoft/dartwing-bridge/bridge"
 	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/redis/go-redis/v9"
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 )
@@ -34,6 +36,7 @@ type app struct {
 
 // run executes one command line and returns the exit code.
 func run(ctx context.Context, args []string, s streams) int {
+	muteRedis()
 	a := &app{streams: s}
 	root := a.rootCommand()
 	root.SetArgs(args)
@@ -59,6 +62,15 @@ func run(ctx context.Context, args []string, s streams) int {
 	fmt.Fprintf(s.err, "bridge: %v\n", err)
 	return code
 }
+
+// muteRedis keeps the client library from writing to stderr by itself: what goes
+// wrong comes back as an error.
+var muteRedis = sync.OnceFunc(func() { redis.SetLogger(nothing{}) })
+
+type nothing struct{}
+
+// Printf drops what the Redis library would print.
+func (nothing) Printf(context.Context, string, ...any) {}
 
 func (a *app) rootCommand() *cobra.Command {
 	root := &cobra.Command{
@@ -240,15 +252,6 @@ func (a *app) withClient(ctx context.Context, do func(s session) error) error {
 		}
 		return errors.Join(do(session{bench: b, cfg: cfg, client: client, site: site}), client.Close())
 	})
-}
-
-// db opens the rows of the session's site.
-func (s session) db(ctx context.Context) (*frappe.DB, error) {
-	site, err := s.bench.Site(s.site)
-	if err != nil {
-		return nil, err
-	}
-	return site.DB(ctx)
 }
 
 // redisPlace names the queue's Redis without its password.

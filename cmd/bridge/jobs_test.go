@@ -1,0 +1,223 @@
+package main
+
+import (
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/opensoft/dartwing-bridge/integration/servers"
+)
+
+// changing are the parts of an output that differ from run to run.
+var changing = regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d|JOB-\d{4}-`)
+
+func steady(text string) string {
+	return changing.ReplaceAllStringFunc(text, func(s string) string {
+		if strings.HasPrefix(s, "JOB-") {
+			return "JOB-YYYY-"
+		}
+		return "YYYY-MM-DD hh:mm:ss"
+	})
+}
+
+func TestJobFromSubmissionToHistory(t *testing.T) {
+	b := newBed(t, servers.BenchConfig{})
+	if got, want := must(t, "jobs"), "NAME  TYPE  ORGANIZATION  STATUS  PROGRESS  CREATED  USER\n"; got != want {
+		t.Errorf("no jobs are listed as %q, want %q", got, want)
+	}
+	name := strings.TrimSpace(must(t, "submit", "echo_job", "--organization", testOrg, "--user", "jane@example.com", "token=s3cret"))
+	want := `NAME            TYPE      ORGANIZATION  STATUS  PROGRESS  CREATED              USER
+JOB-YYYY-00001  echo_job  ORG-A         Queued  0%        YYYY-MM-DD hh:mm:ss  jane@example.com
+`
+	if got := steady(must(t, "jobs", "--status", "queued")); got != want {
+		t.Errorf("jobs prints\n%s\nwant\n%s", got, want)
+	}
+	if got := must(t, "jobs", "--status", "dead-letter"); strings.Contains(got, name) {
+		t.Errorf("the filter lets a queued job through: %s", got)
+	}
+	b.worker()
+	waitStatus(t, name, "Completed")
+
+	eventually(t, "RQ's outcome", func() bool { return decode[jobView](t, must(t, "job", name, "--json")).RQ.Status == "finished" })
+	v := decode[jobView](t, must(t, "job", name, "--json", "--params"))
+	if len(v.History) != 4 || v.History[3].To != "Completed" || !strings.Contains(string(v.Row.InputParameters), "s3cret") || len(v.RQ.Results) != 1 {
+		t.Errorf("job --json --params: %+v", v)
+	}
+	text := must(t, "job", name)
+	for _, want := range []string{name + "  Completed", "Worker started execution", "Job completed successfully", "RQ  " + testSite + "::" + name + "  finished"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("job %s lacks %q:\n%s", name, want, text)
+		}
+	}
+	if byID := must(t, "job", testSite+"::"+name); !strings.Contains(byID, name+"  Completed") {
+		t.Errorf("by its RQ id the job is shown as\n%s", byID)
+	}
+	if got := bridgeCommand(t, "cancel", name, "JOB-0"); got.code != exitRefused || !strings.Contains(got.err, "Completed") || !strings.Contains(got.err, "JOB-0") {
+		t.Errorf("cancel of a completed job: %+v", got)
+	}
+}
+
+func TestArgumentsAreNotPrintedUnasked(t *testing.T) {
+	b := newBed(t, servers.BenchConfig{})
+	id := strings.TrimSpace(must(t, "enqueue", "nobody.knows", "--queue", "go", "password=s3cret"))
+	b.worker()
+	eventually(t, "the job fails", func() bool { return decode[jobView](t, must(t, "job", id, "--json")).RQ.Status == "failed" })
+	for _, args := range [][]string{{"job", id}, {"job", id, "--json"}} {
+		got := bridgeCommand(t, args...)
+		if got.code != exitOK || strings.Contains(got.out+got.err, "s3cret") {
+			t.Errorf("bridge %q: %+v", args, got)
+		}
+	}
+	if got := must(t, "job", id); !strings.Contains(got, `no handler for "nobody.knows"`) {
+		t.Errorf("job doesn't say why it failed:\n%s", got)
+	}
+	if got := must(t, "job", id, "--params"); !strings.Contains(got, "s3cret") {
+		t.Errorf("job --params shows no arguments:\n%s", got)
+	}
+}
+
+func TestCancelAndRetry(t *testing.T) {
+	b := newBed(t, servers.BenchConfig{})
+	waiting := strings.TrimSpace(must(t, "submit", "sample_job", "--organization", testOrg))
+	if got := must(t, "cancel", waiting, "--user", "jane@example.com"); got != waiting+" Canceled\n" {
+		t.Errorf("cancel prints %q", got)
+	}
+	plain := strings.TrimSpace(must(t, "enqueue", "some.method", "--queue", "go", "--id", "plain"))
+	if got := must(t, "cancel", plain); got != plain+" canceled\n" {
+		t.Errorf("cancel of a job without a row prints %q", got)
+	}
+	if got := must(t, "retry", plain); got != plain+" queued\n" {
+		t.Errorf("retry of a job without a row prints %q", got)
+	}
+	must(t, "cancel", plain)
+	b.worker()
+	running := strings.TrimSpace(must(t, "submit", "long_running_job", "--organization", testOrg, "duration=600"))
+	waitStatus(t, running, "Running")
+	must(t, "cancel", running)
+	waitStatus(t, running, "Canceled")
+	dead := strings.TrimSpace(must(t, "submit", "sample_job", "--organization", testOrg, "duration=0", "fail_type=permanent", "fail_attempts=1"))
+	waitStatus(t, dead, "Dead Letter")
+	if got := must(t, "retry", dead, "--json"); !strings.Contains(got, `"status": "Queued"`) {
+		t.Errorf("retry --json prints %s", got)
+	}
+	if got := bridgeCommand(t, "retry", running); got.code != exitRefused {
+		t.Errorf("retry of a canceled job: %+v", got)
+	}
+	if got := bridgeCommand(t, "retry", "nothing"); got.code != exitNotFound {
+		t.Errorf("retry of nothing: %+v", got)
+	}
+}
+
+func TestSubmitRefusals(t *testing.T) {
+	b := newBed(t, servers.BenchConfig{})
+	b.exec("UPDATE `tabJob Type` SET is_enabled=0 WHERE name='echo_job'")
+	for _, tc := range []struct {
+		args []string
+		code int
+		want string
+	}{
+		{[]string{"nope", "--organization", testOrg}, exitNotFound, `"nope"`},
+		{[]string{"echo_job", "--organization", testOrg}, exitRefused, "disabled"},
+		{[]string{"sample_job"}, exitUsage, "no organization"},
+		{[]string{"sample_job", "--organization", "ORG-X"}, exitNotFound, "ORG-X"},
+		{[]string{"sample_job", "--organization", testOrg, "--priority", "Urgent"}, exitUsage, "Urgent"},
+		{[]string{"sample_job", "--organization", testOrg, "--watch"}, exitUsage, "BRIDGE_API_KEY"},
+	} {
+		if got := bridgeCommand(t, append([]string{"submit"}, tc.args...)...); got.code != tc.code || !strings.Contains(got.err, tc.want) {
+			t.Errorf("submit %q: %+v, want code %d and %q", tc.args, got, tc.code, tc.want)
+		}
+	}
+	if got := must(t, "jobs", "--json"); !strings.Contains(got, `"total": 0`) {
+		t.Errorf("a refused submission left something: %s", got)
+	}
+}
+
+func TestEnqueueAndWait(t *testing.T) {
+	b := newBed(t, servers.BenchConfig{})
+	b.worker("--default-organization", testOrg)
+	if got, want := must(t, "enqueue", "echo_job", "--queue", "go", "--wait", "text=hello"), "{\n  \"text\": \"hello\"\n}\n"; got != want {
+		t.Errorf("enqueue --wait prints %q, want %q", got, want)
+	}
+	got := bridgeCommand(t, "enqueue", "nobody.knows", "--queue", "go", "--wait")
+	if got.code != exitFailure || !strings.Contains(got.err, "nobody.knows") || got.out != "" {
+		t.Errorf("enqueue --wait of a job that fails: %+v", got)
+	}
+	got = bridgeCommand(t, "enqueue", "python.only", "--wait", "--wait-timeout", "300ms")
+	if got.code != exitTemporary || !strings.Contains(got.err, "queued") {
+		t.Errorf("enqueue --wait of a job nobody takes: %+v", got)
+	}
+	if got := bridgeCommand(t, "enqueue", "m", "--queue", "nope"); got.code == exitOK || !strings.Contains(got.err, "nope") {
+		t.Errorf("enqueue on a queue that isn't there: %+v", got)
+	}
+	if got := must(t, "enqueue", "m", "--queue", "go", "--at", "1h", "--json"); !strings.Contains(got, `"status": "scheduled"`) {
+		t.Errorf("enqueue --at prints %s", got)
+	}
+}
+
+func TestInstall(t *testing.T) {
+	b := newBed(t, servers.BenchConfig{})
+	if got := must(t, "install"); !strings.HasPrefix(got, testSite+": nothing to do") {
+		t.Errorf("a second install prints %q", got)
+	}
+	b.exec("DROP TABLE `tabJob Execution Log`")
+	if got, want := must(t, "install"), testSite+": created tabJob Execution Log\n"; got != want {
+		t.Errorf("install prints %q, want %q", got, want)
+	}
+	if got := must(t, "install", "--json", "--samples"); !strings.Contains(got, `"created": null`) || !strings.Contains(got, `"kept": [`) {
+		t.Errorf("install --json prints %s", got)
+	}
+}
+
+func TestWorkerStopsInOrder(t *testing.T) {
+	b := newBed(t, servers.BenchConfig{})
+	w := b.worker("--queue", "go", "--no-shared")
+	name := strings.TrimSpace(must(t, "submit", "long_running_job", "--organization", testOrg, "duration=600"))
+	waitStatus(t, name, "Running")
+	if err := syscall.Kill(w.cmd.Process.Pid, syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.wait(); err != nil {
+		t.Fatal(err)
+	}
+	if log := w.output.String(); !strings.Contains(log, "stopping; a second signal") || !strings.Contains(log, "bridge stopped") || !strings.Contains(log, `"signal":"terminated"`) {
+		t.Errorf("log of the stop:\n%s", log)
+	}
+	waitStatus(t, name, "Queued") // given back
+}
+
+func TestWorkerStopsHardOnTheSecondSignal(t *testing.T) {
+	b := newBed(t, servers.BenchConfig{})
+	w := b.worker("--stop-timeout", "1m")
+	name := strings.TrimSpace(must(t, "submit", "long_running_job", "--organization", testOrg, "duration=600"))
+	waitStatus(t, name, "Running")
+	for _, said := range []string{"waiting for running jobs", "stopped hard"} {
+		if err := syscall.Kill(w.cmd.Process.Pid, syscall.SIGINT); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, said, func() bool { return strings.Contains(w.output.String(), said) })
+	}
+	select {
+	case <-w.done:
+	case <-time.After(waitLong):
+		t.Fatal("the worker goes on after a second signal")
+	}
+	if code := w.cmd.ProcessState.ExitCode(); code != exitInterrupted {
+		t.Errorf("exit code %d, want %d", code, exitInterrupted)
+	}
+}
+
+func TestWorkerRefusesAWrongConfiguration(t *testing.T) {
+	newBed(t, servers.BenchConfig{Bridge: map[string]any{"lease": 5}})
+	for _, tc := range []struct{ flag, want string }{
+		{"--concurrency=-1", "bridge.concurrency is -1"},
+		{"--queue=nope", `queue "nope"`},
+		{"--lease=1m", "bridge.lease is 1m0s"},
+		{"--rq-version=0.1", "0.1"},
+	} {
+		if got := bridgeCommand(t, "worker", tc.flag); got.code != exitConfig || !strings.Contains(got.err, tc.want) {
+			t.Errorf("worker %s: %+v, want code %d and %q", tc.flag, got, exitConfig, tc.want)
+		}
+	}
+}
