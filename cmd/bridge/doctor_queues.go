@@ -157,7 +157,7 @@ func (d *doctor) queue(ctx context.Context, b *frappe.Bench, rq *rqcompat.Client
 	} else {
 		d.ok(check, "%s", text)
 	}
-	lapsed, err := rq.Lapsed(ctx, queue)
+	lapsed, err := rq.Lapsed(ctx, queue, 0)
 	if err != nil {
 		d.fail(check, err, "")
 	}
