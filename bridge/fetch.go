@@ -236,7 +236,7 @@ func (e *Engine) claimBatch(ctx context.Context, dealt []*work, free []*slot, sc
 			ExecutionID: rqcompat.NewExecutionID(),
 		}
 	}
-	results, err := e.rq.Claim(ctx, claims, startedAt, time.Duration(e.cfg.Lease))
+	results, err := e.rq.Claim(ctx, claims, startedAt, time.Duration(e.cfg.Lease)+patience)
 	// Also after an error: what is still in its list must be found again.
 	for _, w := range dealt {
 		i := slices.IndexFunc(scouts, func(s *scout) bool { return s.queue.name == w.queue })

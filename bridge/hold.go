@@ -23,6 +23,11 @@ const (
 	// fullHeartbeat is how often jobs, executions and workers get a heartbeat; RQ
 	// expects one within 90 s.
 	fullHeartbeat = 15 * time.Second
+	// patience is how much longer than its lease a job's entry in RQ's started
+	// registry lasts: 90 s in all, as RQ's own. Whoever reads that registry through
+	// RQ fails what has lapsed there, and the sweep, which gives it back, must
+	// come first.
+	patience = 75 * time.Second
 	// slotIdle is how long a slot keeps its worker record without work.
 	slotIdle = time.Minute
 )
@@ -65,7 +70,7 @@ func (e *Engine) renew(ctx context.Context, full bool) {
 		leases[i] = r.lease
 		leases[i].Working = now.Sub(r.lease.StartedAt)
 	}
-	states, err := e.rq.Renew(ctx, leases, time.Duration(e.cfg.Lease), full)
+	states, err := e.rq.Renew(ctx, leases, time.Duration(e.cfg.Lease)+patience, full)
 	if err != nil {
 		e.log.Warn().Err(err).Int("jobs", len(rs)).Msg("leases not renewed")
 		return

@@ -34,8 +34,6 @@ var allAllowances = []allowance{
 		reason: "Free text, by which a bridge tells its like from Python workers."},
 	{name: "maintenance lock", in: "ended running stopped", versions: "1.15.1", path: `rq:clean_registries:bench:go( TTL)?`, python: "1|900", golang: "-",
 		reason: "RQ 1.15 does not release it, so that one worker of a fleet cleans each 15 minutes; later versions do as we do."},
-	{name: "lease", in: "running", path: `rq:wip:bench:go stopped(:<execution>)?`, python: `now\+100`, golang: `now\+20`,
-		reason: "Leases of 15 s instead of 90 s, so that the jobs of a dead worker are back within 20 s."},
 	{name: "execution index", in: "running", versions: "2.6.1 2.10.0", path: `rq:execution:stopped:<execution> (job_id|worker_name)`, python: "-", golang: `stopped|<worker>`,
 		reason: "What RQ 3 adds to executions is written already; no release minds it."},
 	{name: "stopped job keeps its worker", in: "stopped", path: `rq:job:stopped(-retry)? (ended_at|last_heartbeat|worker_name)`, python: `""`, golang: `<time>|<worker>`,

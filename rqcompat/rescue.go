@@ -19,6 +19,8 @@ type LapsedJob struct {
 	StartedAt  time.Time
 	// Kills is how often the job lapsed before.
 	Kills int
+
+	patience time.Duration // of the Lapsed that found it
 }
 
 // lapsedMost is the most members one look at a started registry returns.
@@ -26,9 +28,13 @@ const lapsedMost = 1000
 
 // Lapsed lists the members of a queue's started registry whose lease has run out, at most 1000 at a time, those
 // of Python workers included. It changes nothing.
-func (c *Client) Lapsed(ctx context.Context, queue string) ([]LapsedJob, error) {
+//
+// RQ's readers and workers fail whatever they find lapsed. Who wants to come first claims and renews for patience
+// longer than its leases are, and looks for what ends within that patience.
+func (c *Client) Lapsed(ctx context.Context, queue string, patience time.Duration) ([]LapsedJob, error) {
+	limit := time.Now().Add(patience).Unix()
 	members, err := c.rdb.ZRangeByScore(ctx, WipKey(queue), &redis.ZRangeBy{
-		Min: "0", Max: "(" + strconv.FormatInt(time.Now().Unix(), 10), Count: lapsedMost,
+		Min: "0", Max: "(" + strconv.FormatInt(limit, 10), Count: lapsedMost,
 	}).Result()
 	if err != nil {
 		return nil, fmt.Errorf("look for lapsed jobs of queue %q: %w", clip(queue), err)
@@ -36,6 +42,9 @@ func (c *Client) Lapsed(ctx context.Context, queue string) ([]LapsedJob, error) 
 	jobs, err := c.lapsed(ctx, members)
 	if err != nil {
 		return nil, fmt.Errorf("look at lapsed jobs of queue %q: %w", clip(queue), err)
+	}
+	for i := range jobs {
+		jobs[i].patience = patience
 	}
 	return jobs, nil
 }
@@ -112,7 +121,8 @@ func (c *Client) Rescue(ctx context.Context, queue string, l LapsedJob, maxKills
 	now := time.Now()
 	exc := fmt.Sprintf("rqcompat.PoisonedJobError: the job took its worker down %d times and is not tried again\n", maxKills)
 	n, err := c.runScript(ctx, rescueScript, nil, c.d.endFlags(), now.Unix(), FormatTime(now), floatTime(now), queue, l.Member,
-		l.ID, l.ExecutionID, l.WorkerName, FormatTime(l.StartedAt), floatTime(l.StartedAt), maxKills, EncodeExc(exc)).Int()
+		l.ID, l.ExecutionID, l.WorkerName, FormatTime(l.StartedAt), floatTime(l.StartedAt), maxKills, EncodeExc(exc),
+		now.Add(l.patience).Unix()).Int()
 	if err != nil {
 		return RescueNothing, fmt.Errorf("rescue job %q: %w", clip(l.ID), err)
 	}

@@ -4,6 +4,7 @@
 -- ARGV  1 flags, see job_end.lua    2 now, whole seconds    3 now, text    4 now, float seconds
 --       5 queue   6 member of rq:wip   7 id   8 execution   9 worker   10 started_at, text   11 the same, float
 --       12 how many lapses make the job fail   13 exception text for that, base64 of zlib
+--       14 a lease that ends before this has lapsed, whole seconds
 -- Reply 0 the lease was renewed, or somebody else was faster: nothing was changed
 --       1 the job had ended, or is gone: only the entry was removed    2 queued again    3 failed
 --
@@ -15,7 +16,7 @@ local queue, member, id, x, worker = ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9]
 
 local job = 'rq:job:' .. id
 local score = tonumber(call('ZSCORE', 'rq:wip:' .. queue, member) or '')
-if not score or score >= now then return 0 end
+if not score or score >= tonumber(ARGV[14]) then return 0 end
 local h = call('HMGET', job, 'status', 'worker_name', 'started_at', 'bridge_kills', 'ttl', 'failure_ttl')
 local running = h[1] == 'started'
 local same = running and h[2] == worker and h[3] == ARGV[10]

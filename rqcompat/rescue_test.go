@@ -21,7 +21,7 @@ func (b *bed) lapse(l Lease) {
 
 func (b *bed) lapsedOnly(queue string) LapsedJob {
 	b.t.Helper()
-	got, err := b.Lapsed(b.ctx(), queue)
+	got, err := b.Lapsed(b.ctx(), queue, 0)
 	if err != nil || len(got) != 1 {
 		b.t.Fatalf("lapsed: %+v, %v; want one", got, err)
 	}
@@ -36,13 +36,30 @@ func (b *bed) rescue(l LapsedJob, want RescueResult) {
 	}
 }
 
+// A lease that RQ's cleaners must not see lapse is given for longer, and lapses for those who know.
+func TestRescueWithPatience(t *testing.T) {
+	everyDialect(t, func(t *testing.T, b *bed) {
+		b.put("default", "a")
+		l := b.claim("default", "a")
+		b.do("ZADD", WipKey("default"), "XX", time.Now().Unix()+70, b.d.WipMember(l.ID, l.ExecutionID))
+		if got, err := b.Lapsed(b.ctx(), "default", 60*time.Second); len(got) != 0 || err != nil {
+			t.Fatalf("lapsed before its time: %+v, %v", got, err)
+		}
+		got, err := b.Lapsed(b.ctx(), "default", 75*time.Second)
+		if err != nil || len(got) != 1 {
+			t.Fatalf("lapsed: %+v, %v; want one", got, err)
+		}
+		b.rescue(got[0], RescueRequeued)
+	})
+}
+
 func TestRescue(t *testing.T) {
 	everyDialect(t, func(t *testing.T, b *bed) {
 		b.put("default", "site1.local::a", "retries_left", "2", "ttl", "100")
 		b.put("default", "next")
 		for kills := range 3 {
 			l := b.claim("default", "site1.local::a")
-			if got, err := b.Lapsed(b.ctx(), "default"); len(got) != 0 || err != nil {
+			if got, err := b.Lapsed(b.ctx(), "default", 0); len(got) != 0 || err != nil {
 				t.Fatalf("lapsed before its time: %+v, %v", got, err)
 			}
 			b.lapse(l)
@@ -149,7 +166,7 @@ func raceClaims(t *testing.T, b *bed) {
 	for range 2 {
 		wg.Go(func() {
 			for left() > 0 && time.Now().Before(deadline) {
-				lapsed, err := b.Lapsed(b.ctx(), "default")
+				lapsed, err := b.Lapsed(b.ctx(), "default", 0)
 				if err != nil {
 					t.Error(err)
 					return
@@ -175,7 +192,7 @@ func raceClaims(t *testing.T, b *bed) {
 		}
 	}
 	b.wantTTL("rq:queue:default", -2)
-	if lapsed, _ := b.Lapsed(b.ctx(), "default"); len(lapsed) > 0 {
+	if lapsed, _ := b.Lapsed(b.ctx(), "default", 0); len(lapsed) > 0 {
 		t.Errorf("left in the started registry: %+v", lapsed)
 	}
 }
