@@ -197,11 +197,7 @@ func (e *Engine) move(ctx context.Context, w *siteRowsWriter, t frappe.Transitio
 	if err := checkMove(t); err != nil {
 		return frappe.TransitionResult{}, err
 	}
-	result, err := w.moves.Do(ctx, t)
-	if err == nil {
-		err = result.Err
-	}
-	return result, err
+	return w.move(ctx, t)
 }
 
 // hashTimeout is the timeout of a job without a row; zero means unlimited.

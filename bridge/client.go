@@ -244,10 +244,7 @@ func (c *Client) moveByHand(ctx context.Context, site, name string, moveTo func(
 		if err := checkMove(move); err != nil {
 			return nil, err
 		}
-		result, err := w.moves.Do(ctx, move)
-		if err == nil {
-			err = result.Err
-		}
+		result, err := w.move(ctx, move)
 		if err != nil {
 			return nil, err
 		}

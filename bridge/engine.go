@@ -254,7 +254,7 @@ func connectNow(ctx context.Context, cfg Config) (*connections, error) {
 	}
 	c.rq = rqcompat.NewClient(c.rdb, c.detection.Dialect)
 	c.publisher = frappe.NewPublisher(c.realtime, cfg.Log)
-	c.sites = &sites{bench: cfg.Bench, cache: c.cache, log: cfg.Log, open: map[string]*siteRowsWriter{}}
+	c.sites = &sites{bench: cfg.Bench, cache: c.cache, log: cfg.Log, open: map[string]*siteRowsWriter{}, known: map[string]lookedUp{}}
 	return c, nil
 }
 

@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"encoding/json"
 	"sync"
 	"time"
 
@@ -122,7 +123,7 @@ func progressMessage(id string, s frappe.Status, percent float64, text, at strin
 }
 
 // tellAudience sends one event to everybody who may see the job.
-func (e *Engine) tellAudience(site string, row *frappe.BackgroundJob, name string, message any) {
+func (e *Engine) tellAudience(site string, row *frappe.BackgroundJob, name string, message map[string]any) {
 	users := []string{row.OwnerUser}
 	if w, err := e.sites.of(e.settleCtx, site); err == nil {
 		users = audienceOf(e.settleCtx, w, row)
@@ -133,7 +134,9 @@ func (e *Engine) tellAudience(site string, row *frappe.BackgroundJob, name strin
 // audienceEvents addresses one event to the room of the organization, which a
 // server with the app's own handler has, and to rooms that clients of a stock
 // server are in.
-func audienceEvents(site string, row *frappe.BackgroundJob, users []string, name string, message any) []frappe.Event {
+func audienceEvents(site string, row *frappe.BackgroundJob, users []string, name string, message map[string]any) []frappe.Event {
+	// Encoded once for all rooms. A map of texts and numbers always encodes.
+	encoded, _ := json.Marshal(message)
 	rooms := []string{
 		frappe.RoomOrganization(row.Organization),
 		frappe.RoomDoc(doctype, row.Name),
@@ -144,7 +147,7 @@ func audienceEvents(site string, row *frappe.BackgroundJob, users []string, name
 	}
 	events := make([]frappe.Event, len(rooms))
 	for i, room := range rooms {
-		events[i] = frappe.Event{Name: name, Site: site, Room: room, Message: message}
+		events[i] = frappe.Event{Name: name, Site: site, Room: room, Message: json.RawMessage(encoded)}
 	}
 	return events
 }

@@ -188,7 +188,7 @@ func (r *router) decide(ctx context.Context, w *work, rows siteRows, seen time.T
 	if w.site == "" {
 		return r.plain(w)
 	}
-	if _, err := r.e.cfg.Bench.Site(w.site); err != nil {
+	if _, err := r.e.sites.site(w.site); err != nil {
 		return foreign, Permanent(err)
 	}
 	types, err := r.e.sites.jobTypes(ctx, w.site)
@@ -215,7 +215,7 @@ func (r *router) held(ctx context.Context, w *work) bool {
 	if w.site == "" {
 		return false
 	}
-	if site, err := r.e.cfg.Bench.Site(w.site); err == nil && site.MaintenanceMode() {
+	if site, err := r.e.sites.site(w.site); err == nil && site.MaintenanceMode() {
 		return true
 	}
 	if w.jobType == nil {

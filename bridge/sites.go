@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"github.com/opensoft/dartwing-bridge/frappe"
 	"github.com/redis/go-redis/v9"
@@ -19,14 +20,51 @@ type sites struct {
 
 	mu   sync.Mutex
 	open map[string]*siteRowsWriter
+	// known are the sites as they were looked up lately.
+	known map[string]lookedUp
+}
+
+// lookedUp is a site, or why it can't be opened, at a time.
+type lookedUp struct {
+	site *frappe.Site
+	err  error
+	at   time.Time
+}
+
+// lookEvery is how often a site's files are looked at for changes; a bench with
+// a thousand jobs a second would do little else otherwise.
+const lookEvery = time.Second
+
+// site finds a site of the bench.
+func (s *sites) site(name string) (*frappe.Site, error) {
+	now := time.Now()
+	s.mu.Lock()
+	k, ok := s.known[name]
+	s.mu.Unlock()
+	if ok && now.Sub(k.at) < lookEvery {
+		return k.site, k.err
+	}
+	k = lookedUp{at: now}
+	k.site, k.err = s.bench.Site(name)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if k.err != nil && len(s.known) > 1000 {
+		clear(s.known) // jobs may name any number of sites that don't exist
+	}
+	s.known[name] = k
+	return k.site, k.err
 }
 
 // siteRowsWriter moves the rows of one site.
 type siteRowsWriter struct {
 	site *frappe.Site
 	db   *frappe.DB
-	// moves and arrivals join what several jobs write at once.
-	moves    *batcher[frappe.Transition, frappe.TransitionResult]
+	// checked is when db was last compared with the configuration; sites.mu.
+	checked time.Time
+	// starts, ends and arrivals join what several jobs write at once. Starts and
+	// ends are batches of their own, so that two commits overlap.
+	starts   *batcher[frappe.Transition, frappe.TransitionResult]
+	ends     *batcher[frappe.Transition, frappe.TransitionResult]
 	arrivals *batcher[frappe.NewJob, *frappe.BackgroundJob]
 }
 
@@ -40,11 +78,32 @@ type siteRows struct {
 // price of a commit disappears, few enough that locks are short.
 const rowBatch = 100
 
+// move hands one transition to the next batch of its kind.
+func (w *siteRowsWriter) move(ctx context.Context, t frappe.Transition) (frappe.TransitionResult, error) {
+	lane := w.ends
+	if t.To == frappe.StatusRunning {
+		lane = w.starts
+	}
+	result, err := lane.Do(ctx, t)
+	if err == nil {
+		err = result.Err
+	}
+	return result, err
+}
+
 // of opens a site's rows on first use.
 func (s *sites) of(ctx context.Context, name string) (*siteRowsWriter, error) {
-	site, err := s.bench.Site(name)
+	site, err := s.site(name)
 	if err != nil {
 		return nil, err
+	}
+	now := time.Now()
+	s.mu.Lock()
+	w := s.open[name]
+	fresh := w != nil && now.Sub(w.checked) < lookEvery
+	s.mu.Unlock()
+	if fresh {
+		return w, nil
 	}
 	db, err := site.DB(ctx)
 	if err != nil {
@@ -52,16 +111,19 @@ func (s *sites) of(ctx context.Context, name string) (*siteRowsWriter, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	// A changed site_config.json makes a new Site with a new pool.
+	// A changed site_config.json makes a new pool.
 	if w := s.open[name]; w != nil && w.db == db {
+		w.checked = now
 		return w, nil
 	}
-	w := &siteRowsWriter{site: site, db: db}
-	w.moves = &batcher[frappe.Transition, frappe.TransitionResult]{limit: rowBatch, do: func(ctx context.Context, ts []frappe.Transition) ([]frappe.TransitionResult, error) {
+	w = &siteRowsWriter{site: site, db: db, checked: now}
+	write := func(ctx context.Context, ts []frappe.Transition) ([]frappe.TransitionResult, error) {
 		results, err := db.Transition(ctx, ts)
 		s.forget(ctx, site, ts, results)
 		return results, err
-	}}
+	}
+	w.starts = &batcher[frappe.Transition, frappe.TransitionResult]{limit: rowBatch, do: write}
+	w.ends = &batcher[frappe.Transition, frappe.TransitionResult]{limit: rowBatch, do: write}
 	w.arrivals = &batcher[frappe.NewJob, *frappe.BackgroundJob]{limit: rowBatch, do: db.CreateOrFindJobs}
 	s.open[name] = w
 	return w, nil
