@@ -214,34 +214,48 @@ func (s *stage) fillSite(ctx context.Context) error {
 	if _, err := rows.InsertJobTypes(ctx, []frappe.JobType{demoReport}); err != nil {
 		return err
 	}
+	return s.addPeople(ctx)
+}
+
+// addPeople writes what a Dartwing site has and the bridge only reads.
+func (s *stage) addPeople(ctx context.Context) error {
 	db, err := sql.Open("mysql", s.mariadb.UserDSN(demoDatabase, demoDatabase, demoPassword))
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	insert := func(doctype, name string, values map[string]string) error {
-		columns, marks, args := "`name`, `creation`, `modified`, `owner`, `modified_by`", "?, NOW(6), NOW(6), 'Administrator', 'Administrator'", []any{name}
-		for column, value := range values {
-			columns, marks, args = columns+", `"+column+"`", marks+", ?", append(args, value)
-		}
-		if _, err := db.ExecContext(ctx, "INSERT INTO `tab"+doctype+"` ("+columns+") VALUES ("+marks+")", args...); err != nil {
-			return fmt.Errorf("insert %s %s: %w", doctype, name, err)
-		}
-		return nil
-	}
 	// The producer writes times of the site, as a bench's processes do.
 	if _, err := db.ExecContext(ctx, "INSERT INTO `tabSingles` (`doctype`, `field`, `value`) VALUES ('System Settings', 'time_zone', 'UTC')"); err != nil {
 		return fmt.Errorf("set the site's time zone: %w", err)
 	}
 	for _, p := range demoPeople {
-		if err := errors.Join(
-			insert("Organization", p.Organization, map[string]string{"org_name": p.Organization, "org_type": "Company", "status": "Active"}),
-			insert("User", p.User, map[string]string{"email": p.User}),
-			insert("Person", "person-"+p.key, map[string]string{"frappe_user": p.User, "primary_email": p.User}),
-			insert("Org Member", "member-"+p.key, map[string]string{"person": "person-" + p.key, "organization": p.Organization, "status": "Active"}),
-		); err != nil {
-			return err
+		for _, d := range []document{
+			{"Organization", p.Organization, map[string]string{"org_name": p.Organization, "org_type": "Company", "status": "Active"}},
+			{"User", p.User, map[string]string{"email": p.User}},
+			{"Person", "person-" + p.key, map[string]string{"frappe_user": p.User, "primary_email": p.User}},
+			{"Org Member", "member-" + p.key, map[string]string{"person": "person-" + p.key, "organization": p.Organization, "status": "Active"}},
+		} {
+			if err := d.insert(ctx, db); err != nil {
+				return err
+			}
 		}
+	}
+	return nil
+}
+
+// document is a row of a DocType's table.
+type document struct {
+	doctype, name string
+	values        map[string]string
+}
+
+func (d document) insert(ctx context.Context, db *sql.DB) error {
+	columns, marks, args := "`name`, `creation`, `modified`, `owner`, `modified_by`", "?, NOW(6), NOW(6), 'Administrator', 'Administrator'", []any{d.name}
+	for column, value := range d.values {
+		columns, marks, args = columns+", `"+column+"`", marks+", ?", append(args, value)
+	}
+	if _, err := db.ExecContext(ctx, "INSERT INTO `tab"+d.doctype+"` ("+columns+") VALUES ("+marks+")", args...); err != nil {
+		return fmt.Errorf("insert %s %s: %w", d.doctype, d.name, err)
 	}
 	return nil
 }

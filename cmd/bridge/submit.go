@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/opensoft/dartwing-bridge/bridge"
@@ -34,24 +35,7 @@ else as text. With --watch the exit code tells how the job ended.`,
 			r.JobType, r.Parameters = args[0], arguments
 			return a.withClient(c.Context(), func(s session) error {
 				r.Site = s.site
-				if watch {
-					// Who can't watch finds out before anything is submitted.
-					if _, err := to.config(s.bench, s.site); err != nil {
-						return err
-					}
-				}
-				row, err := s.client.Submit(c.Context(), r)
-				if err != nil {
-					return err
-				}
-				if watch {
-					return a.watch(c.Context(), s.bench, s.site, to, subject{job: row.Name})
-				}
-				if a.json {
-					return a.printJSON(rowView(row, true))
-				}
-				fmt.Fprintln(a.out, row.Name)
-				return nil
+				return a.submit(c.Context(), s, r, watch, to)
 			})
 		},
 	}
@@ -63,4 +47,24 @@ else as text. With --watch the exit code tells how the job ended.`,
 	f.BoolVar(&watch, "watch", false, "show its progress until it has ended")
 	to.addFlags(f)
 	return c
+}
+
+func (a *app) submit(ctx context.Context, s session, r bridge.SubmitRequest, watch bool, to connection) error {
+	if watch {
+		// Who can't watch finds out before anything is submitted.
+		if _, err := to.config(s.bench, s.site); err != nil {
+			return err
+		}
+	}
+	row, err := s.client.Submit(ctx, r)
+	switch {
+	case err != nil:
+		return err
+	case watch:
+		return a.watch(ctx, s.bench, s.site, to, subject{job: row.Name})
+	case a.json:
+		return a.printJSON(rowView(row, true))
+	}
+	fmt.Fprintln(a.out, row.Name)
+	return nil
 }
