@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -49,8 +50,9 @@ func registerBuiltins(e *Engine) {
 	Register(e, "long_running_job", longRunningJob)
 }
 
-// echoJob returns its parameters.
-func echoJob(_ context.Context, job *Job[map[string]any]) (any, error) {
+// echoJob returns its parameters. It takes them unread, so that a number stays
+// what it is: any other way a large int would become a float.
+func echoJob(_ context.Context, job *Job[json.RawMessage]) (any, error) {
 	job.Progress(50, "Processing...")
 	job.Progress(100, "Done!")
 	if text, err := frappe.AsJSON(job.Params); err == nil {

@@ -127,6 +127,22 @@ func (e *NoHandlerError) Error() string {
 	return fmt.Sprintf("no handler for %q on queue %q: register one (or set bridge.handlers in the configuration) and requeue the job", e.Method, e.Queue)
 }
 
+// timeoutError is ErrTimeout in the words of RQ's JobTimeoutException.
+type timeoutError struct {
+	limit     time.Duration
+	abandoned bool // the handler ignored it
+}
+
+func (e *timeoutError) Error() string {
+	text := fmt.Sprintf("Task exceeded maximum timeout value (%d seconds)", int(e.limit.Seconds()))
+	if e.abandoned {
+		text += "; " + errAbandoned.Error()
+	}
+	return text
+}
+
+func (e *timeoutError) Is(target error) bool { return target == ErrTimeout }
+
 // refusal is an error the engine itself makes of a job before it runs.
 type refusal struct {
 	kind string

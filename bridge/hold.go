@@ -192,7 +192,7 @@ func (e *Engine) obey(worker string, c rqcompat.Command, shutdown func()) {
 // isAway reports whether err says that a server can't be reached now, as
 // opposed to one that answers and refuses.
 func isAway(err error) bool {
-	var netErr net.Error
+	var netErr *net.OpError
 	return errors.As(err, &netErr) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
 		errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ECONNRESET) ||
 		errors.Is(err, redis.ErrClosed) || errors.Is(err, redis.ErrPoolTimeout) ||

@@ -78,11 +78,7 @@ func (e *Engine) judge(r *run, err, cause error) ending {
 		}
 		return ending{kind: rqcompat.OutcomeStopped, to: frappe.StatusCanceled, msg: msg, err: err, set: map[string]any{"canceled_at": now}}
 	case errors.Is(cause, ErrTimeout):
-		text := fmt.Sprintf("Task exceeded maximum timeout value (%d seconds)", int(r.timeout.Seconds()))
-		if errors.Is(err, errAbandoned) {
-			text += "; " + err.Error()
-		}
-		err = fmt.Errorf("%w: %s", ErrTimeout, text)
+		err = &timeoutError{limit: r.timeout, abandoned: errors.Is(err, errAbandoned)}
 	case errors.Is(cause, ErrKilled):
 		err = fmt.Errorf("%w (%w)", ErrKilled, err)
 	}
@@ -98,7 +94,7 @@ func (e *Engine) judgeFailure(r *run, err error, timedOut bool, now time.Time) e
 	}
 	failed, msg := frappe.StatusFailed, "Job failed: "+firstLine(err)
 	if timedOut {
-		failed, msg = frappe.StatusTimedOut, fmt.Sprintf("Task exceeded maximum timeout value (%d seconds)", int(r.timeout.Seconds()))
+		failed, msg = frappe.StatusTimedOut, err.Error()
 	}
 	switch {
 	case r.row == nil:

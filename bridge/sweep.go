@@ -31,7 +31,7 @@ type pace struct {
 }
 
 var defaultPace = pace{
-	rescue: 3 * time.Second, takeBack: 5 * time.Second,
+	rescue: time.Second, takeBack: 5 * time.Second,
 	orphans: 15 * time.Second, orphanAge: 30 * time.Second,
 	maintain: 10 * time.Minute,
 }
