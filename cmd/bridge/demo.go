@@ -82,10 +82,12 @@ func (a *app) demo(ctx context.Context, rq string, stay bool) (err error) {
 	if err := a.printShow(show, time.Since(began)); err != nil {
 		return err
 	}
+	if show.failed() {
+		fmt.Fprintf(a.err, "\nThe end of the bridge worker's log:\n%s\n", s.worker.output)
+	}
 	if stay {
 		a.lookAround(s)
 		<-ctx.Done()
-		return nil
 	}
 	if show.failed() {
 		return &exitError{code: exitFailure}
@@ -111,7 +113,11 @@ func (a *app) lookAround(s *stage) {
 		program = "bridge"
 	}
 	python := fmt.Sprintf("PYTHONPATH=%s DEMO_BENCH_ID=%s DEMO_SITE=%s DEMO_SEPARATOR='%s' DEMO_REDIS=%s", s.scripts, s.bench.ID, demoSite, s.separator, s.redis.URL())
-	fmt.Fprintf(a.out, `
+	out := a.out
+	if a.json {
+		out = a.err
+	}
+	fmt.Fprintf(out, `
 Everything keeps running until Ctrl-C. To look around, in another shell:
 
   export BRIDGE_BENCH=%s BRIDGE_API_KEY=admin BRIDGE_API_SECRET=secret
