@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jmoiron/sqlx"
 	"github.com/redis/go-redis/v9"
 	"github.com/rs/zerolog"
 
@@ -97,7 +96,7 @@ func (f *fleet) jobID(id string) string {
 func (f *fleet) own() string    { return f.bench.QueueName("go") }
 func (f *fleet) shared() string { return f.bench.QueueName("default") }
 
-// install makes the site's tables and an organization, ORG-A, for tests with rows.
+// install makes the site's tables, for tests with rows.
 func (f *fleet) install() *frappe.DB {
 	f.t.Helper()
 	s, err := f.bench.Site(site)
@@ -109,14 +108,6 @@ func (f *fleet) install() *frappe.DB {
 	}
 	db, err := s.DB(f.t.Context())
 	if err != nil {
-		f.t.Fatal(err)
-	}
-	sql, err := sqlx.ConnectContext(f.t.Context(), "mysql", servertest.MariaDB(f.t).DSN(s.DBName()))
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	defer sql.Close()
-	if _, err := sql.ExecContext(f.t.Context(), "INSERT INTO `tabOrganization` (name, creation, modified, owner, modified_by, org_name, status) VALUES ('ORG-A', NOW(6), NOW(6), 'Administrator', 'Administrator', 'ORG-A', 'Active')"); err != nil {
 		f.t.Fatal(err)
 	}
 	return db

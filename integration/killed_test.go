@@ -13,6 +13,7 @@ import (
 
 	"github.com/opensoft/dartwing-bridge/bridge"
 	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/opensoft/dartwing-bridge/integration/servers/servertest"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
 )
 
@@ -57,45 +58,68 @@ func workUntilKilled(dir string) error {
 // TestKilledWorker kills the process of an engine while it runs jobs, with rows and without, next to Python workers
 // and readers. Another engine brings the jobs back within 20 s, and each ends once.
 func TestKilledWorker(t *testing.T) {
-	forEachRQ(t, func(t *testing.T, version string) {
-		f := newFleet(t, version, nil)
-		db := f.install()
-		if _, err := db.InsertJobTypes(t.Context(), []frappe.JobType{{TypeName: "work", DisplayName: "Work", Enabled: true, HandlerMethod: "go.work", DefaultTimeout: 600, MaxRetries: 3}}); err != nil {
-			t.Fatal(err)
-		}
-		ids := f.enqueue(f.own(), values{"id": "plain-1", "func": "go.work"}, values{"id": "plain-2", "func": "go.work", "retry": values{"max": 1}})
-		ids = append(ids, f.frappeEnqueue("go", "go.work", values{"job_id": "enqueued", "organization": "ORG-A"}))
-		killChild(t, f, ids)
-		killed := time.Now()
-
-		runs := &attempts{}
-		f.start(func(e *bridge.Engine) {
-			bridge.Register(e, "go.work", func(_ context.Context, job *bridge.Job[json.RawMessage]) (any, error) {
-				return runs.next(job.ID), nil
-			})
+	// The two forms of entries in the started registry; each version would take 20 s of waiting.
+	for _, version := range []string{"1.15.1", "2.10.0"} {
+		t.Run(version, func(t *testing.T) {
+			t.Parallel()
+			killsAndRescues(t, newFleet(t, version, nil))
 		})
-		for _, id := range ids {
-			f.waitStatus(id, rqcompat.StatusFinished)
-			if took := time.Since(killed); took > 20*time.Second {
-				t.Errorf("%s was back after %s, want at most 20 s", id, took)
-			}
-			// Whatever cleans must not take the dead worker's traces for a failure now.
-			f.py.call("work.clean", values{"queues": []string{f.own()}}, nil)
-			want(t, "runs of "+id, runs.of(id), 1)
-		}
-		for id, job := range f.py.jobs(ids...) {
-			want(t, id+": status", job.Status, "finished")
-			want(t, id+": results", fmt.Sprint(job.Results), "[SUCCESSFUL]")
-			if strings.HasPrefix(id, "plain-2") {
-				want(t, "retries left", *job.RetriesLeft, 1)
-			}
-		}
-		registries := f.py.registries(f.own())
-		want(t, "failed", len(registries["failed"]), 0)
-		want(t, "started", len(registries["started"]), 0)
-		want(t, "finished", len(registries["finished"]), len(ids))
-		checkKilledRow(t, db)
+	}
+}
+
+func killsAndRescues(t *testing.T, f *fleet) {
+	db := f.install()
+	addJobType(t, f, db)
+	ids := f.enqueue(f.own(), values{"id": "plain-1", "func": "go.work"}, values{"id": "plain-2", "func": "go.work", "retry": values{"max": 1}})
+	ids = append(ids, f.frappeEnqueue("go", "go.work", values{"job_id": "enqueued", "organization": "ORG-A"}))
+	killChild(t, f, ids)
+	killed := time.Now()
+
+	runs := &attempts{}
+	f.start(func(e *bridge.Engine) {
+		bridge.Register(e, "go.work", func(_ context.Context, job *bridge.Job[json.RawMessage]) (any, error) {
+			return runs.next(job.ID), nil
+		})
 	})
+	for _, id := range ids {
+		f.waitStatus(id, rqcompat.StatusFinished)
+		if took := time.Since(killed); took > 20*time.Second {
+			t.Errorf("%s was back after %s, want at most 20 s", id, took)
+		}
+		// Whatever cleans must not take the dead worker's traces for a failure now.
+		f.py.call("work.clean", values{"queues": []string{f.own()}}, nil)
+		want(t, "runs of "+id, runs.of(id), 1)
+	}
+	for id, job := range f.py.jobs(ids...) {
+		want(t, id+": status", job.Status, "finished")
+		want(t, id+": results", fmt.Sprint(job.Results), "[SUCCESSFUL]")
+		if strings.HasPrefix(id, "plain-2") {
+			want(t, "retries left", *job.RetriesLeft, 1)
+		}
+	}
+	registries := f.py.registries(f.own())
+	want(t, "failed", len(registries["failed"]), 0)
+	want(t, "started", len(registries["started"]), 0)
+	want(t, "finished", len(registries["finished"]), len(ids))
+	checkKilledRow(t, db)
+}
+
+// addJobType adds a Job Type for go.work, and an organization.
+func addJobType(t *testing.T, f *fleet, db *frappe.DB) {
+	t.Helper()
+	work := frappe.JobType{TypeName: "work", DisplayName: "Work", Enabled: true, HandlerMethod: "go.work", DefaultTimeout: 600, MaxRetries: 3}
+	if _, err := db.InsertJobTypes(t.Context(), []frappe.JobType{work}); err != nil {
+		t.Fatal(err)
+	}
+	s, err := f.bench.Site(site)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = servertest.MariaDB(t).Exec(t.Context(), "USE `"+s.DBName()+"`",
+		"INSERT INTO tabOrganization (name, creation, modified, owner, modified_by, org_name, status) VALUES ('ORG-A', NOW(6), NOW(6), 'Administrator', 'Administrator', 'A', 'Active')")
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // killChild lets a process of its own start the jobs and kills it.
