@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -69,6 +70,15 @@ func TestReadersWhileGoRuns(t *testing.T) {
 		}
 		t.Run("running jobs are seen", func(t *testing.T) { seesRunning(t, f) })
 		t.Run("leases move on", func(t *testing.T) { seesLease(t, f) })
+		t.Run("scheduler", func(t *testing.T) {
+			// The engine does the scheduler's work, and holds its lock in the form that this RQ reads.
+			var pid *int
+			f.eventually("a scheduler is seen", func() bool {
+				f.py.call("look.scheduler_pid", values{"queue": f.own()}, &pid)
+				return pid != nil
+			})
+			want(t, "pid", *pid, os.Getpid())
+		})
 		t.Run("stop-job", func(t *testing.T) {
 			f.py.call("look.stop", values{"id": "stopped"}, nil)
 			h.waitCause(f, "stopped", bridge.ErrStopped)

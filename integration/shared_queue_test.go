@@ -17,6 +17,8 @@ func TestSharedQueue(t *testing.T) {
 		f := newFleet(t, version, nil)
 		t.Run("Python took Go's", func(t *testing.T) { pythonTookGos(t, f) })
 		f.rdb.FlushAll(t.Context())
+		t.Run("callbacks are Python's", func(t *testing.T) { leavesCallbacks(t, f) })
+		f.rdb.FlushAll(t.Context())
 		t.Run("side by side", func(t *testing.T) { sideBySide(t, f) })
 	})
 }
@@ -66,6 +68,22 @@ func pythonTookGos(t *testing.T, f *fleet) {
 	want(t, "what really failed", len(f.py.registries(f.shared())["failed"]), 2)
 	want(t, "Python's failure", f.py.job(theirs).Status, "failed")
 	want(t, "what nobody has", f.py.job(missing).Status, "failed")
+	if err := e.stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+// leavesCallbacks sees that a job is left to Python that has a Go handler and a callback, which only Python can run.
+func leavesCallbacks(t *testing.T, f *fleet) {
+	runs := &attempts{}
+	e := f.start(registerTasks(runs))
+	f.enqueue(f.shared(), values{"id": "theirs", "args": []int{1, 2}, "on_success": "tasks.on_success"}, values{"id": "ours", "args": []int{1, 2}})
+	f.waitStatus("ours", rqcompat.StatusFinished)
+	want(t, "queued", fmt.Sprint(f.py.registries(f.shared())["queued"]), "[theirs]")
+	f.burst("simple", false, f.shared())
+	want(t, "status", f.py.job("theirs").Status, "finished")
+	want(t, "callbacks", fmt.Sprint(f.rdb.LRange(t.Context(), "test:callbacks", 0, -1).Val()), "[success theirs 3]")
+	want(t, "runs in Go", runs.of("theirs"), 0)
 	if err := e.stop(); err != nil {
 		t.Error(err)
 	}

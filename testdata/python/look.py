@@ -98,3 +98,7 @@ def suspend_all(connection):
 
 def resume_all(connection):
     resume(connection)
+
+
+def scheduler_pid(connection, queue):
+    return Queue(queue, connection=connection).scheduler_pid
