@@ -15,9 +15,9 @@ import (
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/bridge"
+	"github.com/opensoft/dartwing-bridge/cmd/bridge/demo"
 	"github.com/opensoft/dartwing-bridge/frappe"
 	"github.com/opensoft/dartwing-bridge/integration/servers"
-	"github.com/opensoft/dartwing-bridge/testdata/demo"
 	"golang.org/x/sync/errgroup"
 )
 
