@@ -36,6 +36,8 @@ func TestSameJobsLeaveTheSameKeys(t *testing.T) {
 		t.Run("stopped", func(t *testing.T) { comparesStopped(t, p, allowed) })
 		p.flush()
 		t.Run("enqueued", func(t *testing.T) { comparesEnqueued(t, p, allowed) })
+		p.flush()
+		t.Run("abandoned", func(t *testing.T) { comparesAbandoned(t, p, allowed) })
 	})
 }
 
@@ -234,4 +236,43 @@ func comparesEnqueued(t *testing.T, p *pair, allowed *allowances) {
 		}
 	}
 	allowed.compare(t, p.golang.version, "enqueued", p.dumps)
+}
+
+// comparesAbandoned compares what cleaning makes of jobs whose Python worker died.
+func comparesAbandoned(t *testing.T, p *pair, allowed *allowances) {
+	p.enqueue([]values{
+		{"id": "dead", "func": "tasks.value_int", "failure_ttl": 60},
+		{"id": "dead-retry", "func": "tasks.value_int", "retry": values{"max": 1}},
+		{"id": "dead-later", "func": "tasks.value_int", "retry": values{"max": 2, "interval": 40}},
+		{"id": "child", "func": "tasks.value_int", "depends_on": []string{"dead"}},
+		{"id": "tolerant", "func": "tasks.value_int", "depends_on": []string{"dead"}, "allow_failure": true},
+	})
+	for _, rdb := range []*redis.Client{p.rdb, p.golang.rdb} {
+		for _, id := range []string{"dead", "dead-retry", "dead-later"} {
+			p.leavesStarted(rdb, id)
+		}
+		rdb.ZAdd(t.Context(), rqcompat.FinishedKey(p.queue), redis.Z{Score: 5, Member: "expired"})
+		rdb.ZAdd(t.Context(), rqcompat.FailedKey(p.queue), redis.Z{Score: 5, Member: "expired"})
+		rdb.SAdd(t.Context(), rqcompat.WorkersKey(), "rq:worker:expired")
+		rdb.SAdd(t.Context(), rqcompat.QueueWorkersKey(p.queue), "rq:worker:expired")
+	}
+	p.python.call("work.clean", values{"queues": []string{p.queue}}, nil)
+	if _, err := p.golang.rq.Maintain(t.Context(), p.queue, func(string) bool { return false }); err != nil {
+		t.Error(err)
+	}
+	allowed.compare(t, p.golang.version, "abandoned", p.dumps)
+}
+
+// leavesStarted makes a queued job look as a Python worker leaves it that is killed while it runs it.
+func (p *pair) leavesStarted(rdb *redis.Client, id string) {
+	ctx, now := p.t.Context(), time.Now()
+	execution := "0123456789abcdef0123456789abcdef"
+	rdb.LRem(ctx, rqcompat.QueueKey(p.queue), 1, id)
+	started := rqcompat.FormatTime(now.Add(-100 * time.Second))
+	rdb.HSet(ctx, rqcompat.JobKey(id), "status", "started", "started_at", started, "last_heartbeat", started, "worker_name", "killed")
+	rdb.ZAdd(ctx, rqcompat.WipKey(p.queue), redis.Z{Score: float64(now.Unix() - 5), Member: p.golang.rq.Dialect().WipMember(id, execution)})
+	if p.golang.rq.Dialect().CompositeWip {
+		rdb.HSet(ctx, rqcompat.ExecutionKey(id, execution), "id", execution, "created_at", "1795434264.790012", "last_heartbeat", "1795434264.790012")
+		rdb.ZAdd(ctx, rqcompat.ExecutionsKey(id), redis.Z{Score: float64(now.Unix() + 55), Member: execution})
+	}
 }

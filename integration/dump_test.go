@@ -106,6 +106,7 @@ var (
 	timestamp   = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$`)
 	executionID = regexp.MustCompile(`\b[0-9a-f]{32}\b`)
 	seconds20   = regexp.MustCompile(`^\d{10}(\.\d{1,6})?$`)
+	moment      = regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6}(\+00:00)?`)
 	duration    = regexp.MustCompile(`^\d{1,3}(\.\d+)?(e-\d+)?$`)
 )
 
@@ -180,7 +181,7 @@ func (d *dumper) plain(b []byte) string {
 func shortened(text string) string {
 	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
 	if len(lines) == 1 {
-		return fmt.Sprintf("%q", text)
+		return fmt.Sprintf("%q", moment.ReplaceAllString(text, "<time>"))
 	}
 	return lines[0] + " … " + lines[len(lines)-1]
 }
