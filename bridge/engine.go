@@ -104,7 +104,7 @@ func (e *Engine) Run(ctx context.Context) error {
 
 	supportCtx, stopSupport := context.WithCancel(e.settleCtx)
 	var fetching, support sync.WaitGroup
-	for _, loop := range []func(context.Context){e.publish, e.report, e.hold, e.chores.run, e.schedule.run} {
+	for _, loop := range []func(context.Context){e.publish, e.report, e.hold, e.watchCancels, e.chores.run, e.schedule.run} {
 		support.Go(func() { loop(supportCtx) })
 	}
 	support.Go(func() { e.listen(supportCtx, stopFetching) })
@@ -254,7 +254,7 @@ func connectNow(ctx context.Context, cfg Config) (*connections, error) {
 	}
 	c.rq = rqcompat.NewClient(c.rdb, c.detection.Dialect)
 	c.publisher = frappe.NewPublisher(c.realtime, cfg.Log)
-	c.sites = &sites{bench: cfg.Bench, cache: c.cache, log: cfg.Log, open: map[string]*siteRowsWriter{}, known: map[string]lookedUp{}}
+	c.sites = &sites{bench: cfg.Bench, cache: c.cache, log: cfg.Log, open: map[string]*siteRowsWriter{}, known: map[string]lookedUp{}, absent: map[string]absent{}}
 	return c, nil
 }
 

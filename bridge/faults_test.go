@@ -43,11 +43,11 @@ func (c *counter) of(id string) int {
 func (c *counter) register(e *Engine) {
 	registerFine(e)
 	Register(e, "go.count", func(_ context.Context, job *Job[any]) (any, error) {
-		c.ran(orElse(job.Name, job.ID))
+		c.ran(job.ID)
 		return nil, nil
 	})
 	Register(e, "go.holds", func(ctx context.Context, job *Job[any]) (any, error) {
-		c.ran(orElse(job.Name, job.ID))
+		c.ran(job.ID)
 		c.held.Add(1)
 		defer c.held.Add(-1)
 		select {
@@ -71,6 +71,14 @@ func (b *bed) countTypes() {
 func (b *bed) plain(method string) string {
 	b.t.Helper()
 	return b.raw("go", "", call(b.t, method, nil), nil)
+}
+
+// ids gives the ids under which rows of the first site are delivered.
+func (b *bed) ids(names ...string) (ids []string) {
+	for _, name := range names {
+		ids = append(ids, b.bench.JobID(testSite, name))
+	}
+	return ids
 }
 
 // wantOnce checks that each job ran exactly once.
@@ -135,7 +143,7 @@ func TestRedisAwayInTheMiddle(t *testing.T) {
 	c.waitHeld(b, 20)
 	for range 50 { // no slot is free for them
 		waiting = append(waiting, b.plain("go.count"))
-		waiting = append(waiting, b.submit("count", nil))
+		waiting = append(waiting, b.ids(b.submit("count", nil))...)
 	}
 	b.redis.Kill()
 	close(c.open)
@@ -165,7 +173,7 @@ func TestRedisAwayInTheMiddle(t *testing.T) {
 	}, func() string { return "" })
 	b.wantNothingRunning()
 	c.wantOnce(t, held...)
-	c.wantOnce(t, rows...)
+	c.wantOnce(t, b.ids(rows...)...)
 	c.wantOnce(t, waiting...)
 }
 
@@ -192,7 +200,7 @@ func TestRedisAwayForLongerThanALease(t *testing.T) {
 	b.waitJob(plain, rqcompat.StatusFinished)
 	b.waitRow(row, frappe.StatusCompleted)
 	b.waitJob(b.bench.JobID(testSite, row), rqcompat.StatusFinished)
-	c.wantOnce(t, plain, row)
+	c.wantOnce(t, plain, b.bench.JobID(testSite, row))
 	if got := b.path(row); got != "Pending Queued Running Completed" {
 		t.Errorf("path %s", got)
 	}
@@ -226,7 +234,7 @@ func TestRedisLosesItsData(t *testing.T) {
 		b.waitRow(name, frappe.StatusCompleted)
 		b.waitJob(b.bench.JobID(testSite, name), rqcompat.StatusFinished)
 	}
-	c.wantOnce(t, rows...)
+	c.wantOnce(t, b.ids(rows...)...)
 	if got, want := b.path(running), "Pending Queued Running Failed Queued Running Completed"; got != want || b.row(running).RetryCount != 0 {
 		t.Errorf("path %s, want %s; retry_count %d, want 0", got, want, b.row(running).RetryCount)
 	}
@@ -263,7 +271,7 @@ func TestRedisPaused(t *testing.T) {
 	}, func() string { return "" })
 	b.waitJob(held, rqcompat.StatusFinished)
 	b.waitJob(b.bench.JobID(testSite, row), rqcompat.StatusFinished)
-	c.wantOnce(t, append(waiting, held, row)...)
+	c.wantOnce(t, append(waiting, held, b.bench.JobID(testSite, row))...)
 	b.wantNothingRunning()
 }
 

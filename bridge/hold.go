@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net"
+	"slices"
 	"syscall"
 	"time"
 
@@ -36,8 +38,6 @@ const (
 func (e *Engine) hold(ctx context.Context) {
 	renew := time.NewTicker(time.Duration(e.cfg.Lease) / 3)
 	defer renew.Stop()
-	look := time.NewTicker(cancelPoll)
-	defer look.Stop()
 	e.heartbeat(ctx)
 	var last time.Time
 	for {
@@ -51,8 +51,6 @@ func (e *Engine) hold(ctx context.Context) {
 				e.heartbeat(ctx)
 				last = now
 			}
-		case <-look.C:
-			e.lookForCancels(ctx)
 		}
 	}
 }
@@ -104,6 +102,21 @@ func (e *Engine) heartbeat(ctx context.Context) {
 	}
 }
 
+// watchCancels looks for cancels until ctx ends. It is not part of hold: leases
+// don't wait for a database.
+func (e *Engine) watchCancels(ctx context.Context) {
+	look := time.NewTicker(cancelPoll)
+	defer look.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-look.C:
+			e.lookForCancels(ctx)
+		}
+	}
+}
+
 // lookForCancels asks the rows of running jobs whether they were cancelled.
 func (e *Engine) lookForCancels(ctx context.Context) {
 	bySite := map[string]map[string]*run{}
@@ -115,25 +128,19 @@ func (e *Engine) lookForCancels(ctx context.Context) {
 			bySite[r.site][name] = r
 		}
 	}
-	for site, rs := range bySite {
-		names := make([]string, 0, len(rs))
-		for name := range rs {
-			names = append(names, name)
-		}
-		w, err := e.sites.of(ctx, site)
-		if err != nil {
-			continue // settling will say so
-		}
-		statuses, err := w.db.Statuses(ctx, names)
-		if err != nil {
-			continue
-		}
+	atOnce(maps.Keys(bySite), func(site string) {
+		rs := bySite[site]
+		var statuses map[string]frappe.Status
+		_ = e.sites.glance(ctx, site, func(ctx context.Context, w *siteRowsWriter) (err error) {
+			statuses, err = w.db.Statuses(ctx, slices.Collect(maps.Keys(rs)))
+			return err
+		}) // settling will say what is wrong
 		for name, status := range statuses {
 			if status == frappe.StatusCanceled {
 				rs[name].cancel(ErrCanceled)
 			}
 		}
-	}
+	})
 }
 
 // listen takes RQ's commands for this process's workers, and cancels for any

@@ -3,6 +3,8 @@ package bridge
 import (
 	"context"
 	"errors"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/frappe"
@@ -19,35 +21,46 @@ func (c *chores) orphans(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var (
-		alive map[string]bool
-		errs  []error
-	)
-	for _, site := range sites {
-		if !c.e.sites.isOpen(site) {
-			continue
-		}
-		w, err := c.e.sites.of(ctx, site)
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		rows, err := w.db.Stale(ctx, w.db.Now().Add(-c.e.cfg.pace.orphanAge), orphanBatch)
-		if errors.Is(err, frappe.ErrTableMissing) || len(rows) == 0 && err == nil {
-			continue
-		}
-		if err == nil && alive == nil {
-			alive, err = c.alive(ctx)
-		}
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
+	sites = slices.DeleteFunc(slices.Clone(sites), func(site string) bool { return !c.e.sites.isOpen(site) })
+	stale, errs := c.stale(ctx, sites)
+	if len(stale) == 0 {
+		return errors.Join(errs...)
+	}
+	alive, err := c.alive(ctx)
+	if err != nil {
+		return errors.Join(append(errs, err)...)
+	}
+	for site, rows := range stale {
 		for _, row := range rows {
 			errs = append(errs, c.adopt(ctx, site, row, alive))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// stale reads the rows that have not moved for a while.
+func (c *chores) stale(ctx context.Context, sites []string) (map[string][]*frappe.BackgroundJob, []error) {
+	var (
+		mu    sync.Mutex
+		stale = map[string][]*frappe.BackgroundJob{}
+		errs  []error
+	)
+	atOnce(slices.Values(sites), func(site string) {
+		var rows []*frappe.BackgroundJob
+		err := c.e.sites.glance(ctx, site, func(ctx context.Context, w *siteRowsWriter) (err error) {
+			rows, err = w.db.Stale(ctx, w.db.Now().Add(-c.e.cfg.pace.orphanAge), orphanBatch)
+			return err
+		})
+		mu.Lock()
+		defer mu.Unlock()
+		switch {
+		case err == nil && len(rows) > 0:
+			stale[site] = rows
+		case err != nil && !errors.Is(err, frappe.ErrTableMissing) && !c.e.sites.isNoted(site, err):
+			errs = append(errs, err)
+		}
+	})
+	return stale, errs
 }
 
 // alive collects the fences of all attempts that somebody holds, and the ids of

@@ -70,8 +70,7 @@ func (p *progress) close() (percent float64, message string) {
 	return p.percent, p.message
 }
 
-// reports collects the runs that have something to report; one goroutine writes
-// and publishes for all of them.
+// reports collects the runs that have something to report.
 type reports struct {
 	mu      sync.Mutex
 	waiting []*run
@@ -93,38 +92,48 @@ func (q *reports) take() []*run {
 	return out
 }
 
-// report runs until ctx ends.
+// report runs until ctx ends. Each site has a writer of its own, so that a slow
+// database delays its own progress only.
 func (e *Engine) report(ctx context.Context) {
+	var writers sync.WaitGroup
+	defer writers.Wait()
+	bySite := map[string]*reports{}
 	for await(ctx, e.reports.filled) {
-		now := time.Now()
-		bySite := map[string][]*run{}
-		reports := map[*run]frappe.Progress{}
 		for _, r := range e.reports.take() {
-			if p, ok := r.progress.take(now); ok {
-				reports[r] = p
-				bySite[r.site] = append(bySite[r.site], r)
+			q := bySite[r.site]
+			if q == nil {
+				q = &reports{filled: make(chan struct{}, 1)}
+				bySite[r.site] = q
+				writers.Go(func() { e.reportSite(ctx, r.site, q) })
 			}
-		}
-		for site, rs := range bySite {
-			e.reportSite(ctx, site, rs, reports)
+			q.add(r)
 		}
 	}
 }
 
-func (e *Engine) reportSite(ctx context.Context, site string, rs []*run, reports map[*run]frappe.Progress) {
-	var rows []*run
-	var writes []frappe.Progress
-	for _, r := range rs {
-		if reports[r].Name == "" {
-			e.publishPlainProgress(r, reports[r])
-			continue
+// reportSite writes and publishes the reports of one site until ctx ends.
+func (e *Engine) reportSite(ctx context.Context, site string, q *reports) {
+	for await(ctx, q.filled) {
+		now := time.Now()
+		var rows []*run
+		var writes []frappe.Progress
+		for _, r := range q.take() {
+			switch p, ok := r.progress.take(now); {
+			case !ok:
+			case p.Name == "":
+				e.publishPlainProgress(r, p)
+			default:
+				rows = append(rows, r)
+				writes = append(writes, p)
+			}
 		}
-		rows = append(rows, r)
-		writes = append(writes, reports[r])
+		if len(rows) > 0 {
+			e.writeProgress(ctx, site, rows, writes)
+		}
 	}
-	if len(rows) == 0 {
-		return
-	}
+}
+
+func (e *Engine) writeProgress(ctx context.Context, site string, rows []*run, writes []frappe.Progress) {
 	w, err := e.sites.of(ctx, site)
 	var running []bool
 	if err == nil {

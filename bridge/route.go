@@ -130,9 +130,14 @@ func (r *router) route(ctx context.Context, fs []found) []routed {
 		}
 		// Ten thousand waiting jobs need not hold what is decoded already.
 		f.job.Data, f.job.Meta = nil, nil
-		if w.rowName != "" {
-			names[w.site] = append(names[w.site], w.rowName)
+		if w.site == "" || faults[i] != nil {
+			continue
 		}
+		rows := names[w.site]
+		if w.rowName != "" {
+			rows = append(rows, w.rowName)
+		}
+		names[w.site] = rows // also without rows: its Job Types are needed
 	}
 	rows := r.e.sites.rows(ctx, names)
 	for i := range out {
@@ -141,7 +146,7 @@ func (r *router) route(ctx context.Context, fs []found) []routed {
 			o.verdict, faults[i] = foreign, Permanent(err)
 		} else {
 			o.again = soon
-			o.verdict, faults[i] = r.decide(ctx, o.work, rows[o.work.site], o.seen)
+			o.verdict, faults[i] = r.decide(o.work, rows[o.work.site], o.seen)
 		}
 		if o.verdict == ours && faults[i] == nil && r.held(ctx, o.work) {
 			o.verdict, o.again = undecided, later
@@ -184,21 +189,20 @@ func (r *router) decode(w *work) error {
 }
 
 // decide says whether a decoded job is ours. An error says why it can't run here.
-func (r *router) decide(ctx context.Context, w *work, rows siteRows, seen time.Time) (verdict, error) {
+func (r *router) decide(w *work, rows siteRows, seen time.Time) (verdict, error) {
 	if w.site == "" {
 		return r.plain(w)
 	}
 	if _, err := r.e.sites.site(w.site); err != nil {
 		return foreign, Permanent(err)
 	}
-	types, err := r.e.sites.jobTypes(ctx, w.site)
-	if err != nil {
-		return undecided, nil
+	if rows.err != nil && !errors.Is(rows.err, frappe.ErrTableMissing) {
+		return undecided, nil // the log has it
 	}
 	if w.rowName != "" {
-		return r.byRow(w, types, rows, seen)
+		return r.byRow(w, rows, seen)
 	}
-	return r.byMethod(w, types)
+	return r.byMethod(w, rows.types)
 }
 
 // plain routes a job that another program than Frappe enqueued.
@@ -221,11 +225,12 @@ func (r *router) held(ctx context.Context, w *work) bool {
 	if w.jobType == nil {
 		return false
 	}
-	rows, err := r.e.sites.of(ctx, w.site)
-	if err != nil {
-		return false // admission will say what is wrong
-	}
-	org, err := rows.db.Organization(ctx, w.organization)
+	var org *frappe.Organization
+	err := r.e.sites.glance(ctx, w.site, func(ctx context.Context, rows *siteRowsWriter) (err error) {
+		org, err = rows.db.Organization(ctx, w.organization)
+		return err
+	})
+	// What else is wrong is for admission to say.
 	return err == nil && org.Status == frappe.OrganizationInactive
 }
 
@@ -248,14 +253,12 @@ func (r *router) byMethod(w *work, types map[string]*frappe.JobType) (verdict, e
 }
 
 // byRow routes a job that names a Background Job.
-func (r *router) byRow(w *work, types map[string]*frappe.JobType, rows siteRows, seen time.Time) (verdict, error) {
+func (r *router) byRow(w *work, rows siteRows, seen time.Time) (verdict, error) {
 	row := rows.byName[w.rowName]
 	grace := time.Duration(r.e.cfg.RowGrace)
 	switch {
-	case errors.Is(rows.err, frappe.ErrTableMissing):
+	case rows.err != nil: // a table is missing
 		return foreign, Permanent(rows.err)
-	case rows.err != nil:
-		return undecided, nil
 	case row == nil && time.Since(seen) < grace:
 		return undecided, nil
 	case row == nil:
@@ -265,7 +268,7 @@ func (r *router) byRow(w *work, types map[string]*frappe.JobType, rows siteRows,
 	w.row, w.kwargs = row, nil
 	w.organization, w.user = row.Organization, row.OwnerUser
 	w.priority = priorityOf(row.Priority)
-	if w.jobType = types[row.JobType]; w.jobType == nil {
+	if w.jobType = rows.types[row.JobType]; w.jobType == nil {
 		// Its handler may still be here; that the Job Type is gone is for
 		// admission to say, in the row.
 		w.jobType = &frappe.JobType{TypeName: row.JobType}

@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -93,11 +94,11 @@ func (s *schedule) look(ctx context.Context) {
 		s.next = time.Time{}
 	}
 	s.mu.Unlock()
-	for _, site := range s.sites(time.Now()) {
-		if err := s.retryDue(ctx, site); err != nil && ctx.Err() == nil {
+	atOnce(slices.Values(s.sites(time.Now())), func(site string) {
+		if err := s.retryDue(ctx, site); err != nil && ctx.Err() == nil && !s.e.sites.isNoted(site, err) {
 			s.e.log.Warn().Err(err).Str("site", site).Msg("retries that are due can't be moved now")
 		}
-	}
+	})
 	if err := s.enqueueScheduled(ctx); err != nil && ctx.Err() == nil {
 		s.e.log.Warn().Err(err).Msg("scheduled jobs can't be moved now")
 	}
@@ -147,11 +148,13 @@ func (s *schedule) sites(now time.Time) (ask []string) {
 
 // retryDue moves a site's due rows back to the queue.
 func (s *schedule) retryDue(ctx context.Context, site string) error {
-	w, err := s.e.sites.of(ctx, site)
-	if err != nil {
+	var w *siteRowsWriter
+	var rows []*frappe.BackgroundJob
+	err := s.e.sites.glance(ctx, site, func(ctx context.Context, open *siteRowsWriter) (err error) {
+		w = open
+		rows, err = w.db.Due(ctx, w.db.Now(), dueBatch)
 		return err
-	}
-	rows, err := w.db.Due(ctx, w.db.Now(), dueBatch)
+	})
 	if errors.Is(err, frappe.ErrTableMissing) {
 		return nil
 	}

@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"errors"
+	"maps"
 	"sync"
 	"time"
 
@@ -22,6 +23,8 @@ type sites struct {
 	open map[string]*siteRowsWriter
 	// known are the sites as they were looked up lately.
 	known map[string]lookedUp
+	// absent are the sites whose database can't be used now, see glance.go.
+	absent map[string]absent
 }
 
 // lookedUp is a site, or why it can't be opened, at a time.
@@ -68,8 +71,10 @@ type siteRowsWriter struct {
 	arrivals *batcher[frappe.NewJob, *frappe.BackgroundJob]
 }
 
-// siteRows are the rows a batch of jobs names, or why they can't be read.
+// siteRows are a site's Job Types and the rows a batch of jobs names, or why
+// they can't be read.
 type siteRows struct {
+	types  map[string]*frappe.JobType
 	byName map[string]*frappe.BackgroundJob
 	err    error
 }
@@ -160,11 +165,15 @@ func (s *sites) forget(ctx context.Context, site *frappe.Site, ts []frappe.Trans
 const doctype = "Background Job"
 
 // jobTypes reads a site's Job Types; a site without these tables has none.
-func (s *sites) jobTypes(ctx context.Context, name string) (map[string]*frappe.JobType, error) {
-	w, err := s.of(ctx, name)
-	if err != nil {
-		return nil, err
-	}
+func (s *sites) jobTypes(ctx context.Context, name string) (types map[string]*frappe.JobType, err error) {
+	err = s.glance(ctx, name, func(ctx context.Context, w *siteRowsWriter) (err error) {
+		types, err = w.jobTypes(ctx)
+		return err
+	})
+	return types, err
+}
+
+func (w *siteRowsWriter) jobTypes(ctx context.Context) (map[string]*frappe.JobType, error) {
 	types, err := w.db.JobTypes(ctx)
 	if errors.Is(err, frappe.ErrTableMissing) {
 		return nil, nil
@@ -172,17 +181,22 @@ func (s *sites) jobTypes(ctx context.Context, name string) (map[string]*frappe.J
 	return types, err
 }
 
-// rows reads the named rows of several sites.
+// rows reads the Job Types and the named rows of several sites.
 func (s *sites) rows(ctx context.Context, names map[string][]string) map[string]siteRows {
+	var mu sync.Mutex
 	out := make(map[string]siteRows, len(names))
-	for site, rows := range names {
-		w, err := s.of(ctx, site)
-		if err != nil {
-			out[site] = siteRows{err: err}
-			continue
-		}
-		byName, err := w.db.BackgroundJobs(ctx, rows)
-		out[site] = siteRows{byName: byName, err: err}
-	}
+	atOnce(maps.Keys(names), func(site string) {
+		var r siteRows
+		r.err = s.glance(ctx, site, func(ctx context.Context, w *siteRowsWriter) (err error) {
+			r.types, err = w.jobTypes(ctx)
+			if err == nil && len(names[site]) > 0 {
+				r.byName, err = w.db.BackgroundJobs(ctx, names[site])
+			}
+			return err
+		})
+		mu.Lock()
+		out[site] = r
+		mu.Unlock()
+	})
 	return out
 }

@@ -117,6 +117,7 @@ func (c *chores) rescue(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		var errs []error
 		for _, l := range lapsed {
 			if !strings.HasPrefix(l.WorkerName, WorkerPrefix) {
 				continue // Python's; maintenance judges it by RQ's rules
@@ -124,11 +125,10 @@ func (c *chores) rescue(ctx context.Context) error {
 			if r := c.e.running.worker(l.WorkerName); r != nil && !r.settled.Load() {
 				continue // our own, after Redis was away: the next renewal mends it
 			}
-			if err := c.rescueOne(ctx, q, l); err != nil {
-				return err
-			}
+			// A job whose site is away waits; it must not keep others.
+			errs = append(errs, c.rescueOne(ctx, q, l))
 		}
-		return nil
+		return errors.Join(errs...)
 	})
 }
 
@@ -201,18 +201,18 @@ func (c *chores) rowOfDelivery(ctx context.Context, q watched, id string) (strin
 	r := router{e: c.e, queue: q}
 	routed := r.route(ctx, []found{{job: job, fault: err}})[0]
 	switch w := routed.work; {
-	case routed.verdict == undecided && w.rowName != "":
+	case routed.verdict == undecided && routed.again == soon:
 		return "", nil, errors.New("the row of job " + id + " can't be read now")
 	case w.row != nil:
 		return w.site, w.row, nil
 	case w.jobType == nil:
 		return "", nil, nil
 	default:
-		s, err := c.e.sites.of(ctx, w.site)
-		if err != nil {
-			return "", nil, err
-		}
-		row, err := s.db.FindByHash(ctx, arrivalHash(id))
+		var row *frappe.BackgroundJob
+		err := c.e.sites.glance(ctx, w.site, func(ctx context.Context, s *siteRowsWriter) (err error) {
+			row, err = s.db.FindByHash(ctx, arrivalHash(id))
+			return err
+		})
 		if errors.Is(err, frappe.ErrNoSuchJob) {
 			return "", nil, nil
 		}

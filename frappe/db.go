@@ -227,18 +227,42 @@ func (d *DB) inTx(ctx context.Context, fn func(context.Context, *sql.Tx) error) 
 
 // memo keeps a value for a short while.
 type memo[T any] struct {
-	mu    sync.Mutex
-	value T
-	until time.Time
+	mu      sync.Mutex
+	value   T
+	until   time.Time
+	loading chan struct{} // closed when the load under way ends; nil if there is none
 }
 
-func (m *memo[T]) get(keep time.Duration, load func() (T, error)) (T, error) {
+// get loads the value if it is too old. One caller does; others wait for it no longer than their context lasts.
+func (m *memo[T]) get(ctx context.Context, keep time.Duration, load func() (T, error)) (T, error) {
+	for {
+		m.mu.Lock()
+		if time.Now().Before(m.until) {
+			defer m.mu.Unlock()
+			return m.value, nil
+		}
+		loading := m.loading
+		if loading == nil {
+			m.loading = make(chan struct{})
+			m.mu.Unlock()
+			return m.load(keep, load)
+		}
+		m.mu.Unlock()
+		select {
+		case <-loading:
+		case <-ctx.Done():
+			var zero T
+			return zero, context.Cause(ctx)
+		}
+	}
+}
+
+func (m *memo[T]) load(keep time.Duration, load func() (T, error)) (T, error) {
+	v, err := load()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if time.Now().Before(m.until) {
-		return m.value, nil
-	}
-	v, err := load()
+	close(m.loading)
+	m.loading = nil
 	if err != nil {
 		var zero T
 		return zero, err

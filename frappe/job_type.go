@@ -79,7 +79,7 @@ func (r jobTypeRow) jobType() *JobType {
 
 // JobTypes reads all Job Types by type name, cached for 5 s. The map and its values are shared: don't change them.
 func (d *DB) JobTypes(ctx context.Context) (map[string]*JobType, error) {
-	return d.jobTypes.get(jobTypesKept, func() (map[string]*JobType, error) {
+	return d.jobTypes.get(ctx, jobTypesKept, func() (map[string]*JobType, error) {
 		t, err := d.table(ctx, tableJobType)
 		if err != nil {
 			return nil, err
