@@ -48,11 +48,14 @@ func (c *chores) stale(ctx context.Context, sites []string) (map[string][]*frapp
 	atOnce(slices.Values(sites), func(site string) {
 		var rows []*frappe.BackgroundJob
 		err := c.e.sites.glance(ctx, site, func(ctx context.Context, w *siteRowsWriter) (err error) {
-			rows, err = w.db.Stale(ctx, w.db.Now().Add(-c.e.cfg.pace.orphanAge), orphanBatch)
+			rows, err = w.db.Stale(ctx, c.seenUntil(site), w.db.Now().Add(-c.e.cfg.pace.orphanAge), orphanBatch)
 			return err
 		})
 		mu.Lock()
 		defer mu.Unlock()
+		if err == nil {
+			c.goOnAfter(site, rows)
+		}
 		switch {
 		case err == nil && len(rows) > 0:
 			stale[site] = rows
@@ -63,11 +66,56 @@ func (c *chores) stale(ctx context.Context, sites []string) (map[string][]*frapp
 	return stale, errs
 }
 
+// seenUntil is where the last look at a site's stale rows ended; zero means that
+// it starts from the oldest. Thousands of rows that run for hours must not hide
+// the ones behind them.
+func (c *chores) seenUntil(site string) time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.seen[site]
+}
+
+func (c *chores) goOnAfter(site string, rows []*frappe.BackgroundJob) {
+	var next time.Time
+	if len(rows) == orphanBatch {
+		// Rows moved in one transaction share their time, so that one is read again;
+		// unless it is all there was.
+		if next = rows[len(rows)-1].Modified; next.Equal(rows[0].Modified) {
+			next = next.Add(time.Microsecond)
+		}
+	}
+	c.mu.Lock()
+	c.seen[site] = next
+	c.mu.Unlock()
+}
+
+// everyQueue lists the queues of the bench, also those that only others work.
+func (c *chores) everyQueue(ctx context.Context) ([]watched, error) {
+	names, err := c.e.rq.Queues(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range c.e.cfg.Bench.QueueTypes() {
+		names = append(names, c.e.cfg.Bench.QueueName(t.Name))
+	}
+	slices.Sort(names)
+	var qs []watched
+	for _, name := range slices.Compact(names) {
+		qs = append(qs, watched{name: name, kind: c.e.cfg.Bench.QueueTypeOf(name)})
+	}
+	return qs, nil
+}
+
 // alive collects the fences of all attempts that somebody holds, and the ids of
-// all jobs that wait, on the queues that are worked.
+// all jobs that wait, on all queues: a row may be on its way through a queue
+// that another bridge, or Python alone, works.
 func (c *chores) alive(ctx context.Context) (map[string]bool, error) {
 	alive := map[string]bool{}
-	err := c.each(func(q watched) error {
+	queues, err := c.everyQueue(ctx)
+	if err != nil {
+		return nil, err
+	}
+	err = each(queues, func(q watched) error {
 		members, err := c.e.rq.Members(ctx, rqcompat.Wip, q.name, 0, -1)
 		if err != nil {
 			return err

@@ -40,21 +40,22 @@ const (
 	// choreTick is how often it is looked whether a chore is due.
 	choreTick = time.Second
 	// orphanBatch is how many rows of a site are looked at a time.
-	orphanBatch = 500
+	orphanBatch = 1000
 )
 
 type chores struct {
 	e *Engine
 
 	mu      sync.Mutex
-	failing map[string]bool // queues whose failed registry grew
+	failing map[string]bool      // queues whose failed registry grew
+	seen    map[string]time.Time // by site, see seenUntil
 
 	// looked remembers failed ids that are not to be given back; owned by run.
 	looked map[jobKey]bool
 }
 
 func newChores(e *Engine) *chores {
-	return &chores{e: e, failing: map[string]bool{}, looked: map[jobKey]bool{}}
+	return &chores{e: e, failing: map[string]bool{}, seen: map[string]time.Time{}, looked: map[jobKey]bool{}}
 }
 
 // failed notes that a queue's failed registry grew.
@@ -101,9 +102,11 @@ func (c *chores) run(ctx context.Context) {
 }
 
 // each runs do for every queue that is worked and joins the errors.
-func (c *chores) each(do func(q watched) error) error {
+func (c *chores) each(do func(q watched) error) error { return each(c.e.watchedQueues(), do) }
+
+func each(queues []watched, do func(q watched) error) error {
 	var errs []error
-	for _, q := range c.e.watchedQueues() {
+	for _, q := range queues {
 		errs = append(errs, do(q))
 	}
 	return errors.Join(errs...)

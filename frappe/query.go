@@ -217,10 +217,13 @@ func (d *DB) NextDue(ctx context.Context) (time.Time, bool, error) {
 }
 
 // Stale reads up to limit Pending, Queued and Running rows not modified since olderThan, oldest first: those whose
-// delivery may have got lost.
-func (d *DB) Stale(ctx context.Context, olderThan time.Time, limit int) ([]*BackgroundJob, error) {
+// delivery may have got lost. Rows modified before from are left out; the zero from leaves out none.
+func (d *DB) Stale(ctx context.Context, from, olderThan time.Time, limit int) ([]*BackgroundJob, error) {
+	if from.IsZero() {
+		from = time.Date(1000, 1, 1, 0, 0, 0, 1000, time.UTC) // MariaDB's first
+	}
 	jobs, err := d.selectByStatus(ctx, "read the stale jobs", []Status{StatusPending, StatusQueued, StatusRunning},
-		"`modified`<? ORDER BY `modified` LIMIT ?", formatTime(olderThan, d.Location()), limit)
+		"`modified`>=? AND `modified`<? ORDER BY `modified` LIMIT ?", formatTime(from, d.Location()), formatTime(olderThan, d.Location()), limit)
 	slices.SortStableFunc(jobs, func(a, b *BackgroundJob) int { return a.Modified.Compare(b.Modified) })
 	return jobs[:min(len(jobs), limit)], err
 }

@@ -71,11 +71,14 @@ func TestStale(t *testing.T) {
 	limit := d.Now()
 	time.Sleep(time.Millisecond)
 	transit(t, d, start(jobs[2].Name, d.Now()))
-	got, err := d.Stale(t.Context(), limit, 10)
+	got, err := d.Stale(t.Context(), time.Time{}, limit, 10)
 	if diff := cmp.Diff([]string{jobs[3].Name, pending.Name, jobs[0].Name}, names(got)); err != nil || diff != "" {
 		t.Errorf("%v %s", err, diff)
 	}
-	if got, err = d.Stale(t.Context(), limit, 1); err != nil || len(got) != 1 {
+	if got, err = d.Stale(t.Context(), got[2].Modified, limit, 10); err != nil || len(got) == 0 || got[len(got)-1].Name != jobs[0].Name || len(got) > 2 {
+		t.Errorf("from the last on: %v, %v", names(got), err)
+	}
+	if got, err = d.Stale(t.Context(), time.Time{}, limit, 1); err != nil || len(got) != 1 {
 		t.Errorf("%d rows, %v", len(got), err)
 	}
 }
