@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/opensoft/dartwing-bridge/frappe"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
@@ -25,11 +26,23 @@ func (c *connections) enqueueRow(ctx context.Context, cfg Config, site string, r
 		return err
 	}
 	request.Deduplicate = true
-	if _, err := c.rq.Enqueue(ctx, request); err != nil && !errors.Is(err, rqcompat.ErrDuplicateJob) {
-		return fmt.Errorf("enqueue the delivery of %s: %w", row.Name, err)
+	for limit := time.Now().Add(settling); ; sleep(ctx, 20*time.Millisecond) {
+		_, err := c.rq.Enqueue(ctx, request)
+		var dup *rqcompat.DuplicateJobError
+		switch {
+		case err == nil:
+			return nil
+		case !errors.As(err, &dup):
+			return fmt.Errorf("enqueue the delivery of %s: %w", row.Name, err)
+		case dup.Status != rqcompat.StatusStarted || time.Now().After(limit) || ctx.Err() != nil:
+			return nil
+		}
 	}
-	return nil
 }
+
+// settling is how long an attempt whose row has moved on may still be started in
+// RQ. It must not be taken for the delivery of what the row waits for now.
+const settling = time.Second
 
 // request builds what frappe.enqueue would write for call on a queue type. A
 // timeout of zero means the queue's.

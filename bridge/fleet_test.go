@@ -181,3 +181,50 @@ func TestManyWaitingRowsDoNotHideAnOrphan(t *testing.T) {
 	b.start(nil)
 	b.waitRow(orphans[0].Name, frappe.StatusCompleted)
 }
+
+// TestRetryAtOnce: a retry that is due before the failed attempt is settled in
+// RQ must not take that attempt for the retry's delivery.
+func TestRetryAtOnce(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, nil)
+	b.countTypes()
+	b.start(func(e *Engine) {
+		Register(e, "go.count", func(_ context.Context, job *Job[any]) (any, error) {
+			if job.Attempt <= 3 {
+				return nil, RetryAfter(0, fmt.Errorf("attempt %d", job.Attempt))
+			}
+			return nil, nil
+		})
+	})
+	begin := time.Now()
+	var names []string
+	for range 40 {
+		names = append(names, b.submit("count", nil))
+	}
+	for _, name := range names {
+		b.waitRow(name, frappe.StatusCompleted)
+	}
+	if d := time.Since(begin); d > 10*time.Second {
+		t.Errorf("three retries without a pause took %s", d)
+	}
+}
+
+// TestRetryWhileTheOldAttemptIsBeingSettled: the row is final already, RQ's job
+// is not yet.
+func TestRetryWhileTheOldAttemptIsBeingSettled(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, nil)
+	name := b.submit("sample_job", map[string]any{"duration": 0})
+	id, queue := b.bench.JobID(testSite, name), rqcompat.QueueKey(b.bench.QueueName("go"))
+	b.exec("UPDATE `tabBackground Job` SET status = 'Dead Letter' WHERE name = ?", name)
+	b.rdb.LRem(t.Context(), queue, 1, id)
+	b.rdb.HSet(t.Context(), rqcompat.JobKey(id), "status", "started")
+	settled := time.AfterFunc(200*time.Millisecond, func() { b.rdb.HSet(context.Background(), rqcompat.JobKey(id), "status", "failed") })
+	defer settled.Stop()
+	if _, err := b.client().Retry(t.Context(), testSite, name, ""); err != nil {
+		t.Fatal(err)
+	}
+	if waiting := b.rdb.LRange(t.Context(), queue, 0, -1).Val(); len(waiting) != 1 || waiting[0] != id {
+		t.Errorf("on the queue: %v, want %s", waiting, id)
+	}
+}
