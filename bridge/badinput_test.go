@@ -169,20 +169,22 @@ func registerFine(e *Engine) {
 // wantNothingRunning checks that no claim, lease or current job is left on the own queue.
 func (b *bed) wantNothingRunning() {
 	b.t.Helper()
-	queue := b.bench.QueueName("go")
+	queue, last := b.bench.QueueName("go"), ""
 	b.eventually("nothing is running", func() bool {
 		members, err := b.client().RQ().Members(b.t.Context(), rqcompat.Wip, queue, 0, -1)
-		return err == nil && len(members) == 0
-	}, func() string { return "" })
-	workers, err := b.client().RQ().Workers(b.t.Context())
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	for _, w := range workers {
-		if w.CurrentJob != "" {
-			b.t.Errorf("worker %s still shows %s", w.Name, w.CurrentJob)
+		if err != nil || len(members) > 0 {
+			last = fmt.Sprint(members, err)
+			return false
 		}
-	}
+		workers, err := b.client().RQ().Workers(b.t.Context())
+		for _, w := range workers {
+			if w.CurrentJob != "" {
+				last = w.Name + " still shows " + w.CurrentJob
+				return false
+			}
+		}
+		return err == nil
+	}, func() string { return last })
 }
 
 func TestBadJobsOnASharedQueueAreLeftToPython(t *testing.T) {

@@ -116,8 +116,11 @@ func TestRowsThatMustNotStart(t *testing.T) {
 func TestParametersThatDoNotFit(t *testing.T) {
 	t.Parallel()
 	b := newBed(t, nil)
+	b.exec("UPDATE `tabJob Type` SET name = 'greet', type_name = 'greet', handler_method = 'go.greet' WHERE name = 'echo_job'")
 	b.start(func(e *Engine) {
-		Register(e, "go.greet", func(_ context.Context, job *Job[greeting]) (any, error) { return job.Params.Name, nil })
+		for _, name := range []string{"go.greet", "go.plainly"} {
+			Register(e, name, func(_ context.Context, job *Job[greeting]) (any, error) { return job.Params.Name, nil })
+		}
 	})
 	for name, params := range map[string]any{
 		"text for a number": map[string]any{"count": "three"},
@@ -125,14 +128,14 @@ func TestParametersThatDoNotFit(t *testing.T) {
 		"fraction for int":  map[string]any{"count": 1.5},
 		"too big for int":   map[string]any{"count": 1e30},
 	} {
-		id := b.enqueue("go.greet", params.(map[string]any))
+		id := b.enqueue("go.plainly", params.(map[string]any))
 		b.waitJob(id, rqcompat.StatusFailed)
-		if exc := b.lastExc(id); !strings.Contains(exc, `parameters of "go.greet" don't fit its handler`) || strings.Contains(exc, "three") || strings.Contains(exc, "Ada") {
+		if exc := b.lastExc(id); !strings.Contains(exc, `parameters of "go.plainly" don't fit its handler`) || strings.Contains(exc, "three") || strings.Contains(exc, "Ada") {
 			t.Errorf("%s: exc %q", name, exc)
 		}
 	}
 	// JSON texts that are no object, as a row may hold them.
-	name := b.submit("sample_job", nil)
+	name := b.submit("greet", nil)
 	b.waitRow(name, frappe.StatusCompleted)
 	for _, text := range []string{`[1, 2]`, `"text"`, `17`, ``, `null`} {
 		b.exec("UPDATE `tabBackground Job` SET status = 'Dead Letter', input_parameters = NULLIF(?, '') WHERE name = ?", text, name)
