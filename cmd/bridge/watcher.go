@@ -92,10 +92,7 @@ func (w *watcher) begin(ctx context.Context) error {
 		w.sawRow(row)
 		return nil
 	}
-	rows, err := w.rows.open(ctx, w.what.organization, openRows)
-	for _, row := range rows {
-		w.sawRow(row)
-	}
+	_, err := w.readOpen(ctx)
 	return err
 }
 
@@ -240,34 +237,64 @@ func (w *watcher) sawRow(r *frappe.BackgroundJob) {
 	w.tell(was, s)
 }
 
-// catchUp reads the rows that changed and, of a watched job, the row itself.
+// catchUp reads the rows that changed and those that are open: an event may
+// have come before its subscription was granted, or while the connection was
+// lost.
 func (w *watcher) catchUp(ctx context.Context) {
 	w.reread = time.Now().Add(rereadEvery)
-	names := []string{}
+	seen, err := w.readOpen(ctx)
+	if err == nil {
+		err = w.readNamed(ctx, w.unread(seen))
+	}
+	if err != nil && ctx.Err() == nil {
+		w.log.Warn().Err(err).Msg("rows can't be read now; events go on")
+	}
+}
+
+// readOpen shows the open jobs of an organization, or of all, and says which
+// those are.
+func (w *watcher) readOpen(ctx context.Context) (seen map[string]bool, err error) {
+	if w.what.job != "" {
+		return nil, nil
+	}
+	rows, err := w.rows.open(ctx, w.what.organization, openRows)
+	if err != nil {
+		return nil, err
+	}
+	seen = map[string]bool{}
+	for _, row := range rows {
+		seen[row.Name] = true
+		w.sawRow(row)
+	}
+	return seen, nil
+}
+
+// unread names the rows to be read beside those that were seen a moment ago.
+func (w *watcher) unread(seen map[string]bool) (names []string) {
 	if w.what.job != "" {
 		names = append(names, w.what.job)
-	} else {
-		// A lost connection may have lost events of any job that is still open.
-		for id, s := range w.jobs {
-			if !s.over() {
-				names = append(names, id)
-			}
+	}
+	for id, s := range w.jobs {
+		if !s.over() && !seen[id] && id != w.what.job {
+			names = append(names, id)
 		}
 	}
 	for name := range w.changed {
-		if s := w.jobs[name]; s == nil || s.over() { // the others are named already
+		if s := w.jobs[name]; (s == nil || s.over()) && !seen[name] { // the others are named already
 			names = append(names, name)
 		}
 	}
+	return names
+}
+
+func (w *watcher) readNamed(ctx context.Context, names []string) error {
 	if len(names) == 0 {
-		return
+		clear(w.changed)
+		return nil
 	}
 	rows, err := w.rows.named(ctx, names)
 	if err != nil {
-		if ctx.Err() == nil {
-			w.log.Warn().Err(err).Msg("rows can't be read now; events go on")
-		}
-		return
+		return err
 	}
 	clear(w.changed)
 	for _, name := range names {
@@ -278,6 +305,7 @@ func (w *watcher) catchUp(ctx context.Context) {
 			w.view.show(*s)
 		}
 	}
+	return nil
 }
 
 // idle waits for the next try to connect and reads rows meanwhile.
