@@ -44,9 +44,6 @@ func (c *Client) Close() error {
 // RQ gives RQ's view of the bench's Redis.
 func (c *Client) RQ() *rqcompat.Client { return c.rq }
 
-// Detection says which RQ is spoken here, and how that was found out.
-func (c *Client) Detection() rqcompat.Detection { return c.detection }
-
 // SubmitRequest describes a Background Job to be submitted.
 type SubmitRequest struct {
 	// Site is the site's directory name. Required.

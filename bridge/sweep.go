@@ -245,10 +245,12 @@ func (c *chores) trimFailed(ctx context.Context) error {
 }
 
 func (c *chores) maintain(ctx context.Context) error {
-	return c.each(func(q watched) error {
+	err := c.each(func(q watched) error {
 		_, err := c.e.rq.Maintain(ctx, q.name, func(worker string) bool { return strings.HasPrefix(worker, WorkerPrefix) })
 		return err
 	})
+	_, groups := c.e.rq.MaintainGroups(ctx)
+	return errors.Join(err, groups)
 }
 
 // pythonCannot are the last lines with which a Python worker fails a job that

@@ -201,21 +201,6 @@ func (d *DB) selectByStatus(ctx context.Context, what string, statuses []Status,
 	return all, nil
 }
 
-// NextDue is the earliest next_retry_at of a Failed or Timed Out row; false when none waits.
-func (d *DB) NextDue(ctx context.Context) (time.Time, bool, error) {
-	var first sql.NullString
-	err := d.read(ctx, "read the next retry", func(ctx context.Context) error {
-		// Two range reads on the index; one MIN over both states would scan all of them.
-		return d.x.GetContext(ctx, &first, "SELECT MIN(at) FROM (SELECT MIN(`next_retry_at`) AS at FROM `"+tableJob+"` WHERE `status`='Failed'"+
-			" UNION ALL SELECT MIN(`next_retry_at`) FROM `"+tableJob+"` WHERE `status`='Timed Out') AS both_states")
-	})
-	if err != nil || !first.Valid {
-		return time.Time{}, false, err
-	}
-	at, err := parseTime(first.String, d.Location())
-	return at, err == nil, d.explain("read the next retry", err)
-}
-
 // Stale reads up to limit Pending, Queued and Running rows not modified since olderThan, oldest first: those whose
 // delivery may have got lost. Rows modified before from are left out; the zero from leaves out none.
 func (d *DB) Stale(ctx context.Context, from, olderThan time.Time, limit int) ([]*BackgroundJob, error) {

@@ -78,9 +78,6 @@ func RoomDocType(doctype string) string { return "doctype:" + doctype }
 // A stock server joins nobody.
 func RoomOrganization(organization string) string { return "org:" + organization }
 
-// TaskRoom is whoever knows the id: it is not checked, so it must be a secret.
-func TaskRoom(id string) string { return "task_progress:" + id }
-
 // Publisher sends events to the realtime server through redis_queue. It is
 // safe for concurrent use. Publish after COMMIT: browsers re-read the row.
 type Publisher struct {

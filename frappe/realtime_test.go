@@ -134,7 +134,6 @@ func TestRooms(t *testing.T) {
 		RoomDoc("Background Job", "JOB-1"): "doc:Background Job/JOB-1",
 		RoomDocType("Background Job"):      "doctype:Background Job",
 		RoomOrganization("ORG-2025-00001"): "org:ORG-2025-00001",
-		TaskRoom("e7d0"):                   "task_progress:e7d0",
 	} {
 		if got != want {
 			t.Errorf("room %q, want %q", got, want)

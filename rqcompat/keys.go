@@ -71,10 +71,6 @@ func QueueWorkersKey(queue string) string { return "rq:workers:" + queue }
 // WorkerKey is the HASH of one worker. rq/worker.py BaseWorker.key.
 func WorkerKey(name string) string { return workerPrefix + name }
 
-// WorkerExecutionsKey is the SET of "<id>:<execution>" a worker runs. Read by the version after 2.10 only;
-// no released version reads or minds it.
-func WorkerExecutionsKey(name string) string { return workerPrefix + name + ":executions" }
-
 // PubSubChannel is the channel that carries commands for one worker. rq/command.py PUBSUB_CHANNEL_TEMPLATE.
 func PubSubChannel(worker string) string { return "rq:pubsub:" + worker }
 

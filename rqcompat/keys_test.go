@@ -27,7 +27,6 @@ func TestKeys(t *testing.T) {
 		rqcompat.WorkersKey():             "rq:workers",
 		rqcompat.QueueWorkersKey("q"):     "rq:workers:q",
 		rqcompat.WorkerKey("w"):           "rq:worker:w",
-		rqcompat.WorkerExecutionsKey("w"): "rq:worker:w:executions",
 		rqcompat.PubSubChannel("w"):       "rq:pubsub:w",
 		rqcompat.SuspendedKey():           "rq:suspended",
 		rqcompat.CleanLockKey("q"):        "rq:clean_registries:q",

@@ -44,7 +44,7 @@ func (w *Waiter) Close() error {
 }
 
 // Wait returns true as soon as queue is not empty, and false after most or when ctx ends, then with its
-// error. On a queue that is never empty it returns at once: see WaitChange.
+// error. On a queue that is not empty it returns at once.
 func (w *Waiter) Wait(ctx context.Context, queue string, most time.Duration) (bool, error) {
 	deadline := time.Now().Add(most)
 	pause := waitPollMin
@@ -72,44 +72,6 @@ func (w *Waiter) Wait(ctx context.Context, queue string, most time.Duration) (bo
 			return found, err
 		}
 	}
-}
-
-// WaitChange returns true as soon as the queue differs from its mirror in length, head or tail, and false
-// after most or when ctx ends, then with its error. It is for queues that hold jobs one leaves to others.
-func (w *Waiter) WaitChange(ctx context.Context, m *Mirror, most time.Duration) (bool, error) {
-	if m.Len() == 0 {
-		return w.Wait(ctx, m.queue, most)
-	}
-	deadline := time.Now().Add(most)
-	for pause := waitPollMin; ; pause = min(2*pause, waitPollMax) {
-		changed, err := m.changed(ctx)
-		if changed || err != nil {
-			return changed, err
-		}
-		left := time.Until(deadline)
-		if left <= 0 {
-			return false, nil
-		}
-		if err := sleep(ctx, min(pause, left)); err != nil {
-			return false, err
-		}
-	}
-}
-
-// changed compares length, head and tail of the list with the mirror.
-func (m *Mirror) changed(ctx context.Context) (bool, error) {
-	key := QueueKey(m.queue)
-	cmds, err := m.c.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
-		p.LLen(ctx, key)
-		p.LIndex(ctx, key, 0)
-		p.LIndex(ctx, key, -1)
-		return nil
-	})
-	if err != nil && !errors.Is(err, redis.Nil) {
-		return false, orWait(m.queue, err)
-	}
-	length, head, tail := cmds[0].(*redis.IntCmd).Val(), cmds[1].(*redis.StringCmd).Val(), cmds[2].(*redis.StringCmd).Val()
-	return length != m.listLen || head != m.root.next.id || (!m.truncated && tail != m.root.prev.id), nil
 }
 
 // look blocks for at most block until the list has a head.

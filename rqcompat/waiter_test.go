@@ -135,22 +135,3 @@ func TestWaitAfterLostConnection(t *testing.T) {
 }
 
 // On a queue with jobs for others, only changes wake.
-func TestWaitChange(t *testing.T) {
-	b := newBed(t, "2.6.1")
-	b.do("RPUSH", "rq:queue:default", "python-only", "also")
-	m, w := b.NewMirror("default"), b.waiter()
-	b.sync(m)
-	if changed, err := w.WaitChange(b.ctx(), m, 100*time.Millisecond); changed || err != nil {
-		t.Errorf("nothing changed: %v, %v", changed, err)
-	}
-	for _, cmd := range [][]any{
-		{"RPUSH", "rq:queue:default", "new"}, {"LPUSH", "rq:queue:default", "first"}, {"LREM", "rq:queue:default", 1, "also"},
-		{"DEL", "rq:queue:default"}, {"RPUSH", "rq:queue:default", "again"},
-	} {
-		b.do(cmd...)
-		if changed, err := w.WaitChange(b.ctx(), m, 5*time.Second); !changed && m.Len() > 0 || err != nil {
-			t.Errorf("%v: %v, %v", cmd, changed, err)
-		}
-		b.sync(m)
-	}
-}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/opensoft/dartwing-bridge/bridge"
 	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
 )
 
@@ -82,7 +83,29 @@ func installSite(ctx context.Context, b *frappe.Bench, name string, samples bool
 	if err != nil {
 		return frappe.InstallReport{}, err
 	}
-	return frappe.Install(ctx, site, frappe.InstallOptions{Samples: samples})
+	report, err := frappe.Install(ctx, site, frappe.InstallOptions{Samples: samples})
+	if err == nil && len(report.Created) > 0 {
+		err = forgetTables(ctx, b, site, report.Created)
+	}
+	return report, err
+}
+
+// forgetTables makes Frappe's processes look again which tables there are.
+func forgetTables(ctx context.Context, b *frappe.Bench, site *frappe.Site, tables []string) error {
+	options, err := b.RedisCache()
+	if err != nil {
+		return err
+	}
+	cache := redis.NewUniversalClient(options)
+	defer cache.Close()
+	doctypes := make([]string, len(tables))
+	for i, table := range tables {
+		doctypes[i] = strings.TrimPrefix(table, "tab")
+	}
+	if err := frappe.InvalidateDocType(ctx, cache, site.DBName(), doctypes...); err != nil {
+		return fmt.Errorf("%w: the tables are there, but Frappe may not know them yet; run: bench --site %s clear-cache", err, site.Name)
+	}
+	return nil
 }
 
 // installText says what was done in one line.

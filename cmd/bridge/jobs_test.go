@@ -7,7 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/opensoft/dartwing-bridge/frappe"
 	"github.com/opensoft/dartwing-bridge/integration/servers"
+	"github.com/redis/go-redis/v9"
 )
 
 // changing are the parts of an output that differ from run to run.
@@ -162,8 +164,27 @@ func TestInstall(t *testing.T) {
 		t.Errorf("a second install prints %q", got)
 	}
 	b.exec("DROP TABLE `tabJob Execution Log`")
+	cache := redis.NewClient(&redis.Options{Addr: b.redis.Addr})
+	defer cache.Close()
+	bench, err := frappe.OpenBench(b.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer bench.Close()
+	site, err := bench.Site(testSite)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// What Frappe remembers of its tables is wrong after an installation.
+	known := site.DBName() + "|db_tables"
+	if err := cache.Set(t.Context(), known, "x", 0).Err(); err != nil {
+		t.Fatal(err)
+	}
 	if got, want := must(t, "install"), testSite+": created tabJob Execution Log\n"; got != want {
 		t.Errorf("install prints %q, want %q", got, want)
+	}
+	if n, err := cache.Exists(t.Context(), known).Result(); n != 0 || err != nil {
+		t.Errorf("Frappe's list of tables is still cached (%v)", err)
 	}
 	if got := must(t, "install", "--json", "--samples"); !strings.Contains(got, `"created": null`) || !strings.Contains(got, `"kept": [`) {
 		t.Errorf("install --json prints %s", got)
