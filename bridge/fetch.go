@@ -98,16 +98,20 @@ func (s *scout) look(ctx context.Context) error {
 	}
 	now := time.Now()
 	again := s.due(now)
-	for ids := range slices.Chunk(slices.Concat(again, added), scoutBatch) {
-		if err := s.sift(ctx, ids, now); err != nil {
-			// They are looked at again, as if they were undecided.
-			for _, id := range ids {
+	left := slices.Concat(again, added)
+	for len(left) > 0 {
+		n := min(len(left), scoutBatch)
+		if err := s.sift(ctx, left[:n], now); err != nil {
+			// All that is left is looked at again, as if it were undecided: the
+			// mirror won't name it as new a second time.
+			for _, id := range left {
 				if _, known := s.waiting[id]; !known {
 					s.postpone(id, now, now)
 				}
 			}
 			return err
 		}
+		left = left[n:]
 	}
 	return nil
 }
