@@ -214,7 +214,7 @@ func (e *Engine) claim(ctx context.Context, scouts []*scout) {
 			continue
 		}
 		if suspension.holds(ctx, e) || ctx.Err() != nil {
-			e.slots.giveBack(free...)
+			e.slots.putBack(free)
 			continue
 		}
 		if err := e.claimBatch(ctx, e.turns.deal(len(free)), free, scouts); err != nil {
@@ -227,7 +227,7 @@ func (e *Engine) claim(ctx context.Context, scouts []*scout) {
 
 // claimBatch claims the dealt jobs for as many slots and starts what was won.
 func (e *Engine) claimBatch(ctx context.Context, dealt []*work, free []*slot, scouts []*scout) error {
-	e.slots.giveBack(free[len(dealt):]...)
+	e.slots.putBack(free[len(dealt):])
 	free = free[:len(dealt)]
 	if len(dealt) == 0 {
 		return nil

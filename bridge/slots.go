@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -86,6 +87,16 @@ func (s *slots) giveBack(free ...*slot) {
 	s.idle = append(s.idle, free...)
 	s.mu.Unlock()
 	signal(s.freed)
+}
+
+// putBack returns slots that were taken and not needed, as if they had never
+// been taken: the same one is the next again, and idle for as long.
+func (s *slots) putBack(unused []*slot) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, f := range slices.Backward(unused) {
+		s.idle = append(s.idle, f)
+	}
 }
 
 // rename gives a slot a new worker name, when nobody knows what its old record
