@@ -163,6 +163,16 @@ func (e *Engine) handles(ctx context.Context, site string, row *frappe.Backgroun
 	return e.handlerOf(types[row.JobType]) != nil
 }
 
+// handled names those of a site's Job Types that have a handler here.
+func (e *Engine) handled(types map[string]*frappe.JobType) (names []string) {
+	for name, t := range types {
+		if e.handlerOf(t) != nil {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
 func fence(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
 
 // adopt delivers a row again that has no delivery.

@@ -146,22 +146,23 @@ func (s *schedule) sites(now time.Time) (ask []string) {
 	return ask
 }
 
-// retryDue moves a site's due rows back to the queue.
+// retryDue moves a site's due rows back to the queue: those with a handler here,
+// as the Python engine has its own schedule.
 func (s *schedule) retryDue(ctx context.Context, site string) error {
 	var w *siteRowsWriter
 	var rows []*frappe.BackgroundJob
-	err := s.e.sites.glance(ctx, site, func(ctx context.Context, open *siteRowsWriter) (err error) {
+	err := s.e.sites.glance(ctx, site, func(ctx context.Context, open *siteRowsWriter) error {
 		w = open
-		rows, err = w.db.Due(ctx, w.db.Now(), dueBatch)
+		types, err := w.jobTypes(ctx)
+		if err == nil {
+			rows, err = w.db.Due(ctx, w.db.Now(), s.e.handled(types), dueBatch)
+		}
 		return err
 	})
 	if errors.Is(err, frappe.ErrTableMissing) {
 		return nil
 	}
 	for _, row := range rows {
-		if !s.e.handles(ctx, site, row) {
-			continue // the Python engine's, which has its own schedule
-		}
 		move := frappe.Transition{
 			Name: row.Name, From: row.Status, To: frappe.StatusQueued, Message: "Job enqueued for retry",
 			Set: map[string]any{"retry_count": row.RetryCount + 1, "next_retry_at": nil},

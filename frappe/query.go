@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -178,12 +179,21 @@ func (d *DB) Statuses(ctx context.Context, names []string) (map[string]Status, e
 	return found, nil
 }
 
-// Due reads up to limit Failed or Timed Out rows whose next_retry_at has come, earliest first. Rows that another
+// Due reads up to limit Failed or Timed Out rows of the given Job Types whose next_retry_at has come, earliest first: rows
+// that nobody moves must not fill the limit for ever. Rows that another
 // transaction has locked, a desk save for instance, are left out; nothing stays locked on return, so whoever acts on one
 // has to win its Transition.
-func (d *DB) Due(ctx context.Context, now time.Time, limit int) ([]*BackgroundJob, error) {
+func (d *DB) Due(ctx context.Context, now time.Time, jobTypes []string, limit int) ([]*BackgroundJob, error) {
+	if len(jobTypes) == 0 {
+		return nil, nil
+	}
+	args := []any{formatTime(now, d.Location())}
+	for _, t := range jobTypes {
+		args = append(args, t)
+	}
 	jobs, err := d.selectByStatus(ctx, "read the due retries", []Status{StatusFailed, StatusTimedOut},
-		"`next_retry_at`<=? ORDER BY `next_retry_at` LIMIT ? FOR UPDATE SKIP LOCKED", formatTime(now, d.Location()), limit)
+		"`next_retry_at`<=? AND `job_type` IN (?"+strings.Repeat(",?", len(jobTypes)-1)+") ORDER BY `next_retry_at` LIMIT ? FOR UPDATE SKIP LOCKED",
+		append(args, limit)...)
 	slices.SortStableFunc(jobs, func(a, b *BackgroundJob) int { return a.NextRetryAt.Compare(*b.NextRetryAt) })
 	return jobs[:min(len(jobs), limit)], err
 }

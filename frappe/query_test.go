@@ -29,7 +29,7 @@ func TestDue(t *testing.T) {
 	fail(t, d, jobs[5], at, StatusFailed, now.Add(-2*time.Second))
 	due := func(limit int) []string {
 		t.Helper()
-		got, err := d.Due(t.Context(), now, limit)
+		got, err := d.Due(t.Context(), now, []string{jobs[0].JobType, "Other"}, limit)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -41,6 +41,9 @@ func TestDue(t *testing.T) {
 	}
 	if diff := cmp.Diff(all[:2], due(2)); diff != "" {
 		t.Error(diff)
+	}
+	if got, err := d.Due(t.Context(), now, []string{"Other"}, 10); err != nil || len(got) != 0 {
+		t.Errorf("of another Job Type: %v, %v", names(got), err)
 	}
 	release := lockRow(t, d, jobs[1].Name)
 	if diff := cmp.Diff(all[1:], due(10)); diff != "" {
