@@ -298,6 +298,10 @@ func (c Config) validate() error {
 		if (h.Exec == nil) == (h.HTTP == nil) {
 			bad(`bridge.handlers[%q] needs exactly one of "exec" and "http"`, name)
 		}
+		// A program that is being killed in order must not count as abandoned.
+		if h.Exec != nil && h.Exec.killGrace() >= time.Duration(c.CancelGrace) {
+			bad("bridge.handlers[%q].exec.kill_grace is %s, want less than bridge.cancel_grace, which is %s", name, h.Exec.killGrace(), time.Duration(c.CancelGrace))
+		}
 	}
 	if err := c.Retry.policy().validate(); err != nil {
 		bad("bridge.retry: %w", err)

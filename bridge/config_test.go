@@ -68,6 +68,7 @@ func TestBadConfigIsReportedByName(t *testing.T) {
 		{"own and shared", map[string]any{"queues": []string{"default"}}, "it can be own or shared, not both"},
 		{"no queue", map[string]any{"queues": []string{}, "shared_queues": []string{}}, "no queue to work"},
 		{"handler without kind", map[string]any{"handlers": map[string]any{"x": map[string]any{}}}, `needs exactly one of "exec" and "http"`},
+		{"kill grace too long", map[string]any{"cancel_grace": 5, "handlers": map[string]any{"x": map[string]any{"exec": map[string]any{"command": []string{"/bin/true"}}}}}, "exec.kill_grace is 5s, want less than bridge.cancel_grace"},
 		{"negative concurrency", map[string]any{"concurrency": -1}, "bridge.concurrency is -1"},
 	}
 	for _, tc := range tests {

@@ -60,8 +60,16 @@ type ExecConfig struct {
 	// Env is added to the program's environment. BRIDGE_… names are reserved.
 	Env map[string]string `json:"env"`
 	// KillGrace is how long the process group may take to end after SIGTERM, and
-	// how long the pipes of a program that ended may stay open. Default: 5 s.
+	// how long the pipes of a program that ended may stay open; less than the
+	// bridge's cancel_grace. Default: 5 s.
 	KillGrace Seconds `json:"kill_grace"`
+}
+
+func (c ExecConfig) killGrace() time.Duration {
+	if c.KillGrace <= 0 {
+		return defaultKillGrace
+	}
+	return time.Duration(c.KillGrace)
 }
 
 // runRequest is one attempt at a job for a handler in another language.
@@ -111,10 +119,7 @@ func newExecHandler(cfg ExecConfig) (func(ctx context.Context, r runRequest) (an
 			return nil, fmt.Errorf("exec: environment variable %q: names that start with BRIDGE_ are reserved", name)
 		}
 	}
-	if cfg.KillGrace <= 0 {
-		cfg.KillGrace = Seconds(defaultKillGrace)
-	}
-	h := &execHandler{cfg: cfg, grace: time.Duration(cfg.KillGrace)}
+	h := &execHandler{cfg: cfg, grace: cfg.killGrace()}
 	return h.run, nil
 }
 
