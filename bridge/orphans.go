@@ -116,6 +116,15 @@ func (c *chores) alive(ctx context.Context) (map[string]bool, error) {
 		return nil, err
 	}
 	err = each(queues, func(q watched) error {
+		// The queue comes first: a job that is claimed meanwhile is then seen twice
+		// and not never.
+		waiting, err := c.e.rq.QueueIDs(ctx, q.name, 0, -1)
+		if err != nil {
+			return err
+		}
+		for _, id := range waiting {
+			alive[id], alive[arrivalHash(id)] = true, true
+		}
 		members, err := c.e.rq.Members(ctx, rqcompat.Wip, q.name, 0, -1)
 		if err != nil {
 			return err
@@ -141,11 +150,7 @@ func (c *chores) alive(ctx context.Context) (map[string]bool, error) {
 				alive[c.e.cfg.Bench.JobID(w.site, w.rowName)] = true
 			}
 		}
-		waiting, err := c.e.rq.QueueIDs(ctx, q.name, 0, -1)
-		for _, id := range waiting {
-			alive[id], alive[arrivalHash(id)] = true, true
-		}
-		return err
+		return nil
 	})
 	for _, w := range c.e.turns.rows() {
 		alive[c.e.cfg.Bench.JobID(w.site, w.rowName)] = true
@@ -191,10 +196,28 @@ func (c *chores) adopt(ctx context.Context, site string, row *frappe.BackgroundJ
 			return err
 		}
 	case frappe.StatusQueued:
+		// It may have run, and even ended, since it was read.
+		if moved, err := c.hasMoved(ctx, site, row); err != nil || moved {
+			return err
+		}
 	default: // a Pending row waits for something else
 		return nil
 	}
 	c.e.log.Warn().Str("site", site).Str("job", row.Name).Str("status", string(row.Status)).
 		Msg("row had no delivery; it is delivered again")
 	return c.e.enqueueRow(ctx, c.e.cfg, site, row)
+}
+
+// hasMoved reports whether a row is no longer as it was read.
+func (c *chores) hasMoved(ctx context.Context, site string, row *frappe.BackgroundJob) (moved bool, err error) {
+	err = c.e.sites.glance(ctx, site, func(ctx context.Context, w *siteRowsWriter) error {
+		now, err := w.db.BackgroundJob(ctx, row.Name)
+		if errors.Is(err, frappe.ErrNoSuchJob) {
+			moved, err = true, nil
+		} else if err == nil {
+			moved = now.Status != row.Status || !now.Modified.Equal(row.Modified)
+		}
+		return err
+	})
+	return moved, err
 }
