@@ -50,7 +50,7 @@ type chores struct {
 	failing map[string]bool      // queues whose failed registry grew
 	seen    map[string]time.Time // by site, see seenUntil
 
-	// looked remembers failed ids that are not to be given back; owned by run.
+	// looked remembers failed ids that are to stay failed; owned by run.
 	looked map[jobKey]bool
 }
 
@@ -269,12 +269,14 @@ func (c *chores) takeBack(ctx context.Context) error {
 			return err
 		}
 		present := make(map[jobKey]bool, len(members))
-		var fresh []string
+		var (
+			fresh []string
+			errs  []error
+		)
 		for _, m := range members {
 			key := jobKey{q.name, m.ID}
 			present[key] = true
 			if !c.looked[key] {
-				c.looked[key] = true
 				fresh = append(fresh, m.ID)
 			}
 		}
@@ -283,32 +285,52 @@ func (c *chores) takeBack(ctx context.Context) error {
 				delete(c.looked, key)
 			}
 		}
-		return c.takeBackThese(ctx, q, fresh)
+		for _, id := range fresh {
+			stays, err := c.takeBackOne(ctx, q, id)
+			if isAway(err) {
+				return err
+			}
+			// One that can't be read must not keep the others.
+			errs = append(errs, err)
+			if stays {
+				c.looked[jobKey{q.name, id}] = true
+			}
+		}
+		return errors.Join(errs...)
 	})
 }
 
-func (c *chores) takeBackThese(ctx context.Context, q watched, ids []string) error {
-	for _, id := range ids {
-		job, err := c.e.rq.Fetch(ctx, id)
-		if job == nil || strings.HasPrefix(job.WorkerName, WorkerPrefix) {
-			continue
-		}
-		results, err2 := c.e.rq.Results(ctx, id)
-		if err2 != nil || len(results) == 0 || !pythonFailedToFind(results[0].ExcString) {
-			continue
-		}
-		r := router{e: c.e, queue: watched{name: q.name, kind: q.kind}}
-		if r.route(ctx, []found{{job: job, fault: err}})[0].verdict != ours {
-			continue
-		}
-		switch err := c.e.rq.Requeue(ctx, id, true); {
-		case err == nil:
-			c.e.log.Info().Str("job_id", id).Str("queue", q.name).Msg("a Python worker took a Go job and could not run it; it is queued again")
-		case !errors.Is(err, rqcompat.ErrNotRequeueable) && !errors.Is(err, rqcompat.ErrNoSuchJob):
-			return err
-		}
+// takeBackOne requeues a failed job that is ours. It reports whether the job is
+// to stay where it is: one that can't be judged now is looked at again, and so
+// is a requeued one, since Python may be the faster again.
+func (c *chores) takeBackOne(ctx context.Context, q watched, id string) (stays bool, err error) {
+	job, fault := c.e.rq.Fetch(ctx, id)
+	switch {
+	case errors.Is(fault, rqcompat.ErrNoSuchJob):
+		return true, nil
+	case job == nil:
+		return false, fault
+	case strings.HasPrefix(job.WorkerName, WorkerPrefix):
+		return true, nil
 	}
-	return nil
+	results, err := c.e.rq.Results(ctx, id)
+	if err != nil {
+		return false, err
+	}
+	if len(results) == 0 || !pythonFailedToFind(results[0].ExcString) {
+		return true, nil
+	}
+	r := router{e: c.e, queue: watched{name: q.name, kind: q.kind}}
+	if verdict := r.route(ctx, []found{{job: job, fault: fault}})[0].verdict; verdict != ours {
+		return verdict == foreign, nil
+	}
+	switch err := c.e.rq.Requeue(ctx, id, true); {
+	case err == nil:
+		c.e.log.Info().Str("job_id", id).Str("queue", q.name).Msg("a Python worker took a Go job and could not run it; it is queued again")
+	case !errors.Is(err, rqcompat.ErrNotRequeueable) && !errors.Is(err, rqcompat.ErrNoSuchJob):
+		return false, err
+	}
+	return false, nil
 }
 
 func pythonFailedToFind(exc string) bool {
