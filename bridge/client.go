@@ -86,7 +86,8 @@ func (c *Client) Submit(ctx context.Context, r SubmitRequest) (*frappe.Backgroun
 		return nil, errors.Join(err, w.db.DeleteJobs(undo, []string{row.Name}))
 	}
 	created := frappe.Transition{Name: row.Name, From: frappe.StatusPending, To: frappe.StatusQueued}
-	return row, c.tellMove(ctx, r.Site, row, created, row.ModifiedRaw)
+	c.tellMove(ctx, r.Site, row, created, row.ModifiedRaw)
+	return row, nil
 }
 
 // newJob checks a request and fills in its Job Type's defaults.
@@ -249,20 +250,24 @@ func (c *Client) moveByHand(ctx context.Context, site, name string, moveTo func(
 			continue
 		}
 		row.Status = move.To
-		err = errors.Join(after(row, move.From), c.tellMove(ctx, site, row, move, result.Modified))
+		err = after(row, move.From)
+		c.tellMove(ctx, site, row, move, result.Modified)
 		return row, err
 	}
 }
 
-// tellMove publishes a change that no engine made.
-func (c *Client) tellMove(ctx context.Context, site string, row *frappe.BackgroundJob, move frappe.Transition, modified string) error {
+// tellMove publishes a change that no engine made. An event that is lost is no
+// error of the change, which its caller would repeat.
+func (c *Client) tellMove(ctx context.Context, site string, row *frappe.BackgroundJob, move frappe.Transition, modified string) {
 	users := []string{row.OwnerUser}
 	if w, err := c.sites.of(ctx, site); err == nil {
 		users = audienceOf(ctx, w, row)
 	}
 	c.publisher.DocUpdate(site, doctype, row.Name, modified)
 	c.publisher.ListUpdate(site, doctype, row.Name)
-	return c.publisher.Publish(ctx, audienceEvents(site, row, users, EventStatusChanged, statusMessage(row, move, modified))...)
+	if err := c.publisher.Publish(ctx, audienceEvents(site, row, users, EventStatusChanged, statusMessage(row, move, modified))...); err != nil {
+		c.cfg.Log.Warn().Err(err).Str("site", site).Str("job", row.Name).Msg("realtime events not published")
+	}
 }
 
 // Inspection is everything that is known of one job.

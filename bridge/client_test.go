@@ -1,0 +1,24 @@
+package bridge
+
+import (
+	"testing"
+
+	"github.com/opensoft/dartwing-bridge/frappe"
+)
+
+// TestLostEventsAreNoErrorOfASubmission: what was submitted or cancelled must
+// not be reported as failed, or its caller does it again.
+func TestLostEventsAreNoErrorOfASubmission(t *testing.T) {
+	b := newBed(t, nil)
+	c := b.client()
+	if err := c.realtime.Close(); err != nil {
+		t.Fatal(err)
+	}
+	row, err := c.Submit(t.Context(), SubmitRequest{Site: testSite, JobType: "echo_job", Organization: "ORG-A"})
+	if err != nil {
+		t.Fatalf("submitted %v, and yet: %v", row, err)
+	}
+	if row, err = c.Cancel(t.Context(), testSite, row.Name, "admin@example.com"); err != nil || row.Status != frappe.StatusCanceled {
+		t.Errorf("cancelled %v, and yet: %v", row, err)
+	}
+}
