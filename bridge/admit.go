@@ -35,6 +35,11 @@ func (e *Engine) admit(r *run) admission {
 	if r.broken != nil {
 		return admission{err: r.broken}
 	}
+	if e.held(r.ctx, r.work) {
+		// Since it was routed, which may be long ago. Back on its queue it is routed
+		// anew, and waits.
+		return tidied(rqcompat.OutcomeGivenBack)
+	}
 	if r.jobType == nil {
 		r.timeout = hashTimeout(r.job)
 		return admission{}

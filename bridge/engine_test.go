@@ -364,3 +364,30 @@ func TestJobsOfASuspendedOrganizationAreHeld(t *testing.T) {
 	b.exec("UPDATE tabOrganization SET status = 'Active' WHERE name = 'ORG-A'")
 	b.waitRow(held, frappe.StatusCompleted)
 }
+
+// TestSuspensionHoldsWhatWaitsAlready: jobs of a long queue are routed long
+// before their turn comes.
+func TestSuspensionHoldsWhatWaitsAlready(t *testing.T) {
+	b := newBed(t, map[string]any{"concurrency": 1})
+	c := newCounter()
+	b.countTypes()
+	b.start(c.register)
+	first := b.submit("holds", nil)
+	b.waitRow(first, frappe.StatusRunning)
+	held := b.submit("echo_job", nil)
+	time.Sleep(200 * time.Millisecond)
+	b.exec("UPDATE tabOrganization SET status = 'Inactive' WHERE name = 'ORG-A'")
+	time.Sleep(3200 * time.Millisecond) // what is known of an organization may be 3 s old
+	close(c.open)
+	b.waitRow(first, frappe.StatusCompleted)
+	id := b.enqueue("echo_job", map[string]any{"organization": "ORG-B"})
+	b.waitJob(id, rqcompat.StatusFinished)
+	if row := b.row(held); row.Status != frappe.StatusQueued {
+		t.Errorf("job of a suspended organization: %+v", row)
+	}
+	b.exec("UPDATE tabOrganization SET status = 'Active' WHERE name = 'ORG-A'")
+	b.waitRow(held, frappe.StatusCompleted)
+	if got, want := b.path(held), "Pending Queued Running Completed"; got != want {
+		t.Errorf("path %s, want %s", got, want)
+	}
+}

@@ -148,7 +148,7 @@ func (r *router) route(ctx context.Context, fs []found) []routed {
 			o.again = soon
 			o.verdict, faults[i] = r.decide(o.work, rows[o.work.site], o.seen)
 		}
-		if o.verdict == ours && faults[i] == nil && r.held(ctx, o.work) {
+		if o.verdict == ours && faults[i] == nil && r.e.held(ctx, o.work) {
 			o.verdict, o.again = undecided, later
 		}
 		if faults[i] != nil && r.queue.own {
@@ -215,18 +215,18 @@ func (r *router) plain(w *work) (verdict, error) {
 
 // held reports whether a job must wait for a person: its site is under
 // maintenance, when tables may be altered, or its organization is suspended.
-func (r *router) held(ctx context.Context, w *work) bool {
+func (e *Engine) held(ctx context.Context, w *work) bool {
 	if w.site == "" {
 		return false
 	}
-	if site, err := r.e.sites.site(w.site); err == nil && site.MaintenanceMode() {
+	if site, err := e.sites.site(w.site); err == nil && site.MaintenanceMode() {
 		return true
 	}
 	if w.jobType == nil {
 		return false
 	}
 	var org *frappe.Organization
-	err := r.e.sites.glance(ctx, w.site, func(ctx context.Context, rows *siteRowsWriter) (err error) {
+	err := e.sites.glance(ctx, w.site, func(ctx context.Context, rows *siteRowsWriter) (err error) {
 		org, err = rows.db.Organization(ctx, w.organization)
 		return err
 	})
