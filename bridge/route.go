@@ -286,9 +286,8 @@ func (r *router) match(types map[string]*frappe.JobType, method string) (*frappe
 	jobType := types[method]
 	if jobType == nil {
 		for _, t := range types {
-			if t.HandlerMethod == method {
+			if t.HandlerMethod == method && (jobType == nil || goesBefore(t, jobType)) {
 				jobType = t
-				break
 			}
 		}
 	}
@@ -298,6 +297,15 @@ func (r *router) match(types map[string]*frappe.JobType, method string) (*frappe
 		}
 	}
 	return nil, r.e.handlers[method]
+}
+
+// goesBefore chooses between Job Types of the same handler_method: the first
+// that is enabled.
+func goesBefore(a, b *frappe.JobType) bool {
+	if a.Enabled != b.Enabled {
+		return a.Enabled
+	}
+	return a.TypeName < b.TypeName
 }
 
 // handlerOf finds the handler of a Job Type, by its name or its handler_method.
