@@ -134,6 +134,11 @@ func (m *Mirror) Sync(ctx context.Context) (added, removed []string, err error) 
 	added, removed, ok := m.ends(length.Val(), head.Val(), tail.Val())
 	if !ok || m.drifted(now) {
 		more, gone, err := m.full(ctx, now)
+		if ok {
+			// What the ends showed is taken up and must be told now; the drift that is
+			// left makes the next Sync read the list again.
+			err = nil
+		}
 		return append(added, more...), append(removed, gone...), err
 	}
 	return added, removed, nil

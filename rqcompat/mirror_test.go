@@ -1,11 +1,15 @@
 package rqcompat
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 )
 
 func (b *bed) sync(m *Mirror) (added, removed []string) {
@@ -182,5 +186,41 @@ func BenchmarkMirrorSync(b *testing.B) {
 	b.ResetTimer()
 	for range b.N {
 		bed.sync(m)
+	}
+}
+
+// failOn makes the n-th pipeline from now on fail.
+type failOn struct{ n int }
+
+func (*failOn) DialHook(next redis.DialHook) redis.DialHook          { return next }
+func (*failOn) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+func (f *failOn) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		if f.n--; f.n == 0 {
+			return errors.New("broken connection")
+		}
+		return next(ctx, cmds)
+	}
+}
+
+// TestMirrorNamesWhatABrokenSyncTookUp: an id that a broken Sync has taken up must be
+// named by that Sync or by a later one.
+func TestMirrorNamesWhatABrokenSyncTookUp(t *testing.T) {
+	b := newBed(t, "2.6.1")
+	b.do("RPUSH", "rq:queue:default", "a", "b", "c", "d")
+	m := b.NewMirror("default")
+	b.sync(m)
+	b.do("LREM", "rq:queue:default", "1", "b")
+	b.sync(m)
+	m.driftSince = time.Now().Add(-time.Hour)
+	b.do("RPUSH", "rq:queue:default", "e")
+	b.Redis().AddHook(&failOn{n: 2})
+	named, removed, err := m.Sync(b.ctx())
+	if err != nil && (named != nil || removed != nil) {
+		t.Errorf("%v, and yet %q and %q", err, named, removed)
+	}
+	more, gone := b.sync(m)
+	if named, removed = append(named, more...), append(removed, gone...); !slices.Equal(named, []string{"e"}) || !slices.Equal(removed, []string{"b"}) {
+		t.Errorf("new %q, gone %q, want e and b", named, removed)
 	}
 }
