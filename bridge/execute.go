@@ -114,16 +114,24 @@ func (e *Engine) execute(r *run) {
 	e.finish(r)
 }
 
-// perform runs the handler of an admitted attempt and settles it.
+// errGoexit is the error of an attempt whose handler left without returning.
+var errGoexit = errors.New("the handler called runtime.Goexit instead of returning")
+
+// perform runs the handler of an admitted attempt and settles it. It settles in
+// a deferred call, as runtime.Goexit runs nothing else.
 func (e *Engine) perform(r *run) {
-	result, err := e.callHandler(r)
-	if r.ended.CompareAndSwap(false, true) {
-		e.settle(r, result, err)
-	} else {
-		e.abandoned.Add(-1)
-		r.log.Warn().Msg("an abandoned handler returned at last; its slot is free again")
-	}
-	e.finish(r)
+	var result any
+	err := errGoexit
+	defer func() {
+		if r.ended.CompareAndSwap(false, true) {
+			e.settle(r, result, err)
+		} else {
+			e.abandoned.Add(-1)
+			r.log.Warn().Msg("an abandoned handler returned at last; its slot is free again")
+		}
+		e.finish(r)
+	}()
+	result, err = e.callHandler(r)
 }
 
 // finish frees what an attempt held.

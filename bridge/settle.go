@@ -264,8 +264,13 @@ func returnValue(r *run, result any) string {
 }
 
 // throughJSON encodes what only encoding/json knows to express: structs, and
-// types with a MarshalJSON of their own.
-func throughJSON(result any) (string, error) {
+// types with a MarshalJSON of their own, which may panic.
+func throughJSON(result any) (text string, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			text, err = "", fmt.Errorf("encoding it panicked: %v", v)
+		}
+	}()
 	b, err := json.Marshal(result)
 	if err != nil {
 		return "", err
