@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/bridge"
+	"github.com/opensoft/dartwing-bridge/frappe"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
 	"github.com/opensoft/dartwing-bridge/rqcompat/pickle"
 	"github.com/spf13/cobra"
@@ -45,6 +47,9 @@ else as text. With --wait the exit code tells how the job ended.`,
 			}
 			return a.withClient(c.Context(), func(s session) error {
 				r.Site = s.site
+				if err := checkQueue(s.bench, r.Queue); err != nil {
+					return err
+				}
 				return a.enqueue(c.Context(), s, r, wait, waitTimeout)
 			})
 		},
@@ -60,6 +65,18 @@ else as text. With --wait the exit code tells how the job ended.`,
 	f.BoolVar(&wait, "wait", false, "wait for its end and print the result")
 	f.DurationVar(&waitTimeout, "wait-timeout", 0, "how long to wait (default: for ever)")
 	return c
+}
+
+// checkQueue refuses a queue type that the bench lacks, and names those it has.
+func checkQueue(b *frappe.Bench, queue string) error {
+	var known []string
+	for _, q := range b.QueueTypes() {
+		if q.Name == queue {
+			return nil
+		}
+		known = append(known, q.Name)
+	}
+	return usage("--queue %q is not one of the bench's: %s", queue, strings.Join(known, ", "))
 }
 
 func (a *app) enqueue(ctx context.Context, s session, r bridge.EnqueueRequest, wait bool, limit time.Duration) error {

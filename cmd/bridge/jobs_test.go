@@ -150,7 +150,7 @@ func TestEnqueueAndWait(t *testing.T) {
 	if got.code != exitTemporary || !strings.Contains(got.err, "queued") {
 		t.Errorf("enqueue --wait of a job nobody takes: %+v", got)
 	}
-	if got := bridgeCommand(t, "enqueue", "m", "--queue", "nope"); got.code == exitOK || !strings.Contains(got.err, "nope") {
+	if got := bridgeCommand(t, "enqueue", "m", "--queue", "nope"); got.code != exitUsage || !strings.Contains(got.err, `"nope" is not one of the bench's: short, default, long`) {
 		t.Errorf("enqueue on a queue that isn't there: %+v", got)
 	}
 	if got := must(t, "enqueue", "m", "--queue", "go", "--at", "1h", "--json"); !strings.Contains(got, `"status": "scheduled"`) {
@@ -232,7 +232,7 @@ func TestWorkerStopsHardOnTheSecondSignal(t *testing.T) {
 func TestWorkerRefusesAWrongConfiguration(t *testing.T) {
 	newBed(t, servers.BenchConfig{Bridge: map[string]any{"lease": 5}})
 	for _, tc := range []struct{ flag, want string }{
-		{"--concurrency=-1", "bridge.concurrency is -1"},
+		{"--concurrency=100001", "bridge.concurrency is 100001"},
 		{"--queue=nope", `queue "nope"`},
 		{"--lease=1m", "bridge.lease is 1m0s"},
 		{"--rq-version=0.1", "0.1"},

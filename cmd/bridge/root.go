@@ -247,18 +247,12 @@ func (a *app) withClient(ctx context.Context, do func(s session) error) error {
 			return err
 		}
 		client, err := bridge.NewClient(ctx, cfg)
+		if err != nil && isAway(err) {
+			return fmt.Errorf("%w; start it (bench start), or correct redis_queue in common_site_config.json", err)
+		}
 		if err != nil {
-			return fmt.Errorf("connect to redis_queue (%s): %w", redisPlace(b), err)
+			return err
 		}
 		return errors.Join(do(session{bench: b, cfg: cfg, client: client, site: site}), client.Close())
 	})
-}
-
-// redisPlace names the queue's Redis without its password.
-func redisPlace(b *frappe.Bench) string {
-	o, err := b.RedisQueue()
-	if err != nil {
-		return "not configured"
-	}
-	return strings.Join(o.Addrs, ", ")
 }

@@ -67,6 +67,8 @@ func TestWrongUsage(t *testing.T) {
 		{"watch JOB-1 --organization O", "name one of"},
 		{"pickle", "name one of"},
 		{"worker --no-shared --shared-queue short", "exclude each other"},
+		{"worker --concurrency 0", "--concurrency is 0, want at least 1"},
+		{"worker --concurrency -1", "--concurrency is -1, want at least 1"},
 		{"install --all-sites --site s", "exclude each other"},
 		{"demo --rq 2.10.0", "want one of 1.15.1, 1.16.2, 2.6.1"},
 		{"version --log-level loud", "--log-level"},
@@ -146,7 +148,7 @@ func TestBenchIsFound(t *testing.T) {
 	if got := bridgeCommand(t, "jobs", "--site", "c.example"); got.code != exitNotFound || !strings.Contains(got.err, "a.example, b.example") {
 		t.Errorf("a site that isn't there: %+v", got)
 	}
-	if got := bridgeCommand(t, "cancel", "JOB-1", "--site", "a.example"); got.code != exitUnavailable || !strings.Contains(got.err, "127.0.0.1:1") {
+	if got := bridgeCommand(t, "cancel", "JOB-1", "--site", "a.example"); got.code != exitUnavailable || !strings.Contains(got.err, "127.0.0.1:1: connect: connection refused; start it (bench start)") {
 		t.Errorf("Redis away: %+v", got)
 	}
 	if err := os.WriteFile(filepath.Join(dir, "sites", "common_site_config.json"), []byte("{\"a\": 1,}"), 0o600); err != nil {

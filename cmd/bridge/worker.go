@@ -40,7 +40,7 @@ signal ends the program at once; its jobs are rescued by others within 20 s.`,
   bridge worker --bench /home/frappe/frappe-bench --stop-timeout 2m --log-format json`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if err := w.check(); err != nil {
+			if err := w.check(c.Flags()); err != nil {
 				return err
 			}
 			if a.logLevel == "" && !a.quiet {
@@ -69,8 +69,11 @@ signal ends the program at once; its jobs are rescued by others within 20 s.`,
 	return c
 }
 
-func (w *workerFlags) check() error {
+func (w *workerFlags) check(set *pflag.FlagSet) error {
 	switch {
+	// Zero would silently mean the default.
+	case set.Changed("concurrency") && w.concurrency < 1:
+		return usage("--concurrency is %d, want at least 1", w.concurrency)
 	case w.noShared && len(w.shared) > 0:
 		return usage("--no-shared and --shared-queue exclude each other")
 	case w.stop < 0 || w.grace < 0 || w.lease < 0:
