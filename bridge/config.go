@@ -107,15 +107,19 @@ type Seconds time.Duration
 // UnmarshalJSON accepts a number of seconds or a duration text.
 func (s *Seconds) UnmarshalJSON(b []byte) error {
 	text := strings.Trim(string(b), `"`)
-	if d, err := time.ParseDuration(text); err == nil {
-		*s = Seconds(d)
-		return nil
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		var n float64
+		n, err = strconv.ParseFloat(text, 64)
+		d = time.Duration(n * float64(time.Second))
+		if !(n <= 1e9) { // NaN too
+			err = strconv.ErrRange
+		}
 	}
-	n, err := strconv.ParseFloat(text, 64)
-	if err != nil || n < 0 || n > 1e9 {
+	if err != nil || d < 0 {
 		return fmt.Errorf("%s is no duration: write seconds (30) or a text (\"30s\", \"2m\")", b)
 	}
-	*s = Seconds(n * float64(time.Second))
+	*s = Seconds(d)
 	return nil
 }
 
@@ -171,10 +175,29 @@ func (c *Config) decode(section map[string]json.RawMessage) error {
 		d.DisallowUnknownFields()
 		field := fields.FieldByIndex(configFields()[i])
 		if err := d.Decode(field.Addr().Interface()); err != nil {
-			errs = append(errs, fmt.Errorf("bridge.%s: %w", key, err))
+			errs = append(errs, fmt.Errorf("bridge.%s: %w; it comes from common_site_config.json or, before that, from BRIDGE_%s",
+				key, mistyped(err, text), strings.ToUpper(key)))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// mistyped says in the words of configuration files that a value is of another
+// type than its key. Values of several lines or fields aren't shown: they may
+// hold credentials.
+func mistyped(err error, text json.RawMessage) error {
+	var wrong *json.UnmarshalTypeError
+	if !errors.As(err, &wrong) {
+		return err
+	}
+	want := map[reflect.Kind]string{
+		reflect.Int: "a whole number", reflect.Float64: "a number", reflect.Bool: "true or false", reflect.String: "a text",
+		reflect.Slice: "a list", reflect.Map: "an object", reflect.Struct: "an object",
+	}[wrong.Type.Kind()]
+	if wrong.Field != "" || bytes.ContainsAny(text, "{[") {
+		return fmt.Errorf("%s at %q where %s is wanted", wrong.Value, wrong.Field, want)
+	}
+	return fmt.Errorf("%.60s where %s is wanted", text, want)
 }
 
 func configKeys() (keys []string) {
@@ -277,13 +300,10 @@ func (c Config) validate() error {
 	if len(c.Queues)+len(c.SharedQueues) == 0 {
 		bad(`no queue to work: set bridge.queues, e.g. ["go"], or bridge.shared_queues`)
 	}
-	var known []string
-	for _, q := range c.Bench.QueueTypes() {
-		known = append(known, q.Name)
-	}
+	known := c.Bench.QueueTypes()
 	for _, q := range slices.Concat(c.Queues, c.SharedQueues) {
-		if !slices.Contains(known, q) {
-			bad(`queue %q is not one of the bench's (%s): add it to "workers" in common_site_config.json`, q, strings.Join(known, ", "))
+		if !slices.ContainsFunc(known, func(t frappe.QueueType) bool { return t.Name == q }) {
+			bad(`queue %q is not one of the bench's (%s): add it to "workers" in common_site_config.json`, q, queueNames(known))
 		}
 		if slices.Contains(c.Queues, q) && slices.Contains(c.SharedQueues, q) {
 			bad("queue %q is in bridge.queues and in bridge.shared_queues: it can be own or shared, not both", q)
@@ -307,4 +327,12 @@ func (c Config) validate() error {
 		bad("bridge.retry: %w", err)
 	}
 	return errors.Join(errs...)
+}
+
+func queueNames(types []frappe.QueueType) string {
+	names := make([]string, len(types))
+	for i, t := range types {
+		names[i] = t.Name
+	}
+	return strings.Join(names, ", ")
 }

@@ -60,7 +60,10 @@ func TestBadConfigIsReportedByName(t *testing.T) {
 	}{
 		{"mistyped key", map[string]any{"concurency": 3}, "did you mean bridge.concurrency?"},
 		{"unknown key", map[string]any{"colour": 3}, "known keys: "},
-		{"wrong type", map[string]any{"concurrency": "many"}, "bridge.concurrency: "},
+		{"wrong type", map[string]any{"concurrency": "many"}, `bridge.concurrency: "many" where a whole number is wanted; it comes from`},
+		{"wrong inner type", map[string]any{"retry": map[string]any{"jitter": "some"}}, `bridge.retry: string at "jitter" where a number is wanted`},
+		{"negative duration", map[string]any{"stop_timeout": "-5s"}, `"-5s" is no duration`},
+		{"no number", map[string]any{"stop_timeout": "NaN"}, `"NaN" is no duration`},
 		{"unknown inner key", map[string]any{"retry": map[string]any{"bse": 1}}, `unknown field "bse"`},
 		{"bad duration", map[string]any{"lease": "soon"}, "is no duration"},
 		{"lease too long", map[string]any{"lease": 60}, "bridge.lease is 1m0s"},

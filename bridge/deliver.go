@@ -47,16 +47,17 @@ const settling = time.Second
 // request builds what frappe.enqueue would write for call on a queue type. A
 // timeout of zero means the queue's.
 func (c *connections) request(cfg Config, kind, id string, timeout int64, call frappe.Call) (rqcompat.Request, error) {
-	i := slices.IndexFunc(cfg.Bench.QueueTypes(), func(q frappe.QueueType) bool { return q.Name == kind })
+	types := cfg.Bench.QueueTypes()
+	i := slices.IndexFunc(types, func(q frappe.QueueType) bool { return q.Name == kind })
 	if i < 0 {
-		return rqcompat.Request{}, fmt.Errorf("queue %q is not one of the bench's", kind)
+		return rqcompat.Request{}, fmt.Errorf("%w: queue %q is not one of the bench's (%s)", ErrBadRequest, kind, queueNames(types))
 	}
 	site, err := cfg.Bench.Site(call.Site)
 	if err != nil {
 		return rqcompat.Request{}, err
 	}
 	defaults := frappe.NewEnqueueDefaults(site.Config())
-	timeout = defaults.Timeout(timeout, cfg.Bench.QueueTypes()[i].Timeout)
+	timeout = defaults.Timeout(timeout, types[i].Timeout)
 	kwargs := &pickle.Dict{}
 	for _, key := range []string{"site", "user", "method", "event", "job_name", "is_async", "kwargs"} {
 		kwargs.Set(key, call.Arguments()[key])
