@@ -358,7 +358,7 @@ func TestBadEnvironmentIsReportedByName(t *testing.T) {
 		{"BRIDGE_CONCURRENCY", "-3", "bridge.concurrency is -3"},
 		{"BRIDGE_CONCURRENCY", "1.5", "bridge.concurrency: "},
 		{"BRIDGE_LEASE", "soon", "bridge.lease: "},
-		{"BRIDGE_QUEUES", "go", "bridge.queues: "},
+		{"BRIDGE_QUEUES", "go,og", `queue "og" is not one of the bench's`},
 		{"BRIDGE_QUEUES", `["go",]`, "bridge.queues: "},
 		{"BRIDGE_QUEUES", `["og"]`, `queue "og" is not one of the bench's`},
 		{"BRIDGE_WEIGHTS", `{"ORG-A": 0}`, `bridge.weights["ORG-A"] is 0`},

@@ -141,6 +141,9 @@ func objectOf(v any) (json.RawMessage, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: encode the parameters: %w", ErrBadRequest, err)
 	}
+	if string(b) == "null" { // a nil map or pointer
+		return json.RawMessage("{}"), nil
+	}
 	if b[0] != '{' {
 		return nil, fmt.Errorf("%w: the parameters are no JSON object: %.40s", ErrBadRequest, b)
 	}

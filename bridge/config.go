@@ -124,8 +124,8 @@ func (s *Seconds) UnmarshalJSON(b []byte) error {
 }
 
 // LoadConfig reads the key "bridge" of the bench's configuration, overlaid by
-// BRIDGE_… environment variables (BRIDGE_CONCURRENCY=50, lists and maps as
-// JSON). An unknown key or a value of the wrong type is an error that names it.
+// BRIDGE_… environment variables (BRIDGE_CONCURRENCY=50, lists with commas or as
+// JSON, objects as JSON). An unknown key or a value of the wrong type is an error that names it.
 func LoadConfig(b *frappe.Bench) (Config, error) {
 	c := Config{Bench: b, Log: zerolog.Nop()}
 	section := map[string]json.RawMessage{}
@@ -147,17 +147,26 @@ func LoadConfig(b *frappe.Bench) (Config, error) {
 }
 
 func overlayEnvironment(section map[string]json.RawMessage, lookup func(string) (string, bool)) {
-	for _, key := range configKeys() {
+	for i, key := range configKeys() {
 		value, ok := lookup("BRIDGE_" + strings.ToUpper(key))
-		if !ok || value == "" {
-			continue
+		if ok && value != "" {
+			section[key] = environmentValue(value, reflect.TypeFor[Config]().FieldByIndex(configFields()[i]).Type.Kind())
 		}
-		text := json.RawMessage(value)
-		if !json.Valid(text) {
-			text, _ = json.Marshal(value)
-		}
-		section[key] = text
 	}
+}
+
+// environmentValue makes JSON of what a person writes into a variable: a text
+// as it is (2.10 is no number there), a list with commas, anything else as JSON.
+func environmentValue(value string, kind reflect.Kind) json.RawMessage {
+	var plain any = value
+	switch {
+	case kind == reflect.Slice && !strings.HasPrefix(value, "["):
+		plain = strings.Split(value, ",")
+	case kind != reflect.String && json.Valid([]byte(value)):
+		return json.RawMessage(value)
+	}
+	text, _ := json.Marshal(plain) // texts always encode
+	return text
 }
 
 // decode sets c's fields from section, and reports every problem at once.
@@ -256,7 +265,11 @@ func (c Config) withDefaults() Config {
 		c.Queues = []string{"go"}
 	}
 	if c.SharedQueues == nil {
-		c.SharedQueues = []string{"short", "default", "long"}
+		for _, standard := range []string{"short", "default", "long"} {
+			if !slices.Contains(c.Queues, standard) {
+				c.SharedQueues = append(c.SharedQueues, standard)
+			}
+		}
 	}
 	if c.Concurrency == 0 {
 		c.Concurrency = 100
@@ -305,6 +318,9 @@ func (c Config) validate() error {
 		if !slices.ContainsFunc(known, func(t frappe.QueueType) bool { return t.Name == q }) {
 			bad(`queue %q is not one of the bench's (%s): add it to "workers" in common_site_config.json`, q, queueNames(known))
 		}
+		if count(c.Queues, q) > 1 || count(c.SharedQueues, q) > 1 {
+			bad("queue %q is listed twice", q)
+		}
 		if slices.Contains(c.Queues, q) && slices.Contains(c.SharedQueues, q) {
 			bad("queue %q is in bridge.queues and in bridge.shared_queues: it can be own or shared, not both", q)
 		}
@@ -327,6 +343,15 @@ func (c Config) validate() error {
 		bad("bridge.retry: %w", err)
 	}
 	return errors.Join(errs...)
+}
+
+func count(list []string, s string) (n int) {
+	for _, other := range list {
+		if other == s {
+			n++
+		}
+	}
+	return n
 }
 
 func queueNames(types []frappe.QueueType) string {

@@ -68,7 +68,8 @@ func TestBadConfigIsReportedByName(t *testing.T) {
 		{"bad duration", map[string]any{"lease": "soon"}, "is no duration"},
 		{"lease too long", map[string]any{"lease": 60}, "bridge.lease is 1m0s"},
 		{"unknown queue", map[string]any{"queues": []string{"og"}}, `queue "og" is not one of the bench's`},
-		{"own and shared", map[string]any{"queues": []string{"default"}}, "it can be own or shared, not both"},
+		{"listed twice", map[string]any{"queues": []string{"go", "go"}}, `queue "go" is listed twice`},
+		{"own and shared", map[string]any{"queues": []string{"default"}, "shared_queues": []string{"default"}}, "it can be own or shared, not both"},
 		{"no queue", map[string]any{"queues": []string{}, "shared_queues": []string{}}, "no queue to work"},
 		{"handler without kind", map[string]any{"handlers": map[string]any{"x": map[string]any{}}}, `needs exactly one of "exec" and "http"`},
 		{"kill grace too long", map[string]any{"cancel_grace": 5, "handlers": map[string]any{"x": map[string]any{"exec": map[string]any{"command": []string{"/bin/true"}}}}}, "exec.kill_grace is 5s, want less than bridge.cancel_grace"},
@@ -96,6 +97,25 @@ func TestCommaTooManyIsReportedWithItsPlace(t *testing.T) {
 	_, err := frappe.OpenBench(b.Dir)
 	if err == nil || !strings.Contains(err.Error(), "common_site_config.json") || !strings.Contains(err.Error(), "3") {
 		t.Errorf("error %v, want the file and line 3", err)
+	}
+}
+
+func TestEnvironmentIsReadAsAPersonMeansIt(t *testing.T) {
+	t.Setenv("BRIDGE_RQ_VERSION", "2.10")
+	t.Setenv("BRIDGE_QUEUES", "go,default")
+	t.Setenv("BRIDGE_WEIGHTS", `{"ORG-1": 2}`)
+	t.Setenv("BRIDGE_STOP_TIMEOUT", "90s")
+	c, err := LoadConfig(benchWith(t, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c = c.withDefaults()
+	if c.RQVersion != "2.10" || len(c.Queues) != 2 || c.Weights["ORG-1"] != 2 || time.Duration(c.StopTimeout) != 90*time.Second {
+		t.Errorf("%+v", c)
+	}
+	// A standard queue that is taken as one's own is not shared by default.
+	if strings.Join(c.SharedQueues, " ") != "short long" || c.validate() != nil {
+		t.Errorf("shared %v, %v", c.SharedQueues, c.validate())
 	}
 }
 

@@ -32,7 +32,7 @@ type Engine struct {
 	outbox   outbox
 	schedule *schedule
 	chores   *chores
-	outcomes *batcher[rqcompat.Outcome, rqcompat.OutcomeResult]
+	outcomes *batcher[rqcompat.Outcome, outcomeAnswer]
 
 	// jobs counts the goroutines that run jobs; abandoned those among them that
 	// were left behind.
@@ -85,7 +85,10 @@ func (e *Engine) Run(ctx context.Context) error {
 		return errors.New("bridge: Run was called twice")
 	}
 	c, err := connect(ctx, e.cfg)
-	if err != nil {
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return nil // stopped while it waited for Redis
+	case err != nil:
 		return err
 	}
 	e.connections = c
@@ -130,7 +133,7 @@ func (e *Engine) prepare() {
 		queues = append(queues, q.name)
 	}
 	e.slots = newSlots(e.cfg.Concurrency, queues)
-	e.outcomes = &batcher[rqcompat.Outcome, rqcompat.OutcomeResult]{limit: 250, do: e.rq.Settle}
+	e.outcomes = &batcher[rqcompat.Outcome, outcomeAnswer]{limit: 250, do: e.settleTogether}
 	e.schedule = newSchedule(e)
 	e.chores = newChores(e)
 }

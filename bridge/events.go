@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"encoding/json"
+	"strings"
 	"sync"
 	"time"
 
@@ -93,7 +94,7 @@ func statusMessage(row *frappe.BackgroundJob, t frappe.Transition, modified stri
 	}
 	for _, field := range []string{"output_reference", "error_message"} {
 		if text := textOf(t.Set[field]); text != "" {
-			message[field] = text
+			message[field] = brief(text)
 		}
 	}
 	return message
@@ -183,6 +184,16 @@ func (e *Engine) siteTime(site string) string {
 
 // deskTime is how Frappe writes a datetime: str(datetime) with microseconds.
 const deskTime = "2006-01-02 15:04:05.000000"
+
+// brief cuts what a row may say at length, a panic with its stack for instance,
+// to what every member of an organization is sent.
+func brief(text string) string {
+	text, _, _ = strings.Cut(text, "\n")
+	if runes := []rune(text); len(runes) > 500 {
+		return string(runes[:499]) + "…"
+	}
+	return text
+}
 
 func textOf(v any) string {
 	s, _ := v.(string)

@@ -121,8 +121,8 @@ func TestStopWhileRedisIsAwayAtStart(t *testing.T) {
 	r := b.start(nil)
 	time.Sleep(200 * time.Millisecond)
 	begin := time.Now()
-	if err := r.stop(); err == nil || time.Since(begin) > 6*time.Second {
-		t.Errorf("Run returned %v after %s, want the reason it was stopped for, soon", err, time.Since(begin))
+	if err := r.stop(); err != nil || time.Since(begin) > 6*time.Second {
+		t.Errorf("Run returned %v after %s, want nil, soon", err, time.Since(begin))
 	}
 }
 

@@ -63,7 +63,7 @@ func (e *Engine) judge(r *run, err, cause error) ending {
 	switch {
 	case err == nil:
 		return ending{kind: rqcompat.OutcomeFinished, to: frappe.StatusCompleted, msg: "Job completed successfully", set: ended}
-	case errors.Is(cause, ErrShutdown):
+	case errors.Is(cause, ErrShutdown) && (r.row == nil || r.row.Status == frappe.StatusRunning):
 		return ending{
 			kind: rqcompat.OutcomeGivenBack, via: frappe.StatusFailed, viaMsg: "Worker is shutting down",
 			to: frappe.StatusQueued, msg: "Job given back to the queue", set: map[string]any{"started_at": nil},
@@ -214,15 +214,50 @@ func (e *Engine) settleDelivery(r *run, kind rqcompat.OutcomeKind) {
 	e.deliver(r, o)
 }
 
+// outcomeAnswer is what became of one outcome of a batch.
+type outcomeAnswer struct {
+	result rqcompat.OutcomeResult
+	err    error
+}
+
+// settleTogether writes a batch of outcomes in one script. If Redis refuses
+// that, one of them meets something odd, a key of the wrong type for instance;
+// each is then tried by itself, so that it keeps nobody else.
+func (e *Engine) settleTogether(ctx context.Context, os []rqcompat.Outcome) ([]outcomeAnswer, error) {
+	results, err := e.rq.Settle(ctx, os)
+	if err != nil && isAway(err) {
+		return nil, err
+	}
+	answers := make([]outcomeAnswer, len(os))
+	for i := range os {
+		if err == nil {
+			answers[i].result = results[i]
+			continue
+		}
+		one, err := e.rq.Settle(ctx, os[i:i+1])
+		if answers[i].err = err; err == nil {
+			answers[i].result = one[0]
+		}
+	}
+	return answers, nil
+}
+
 // deliver hands the outcome to the next batch.
 func (e *Engine) deliver(r *run, o rqcompat.Outcome) {
-	var result rqcompat.OutcomeResult
+	var answer outcomeAnswer
 	ok := e.insist(r, "outcome can't be written yet", func(ctx context.Context) (err error) {
-		result, err = e.outcomes.Do(ctx, o)
+		answer, err = e.outcomes.Do(ctx, o)
+		if err == nil && isAway(answer.err) {
+			err = answer.err
+		}
 		return err
 	})
-	if ok && result != rqcompat.Settled {
-		r.log.Info().Int("result", int(result)).Msg("delivery was no longer this worker's")
+	switch {
+	case !ok:
+	case answer.err != nil:
+		r.log.Error().Err(answer.err).Msg("Redis refuses the outcome; the lease lapses, and maintenance decides")
+	case answer.result != rqcompat.Settled:
+		r.log.Info().Int("result", int(answer.result)).Msg("delivery was no longer this worker's")
 	}
 }
 
