@@ -271,7 +271,7 @@ func explainRedis(addrs []string, err error) error {
 		}
 	}
 	if isAway(err) {
-		return fmt.Errorf("redis_queue at %s: %w; check that Redis runs there and that redis_queue in common_site_config.json names it", strings.Join(addrs, ", "), err)
+		return fmt.Errorf("redis_queue at %s: %w; start it (bench start), or correct redis_queue in common_site_config.json", strings.Join(addrs, ", "), err)
 	}
 	return err
 }

@@ -247,9 +247,6 @@ func (a *app) withClient(ctx context.Context, do func(s session) error) error {
 			return err
 		}
 		client, err := bridge.NewClient(ctx, cfg)
-		if err != nil && isAway(err) {
-			return fmt.Errorf("%w; start it (bench start), or correct redis_queue in common_site_config.json", err)
-		}
 		if err != nil {
 			return err
 		}
