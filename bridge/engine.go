@@ -226,7 +226,7 @@ func connect(ctx context.Context, cfg Config) (*connections, error) {
 	pause := backoff{log: cfg.Log, what: "Redis (redis_queue) can't be reached; waiting for it"}
 	for {
 		c, err := connectNow(ctx, cfg)
-		if err == nil || !isAway(err) {
+		if err == nil || !IsAway(err) {
 			return c, err
 		}
 		if pause.failed(ctx, err); ctx.Err() != nil {
@@ -270,7 +270,7 @@ func explainRedis(addrs []string, err error) error {
 				strings.Join(addrs, ", "), err)
 		}
 	}
-	if isAway(err) {
+	if IsAway(err) {
 		return fmt.Errorf("redis_queue at %s: %w; start it (bench start), or correct redis_queue in common_site_config.json", strings.Join(addrs, ", "), err)
 	}
 	return err

@@ -196,9 +196,9 @@ func (e *Engine) obey(worker string, c rqcompat.Command, shutdown func()) {
 	}
 }
 
-// isAway reports whether err says that a server can't be reached now, as
-// opposed to one that answers and refuses.
-func isAway(err error) bool {
+// IsAway reports whether err says that Redis can't be reached now, as opposed to
+// a server that answers and refuses: trying again later may help.
+func IsAway(err error) bool {
 	var netErr *net.OpError
 	return errors.As(err, &netErr) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
 		errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ECONNRESET) ||

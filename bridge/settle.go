@@ -225,7 +225,7 @@ type outcomeAnswer struct {
 // each is then tried by itself, so that it keeps nobody else.
 func (e *Engine) settleTogether(ctx context.Context, os []rqcompat.Outcome) ([]outcomeAnswer, error) {
 	results, err := e.rq.Settle(ctx, os)
-	if err != nil && isAway(err) {
+	if err != nil && IsAway(err) {
 		return nil, err
 	}
 	answers := make([]outcomeAnswer, len(os))
@@ -247,7 +247,7 @@ func (e *Engine) deliver(r *run, o rqcompat.Outcome) {
 	var answer outcomeAnswer
 	ok := e.insist(r, "outcome can't be written yet", func(ctx context.Context) (err error) {
 		answer, err = e.outcomes.Do(ctx, o)
-		if err == nil && isAway(answer.err) {
+		if err == nil && IsAway(answer.err) {
 			err = answer.err
 		}
 		return err

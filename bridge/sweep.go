@@ -287,7 +287,7 @@ func (c *chores) takeBack(ctx context.Context) error {
 		}
 		for _, id := range fresh {
 			stays, err := c.takeBackOne(ctx, q, id)
-			if isAway(err) {
+			if IsAway(err) {
 				return err
 			}
 			// One that can't be read must not keep the others.

@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
-	"syscall"
 
 	"github.com/opensoft/dartwing-bridge/bridge"
 	"github.com/opensoft/dartwing-bridge/frappe"
@@ -160,10 +158,6 @@ func isUnreadable(err error) bool {
 // isAway reports whether a server can't be reached, as opposed to one that
 // answers and refuses.
 func isAway(err error) bool {
-	// Not net.Error: a missing file's errno looks like one.
-	var network *net.OpError
 	var name *net.DNSError
-	return errors.As(err, &network) || errors.As(err, &name) || isAny(err, frappe.ErrUnavailable, frappe.ErrRealtimeAway, io.EOF, io.ErrUnexpectedEOF, os.ErrDeadlineExceeded,
-		syscall.ECONNREFUSED, syscall.ECONNRESET, redis.ErrClosed, redis.ErrPoolTimeout) ||
-		redis.HasErrorPrefix(err, "LOADING") || redis.HasErrorPrefix(err, "MASTERDOWN")
+	return bridge.IsAway(err) || errors.As(err, &name) || isAny(err, frappe.ErrUnavailable, frappe.ErrRealtimeAway, os.ErrDeadlineExceeded)
 }
