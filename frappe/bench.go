@@ -3,6 +3,7 @@ package frappe
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -11,8 +12,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/rs/zerolog"
 )
 
 // QueueType is one kind of queue a bench has, with the timeout of jobs that name none.
@@ -21,23 +20,32 @@ type QueueType struct {
 	Timeout int64 // seconds
 }
 
+// Options say how a bench is opened.
+type Options struct {
+	// Section is the key of common_site_config.json, and of a site's own file, whose object holds what the caller sets
+	// right about a bench: frappe_version, rq_version, job_id_separator and, for package rows, db_connections. "" is none.
+	Section string
+	// Log gets what can't be returned: a configuration file that became unreadable, text that was cut. nil discards it.
+	Log *slog.Logger
+}
+
 // Bench is a bench directory: its configuration and its sites. Safe for concurrent use.
 type Bench struct {
 	Dir      string // absolute
 	SitesDir string
-	ID       string // prefix of the bench's queues
-	Major    int    // Frappe's major version, 0 when unknown
+	ID       string       // prefix of the bench's queues
+	Major    int          // Frappe's major version, 0 when unknown
+	Section  string       // of Options
+	Log      *slog.Logger // of Options, never nil
 
 	rqVersion string
 	separator string
 
 	mu         sync.Mutex
-	log        zerolog.Logger
 	common     watchedFile
 	config     Config // common file with the environment on top
 	generation int    // counts the changes of config
 	sites      map[string]*Site
-	closed     bool
 	told       map[string]bool // problems already logged
 }
 
@@ -52,23 +60,26 @@ var ErrNotABench = errors.New("not a bench")
 
 // OpenBench reads a bench. dir is the bench directory or its sites directory. A configuration file that is broken is a
 // *ConfigError with the place and the cure.
-func OpenBench(dir string) (*Bench, error) {
+func OpenBench(dir string, o Options) (*Bench, error) {
 	root, sites, err := locateBench(dir)
 	if err != nil {
 		return nil, err
 	}
-	b := &Bench{Dir: root, SitesDir: sites, log: zerolog.Nop(), sites: map[string]*Site{}, told: map[string]bool{}}
+	b := &Bench{Dir: root, SitesDir: sites, Section: o.Section, Log: o.Log, sites: map[string]*Site{}, told: map[string]bool{}}
+	if b.Log == nil {
+		b.Log = slog.New(slog.DiscardHandler)
+	}
 	b.common.path = filepath.Join(sites, commonFile)
 	if _, err := b.common.reload(); err != nil {
 		return nil, err
 	}
-	own := b.common.config.Object("bridge")
+	own := b.common.config.Object(o.Section)
 	if b.Major, err = majorVersion(own, root); err != nil {
-		return nil, fmt.Errorf("%s: %w", b.common.path, err)
+		return nil, fmt.Errorf("%s: %s.%w", b.common.path, o.Section, err)
 	}
 	b.rqVersion = own.String("rq_version", installedRQ(root))
 	if b.separator, err = jobIDSeparator(own, b.Major, b.rqVersion); err != nil {
-		return nil, fmt.Errorf("%s: %w", b.common.path, err)
+		return nil, fmt.Errorf("%s: %s.%w", b.common.path, o.Section, err)
 	}
 	b.config = b.common.config.withEnvironment(b.Major)
 	b.ID = benchID(b.config, root)
@@ -143,14 +154,12 @@ func majorVersion(own Config, root string) (int, error) {
 		text, _, _ := strings.Cut(strings.TrimPrefix(v, "v"), ".")
 		n, err := strconv.Atoi(text)
 		if err != nil || n < 13 {
-			return 0, fmt.Errorf(`bridge.frappe_version is %q; write the major version, as in "15"`, v)
+			return 0, fmt.Errorf(`frappe_version is %q; write the major version, as in "15"`, v)
 		}
 		return n, nil
 	}
-	text, err := os.ReadFile(filepath.Join(root, "apps", "frappe", "frappe", "__init__.py"))
-	if err != nil {
-		return 0, nil
-	}
+	// Without the source, m is nil.
+	text, _ := os.ReadFile(filepath.Join(root, "apps", "frappe", "frappe", "__init__.py"))
 	m := versionLine.FindSubmatch(text)
 	if m == nil {
 		return 0, nil
@@ -174,7 +183,7 @@ func installedRQ(root string) string {
 func jobIDSeparator(own Config, major int, rq string) (string, error) {
 	if s := own.String("job_id_separator", ""); s != "" {
 		if s != "::" && s != "||" {
-			return "", fmt.Errorf(`bridge.job_id_separator is %q; it must be "::" (Frappe 15) or "||" (Frappe 16)`, s)
+			return "", fmt.Errorf(`job_id_separator is %q; it must be "::" (Frappe 15) or "||" (Frappe 16)`, s)
 		}
 		return s, nil
 	}
@@ -189,20 +198,6 @@ func jobIDSeparator(own Config, major int, rq string) (string, error) {
 		return "||", nil
 	}
 	return "::", nil
-}
-
-// SetLogger makes the bench report what it can't return: a configuration file that became unreadable, text that was cut.
-func (b *Bench) SetLogger(log zerolog.Logger) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.log = log
-}
-
-func (b *Bench) logger() *zerolog.Logger {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	log := b.log
-	return &log
 }
 
 // Config is the bench-wide configuration with the environment on top, as it is in the file now. While the file is broken
@@ -231,7 +226,7 @@ func (b *Bench) complain(err error) {
 		return
 	}
 	b.told[err.Error()] = true
-	b.log.Error().Err(err).Msg("configuration unreadable, keeping the last good one")
+	b.Log.Error("configuration unreadable, keeping the last good one", "error", err)
 }
 
 // Warnings are oddities of the bench's configuration that an operator should know, each with what to do.
@@ -245,32 +240,18 @@ func (b *Bench) Warnings() []string {
 func configWarnings(path string, c Config) []string {
 	var warnings []string
 	if c.Bool("extra_config") {
-		warnings = append(warnings, fmt.Sprintf("%s: extra_config names Python functions (%s) whose result the bridge can't know; put what they set into the file",
+		warnings = append(warnings, fmt.Sprintf("%s: extra_config names Python functions (%s) whose result isn't known here; put what they set into the file",
 			path, strings.Join(c.Strings("extra_config"), ", ")))
 	}
 	if t := c.String("db_type", "mariadb"); t != "mariadb" {
-		warnings = append(warnings, fmt.Sprintf("%s: db_type is %q; the bridge works with mariadb only", path, t))
+		warnings = append(warnings, fmt.Sprintf("%s: db_type is %q; only mariadb is supported", path, t))
 	}
 	return warnings
 }
 
-// RQVersion is the version of rq installed in the bench's virtual environment, or the one configured as
-// bridge.rq_version; "" when unknown.
+// RQVersion is the version of rq installed in the bench's virtual environment, or the one that the section's rq_version
+// names; "" when unknown.
 func (b *Bench) RQVersion() string { return b.rqVersion }
-
-// Close closes the pools of all sites. The bench can't be used afterwards.
-func (b *Bench) Close() error {
-	b.mu.Lock()
-	b.closed = true
-	sites := b.sites
-	b.sites = map[string]*Site{}
-	b.mu.Unlock()
-	var errs []error
-	for _, s := range sites {
-		errs = append(errs, s.close())
-	}
-	return errors.Join(errs...)
-}
 
 // watchedFile is a configuration file that is read again when it changed on disk.
 type watchedFile struct {

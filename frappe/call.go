@@ -1,9 +1,11 @@
 package frappe
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math/big"
+	"strings"
 )
 
 // Dotted paths that Frappe and the Dartwing app put into jobs.
@@ -16,6 +18,7 @@ const (
 
 	runDocMethod      = "frappe.utils.background_jobs.run_doc_method"
 	runScheduledJob   = "frappe.core.doctype.scheduled_job_type.scheduled_job_type.run_scheduled_job"
+	executorSuffix    = ".background_jobs.executor.execute_job"
 	callWhitelisted   = "frappe.utils.safe_exec.call_whitelisted_function"
 	truncateFailedJob = "frappe.utils.background_jobs.truncate_failed_registry"
 )
@@ -133,76 +136,42 @@ func (c *Call) Arguments() map[string]any {
 	return args
 }
 
-// TargetKind says through which of Frappe's wrappers a call reaches its target.
-type TargetKind int
-
-const (
-	// TargetMethod is a plain dotted path.
-	TargetMethod TargetKind = iota
-	// TargetDocMethod is a method of one document (enqueue_doc, queue_action):
-	// "<doctype>.<doc_method>", as RQ Job shows it.
-	TargetDocMethod
-	// TargetScheduledJob is the method of a Scheduled Job Type.
-	TargetScheduledJob
-	// TargetServerScript is what a Server Script named in its frappe.enqueue.
-	TargetServerScript
-	// TargetExecutor is a Background Job row; see BackgroundJobID.
-	TargetExecutor
-)
-
-// String names the kind for logs.
-func (k TargetKind) String() string {
-	switch k {
-	case TargetMethod:
-		return "method"
-	case TargetDocMethod:
-		return "document method"
-	case TargetScheduledJob:
-		return "scheduled job"
-	case TargetServerScript:
-		return "server script"
-	case TargetExecutor:
-		return "background job"
-	}
-	return fmt.Sprintf("TargetKind(%d)", int(k))
-}
-
-// Target looks through Frappe's wrappers and returns what the call is really
-// about. A wrapper without the argument that names its target counts as a
-// plain method.
-func (c *Call) Target() (method string, kind TargetKind) {
+// Target looks through Frappe's wrappers and returns what the call is really about: for a method of one document
+// (enqueue_doc, queue_action) "<doctype>.<method>", as RQ Job shows it, for a Scheduled Job Type its method, and for a
+// Server Script the function that it named. A wrapper without the argument that names its target is its own target.
+func (c *Call) Target() string {
+	target := ""
 	switch c.Method {
-	case Executor:
-		return Executor, TargetExecutor
 	case runDocMethod:
-		doctype, method := c.text("doctype"), c.text("doc_method")
-		if doctype != "" && method != "" {
-			return doctype + "." + method, TargetDocMethod
+		if doctype, method := c.text("doctype"), c.text("doc_method"); doctype != "" && method != "" {
+			target = doctype + "." + method
 		}
 	case runScheduledJob:
-		if method := c.text("job_type"); method != "" {
-			return method, TargetScheduledJob
-		}
+		target = c.text("job_type")
 	case callWhitelisted:
-		if function := c.text("function"); function != "" {
-			return function, TargetServerScript
-		}
+		target = c.text("function")
 	}
-	return c.Method, TargetMethod
+	return cmp.Or(target, c.Method)
 }
 
-// BackgroundJobID returns the name of the Background Job row that a call of
-// Executor is for: its argument background_job_id, or the alias job_id.
+// BackgroundJobID returns the name of the Background Job row that a call of the Dartwing executor is for: its argument
+// background_job_id, or the alias job_id. ok says whether the call is one of the executor at all, which is known by its
+// last three names, wherever the surrounding app keeps it; name is "" when it has neither argument.
 func (c *Call) BackgroundJobID() (name string, ok bool) {
-	if c.Method != Executor {
+	if !strings.HasSuffix(c.Target(), executorSuffix) {
 		return "", false
 	}
+	kwargs := getterOf(c.Kwargs)
+	if kwargs == nil {
+		return "", true
+	}
 	for _, key := range []string{"background_job_id", "job_id"} {
-		if name := c.text(key); name != "" {
+		v, _ := kwargs.Get(key)
+		if name, _ := v.(string); name != "" {
 			return name, true
 		}
 	}
-	return "", false
+	return "", true
 }
 
 // text returns an inner argument that is a string or a function, else "".

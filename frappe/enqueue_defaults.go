@@ -43,7 +43,7 @@ func (EnqueueDefaults) Timeout(asked, queue int64) int64 {
 	case queue != 0:
 		return queue
 	}
-	return defaultTimeout
+	return DefaultTimeout
 }
 
 // IsFrappeCallback reports whether a callback named in a job hash is Frappe's

@@ -6,16 +6,16 @@ import (
 	"strings"
 )
 
-// defaultTimeout is the seconds Frappe gives a job whose queue names none (background_jobs.py get_queues_timeout).
-const defaultTimeout = 300
+// DefaultTimeout is the seconds that Frappe gives a job whose queue names none (background_jobs.py get_queues_timeout).
+const DefaultTimeout = 300
 
 // QueueTypes lists short, default and long, then the custom queues of the key "workers", by name. Frappe has those in the
 // order of the file, which only decides where its workers look first.
 func (b *Bench) QueueTypes() []QueueType {
-	types := []QueueType{{"short", defaultTimeout}, {"default", defaultTimeout}, {"long", 1500}}
+	types := []QueueType{{"short", DefaultTimeout}, {"default", DefaultTimeout}, {"long", 1500}}
 	workers := b.Config().Object("workers")
 	for _, name := range slices.Sorted(maps.Keys(workers)) {
-		q := QueueType{name, int64(workers.Object(name).Int("timeout", defaultTimeout))}
+		q := QueueType{name, int64(workers.Object(name).Int("timeout", DefaultTimeout))}
 		if i := queueIndex(types, name); i >= 0 {
 			types[i] = q
 			continue

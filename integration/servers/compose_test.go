@@ -38,11 +38,10 @@ func TestComposePublishesOnLoopbackOnly(t *testing.T) {
 
 func TestComposeBenchFitsItsServers(t *testing.T) {
 	compose := readText(t, "../../docker-compose.yml")
-	b, err := frappe.OpenBench("../../testdata/bench")
+	b, err := frappe.OpenBench("../../testdata/bench", frappe.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer b.Close()
 	sites, err := b.Sites()
 	if diff := cmp.Diff([]string{"site1.localhost"}, sites); err != nil || diff != "" {
 		t.Fatalf("sites (-want +got), error %v:\n%s", err, diff)

@@ -1,0 +1,84 @@
+// Package memo keeps what was read for a short while.
+package memo
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// most is how many values one Memo keeps; with one more it begins anew.
+const most = 4096
+
+// Memo keeps values by key. The zero Memo is ready. Safe for concurrent use.
+type Memo[T any] struct {
+	mu      sync.Mutex
+	entries map[string]*entry[T]
+}
+
+type entry[T any] struct {
+	loaded chan struct{} // closed when value and until stand
+	value  T
+	until  time.Time
+}
+
+// Get returns the value of a key and loads it if it is too old. One caller loads; others who want the same wait for it,
+// no longer than their context lasts. What failed is not kept: whoever waited for it loads for itself.
+func (m *Memo[T]) Get(ctx context.Context, key string, keep time.Duration, load func() (T, error)) (T, error) {
+	for {
+		m.mu.Lock()
+		e := m.entries[key]
+		if e == nil {
+			e = m.begin(key)
+			m.mu.Unlock()
+			return m.finish(e, key, keep, load)
+		}
+		m.mu.Unlock()
+		select {
+		case <-e.loaded:
+		case <-ctx.Done():
+			var zero T
+			return zero, context.Cause(ctx)
+		}
+		if time.Now().Before(e.until) {
+			return e.value, nil
+		}
+		m.drop(e, key)
+	}
+}
+
+// begin needs m.mu.
+func (m *Memo[T]) begin(key string) *entry[T] {
+	if m.entries == nil || len(m.entries) >= most {
+		m.entries = map[string]*entry[T]{}
+	}
+	e := &entry[T]{loaded: make(chan struct{})}
+	m.entries[key] = e
+	return e
+}
+
+func (m *Memo[T]) finish(e *entry[T], key string, keep time.Duration, load func() (T, error)) (T, error) {
+	defer close(e.loaded)
+	value, err := load()
+	if err != nil {
+		m.drop(e, key)
+		return value, err
+	}
+	e.value, e.until = value, time.Now().Add(keep)
+	return value, nil
+}
+
+func (m *Memo[T]) drop(e *entry[T], key string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.entries[key] == e {
+		delete(m.entries, key)
+	}
+}
+
+// Forget makes the next Get of any key load.
+func (m *Memo[T]) Forget() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.entries = nil
+}

@@ -1,0 +1,246 @@
+package realtime
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+)
+
+// The desk waits for silence before it re-reads: 2 s after the last
+// list_update of a DocType (public/js/frappe/list/list_view.js), 1 s after the
+// last doc_update of a document (form/form.js). A steady stream of events
+// closer than that would keep it from ever refreshing, so they are collected:
+// the first goes out at once, further ones together when the interval is over.
+const (
+	listInterval = 3 * time.Second
+	docInterval  = 2 * time.Second
+
+	// maxWindows bounds the documents and DocTypes remembered at a time. At 200
+	// bytes each it is some 10 MB.
+	maxWindows = 50_000
+	// maxListNames bounds the rows one list_update burst names, the newest: a list
+	// page shows 20 to 500.
+	maxListNames = 500
+)
+
+// ListUpdate tells open lists of a DocType that rows changed, at most every 3 s
+// for a DocType and site. It never blocks.
+func (p *Publisher) ListUpdate(site, doctype string, names ...string) {
+	if len(names) == 0 {
+		return
+	}
+	p.collect(&p.lists, windowKey{site: site, doctype: doctype}, names)
+}
+
+// DocUpdate tells the open form of a document that its row changed, at most
+// every 2 s per document. modified is the row's new value as the desk compares
+// it, in the text of Python's str(datetime); the newest one is sent. It never
+// blocks. Without a name there is no such form and nothing to do.
+func (p *Publisher) DocUpdate(site, doctype, name, modified string) {
+	if name == "" {
+		return
+	}
+	p.collect(&p.docs, windowKey{site: site, doctype: doctype, name: name}, []string{modified})
+}
+
+func (p *Publisher) collect(l *lane, key windowKey, values []string) {
+	p.mu.Lock()
+	ready := l.add(key, values)
+	p.mu.Unlock()
+	if ready {
+		select {
+		case p.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// sendDue sends what is due, or everything, and puts back what wasn't taken.
+func (p *Publisher) sendDue(ctx context.Context, everything bool) error {
+	now := time.Now()
+	p.mu.Lock()
+	taken := append(p.lists.take(now, everything), p.docs.take(now, everything)...)
+	dropped := p.lists.dropped + p.docs.dropped
+	p.lists.dropped, p.docs.dropped = 0, 0
+	p.mu.Unlock()
+	if dropped > 0 {
+		p.log.Warn("more desk updates than can be remembered", "dropped", dropped)
+	}
+	for len(taken) > 0 {
+		batch, events := nextBatch(taken)
+		if err := p.Publish(ctx, events...); errors.Is(err, ErrAway) {
+			p.restore(taken)
+			return err
+		}
+		taken = taken[batch:]
+	}
+	return nil
+}
+
+// nextBatch returns how many of taken fit one round trip, and their events.
+func nextBatch(taken []takenWindow) (n int, events []Event) {
+	for n < len(taken) && (n == 0 || len(events) < publishBatch) {
+		events = taken[n].appendEvents(events)
+		n++
+	}
+	return n, events
+}
+
+func (p *Publisher) restore(taken []takenWindow) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, t := range taken {
+		if t.key.name == "" {
+			p.lists.restore(t)
+		} else {
+			p.docs.restore(t)
+		}
+	}
+}
+
+func (p *Publisher) untilDue() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	return min(p.lists.untilDue(now), p.docs.untilDue(now))
+}
+
+// windowKey is what updates are collected by; name is empty for lists.
+type windowKey struct{ site, doctype, name string }
+
+// window is the time after a key's last event in which further ones wait.
+type window struct {
+	key    windowKey
+	until  time.Time
+	values []string // names of a list, the newest modified of a document
+	seen   map[string]bool
+}
+
+// takenWindow is what a window held when it was its turn.
+type takenWindow struct {
+	key    windowKey
+	values []string
+}
+
+func (t takenWindow) appendEvents(events []Event) []Event {
+	if t.key.name != "" {
+		return append(events, Event{
+			Name: "doc_update", Site: t.key.site, Room: RoomDoc(t.key.doctype, t.key.name),
+			Message: map[string]any{"doctype": t.key.doctype, "name": t.key.name, "modified": t.values[0]},
+		})
+	}
+	// The desk collects the names itself and re-reads them in one request.
+	for _, name := range t.values {
+		events = append(events, Event{
+			Name: "list_update", Site: t.key.site, Room: RoomDocType(t.key.doctype),
+			Message: map[string]any{"doctype": t.key.doctype, "name": name, "user": "Administrator"},
+		})
+	}
+	return events
+}
+
+// lane holds the windows of one interval. Since all last equally long, they
+// end in the order in which they began, and no update needs a search.
+type lane struct {
+	interval time.Duration
+	windows  map[windowKey]*window
+	ready    []*window // first updates, to be sent at once
+	order    []*window // running windows, the one that ends next first
+	dropped  int
+}
+
+func newLane(interval time.Duration) lane {
+	return lane{interval: interval, windows: map[windowKey]*window{}}
+}
+
+// add collects values and reports whether they can be sent at once.
+func (l *lane) add(key windowKey, values []string) (ready bool) {
+	w := l.windows[key]
+	if w == nil {
+		if len(l.windows) >= maxWindows {
+			l.dropped++
+			return false
+		}
+		w = &window{key: key}
+		l.windows[key] = w
+		l.ready = append(l.ready, w)
+		ready = true
+	}
+	w.merge(values)
+	return ready
+}
+
+// merge adds newer values to what the window holds: a document needs only its
+// newest modified, a list each name once.
+func (w *window) merge(newer []string) {
+	if w.key.name != "" {
+		w.values = newer[len(newer)-1:]
+		return
+	}
+	if w.seen == nil {
+		w.seen = map[string]bool{}
+	}
+	for _, name := range newer {
+		if !w.seen[name] {
+			w.seen[name] = true
+			w.values = append(w.values, name)
+		}
+	}
+	if excess := len(w.values) - 2*maxListNames; excess > 0 {
+		for _, name := range w.values[:excess+maxListNames] {
+			delete(w.seen, name)
+		}
+		w.values = slices.Clone(w.values[excess+maxListNames:])
+	}
+}
+
+// empty takes the values out.
+func (w *window) empty() []string {
+	values := w.values
+	w.values, w.seen = nil, nil
+	return values[max(0, len(values)-maxListNames):]
+}
+
+// take removes the values whose turn it is and starts their windows anew. A
+// window that ended without an update is forgotten.
+func (l *lane) take(now time.Time, everything bool) (taken []takenWindow) {
+	due := l.ready
+	l.ready = nil
+	for len(l.order) > 0 && (everything || !l.order[0].until.After(now)) {
+		due = append(due, l.order[0])
+		l.order[0] = nil
+		l.order = l.order[1:]
+	}
+	for _, w := range due {
+		if len(w.values) == 0 {
+			delete(l.windows, w.key)
+			continue
+		}
+		taken = append(taken, takenWindow{w.key, w.empty()})
+		w.until = now.Add(l.interval)
+		l.order = append(l.order, w)
+	}
+	return taken
+}
+
+// restore puts values back that couldn't be sent, as older than those that came
+// meanwhile. Their window still runs, since take has just started it.
+func (l *lane) restore(t takenWindow) {
+	w := l.windows[t.key]
+	newer := w.empty()
+	w.merge(t.values)
+	if len(newer) > 0 {
+		w.merge(newer)
+	}
+}
+
+func (l *lane) untilDue(now time.Time) time.Duration {
+	switch {
+	case len(l.ready) > 0:
+		return 0
+	case len(l.order) > 0:
+		return max(0, l.order[0].until.Sub(now))
+	}
+	return time.Hour
+}

@@ -1,0 +1,245 @@
+package realtime
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/redis/go-redis/v9"
+)
+
+const (
+	// eventsChannel is what the realtime server subscribes to on redis_queue
+	// (realtime/index.js, 15.41 to 17).
+	eventsChannel = "events"
+
+	// publishTimeout is how long Publish waits for Redis. Realtime is a hint:
+	// a job must not wait longer for it.
+	publishTimeout = 2 * time.Second
+	// awayPause is how long calls fail at once after Redis didn't answer, so
+	// that they don't all wait.
+	awayPause = time.Second
+
+	publishBatch = 500
+)
+
+// ErrAway says that Redis didn't take an event, or didn't take another
+// one less than a second ago.
+var ErrAway = errors.New("realtime events can't be published: redis_queue is away")
+
+// Event is one message for the browsers in a room.
+type Event struct {
+	// Name is what a client listens for.
+	Name string
+	// Site is the site's directory name: the Socket.IO namespace.
+	Site string
+	// Room says who gets it; use one of the Room functions.
+	Room string
+	// Message is the payload, anything that encoding/json takes.
+	Message any
+}
+
+// EventError says why an event was refused. Such an event would stop the
+// realtime server of all sites, or reach every client of every site.
+type EventError struct {
+	// Name, Site and Room are those of the event.
+	Name, Site, Room string
+	// Reason says what is wrong.
+	Reason string
+}
+
+func (e *EventError) Error() string {
+	return fmt.Sprintf("realtime event %q for room %q of site %q: %s", e.Name, e.Room, e.Site, e.Reason)
+}
+
+// RoomUser is every socket of a user.
+func RoomUser(user string) string { return "user:" + user }
+
+// RoomDoc is whoever opened a document's form.
+func RoomDoc(doctype, name string) string { return "doc:" + doctype + "/" + name }
+
+// RoomDocType is whoever has a list of the DocType open. Send nothing but names
+// there: owners of other documents listen too.
+func RoomDocType(doctype string) string { return "doctype:" + doctype }
+
+// RoomOrganization reaches clients of a realtime server that joins them to it.
+// A stock server joins nobody.
+func RoomOrganization(organization string) string { return "org:" + organization }
+
+// Publisher sends events to the realtime server through redis_queue. It is
+// safe for concurrent use. Publish after COMMIT: browsers re-read the row.
+type Publisher struct {
+	log  *slog.Logger
+	send func(ctx context.Context, payloads [][]byte) error
+
+	mu    sync.Mutex
+	away  time.Time // until when calls fail at once
+	lists lane
+	docs  lane
+
+	wake    chan struct{} // capacity 1: something is ready to go
+	pending sync.WaitGroup
+	running sync.Mutex // held by who takes events from the lanes
+}
+
+// NewPublisher returns a Publisher on redis_queue, which stays the caller's to
+// close. ListUpdate and DocUpdate need Run to be running. log is told when Redis is away and back; nil discards that.
+func NewPublisher(rdb redis.UniversalClient, log *slog.Logger) *Publisher {
+	return newPublisher(log, func(ctx context.Context, payloads [][]byte) error {
+		_, err := rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+			for _, payload := range payloads {
+				p.Publish(ctx, eventsChannel, payload)
+			}
+			return nil
+		})
+		return err
+	})
+}
+
+func newPublisher(log *slog.Logger, send func(context.Context, [][]byte) error) *Publisher {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return &Publisher{
+		log:   log,
+		send:  send,
+		lists: newLane(listInterval),
+		docs:  newLane(docInterval),
+		wake:  make(chan struct{}, 1),
+	}
+}
+
+// Publish sends events in one round trip, in order. An event that would harm
+// the realtime server is left out and reported as an *EventError; the others
+// are sent. ErrAway comes within 2 s, whatever Redis does: nothing is
+// kept for later. Nobody learns whether a browser got the event.
+func (p *Publisher) Publish(ctx context.Context, events ...Event) error {
+	var errs []error
+	payloads := make([][]byte, 0, len(events))
+	for _, e := range events {
+		payload, err := e.payload()
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		payloads = append(payloads, payload)
+	}
+	if len(payloads) > 0 {
+		errs = append(errs, p.sendBounded(ctx, payloads))
+	}
+	return errors.Join(errs...)
+}
+
+// payload is the envelope of realtime/index.js, or an *EventError.
+func (e Event) payload() ([]byte, error) {
+	refuse := func(reason string) ([]byte, error) {
+		return nil, &EventError{Name: e.Name, Site: e.Site, Room: e.Room, Reason: reason}
+	}
+	switch {
+	case e.Name == "":
+		return refuse("it has no name")
+	case frappe.ReservedEvent(e.Name):
+		return refuse("socket.io reserves this name")
+	case e.Site == "":
+		return refuse("it has no site")
+	case e.Room == "":
+		return refuse("it has no room and would reach every client of every site")
+	}
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(struct {
+		Event     string `json:"event"`
+		Message   any    `json:"message"`
+		Namespace string `json:"namespace"`
+		Room      string `json:"room"`
+	}{e.Name, e.Message, e.Site, e.Room})
+	if err != nil {
+		return refuse("its message is no JSON: " + err.Error())
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}
+
+// sendBounded sends in a goroutine of its own, since a context interrupts a
+// Redis client neither in a connect nor, by default, in a read. Those that are
+// left behind are few (awayPause) and end with the client's own timeouts.
+func (p *Publisher) sendBounded(ctx context.Context, payloads [][]byte) error {
+	p.mu.Lock()
+	away := time.Now().Before(p.away)
+	p.mu.Unlock()
+	if away {
+		return ErrAway
+	}
+	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
+	defer cancel()
+	done := make(chan error, 1)
+	p.pending.Go(func() { done <- p.send(ctx, payloads) })
+	var err error
+	select {
+	case err = <-done:
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	if err == nil {
+		return nil
+	}
+	if !errors.Is(err, context.Canceled) {
+		p.mu.Lock()
+		p.away = time.Now().Add(awayPause)
+		p.mu.Unlock()
+	}
+	return fmt.Errorf("%w: %w", ErrAway, err)
+}
+
+// Run sends what ListUpdate and DocUpdate collect until ctx ends, then sends
+// what is left and returns nil. Redis being away is logged once; what couldn't
+// be sent is tried again in the next interval.
+func (p *Publisher) Run(ctx context.Context) error {
+	p.running.Lock()
+	defer p.running.Unlock()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	// A stop must not cut a send short: whether it arrived would be unknown and
+	// the flush would repeat it.
+	sending := context.WithoutCancel(ctx)
+	failing := false
+	for {
+		select {
+		case <-ctx.Done():
+			return p.flush(sending)
+		case <-p.wake:
+		case <-timer.C:
+		}
+		failing = p.report(p.sendDue(sending, false), failing)
+		timer.Reset(p.untilDue())
+	}
+}
+
+// Close sends what ListUpdate and DocUpdate still hold and waits for sends that
+// were left behind. Call it after Run has returned, or without Run.
+func (p *Publisher) Close() error {
+	p.running.Lock()
+	defer p.running.Unlock()
+	err := p.flush(context.Background())
+	p.pending.Wait()
+	return err
+}
+
+func (p *Publisher) flush(ctx context.Context) error { return p.sendDue(ctx, true) }
+
+// report logs the first failure of a row of them and the recovery.
+func (p *Publisher) report(err error, failing bool) bool {
+	switch {
+	case err != nil && !failing:
+		p.log.Warn("desk updates wait for redis_queue", "error", err)
+	case err == nil && failing:
+		p.log.Info("desk updates are sent again")
+	}
+	return err != nil
+}

@@ -1,0 +1,232 @@
+package rows
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+	"github.com/jmoiron/sqlx"
+)
+
+const (
+	lockWait         = 5 * time.Second  // Frappe's own is 50 s: a sidecar that waits so long for a desk save holds up others
+	statementTimeout = 60 * time.Second // for one attempt at one operation; DDL is exempt
+	zoneRefresh      = time.Minute
+	maxDeadlocks     = 8
+	maxLockWaits     = 2
+	maxReconnects    = 2
+)
+
+// conn is a small pool of connections to a site's database, and what is known of its server.
+type conn struct {
+	site  string
+	major int    // Frappe's, 0 when unknown
+	where string // address, for messages
+	x     *sqlx.DB
+	log   *slog.Logger
+
+	loc      atomic.Pointer[time.Location]
+	zoneRead atomic.Int64 // unix seconds of the last look
+}
+
+// connect fails here, and not in the middle of a job, when a password is wrong or a server absent.
+func (d *conn) connect(ctx context.Context, cfg databaseConfig) error {
+	d.loc.Store(defaultLocation())
+	if err := d.open(ctx, cfg); err != nil {
+		return err
+	}
+	if err := d.readZone(ctx); err != nil {
+		d.x.Close()
+		return err
+	}
+	return nil
+}
+
+// open makes the pool and looks what kind of server is behind it.
+func (d *conn) open(ctx context.Context, cfg databaseConfig) error {
+	if err := d.pool(cfg); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
+	defer cancel()
+	var server struct {
+		Version string `db:"version"`
+		Binlog  string `db:"binlog"`
+	}
+	err := d.x.GetContext(ctx, &server, "SELECT VERSION() AS version, IF(@@log_bin, @@binlog_format, '') AS binlog")
+	if err != nil {
+		err = d.explain("connect", err)
+	} else {
+		err = d.checkVersion(server.Version)
+	}
+	if err != nil {
+		d.x.Close()
+		return err
+	}
+	if server.Binlog != "STATEMENT" {
+		return nil
+	}
+	// Such a server refuses writes without gap locks (1665); with them there are more deadlocks, which are tried again.
+	d.x.Close()
+	cfg.driver = cfg.driver.Clone()
+	cfg.driver.Params["tx_isolation"] = "'REPEATABLE-READ'"
+	return d.pool(cfg)
+}
+
+func (d *conn) pool(cfg databaseConfig) error {
+	connector, err := mysql.NewConnector(cfg.driver)
+	if err != nil {
+		return fmt.Errorf("site %s: database settings: %w", d.site, err)
+	}
+	d.x = sqlx.NewDb(sql.OpenDB(connector), "mysql")
+	d.x.SetMaxOpenConns(cfg.connections)
+	d.x.SetMaxIdleConns(cfg.connections)
+	d.x.SetConnMaxIdleTime(2 * time.Minute)
+	d.x.SetConnMaxLifetime(time.Hour)
+	return nil
+}
+
+// checkVersion refuses servers that lack INSERT … RETURNING (10.5) or SKIP LOCKED (10.6). Frappe 15 asks for 10.6 too.
+func (d *conn) checkVersion(version string) error {
+	var major, minor int
+	_, err := fmt.Sscanf(strings.TrimPrefix(version, "5.5.5-"), "%d.%d", &major, &minor)
+	if err != nil || !strings.Contains(version, "MariaDB") || major < 10 || (major == 10 && minor < 6) {
+		return fmt.Errorf("site %s: the database server at %s is %q; MariaDB 10.6 or later is needed", d.site, d.where, version)
+	}
+	return nil
+}
+
+// readZone takes over System Settings time_zone. A database that has no such table yet keeps Frappe's default.
+func (d *conn) readZone(ctx context.Context) error {
+	var name sql.NullString
+	err := d.x.GetContext(ctx, &name, "SELECT value FROM tabSingles WHERE doctype='System Settings' AND field='time_zone' LIMIT 1")
+	if err != nil && !errors.Is(err, sql.ErrNoRows) && errorNumber(err) != errNoSuchTable {
+		return d.explain("read the time zone", err)
+	}
+	zone := strings.TrimSpace(name.String)
+	if zone == "" {
+		zone = defaultZone
+	}
+	loc, err := time.LoadLocation(zone)
+	if err != nil {
+		return fmt.Errorf("site %s: System Settings time_zone %q is not a time zone; choose one in the desk: %w", d.site, zone, err)
+	}
+	d.loc.Store(loc)
+	d.zoneRead.Store(time.Now().Unix())
+	return nil
+}
+
+// refreshZone looks again once a minute; what it can't read stays as it was.
+func (d *conn) refreshZone(ctx context.Context) {
+	last := d.zoneRead.Load()
+	now := time.Now().Unix()
+	if now-last < int64(zoneRefresh/time.Second) || !d.zoneRead.CompareAndSwap(last, now) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	if err := d.readZone(ctx); err != nil {
+		d.log.Warn("time zone not refreshed", "site", d.site, "error", err)
+	}
+}
+
+// Now is the current time in the site's zone, to the microsecond and never on a full second.
+func (d *conn) Now() time.Time { return siteNow(d.Location()) }
+
+// Location is the site's time zone.
+func (d *conn) Location() *time.Location { return d.loc.Load() }
+
+// read runs an operation that changes nothing, again if it met a deadlock, a lock or a broken connection.
+func (d *conn) read(ctx context.Context, what string, op func(context.Context) error) error {
+	return d.retry(ctx, what, op)
+}
+
+// retry runs op until it succeeds, fails for good, or has met too much trouble. op must be repeatable; an error that op
+// has explained itself is final.
+func (d *conn) retry(ctx context.Context, what string, op func(context.Context) error) error {
+	var deadlocks, waits, reconnects int
+	for {
+		err := d.attempt(ctx, op)
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("site %s: %s: %w", d.site, what, context.Cause(ctx))
+		}
+		var final *dbError
+		switch n := errorNumber(err); {
+		case errors.As(err, &final):
+			return err
+		case n == errDeadlock || n == errRowChanged:
+			deadlocks++
+		case n == errLockWaitTimeout:
+			waits++
+		case isConnectionError(err):
+			reconnects++
+		default:
+			return d.explain(what, err)
+		}
+		if deadlocks > maxDeadlocks || waits >= maxLockWaits || reconnects > maxReconnects {
+			return d.explain(what, err)
+		}
+		pause(ctx, deadlocks+waits+reconnects)
+	}
+}
+
+func (d *conn) attempt(ctx context.Context, op func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
+	defer cancel()
+	return op(ctx)
+}
+
+// pause waits a few milliseconds, more at each turn, and never the same for two who collided.
+func pause(ctx context.Context, turn int) {
+	longest := 4 * time.Millisecond << min(turn, 6)
+	timer := time.NewTimer(time.Duration(rand.Int64N(int64(longest))) + time.Millisecond)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// errOutcomeUnknown says that the connection broke while COMMIT was under way: the transaction may have happened.
+var errOutcomeUnknown = errors.New("connection lost during commit")
+
+// inTx runs fn in one transaction.
+func (d *conn) inTx(ctx context.Context, fn func(context.Context, *sql.Tx) error) error {
+	tx, err := d.x.DB.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	if err := fn(ctx, tx); err != nil {
+		_ = tx.Rollback() // the error that matters is fn's; a broken connection rolls back by itself
+		return err
+	}
+	if err := tx.Commit(); err != nil {
+		if isConnectionError(err) || ctx.Err() != nil {
+			return fmt.Errorf("%w: %w", errOutcomeUnknown, err)
+		}
+		return err
+	}
+	return nil
+}
+
+// explain wraps an error with what was being done, its sentinel and what to do about it.
+func (d *conn) explain(what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	var known *dbError
+	if errors.As(err, &known) {
+		return err
+	}
+	return explainError(d.site, d.where, what, err)
+}

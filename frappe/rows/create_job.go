@@ -1,0 +1,221 @@
+package rows
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// NewJob describes a Background Job row to be created.
+type NewJob struct {
+	JobType, Organization string
+	OwnerUser             string // the submitter; also the row's owner, which if_owner permissions look at
+	Priority              string // "" is Normal
+	DependsOn             string
+	JobHash               string
+	MaxRetries            int
+	TimeoutSeconds        int
+	InputParameters       json.RawMessage // nil is NULL
+	Status                Status          // Pending ("" too) or Queued
+	Actor                 string          // of the log rows; "" is OwnerUser
+	CreatedMessage        string          // "" is "Job created"
+	QueuedMessage         string          // "" is "Job enqueued"
+}
+
+const (
+	maxBatch = 200 // rows of one transaction
+
+	// maxStatement is how much text one INSERT carries; servers refuse packets over max_allowed_packet, 16 MiB by default.
+	maxStatement = 4 << 20
+
+	maxNameDraws = 5
+)
+
+func (n *NewJob) check() error {
+	switch {
+	case n.JobType == "":
+		return errors.New("job_type is empty")
+	case n.Organization == "":
+		return errors.New("organization is empty")
+	case n.OwnerUser == "":
+		return errors.New("owner_user is empty")
+	case n.Status != "" && n.Status != StatusPending && n.Status != StatusQueued:
+		return fmt.Errorf("a job is created as Pending or Queued, not as %q", n.Status)
+	case n.InputParameters != nil && !json.Valid(n.InputParameters):
+		return errors.New("input_parameters is not valid JSON")
+	}
+	return nil
+}
+
+// CreateJobs inserts the rows with names from the series JOB-.YYYY.- and their log rows in one transaction. Either all
+// are there afterwards or none. When the connection breaks during COMMIT it looks whether they are; only if that can't
+// be found out either does the error (an ErrUnavailable) leave it open.
+func (d *DB) CreateJobs(ctx context.Context, js []NewJob) ([]*BackgroundJob, error) {
+	if len(js) == 0 {
+		return nil, nil
+	}
+	for i := range js {
+		if err := js[i].check(); err != nil {
+			return nil, fmt.Errorf("site %s: create job %d of %d: %w", d.site, i+1, len(js), err)
+		}
+	}
+	what := fmt.Sprintf("create %d jobs", len(js))
+	c, err := d.newCreation(ctx, js)
+	if err != nil {
+		return nil, err
+	}
+	for draw := 1; ; draw++ {
+		err := d.retry(ctx, what, c.run)
+		switch {
+		case err == nil:
+			return c.jobs, nil
+		case errorNumber(err) == errDuplicateEntry && draw < maxNameDraws:
+			// The series is behind its rows, as after a restored backup.
+			if err := c.catchUp(ctx); err != nil {
+				return nil, d.explain(what, err)
+			}
+		case errorNumber(err) == errDuplicateEntry:
+			return nil, fmt.Errorf("%w; the naming series %q in tabSeries is behind the existing rows: set it to their highest number", err, jobSeries.key(d.Now()))
+		default:
+			return nil, d.tables.notice(err)
+		}
+	}
+}
+
+// creation is one call of CreateJobs.
+type creation struct {
+	d        *DB
+	js       []NewJob
+	job, log *tableInfo
+	jobs     []*BackgroundJob
+}
+
+func (d *DB) newCreation(ctx context.Context, js []NewJob) (*creation, error) {
+	job, err := d.tables.get(ctx, tableJob)
+	if err != nil {
+		return nil, err
+	}
+	log, err := d.tables.get(ctx, tableLog)
+	if err != nil {
+		return nil, err
+	}
+	return &creation{d: d, js: js, job: job, log: log}, nil
+}
+
+// catchUp sets the counter to the highest number that this year's rows have.
+func (c *creation) catchUp(ctx context.Context) error {
+	key := jobSeries.key(c.d.Now())
+	_, err := c.d.x.ExecContext(ctx, "UPDATE `tabSeries` SET `current`=GREATEST(`current`,"+
+		"(SELECT COALESCE(MAX(CAST(SUBSTRING(`name`,?) AS UNSIGNED)),0) FROM `"+tableJob+"` WHERE `name` LIKE ?)) WHERE `name`=?",
+		len(key)+1, strings.NewReplacer("%", `\%`, "_", `\_`).Replace(key)+"%", key)
+	return err
+}
+
+func (c *creation) run(ctx context.Context) error {
+	now := c.d.Now()
+	var evidence string
+	err := c.d.inTx(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		first, err := nextNumbers(ctx, tx, jobSeries.key(now), len(c.js))
+		if err != nil {
+			return err
+		}
+		logs := c.build(now, first)
+		if err := insertJobs(ctx, tx, c.job, c.d.Location(), c.jobs); err != nil {
+			return err
+		}
+		evidence, err = insertLog(ctx, tx, c.log, now, logs)
+		return err
+	})
+	if errors.Is(err, errOutcomeUnknown) {
+		return c.find(ctx, evidence, err)
+	}
+	return err
+}
+
+// find answers whether the rows are there after a COMMIT that got no answer. Only when that can't be found out either is
+// the end left open.
+func (c *creation) find(ctx context.Context, evidence string, cause error) error {
+	for turn := range maxReconnects + 1 {
+		committed, err := c.d.logExists(context.WithoutCancel(ctx), evidence)
+		switch {
+		case err == nil && committed:
+			return nil
+		case err == nil:
+			return fmt.Errorf("rolled back: %w", cause) // a connection error, so it is tried again
+		}
+		pause(ctx, turn)
+	}
+	return &dbError{site: c.d.site, what: fmt.Sprintf("create %d jobs", len(c.js)), kind: ErrUnavailable, cause: cause,
+		fix: "whether " + c.jobs[0].Name + " was created is not known; look before submitting again"}
+}
+
+// build makes the jobs for numbers from first on, and their log rows.
+func (c *creation) build(now time.Time, first int64) (logs []logRow) {
+	clock := ticker{now}
+	loc := c.d.Location()
+	c.jobs = c.jobs[:0]
+	for i := range c.js {
+		n := &c.js[i]
+		j := n.row(c.job, jobSeries.name(now, first+int64(i)), clock.next())
+		r := logRow{job: j.Name, organization: j.Organization, to: string(StatusPending), actor: cmp.Or(n.Actor, n.OwnerUser),
+			message: cmp.Or(n.CreatedMessage, MessageCreated), at: formatTime(j.Creation, loc)}
+		logs = append(logs, r)
+		if j.Status == StatusQueued {
+			j.Modified = clock.next()
+			r.from, r.to, r.message, r.at = string(StatusPending), string(StatusQueued), cmp.Or(n.QueuedMessage, MessageEnqueued), formatTime(j.Modified, loc)
+			logs = append(logs, r)
+		}
+		j.ModifiedRaw = formatTime(j.Modified, loc)
+		c.jobs = append(c.jobs, j)
+	}
+	return logs
+}
+
+// row is the job as it will stand in the table.
+func (n *NewJob) row(t *tableInfo, name string, now time.Time) *BackgroundJob {
+	hash, _ := t.columns["job_hash"].fit(n.JobHash)
+	return &BackgroundJob{
+		Name: name, JobType: n.JobType, Organization: n.Organization, OwnerUser: n.OwnerUser, Owner: n.OwnerUser, Status: cmp.Or(n.Status, StatusPending),
+		Priority: cmp.Or(n.Priority, PriorityNormal), DependsOn: n.DependsOn, MaxRetries: n.MaxRetries, InputParameters: n.InputParameters,
+		JobHash: hash, TimeoutSeconds: n.TimeoutSeconds, CreatedAt: now, Creation: now, Modified: now,
+	}
+}
+
+// insertJobs writes the rows in as few statements as their size allows.
+func insertJobs(ctx context.Context, tx *sql.Tx, t *tableInfo, loc *time.Location, jobs []*BackgroundJob) error {
+	columns := toCreate(t, jobColumns)
+	head := "INSERT INTO `" + tableJob + "` (" + quoteColumns(names(columns)) + ") VALUES "
+	one := "(" + marks(len(columns)) + ")"
+	for len(jobs) > 0 {
+		var args []any
+		n, size := 0, 0
+		for n < len(jobs) && n < maxBatch && (n == 0 || size < maxStatement) {
+			for _, c := range columns {
+				args = append(args, forDriver(c.field(jobs[n]), loc))
+			}
+			size += len(jobs[n].InputParameters)
+			n++
+		}
+		if _, err := tx.ExecContext(ctx, head+strings.TrimSuffix(strings.Repeat(one+",", n), ","), args...); err != nil {
+			return err
+		}
+		jobs = jobs[n:]
+	}
+	return nil
+}
+
+// ticker gives each row of one batch a time of its own, a microsecond after the last, so that their order can be told.
+type ticker struct{ last time.Time }
+
+func (t *ticker) next() time.Time {
+	t.last = t.last.Add(time.Microsecond)
+	if t.last.Nanosecond() == 0 {
+		t.last = t.last.Add(time.Microsecond)
+	}
+	return t.last
+}

@@ -1,0 +1,67 @@
+package rows
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/opensoft/dartwing-bridge/frappe/internal/memo"
+)
+
+// DB is a site's database: a small pool of connections, and the rows that are read and written there. Safe for concurrent
+// use.
+type DB struct {
+	conn
+	tables        tableCache
+	jobTypes      memo.Memo[map[string]*JobType]
+	organizations memo.Memo[*Organization]
+}
+
+// Open connects to a site's database. The errors are those of Pool.DB.
+func Open(ctx context.Context, site *frappe.Site) (*DB, error) {
+	cfg, err := siteDatabase(site)
+	if err != nil {
+		return nil, err
+	}
+	return openDB(ctx, site, cfg)
+}
+
+func openDB(ctx context.Context, site *frappe.Site, cfg databaseConfig) (*DB, error) {
+	d := &DB{conn: conn{site: site.Name, major: site.Bench.Major, where: cfg.driver.Addr, log: site.Bench.Log}}
+	if err := d.connect(ctx, cfg); err != nil {
+		return nil, err
+	}
+	d.tables.conn = &d.conn
+	return d, nil
+}
+
+// Close waits for the statements that are running and ends the connections.
+func (d *DB) Close() error { return d.x.Close() }
+
+// Site is the name of the site.
+func (d *DB) Site() string { return d.site }
+
+// InstalledApps lists the apps installed on the site, as Frappe keeps them in tabDefaultValue.
+func (d *DB) InstalledApps(ctx context.Context) ([]string, error) {
+	texts, err := d.Strings(ctx, "read the installed apps",
+		"SELECT defvalue FROM `tabDefaultValue` WHERE parent='__global' AND defkey='installed_apps' AND defvalue IS NOT NULL LIMIT 1")
+	if err != nil || len(texts) == 0 {
+		return nil, err
+	}
+	var apps []string
+	if err := json.Unmarshal([]byte(texts[0]), &apps); err != nil {
+		return nil, fmt.Errorf("installed apps of %s: %w", d.site, err)
+	}
+	return apps, nil
+}
+
+// Strings reads one column, which is never NULL, of a table that this package doesn't know; what says in errors what is
+// being done. It is read again when it met a deadlock, a lock or a broken connection.
+func (d *DB) Strings(ctx context.Context, what, query string, args ...any) (list []string, err error) {
+	err = d.read(ctx, what, func(ctx context.Context) error {
+		list = nil
+		return d.x.SelectContext(ctx, &list, query, args...)
+	})
+	return list, d.tables.notice(err)
+}

@@ -1,0 +1,241 @@
+package rows
+
+import (
+	"context"
+	"slices"
+	"strings"
+)
+
+// InstallOptions says what Install adds beside the tables.
+type InstallOptions struct {
+	Samples bool // the Job Types echo_job, sample_job and long_running_job
+}
+
+// InstallReport says what Install did. Names are table names, indexes are "table.index".
+type InstallReport struct {
+	Created      []string
+	Kept         []string
+	IndexesAdded []string
+	JobTypes     []string // inserted
+}
+
+// The two tables of Frappe that no DocType describes (frappe/database/mariadb/framework_mariadb.sql).
+const (
+	createSeries = "CREATE TABLE `tabSeries` (`name` varchar(100) NOT NULL, `current` int(10) NOT NULL DEFAULT 0, PRIMARY KEY (`name`))" +
+		" ENGINE=InnoDB ROW_FORMAT=DYNAMIC CHARACTER SET=utf8mb4 COLLATE=utf8mb4_unicode_ci"
+	createSingles = "CREATE TABLE `tabSingles` (`doctype` varchar(255) DEFAULT NULL, `field` varchar(255) DEFAULT NULL, `value` longtext," +
+		" KEY `singles_doctype_field_index` (`doctype`,`field`)) ENGINE=InnoDB ROW_FORMAT=DYNAMIC CHARACTER SET=utf8mb4 COLLATE=utf8mb4_unicode_ci"
+)
+
+// Install creates the tables a site lacks and adds missing indexes to the ones it has. Existing tables are otherwise left
+// as they are, so it may be run again at any time. On a database without Frappe it also creates the few core tables that
+// the bridge reads.
+func Install(ctx context.Context, db *DB, opts InstallOptions) (report InstallReport, err error) {
+	wanted, err := wantedTables(ctx, db)
+	if err != nil {
+		return report, err
+	}
+	db.tables.forget()
+	defer db.tables.forget()
+	for _, w := range wanted {
+		if err := db.installTable(ctx, w, &report); err != nil {
+			return report, err
+		}
+	}
+	if err := db.prepareSeries(ctx); err != nil {
+		return report, err
+	}
+	if !opts.Samples {
+		return report, nil
+	}
+	report.JobTypes, err = db.InsertJobTypes(ctx, sampleJobTypes)
+	return report, err
+}
+
+// wantedTable is a table and the statement that makes it.
+type wantedTable struct{ name, create string }
+
+// wantedTables depends on what is there: a database with a DocType table is a Frappe site, whose core tables are
+// Frappe's business. Person and Org Member are only made where there is no Frappe: on a site that has no such app their
+// empty tables would hide the User Permissions that say who belongs where.
+func wantedTables(ctx context.Context, db *DB) ([]wantedTable, error) {
+	own, err := loadDocTypes("doctype")
+	if err != nil {
+		return nil, err
+	}
+	var wanted []wantedTable
+	for _, d := range own {
+		wanted = append(wanted, wantedTable{d.table(), d.createTable(db.major, neededIndexes[d.table()])})
+	}
+	frappe, err := db.tables.has(ctx, "tabDocType")
+	if err != nil || frappe {
+		return wanted, err
+	}
+	core, err := loadDocTypes("doctype/core")
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range core {
+		wanted = append(wanted, wantedTable{d.table(), d.createTable(db.major, nil)})
+	}
+	return append(wanted, wantedTable{"tabSeries", createSeries}, wantedTable{"tabSingles", createSingles}), nil
+}
+
+func (d *DB) installTable(ctx context.Context, w wantedTable, report *InstallReport) error {
+	exists, err := d.tables.has(ctx, w.name)
+	if err != nil {
+		return err
+	}
+	if !exists {
+		// Two installs at once: the second one's 1050 is answered by IF NOT EXISTS.
+		create := strings.Replace(w.create, "CREATE TABLE ", "CREATE TABLE IF NOT EXISTS ", 1)
+		if _, err := d.x.ExecContext(ctx, create); err != nil {
+			return d.explain("create `"+w.name+"`", err)
+		}
+		report.Created = append(report.Created, w.name)
+		return nil
+	}
+	report.Kept = append(report.Kept, w.name)
+	missing, err := d.missingIndexes(ctx, w.name)
+	if err != nil {
+		return err
+	}
+	for _, i := range missing {
+		if _, err := d.x.ExecContext(ctx, "ALTER TABLE `"+w.name+"` ADD "+strings.Replace(i.definition(), "INDEX", "INDEX IF NOT EXISTS", 1)); err != nil {
+			return d.explain("add index "+i.name()+" to `"+w.name+"`", err)
+		}
+		report.IndexesAdded = append(report.IndexesAdded, w.name+"."+i.name())
+	}
+	return nil
+}
+
+// missingIndexes are the needed indexes that no existing one serves and whose columns exist.
+func (d *DB) missingIndexes(ctx context.Context, table string) ([]index, error) {
+	if len(neededIndexes[table]) == 0 {
+		return nil, nil
+	}
+	t, err := d.tables.get(ctx, table)
+	if err != nil {
+		return nil, err
+	}
+	have, err := d.indexes(ctx, table)
+	if err != nil {
+		return nil, err
+	}
+	var missing []index
+	for _, need := range neededIndexes[table] {
+		possible := !slices.ContainsFunc(need.columns, func(c string) bool { return !t.has(c) })
+		if possible && !slices.ContainsFunc(have, func(i index) bool { return i.covers(need) }) {
+			missing = append(missing, need)
+		}
+	}
+	return missing, nil
+}
+
+// indexes are the existing ones, each with its columns in order. Prefix indexes don't count.
+func (d *DB) indexes(ctx context.Context, table string) ([]index, error) {
+	var rows []struct {
+		Columns string `db:"columns"`
+	}
+	err := d.read(ctx, "look at the indexes of `"+table+"`", func(ctx context.Context) error {
+		rows = nil
+		return d.x.SelectContext(ctx, &rows, `SELECT GROUP_CONCAT(column_name ORDER BY seq_in_index SEPARATOR ',') AS columns FROM information_schema.statistics
+			WHERE table_schema=DATABASE() AND table_name=? GROUP BY index_name HAVING SUM(sub_part IS NOT NULL)=0`, table)
+	})
+	if err != nil {
+		return nil, err
+	}
+	var list []index
+	for _, r := range rows {
+		list = append(list, index{strings.Split(r.Columns, ",")})
+	}
+	return list, nil
+}
+
+// TableProblem is something CheckTables found missing.
+type TableProblem struct {
+	Table   string
+	Column  string // "" when it isn't about a column
+	Index   string // "" when it isn't about an index
+	Problem string
+	Install bool   // Install makes it good
+	Fix     string // what else to do; "" where Install is enough
+	Fatal   bool   // Background Jobs can't be kept without it
+}
+
+// optionalColumns may be missing in the Dartwing app's own DocTypes; the bridge goes on without them.
+var optionalColumns = map[string]string{
+	tableLog + ".organization":          "log rows don't name the organization",
+	tableJobType + ".rate_limit":        "no rate limits per job type",
+	tableJobType + ".rate_limit_window": "rate limits use 60 s",
+}
+
+// CheckTables compares a site's tables with what the bridge needs; nothing is changed.
+func CheckTables(ctx context.Context, db *DB) ([]TableProblem, error) {
+	db.tables.forget()
+	own, err := loadDocTypes("doctype")
+	if err != nil {
+		return nil, err
+	}
+	var problems []TableProblem
+	for _, d := range own {
+		found, err := db.checkTable(ctx, d)
+		if err != nil {
+			return nil, err
+		}
+		problems = append(problems, found...)
+	}
+	source, err := db.MemberSource(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if source == "" {
+		problems = append(problems, TableProblem{Table: tableOrgMember, Problem: "neither Org Member with Person nor User Permission exists: nobody belongs to an organization",
+			Fix: "install the Dartwing app, or run: bench --site " + db.site + " migrate"})
+	}
+	return problems, nil
+}
+
+func (d *DB) checkTable(ctx context.Context, def docType) ([]TableProblem, error) {
+	exists, err := d.tables.has(ctx, def.table())
+	if err != nil {
+		return nil, err
+	}
+	if !exists {
+		return []TableProblem{{Table: def.table(), Problem: "the table is missing", Install: true, Fatal: true}}, nil
+	}
+	t, err := d.tables.get(ctx, def.table())
+	if err != nil {
+		return nil, err
+	}
+	var problems []TableProblem
+	for _, f := range def.Fields {
+		if f.column("") == "" || t.has(f.Name) {
+			continue
+		}
+		p := TableProblem{Table: def.table(), Column: f.Name, Problem: "the column is missing", Fix: "run: bench --site " + d.site + " migrate", Fatal: true}
+		if effect, optional := optionalColumns[def.table()+"."+f.Name]; optional {
+			p.Problem, p.Fatal = "the column is missing: "+effect, false
+			p.Fix = "add the field " + f.Name + " to the DocType " + def.Name
+		}
+		problems = append(problems, p)
+	}
+	missing, err := d.missingIndexes(ctx, def.table())
+	for _, i := range missing {
+		problems = append(problems, TableProblem{Table: def.table(), Index: i.name(), Problem: "an index is missing: lookups read the whole table", Install: true})
+	}
+	return problems, err
+}
+
+// prepareSeries makes this year's counter ahead of time: Frappe's own two statements deadlock when two transactions
+// create the same new key at once.
+func (d *DB) prepareSeries(ctx context.Context) error {
+	exists, err := d.tables.has(ctx, "tabSeries")
+	if err != nil || !exists {
+		return err
+	}
+	return d.retry(ctx, "prepare the naming series", func(ctx context.Context) error {
+		_, err := d.x.ExecContext(ctx, "INSERT IGNORE INTO `tabSeries` (`name`,`current`) VALUES (?,0)", jobSeries.key(d.Now()))
+		return err
+	})
+}

@@ -1,0 +1,114 @@
+package rows
+
+import (
+	"cmp"
+	"context"
+	"time"
+
+	"github.com/opensoft/dartwing-bridge/frappe"
+)
+
+// JobType is one row of `tabJob Type`.
+type JobType struct {
+	TypeName, DisplayName, Description string
+	Enabled                            bool
+	HandlerMethod                      string // dotted path
+	RequiresPermission                 string // a DocType whose create permission the submitter needs; "" is none
+	DefaultTimeout                     int    // seconds
+	DefaultPriority                    string
+	MaxRetries                         int
+	DeduplicationWindow                int // seconds; 0 turns it off
+	RateLimit                          int // jobs per user and window; 0 is none
+	RateLimitWindow                    int // seconds
+}
+
+// jobTypesKept is how long a change made in the desk may stay unseen.
+const jobTypesKept = 5 * time.Second
+
+// sampleJobTypes are those of the Dartwing app (fixtures/job_type.json).
+var sampleJobTypes = []JobType{
+	{TypeName: "echo_job", DisplayName: "Echo Job", Description: "Returns its parameters at once.", Enabled: true,
+		HandlerMethod:  "dartwing.dartwing_core.background_jobs.samples.execute_echo_job",
+		DefaultTimeout: 30, DefaultPriority: PriorityNormal, MaxRetries: 1, DeduplicationWindow: 60, RateLimitWindow: 60},
+	{TypeName: "sample_job", DisplayName: "Sample Background Job", Description: "Runs for duration seconds with progress, and fails as fail_type and fail_at_progress say.", Enabled: true,
+		HandlerMethod:  "dartwing.dartwing_core.background_jobs.samples.execute_sample_job",
+		DefaultTimeout: 60, DefaultPriority: PriorityNormal, MaxRetries: 3, DeduplicationWindow: 300, RateLimitWindow: 60},
+	{TypeName: "long_running_job", DisplayName: "Long Running Job", Description: "Runs for duration seconds, to see a timeout.", Enabled: true,
+		HandlerMethod:  "dartwing.dartwing_core.background_jobs.samples.execute_long_running_job",
+		DefaultTimeout: 1800, DefaultPriority: PriorityLow, MaxRetries: 2, DeduplicationWindow: 600, RateLimitWindow: 60},
+}
+
+// jobTypeColumns are what a Job Type's table may have beside the standard columns.
+var jobTypeColumns = []*column[JobType]{
+	newColumn("type_name", created, func(t *JobType) *string { return &t.TypeName }),
+	newColumn("display_name", created, func(t *JobType) *string { return &t.DisplayName }),
+	newColumn("description", created, func(t *JobType) *string { return &t.Description }),
+	newColumn("is_enabled", created, func(t *JobType) *bool { return &t.Enabled }),
+	newColumn("handler_method", created, func(t *JobType) *string { return &t.HandlerMethod }),
+	newColumn("requires_permission", created, func(t *JobType) *string { return &t.RequiresPermission }),
+	newColumn("default_timeout", created, func(t *JobType) *int { return &t.DefaultTimeout }),
+	newColumn("default_priority", created, func(t *JobType) *string { return &t.DefaultPriority }),
+	newColumn("max_retries", created, func(t *JobType) *int { return &t.MaxRetries }),
+	newColumn("deduplication_window", created, func(t *JobType) *int { return &t.DeduplicationWindow }),
+	newColumn("rate_limit", created, func(t *JobType) *int { return &t.RateLimit }),
+	newColumn("rate_limit_window", created, func(t *JobType) *int { return &t.RateLimitWindow }),
+}
+
+// complete gives a Job Type what it stands for where its row leaves something empty.
+func (t *JobType) complete() {
+	t.DefaultPriority = cmp.Or(t.DefaultPriority, PriorityNormal)
+	if t.DefaultTimeout <= 0 {
+		t.DefaultTimeout = frappe.DefaultTimeout
+	}
+	if t.RateLimitWindow <= 0 {
+		t.RateLimitWindow = 60
+	}
+}
+
+// JobTypes reads all Job Types by type name, cached for 5 s. The map and its values are shared: don't change them.
+func (d *DB) JobTypes(ctx context.Context) (map[string]*JobType, error) {
+	return d.jobTypes.Get(ctx, "", jobTypesKept, func() (map[string]*JobType, error) {
+		found, err := selectRows(ctx, d, "read the job types", tableJobType, jobTypeColumns, "")
+		types := make(map[string]*JobType, len(found))
+		for _, t := range found {
+			t.complete()
+			types[t.TypeName] = t
+		}
+		return types, err
+	})
+}
+
+// InsertJobTypes inserts the Job Types that don't exist yet and names those it inserted. Existing ones stay as they are.
+func (d *DB) InsertJobTypes(ctx context.Context, types []JobType) (inserted []string, err error) {
+	t, err := d.tables.get(ctx, tableJobType)
+	if err != nil {
+		return nil, err
+	}
+	defer d.jobTypes.Forget()
+	columns := toCreate(t, jobTypeColumns)
+	insert := "INSERT IGNORE INTO `" + tableJobType + "` (`name`,`creation`,`modified`,`modified_by`,`owner`," + quoteColumns(names(columns)) +
+		") VALUES (" + marks(5+len(columns)) + ")"
+	for i := range types {
+		name, now := types[i].TypeName, formatTime(d.Now(), d.Location())
+		args := []any{name, now, now, systemUser(""), systemUser("")}
+		for _, c := range columns {
+			args = append(args, forDriver(c.field(&types[i]), d.Location()))
+		}
+		var n int64
+		err := d.retry(ctx, "insert job type "+name, func(ctx context.Context) error {
+			r, err := d.x.ExecContext(ctx, insert, args...)
+			if err != nil {
+				return err
+			}
+			n, err = r.RowsAffected()
+			return err
+		})
+		if err != nil {
+			return inserted, err
+		}
+		if n > 0 {
+			inserted = append(inserted, name)
+		}
+	}
+	return inserted, nil
+}

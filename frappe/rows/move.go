@@ -1,0 +1,212 @@
+package rows
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// move is a Transition on its way: what it will write, and what came of it.
+type move struct {
+	*Transition
+	result *TransitionResult
+
+	cells []cell // to write, in the columns' order
+	shape uint64 // equal for moves that write the same columns
+	fence string // started_at as the column must hold it, "" for no fence
+	stamp string // the row's new `modified`, one for all moves of a call: fewer values to tell apart
+	viaAt string // time of the intermediate log row
+	at    string // time of the log row
+
+	applied, missing, fenced bool
+	locked                   bool // left out of a batch, because somebody else has the row
+	current                  string
+	modified                 string
+}
+
+// cell is a column with what the driver writes into it: string, int64, float64 or nil.
+type cell struct {
+	column *jobColumn
+	value  any
+}
+
+// prepare checks a move and converts its values; only what doesn't depend on the row happens here.
+func (m *move) prepare(t *tableInfo, loc *time.Location, modified string, clock *ticker) error {
+	switch {
+	case m.Name == "":
+		return errors.New("transition without a name")
+	case m.From == "" || m.To == "":
+		return fmt.Errorf("transition from %q to %q: both states are needed", m.From, m.To)
+	case m.To == StatusRunning && m.StartedAt.IsZero():
+		return errors.New("transition to Running without started_at, which is the attempt's fence")
+	}
+	if m.Via != "" {
+		m.viaAt = formatTime(clock.next(), loc)
+	}
+	m.stamp, m.at = modified, formatTime(clock.next(), loc)
+	if m.From == StatusRunning && !m.StartedAt.IsZero() {
+		m.fence = formatTime(m.StartedAt, loc)
+	}
+	m.cells = make([]cell, 0, 4+len(m.Set))
+	m.put(colStatus, string(m.To))
+	m.put(colModified, m.stamp)
+	m.put(colModifiedBy, systemUser(m.Actor))
+	if m.To == StatusRunning {
+		m.put(Job.StartedAt.column, formatTime(m.StartedAt, loc))
+	}
+	for _, v := range m.Set {
+		if err := m.set(t, loc, v); err != nil {
+			return err
+		}
+	}
+	slices.Sort(m.result.Cut)
+	return nil
+}
+
+// put keeps the cells in order; of two for one column the later one counts.
+func (m *move) put(c *jobColumn, value any) {
+	i, found := slices.BinarySearchFunc(m.cells, c.order, func(have cell, order int) int { return have.column.order - order })
+	if found {
+		m.cells[i].value = value
+		return
+	}
+	m.cells = slices.Insert(m.cells, i, cell{c, value})
+	m.shape |= 1 << c.order
+}
+
+func (m *move) set(t *tableInfo, loc *time.Location, v Value) error {
+	switch {
+	case v.column == nil:
+		return errors.New("a value without a column")
+	case v.column == Job.StartedAt.column && m.To == StatusRunning:
+		return errors.New("column started_at: set it with StartedAt")
+	case !t.has(v.column.name):
+		return fmt.Errorf("column %s: the table doesn't have it", v.column.name)
+	}
+	value := forDriver(v.to, loc)
+	if s, ok := value.(string); ok {
+		fitted, cut := t.columns[v.column.name].fit(s)
+		if cut {
+			m.result.Cut = append(m.result.Cut, v.column.name)
+		}
+		value = fitted
+	}
+	m.put(v.column, value)
+	return nil
+}
+
+// decide compares the move with its row and reports whether it has to be written. It may be called again for another
+// try of the transaction.
+func (m *move) decide(row *lockedRow, skipLocked bool) bool {
+	m.applied, m.missing, m.fenced, m.locked, m.current, m.modified = false, false, false, false, "", ""
+	if row == nil {
+		// A row that is locked can't be told from one that isn't there: ask again, waiting.
+		m.missing, m.locked = !skipLocked, skipLocked
+		return false
+	}
+	m.current, m.modified = row.status, row.modified
+	switch {
+	case row.status != string(m.From):
+		return false
+	case m.fence != "" && row.startedAt != m.fence:
+		m.fenced = true
+		return false
+	}
+	m.applied, m.current, m.modified = true, string(m.To), m.stamp
+	return true
+}
+
+// advance makes the row what the move will have written, for a later move of the same row.
+func (m *move) advance(row *lockedRow) {
+	row.status, row.modified = string(m.To), m.stamp
+	for _, c := range m.cells {
+		switch c.column {
+		case Job.StartedAt.column:
+			row.startedAt, _ = c.value.(string)
+		case Job.RetryCount.column:
+			n, _ := c.value.(int64)
+			row.retryCount = int(n)
+		}
+	}
+}
+
+func (m *move) addLog(logs []logRow, row *lockedRow) []logRow {
+	r := logRow{job: m.Name, organization: row.organization, from: row.status, to: string(m.To), actor: m.Actor, message: m.Message, at: m.at, attempt: row.retryCount}
+	if m.Via != "" {
+		via := r
+		via.to, via.message, via.at = string(m.Via), m.ViaMessage, m.viaAt
+		r.from = string(m.Via)
+		logs = append(logs, via)
+	}
+	return append(logs, r)
+}
+
+// publish writes the result, after COMMIT.
+func (m *move) publish() {
+	if m.locked {
+		return
+	}
+	cut := m.result.Cut
+	*m.result = TransitionResult{Applied: m.applied, Current: Status(m.current), Modified: deskTime(m.modified), Missing: m.missing, Fenced: m.fenced, Cut: cut}
+}
+
+// maxUpdate is how many rows one UPDATE takes: it looks for each row's values among those of all rows.
+const maxUpdate = 50
+
+// updateRows writes moves whose rows are locked and compared: one statement for those that write the same columns.
+func updateRows(ctx context.Context, tx *sql.Tx, moves []*move) error {
+	groups := map[uint64][]*move{}
+	var shapes []uint64
+	for _, m := range moves {
+		if groups[m.shape] == nil {
+			shapes = append(shapes, m.shape)
+		}
+		groups[m.shape] = append(groups[m.shape], m)
+	}
+	for _, shape := range shapes {
+		for chunk := range slices.Chunk(groups[shape], maxUpdate) {
+			query, args := updateStatement(chunk)
+			result, err := tx.ExecContext(ctx, query, args...)
+			if err != nil {
+				return err
+			}
+			if n, err := result.RowsAffected(); err == nil && n != int64(len(chunk)) {
+				return fmt.Errorf("updated %d rows instead of the %d that were locked", n, len(chunk))
+			}
+		}
+	}
+	return nil
+}
+
+// updateStatement writes the columns whose value is the same for all rows as such, and the others by name.
+func updateStatement(moves []*move) (string, []any) {
+	var b strings.Builder
+	var args []any
+	b.WriteString("UPDATE `" + tableJob + "` FORCE INDEX (PRIMARY) SET ")
+	for i, first := range moves[0].cells {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString("`" + first.column.name + "`=")
+		if slices.ContainsFunc(moves[1:], func(m *move) bool { return m.cells[i].value != first.value }) {
+			b.WriteString("CASE `name`")
+			for _, m := range moves {
+				b.WriteString(" WHEN ? THEN ?")
+				args = append(args, m.Name, m.cells[i].value)
+			}
+			b.WriteString(" END")
+			continue
+		}
+		b.WriteByte('?')
+		args = append(args, first.value)
+	}
+	b.WriteString(" WHERE `name` IN (" + marks(len(moves)) + ")")
+	for _, m := range moves {
+		args = append(args, m.Name)
+	}
+	return b.String(), args
+}

@@ -1,0 +1,154 @@
+package rows
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// Progress is one progress report of a running attempt.
+type Progress struct {
+	Name      string
+	StartedAt time.Time // the attempt's fence
+	Percent   float64   // clamped to 0–100
+	Message   string    // cut at 140 characters
+}
+
+// SetProgress writes progress and progress_message of attempts that are still running, in one statement, and reports for
+// each whether it was still running. `modified` stays as it is, so that an open form doesn't get a conflict at each step.
+// Of several reports for one job the last counts.
+func (d *DB) SetProgress(ctx context.Context, ps []Progress) ([]bool, error) {
+	if len(ps) == 0 {
+		return nil, nil
+	}
+	t, err := d.tables.get(ctx, tableJob)
+	if err != nil {
+		return nil, err
+	}
+	last := make(map[string]*report, len(ps))
+	var reports []*report
+	for i := range ps {
+		r, seen := last[rowKey(ps[i].Name)]
+		if !seen {
+			r = &report{}
+			last[rowKey(ps[i].Name)] = r
+			reports = append(reports, r)
+		}
+		message, _ := t.columns["progress_message"].fit(ps[i].Message)
+		*r = report{name: ps[i].Name, fence: formatTime(ps[i].StartedAt, d.Location()), percent: clampPercent(ps[i].Percent), message: message}
+	}
+	for chunk := range slices.Chunk(reports, maxBatch) {
+		if err := d.setProgress(ctx, chunk); err != nil {
+			return nil, err
+		}
+	}
+	running := make([]bool, len(ps))
+	for i := range ps {
+		running[i] = last[rowKey(ps[i].Name)].running
+	}
+	return running, nil
+}
+
+type report struct {
+	name, fence, message string
+	percent              float64
+	running              bool
+}
+
+// setProgress writes one statement's worth. Where a row is locked for long, a desk save, each report gets a statement of
+// its own, so that the other jobs' progress is seen.
+func (d *DB) setProgress(ctx context.Context, reports []*report) error {
+	err := d.writeProgress(ctx, reports)
+	if errorNumber(err) != errLockWaitTimeout || len(reports) == 1 {
+		return err
+	}
+	var g errgroup.Group
+	g.SetLimit(maxSingles)
+	for _, r := range reports {
+		g.Go(func() error {
+			err := d.writeProgress(ctx, []*report{r})
+			if errorNumber(err) == errLockWaitTimeout {
+				r.running = true // its turn comes with the next report
+				return nil
+			}
+			return err
+		})
+	}
+	return g.Wait()
+}
+
+func (d *DB) writeProgress(ctx context.Context, reports []*report) error {
+	what := fmt.Sprintf("write the progress of %d jobs", len(reports))
+	query, args := progressStatement(reports)
+	var matched int64
+	err := d.retry(ctx, what, func(ctx context.Context) error {
+		result, err := d.x.ExecContext(ctx, query, args...)
+		if err != nil {
+			return err
+		}
+		matched, err = result.RowsAffected()
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, r := range reports {
+		r.running = true
+	}
+	if matched == int64(len(reports)) {
+		return nil
+	}
+	return d.findEnded(ctx, what, reports)
+}
+
+// findEnded tells which of the reports found no running attempt of theirs.
+func (d *DB) findEnded(ctx context.Context, what string, reports []*report) error {
+	names := make([]any, len(reports))
+	for i, r := range reports {
+		names[i] = r.name
+	}
+	var rows []struct {
+		Name    string         `db:"name"`
+		Started sql.NullString `db:"started_at"`
+	}
+	err := d.read(ctx, what, func(ctx context.Context) error {
+		rows = nil
+		return d.x.SelectContext(ctx, &rows, "SELECT `name`,`started_at` FROM `"+tableJob+"` WHERE `name` IN ("+marks(len(names))+") AND `status`='Running'", names...)
+	})
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return err
+	}
+	started := make(map[string]string, len(rows))
+	for _, r := range rows {
+		started[rowKey(r.Name)] = r.Started.String
+	}
+	for _, r := range reports {
+		r.running = started[rowKey(r.name)] == r.fence
+	}
+	return nil
+}
+
+// progressStatement waits for locks a second at most: progress that comes late is worth little.
+func progressStatement(reports []*report) (string, []any) {
+	var percent, message, fence strings.Builder
+	var percents, messages, fences, names []any
+	for _, r := range reports {
+		percent.WriteString(" WHEN ? THEN ?")
+		percents = append(percents, r.name, r.percent)
+		message.WriteString(" WHEN ? THEN ?")
+		messages = append(messages, r.name, nullable(r.message))
+		fence.WriteString(" WHEN ? THEN ?")
+		fences = append(fences, r.name, r.fence)
+		names = append(names, r.name)
+	}
+	query := "SET STATEMENT innodb_lock_wait_timeout=1 FOR UPDATE `" + tableJob + "` FORCE INDEX (PRIMARY) SET `progress`=CASE `name`" + percent.String() +
+		" END,`progress_message`=CASE `name`" + message.String() + " END WHERE `name` IN (" + marks(len(names)) +
+		") AND `status`='Running' AND `started_at`=CAST(CASE `name`" + fence.String() + " END AS datetime(6))"
+	return query, slices.Concat(percents, messages, names, fences)
+}

@@ -1,0 +1,157 @@
+package rows
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// selectRows reads the rows of one table; rest is what follows its name.
+func selectRows[R any](ctx context.Context, d *DB, what, table string, columns []*column[R], rest string, args ...any) (list []*R, err error) {
+	t, err := d.tables.get(ctx, table)
+	if err != nil {
+		return nil, err
+	}
+	columns = toRead(t, columns)
+	query := "SELECT " + quoteColumns(names(columns)) + " FROM `" + table + "` " + rest
+	err = d.read(ctx, what, func(ctx context.Context) error {
+		found, err := d.x.DB.QueryContext(ctx, query, args...)
+		if err != nil {
+			return err
+		}
+		defer found.Close()
+		list, err = scanRows(found, columns, d.Location())
+		return err
+	})
+	if err != nil {
+		return nil, d.tables.notice(err)
+	}
+	return list, nil
+}
+
+func scanRows[R any](found *sql.Rows, columns []*column[R], loc *time.Location) (list []*R, err error) {
+	texts := make([]sql.RawBytes, len(columns))
+	to := make([]any, len(columns))
+	for i := range texts {
+		to[i] = &texts[i]
+	}
+	for found.Next() {
+		if err := found.Scan(to...); err != nil {
+			return nil, err
+		}
+		r := new(R)
+		for i, c := range columns {
+			if err := fromText(c.field(r), texts[i], loc); err != nil {
+				return nil, fmt.Errorf("row %s: column %s: %w", texts[0], c.name, err)
+			}
+		}
+		list = append(list, r)
+	}
+	return list, found.Err()
+}
+
+// selectJobs reads Background Jobs; rest is what follows the table name.
+func (d *DB) selectJobs(ctx context.Context, what, rest string, args ...any) ([]*BackgroundJob, error) {
+	jobs, err := selectRows(ctx, d, what, tableJob, jobColumns, rest, args...)
+	for _, j := range jobs {
+		j.ModifiedRaw = deskTime(j.ModifiedRaw)
+	}
+	return jobs, err
+}
+
+// BackgroundJob reads one row; ErrNoSuchJob when there is none.
+func (d *DB) BackgroundJob(ctx context.Context, name string) (*BackgroundJob, error) {
+	jobs, err := d.selectJobs(ctx, "read job "+name, "WHERE `name`=?", name)
+	return d.only(jobs, err, name)
+}
+
+// FindByHash reads the newest row with this job_hash; ErrNoSuchJob when there is none.
+func (d *DB) FindByHash(ctx context.Context, hash string) (*BackgroundJob, error) {
+	jobs, err := d.selectJobs(ctx, "find job by hash", "WHERE `job_hash`=? ORDER BY `creation` DESC LIMIT 1", hash)
+	return d.only(jobs, err, "with hash "+hash)
+}
+
+func (d *DB) only(jobs []*BackgroundJob, err error, which string) (*BackgroundJob, error) {
+	if err != nil {
+		return nil, err
+	}
+	if len(jobs) == 0 {
+		return nil, fmt.Errorf("site %s: %w: %s", d.site, ErrNoSuchJob, which)
+	}
+	return jobs[0], nil
+}
+
+// BackgroundJobs reads several rows by name, by the names that were asked for. Names without a row are not in the map.
+func (d *DB) BackgroundJobs(ctx context.Context, names []string) (map[string]*BackgroundJob, error) {
+	found := make(map[string]*BackgroundJob, len(names))
+	err := inChunks(names, func(chunk []string) error {
+		jobs, err := d.selectJobs(ctx, fmt.Sprintf("read %d jobs", len(chunk)), "WHERE `name` IN ("+marks(len(chunk))+")", anys(chunk)...)
+		for _, j := range jobs {
+			found[j.Name] = j
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return found, nil
+}
+
+// Statuses reads only the status of the named rows. Names without a row are not in the map.
+func (d *DB) Statuses(ctx context.Context, names []string) (map[string]Status, error) {
+	statuses := make(map[string]Status, len(names))
+	err := inChunks(names, func(chunk []string) error {
+		jobs, err := selectRows(ctx, d, fmt.Sprintf("read the status of %d jobs", len(chunk)), tableJob, []*jobColumn{colName, colStatus},
+			"WHERE `name` IN ("+marks(len(chunk))+")", anys(chunk)...)
+		for _, j := range jobs {
+			statuses[j.Name] = j.Status
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return statuses, nil
+}
+
+// Due reads up to limit Failed or Timed Out rows of the given Job Types whose next_retry_at has come, earliest first: rows
+// that nobody moves must not fill the limit for ever. Rows that another transaction has locked, a desk save for instance,
+// are left out; nothing stays locked on return, so whoever acts on one has to win its Transition.
+func (d *DB) Due(ctx context.Context, now time.Time, jobTypes []string, limit int) ([]*BackgroundJob, error) {
+	if len(jobTypes) == 0 {
+		return nil, nil
+	}
+	args := append([]any{formatTime(now, d.Location())}, anys(jobTypes)...)
+	jobs, err := d.selectByStatus(ctx, "read the due retries", []Status{StatusFailed, StatusTimedOut},
+		"`next_retry_at`<=? AND `job_type` IN ("+marks(len(jobTypes))+") ORDER BY `next_retry_at` LIMIT ? FOR UPDATE SKIP LOCKED",
+		append(args, limit)...)
+	slices.SortStableFunc(jobs, func(a, b *BackgroundJob) int { return a.NextRetryAt.Compare(b.NextRetryAt) })
+	return jobs[:min(len(jobs), limit)], err
+}
+
+// selectByStatus reads each status apart: so the index on status and a time gives the order, and LIMIT ends the read.
+func (d *DB) selectByStatus(ctx context.Context, what string, statuses []Status, rest string, args ...any) ([]*BackgroundJob, error) {
+	var all []*BackgroundJob
+	for _, s := range statuses {
+		jobs, err := d.selectJobs(ctx, what, "WHERE `status`=? AND "+rest, append([]any{string(s)}, args...)...)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, jobs...)
+	}
+	return all, nil
+}
+
+// Stale reads up to limit Pending, Queued and Running rows not modified since olderThan, oldest first: those whose
+// delivery may have got lost. Rows modified before from are left out; the zero from leaves out none.
+func (d *DB) Stale(ctx context.Context, from, olderThan time.Time, limit int) ([]*BackgroundJob, error) {
+	if from.IsZero() {
+		from = time.Date(1000, 1, 1, 0, 0, 0, 1000, time.UTC) // MariaDB's first
+	}
+	jobs, err := d.selectByStatus(ctx, "read the stale jobs", []Status{StatusPending, StatusQueued, StatusRunning},
+		"`modified`>=? AND `modified`<? ORDER BY `modified` LIMIT ?", formatTime(from, d.Location()), formatTime(olderThan, d.Location()), limit)
+	slices.SortStableFunc(jobs, func(a, b *BackgroundJob) int { return a.Modified.Compare(b.Modified) })
+	return jobs[:min(len(jobs), limit)], err
+}

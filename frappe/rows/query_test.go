@@ -1,0 +1,195 @@
+package rows
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func fail(t testing.TB, d *DB, j *BackgroundJob, at time.Time, to Status, retry time.Time) {
+	t.Helper()
+	r := transit(t, d, Transition{Name: j.Name, From: StatusRunning, To: to, StartedAt: at, Set: map[string]any{"next_retry_at": retry}})
+	if !r.Applied {
+		t.Fatalf("%+v", r)
+	}
+}
+
+func TestDue(t *testing.T) {
+	_, d := installed(t, testMajor)
+	jobs, at := running(t, d, 6)
+	now := d.Now()
+	fail(t, d, jobs[0], at, StatusFailed, now.Add(-time.Second))
+	fail(t, d, jobs[1], at, StatusTimedOut, now.Add(-time.Minute))
+	fail(t, d, jobs[2], at, StatusFailed, now.Add(time.Hour))
+	fail(t, d, jobs[3], at, StatusDeadLetter, now.Add(-time.Hour))
+	fail(t, d, jobs[4], at, StatusFailed, time.Time{})
+	fail(t, d, jobs[5], at, StatusFailed, now.Add(-2*time.Second))
+	due := func(limit int) []string {
+		t.Helper()
+		got, err := d.Due(t.Context(), now, []string{jobs[0].JobType, "Other"}, limit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return names(got)
+	}
+	all := []string{jobs[1].Name, jobs[5].Name, jobs[0].Name}
+	if diff := cmp.Diff(all, due(10)); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff(all[:2], due(2)); diff != "" {
+		t.Error(diff)
+	}
+	if got, err := d.Due(t.Context(), now, []string{"Other"}, 10); err != nil || len(got) != 0 {
+		t.Errorf("of another Job Type: %v, %v", names(got), err)
+	}
+	release := lockRow(t, d, jobs[1].Name)
+	if diff := cmp.Diff(all[1:], due(10)); diff != "" {
+		t.Errorf("with one locked: %s", diff)
+	}
+	release()
+	// Nothing stayed locked: a plain transaction gets all of them at once.
+	for _, n := range all {
+		if r := transit(t, d, Transition{Name: n, From: row(t, d, n).Status, To: StatusQueued}); !r.Applied {
+			t.Errorf("%+v", r)
+		}
+	}
+}
+
+func TestStale(t *testing.T) {
+	_, d := installed(t, testMajor)
+	jobs := newJobs(t, d, 4, StatusQueued)
+	pending := newJobs(t, d, 1, "")[0]
+	transit(t, d, start(jobs[0].Name, d.Now()))
+	transit(t, d, Transition{Name: jobs[1].Name, From: StatusQueued, To: StatusCanceled})
+	limit := d.Now()
+	time.Sleep(time.Millisecond)
+	transit(t, d, start(jobs[2].Name, d.Now()))
+	got, err := d.Stale(t.Context(), time.Time{}, limit, 10)
+	if diff := cmp.Diff([]string{jobs[3].Name, pending.Name, jobs[0].Name}, names(got)); err != nil || diff != "" {
+		t.Errorf("%v %s", err, diff)
+	}
+	if got, err = d.Stale(t.Context(), got[2].Modified, limit, 10); err != nil || len(got) == 0 || got[len(got)-1].Name != jobs[0].Name || len(got) > 2 {
+		t.Errorf("from the last on: %v, %v", names(got), err)
+	}
+	if got, err = d.Stale(t.Context(), time.Time{}, limit, 1); err != nil || len(got) != 1 {
+		t.Errorf("%d rows, %v", len(got), err)
+	}
+}
+
+func TestFindByHash(t *testing.T) {
+	_, d := installed(t, testMajor)
+	n := newJob(StatusQueued)
+	n.JobHash = "abc"
+	jobs, err := d.CreateJobs(t.Context(), []NewJob{n, n})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := d.FindByHash(t.Context(), "abc"); err != nil || got.Name != jobs[1].Name {
+		t.Errorf("got %v, %v, want the newest, %s", got, err, jobs[1].Name)
+	}
+}
+
+func TestDependents(t *testing.T) {
+	_, d := installed(t, testMajor)
+	parents := newJobs(t, d, 2, StatusQueued)
+	var js []NewJob
+	for i := range 4 {
+		n := newJob([]Status{StatusPending, StatusQueued}[i%2])
+		n.DependsOn = parents[i/2].Name
+		js = append(js, n)
+	}
+	children, err := d.CreateJobs(t.Context(), js)
+	if err != nil {
+		t.Fatal(err)
+	}
+	transit(t, d, start(children[1].Name, d.Now()))
+	got, err := d.Dependents(t.Context(), names(parents))
+	if diff := cmp.Diff([]string{children[0].Name, children[2].Name, children[3].Name}, names(got)); err != nil || diff != "" {
+		t.Errorf("%v %s", err, diff)
+	}
+	if got, err := d.Dependents(t.Context(), nil); err != nil || len(got) != 0 {
+		t.Errorf("of nobody: %v, %v", got, err)
+	}
+}
+
+func TestListJobs(t *testing.T) {
+	_, d := installed(t, testMajor)
+	var js []NewJob
+	for i := range 30 {
+		n := newJob([]Status{StatusPending, StatusQueued}[i%2])
+		n.Organization = []string{"A", "B", "C"}[i%3]
+		n.OwnerUser = []string{"x@example.com", "y@example.com"}[i%2]
+		n.JobType = []string{"t1", "t2"}[i/15]
+		js = append(js, n)
+	}
+	jobs, err := d.CreateJobs(t.Context(), js)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		name         string
+		f            ListFilter
+		total, shown int
+	}{
+		{"all", ListFilter{}, 30, 20},
+		{"second page", ListFilter{Offset: 20}, 30, 10},
+		{"past the end", ListFilter{Offset: 30}, 30, 0},
+		{"organization", ListFilter{Organization: "A"}, 10, 10},
+		{"any of two", ListFilter{Organizations: []string{"A", "B"}, Limit: 5}, 20, 5},
+		{"of nobody's", ListFilter{Organizations: []string{}}, 0, 0},
+		{"owner", ListFilter{Owner: "y@example.com"}, 15, 15},
+		{"type and status", ListFilter{JobType: "t2", Statuses: []Status{StatusQueued, StatusFailed}}, 8, 8},
+		{"from", ListFilter{From: jobs[20].Creation}, 10, 10},
+		{"to", ListFilter{To: jobs[20].Creation}, 20, 20},
+		{"quotes are harmless", ListFilter{Organization: "' OR 1=1 -- \\"}, 0, 0},
+	} {
+		got, total, err := d.ListJobs(t.Context(), tc.f)
+		if err != nil || total != tc.total || len(got) != tc.shown {
+			t.Errorf("%s: %d of %d, %v, want %d of %d", tc.name, len(got), total, err, tc.shown, tc.total)
+		}
+		if !slices.IsSortedFunc(got, func(a, b *BackgroundJob) int { return b.Creation.Compare(a.Creation) }) {
+			t.Errorf("%s: not newest first", tc.name)
+		}
+	}
+	if _, _, err := d.ListJobs(t.Context(), ListFilter{Limit: -1}); err == nil || !strings.Contains(err.Error(), "negative") {
+		t.Errorf("negative limit: %v", err)
+	}
+}
+
+func TestStatuses(t *testing.T) {
+	_, d := installed(t, testMajor)
+	jobs := newJobs(t, d, 2, "")
+	got, err := d.Statuses(t.Context(), []string{jobs[0].Name, "absent", jobs[1].Name})
+	if diff := cmp.Diff(map[string]Status{jobs[0].Name: StatusPending, jobs[1].Name: StatusPending}, got); err != nil || diff != "" {
+		t.Errorf("%v %s", err, diff)
+	}
+}
+
+// The queries that sweeps make every few seconds must not read the whole table.
+func TestQueriesUseTheirIndexes(t *testing.T) {
+	_, d := installed(t, testMajor)
+	mustExec(t, d, "INSERT INTO `tabBackground Job` (name,creation,modified,status,organization,job_hash,depends_on,next_retry_at) SELECT CONCAT('JOB-',seq), NOW(6), NOW(6) - INTERVAL 4000-seq MINUTE, IF(seq<3900,'Completed',ELT(1+seq%8,'Pending','Queued','Running','Completed','Failed','Dead Letter','Canceled','Timed Out')), CONCAT('O',seq%9), seq, CONCAT('P',seq), NOW(6) FROM seq_1_to_4000")
+	mustExec(t, d, "ANALYZE TABLE `tabBackground Job`")
+	for query, index := range map[string]string{
+		"SELECT * FROM `tabBackground Job` WHERE `status`='Failed' AND `next_retry_at`<=NOW() ORDER BY `next_retry_at` LIMIT 10":        "status_next_retry_at_index",
+		"SELECT * FROM `tabBackground Job` WHERE `status`='Queued' AND `modified`<NOW()-INTERVAL 1 MINUTE ORDER BY `modified` LIMIT 10": "status_modified_index",
+		"SELECT * FROM `tabBackground Job` WHERE `job_hash`='12' ORDER BY `creation` DESC LIMIT 1":                                      "job_hash_creation_index",
+		"SELECT * FROM `tabBackground Job` WHERE `depends_on` IN ('P1','P2') AND `status` IN ('Pending','Queued')":                      "depends_on_status_index",
+		"SELECT * FROM `tabBackground Job` FORCE INDEX (PRIMARY) WHERE `name` IN ('JOB-1','JOB-2') FOR UPDATE":                          "PRIMARY",
+	} {
+		var plan = map[string]any{}
+		if err := d.x.QueryRowx("EXPLAIN " + query).MapScan(plan); err != nil {
+			t.Fatal(err)
+		}
+		key, _ := plan["key"].([]byte)
+		if string(key) != index {
+			t.Errorf("%s uses %q, want %q", query, key, index)
+		}
+		if extra, _ := plan["Extra"].([]byte); strings.Contains(string(extra), "filesort") {
+			t.Errorf("%s sorts: %s", query, extra)
+		}
+	}
+}

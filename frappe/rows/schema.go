@@ -1,0 +1,200 @@
+package rows
+
+import (
+	"embed"
+	"encoding/json"
+	"fmt"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Table names of the rows the bridge keeps.
+const (
+	tableJob          = "tabBackground Job"
+	tableJobType      = "tabJob Type"
+	tableLog          = "tabJob Execution Log"
+	tableOrganization = "tabOrganization"
+	tablePerson       = "tabPerson"
+	tableOrgMember    = "tabOrg Member"
+)
+
+// definitions are DocTypes in the form that `bench import-doc` takes; the tables are derived from them as Frappe does.
+// Those in core are only the columns that the bridge reads of Frappe's own DocTypes.
+//
+//go:embed doctype/*.json doctype/core/*.json
+var definitions embed.FS
+
+// docType is the part of a DocType that decides how its table looks.
+type docType struct {
+	Name      string     `json:"name"`
+	Engine    string     `json:"engine"`
+	IsTable   int        `json:"istable"`
+	SortField string     `json:"sort_field"`
+	Fields    []docField `json:"fields"`
+}
+
+type docField struct {
+	Name        string `json:"fieldname"`
+	Type        string `json:"fieldtype"`
+	Length      int    `json:"length"`
+	Default     string `json:"default"`
+	Unique      int    `json:"unique"`
+	SearchIndex int    `json:"search_index"`
+}
+
+func (d docType) table() string { return "tab" + d.Name }
+
+// loadDocTypes reads the definitions of one embedded directory, by name.
+func loadDocTypes(dir string) ([]docType, error) {
+	entries, err := definitions.ReadDir(dir)
+	if err != nil {
+		return nil, fmt.Errorf("doctype definitions: %w", err)
+	}
+	var types []docType
+	for _, e := range entries {
+		if e.IsDir() {
+			continue
+		}
+		text, err := definitions.ReadFile(path.Join(dir, e.Name()))
+		if err != nil {
+			return nil, fmt.Errorf("doctype definitions: %w", err)
+		}
+		var d docType
+		if err := json.Unmarshal(text, &d); err != nil {
+			return nil, fmt.Errorf("doctype definition %s: %w", e.Name(), err)
+		}
+		types = append(types, d)
+	}
+	return types, nil
+}
+
+// createTable is the statement Frappe would send (database/mariadb/schema.py create; 15 and 16 differ in the width of
+// Check and docstatus and in which of creation and modified gets an index).
+func (d docType) createTable(major int, extra []index) string {
+	check, docstatus, idx := "int(1)", "int(1)", "int(8)"
+	if major >= 16 {
+		check, docstatus, idx = "tinyint", "tinyint", "int"
+	}
+	lines := []string{
+		"`name` varchar(140) PRIMARY KEY",
+		"`creation` datetime(6)", "`modified` datetime(6)", "`modified_by` varchar(140)", "`owner` varchar(140)",
+		"`docstatus` " + docstatus + " NOT NULL DEFAULT 0", "`idx` " + idx + " NOT NULL DEFAULT 0",
+	}
+	for _, f := range d.Fields {
+		if def := f.column(check); def != "" {
+			lines = append(lines, "`"+f.Name+"` "+def)
+		}
+	}
+	if d.IsTable == 1 {
+		lines = append(lines, "`parent` varchar(140)", "`parentfield` varchar(140)", "`parenttype` varchar(140)")
+	} else {
+		lines = append(lines, "`_user_tags` text", "`_comments` text", "`_assign` text", "`_liked_by` text")
+	}
+	for _, i := range append(d.indexes(major), extra...) {
+		lines = append(lines, i.definition())
+	}
+	return fmt.Sprintf("CREATE TABLE `%s` (\n%s\n) ENGINE=%s ROW_FORMAT=DYNAMIC CHARACTER SET=utf8mb4 COLLATE=utf8mb4_unicode_ci",
+		d.table(), strings.Join(lines, ",\n"), d.Engine)
+}
+
+// column is a field's type (database/mariadb/database.py setup_type_map), "" for fields without a column.
+func (f docField) column(check string) string {
+	var def string
+	switch f.Type {
+	case "Data", "Link", "Dynamic Link", "Select":
+		def = "varchar(140)"
+		if f.Length > 0 {
+			def = fmt.Sprintf("varchar(%d)", f.Length)
+		}
+	case "Text":
+		return "text"
+	case "JSON":
+		return "json"
+	case "Datetime":
+		return "datetime(6)"
+	case "Int":
+		return "int(11) NOT NULL DEFAULT " + f.number()
+	case "Check":
+		return check + " NOT NULL DEFAULT " + f.number()
+	case "Percent":
+		return "decimal(21,9) NOT NULL DEFAULT " + f.number()
+	default:
+		return ""
+	}
+	if f.Default != "" {
+		def += " DEFAULT '" + strings.ReplaceAll(f.Default, "'", "''") + "'"
+	}
+	if f.Unique == 1 {
+		def += " UNIQUE"
+	}
+	return def
+}
+
+func (f docField) number() string {
+	n, err := strconv.Atoi(f.Default)
+	if err != nil {
+		n = 0
+	}
+	return strconv.Itoa(n)
+}
+
+// index is one index of a table. Its name is the one frappe.db.add_index would give it, so that neither side makes a
+// second one.
+type index struct{ columns []string }
+
+func (i index) name() string {
+	if len(i.columns) == 1 {
+		return i.columns[0]
+	}
+	return strings.Join(i.columns, "_") + "_index"
+}
+
+func (i index) definition() string {
+	return "INDEX `" + i.name() + "` (`" + strings.Join(i.columns, "`,`") + "`)"
+}
+
+// indexes are those Frappe makes by itself.
+func (d docType) indexes(major int) []index {
+	var list []index
+	add := func(columns ...string) { list = append(list, index{columns}) }
+	for _, f := range d.Fields {
+		if f.SearchIndex == 1 && f.Unique == 0 {
+			add(f.Name)
+		}
+	}
+	switch {
+	case d.IsTable == 1:
+		add("parent")
+	case major >= 16:
+		add("creation")
+		if d.SortField == "modified" {
+			add("modified")
+		}
+	default:
+		add("modified")
+		if d.SortField == "creation" {
+			add("creation")
+		}
+	}
+	return list
+}
+
+// neededIndexes are the ones the bridge's own queries live on. They all have two columns or more: Frappe drops a
+// single-column index that its DocType doesn't know at the next migrate, and leaves composite ones alone.
+var neededIndexes = map[string][]index{
+	tableJob: {
+		{[]string{"job_hash", "creation"}},
+		{[]string{"status", "next_retry_at"}},
+		{[]string{"status", "modified"}},
+		{[]string{"organization", "status"}},
+		{[]string{"depends_on", "status"}},
+	},
+	tableLog: {{[]string{"background_job", "timestamp"}}},
+}
+
+// covers reports whether an existing index (its columns in order) serves the one that is needed.
+func (i index) covers(need index) bool {
+	return len(i.columns) >= len(need.columns) && slices.EqualFunc(i.columns[:len(need.columns)], need.columns, strings.EqualFold)
+}

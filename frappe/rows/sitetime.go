@@ -1,0 +1,54 @@
+package rows
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+	_ "time/tzdata" // sites name zones that a slim container doesn't have
+)
+
+const (
+	// defaultZone is what Frappe takes when System Settings has no time zone (utils/data.py get_system_timezone).
+	defaultZone    = "Asia/Kolkata"
+	datetimeLayout = "2006-01-02 15:04:05.000000"
+)
+
+var defaultLocation = sync.OnceValue(func() *time.Location {
+	loc, err := time.LoadLocation(defaultZone)
+	if err != nil {
+		panic("the embedded time zones lack " + defaultZone)
+	}
+	return loc
+})
+
+// siteNow never returns a full second: Python prints such a datetime without its fraction, and the desk compares texts.
+func siteNow(loc *time.Location) time.Time {
+	now := time.Now().In(loc).Truncate(time.Microsecond)
+	if now.Nanosecond() == 0 {
+		now = now.Add(time.Microsecond)
+	}
+	return now
+}
+
+// formatTime is t as a datetime(6) column keeps it: naive, in the site's zone.
+func formatTime(t time.Time, loc *time.Location) string {
+	return t.In(loc).Format(datetimeLayout)
+}
+
+// deskTime is t as Python's str(datetime) has it, which is the text that the desk compares and that realtime events carry.
+func deskTime(stored string) string {
+	return strings.TrimSuffix(stored, ".000000")
+}
+
+// parseTime reads a datetime column. In the hour that a zone repeats when summer time ends it may mean either instant.
+func parseTime(text string, loc *time.Location) (time.Time, error) {
+	if text == "" || strings.HasPrefix(text, "0000-00-00") {
+		return time.Time{}, nil
+	}
+	t, err := time.ParseInLocation("2006-01-02 15:04:05", text, loc)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("datetime %q: %w", text, err)
+	}
+	return t, nil
+}

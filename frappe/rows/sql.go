@@ -1,0 +1,39 @@
+package rows
+
+import (
+	"slices"
+	"strings"
+)
+
+// maxIn keeps a list of names below the size at which MariaDB turns it into a temporary table.
+const maxIn = 500
+
+func inChunks(names []string, f func([]string) error) error {
+	for chunk := range slices.Chunk(names, maxIn) {
+		if err := f(chunk); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func anys[T any](list []T) []any {
+	args := make([]any, len(list))
+	for i, v := range list {
+		args[i] = v
+	}
+	return args
+}
+
+// marks are n placeholders.
+func marks(n int) string { return strings.TrimSuffix(strings.Repeat("?,", n), ",") }
+
+// nullable is s, or NULL when it is empty.
+func nullable(s string) any {
+	if s == "" {
+		return nil
+	}
+	return s
+}
+
+func quoteColumns(columns []string) string { return "`" + strings.Join(columns, "`,`") + "`" }

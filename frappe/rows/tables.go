@@ -1,0 +1,90 @@
+package rows
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+)
+
+// tableInfo is what a table really looks like. An app's own DocType may lack columns that ours has, or have wider ones.
+type tableInfo struct {
+	columns map[string]columnInfo
+}
+
+type columnInfo struct {
+	Table string `db:"table_name"`
+	Name  string `db:"column_name"`
+	Chars int64  `db:"chars"` // limit in characters, 0 for types that aren't text
+	Bytes int64  `db:"bytes"`
+	Kind  string `db:"kind"` // data_type: varchar, text, longtext, int, …
+}
+
+func (t *tableInfo) has(column string) bool {
+	_, ok := t.columns[column]
+	return ok
+}
+
+// tableCache remembers tables that exist; one that is missing is looked for again each time.
+type tableCache struct {
+	conn   *conn
+	mu     sync.Mutex
+	tables map[string]*tableInfo
+}
+
+func (c *tableCache) forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.tables = nil
+}
+
+// notice makes the next statement look at the tables anew after one of them lost a column.
+func (c *tableCache) notice(err error) error {
+	if n := errorNumber(err); n == errUnknownColumn || n == errNoSuchTable {
+		c.forget()
+	}
+	return err
+}
+
+// get describes an existing table; ErrTableMissing when it doesn't exist.
+func (c *tableCache) get(ctx context.Context, name string) (*tableInfo, error) {
+	c.mu.Lock()
+	t := c.tables[name]
+	c.mu.Unlock()
+	if t != nil {
+		return t, nil
+	}
+	what := "look at `" + name + "`"
+	var columns []columnInfo
+	err := c.conn.read(ctx, what, func(ctx context.Context) error {
+		columns = nil
+		return c.conn.x.SelectContext(ctx, &columns, `SELECT table_name AS table_name, column_name AS column_name, COALESCE(character_maximum_length, 0) AS chars,
+			COALESCE(character_octet_length, 0) AS bytes, data_type AS kind FROM information_schema.columns WHERE table_schema=DATABASE() AND table_name=?`, name)
+	})
+	if err != nil {
+		return nil, err
+	}
+	if len(columns) == 0 {
+		return nil, &dbError{site: c.conn.site, what: what, kind: ErrTableMissing, cause: fmt.Errorf("the site has no table `%s`", name)}
+	}
+	t = &tableInfo{columns: map[string]columnInfo{}}
+	for _, column := range columns {
+		t.columns[column.Name] = column
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.tables == nil {
+		c.tables = map[string]*tableInfo{}
+	}
+	c.tables[name] = t
+	return t, nil
+}
+
+// has reports whether a table exists.
+func (c *tableCache) has(ctx context.Context, name string) (bool, error) {
+	_, err := c.get(ctx, name)
+	if errors.Is(err, ErrTableMissing) {
+		return false, nil
+	}
+	return err == nil, err
+}

@@ -1,0 +1,256 @@
+package rows
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// Transition is one guarded move of a Background Job row: it happens only while the row still has the status From (and,
+// where that is Running, still belongs to the attempt StartedAt), and leaves a Job Execution Log row in the same
+// transaction.
+type Transition struct {
+	Name     string
+	From, To Status
+	// StartedAt is the fence: with From Running the row's started_at must equal it to the microsecond; with To Running it
+	// becomes the row's started_at. From Running with a zero StartedAt is not fenced, which only an administrator's
+	// cancel should want.
+	StartedAt time.Time
+	Actor     string // User of the log row and of modified_by; "" is the system
+	Message   string // of the log row
+	// Via is an intermediate state that gets a log row of its own (Running -Failed-> Queued is "given back"); "" for none.
+	Via        Status
+	ViaMessage string
+	// Set holds further columns to write, as in Job.Progress.To(100). Of two values for one column the later one counts.
+	// started_at is set by StartedAt where To is Running.
+	Set []Value
+}
+
+// TransitionResult says what became of one Transition.
+type TransitionResult struct {
+	Applied  bool
+	Current  Status   // the row's status afterwards: To when applied, what it had instead when not
+	Modified string   // the row's `modified` as the desk compares it, for doc_update
+	Missing  bool     // there is no such row
+	Fenced   bool     // the status matched, but the row belongs to another attempt
+	Cut      []string // columns whose text was too long for them and was cut
+	Err      error    // why this one could not be tried; nil for a lost race
+}
+
+// Transition performs the moves in one transaction (per 200): each row is compared and swapped on its own, and a move
+// that lost its race (Applied false, Current says to what) doesn't disturb the others. The results are in the order of
+// ts and are only returned after COMMIT. Several moves of one row are made one after the other.
+//
+// Rows that somebody else has locked are left to transactions of their own, and so are all moves after an error of the
+// batch, so that one bad move harms no other. A connection that breaks during COMMIT is answered by looking again: a
+// move that turns out to have happened counts as applied.
+//
+// The returned error is non-nil only when nothing could be tried at all (ErrUnavailable, ErrTableMissing, ctx).
+func (d *DB) Transition(ctx context.Context, ts []Transition) ([]TransitionResult, error) {
+	if len(ts) == 0 {
+		return nil, nil
+	}
+	job, err := d.tables.get(ctx, tableJob)
+	if err != nil {
+		return nil, err
+	}
+	log, err := d.tables.get(ctx, tableLog)
+	if err != nil {
+		return nil, err
+	}
+	results := make([]TransitionResult, len(ts))
+	clock := ticker{d.Now()}
+	modified := formatTime(clock.next(), d.Location())
+	b := batch{d: d, job: job, log: log}
+	for i := range ts {
+		m := &move{Transition: &ts[i], result: &results[i]}
+		if err := m.prepare(job, d.Location(), modified, &clock); err != nil {
+			results[i].Err = fmt.Errorf("site %s: job %s: %w", d.site, ts[i].Name, err)
+			continue
+		}
+		b.moves = append(b.moves, m)
+	}
+	d.reportCuts(b.moves)
+	return results, b.run(ctx)
+}
+
+func (d *DB) reportCuts(moves []*move) {
+	for _, m := range moves {
+		if len(m.result.Cut) > 0 {
+			d.log.Info("text was too long for its column and was cut", "site", d.site, "job_id", m.Name, "columns", m.result.Cut)
+		}
+	}
+}
+
+// batch is the moves of one call that are still to be made.
+type batch struct {
+	d        *DB
+	job, log *tableInfo
+	moves    []*move
+}
+
+// maxSingles is how many moves are made at once in transactions of their own: they wait for locks, not for the disk.
+const maxSingles = 4
+
+// run makes the moves in transactions of maxBatch, then one by one those that couldn't be made so.
+func (b *batch) run(ctx context.Context) error {
+	var firstErr error
+	tried := 0
+	for chunk := range slices.Chunk(b.moves, maxBatch) {
+		err := b.together(ctx, chunk)
+		if err == nil {
+			tried++
+			continue
+		}
+		firstErr = errors.Join(firstErr, err)
+		for _, m := range chunk {
+			m.result.Err = err
+		}
+	}
+	if tried == 0 {
+		return firstErr
+	}
+	return nil
+}
+
+// together makes the moves in one transaction. The error is one that single transactions would meet too.
+func (b *batch) together(ctx context.Context, moves []*move) error {
+	err := b.commit(ctx, moves, len(moves) > 1)
+	if err != nil && hopeless(ctx, err) {
+		return b.d.tables.notice(err)
+	}
+	rest := moves
+	if err == nil {
+		rest = slices.DeleteFunc(slices.Clone(moves), func(m *move) bool { return !m.locked })
+	} else if len(moves) == 1 {
+		moves[0].result.Err = err
+		return nil
+	}
+	var g errgroup.Group
+	g.SetLimit(maxSingles)
+	for _, m := range rest {
+		g.Go(func() error {
+			m.result.Err = b.commit(ctx, []*move{m}, false)
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+// hopeless reports whether an error is about the server or the tables rather than about one of the rows.
+func hopeless(ctx context.Context, err error) bool {
+	return ctx.Err() != nil || errors.Is(err, ErrUnavailable) || errors.Is(err, ErrTableMissing) || errors.Is(err, ErrColumnMissing) || errors.Is(err, ErrAccessDenied)
+}
+
+// commit makes the moves in one transaction and, after its COMMIT, writes their results. With skipLocked the rows that
+// another transaction holds are left out and marked.
+func (b *batch) commit(ctx context.Context, moves []*move, skipLocked bool) error {
+	what := fmt.Sprintf("change the status of %d jobs", len(moves))
+	if len(moves) == 1 {
+		what = "change the status of job " + moves[0].Name
+	}
+	evidence := ""
+	err := b.d.retry(ctx, what, func(ctx context.Context) error {
+		if evidence != "" {
+			// The last COMMIT got no answer. If it happened, what was decided then stands.
+			committed, err := b.d.logExists(ctx, evidence)
+			if err != nil || committed {
+				return err
+			}
+		}
+		var first string
+		err := b.d.inTx(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
+			first, err = b.apply(ctx, tx, moves, skipLocked)
+			return err
+		})
+		if evidence = ""; errors.Is(err, errOutcomeUnknown) {
+			evidence = first
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, m := range moves {
+		m.publish()
+	}
+	return nil
+}
+
+// lockedRow is what a move is compared with.
+type lockedRow struct {
+	status, startedAt, organization, modified string
+	retryCount                                int
+}
+
+// apply locks the rows, decides each move, and writes rows and log. Several moves of one row take several rounds. It
+// returns the name of the first log row, "" when there was nothing to write.
+func (b *batch) apply(ctx context.Context, tx *sql.Tx, moves []*move, skipLocked bool) (first string, err error) {
+	rows, err := lockRows(ctx, tx, moves, skipLocked)
+	if err != nil {
+		return "", err
+	}
+	var logs []logRow
+	for round := moves; len(round) > 0; {
+		var now, later []*move
+		seen := make(map[string]bool, len(round))
+		for _, m := range round {
+			key := rowKey(m.Name)
+			if seen[key] {
+				later = append(later, m)
+				continue
+			}
+			seen[key] = true
+			if m.decide(rows[key], skipLocked) {
+				now = append(now, m)
+				logs = m.addLog(logs, rows[key])
+				m.advance(rows[key])
+			}
+		}
+		if err := updateRows(ctx, tx, now); err != nil {
+			return "", err
+		}
+		round = later
+	}
+	if len(logs) == 0 {
+		return "", nil
+	}
+	return insertLog(ctx, tx, b.log, b.d.Now(), logs)
+}
+
+// rowKey is a name as the table's collation compares it, as far as names of this series need it.
+func rowKey(name string) string { return strings.ToLower(name) }
+
+func lockRows(ctx context.Context, tx *sql.Tx, moves []*move, skipLocked bool) (map[string]*lockedRow, error) {
+	names := make([]any, 0, len(moves))
+	for _, m := range moves {
+		names = append(names, m.Name)
+	}
+	// Without the hint a small table would be read, and locked, from end to end.
+	query := "SELECT `name`,COALESCE(`status`,''),COALESCE(`started_at`,''),COALESCE(`organization`,''),COALESCE(`modified`,''),`retry_count` FROM `" + tableJob +
+		"` FORCE INDEX (PRIMARY) WHERE `name` IN (" + marks(len(names)) + ") FOR UPDATE"
+	if skipLocked {
+		query += " SKIP LOCKED"
+	}
+	result, err := tx.QueryContext(ctx, query, names...)
+	if err != nil {
+		return nil, err
+	}
+	defer result.Close()
+	rows := make(map[string]*lockedRow, len(moves))
+	for result.Next() {
+		var name string
+		var r lockedRow
+		if err := result.Scan(&name, &r.status, &r.startedAt, &r.organization, &r.modified, &r.retryCount); err != nil {
+			return nil, err
+		}
+		rows[rowKey(name)] = &r
+	}
+	return rows, result.Err()
+}

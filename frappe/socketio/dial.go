@@ -1,0 +1,102 @@
+package socketio
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// Config says where to connect and as whom.
+type Config struct {
+	// URL is the realtime server, http or https: the site's own URL behind a
+	// proxy, "http://127.0.0.1:9000" on a bench without. Required.
+	URL string
+	// Site is the site's directory name: the namespace. Required.
+	Site string
+	// Header is sent with the connection: Cookie, since most versions demand
+	// one, and Authorization. X-Frappe-Site-Name is added if missing.
+	Header http.Header
+	// Origin is where the realtime server reaches the site, as a browser there
+	// would name it; the Host header follows it, since both must agree.
+	// Default: URL.
+	Origin string
+	// Timeout bounds the whole of connecting. Default: 15 s.
+	Timeout time.Duration
+}
+
+// ConnectError says why a connection was refused.
+type ConnectError struct {
+	// URL is the realtime server, without user, password and query.
+	URL string
+	// Namespace is set when the server took the connection and refused the site.
+	Namespace string
+	// Status is the HTTP status of a refused WebSocket handshake, else 0.
+	Status int
+	// Message is the server's reason, e.g. "Unauthorized" or "Invalid namespace".
+	Message string
+}
+
+func (e *ConnectError) Error() string {
+	if e.Namespace != "" {
+		return fmt.Sprintf("connect to %s: namespace %s was refused: %s", e.URL, e.Namespace, e.Message)
+	}
+	return fmt.Sprintf("connect to %s: HTTP %d %s: %s", e.URL, e.Status, http.StatusText(e.Status), e.Message)
+}
+
+// handshake returns what the first request consists of.
+func (cfg Config) handshake() (target *url.URL, host string, header http.Header, err error) {
+	if cfg.Site == "" || strings.ContainsAny(cfg.Site, "/,?") {
+		return nil, "", nil, fmt.Errorf("connect to a realtime server: %q is no site name", cfg.Site)
+	}
+	u, err := url.Parse(cfg.URL)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return nil, "", nil, fmt.Errorf("connect to a realtime server: URL %s: want http://host:port or https://host", redacted(u))
+	}
+	header = cfg.Header.Clone()
+	if header == nil {
+		header = http.Header{}
+	}
+	origin := cfg.Origin
+	if origin == "" {
+		origin = u.Scheme + "://" + u.Host
+	}
+	o, err := url.Parse(origin)
+	if err != nil || o.Host == "" {
+		return nil, "", nil, fmt.Errorf("connect to a realtime server: origin %s: want http://host:port or https://host", redacted(o))
+	}
+	header.Set("Origin", origin)
+	if header.Get("X-Frappe-Site-Name") == "" {
+		header.Set("X-Frappe-Site-Name", cfg.Site)
+	}
+	target = u.JoinPath("socket.io/")
+	target.RawQuery = "EIO=4&transport=websocket"
+	return target, o.Host, header, nil
+}
+
+func redacted(u *url.URL) string {
+	if u == nil {
+		return "can't be parsed"
+	}
+	return fmt.Sprintf("%q", u.Redacted())
+}
+
+func refusalText(res *http.Response) string {
+	if to := res.Header.Get("Location"); to != "" {
+		return fmt.Sprintf("it redirects to %q, which is not followed", to)
+	}
+	// What can be read of the reason is enough.
+	body, _ := io.ReadAll(io.LimitReader(res.Body, 1024))
+	var reason struct{ Message string }
+	if json.Unmarshal(body, &reason) == nil && reason.Message != "" {
+		return reason.Message
+	}
+	text := strings.Join(strings.Fields(strings.ToValidUTF8(string(body), "\uFFFD")), " ")
+	if text == "" {
+		return "no reason given"
+	}
+	return text
+}

@@ -1,0 +1,93 @@
+package socketio
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Packet types of Engine.IO 4 and, inside its messages, of Socket.IO 5.
+const (
+	engineOpen    = '0'
+	engineClose   = '1'
+	enginePing    = '2'
+	enginePong    = '3'
+	engineMessage = '4'
+	engineNoop    = '6'
+
+	socketConnect      = '0'
+	socketDisconnect   = '1'
+	socketEventKind    = '2'
+	socketAck          = '3'
+	socketConnectError = '4'
+	socketBinaryEvent  = '5'
+	socketBinaryAck    = '6'
+)
+
+// packet is one decoded Socket.IO packet:
+// type, namespace with a comma unless it is "/", id of an acknowledgement, JSON.
+type packet struct {
+	kind      byte
+	namespace string
+	data      string
+}
+
+func parsePacket(text string) (*packet, error) {
+	if text == "" {
+		return nil, errors.New("empty Socket.IO packet")
+	}
+	p := &packet{kind: text[0], namespace: "/"}
+	switch p.kind {
+	case socketConnect, socketDisconnect, socketEventKind, socketAck, socketConnectError:
+	case socketBinaryEvent, socketBinaryAck:
+		return nil, errBinary
+	default:
+		return nil, fmt.Errorf("unknown Socket.IO packet type %q", p.kind)
+	}
+	rest := text[1:]
+	if strings.HasPrefix(rest, "/") {
+		p.namespace, rest, _ = strings.Cut(rest, ",")
+		p.namespace, _, _ = strings.Cut(p.namespace, "?")
+	}
+	// Nobody waits for our acknowledgement: Frappe's server asks for none.
+	p.data = strings.TrimLeft(rest, "0123456789")
+	return p, nil
+}
+
+// event returns the name and arguments of an event packet.
+func (p *packet) event() (name string, args []json.RawMessage, err error) {
+	if err := json.Unmarshal([]byte(p.data), &args); err != nil {
+		return "", nil, fmt.Errorf("the server sent an event that is no JSON array: %w", err)
+	}
+	if len(args) == 0 || json.Unmarshal(args[0], &name) != nil || name == "" {
+		return "", nil, errors.New("the server sent an event without a name")
+	}
+	return name, args[1:], nil
+}
+
+// reason is the text of a refused namespace: {"message": …} since protocol 5,
+// bare JSON text before.
+func (p *packet) reason() string {
+	var reason struct{ Message string }
+	if json.Unmarshal([]byte(p.data), &reason) == nil && reason.Message != "" {
+		return reason.Message
+	}
+	var text string
+	if json.Unmarshal([]byte(p.data), &text) == nil && text != "" {
+		return text
+	}
+	return "no reason given"
+}
+
+func connectPacket(namespace string) string {
+	return string(engineMessage) + string(socketConnect) + namespace + ","
+}
+
+func disconnectPacket(namespace string) string {
+	return string(engineMessage) + string(socketDisconnect) + namespace + ","
+}
+
+func eventPacket(namespace string, body []byte) string {
+	return string(engineMessage) + string(socketEventKind) + namespace + "," + string(body)
+}
