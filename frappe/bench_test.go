@@ -13,7 +13,7 @@ func bench(t *testing.T, common string) *Bench {
 	t.Helper()
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "sites", commonFile), common)
-	b, err := OpenBench(dir)
+	b, err := openBench(t, dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,7 +26,7 @@ func TestOpenBench(t *testing.T) {
 	write(t, filepath.Join(dir, "apps/frappe/frappe/__init__.py"), "import x\n__version__ = \"15.41.0\"\n")
 	write(t, filepath.Join(dir, "env/lib/python3.11/site-packages/rq-1.15.1.dist-info/METADATA"), "")
 	for _, arg := range []string{dir, filepath.Join(dir, "sites")} {
-		b, err := OpenBench(arg)
+		b, err := openBench(t, arg)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -41,24 +41,24 @@ func TestOpenBench(t *testing.T) {
 
 func TestOpenBenchErrors(t *testing.T) {
 	empty := t.TempDir()
-	if _, err := OpenBench(empty); !errors.Is(err, ErrNotABench) || !strings.Contains(err.Error(), "apps/ and sites/") {
+	if _, err := openBench(t, empty); !errors.Is(err, ErrNotABench) || !strings.Contains(err.Error(), "apps/ and sites/") {
 		t.Errorf("an empty directory: %v", err)
 	}
-	if _, err := OpenBench(filepath.Join(empty, "absent")); !errors.Is(err, os.ErrNotExist) {
+	if _, err := openBench(t, filepath.Join(empty, "absent")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("an absent directory: %v", err)
 	}
 	write(t, filepath.Join(empty, "file"), "x")
-	if _, err := OpenBench(filepath.Join(empty, "file")); !errors.Is(err, ErrNotABench) {
+	if _, err := openBench(t, filepath.Join(empty, "file")); !errors.Is(err, ErrNotABench) {
 		t.Errorf("a file: %v", err)
 	}
 	for text, says := range map[string]string{
-		"{\"a\": 1,\n}":                          commonFile + ":2:1",
-		`{"bridge": {"frappe_version": "new"}}`:  "frappe_version",
-		`{"bridge": {"job_id_separator": "--"}}`: "job_id_separator",
+		"{\"a\": 1,\n}":                         commonFile + ":2:1",
+		`{"party": {"frappe_version": "new"}}`:  "frappe_version",
+		`{"party": {"job_id_separator": "--"}}`: "job_id_separator",
 	} {
 		dir := t.TempDir()
 		write(t, filepath.Join(dir, "sites", commonFile), text)
-		if _, err := OpenBench(dir); err == nil || !strings.Contains(err.Error(), says) {
+		if _, err := openBench(t, dir); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: %v, want %q in it", text, err, says)
 		}
 	}
@@ -93,7 +93,7 @@ func TestBenchID(t *testing.T) {
 }
 
 func TestJobID(t *testing.T) {
-	for _, tc := range []struct{ name, bridge, want string }{
+	for _, tc := range []struct{ name, own, want string }{
 		{"Frappe 15", `{"frappe_version": 15}`, "s::a:b"},
 		{"Frappe 16", `{"frappe_version": "16.1"}`, "s||a|b"},
 		{"unknown", `{}`, "s::a:b"},
@@ -101,7 +101,7 @@ func TestJobID(t *testing.T) {
 		{"RQ 2 decides", `{"rq_version": "2.6.1"}`, "s||a|b"},
 		{"configured", `{"frappe_version": 16, "job_id_separator": "::"}`, "s::a:b"},
 	} {
-		if got := bench(t, `{"bridge": `+tc.bridge+`}`).JobID("s", "a:b"); got != tc.want {
+		if got := bench(t, `{"party": `+tc.own+`}`).JobID("s", "a:b"); got != tc.want {
 			t.Errorf("%s: %q, want %q", tc.name, got, tc.want)
 		}
 	}
@@ -204,7 +204,7 @@ func TestSites(t *testing.T) {
 	if err := os.Symlink(filepath.Join(sites, "a.test"), filepath.Join(sites, "alias")); err != nil {
 		t.Fatal(err)
 	}
-	b, err := OpenBench(dir)
+	b, err := openBench(t, dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -227,11 +227,5 @@ func TestSites(t *testing.T) {
 	}
 	if s, err = b.Site("a.test"); err != nil || s.MaintenanceMode() {
 		t.Errorf("a.test: maintenance %v, %v", s.MaintenanceMode(), err)
-	}
-	if err := b.Close(); err != nil {
-		t.Error(err)
-	}
-	if _, err := b.Site("a.test"); err == nil {
-		t.Error("a closed bench gives a site")
 	}
 }

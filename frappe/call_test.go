@@ -133,43 +133,47 @@ func TestCallTarget(t *testing.T) {
 		method string
 		kwargs any
 		want   string
-		kind   TargetKind
 	}{
-		"plain":                     {"a.b", dict{}, "a.b", TargetMethod},
-		"document method":           {runDocMethod, dict{"doctype": "Sales Invoice", "name": "INV-1", "doc_method": "submit"}, "Sales Invoice.submit", TargetDocMethod},
-		"document method, no name":  {runDocMethod, dict{"doctype": "Sales Invoice"}, runDocMethod, TargetMethod},
-		"scheduled job":             {runScheduledJob, dict{"job_type": "app.daily", "scheduled_job_type": "daily-1"}, "app.daily", TargetScheduledJob},
-		"scheduled job, row only":   {runScheduledJob, dict{"scheduled_job_type": "daily-1"}, runScheduledJob, TargetMethod},
-		"server script":             {callWhitelisted, dict{"function": "go.export"}, "go.export", TargetServerScript},
-		"server script, plain map":  {callWhitelisted, map[string]any{"function": "go.export"}, "go.export", TargetServerScript},
-		"server script, bad target": {callWhitelisted, dict{"function": int64(1)}, callWhitelisted, TargetMethod},
-		"no arguments":              {callWhitelisted, nil, callWhitelisted, TargetMethod},
-		"executor":                  {Executor, dict{"background_job_id": "JOB-1"}, Executor, TargetExecutor},
+		"plain":                     {"a.b", dict{}, "a.b"},
+		"document method":           {runDocMethod, dict{"doctype": "Sales Invoice", "name": "INV-1", "doc_method": "submit"}, "Sales Invoice.submit"},
+		"document method, no name":  {runDocMethod, dict{"doctype": "Sales Invoice"}, runDocMethod},
+		"scheduled job":             {runScheduledJob, dict{"job_type": "app.daily", "scheduled_job_type": "daily-1"}, "app.daily"},
+		"scheduled job, row only":   {runScheduledJob, dict{"scheduled_job_type": "daily-1"}, runScheduledJob},
+		"server script":             {callWhitelisted, dict{"function": "go.export"}, "go.export"},
+		"server script, plain map":  {callWhitelisted, map[string]any{"function": "go.export"}, "go.export"},
+		"server script, bad target": {callWhitelisted, dict{"function": int64(1)}, callWhitelisted},
+		"no arguments":              {callWhitelisted, nil, callWhitelisted},
+		"executor":                  {Executor, dict{"background_job_id": "JOB-1"}, Executor},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, kind := (&Call{Method: tc.method, Kwargs: tc.kwargs}).Target()
-			if got != tc.want || kind != tc.kind {
-				t.Errorf("Target() = %q, %s; want %q, %s", got, kind, tc.want, tc.kind)
+			if got := (&Call{Method: tc.method, Kwargs: tc.kwargs}).Target(); got != tc.want {
+				t.Errorf("a call of %s with %v is about %q, want %q", tc.method, tc.kwargs, got, tc.want)
 			}
 		})
 	}
 }
 
 func TestCallBackgroundJobID(t *testing.T) {
+	const other = "app.core.background_jobs.executor.execute_job"
 	for name, tc := range map[string]struct {
 		call *Call
 		want string
+		ok   bool
 	}{
-		"name":            {&Call{Method: Executor, Kwargs: dict{"background_job_id": "JOB-1", "job_id": "JOB-2"}}, "JOB-1"},
-		"alias":           {&Call{Method: Executor, Kwargs: dict{"job_id": "JOB-2"}}, "JOB-2"},
-		"missing":         {&Call{Method: Executor, Kwargs: dict{}}, ""},
-		"another method":  {&Call{Method: "a.b", Kwargs: dict{"job_id": "JOB-2"}}, ""},
-		"not even a dict": {&Call{Method: Executor}, ""},
+		"name":                    {&Call{Method: Executor, Kwargs: dict{"background_job_id": "JOB-1", "job_id": "JOB-2"}}, "JOB-1", true},
+		"alias":                   {&Call{Method: Executor, Kwargs: dict{"job_id": "JOB-2"}}, "JOB-2", true},
+		"alias beside an empty":   {&Call{Method: Executor, Kwargs: dict{"background_job_id": "", "job_id": "JOB-2"}}, "JOB-2", true},
+		"of another app":          {&Call{Method: other, Kwargs: dict{"background_job_id": "JOB-1"}}, "JOB-1", true},
+		"through a Server Script": {&Call{Method: callWhitelisted, Kwargs: dict{"function": other, "background_job_id": "JOB-1"}}, "JOB-1", true},
+		"missing":                 {&Call{Method: Executor, Kwargs: dict{}}, "", true},
+		"not a string":            {&Call{Method: Executor, Kwargs: dict{"background_job_id": int64(1), "job_id": function("a.b")}}, "", true},
+		"not even a dict":         {&Call{Method: Executor}, "", true},
+		"another method":          {&Call{Method: "a.b", Kwargs: dict{"job_id": "JOB-2"}}, "", false},
+		"a name that ends alike":  {&Call{Method: "app.my_background_jobs.executor.execute_job", Kwargs: dict{"job_id": "JOB-2"}}, "", false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, ok := tc.call.BackgroundJobID()
-			if got != tc.want || ok != (tc.want != "") {
-				t.Errorf("BackgroundJobID() = %q, %v; want %q", got, ok, tc.want)
+			if got, ok := tc.call.BackgroundJobID(); got != tc.want || ok != tc.ok {
+				t.Errorf("a call of %s with %v is for job %q, of the executor: %v; want %q, %v", tc.call.Method, tc.call.Kwargs, got, ok, tc.want, tc.ok)
 			}
 		})
 	}

@@ -82,7 +82,7 @@ func TestMergeOrder(t *testing.T) {
 	t.Setenv("FRAPPE_REDIS_QUEUE", "redis://environment:1")
 	t.Setenv("FRAPPE_DB_PORT", "3399")
 	t.Setenv("FRAPPE_DB_USER", "environment")
-	c := openSite(t, dir, "s").Config()
+	c := mustSite(t, dir, "s").Config()
 	for key, want := range map[string]string{"db_host": "site", "redis_queue": "redis://environment:1", "redis_cache": "redis://127.0.0.1:13311",
 		"db_port": "3399", "db_type": "mariadb", "b": "1", "rate": "1", "db_user": "environment"} {
 		if got := c.String(key, ""); got != want {
@@ -108,8 +108,8 @@ func TestConfigIsReadAgain(t *testing.T) {
 	common, site := filepath.Join(dir, "sites", commonFile), filepath.Join(dir, "sites", "s", siteFile)
 	write(t, common, `{"v": 1}`)
 	write(t, site, `{"db_name": "n", "w": 1}`)
-	s := openSite(t, dir, "s")
-	b := s.bench
+	s := mustSite(t, dir, "s")
+	b := s.Bench
 	touch := func(path, text string) {
 		write(t, path, text)
 		at := time.Now().Add(time.Duration(len(text)) * time.Second) // another mtime even on a coarse clock
@@ -157,8 +157,8 @@ func TestExtraConfigIsReported(t *testing.T) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "sites", commonFile), `{"extra_config": ["vault.load"]}`)
 	write(t, filepath.Join(dir, "sites", "s", siteFile), `{"db_name": "n", "extra_config": "site.load", "db_type": "postgres"}`)
-	s := openSite(t, dir, "s")
-	if w := s.bench.Warnings(); len(w) != 1 || !strings.Contains(w[0], "vault.load") {
+	s := mustSite(t, dir, "s")
+	if w := s.Bench.Warnings(); len(w) != 1 || !strings.Contains(w[0], "vault.load") {
 		t.Errorf("bench: %q", w)
 	}
 	if w := strings.Join(s.Warnings(), "\n"); !strings.Contains(w, "site.load") || !strings.Contains(w, "postgres") {

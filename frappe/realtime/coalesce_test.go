@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/rs/zerolog"
 )
 
 // sentEvent is one event with the time after the start at which it went out.
@@ -71,7 +70,7 @@ func coalescing(t *testing.T, scenario func(p *Publisher, r *recorder)) []sentEv
 	var got []sentEvent
 	synctest.Test(t, func(t *testing.T) {
 		r := &recorder{start: time.Now()}
-		p := newPublisher(zerolog.Nop(), r.send)
+		p := newPublisher(nil, r.send)
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() { done <- p.Run(ctx) }()
@@ -196,7 +195,7 @@ func TestUpdatesDuringAFailure(t *testing.T) {
 func TestCloseFlushesWithoutRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &recorder{start: time.Now()}
-		p := newPublisher(zerolog.Nop(), r.send)
+		p := newPublisher(nil, r.send)
 		p.ListUpdate("s", "D", "a", "b")
 		p.ListUpdate("s", "D")
 		p.DocUpdate("s", "D", "a", "m")
@@ -213,7 +212,7 @@ func TestCloseFlushesWithoutRun(t *testing.T) {
 }
 
 func TestUpdatesAreBounded(t *testing.T) {
-	p := newPublisher(zerolog.Nop(), nil)
+	p := newPublisher(nil, nil)
 	for i := range 3*maxListNames + 7 {
 		p.ListUpdate("s", "D", fmt.Sprint(i))
 	}

@@ -12,7 +12,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/opensoft/dartwing-bridge/integration/servers/servertest"
 	"github.com/redis/go-redis/v9"
-	"github.com/rs/zerolog"
 )
 
 func TestPublishToRedis(t *testing.T) {
@@ -29,7 +28,7 @@ func TestPublishToRedis(t *testing.T) {
 	if _, err := sub.Receive(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	p := NewPublisher(rdb, zerolog.Nop())
+	p := NewPublisher(rdb, nil)
 	err = p.Publish(t.Context(),
 		Event{"job_progress", "site1.localhost", RoomDoc("Background Job", "JOB-1"), map[string]any{"progress": 40, "text": "<é>"}},
 		Event{"connect", "site1.localhost", "all", nil},
@@ -55,8 +54,8 @@ func TestPublishToRedis(t *testing.T) {
 	}
 
 	server.Kill()
-	if err := p.Publish(t.Context(), Event{"job_progress", "s", "all", nil}); !errors.Is(err, ErrRealtimeAway) {
-		t.Errorf("Redis killed: error = %v, want ErrRealtimeAway", err)
+	if err := p.Publish(t.Context(), Event{"job_progress", "s", "all", nil}); !errors.Is(err, ErrAway) {
+		t.Errorf("Redis killed: error = %v, want ErrAway", err)
 	}
 	if err := p.Close(); err != nil {
 		t.Errorf("close with nothing to send: %v", err)
@@ -65,7 +64,7 @@ func TestPublishToRedis(t *testing.T) {
 
 func TestPublishRefuses(t *testing.T) {
 	var sent int
-	p := newPublisher(zerolog.Nop(), func(_ context.Context, payloads [][]byte) error {
+	p := newPublisher(nil, func(_ context.Context, payloads [][]byte) error {
 		sent += len(payloads)
 		return nil
 	})
@@ -103,17 +102,17 @@ func TestPublishToSilentRedis(t *testing.T) {
 	rdb := redis.NewClient(&redis.Options{
 		Addr: l.Addr().String(), MaxRetries: -1, ReadTimeout: 4 * time.Second, DisableIdentity: true,
 	})
-	p := NewPublisher(rdb, zerolog.Nop())
+	p := NewPublisher(rdb, nil)
 	start := time.Now()
-	if err := p.Publish(t.Context(), Event{"x", "s", "all", nil}); !errors.Is(err, ErrRealtimeAway) {
-		t.Errorf("error = %v, want ErrRealtimeAway", err)
+	if err := p.Publish(t.Context(), Event{"x", "s", "all", nil}); !errors.Is(err, ErrAway) {
+		t.Errorf("error = %v, want ErrAway", err)
 	}
 	if took := time.Since(start); took > publishTimeout+time.Second {
 		t.Errorf("Publish took %s", took)
 	}
 	start = time.Now()
-	if err := p.Publish(t.Context(), Event{"x", "s", "all", nil}); !errors.Is(err, ErrRealtimeAway) {
-		t.Errorf("second call: error = %v, want ErrRealtimeAway", err)
+	if err := p.Publish(t.Context(), Event{"x", "s", "all", nil}); !errors.Is(err, ErrAway) {
+		t.Errorf("second call: error = %v, want ErrAway", err)
 	}
 	if took := time.Since(start); took > 100*time.Millisecond {
 		t.Errorf("second Publish took %s, want an answer at once", took)

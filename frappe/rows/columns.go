@@ -134,7 +134,7 @@ func settableColumns() (list []*jobColumn) {
 	return list
 }
 
-func names[R any](columns []*column[R]) []string {
+func columnNames[R any](columns []*column[R]) []string {
 	list := make([]string, len(columns))
 	for i, c := range columns {
 		list[i] = c.name

@@ -189,7 +189,7 @@ func (n *NewJob) row(t *tableInfo, name string, now time.Time) *BackgroundJob {
 // insertJobs writes the rows in as few statements as their size allows.
 func insertJobs(ctx context.Context, tx *sql.Tx, t *tableInfo, loc *time.Location, jobs []*BackgroundJob) error {
 	columns := toCreate(t, jobColumns)
-	head := "INSERT INTO `" + tableJob + "` (" + quoteColumns(names(columns)) + ") VALUES "
+	head := "INSERT INTO `" + tableJob + "` (" + quoteColumns(columnNames(columns)) + ") VALUES "
 	one := "(" + marks(len(columns)) + ")"
 	for len(jobs) > 0 {
 		var args []any

@@ -11,12 +11,14 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/opensoft/dartwing-bridge/frappe"
 )
 
-func configuredSite(t *testing.T, major, site string) *Site {
+func configuredSite(t *testing.T, major, site string) *frappe.Site {
 	t.Helper()
 	dir := t.TempDir()
-	write(t, filepath.Join(dir, "sites", commonFile), `{"db_host": "common", "bridge": {"frappe_version": "`+major+`", "db_connections": 3}}`)
+	write(t, filepath.Join(dir, "sites", commonFile), `{"db_host": "common", "party": {"frappe_version": "`+major+`", "db_connections": 3}}`)
 	write(t, filepath.Join(dir, "sites", "s", siteFile), site)
 	return openSite(t, dir, "s")
 }
@@ -33,7 +35,7 @@ func TestDatabaseConfig(t *testing.T) {
 		{"ipv6", "15", `{"db_name": "n", "db_host": "::1"}`, "n", "tcp", "[::1]:3306"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			c, err := configuredSite(t, tc.major, tc.site).databaseConfig()
+			c, err := siteDatabase(configuredSite(t, tc.major, tc.site))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -42,8 +44,8 @@ func TestDatabaseConfig(t *testing.T) {
 			}
 		})
 	}
-	for site, says := range map[string]string{`{}`: "db_name is missing", `{"db_name": "n", "db_type": "postgres"}`: "mariadb only"} {
-		if _, err := configuredSite(t, "15", site).databaseConfig(); err == nil || !strings.Contains(err.Error(), says) {
+	for site, says := range map[string]string{`{}`: "db_name is missing", `{"db_name": "n", "db_type": "postgres"}`: "only mariadb"} {
+		if _, err := siteDatabase(configuredSite(t, "15", site)); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: %v, want %q", site, err, says)
 		}
 	}
@@ -54,29 +56,29 @@ func TestDatabaseTLS(t *testing.T) {
 	cert, key := certificate(t)
 	write(t, filepath.Join(dir, "ca.pem"), cert)
 	write(t, filepath.Join(dir, "key.pem"), key)
-	all := Config{"db_host": "db.test", "db_ssl_ca": "ca.pem", "db_ssl_cert": "ca.pem", "db_ssl_key": "key.pem"}
-	onlyCA := Config{"db_host": "db.test", "db_ssl_ca": "ca.pem"}
+	all := frappe.Config{"db_host": "db.test", "db_ssl_ca": "ca.pem", "db_ssl_cert": "ca.pem", "db_ssl_key": "key.pem"}
+	onlyCA := frappe.Config{"db_host": "db.test", "db_ssl_ca": "ca.pem"}
 	for _, tc := range []struct {
 		name   string
-		config Config
+		config frappe.Config
 		major  int
 		want   bool
 	}{
-		{"all three", all, 15, true}, {"15 with the authority alone", onlyCA, 15, false}, {"17 with the authority alone", onlyCA, 17, true}, {"none", Config{}, 17, false},
+		{"all three", all, 15, true}, {"15 with the authority alone", onlyCA, 15, false}, {"17 with the authority alone", onlyCA, 17, true}, {"none", frappe.Config{}, 17, false},
 	} {
 		got, _, err := databaseTLS(tc.config, tc.major, dir)
 		if err != nil || (got != nil) != tc.want {
 			t.Errorf("%s: %v, %v, want TLS %v", tc.name, got, err, tc.want)
 		}
 	}
-	got, _, err := databaseTLS(onlyCA.overlaid(Config{"db_ssl_check_hostname": false}), 17, dir)
+	got, _, err := databaseTLS(frappe.Config{"db_host": "db.test", "db_ssl_ca": "ca.pem", "db_ssl_check_hostname": false}, 17, dir)
 	if err != nil || !got.InsecureSkipVerify || got.VerifyConnection == nil {
 		t.Errorf("without the check of the name the chain must still be checked: %+v, %v", got, err)
 	}
-	if _, _, err := databaseTLS(Config{"db_ssl_ca": "absent.pem"}, 17, dir); err == nil || !strings.Contains(err.Error(), "db_ssl_ca") {
+	if _, _, err := databaseTLS(frappe.Config{"db_ssl_ca": "absent.pem"}, 17, dir); err == nil || !strings.Contains(err.Error(), "db_ssl_ca") {
 		t.Errorf("an absent file: %v", err)
 	}
-	if _, _, err := databaseTLS(Config{"db_ssl_ca": "key.pem"}, 17, dir); err == nil || !strings.Contains(err.Error(), "no PEM certificate") {
+	if _, _, err := databaseTLS(frappe.Config{"db_ssl_ca": "key.pem"}, 17, dir); err == nil || !strings.Contains(err.Error(), "no PEM certificate") {
 		t.Errorf("not a certificate: %v", err)
 	}
 }

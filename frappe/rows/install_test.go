@@ -31,8 +31,8 @@ func TestInstallOnABareDatabase(t *testing.T) {
 		{16, []string{"KEY `creation` (`creation`)", "KEY `modified` (`modified`)"}, nil, "tinyint(4)"},
 	} {
 		t.Run(fmt.Sprint("frappe", tc.major), func(t *testing.T) {
-			s := newSite(t, tc.major)
-			report, err := Install(t.Context(), s, InstallOptions{Samples: true})
+			d := siteDB(t, newSite(t, tc.major))
+			report, err := Install(t.Context(), d, InstallOptions{Samples: true})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -45,7 +45,6 @@ func TestInstallOnABareDatabase(t *testing.T) {
 			if diff := cmp.Diff([]string{"echo_job", "sample_job", "long_running_job"}, report.JobTypes); diff != "" {
 				t.Error(diff)
 			}
-			d := siteDB(t, s)
 			job := shape(t, d, tableJob)
 			for _, part := range append(tc.has, "`name` varchar(140) NOT NULL", "`creation` datetime(6) DEFAULT NULL", "`status` varchar(140) DEFAULT 'Pending'",
 				"`progress` decimal(21,9) NOT NULL DEFAULT 0.000000000", "`max_retries` int(11) NOT NULL DEFAULT 5", "`error_message` text DEFAULT NULL",
@@ -71,7 +70,7 @@ func TestInstallOnABareDatabase(t *testing.T) {
 			if log := shape(t, d, tableLog); !strings.Contains(log, "KEY `background_job_timestamp_index` (`background_job`,`timestamp`)") {
 				t.Error(log)
 			}
-			if problems, err := CheckTables(t.Context(), s); err != nil || len(problems) != 0 {
+			if problems, err := CheckTables(t.Context(), d); err != nil || len(problems) != 0 {
 				t.Errorf("CheckTables after Install: %+v, %v", problems, err)
 			}
 		})
@@ -79,11 +78,11 @@ func TestInstallOnABareDatabase(t *testing.T) {
 }
 
 func TestInstallAgainChangesNothing(t *testing.T) {
-	s, d := installed(t, testMajor)
+	_, d := installed(t, testMajor)
 	newJobs(t, d, 3, StatusQueued)
 	mustExec(t, d, "UPDATE `tabJob Type` SET is_enabled=0 WHERE name='echo_job'")
 	before := shape(t, d, tableJob)
-	report, err := Install(t.Context(), s, InstallOptions{Samples: true})
+	report, err := Install(t.Context(), d, InstallOptions{Samples: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,17 +102,17 @@ func TestInstallAgainChangesNothing(t *testing.T) {
 }
 
 func TestInstallTwiceAtOnce(t *testing.T) {
-	s := newSite(t, testMajor)
+	d := siteDB(t, newSite(t, testMajor))
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {
-			if _, err := Install(t.Context(), s, InstallOptions{Samples: true}); err != nil {
+			if _, err := Install(t.Context(), d, InstallOptions{Samples: true}); err != nil {
 				t.Error(err)
 			}
 		})
 	}
 	wg.Wait()
-	newJobs(t, siteDB(t, s), 1, StatusQueued)
+	newJobs(t, d, 1, StatusQueued)
 }
 
 // dartwingTables are what a site with the Dartwing app has: other columns, some indexes, rows.
@@ -137,8 +136,7 @@ var dartwingTables = []string{
 }
 
 func TestInstallLeavesAnExistingSite(t *testing.T) {
-	s := newSite(t, testMajor)
-	d := siteDB(t, s)
+	d := siteDB(t, newSite(t, testMajor))
 	for _, q := range dartwingTables {
 		mustExec(t, d, q)
 	}
@@ -149,7 +147,7 @@ func TestInstallLeavesAnExistingSite(t *testing.T) {
 		return all
 	}
 	before := columns()
-	report, err := Install(t.Context(), s, InstallOptions{})
+	report, err := Install(t.Context(), d, InstallOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,7 +166,7 @@ func TestInstallLeavesAnExistingSite(t *testing.T) {
 	if err := d.x.Get(&kept, "SELECT custom_field FROM `tabBackground Job` WHERE name='JOB-2025-00001'"); err != nil || kept != "x" {
 		t.Errorf("their row: %q, %v", kept, err)
 	}
-	problems, err := CheckTables(t.Context(), s)
+	problems, err := CheckTables(t.Context(), d)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -196,18 +194,19 @@ func TestInstallLeavesAnExistingSite(t *testing.T) {
 }
 
 func TestCheckTablesFindsProblems(t *testing.T) {
-	s := newSite(t, testMajor)
-	problems, err := CheckTables(t.Context(), s)
-	if err != nil || len(problems) != 5 || !problems[0].Fatal || !strings.Contains(problems[0].Fix, "bridge install --site site1.localhost") {
+	d := siteDB(t, newSite(t, testMajor))
+	problems, err := CheckTables(t.Context(), d)
+	if err != nil || len(problems) != 5 || !problems[0].Fatal || !problems[0].Install || problems[0].Fix != "" || problems[4].Install ||
+		!strings.Contains(problems[4].Fix, "bench --site site1.localhost migrate") {
 		t.Errorf("bare database: %+v, %v", problems, err)
 	}
-	if _, err := Install(t.Context(), s, InstallOptions{}); err != nil {
+	if _, err := Install(t.Context(), d, InstallOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	d := siteDB(t, s)
 	mustExec(t, d, "ALTER TABLE `tabBackground Job` DROP COLUMN canceled_by, DROP INDEX depends_on_status_index")
-	problems, err = CheckTables(t.Context(), s)
-	if err != nil || len(problems) != 2 || problems[0].Column != "canceled_by" || !problems[0].Fatal || problems[1].Index != "depends_on_status_index" || problems[1].Fatal {
+	problems, err = CheckTables(t.Context(), d)
+	if err != nil || len(problems) != 2 || problems[0].Column != "canceled_by" || !problems[0].Fatal || problems[1].Index != "depends_on_status_index" || problems[1].Fatal ||
+		problems[0].Install || !problems[1].Install {
 		t.Errorf("%+v, %v", problems, err)
 	}
 }

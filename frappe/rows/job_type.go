@@ -86,7 +86,7 @@ func (d *DB) InsertJobTypes(ctx context.Context, types []JobType) (inserted []st
 	}
 	defer d.jobTypes.Forget()
 	columns := toCreate(t, jobTypeColumns)
-	insert := "INSERT IGNORE INTO `" + tableJobType + "` (`name`,`creation`,`modified`,`modified_by`,`owner`," + quoteColumns(names(columns)) +
+	insert := "INSERT IGNORE INTO `" + tableJobType + "` (`name`,`creation`,`modified`,`modified_by`,`owner`," + quoteColumns(columnNames(columns)) +
 		") VALUES (" + marks(5+len(columns)) + ")"
 	for i := range types {
 		name, now := types[i].TypeName, formatTime(d.Now(), d.Location())

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"path/filepath"
@@ -121,17 +122,13 @@ func cutSite(t testing.TB) (*DB, *cutter) {
 	c := newCutter(t, m.Addr)
 	_, port, _ := net.SplitHostPort(c.addr)
 	path := filepath.Join(dir, "sites", "site1.localhost", siteFile)
-	config, err := readConfig(path)
-	if err != nil {
+	name := openSite(t, dir, "site1.localhost").DBName()
+	write(t, path, fmt.Sprintf(`{"db_name": %q, "db_password": "secret", "db_host": "127.0.0.1", "db_port": %s}`, name, port))
+	d := siteDB(t, openSite(t, dir, "site1.localhost"))
+	if _, err := Install(t.Context(), d, InstallOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	text := strings.NewReplacer("NAME", config.String("db_name", ""), "PORT", port).Replace(`{"db_name": "NAME", "db_password": "secret", "db_host": "127.0.0.1", "db_port": PORT}`)
-	write(t, path, text)
-	s := openSite(t, dir, "site1.localhost")
-	if _, err := Install(t.Context(), s, InstallOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	return siteDB(t, s), c
+	return d, c
 }
 
 // The answer to COMMIT gets lost. Whether the transaction happened or not: each move is applied once, is reported as

@@ -62,14 +62,14 @@ func frappeName(ctx context.Context, d *DB, key string) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	_, err = tx.ExecContext(ctx, "INSERT INTO `tabBackground Job` (name,status) VALUES (?,'Pending')", parseSeries(jobSeries).name(d.Now(), current))
+	_, err = tx.ExecContext(ctx, "INSERT INTO `tabBackground Job` (name,status) VALUES (?,'Pending')", jobSeries.name(d.Now(), current))
 	return current, errors.Join(err, tx.Commit())
 }
 
-// Frappe and several bridges draw names of one series at once: none is drawn twice, none is left out.
+// Frappe and several of us draw names of one series at once: none is drawn twice, none is left out.
 func TestNamingBesideFrappe(t *testing.T) {
 	_, d := installed(t, testMajor)
-	key := parseSeries(jobSeries).key(d.Now())
+	key := jobSeries.key(d.Now())
 	const rounds = 15
 	var wg sync.WaitGroup
 	for w := range 8 {

@@ -15,7 +15,7 @@ func selectRows[R any](ctx context.Context, d *DB, what, table string, columns [
 		return nil, err
 	}
 	columns = toRead(t, columns)
-	query := "SELECT " + quoteColumns(names(columns)) + " FROM `" + table + "` " + rest
+	query := "SELECT " + quoteColumns(columnNames(columns)) + " FROM `" + table + "` " + rest
 	err = d.read(ctx, what, func(ctx context.Context) error {
 		found, err := d.x.DB.QueryContext(ctx, query, args...)
 		if err != nil {

@@ -11,7 +11,7 @@ import (
 
 func fail(t testing.TB, d *DB, j *BackgroundJob, at time.Time, to Status, retry time.Time) {
 	t.Helper()
-	r := transit(t, d, Transition{Name: j.Name, From: StatusRunning, To: to, StartedAt: at, Set: map[string]any{"next_retry_at": retry}})
+	r := transit(t, d, Transition{Name: j.Name, From: StatusRunning, To: to, StartedAt: at, Set: []Value{Job.NextRetryAt.To(retry)}})
 	if !r.Applied {
 		t.Fatalf("%+v", r)
 	}
@@ -89,29 +89,6 @@ func TestFindByHash(t *testing.T) {
 	}
 	if got, err := d.FindByHash(t.Context(), "abc"); err != nil || got.Name != jobs[1].Name {
 		t.Errorf("got %v, %v, want the newest, %s", got, err, jobs[1].Name)
-	}
-}
-
-func TestDependents(t *testing.T) {
-	_, d := installed(t, testMajor)
-	parents := newJobs(t, d, 2, StatusQueued)
-	var js []NewJob
-	for i := range 4 {
-		n := newJob([]Status{StatusPending, StatusQueued}[i%2])
-		n.DependsOn = parents[i/2].Name
-		js = append(js, n)
-	}
-	children, err := d.CreateJobs(t.Context(), js)
-	if err != nil {
-		t.Fatal(err)
-	}
-	transit(t, d, start(children[1].Name, d.Now()))
-	got, err := d.Dependents(t.Context(), names(parents))
-	if diff := cmp.Diff([]string{children[0].Name, children[2].Name, children[3].Name}, names(got)); err != nil || diff != "" {
-		t.Errorf("%v %s", err, diff)
-	}
-	if got, err := d.Dependents(t.Context(), nil); err != nil || len(got) != 0 {
-		t.Errorf("of nobody: %v, %v", got, err)
 	}
 }
 

@@ -24,11 +24,11 @@ func newBenchDB(b *testing.B) *DB {
 	if err != nil {
 		b.Fatal(err)
 	}
-	s := openSite(b, dir, "s")
-	if _, err := Install(b.Context(), s, InstallOptions{Samples: true}); err != nil {
+	d := siteDB(b, openSite(b, dir, "s"))
+	if _, err := Install(b.Context(), d, InstallOptions{Samples: true}); err != nil {
 		b.Fatal(err)
 	}
-	return siteDB(b, s)
+	return d
 }
 
 // BenchmarkTransition measures durable transitions, each with its log row: jobs go Queued, Running, Completed. As in the
@@ -86,7 +86,7 @@ func runThrough(b *testing.B, d *DB, names []string) {
 		end := start.Add(time.Duration(i*3+1) * time.Microsecond)
 		claim = append(claim, Transition{Name: n, From: StatusQueued, To: StatusRunning, StartedAt: start, Message: "Worker started execution"})
 		settle = append(settle, Transition{Name: n, From: StatusRunning, To: StatusCompleted, StartedAt: start, Message: "Job completed successfully",
-			Set: map[string]any{"progress": 100.0, "progress_message": "done", "output_reference": "/files/" + n, "completed_at": end}})
+			Set: []Value{Job.Progress.To(100), Job.ProgressMessage.To("done"), Job.OutputReference.To("/files/" + n), Job.CompletedAt.To(end)}})
 	}
 	for _, ts := range [][]Transition{claim, settle} {
 		results, err := d.Transition(context.Background(), ts)

@@ -86,7 +86,7 @@ func TestTransitionsOfALife(t *testing.T) {
 			}
 			done := d.Now()
 			r = transit(t, d, Transition{Name: j.Name, From: StatusRunning, To: StatusCompleted, StartedAt: started, Actor: "jane@example.com", Message: "Job completed successfully",
-				Set: map[string]any{"progress": 100, "output_reference": "/files/x.pdf", "completed_at": done, "progress_message": nil}})
+				Set: []Value{Job.Progress.To(100), Job.OutputReference.To("/files/x.pdf"), Job.CompletedAt.To(done), Job.ProgressMessage.To("")}})
 			if !r.Applied {
 				t.Fatalf("complete: %+v", r)
 			}
@@ -149,7 +149,7 @@ func TestTransitionGivenBack(t *testing.T) {
 	started := d.Now()
 	transit(t, d, start(name, started))
 	r := transit(t, d, Transition{Name: name, From: StatusRunning, Via: StatusFailed, ViaMessage: "Worker stopped", To: StatusQueued, Message: "Given back", StartedAt: started,
-		Set: map[string]any{"started_at": nil}})
+		Set: []Value{Job.StartedAt.To(time.Time{})}})
 	if !r.Applied || r.Current != StatusQueued {
 		t.Fatalf("%+v", r)
 	}
@@ -170,8 +170,8 @@ func TestTransitionSameRowTwice(t *testing.T) {
 	retry := at.Add(time.Minute)
 	results, err := d.Transition(t.Context(), []Transition{
 		start(name, at),
-		{Name: name, From: StatusRunning, To: StatusFailed, StartedAt: at, Set: map[string]any{"retry_count": 1, "next_retry_at": &retry}},
-		{Name: name, From: StatusFailed, To: StatusQueued, Set: map[string]any{"next_retry_at": (*time.Time)(nil)}},
+		{Name: name, From: StatusRunning, To: StatusFailed, StartedAt: at, Set: []Value{Job.RetryCount.To(1), Job.NextRetryAt.To(retry)}},
+		{Name: name, From: StatusFailed, To: StatusQueued, Set: []Value{Job.NextRetryAt.To(time.Time{})}},
 		start(name, at.Add(time.Second)),
 	})
 	if err != nil {
@@ -183,7 +183,7 @@ func TestTransitionSameRowTwice(t *testing.T) {
 		}
 	}
 	got := row(t, d, name)
-	if got.Status != StatusRunning || got.RetryCount != 1 || got.NextRetryAt != nil || !got.StartedAt.Equal(at.Add(time.Second)) {
+	if got.Status != StatusRunning || got.RetryCount != 1 || !got.NextRetryAt.IsZero() || !got.StartedAt.Equal(at.Add(time.Second)) {
 		t.Errorf("%+v", got)
 	}
 	if lines := history(t, d, name); len(lines) != 6 || !strings.HasSuffix(lines[5], "1 Worker started execution") {
@@ -196,8 +196,9 @@ func TestTransitionCutsLongText(t *testing.T) {
 	name := newJobs(t, d, 1, StatusQueued)[0].Name
 	at := d.Now()
 	transit(t, d, start(name, at))
-	r := transit(t, d, Transition{Name: name, From: StatusRunning, To: StatusFailed, StartedAt: at, Message: strings.Repeat("ß", 40000), Set: map[string]any{
-		"progress_message": strings.Repeat("ü", 300), "output_reference": strings.Repeat("x", 140), "error_message": strings.Repeat("日", 30000), "error_type": "Tran\xffsient"}})
+	r := transit(t, d, Transition{Name: name, From: StatusRunning, To: StatusFailed, StartedAt: at, Message: strings.Repeat("ß", 40000), Set: []Value{
+		Job.ProgressMessage.To(strings.Repeat("ü", 300)), Job.OutputReference.To(strings.Repeat("x", 140)), Job.ErrorMessage.To(strings.Repeat("日", 30000)),
+		Job.ErrorType.To("Tran\xffsient")}})
 	if !r.Applied || r.Err != nil {
 		t.Fatalf("%+v", r)
 	}
@@ -226,11 +227,10 @@ func TestTransitionBadOneHarmsNoOther(t *testing.T) {
 	for _, j := range jobs {
 		ts = append(ts, start(j.Name, at))
 	}
-	ts[1] = Transition{Name: jobs[1].Name, From: StatusQueued, To: StatusCanceled, Set: map[string]any{"canceled_by": "nobody"}}
-	ts = append(ts, Transition{Name: "x", From: StatusQueued, To: StatusCanceled, Set: map[string]any{"docstatus": 1}},
+	ts[1] = Transition{Name: jobs[1].Name, From: StatusQueued, To: StatusCanceled, Set: []Value{Job.CanceledBy.To("nobody")}}
+	ts = append(ts, Transition{Name: "x", From: StatusQueued, To: StatusCanceled, Set: []Value{{}}},
 		Transition{Name: "x", From: StatusQueued, To: StatusRunning}, Transition{Name: "", From: "a", To: "b"}, Transition{Name: "x", To: StatusQueued},
-		Transition{Name: "x", From: StatusQueued, To: StatusFailed, Set: map[string]any{"retry_count": 1.5}},
-		Transition{Name: "x", From: StatusQueued, To: StatusFailed, Set: map[string]any{"completed_at": "today"}})
+		Transition{Name: "x", From: StatusQueued, To: StatusRunning, StartedAt: at, Set: []Value{Job.StartedAt.To(at)}})
 	results, err := d.Transition(t.Context(), ts)
 	if err != nil {
 		t.Fatal(err)

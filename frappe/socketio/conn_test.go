@@ -25,7 +25,7 @@ func dialFake(t *testing.T, script func(*fakeSocket)) *Conn {
 	return s
 }
 
-func TestSocketIOEvents(t *testing.T) {
+func TestEvents(t *testing.T) {
 	said := make(chan string, 10)
 	s := dialFake(t, func(f *fakeSocket) {
 		f.accept()
@@ -81,7 +81,7 @@ func TestSocketIOEvents(t *testing.T) {
 	}
 }
 
-func TestSocketIORequest(t *testing.T) {
+func TestRequest(t *testing.T) {
 	type seen struct{ Path, Query, Host, Origin, Site, Cookie string }
 	for name, tc := range map[string]struct {
 		path   string
@@ -122,7 +122,7 @@ func TestSocketIORequest(t *testing.T) {
 	}
 }
 
-func TestSocketIOConnectErrors(t *testing.T) {
+func TestConnectErrors(t *testing.T) {
 	for name, tc := range map[string]struct {
 		script func(*fakeSocket)
 		want   string
@@ -157,7 +157,7 @@ func TestSocketIOConnectErrors(t *testing.T) {
 	}
 }
 
-func TestSocketIOHandshakeRefused(t *testing.T) {
+func TestHandshakeRefused(t *testing.T) {
 	for name, tc := range map[string]struct {
 		status  int
 		body    string
@@ -190,7 +190,7 @@ func TestSocketIOHandshakeRefused(t *testing.T) {
 	}
 }
 
-func TestSocketIODialRefuses(t *testing.T) {
+func TestDialRefuses(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -218,7 +218,7 @@ func TestSocketIODialRefuses(t *testing.T) {
 	}
 }
 
-func TestSocketIOEnds(t *testing.T) {
+func TestEnds(t *testing.T) {
 	const event = `42/site1,["last words"]`
 	for name, tc := range map[string]struct {
 		script func(*fakeSocket)
@@ -264,7 +264,7 @@ func TestSocketIOEnds(t *testing.T) {
 	}
 }
 
-func TestSocketIOSilence(t *testing.T) {
+func TestSilence(t *testing.T) {
 	s := dialFake(t, func(f *fakeSocket) {
 		f.send(`0{"sid":"x","pingInterval":200,"pingTimeout":100}`)
 		f.receive()
@@ -282,7 +282,7 @@ func TestSocketIOSilence(t *testing.T) {
 	}
 }
 
-func TestSocketIONextKeepsTheConnection(t *testing.T) {
+func TestNextKeepsTheConnection(t *testing.T) {
 	step := make(chan struct{})
 	s := dialFake(t, func(f *fakeSocket) {
 		f.accept()
@@ -301,7 +301,7 @@ func TestSocketIONextKeepsTheConnection(t *testing.T) {
 	}
 }
 
-func TestSocketIOCloseOfAHangingServer(t *testing.T) {
+func TestCloseOfAHangingServer(t *testing.T) {
 	release := make(chan struct{})
 	s := dialFake(t, func(f *fakeSocket) {
 		f.accept()
@@ -317,7 +317,7 @@ func TestSocketIOCloseOfAHangingServer(t *testing.T) {
 	close(release)
 }
 
-func TestSocketIOEmitRefuses(t *testing.T) {
+func TestEmitRefuses(t *testing.T) {
 	s := dialFake(t, func(f *fakeSocket) { f.accept(); f.drain() })
 	for name, tc := range map[string]struct {
 		event string

@@ -10,10 +10,10 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/opensoft/dartwing-bridge/frappe/realtime"
 	"github.com/opensoft/dartwing-bridge/integration/servers"
 	"github.com/opensoft/dartwing-bridge/integration/servers/servertest"
 	"github.com/redis/go-redis/v9"
-	"github.com/rs/zerolog"
 )
 
 const testSite = "site1.localhost"
@@ -24,7 +24,7 @@ var (
 )
 
 // realtimeServer is a Node realtime server with two users and a Publisher.
-func realtimeServer(t *testing.T) (*servers.Realtime, *Publisher) {
+func realtimeServer(t *testing.T) (*servers.Realtime, *realtime.Publisher) {
 	t.Helper()
 	queue := servertest.Redis(t)
 	site := servertest.FakeSite(t, map[string][]servers.SiteUser{testSite: {jane, joe}})
@@ -36,7 +36,7 @@ func realtimeServer(t *testing.T) (*servers.Realtime, *Publisher) {
 	options.MaxRetries = -1
 	rdb := redis.NewClient(options)
 	t.Cleanup(func() { _ = rdb.Close() })
-	return rt, NewPublisher(rdb, zerolog.Nop())
+	return rt, realtime.NewPublisher(rdb, nil)
 }
 
 func dialAs(t *testing.T, rt *servers.Realtime, header http.Header) (*Conn, error) {
@@ -56,11 +56,15 @@ func mustDial(t *testing.T, rt *servers.Realtime, user servers.SiteUser) *Conn {
 	return s
 }
 
+func toRoom(room, name string, message any) realtime.Event {
+	return realtime.Event{Name: name, Site: testSite, Room: room, Message: message}
+}
+
 // untilFence publishes events and then one to the user alone, and returns what
 // the user's connection got before it.
-func untilFence(t *testing.T, p *Publisher, s *Conn, user servers.SiteUser, events ...Event) (got []string) {
+func untilFence(t *testing.T, p *realtime.Publisher, s *Conn, user servers.SiteUser, events ...realtime.Event) (got []string) {
 	t.Helper()
-	events = append(events, Event{"fence", testSite, RoomUser(user.Name), nil})
+	events = append(events, toRoom(realtime.RoomUser(user.Name), "fence", nil))
 	if err := p.Publish(t.Context(), events...); err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +82,7 @@ func untilFence(t *testing.T, p *Publisher, s *Conn, user servers.SiteUser, even
 	}
 }
 
-func TestSocketIOWithFrappesServer(t *testing.T) {
+func TestWithFrappesServer(t *testing.T) {
 	rt, p := realtimeServer(t)
 	a, b := mustDial(t, rt, jane), mustDial(t, rt, joe)
 	for _, s := range []*Conn{a, b} {
@@ -90,19 +94,19 @@ func TestSocketIOWithFrappesServer(t *testing.T) {
 		}
 	}
 	// Rooms are joined when the site has answered; nobody tells the client.
-	probes := []Event{{"probe", testSite, RoomDoc("Background Job", "JOB-1"), 1}, {"probe", testSite, RoomDocType("Background Job"), 2}}
+	probes := []realtime.Event{toRoom(realtime.RoomDoc("Background Job", "JOB-1"), "probe", 1), toRoom(realtime.RoomDocType("Background Job"), "probe", 2)}
 	for deadline := time.Now().Add(10 * time.Second); len(untilFence(t, p, a, jane, probes...)) < 2; time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the rooms were never joined")
 		}
 	}
 
-	events := []Event{
-		{"job_progress", testSite, RoomDoc("Background Job", "JOB-1"), map[string]any{"progress": 40, "text": "<é 😀>"}},
-		{"job_progress", testSite, RoomDoc("Background Job", "JOB-2"), "not subscribed"},
-		{"job_progress", testSite, RoomOrganization("ORG-1"), "a stock server joins nobody"},
-		{"job_progress", "site2.localhost", RoomUser(jane.Name), "another site"},
-		{"job_status_changed", testSite, RoomUser(jane.Name), nil},
+	events := []realtime.Event{
+		toRoom(realtime.RoomDoc("Background Job", "JOB-1"), "job_progress", map[string]any{"progress": 40, "text": "<é 😀>"}),
+		toRoom(realtime.RoomDoc("Background Job", "JOB-2"), "job_progress", "not subscribed"),
+		toRoom(realtime.RoomOrganization("ORG-1"), "job_progress", "a stock server joins nobody"),
+		{Name: "job_progress", Site: "site2.localhost", Room: realtime.RoomUser(jane.Name), Message: "another site"},
+		toRoom(realtime.RoomUser(jane.Name), "job_status_changed", nil),
 	}
 	want := []string{`job_progress [{"progress":40,"text":"<é 😀>"}]`, "job_status_changed [null]"}
 	if diff := cmp.Diff(want, untilFence(t, p, a, jane, events...)); diff != "" {
@@ -147,7 +151,7 @@ func TestSocketIOWithFrappesServer(t *testing.T) {
 	}
 }
 
-func TestSocketIORefusedByFrappesServer(t *testing.T) {
+func TestRefusedByFrappesServer(t *testing.T) {
 	rt, _ := realtimeServer(t)
 	for name, tc := range map[string]struct {
 		header http.Header

@@ -1,0 +1,117 @@
+package rows
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"maps"
+	"path/filepath"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/opensoft/dartwing-bridge/integration/servers/servertest"
+)
+
+// poolDB is a site's database from a pool.
+func poolDB(t testing.TB, p *Pool, site string) *DB {
+	t.Helper()
+	d, err := p.DB(t.Context(), site)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// A server that accepts connections and says nothing must not hold up other sites, nor who only wants the configuration.
+func TestSilentServerHoldsUpNobodyElse(t *testing.T) {
+	m := servertest.PrivateMariaDB(t)
+	p := newPool(t, siteOn(t, m, "secret").Bench)
+	write(t, filepath.Join(p.bench.SitesDir, "other", siteFile), `{"db_name": "n", "db_port": 1}`)
+	if err := m.Pause(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := m.Resume(); err != nil {
+			t.Error(err)
+		}
+	}()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() {
+		_, err := p.DB(ctx, "s")
+		done <- err
+	}()
+	e, err := p.entry("s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for len(e.turn) == 0 { // until it connects
+		runtime.Gosched()
+	}
+	begun := time.Now()
+	if _, err := p.bench.Site("s"); err != nil {
+		t.Error(err)
+	}
+	if _, err := p.DB(t.Context(), "other"); !errors.Is(err, ErrUnavailable) {
+		t.Errorf("another site, on a server that is away: %v", err)
+	}
+	if took := time.Since(begun); took > time.Second {
+		t.Errorf("the configuration and another site took %v while the first one connected", took)
+	}
+	cancel()
+	if err := <-done; err == nil {
+		t.Error("a silent server gave a database")
+	}
+}
+
+func TestPoolFollowsTheConfiguration(t *testing.T) {
+	b := newSite(t, testMajor).Bench
+	p := newPool(t, b)
+	before := poolDB(t, p, "site1.localhost")
+	if poolDB(t, p, "site1.localhost") != before {
+		t.Error("asked again with the same settings: another DB")
+	}
+	common := maps.Clone(b.Config())
+	common[testSection] = map[string]any{"db_connections": 2}
+	text, err := json.Marshal(common)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(b.SitesDir, commonFile), string(text))
+	after := poolDB(t, p, "site1.localhost")
+	if after == before {
+		t.Error("the settings changed: the same DB")
+	}
+	if got := after.x.Stats().MaxOpenConnections; got != 2 {
+		t.Errorf("%d connections, want 2", got)
+	}
+}
+
+func TestPoolErrors(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "sites", commonFile), `{}`)
+	write(t, filepath.Join(dir, "sites", "away", siteFile), `{"db_name": "n", "db_port": 1}`)
+	p := newPool(t, openBench(t, dir))
+	if _, err := p.DB(t.Context(), "absent"); !errors.Is(err, frappe.ErrNoSuchSite) {
+		t.Errorf("no such site: %v", err)
+	}
+	_, first := p.DB(t.Context(), "away")
+	if !errors.Is(first, ErrUnavailable) {
+		t.Fatalf("no such server: %v, want ErrUnavailable", first)
+	}
+	if _, again := p.DB(t.Context(), "away"); again != first {
+		t.Errorf("asked again at once: %v; the answer should be that of the attempt before", again)
+	}
+	p.sites["away"].failedAt = time.Now().Add(-reconnectPause)
+	if _, later := p.DB(t.Context(), "away"); later == first {
+		t.Error("asked again a second later: no other attempt was made")
+	}
+	if err := p.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := p.DB(t.Context(), "away"); !errors.Is(err, errPoolClosed) {
+		t.Errorf("asked a closed pool: %v", err)
+	}
+}
