@@ -1,0 +1,100 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/opensoft/dartwing-bridge/bridge/internal/desk"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/policy"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/sites"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/wait"
+	"github.com/opensoft/dartwing-bridge/frappe/realtime"
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
+	"github.com/opensoft/dartwing-bridge/rqcompat"
+	"github.com/redis/go-redis/v9"
+)
+
+var errNoBench = errors.New("bridge: Config.Bench is required: open one with frappe.OpenBench")
+
+// connections are the servers of a bench, and what an Engine and a Client both do with them.
+type connections struct {
+	rdb, realtime, cache redis.UniversalClient
+	pool                 *rows.Pool
+	detection            rqcompat.Detection
+	rq                   *rqcompat.Client
+	sites                *sites.Sites
+	policy               policy.Chain
+	courier              sites.Courier
+	desk                 *desk.Desk
+}
+
+// connect waits for a Redis that is away.
+func connect(ctx context.Context, cfg Config) (*connections, error) {
+	pause := wait.Backoff{Log: cfg.Log, What: "Redis (redis_queue) can't be reached; waiting for it"}
+	for {
+		c, err := connectNow(ctx, cfg)
+		if err == nil || !rqcompat.IsAway(err) {
+			return c, err
+		}
+		if pause.Failed(ctx, err); ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+// connectNow reaches Redis and finds out which RQ is spoken there.
+func connectNow(ctx context.Context, cfg Config) (*connections, error) {
+	queue, err1 := cfg.Bench.RedisQueue()
+	live, err2 := cfg.Bench.RedisRealtime()
+	cache, err3 := cfg.Bench.RedisCache()
+	if err := errors.Join(err1, err2, err3); err != nil {
+		return nil, err
+	}
+	c := &connections{
+		rdb: redis.NewUniversalClient(queue), realtime: redis.NewUniversalClient(live), cache: redis.NewUniversalClient(cache),
+		pool: rows.NewPool(cfg.Bench),
+	}
+	// Detect doesn't ask Redis when the version is configured.
+	err := c.rdb.Ping(ctx).Err()
+	if err == nil {
+		c.detection, err = rqcompat.Detect(ctx, c.rdb, cfg.RQVersion, cfg.Bench.RQVersion())
+	}
+	if err != nil {
+		_ = c.Close() // the error that matters is Redis's
+		return nil, explainRedis(queue.Addrs, err)
+	}
+	c.rq = rqcompat.NewClient(c.rdb, c.detection.Dialect)
+	c.sites = sites.New(sites.Params{Bench: cfg.Bench, Pool: c.pool, Cache: c.cache, Log: cfg.Log})
+	c.policy = policy.New(c.sites)
+	c.courier = sites.Courier{Bench: cfg.Bench, RQ: c.rq, OwnQueues: cfg.Queues}
+	c.desk = desk.New(desk.Params{
+		Publisher: realtime.NewPublisher(c.realtime, cfg.Log), Members: c.sites.Members, Now: c.sites.Now, Log: cfg.Log,
+	})
+	c.sites.Observe(c.desk)
+	return c, nil
+}
+
+// explainRedis says which server an error is about and, if that refuses us, what to look at.
+func explainRedis(addrs []string, err error) error {
+	for _, refusal := range []string{"WRONGPASS", "NOAUTH", "NOPERM", "ERR invalid password"} {
+		if redis.HasErrorPrefix(err, refusal) {
+			return fmt.Errorf("redis_queue at %s refuses the connection: %w; check user and password in redis_queue, or rq_username and rq_password with use_rq_auth, in common_site_config.json",
+				strings.Join(addrs, ", "), err)
+		}
+	}
+	if rqcompat.IsAway(err) {
+		return fmt.Errorf("redis_queue at %s: %w; start it (bench start), or correct redis_queue in common_site_config.json", strings.Join(addrs, ", "), err)
+	}
+	return err
+}
+
+// Close closes the connections; the bench stays open.
+func (c *connections) Close() error {
+	for _, r := range slices.Backward([]redis.UniversalClient{c.rdb, c.realtime, c.cache}) {
+		_ = r.Close() // nothing is left to be written
+	}
+	return c.pool.Close()
+}

@@ -1,0 +1,144 @@
+package attempt
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/moves"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/policy"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/route"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/sites"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/wait"
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
+	"github.com/opensoft/dartwing-bridge/rqcompat"
+)
+
+// admission is what becomes of a claimed job: it runs (the zero value), it is refused, or only its delivery is ended
+// because its row needs nothing, or can't be had now.
+type admission struct {
+	refusal  error
+	delivery rqcompat.OutcomeKind
+}
+
+func refused(err error) admission                      { return admission{refusal: err} }
+func onlyDelivery(kind rqcompat.OutcomeKind) admission { return admission{delivery: kind} }
+
+// unreadyPause is how long a job is held that must be given back because a server is away, so that it doesn't go round
+// and round.
+const unreadyPause = time.Second
+
+// defaultTimeout is that of a job without a row whose hash names none: rq/defaults.py DEFAULT_TIMEOUT.
+const defaultTimeout = 180 * time.Second
+
+// admit prepares r to run. The row is the truth: a delivery whose row says that nothing is to be done is only tidied
+// up.
+func (x *Runner) admit(r *run, q *job.Queued) admission {
+	if q.Broken != nil {
+		return refused(q.Broken)
+	}
+	answer := x.Ask(r.ctx, route.Question(q, policy.AtStart))
+	if answer.Verdict == policy.Wait {
+		// Since it was routed, which may be long ago. Back on its queue it is routed anew, and waits.
+		return onlyDelivery(rqcompat.OutcomeGivenBack)
+	}
+	if q.JobType == nil {
+		r.info.Timeout = defaultTimeout
+		if q.Timeout != nil {
+			r.info.Timeout = *q.Timeout
+		}
+		return admission{}
+	}
+	a, err := x.admitRow(r, q, answer)
+	cause := job.CauseOf(r.ctx)
+	switch {
+	case err == nil:
+		return a
+	case errors.Is(cause, job.ErrStopped), errors.Is(cause, job.ErrCanceled):
+		return refused(err)
+	case cause == nil && !sites.Unready(err):
+		return refused(job.Refuse("RowError", "the row can't be written: %v", err))
+	}
+	r.Log().Warn("row can't be moved now; the job goes back to its queue", "error", err)
+	wait.Sleep(r.ctx, unreadyPause)
+	return onlyDelivery(rqcompat.OutcomeGivenBack)
+}
+
+// admitRow makes sure of the row and moves it to Running.
+func (x *Runner) admitRow(r *run, q *job.Queued, answer policy.Answer) (admission, error) {
+	if q.Row == nil {
+		if q.Organization == "" {
+			return refused(policy.NeedsOrganization(q.JobType.TypeName)), nil
+		}
+		row, err := x.Rows.Arrive(r.ctx, q.Site, arrival(q))
+		if err != nil {
+			return admission{}, err
+		}
+		q.Row = row
+	}
+	r.setRow(q.Row)
+	switch {
+	case r.row.Status.Terminal():
+		return tidyUp(r), nil
+	case answer.Verdict == policy.Refuse:
+		return refused(answer.Err), nil
+	}
+	r.info.Timeout = time.Duration(max(r.row.TimeoutSeconds, 0)) * time.Second
+	return x.moveToRunning(r)
+}
+
+// arrival is the row of a job that came by frappe.enqueue alone.
+func arrival(q *job.Queued) rows.NewJob {
+	timeout := q.JobType.DefaultTimeout
+	if q.Timeout != nil && *q.Timeout > 0 {
+		timeout = int(*q.Timeout / time.Second)
+	}
+	return rows.NewJob{
+		JobType: q.JobType.TypeName, Organization: q.Organization, OwnerUser: q.User,
+		Priority: q.JobType.DefaultPriority, JobHash: sites.ArrivalHash(q.ID), MaxRetries: q.JobType.MaxRetries,
+		TimeoutSeconds: timeout, InputParameters: q.Params(), Status: rows.StatusQueued,
+		CreatedMessage: sites.ArrivalMessage(q.ID),
+	}
+}
+
+// moveToRunning is the compare-and-swap that makes this attempt the row's.
+func (x *Runner) moveToRunning(r *run) (admission, error) {
+	for {
+		if r.row.Status == rows.StatusRunning {
+			// Someone else's attempt. If its worker died, maintenance sets the row back and delivers it again.
+			r.Log().Info("row is running already; this second delivery is dropped")
+			return onlyDelivery(rqcompat.OutcomeFinished), nil
+		}
+		result, err := x.Rows.Apply(context.WithoutCancel(r.ctx), moves.Start(r.info.Site, r.row, r.lease.StartedAt), nil)
+		switch {
+		case err != nil:
+			return admission{}, err
+		case result.Applied:
+			r.info.Attempt = r.row.RetryCount + 1
+			return admission{}, nil
+		case result.Missing:
+			return refused(job.Refuse("RowError", "Background Job %s was deleted", r.row.Name)), nil
+		}
+		if r.row.Status = result.Current; r.row.Status.Terminal() {
+			return tidyUp(r), nil
+		}
+	}
+}
+
+// tidyUp ends the delivery of a row that is final already, in the words RQ has for it.
+func tidyUp(r *run) admission {
+	r.Log().Debug("row is final; its delivery is tidied up", "status", r.row.Status)
+	return onlyDelivery(outcomeOf(r.row.Status))
+}
+
+// outcomeOf gives RQ's word for a row's status.
+func outcomeOf(s rows.Status) rqcompat.OutcomeKind {
+	switch s {
+	case rows.StatusCompleted:
+		return rqcompat.OutcomeFinished
+	case rows.StatusCanceled:
+		return rqcompat.OutcomeStopped
+	}
+	return rqcompat.OutcomeFailed
+}

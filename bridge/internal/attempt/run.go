@@ -1,0 +1,157 @@
+package attempt
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+
+	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/workers"
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
+	"github.com/opensoft/dartwing-bridge/rqcompat"
+)
+
+// run is one attempt at one job. Its goroutine owns it until ended is set. It implements job.Reporter.
+type run struct {
+	info    job.Info
+	handler *job.Handler
+	slot    *workers.Slot
+	lease   rqcompat.Lease
+	// row is nil for a job without one; it doesn't hold the parameters.
+	row *rows.BackgroundJob
+
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+
+	// name is the row's; unset for a job without one. The watchers read it while the job is being admitted.
+	name     atomic.Pointer[string]
+	progress progress
+
+	// ended is set by whoever settles the attempt: its handler's return or, when that doesn't come, the end of the grace
+	// period.
+	ended atomic.Bool
+	// settled is set when the last write is done: no lease is needed any more.
+	settled atomic.Bool
+
+	base *slog.Logger
+
+	mu     sync.Mutex
+	output string
+}
+
+// setRow gives the attempt its row.
+func (r *run) setRow(row *rows.BackgroundJob) {
+	kept := *row
+	kept.InputParameters = nil // ten thousand jobs that run for hours need not hold them
+	r.row = &kept
+	r.info.Name, r.info.Organization, r.info.User = kept.Name, kept.Organization, kept.OwnerUser
+	r.name.Store(&kept.Name)
+}
+
+// rowName gives the name of the run's row, "" if it has none (yet). Safe for concurrent use.
+func (r *run) rowName() string {
+	if p := r.name.Load(); p != nil {
+		return *p
+	}
+	return ""
+}
+
+// Progress implements job.Reporter.
+func (r *run) Progress(percent float64, message string) { r.progress.report(percent, message) }
+
+// SetOutput implements job.Reporter.
+func (r *run) SetOutput(reference string) {
+	r.mu.Lock()
+	r.output = reference
+	r.mu.Unlock()
+}
+
+func (r *run) outputReference() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.output
+}
+
+// Log implements job.Reporter: the engine's log with what identifies the job on each line. It is made when it is
+// wanted, since most jobs write nothing.
+func (r *run) Log() *slog.Logger { return slog.New(jobFields{r.base.Handler(), r}) }
+
+// jobFields adds what identifies a job when a line is written; by then it may have got its row.
+type jobFields struct {
+	slog.Handler
+	r *run
+}
+
+func (f jobFields) Handle(ctx context.Context, line slog.Record) error {
+	line.AddAttrs(slog.String("job_id", f.r.lease.ID), slog.String("queue", f.r.lease.Queue), slog.String("method", f.r.info.Method))
+	if f.r.info.Site != "" {
+		line.AddAttrs(slog.String("site", f.r.info.Site))
+	}
+	if name := f.r.rowName(); name != "" {
+		line.AddAttrs(slog.String("job", name), slog.String("organization", f.r.info.Organization))
+	}
+	return f.Handler.Handle(ctx, line)
+}
+
+func (f jobFields) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return jobFields{f.Handler.WithAttrs(attrs), f.r}
+}
+
+func (f jobFields) WithGroup(name string) slog.Handler {
+	return jobFields{f.Handler.WithGroup(name), f.r}
+}
+
+// running are the attempts under way, found by worker name (RQ's commands) and by row (cancels).
+type running struct {
+	mu       sync.Mutex
+	byWorker map[string]*run
+}
+
+func (s *running) add(r *run) {
+	s.mu.Lock()
+	s.byWorker[r.lease.Worker] = r
+	s.mu.Unlock()
+}
+
+func (s *running) remove(r *run) {
+	s.mu.Lock()
+	if s.byWorker[r.lease.Worker] == r {
+		delete(s.byWorker, r.lease.Worker)
+	}
+	s.mu.Unlock()
+}
+
+func (s *running) worker(name string) *run {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.byWorker[name]
+}
+
+func (s *running) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.byWorker)
+}
+
+// unsettled lists the attempts that are still to be settled.
+func (s *running) unsettled() []*run {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := make([]*run, 0, len(s.byWorker))
+	for _, r := range s.byWorker {
+		if !r.settled.Load() {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+func (s *running) ofRow(site, name string) *run {
+	for _, r := range s.unsettled() {
+		if r.info.Site == site && r.rowName() == name {
+			return r
+		}
+	}
+	return nil
+}

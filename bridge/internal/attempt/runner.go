@@ -1,0 +1,156 @@
+package attempt
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/opensoft/dartwing-bridge/bridge/internal/batch"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/moves"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/policy"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/sites"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/workers"
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
+	"github.com/opensoft/dartwing-bridge/rqcompat"
+)
+
+// Rows is what attempts do with rows; *sites.Sites does it.
+type Rows interface {
+	Arrive(ctx context.Context, site string, j rows.NewJob) (*rows.BackgroundJob, error)
+	Apply(ctx context.Context, m moves.Move, then func(context.Context) error) (rows.TransitionResult, error)
+	WriteProgress(ctx context.Context, site string, reports []sites.Report) error
+	Statuses(ctx context.Context, site string, names []string) (map[string]rows.Status, error)
+}
+
+// RQ is what attempts do in Redis; *rqcompat.Client does it.
+type RQ interface {
+	Settle(ctx context.Context, os []rqcompat.Outcome) ([]rqcompat.OutcomeResult, error)
+	Renew(ctx context.Context, ls []rqcompat.Lease, lease time.Duration, full bool) ([]rqcompat.LeaseState, error)
+	Listen(ctx context.Context, namePattern string, f func(worker string, cmd rqcompat.Command)) error
+	workers.Records
+}
+
+// Ended is told how an attempt, or a job that was refused before, ended, when row and RQ know of it.
+type Ended func(info job.Info, outcome string, err error, took time.Duration)
+
+// Params are what a Runner needs.
+type Params struct {
+	Rows   Rows
+	RQ     RQ
+	Ask    func(ctx context.Context, q policy.Question) policy.Answer
+	Slots  *workers.Slots
+	Retry  job.RetryPolicy
+	Logger *slog.Logger
+	// CancelGrace is how long a handler may take to return once its context has ended.
+	CancelGrace time.Duration
+	// Lease is how long a claim holds without renewal, and Slack how much longer its entry in RQ's started registry
+	// lasts: whoever reads that registry through RQ fails what has lapsed there, and a rescue must come first.
+	Lease, Slack time.Duration
+	// PlainProgress takes the reports of jobs without a row.
+	PlainProgress func(site, user, id string, percent float64, message string)
+	// Failed is told of each queue whose failed registry grew.
+	Failed func(queue string)
+	// RowOfJob splits a canonical job id into site and row; RQ's commands name jobs by it.
+	RowOfJob func(id string) (site, name string, ok bool)
+	Ended    Ended
+}
+
+// Runner runs claimed jobs.
+type Runner struct {
+	Params
+	running  running
+	reports  *batch.Lanes[string, *run]
+	outcomes *batch.Batcher[rqcompat.Outcome, outcomeAnswer]
+
+	// jobs counts the goroutines that run jobs; abandoned those among them that were left behind.
+	jobs      sync.WaitGroup
+	abandoned atomic.Int64
+}
+
+// outcomeBatch is how many outcomes one script settles at most.
+const outcomeBatch = 250
+
+// NewRunner prepares a runner.
+func NewRunner(p Params) *Runner {
+	x := &Runner{Params: p, running: running{byWorker: map[string]*run{}}}
+	x.reports = batch.NewLanes(1<<20, x.writeProgress, func(string, int) {})
+	x.outcomes = &batch.Batcher[rqcompat.Outcome, outcomeAnswer]{Limit: outcomeBatch, Call: x.settleTogether}
+	return x
+}
+
+// Start makes an attempt of a claimed job and lets it go. The handler's context ends with work; last writes are tried
+// until settle ends.
+func (x *Runner) Start(work, settle context.Context, q *job.Queued, slot *workers.Slot, lease rqcompat.Lease) {
+	r := &run{
+		info: job.Info{
+			ID: q.ID, Method: q.Method, Site: q.Site, User: q.User, Organization: q.Organization,
+			Attempt: 1, Queue: q.Queue.Name,
+		},
+		handler: q.Handler, slot: slot, lease: lease, base: x.Logger,
+	}
+	if q.JobType != nil {
+		r.info.JobType = q.JobType.TypeName
+	}
+	r.progress.hand = func() { x.reports.Add(r.info.Site, r) }
+	r.ctx, r.cancel = context.WithCancelCause(work)
+	x.running.add(r)
+	x.jobs.Go(func() { x.execute(settle, r, q) })
+}
+
+// WriteReports writes progress until ctx ends.
+func (x *Runner) WriteReports(ctx context.Context) { x.reports.Run(ctx) }
+
+// Running counts the attempts under way, and those among them whose handler was abandoned.
+func (x *Runner) Running() (running, abandoned int) {
+	return x.running.count(), int(x.abandoned.Load())
+}
+
+// Holds reports whether a worker of this process still has an attempt to settle.
+func (x *Runner) Holds(worker string) bool {
+	r := x.running.worker(worker)
+	return r != nil && !r.settled.Load()
+}
+
+// lastWrites is how much longer than the grace period a stop waits for what abandoned attempts settle.
+const lastWrites = 2 * time.Second
+
+// Drain waits for the running jobs, then cancels them with stop, then leaves them behind.
+func (x *Runner) Drain(timeout time.Duration, stop func()) {
+	done := make(chan struct{})
+	go func() {
+		x.jobs.Wait()
+		close(done)
+	}()
+	if n := len(x.running.unsettled()); n > 0 {
+		x.Logger.Info("stopping: waiting for running jobs", "jobs", n, "timeout", timeout)
+	}
+	if isClosedWithin(done, timeout) {
+		return
+	}
+	x.Logger.Warn("stopping: canceling running jobs; they go back to their queues", "jobs", len(x.running.unsettled()))
+	stop()
+	limit := time.Now().Add(x.CancelGrace + lastWrites)
+	for time.Now().Before(limit) {
+		if isClosedWithin(done, 20*time.Millisecond) {
+			return
+		}
+		if int64(x.running.count()) == x.abandoned.Load() && len(x.running.unsettled()) == 0 {
+			break
+		}
+	}
+	x.Logger.Error("stopping: handlers that ignore their context are left behind", "handlers", x.abandoned.Load())
+}
+
+func isClosedWithin(done <-chan struct{}, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-done:
+		return true
+	case <-timer.C:
+		return false
+	}
+}

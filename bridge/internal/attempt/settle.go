@@ -1,0 +1,221 @@
+package attempt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/moves"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/sites"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/wait"
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
+	"github.com/opensoft/dartwing-bridge/rqcompat"
+)
+
+// settle ends an attempt with what its handler returned.
+func (x *Runner) settle(ctx context.Context, r *run, result any, err error) {
+	cause := job.CauseOf(r.ctx)
+	if err != nil && errors.Is(cause, job.ErrLost) {
+		r.Log().Warn("attempt no longer belongs to this worker; its result is dropped", "error", err)
+		x.release(ctx, r)
+		return
+	}
+	percent, message := r.progress.close()
+	e := ended{
+		info: r.info, row: r.row, err: err, cause: cause, retry: x.retryOf(r), now: time.Now(),
+		said: moves.Said{Percent: percent, Message: message},
+	}
+	if err == nil {
+		e.said.Output = r.outputReference()
+	}
+	end := e.judge()
+	x.logEnding(r, end)
+	defer func() { x.Ended(r.info, words[end.kind], end.err, time.Since(r.lease.StartedAt)) }()
+	if end.move == nil {
+		x.writeOutcome(ctx, r, end, result)
+		return
+	}
+	x.settleRow(ctx, r, end, result)
+}
+
+// words are the outcomes as people read them.
+var words = map[rqcompat.OutcomeKind]string{
+	rqcompat.OutcomeFinished: "finished", rqcompat.OutcomeFailed: "failed",
+	rqcompat.OutcomeStopped: "stopped", rqcompat.OutcomeGivenBack: "given back",
+}
+
+func (x *Runner) retryOf(r *run) job.RetryPolicy {
+	if r.handler != nil && r.handler.Retry != nil {
+		return *r.handler.Retry
+	}
+	return x.Retry
+}
+
+// logEnding says how an attempt ended, as loud as somebody has to look: a panic is a fault of the handler, a dead letter
+// waits for a person, a failure is retried by itself.
+func (x *Runner) logEnding(r *run, end ending) {
+	took := slog.Duration("took", time.Since(r.lease.StartedAt))
+	if end.kind != rqcompat.OutcomeFailed {
+		if r.base.Enabled(context.Background(), slog.LevelDebug) {
+			r.Log().Debug("job ended", took, "attempt", r.info.Attempt)
+		}
+		return
+	}
+	level := slog.LevelInfo
+	if end.move != nil && end.move.To == rows.StatusDeadLetter {
+		level = slog.LevelWarn
+	}
+	attrs := []slog.Attr{
+		slog.String("error", job.FirstLine(end.err)), slog.String("error_type", string(job.Classify(end.err))),
+		slog.Int("attempt", r.info.Attempt), took,
+	}
+	var panicked *job.PanicError
+	if errors.As(end.err, &panicked) {
+		level = slog.LevelError
+		attrs = append(attrs, slog.String("stack", string(panicked.Stack)))
+	}
+	r.Log().LogAttrs(context.Background(), level, "job failed", attrs...)
+}
+
+// settleRow moves the row to what the attempt came to, then writes RQ's outcome. If the row was moved meanwhile (a
+// cancel), the row wins and the outcome follows it; if another attempt has it by now, nothing is written.
+func (x *Runner) settleRow(ctx context.Context, r *run, end ending, result any) {
+	var (
+		moved   rows.TransitionResult
+		refused error
+	)
+	outcome := func(ctx context.Context) error {
+		x.writeOutcome(ctx, r, end, result)
+		return nil
+	}
+	ok := x.insist(ctx, r, "row can't be settled yet", func(ctx context.Context) (err error) {
+		moved, err = x.Rows.Apply(ctx, *end.move, outcome)
+		if err != nil && !sites.Unready(err) {
+			refused, err = err, nil
+		}
+		return err
+	})
+	switch {
+	case !ok, moved.Applied:
+		return
+	case refused != nil:
+		r.Log().Error("row can't be settled at all; RQ's state tells how the job ended", "error", refused)
+	case moved.Missing:
+		r.Log().Warn("row was deleted while its job ran")
+	case moved.Fenced || moved.Current == rows.StatusRunning || moved.Current == rows.StatusQueued:
+		// A rescuer took it away; its delivery is the rescuer's to give back as well.
+		r.Log().Warn("row belongs to another attempt by now; this result is dropped")
+		return
+	default:
+		r.Log().Debug("row was moved meanwhile; the row wins", "status", moved.Current)
+		end.kind = outcomeOf(moved.Current)
+	}
+	x.writeOutcome(ctx, r, end, result)
+}
+
+// insist repeats what must not get lost while a server is away, until it works or the process's last moment is over.
+// Meanwhile the lease is renewed; a lost one ends the waiting, since the job is then somebody else's.
+func (x *Runner) insist(ctx context.Context, r *run, what string, try func(context.Context) error) bool {
+	pause := wait.Backoff{Log: r.Log(), What: what}
+	for {
+		err := try(ctx)
+		if err == nil {
+			pause.Succeeded()
+			return true
+		}
+		if ctx.Err() != nil || errors.Is(job.CauseOf(r.ctx), job.ErrLost) {
+			r.Log().Error(what+"; left to the next delivery", "error", err)
+			return false
+		}
+		pause.Failed(ctx, err)
+	}
+}
+
+// stoppedText is what RQ writes for a job that stop-job ended.
+const stoppedText = "Job stopped by user, work-horse terminated."
+
+// writeOutcome writes the attempt's end to Redis.
+func (x *Runner) writeOutcome(ctx context.Context, r *run, end ending, result any) {
+	o := rqcompat.Outcome{Lease: r.lease, Kind: end.kind, EndedAt: time.Now(), NoRQRetry: r.row != nil || end.permanent}
+	switch end.kind {
+	case rqcompat.OutcomeFinished:
+		o.ReturnValue = returnValue(r, result)
+	case rqcompat.OutcomeStopped:
+		o.Exc = stoppedText
+	case rqcompat.OutcomeFailed:
+		err := end.err
+		if err == nil {
+			err = fmt.Errorf("row is %s", end.move.To)
+		}
+		o.Exc = job.Traceback(err, r.info.Method)
+		x.Failed(r.lease.Queue)
+	}
+	x.hand(ctx, r, o)
+}
+
+// settleDelivery ends a delivery whose row needs nothing.
+func (x *Runner) settleDelivery(ctx context.Context, r *run, kind rqcompat.OutcomeKind) {
+	o := rqcompat.Outcome{Lease: r.lease, Kind: kind, EndedAt: time.Now(), NoRQRetry: true}
+	switch kind {
+	case rqcompat.OutcomeFailed:
+		o.Exc = job.Traceback(fmt.Errorf("row %s is %s: %s", r.row.Name, r.row.Status, r.row.ErrorMessage), r.info.Method)
+	case rqcompat.OutcomeStopped:
+		o.Exc = stoppedText
+	}
+	x.hand(ctx, r, o)
+}
+
+// release frees the worker of a job that is somebody else's by now. Of the job nothing is written, since the outcome
+// is refused; the worker's record and what is left of the execution must not go on to say that it runs.
+func (x *Runner) release(ctx context.Context, r *run) {
+	x.hand(ctx, r, rqcompat.Outcome{Lease: r.lease, Kind: rqcompat.OutcomeGivenBack, EndedAt: time.Now()})
+}
+
+// hand gives an outcome to the next batch.
+func (x *Runner) hand(ctx context.Context, r *run, o rqcompat.Outcome) {
+	var answer outcomeAnswer
+	ok := x.insist(ctx, r, "outcome can't be written yet", func(ctx context.Context) (err error) {
+		answer, err = x.outcomes.Do(ctx, o)
+		if err == nil && rqcompat.IsAway(answer.err) {
+			err = answer.err
+		}
+		return err
+	})
+	switch {
+	case !ok:
+	case answer.err != nil:
+		r.Log().Error("Redis refuses the outcome; the lease lapses, and maintenance decides", "error", answer.err)
+	case answer.result != rqcompat.Settled:
+		r.Log().Info("delivery was no longer this worker's", "result", int(answer.result))
+	}
+}
+
+// outcomeAnswer is what became of one outcome of a batch.
+type outcomeAnswer struct {
+	result rqcompat.OutcomeResult
+	err    error
+}
+
+// settleTogether writes a batch of outcomes in one script. If Redis refuses that, one of them meets something odd, a
+// key of the wrong type for instance; each is then tried by itself, so that it keeps nobody else.
+func (x *Runner) settleTogether(ctx context.Context, os []rqcompat.Outcome) ([]outcomeAnswer, error) {
+	results, err := x.RQ.Settle(ctx, os)
+	if err != nil && rqcompat.IsAway(err) {
+		return nil, err
+	}
+	answers := make([]outcomeAnswer, len(os))
+	for i := range os {
+		if err == nil {
+			answers[i].result = results[i]
+			continue
+		}
+		one, err := x.RQ.Settle(ctx, os[i:i+1])
+		if answers[i].err = err; err == nil {
+			answers[i].result = one[0]
+		}
+	}
+	return answers, nil
+}

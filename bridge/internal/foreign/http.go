@@ -1,0 +1,246 @@
+package foreign
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
+)
+
+const (
+	// maxAnswer bounds the body of an answer; of a failed one only the start is
+	// read, for the error.
+	maxAnswer      = 1 << 20
+	maxErrorAnswer = 8 << 10
+	maxErrorText   = 500
+	// maxRetryAfter keeps a server's mistake from putting a job off for years.
+	maxRetryAfter = 24 * time.Hour
+)
+
+// HTTP is a handler that calls a URL per job. Package bridge documents it, as HTTPConfig.
+type HTTP struct {
+	URL     string
+	Method  string
+	Headers map[string]string
+	Timeout time.Duration
+}
+
+// NewHTTP checks cfg.
+func NewHTTP(cfg HTTP) (Handler, error) {
+	u, err := url.Parse(cfg.URL)
+	switch {
+	case err != nil:
+		// The parser's error would show the whole URL, passwords included.
+		return nil, errors.New(`http: "url" can't be parsed`)
+	case u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
+		return nil, fmt.Errorf(`http: "url" %s: want http://host/… or https://host/…`, u.Redacted())
+	}
+	switch cfg.Method {
+	case "":
+		cfg.Method = http.MethodPost
+	case http.MethodPost, http.MethodPut, http.MethodPatch:
+	default:
+		return nil, fmt.Errorf("http: method %q: want POST, PUT or PATCH", cfg.Method)
+	}
+	h := &httpHandler{cfg: cfg, place: u.Scheme + "://" + u.Host + u.EscapedPath()}
+	// Building a request checks the rest of the configuration.
+	if _, err := h.request(context.Background(), job.Info{}, nil); err != nil {
+		return nil, err
+	}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	// All calls go to one host; the default of two would make most of them
+	// connect anew.
+	transport.MaxIdleConnsPerHost = transport.MaxIdleConns
+	h.client = &http.Client{
+		Transport: transport,
+		CheckRedirect: func(*http.Request, []*http.Request) error {
+			return http.ErrUseLastResponse
+		},
+	}
+	return h.run, nil
+}
+
+type httpHandler struct {
+	cfg    HTTP
+	place  string // the URL without user, password and query, for errors
+	client *http.Client
+}
+
+var errHTTPTimeout = errors.New("the service didn't finish within the configured timeout")
+
+func (h *httpHandler) run(ctx context.Context, info job.Info, params json.RawMessage, r Reporter) (any, error) {
+	if h.cfg.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, h.cfg.Timeout, errHTTPTimeout)
+		defer cancel()
+	}
+	req, err := h.request(ctx, info, params)
+	if err != nil {
+		return nil, permanent(err)
+	}
+	res, err := h.client.Do(req)
+	if err != nil {
+		return nil, h.broken(ctx, err)
+	}
+	// Nothing is lost when closing a body that was read fails.
+	defer func() { _ = res.Body.Close() }()
+	if res.StatusCode < 200 || res.StatusCode > 299 {
+		return nil, h.refused(res)
+	}
+	mediaType, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type"))
+	switch mediaType {
+	case "application/x-ndjson":
+		return h.stream(ctx, r, res.Body)
+	case "application/json":
+		return h.answer(ctx, r, res.Body)
+	}
+	return nil, nil
+}
+
+func (h *httpHandler) request(ctx context.Context, r job.Info, params json.RawMessage) (*http.Request, error) {
+	body, err := json.Marshal(map[string]any{
+		"job_id": r.ID, "name": r.Name, "job_type": r.JobType, "site": r.Site, "user": r.User,
+		"organization": r.Organization, "attempt": r.Attempt,
+		"timeout_seconds": r.Timeout.Seconds(), "parameters": orEmpty(params),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("encode the request for %s: %w", h.place, err)
+	}
+	req, err := http.NewRequestWithContext(ctx, h.cfg.Method, h.cfg.URL, bytes.NewReader(body))
+	if err != nil {
+		return nil, fmt.Errorf("build the request for %s: %w", h.place, err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Accept", "application/json, application/x-ndjson")
+	for name, value := range h.cfg.Headers {
+		if name == "" || strings.ContainsAny(name, " :\r\n") || strings.ContainsAny(value, "\r\n") {
+			return nil, fmt.Errorf("http: %q is not a header", name)
+		}
+		if strings.EqualFold(name, "Host") {
+			req.Host = value
+			continue
+		}
+		req.Header.Set(name, value)
+	}
+	return req, nil
+}
+
+// broken is an exchange that ended without a whole answer.
+func (h *httpHandler) broken(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		if cause := context.Cause(ctx); !errors.Is(cause, errHTTPTimeout) {
+			return fmt.Errorf("call %s: %w", h.place, cause)
+		}
+		err = fmt.Errorf("%w of %s", errHTTPTimeout, h.cfg.Timeout)
+	}
+	// url.Error would show the whole URL.
+	var ue *url.Error
+	if errors.As(err, &ue) {
+		err = ue.Err
+	}
+	return transient(fmt.Errorf("call %s: %w", h.place, err))
+}
+
+// refused is an answer other than 2xx. HTTPError classifies itself; a redirect
+// it can't know.
+func (h *httpHandler) refused(res *http.Response) error {
+	// The answer's text is a courtesy: what can be read of it is enough.
+	body, _ := io.ReadAll(io.LimitReader(res.Body, maxErrorAnswer))
+	err := fmt.Errorf("call %s: %w", h.place, &job.HTTPError{Status: res.StatusCode, Message: errorText(body)})
+	switch {
+	case res.StatusCode < 400:
+		return permanent(fmt.Errorf("%w: redirects are not followed, configure the URL it leads to", err))
+	case res.StatusCode == http.StatusTooManyRequests, res.StatusCode == http.StatusServiceUnavailable:
+		if d, ok := retryAfter(res.Header.Get("Retry-After"), time.Now()); ok {
+			return job.Mark(err, job.Transient, max(d, time.Nanosecond))
+		}
+	}
+	return err
+}
+
+// answer reads {"result": …, "output": …}.
+func (h *httpHandler) answer(ctx context.Context, r Reporter, body io.Reader) (any, error) {
+	b, err := io.ReadAll(io.LimitReader(body, maxAnswer+1))
+	switch {
+	case err != nil:
+		return nil, h.broken(ctx, err)
+	case len(b) > maxAnswer:
+		return nil, permanent(fmt.Errorf("call %s: the answer is longer than %d bytes", h.place, maxAnswer))
+	case len(bytes.TrimSpace(b)) == 0:
+		return nil, nil
+	}
+	var rep report
+	if err := json.Unmarshal(b, &rep); err != nil {
+		return nil, permanent(fmt.Errorf(`call %s: the answer is not an object like {"result": …, "output": "…"}: %w`, h.place, err))
+	}
+	if rep.Output != nil {
+		r.SetOutput(*rep.Output)
+	}
+	if rep.Result == nil {
+		return nil, nil
+	}
+	return decodeResult(rep.Result), nil
+}
+
+// stream passes reports on while they come.
+func (h *httpHandler) stream(ctx context.Context, r Reporter, body io.Reader) (any, error) {
+	reports := newReportReader(r)
+	reports.takesErrors = true
+	if _, err := io.Copy(reports, body); err != nil {
+		return nil, h.broken(ctx, err)
+	}
+	reports.finish()
+	if f := reports.failure; f != nil {
+		err := fmt.Errorf("call %s: %s", h.place, *f.Error)
+		if f.Permanent {
+			return nil, permanent(err)
+		}
+		return nil, transient(err)
+	}
+	return reports.result, nil
+}
+
+// retryAfter reads the header's two forms, RFC 9110 10.2.3.
+func retryAfter(value string, now time.Time) (time.Duration, bool) {
+	value = strings.TrimSpace(value)
+	if seconds, err := strconv.ParseUint(value, 10, 32); err == nil {
+		return min(time.Duration(seconds)*time.Second, maxRetryAfter), true
+	}
+	at, err := http.ParseTime(value)
+	if err != nil {
+		return 0, false
+	}
+	return min(max(0, at.Sub(now)), maxRetryAfter), true
+}
+
+// errorText finds what to tell a person in the body of a failed answer.
+func errorText(body []byte) string {
+	text := string(body)
+	var object map[string]any
+	if json.Unmarshal(body, &object) == nil {
+		for _, key := range []string{"error", "message", "detail", "exception"} {
+			if s, ok := object[key].(string); ok && s != "" {
+				text = s
+				break
+			}
+		}
+	}
+	text = strings.Join(strings.Fields(strings.ToValidUTF8(text, "\uFFFD")), " ")
+	if text == "" {
+		return "no text in the answer"
+	}
+	if len(text) > maxErrorText {
+		text = strings.ToValidUTF8(text[:maxErrorText], "") + "…"
+	}
+	return text
+}

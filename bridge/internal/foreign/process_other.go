@@ -1,0 +1,16 @@
+//go:build unix && !linux
+
+package foreign
+
+import (
+	"os/exec"
+	"syscall"
+)
+
+// processAttributes puts a program into a process group of its own. Only Linux
+// can also have it killed together with the bridge.
+func processAttributes() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Setpgid: true}
+}
+
+func startAndWait(cmd *exec.Cmd) error { return cmd.Run() }

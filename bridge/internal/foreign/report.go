@@ -1,0 +1,177 @@
+package foreign
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+)
+
+const (
+	// maxReport bounds one line of a handler's reports, results included.
+	maxReport = 1 << 20
+	// maxLogLine and maxLogLines bound what a talkative handler adds to the log.
+	maxLogLine  = 1 << 10
+	maxLogLines = 1000
+	// stderrTail is how much of stderr becomes part of an error.
+	stderrTail = 8 << 10
+)
+
+// report is one line of JSON from a handler in another language. A message
+// without a progress is none: log lines in JSON have messages too.
+type report struct {
+	Progress  *float64        `json:"progress"`
+	Message   *string         `json:"message"`
+	Output    *string         `json:"output"`
+	Result    json.RawMessage `json:"result"`
+	Error     *string         `json:"error"`
+	Permanent bool            `json:"permanent"`
+}
+
+// reportReader takes a handler's output as it comes, cuts it into lines and
+// passes them on. It isn't safe for concurrent use.
+type reportReader struct {
+	r         Reporter
+	line      []byte
+	skipping  bool // inside a line that was too long
+	logged    int
+	result    any
+	hasResult bool
+
+	// takesErrors is set where a line is the only way to tell of a failure.
+	takesErrors bool
+	failure     *report
+}
+
+func newReportReader(r Reporter) *reportReader { return &reportReader{r: r} }
+
+// Write never fails, so that a handler is never stopped by what it says.
+func (rr *reportReader) Write(b []byte) (int, error) {
+	n := len(b)
+	for len(b) > 0 {
+		part, rest, ended := bytes.Cut(b, []byte("\n"))
+		b = rest
+		rr.append(part)
+		if ended {
+			rr.finish()
+		}
+	}
+	return n, nil
+}
+
+func (rr *reportReader) append(part []byte) {
+	if rr.skipping {
+		return
+	}
+	if len(rr.line)+len(part) > maxReport {
+		rr.skipping = true
+		rr.r.Log().Warn("a line of the handler's output is too long and was ignored", "limit", maxReport, "start", clip(rr.line, part))
+		rr.line = nil
+		return
+	}
+	rr.line = append(rr.line, part...)
+}
+
+// finish handles the line that was collected; the last one may have no end.
+func (rr *reportReader) finish() {
+	line := bytes.TrimSpace(rr.line)
+	rr.line, rr.skipping = rr.line[:0], false
+	if len(line) > 0 && !rr.take(line) {
+		rr.log(line)
+	}
+}
+
+// take passes a report on. It is false for a line that isn't one.
+func (rr *reportReader) take(line []byte) bool {
+	var rep report
+	if line[0] != '{' || json.Unmarshal(line, &rep) != nil {
+		return false
+	}
+	known := false
+	if rep.Progress != nil {
+		known = true
+		message := ""
+		if rep.Message != nil {
+			message = *rep.Message
+		}
+		rr.r.Progress(*rep.Progress, message)
+	}
+	if rep.Output != nil {
+		known = true
+		rr.r.SetOutput(*rep.Output)
+	}
+	if rep.Result != nil {
+		known = true
+		rr.result, rr.hasResult = decodeResult(rep.Result), true
+	}
+	if rep.Error != nil && rr.takesErrors {
+		known = true
+		rr.failure = &rep
+	}
+	return known
+}
+
+func (rr *reportReader) log(line []byte) {
+	rr.logged++
+	switch {
+	case rr.logged <= maxLogLines:
+		rr.r.Log().Info("handler output", "line", clip(line))
+	case rr.logged == maxLogLines+1:
+		rr.r.Log().Warn("further output of this handler is not logged", "limit", maxLogLines)
+	}
+}
+
+// decodeResult keeps whole numbers exact. The text is valid JSON already.
+func decodeResult(raw json.RawMessage) any {
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.UseNumber()
+	var v any
+	if err := d.Decode(&v); err != nil {
+		return nil
+	}
+	return v
+}
+
+// clip returns the start of some text for a log line.
+func clip(parts ...[]byte) string {
+	b := bytes.Join(parts, nil)
+	if len(b) <= maxLogLine {
+		return strings.ToValidUTF8(string(b), "\uFFFD")
+	}
+	return strings.ToValidUTF8(string(b[:maxLogLine]), "") + "…"
+}
+
+// tail keeps the last max bytes written to it.
+type tail struct {
+	max     int
+	b       []byte
+	skipped int64
+}
+
+func (t *tail) Write(b []byte) (int, error) {
+	t.b = append(t.b, b...)
+	if len(t.b) > 2*t.max {
+		cut := len(t.b) - t.max
+		t.skipped += int64(cut)
+		t.b = append(t.b[:0], t.b[cut:]...)
+	}
+	return len(b), nil
+}
+
+// String returns valid text, and says how much is missing before it.
+func (t *tail) String() string {
+	b, skipped := t.b, t.skipped
+	if cut := len(b) - t.max; cut > 0 {
+		b, skipped = b[cut:], skipped+int64(cut)
+	}
+	for skipped > 0 && len(b) > 0 && !utf8.RuneStart(b[0]) {
+		b, skipped = b[1:], skipped+1
+	}
+	text := strings.ReplaceAll(strings.ToValidUTF8(string(b), "\uFFFD"), "\x00", "")
+	text = strings.TrimSpace(text)
+	if skipped > 0 {
+		return fmt.Sprintf("[%d bytes left out] %s", skipped, text)
+	}
+	return text
+}

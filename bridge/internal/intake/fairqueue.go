@@ -1,0 +1,160 @@
+package intake
+
+import (
+	"sync"
+
+	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/wait"
+)
+
+// FairQueue holds every job that could start now and deals them out: weighted turns over the tenants, then priority,
+// then age. It sees whole queues, so ten thousand jobs of one tenant in front don't delay another's one.
+type FairQueue struct {
+	weights map[string]int
+
+	mu    sync.Mutex
+	lines map[job.Tenant]*line
+	// ring holds the lines that have jobs, in the order of their turns; at is whose turn it is, and spent how many jobs
+	// of this turn are dealt.
+	ring      []*line
+	at, spent int
+	known     map[job.Key]*waiting
+	filled    wait.Flag
+}
+
+// waiting is a job in its line.
+type waiting struct {
+	*job.Queued
+	dropped bool
+}
+
+// line has the waiting jobs of one tenant, a first-in-first-out list per priority.
+type line struct {
+	tenant job.Tenant
+	// waiting counts the jobs that are still to be dealt.
+	waiting int
+	lists   [job.Priorities][]*waiting
+}
+
+// NewFairQueue makes an empty queue. weights are the shares of organizations, by name; others have 1.
+func NewFairQueue(weights map[string]int) *FairQueue {
+	return &FairQueue{weights: weights, lines: map[job.Tenant]*line{}, known: map[job.Key]*waiting{}, filled: wait.NewFlag()}
+}
+
+// add takes up jobs that may start from now on.
+func (f *FairQueue) add(qs ...*job.Queued) {
+	if len(qs) == 0 {
+		return
+	}
+	f.mu.Lock()
+	for _, q := range qs {
+		if _, dup := f.known[q.Key()]; dup {
+			continue
+		}
+		w := &waiting{Queued: q}
+		f.known[q.Key()] = w
+		l := f.lines[q.Tenant()]
+		if l == nil {
+			l = &line{tenant: q.Tenant()}
+			f.lines[l.tenant] = l
+		}
+		if l.waiting == 0 {
+			f.ring = append(f.ring, l)
+		}
+		l.waiting++
+		l.lists[q.Priority] = append(l.lists[q.Priority], w)
+	}
+	f.mu.Unlock()
+	f.filled.Raise()
+}
+
+// drop forgets jobs that are no longer on their queue.
+func (f *FairQueue) drop(queue string, ids ...string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, id := range ids {
+		w := f.known[job.Key{Queue: queue, ID: id}]
+		if w == nil {
+			continue
+		}
+		// The entry stays in its list until it would be dealt; taking it out of the middle would cost a search.
+		delete(f.known, w.Key())
+		w.dropped = true
+		l := f.lines[w.Tenant()]
+		if l.waiting--; l.waiting == 0 {
+			f.retire(l)
+		}
+	}
+}
+
+// deal takes up to n jobs in turn.
+func (f *FairQueue) deal(n int) []*job.Queued {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	dealt := make([]*job.Queued, 0, min(n, len(f.known)))
+	for len(dealt) < n && len(f.ring) > 0 {
+		if f.at >= len(f.ring) {
+			f.at = 0
+		}
+		l := f.ring[f.at]
+		q := l.next()
+		delete(f.known, q.Key())
+		dealt = append(dealt, q)
+		f.spent++
+		if l.waiting--; l.waiting == 0 {
+			f.retire(l)
+			f.spent = 0
+		} else if f.spent >= max(f.weights[l.tenant.Organization], 1) {
+			f.at++
+			f.spent = 0
+		}
+	}
+	return dealt
+}
+
+// Len is how many jobs wait.
+func (f *FairQueue) Len() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.known)
+}
+
+// Rows calls yield for each waiting job that names a Background Job.
+func (f *FairQueue) Rows(yield func(site, name string)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, w := range f.known {
+		if w.RowName != "" {
+			yield(w.Site, w.RowName)
+		}
+	}
+}
+
+// retire takes a line without jobs out of the ring and forgets it.
+func (f *FairQueue) retire(l *line) {
+	for i, other := range f.ring {
+		if other == l {
+			f.ring = append(f.ring[:i], f.ring[i+1:]...)
+			if i < f.at {
+				f.at--
+			}
+			break
+		}
+	}
+	delete(f.lines, l.tenant)
+}
+
+// next takes the oldest job of the highest priority; the line must have one.
+func (l *line) next() *job.Queued {
+	for p := len(l.lists) - 1; p >= 0; p-- {
+		for len(l.lists[p]) > 0 {
+			w := l.lists[p][0]
+			l.lists[p][0] = nil
+			l.lists[p] = l.lists[p][1:]
+			if !w.dropped {
+				return w.Queued
+			}
+		}
+	}
+	panic("bridge: a line counts jobs it doesn't have")
+}

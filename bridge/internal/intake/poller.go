@@ -1,0 +1,208 @@
+package intake
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/policy"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/route"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/wait"
+	"github.com/opensoft/dartwing-bridge/rqcompat"
+)
+
+const (
+	// fetchBatch is how many new jobs are read in one round trip.
+	fetchBatch = 200
+	// ownPoll and sharedPoll are how often a list that isn't empty is looked at. An empty one is waited for without
+	// polling.
+	ownPoll    = 10 * time.Millisecond
+	sharedPoll = 25 * time.Millisecond
+	// longestWait is how long an empty list is waited for before it is looked at anyway.
+	longestWait = 5 * time.Second
+)
+
+// List is the copy of a queue's list, see rqcompat.Mirror.
+type List interface {
+	Sync(ctx context.Context) (added, removed []string, err error)
+	Drop(id string)
+	Len() int
+}
+
+// Waiter waits for a list that is empty, see rqcompat.Waiter.
+type Waiter interface {
+	Wait(ctx context.Context, queue string, most time.Duration) (bool, error)
+	Close() error
+}
+
+// Router is step 2.
+type Router interface {
+	Route(ctx context.Context, queue job.Queue, found []route.Found) []route.Routed
+}
+
+// PollerParams are what a poller needs.
+type PollerParams struct {
+	Queue  job.Queue
+	List   List
+	Waiter Waiter
+	Fetch  func(ctx context.Context, ids []string) ([]*rqcompat.FetchResult, error)
+	Router Router
+	Fair   *FairQueue
+	Log    *slog.Logger
+}
+
+// Poller watches one queue: it keeps a copy of the list, has each new id routed, and hands what is ours to the fair
+// queue.
+type Poller struct {
+	PollerParams
+	// undecided are the jobs that are looked at again, by id; next is when the first of them is.
+	undecided map[string]undecided
+	next      time.Time
+	// hungry is raised when the claimer has nothing left to deal.
+	hungry wait.Flag
+
+	mu sync.Mutex
+	// dealt are the ids that the claimer dealt out since the last look.
+	dealt []string
+}
+
+type undecided struct{ seen, again time.Time }
+
+// NewPoller prepares a poller.
+func NewPoller(p PollerParams) *Poller {
+	return &Poller{PollerParams: p, undecided: map[string]undecided{}, hungry: wait.NewFlag()}
+}
+
+// Run looks until ctx ends. A Redis that is away is asked again, ever slower; what was seen before stays valid.
+func (p *Poller) Run(ctx context.Context) {
+	defer p.Waiter.Close()
+	pause := wait.Backoff{Log: p.Log.With("queue", p.Queue.Name), What: "queue can't be read"}
+	for ctx.Err() == nil {
+		if err := p.look(ctx); err != nil {
+			pause.Failed(ctx, err)
+			continue
+		}
+		pause.Succeeded()
+		p.rest(ctx)
+	}
+}
+
+// forget notes that the claimer dealt out a job. One that is back on its list before the next look, as a retried one
+// may be, must count as new then.
+func (p *Poller) forget(id string) {
+	p.mu.Lock()
+	p.dealt = append(p.dealt, id)
+	p.mu.Unlock()
+}
+
+// look brings the copy of the list up to date and routes what is new.
+func (p *Poller) look(ctx context.Context) error {
+	p.mu.Lock()
+	for _, id := range p.dealt {
+		p.List.Drop(id)
+	}
+	p.dealt = p.dealt[:0]
+	p.mu.Unlock()
+	added, removed, err := p.List.Sync(ctx)
+	if err != nil {
+		return err
+	}
+	p.Fair.drop(p.Queue.Name, removed...)
+	for _, id := range removed {
+		delete(p.undecided, id)
+	}
+	now := time.Now()
+	left := slices.Concat(p.due(now), added)
+	for len(left) > 0 {
+		n := min(len(left), fetchBatch)
+		if err := p.sift(ctx, left[:n], now); err != nil {
+			// All that is left is looked at again, as if it were undecided: the list won't name it as new a second time.
+			for _, id := range left {
+				if _, known := p.undecided[id]; !known {
+					p.postpone(id, now, now)
+				}
+			}
+			return err
+		}
+		left = left[n:]
+	}
+	return nil
+}
+
+func (p *Poller) postpone(id string, seen, again time.Time) {
+	p.undecided[id] = undecided{seen, again}
+	if len(p.undecided) == 1 || again.Before(p.next) {
+		p.next = again
+	}
+}
+
+// due lists the undecided jobs whose time has come.
+func (p *Poller) due(now time.Time) (ids []string) {
+	if len(p.undecided) == 0 || now.Before(p.next) {
+		return nil
+	}
+	p.next = now.Add(policy.Later)
+	for id, u := range p.undecided {
+		if !now.Before(u.again) {
+			ids = append(ids, id)
+		} else if u.again.Before(p.next) {
+			p.next = u.again
+		}
+	}
+	return ids
+}
+
+// sift reads jobs, routes them and adds those that are ours to the fair queue.
+func (p *Poller) sift(ctx context.Context, ids []string, now time.Time) error {
+	fetched, err := p.Fetch(ctx, ids)
+	if err != nil {
+		return err
+	}
+	found := make([]route.Found, len(ids))
+	for i, f := range fetched {
+		found[i] = route.Found{Job: f.Job, Fault: f.Err, Seen: now}
+		if f.Job == nil {
+			// An id without a hash: RQ drops it silently, and so does the claim.
+			found[i].Job = &rqcompat.Job{ID: ids[i]}
+		}
+		if earlier, ok := p.undecided[ids[i]]; ok {
+			found[i].Seen = earlier.seen
+		}
+	}
+	var mine []*job.Queued
+	for i, r := range p.Router.Route(ctx, p.Queue, found) {
+		switch r.Verdict {
+		case route.Unready, route.Held:
+			p.postpone(r.ID, found[i].Seen, now.Add(r.Again))
+			continue
+		case route.Ours:
+			mine = append(mine, r.Queued)
+		}
+		delete(p.undecided, r.ID)
+	}
+	p.Fair.add(mine...)
+	return nil
+}
+
+// rest waits until the list may have changed.
+func (p *Poller) rest(ctx context.Context) {
+	if p.List.Len() == 0 {
+		// An error shows again in the next look.
+		_, _ = p.Waiter.Wait(ctx, p.Queue.Name, longestWait)
+		return
+	}
+	poll := sharedPoll
+	if p.Queue.Own {
+		poll = ownPoll
+	}
+	timer := time.NewTimer(poll)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	case <-p.hungry:
+	}
+}

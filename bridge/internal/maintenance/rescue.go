@@ -1,0 +1,131 @@
+package maintenance
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/moves"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/route"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/workers"
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
+	"github.com/opensoft/dartwing-bridge/rqcompat"
+)
+
+// workerDied is what the log of a row says whose worker is gone.
+const workerDied = "Worker died"
+
+// RescueParams are what Rescue needs.
+type RescueParams struct {
+	RQ interface {
+		Lapsed(ctx context.Context, queue string, slack time.Duration) ([]rqcompat.LapsedJob, error)
+		Rescue(ctx context.Context, queue string, l rqcompat.LapsedJob, maxKills int) (rqcompat.RescueResult, error)
+		Fetch(ctx context.Context, id string) (*rqcompat.Job, error)
+	}
+	Rows   Rows
+	Route  func(ctx context.Context, queue job.Queue, found []route.Found) []route.Routed
+	Queues []job.Queue
+	// Slack is how much longer than its lease a job stands in RQ's started registry.
+	Slack    time.Duration
+	MaxKills int
+	// Holds reports whether a worker is this process's and still has a job to settle.
+	Holds func(worker string) bool
+	// Failed is told of each queue whose failed registry grew.
+	Failed func(queue string)
+	Log    *slog.Logger
+}
+
+// Rescue gives back the jobs whose lease lapsed: their worker is dead, or cut off for so long that it has given up.
+type Rescue struct{ RescueParams }
+
+// Do rescues once on every queue. The row goes first: a crash in between leaves a Queued row whose delivery is still to
+// be rescued.
+func (s Rescue) Do(ctx context.Context) error {
+	return each(s.Queues, func(q job.Queue) error {
+		lapsed, err := s.RQ.Lapsed(ctx, q.Name, s.Slack)
+		if err != nil {
+			return err
+		}
+		var errs []error
+		for _, l := range lapsed {
+			if !workers.IsOurs(l.WorkerName) {
+				continue // Python's; RQ's own rules judge it
+			}
+			if s.Holds(l.WorkerName) {
+				continue // our own, after Redis was away: the next renewal mends it
+			}
+			// A job whose site is away waits; it must not keep others.
+			errs = append(errs, s.one(ctx, q, l))
+		}
+		return errors.Join(errs...)
+	})
+}
+
+func (s Rescue) one(ctx context.Context, q job.Queue, l rqcompat.LapsedJob) error {
+	site, row, err := s.rowOf(ctx, q, l.ID)
+	if err != nil {
+		return err
+	}
+	give := func(ctx context.Context) error { return s.giveBack(ctx, q, l) }
+	if row == nil || row.Status != rows.StatusRunning || !sameInstant(row.StartedAt, l.StartedAt) {
+		return give(ctx)
+	}
+	move := moves.GiveBack(site, row, workerDied)
+	if l.Kills+1 >= s.MaxKills {
+		move = moves.Poison(site, row, time.Now())
+	}
+	result, err := s.Rows.Apply(ctx, move, give)
+	if err != nil || result.Applied {
+		return err
+	}
+	return give(ctx)
+}
+
+// giveBack returns the delivery to the head of its queue, or fails it as poison.
+func (s Rescue) giveBack(ctx context.Context, q job.Queue, l rqcompat.LapsedJob) error {
+	result, err := s.RQ.Rescue(ctx, q.Name, l, s.MaxKills)
+	if err != nil {
+		return err
+	}
+	log := s.Log.With("job_id", l.ID, "queue", q.Name, "worker", l.WorkerName, "kills", l.Kills+1)
+	switch result {
+	case rqcompat.RescueRequeued:
+		log.Warn("worker died with a job; it is back in its queue")
+	case rqcompat.RescuePoisoned:
+		log.Error("job took its worker down again and again; it is in the failed registry")
+		s.Failed(q.Name)
+	}
+	return nil
+}
+
+// rowOf finds the row that an RQ job delivers; nil if it has none.
+func (s Rescue) rowOf(ctx context.Context, q job.Queue, id string) (string, *rows.BackgroundJob, error) {
+	j, err := s.RQ.Fetch(ctx, id)
+	if j == nil {
+		if errors.Is(err, rqcompat.ErrNoSuchJob) {
+			err = nil
+		}
+		return "", nil, err
+	}
+	r := s.Route(ctx, q, []route.Found{{Job: j, Fault: err}})[0]
+	switch {
+	case r.Verdict == route.Unready:
+		return "", nil, errors.New("the row of job " + id + " can't be read now")
+	case r.Row != nil:
+		return r.Site, r.Row, nil
+	case r.JobType == nil:
+		return "", nil, nil
+	}
+	row, err := s.Rows.RowOfArrival(ctx, r.Site, id)
+	if errors.Is(err, rows.ErrNoSuchJob) {
+		return "", nil, nil
+	}
+	return r.Site, row, err
+}
+
+// sameInstant compares fences: MariaDB and RQ keep microseconds.
+func sameInstant(a, b time.Time) bool {
+	return a.Truncate(time.Microsecond).Equal(b.Truncate(time.Microsecond))
+}

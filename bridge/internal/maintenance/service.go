@@ -1,0 +1,87 @@
+package maintenance
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/moves"
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
+)
+
+// Service is one thing that is done again and again.
+type Service struct {
+	What  string
+	Every time.Duration
+	// Delay is how long the first time is put off.
+	Delay time.Duration
+	Do    func(context.Context) error
+}
+
+// Run does the services one after the other, each when it is due, until ctx ends.
+func Run(ctx context.Context, log *slog.Logger, services []Service) {
+	start := time.Now()
+	tick := time.Second
+	due := make([]time.Time, len(services))
+	for i, s := range services {
+		due[i] = start.Add(s.Delay)
+		tick = min(tick, s.Every)
+	}
+	ticker := time.NewTicker(tick)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-ticker.C:
+			for i, s := range services {
+				if now.Before(due[i]) {
+					continue
+				}
+				due[i] = now.Add(s.Every)
+				if err := s.Do(ctx); err != nil && ctx.Err() == nil {
+					log.Warn("maintenance failed; it is tried again", "error", err, "what", s.What)
+				}
+			}
+		}
+	}
+}
+
+// Rows is what maintenance does with rows; *sites.Sites does it.
+type Rows interface {
+	Names() ([]string, error)
+	IsOpen(site string) bool
+	IsNoted(site string, err error) bool
+	JobTypes(ctx context.Context, site string) (map[string]*rows.JobType, error)
+	Row(ctx context.Context, site, name string) (*rows.BackgroundJob, error)
+	RowOfArrival(ctx context.Context, site, id string) (*rows.BackgroundJob, error)
+	Due(ctx context.Context, site string, handled func(map[string]*rows.JobType) []string, limit int) ([]*rows.BackgroundJob, error)
+	Stale(ctx context.Context, site string, from time.Time, age time.Duration, limit int) ([]*rows.BackgroundJob, error)
+	Apply(ctx context.Context, m moves.Move, then func(context.Context) error) (rows.TransitionResult, error)
+}
+
+// Deliver puts the delivery of a Queued row on its queue; sites.Courier does it.
+type Deliver func(ctx context.Context, site string, row *rows.BackgroundJob) error
+
+// lastDelivery is how long the delivery of a row that was just moved may take when the process stops meanwhile.
+const lastDelivery = 2 * time.Second
+
+// of makes the second half of a move to Queued: a stop in between must not leave the row without its delivery.
+func (d Deliver) of(site string, row *rows.BackgroundJob) func(context.Context) error {
+	return func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastDelivery)
+		defer cancel()
+		return d(ctx, site, row)
+	}
+}
+
+// each runs do for every queue and joins the errors: one queue must not keep the others.
+func each(queues []job.Queue, do func(q job.Queue) error) error {
+	var errs []error
+	for _, q := range queues {
+		errs = append(errs, do(q))
+	}
+	return errors.Join(errs...)
+}

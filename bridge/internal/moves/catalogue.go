@@ -1,0 +1,191 @@
+package moves
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
+)
+
+// Move is one change of a row's status, ready to be applied.
+type Move struct {
+	Site string
+	// Row is the row as it was read; applying the move brings it up to date.
+	Row *rows.BackgroundJob
+	rows.Transition
+}
+
+// Messages of the log rows that more than one move writes.
+const (
+	Enqueued  = "Job enqueued"
+	givenBack = "Job given back to the queue"
+)
+
+// move starts every entry of the catalogue. A row that runs is fenced: it must still belong to the attempt that it was
+// read with. A Pending row was delivered before its producer moved it, so it becomes Queued on its way.
+func move(site string, row *rows.BackgroundJob, to rows.Status, message string, set ...rows.Value) Move {
+	m := Move{Site: site, Row: row, Transition: rows.Transition{Name: row.Name, From: row.Status, To: to, Message: message, Set: set}}
+	switch row.Status {
+	case rows.StatusRunning:
+		m.StartedAt = row.StartedAt
+	case rows.StatusPending:
+		if to != rows.StatusQueued && to != rows.StatusCanceled {
+			m.Via, m.ViaMessage = rows.StatusQueued, Enqueued
+		}
+	}
+	return m
+}
+
+// Start makes a row Running for the attempt whose fence is startedAt. A row that waits for a retry, or a dead letter,
+// was delivered ahead of its turn by a person who requeued it in RQ: that spends a retry.
+func Start(site string, row *rows.BackgroundJob, startedAt time.Time) Move {
+	m := move(site, row, rows.StatusRunning, "Worker started execution",
+		rows.Job.Progress.To(0), rows.Job.ProgressMessage.To(""), rows.Job.NextRetryAt.To(time.Time{}), rows.Job.CompletedAt.To(time.Time{}))
+	m.StartedAt = startedAt
+	if row.Status != rows.StatusQueued && row.Status != rows.StatusPending {
+		m.Via, m.ViaMessage = rows.StatusQueued, Enqueued
+		m.Set = append(m.Set, rows.Job.RetryCount.To(row.RetryCount+1))
+	}
+	return m
+}
+
+// Said is what an attempt last reported.
+type Said struct {
+	Percent         float64
+	Message, Output string
+}
+
+func (s Said) values(more ...rows.Value) []rows.Value {
+	return append(more, rows.Job.Progress.To(s.Percent), rows.Job.ProgressMessage.To(s.Message))
+}
+
+// Complete ends an attempt whose handler returned without an error.
+func Complete(site string, row *rows.BackgroundJob, said Said, now time.Time) Move {
+	said.Percent = 100
+	m := move(site, row, rows.StatusCompleted, "Job completed successfully", said.values(rows.Job.CompletedAt.To(now))...)
+	if said.Output != "" {
+		m.Set = append(m.Set, rows.Job.OutputReference.To(said.Output))
+	}
+	return m
+}
+
+// Failure is why an attempt failed.
+type Failure struct {
+	Err      error
+	Kind     job.ErrorType
+	TimedOut bool
+	Attempt  int // of the present series, from 1
+}
+
+func (f Failure) status() rows.Status {
+	if f.TimedOut {
+		return rows.StatusTimedOut
+	}
+	return rows.StatusFailed
+}
+
+func (f Failure) message() string {
+	if f.TimedOut {
+		return f.Err.Error()
+	}
+	return "Job failed: " + job.FirstLine(f.Err)
+}
+
+func (f Failure) values(said Said, more ...rows.Value) []rows.Value {
+	return said.values(append(more, rows.Job.ErrorMessage.To(f.Err.Error()), rows.Job.ErrorType.To(string(f.Kind)))...)
+}
+
+// Fail ends an attempt that will be retried after pause.
+func Fail(site string, row *rows.BackgroundJob, said Said, f Failure, now time.Time, pause time.Duration) Move {
+	message := fmt.Sprintf("%s (retry %d of %d in %s)", f.message(), f.Attempt, row.MaxRetries, pause.Round(time.Second))
+	return move(site, row, f.status(), message, f.values(said, rows.Job.NextRetryAt.To(now.Add(pause)))...)
+}
+
+// DeadLetter ends a job that no retry mends.
+func DeadLetter(site string, row *rows.BackgroundJob, said Said, f Failure, now time.Time) Move {
+	return move(site, row, rows.StatusDeadLetter, f.message(), f.values(said, rows.Job.CompletedAt.To(now))...)
+}
+
+// Exhausted ends a job whose retries are spent.
+func Exhausted(site string, row *rows.BackgroundJob, said Said, f Failure, now time.Time) Move {
+	m := DeadLetter(site, row, said, f, now)
+	if row.Status == rows.StatusRunning {
+		m.Via, m.ViaMessage = f.status(), m.Message
+	}
+	m.Message = fmt.Sprintf("Retries exhausted after %d attempts", f.Attempt)
+	return m
+}
+
+// Poison ends a job that took its worker down again and again.
+func Poison(site string, row *rows.BackgroundJob, now time.Time) Move {
+	message := "Job took its worker down again and again"
+	return move(site, row, rows.StatusDeadLetter, message,
+		rows.Job.ErrorType.To(string(job.Permanent)), rows.Job.ErrorMessage.To(message), rows.Job.CompletedAt.To(now))
+}
+
+// GiveBack returns a running row to its queue without spending a retry; why is the worker's end.
+func GiveBack(site string, row *rows.BackgroundJob, why string) Move {
+	m := move(site, row, rows.StatusQueued, givenBack, rows.Job.StartedAt.To(time.Time{}))
+	m.Via, m.ViaMessage = rows.StatusFailed, why
+	return m
+}
+
+// WithReport also writes what the attempt last said.
+func (m Move) WithReport(said Said) Move {
+	m.Set = said.values(m.Set...)
+	return m
+}
+
+// Cancel ends a job that a person doesn't want any more. An empty actor is the system.
+func Cancel(site string, row *rows.BackgroundJob, actor, message string, now time.Time) Move {
+	m := move(site, row, rows.StatusCanceled, message,
+		rows.Job.CanceledAt.To(now), rows.Job.CanceledBy.To(actor), rows.Job.NextRetryAt.To(time.Time{}))
+	m.Actor = actor
+	return m
+}
+
+// Requeue is a person's retry: it starts a new series.
+func Requeue(site string, row *rows.BackgroundJob, actor string) Move {
+	m := move(site, row, rows.StatusQueued, "Job retried by "+byWhom(actor),
+		rows.Job.RetryCount.To(0), rows.Job.NextRetryAt.To(time.Time{}), rows.Job.CompletedAt.To(time.Time{}),
+		rows.Job.ErrorMessage.To(""), rows.Job.ErrorType.To(""), rows.Job.Progress.To(0), rows.Job.ProgressMessage.To(""))
+	m.Actor = actor
+	return m
+}
+
+// RetryDue queues a row whose time has come.
+func RetryDue(site string, row *rows.BackgroundJob) Move {
+	return move(site, row, rows.StatusQueued, "Job enqueued for retry",
+		rows.Job.RetryCount.To(row.RetryCount+1), rows.Job.NextRetryAt.To(time.Time{}))
+}
+
+// CanceledBy is the message of a cancel by hand.
+func CanceledBy(actor string) string { return "Job canceled by " + byWhom(actor) }
+
+func byWhom(actor string) string {
+	if actor == "" {
+		return "the system"
+	}
+	return actor
+}
+
+// Written has the columns that this move writes, and nothing else.
+func (m Move) Written() (written rows.BackgroundJob) {
+	for _, v := range m.Set {
+		v.Apply(&written)
+	}
+	return written
+}
+
+// Applied brings Row up to date once the move is committed; modified is the row's new time stamp as the desk compares
+// it.
+func (m Move) Applied(modified string) {
+	m.Row.Status, m.Row.ModifiedRaw = m.To, modified
+	if m.To == rows.StatusRunning {
+		m.Row.StartedAt = m.StartedAt
+	}
+	for _, v := range m.Set {
+		v.Apply(m.Row)
+	}
+}

@@ -1,0 +1,43 @@
+package moves
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
+)
+
+// next is the only list of legal moves. The diagram in doc.go shows the same.
+var next = map[rows.Status][]rows.Status{
+	rows.StatusPending:    {rows.StatusQueued, rows.StatusCanceled},
+	rows.StatusQueued:     {rows.StatusRunning, rows.StatusCanceled, rows.StatusDeadLetter},
+	rows.StatusRunning:    {rows.StatusCompleted, rows.StatusFailed, rows.StatusDeadLetter, rows.StatusTimedOut, rows.StatusCanceled},
+	rows.StatusFailed:     {rows.StatusQueued, rows.StatusDeadLetter},
+	rows.StatusTimedOut:   {rows.StatusQueued, rows.StatusDeadLetter},
+	rows.StatusDeadLetter: {rows.StatusQueued},
+}
+
+// TransitionError says that a move is not in the state machine.
+type TransitionError struct {
+	Job      string
+	From, To rows.Status
+}
+
+func (e *TransitionError) Error() string {
+	return fmt.Sprintf("job %s is %s and can't become %s", e.Job, e.From, e.To)
+}
+
+// Check returns a *TransitionError unless every step of the move is legal.
+func (m Move) Check() error {
+	from := m.From
+	for _, to := range []rows.Status{m.Via, m.To} {
+		if to == "" {
+			continue
+		}
+		if !slices.Contains(next[from], to) {
+			return &TransitionError{Job: m.Name, From: from, To: to}
+		}
+		from = to
+	}
+	return nil
+}

@@ -1,0 +1,98 @@
+// Package policy says whether a job may be submitted and whether it may start: a chain of rules, one file each, of
+// which the first that doesn't say Go decides. Every rule can explain itself, so the same chain answers a person who
+// asks why a job waits.
+package policy
+
+import (
+	"context"
+	"time"
+
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
+)
+
+// Moment is when a question is asked.
+type Moment int
+
+// The moments in a job's life at which the chain is asked.
+const (
+	// AtSubmission: may a row be made?
+	AtSubmission Moment = iota
+	// AtClaim: may the job be taken from its queue now? Refusals are left to AtStart, where the row can tell.
+	AtClaim
+	// AtStart: may the row become Running?
+	AtStart
+)
+
+// Question is about one job.
+type Question struct {
+	Moment Moment
+	Site   string
+	// JobType and Organization are empty for a job without a row.
+	JobType, Organization string
+}
+
+// Verdict is what a rule says.
+type Verdict int
+
+// The verdicts.
+const (
+	Go Verdict = iota
+	Wait
+	Refuse
+)
+
+// Answer is a verdict with its reason.
+type Answer struct {
+	Verdict Verdict
+	// Rule names the rule that decided; empty for Go.
+	Rule string
+	// Again is when to ask again, for Wait.
+	Again time.Duration
+	// Why tells a person what is waited for.
+	Why string
+	// Err says why it is refused.
+	Err error
+}
+
+func waitFor(again time.Duration, why string) Answer {
+	return Answer{Verdict: Wait, Again: again, Why: why}
+}
+func refuse(err error) Answer { return Answer{Verdict: Refuse, Err: err, Why: err.Error()} }
+
+// Later is when to ask again about what a person has to change: maintenance, a suspended organization.
+const Later = 3 * time.Second
+
+// Facts are what the rules want to know of a site. An error means that it can't be known now.
+type Facts interface {
+	Maintenance(site string) bool
+	JobTypes(ctx context.Context, site string) (map[string]*rows.JobType, error)
+	Organization(ctx context.Context, site, name string) (*rows.Organization, error)
+}
+
+// Rule is one reason for which a job may have to wait or be refused.
+type Rule struct {
+	Name string
+	Ask  func(ctx context.Context, f Facts, q Question) Answer
+}
+
+// Chain asks its rules in order.
+type Chain struct {
+	Facts Facts
+	Rules []Rule
+}
+
+// New returns the chain of all rules.
+func New(f Facts) Chain {
+	return Chain{Facts: f, Rules: []Rule{maintenance, jobType, organization}}
+}
+
+// Ask returns the answer of the first rule that doesn't say Go.
+func (c Chain) Ask(ctx context.Context, q Question) Answer {
+	for _, r := range c.Rules {
+		if a := r.Ask(ctx, c.Facts, q); a.Verdict != Go {
+			a.Rule = r.Name
+			return a
+		}
+	}
+	return Answer{}
+}

@@ -1,0 +1,43 @@
+package policy
+
+import (
+	"context"
+	"log/slog"
+	"time"
+)
+
+// suspensionPoll is how often rq:suspended is looked at, as RQ's workers do.
+const suspensionPoll = time.Second
+
+// Suspension holds all jobs while RQ is suspended (`rq suspend`). It is asked before every claim and remembers the
+// answer for a moment. Used by one goroutine.
+type Suspension struct {
+	// Suspended asks Redis.
+	Suspended func(context.Context) (bool, error)
+	Log       *slog.Logger
+
+	checked time.Time
+	on      bool
+}
+
+// Ask answers Go or Wait.
+func (s *Suspension) Ask(ctx context.Context) Answer {
+	if time.Since(s.checked) >= suspensionPoll {
+		s.look(ctx)
+	}
+	if s.on {
+		return waitFor(suspensionPoll, "RQ is suspended (rq resume ends that)")
+	}
+	return Answer{}
+}
+
+func (s *Suspension) look(ctx context.Context) {
+	on, err := s.Suspended(ctx)
+	if err != nil {
+		return // the claim will say what is wrong
+	}
+	if on != s.on {
+		s.Log.Info("rq suspension changed", "suspended", on)
+	}
+	s.on, s.checked = on, time.Now()
+}

@@ -1,0 +1,209 @@
+package sites
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/opensoft/dartwing-bridge/bridge/internal/batch"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/moves"
+	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/opensoft/dartwing-bridge/frappe/access"
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
+)
+
+// Subject names a row to observers. It never changes.
+type Subject struct {
+	Site, Name, JobType, Organization, Owner string
+}
+
+// SubjectOf names a site's row.
+func SubjectOf(site string, row *rows.BackgroundJob) Subject {
+	return Subject{Site: site, Name: row.Name, JobType: row.JobType, Organization: row.Organization, Owner: row.OwnerUser}
+}
+
+// Moved is a committed move as observers see it.
+type Moved struct {
+	Subject
+	From, To rows.Status
+	Modified string // the row's time stamp as the desk compares it
+	// Written has what this move wrote: output, error, progress message, time of the next retry.
+	Written rows.BackgroundJob
+}
+
+// Progressed is a committed report of a running row.
+type Progressed struct {
+	Subject
+	Percent float64
+	Message string
+	At      string // in the site's time, as the desk writes it
+}
+
+// Observer is told of what was committed, in order per row. It must not block.
+type Observer interface {
+	Moved(Moved)
+	Progressed(Progressed)
+}
+
+// writer writes the rows of one site.
+type writer struct {
+	site    *frappe.Site
+	db      *rows.DB
+	checked time.Time // when it was last looked whether the site still has this database
+	// Starts and ends have batches of their own: a job that starts must not wait for the slower transaction of jobs
+	// that end.
+	starts, ends *batch.Batcher[rows.Transition, rows.TransitionResult]
+	arrivals     *batch.Batcher[rows.NewJob, *rows.BackgroundJob]
+	access       *access.Directory
+}
+
+// rowBatch is how many rows share one transaction at most: enough that the price of a commit disappears, few enough
+// that locks are short.
+const rowBatch = 100
+
+// writer opens a site's rows on first use.
+func (s *Sites) writer(ctx context.Context, name string) (*writer, error) {
+	site, err := s.Site(name)
+	if err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	s.mu.Lock()
+	w := s.writers[name]
+	fresh := w != nil && now.Sub(w.checked) < lookEvery
+	s.mu.Unlock()
+	if fresh {
+		return w, nil
+	}
+	db, err := s.pool.DB(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	// A changed site_config.json makes a new pool.
+	if w := s.writers[name]; w != nil && w.db == db {
+		w.checked = now
+		return w, nil
+	}
+	w = &writer{site: site, db: db, checked: now, access: access.New(db)}
+	write := func(ctx context.Context, ts []rows.Transition) ([]rows.TransitionResult, error) {
+		results, err := db.Transition(ctx, ts)
+		s.forgetDocuments(ctx, site, ts, results)
+		return results, err
+	}
+	w.starts = &batch.Batcher[rows.Transition, rows.TransitionResult]{Limit: rowBatch, Call: write}
+	w.ends = &batch.Batcher[rows.Transition, rows.TransitionResult]{Limit: rowBatch, Call: write}
+	w.arrivals = &batch.Batcher[rows.NewJob, *rows.BackgroundJob]{Limit: rowBatch, Call: db.CreateOrFindJobs}
+	s.writers[name] = w
+	return w, nil
+}
+
+// Arrive gives a job that came without a row one, or finds the one that an earlier delivery got.
+func (s *Sites) Arrive(ctx context.Context, site string, j rows.NewJob) (*rows.BackgroundJob, error) {
+	w, err := s.writer(ctx, site)
+	if err != nil {
+		return nil, err
+	}
+	return w.arrivals.Do(ctx, j)
+}
+
+// Apply commits a move, then does what RQ has to know of it, then tells the observers: in that order, so that whoever
+// hears of a move finds Redis up to date, and a crash in between leaves a row that is ahead of its delivery and never
+// the reverse. then may be nil; its error is returned and doesn't undo the row.
+//
+// The result says whether the row was moved; one that somebody else moved first is no error, and neither then nor the
+// observers are called. The errors are a *moves.TransitionError and those of rows.DB.Transition.
+func (s *Sites) Apply(ctx context.Context, m moves.Move, then func(context.Context) error) (rows.TransitionResult, error) {
+	if err := m.Check(); err != nil {
+		return rows.TransitionResult{}, err
+	}
+	w, err := s.writer(ctx, m.Site)
+	if err != nil {
+		return rows.TransitionResult{}, err
+	}
+	lane := w.ends
+	if m.To == rows.StatusRunning {
+		lane = w.starts
+	}
+	result, err := lane.Do(ctx, m.Transition)
+	if err = errors.Join(err, result.Err); err != nil || !result.Applied {
+		return result, err
+	}
+	for _, column := range result.Cut {
+		s.log.Warn("text was too long for its field and was cut", "site", m.Site, "job", m.Name, "field", column)
+	}
+	m.Applied(result.Modified)
+	if then != nil {
+		err = then(ctx)
+	}
+	s.tell(Moved{Subject: SubjectOf(m.Site, m.Row), From: m.From, To: m.To, Modified: result.Modified, Written: m.Written()})
+	return result, err
+}
+
+// Tell is for a row that was created in the state it has: no move, but observers hear of it as of one.
+func (s *Sites) Tell(site string, row *rows.BackgroundJob, from rows.Status) {
+	s.tell(Moved{Subject: SubjectOf(site, row), From: from, To: row.Status, Modified: row.ModifiedRaw})
+}
+
+func (s *Sites) tell(m Moved) {
+	for _, o := range s.observers {
+		o.Moved(m)
+	}
+}
+
+// Report is a progress report that is to be written: of a row, for the attempt that it still has to belong to.
+type Report struct {
+	Subject
+	rows.Progress
+}
+
+// WriteProgress writes the reports of one site and tells the observers of those whose row still belongs to their
+// attempt.
+func (s *Sites) WriteProgress(ctx context.Context, site string, reports []Report) error {
+	w, err := s.writer(ctx, site)
+	if err != nil {
+		return err
+	}
+	writes := make([]rows.Progress, len(reports))
+	for i, r := range reports {
+		writes[i] = r.Progress
+	}
+	running, err := w.db.SetProgress(ctx, writes)
+	if err != nil {
+		return err
+	}
+	for i, r := range reports {
+		if !running[i] {
+			continue
+		}
+		p := Progressed{Subject: r.Subject, Percent: r.Percent, Message: r.Message, At: DeskTime(w.db.Now())}
+		for _, o := range s.observers {
+			o.Progressed(p)
+		}
+	}
+	return nil
+}
+
+// DeskTime is how Frappe writes a datetime: str(datetime) with microseconds.
+func DeskTime(t time.Time) string { return t.Format("2006-01-02 15:04:05.000000") }
+
+// forgetDocuments removes the moved rows from Frappe's document cache, which would show the old ones otherwise: for
+// ever in version 15.
+func (s *Sites) forgetDocuments(ctx context.Context, site *frappe.Site, ts []rows.Transition, results []rows.TransitionResult) {
+	if s.cache == nil {
+		return
+	}
+	var names []string
+	for i, r := range results {
+		if r.Applied {
+			names = append(names, ts[i].Name)
+		}
+	}
+	if len(names) == 0 {
+		return
+	}
+	if err := rows.InvalidateDocument(ctx, s.cache, site.DBName(), DocType, names...); err != nil {
+		s.log.Warn("document cache not invalidated; Frappe code may see old rows for a while", "error", err, "site", site.Name)
+	}
+}

@@ -1,0 +1,107 @@
+package sites
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/opensoft/dartwing-bridge/bridge/internal/wait"
+	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
+	"github.com/opensoft/dartwing-bridge/rqcompat"
+	"github.com/opensoft/dartwing-bridge/rqcompat/pickle"
+)
+
+// ErrBadRequest says that an argument is missing or not of its kind. Package bridge publishes it.
+var ErrBadRequest = errors.New("bad request")
+
+// Courier puts jobs on the bench's queues: the deliveries of rows, and what frappe.enqueue would write.
+type Courier struct {
+	Bench *frappe.Bench
+	RQ    *rqcompat.Client
+	// OwnQueues are the queue types that belong to the bridge; the first takes all rows.
+	OwnQueues []string
+}
+
+// Deliver puts the delivery of a Queued row into Redis: the executor's envelope under the row's canonical id. It is
+// safe to repeat: a delivery that is on its way already is left alone, and a row is run once however often it is
+// delivered.
+func (c Courier) Deliver(ctx context.Context, site string, row *rows.BackgroundJob) error {
+	call := frappe.Call{
+		Site: site, User: row.OwnerUser, Method: frappe.Executor, JobName: row.JobType, IsAsync: true,
+		Kwargs: map[string]any{"background_job_id": row.Name, "job_type": row.JobType},
+	}
+	request, err := c.Request(c.queueOf(row.Priority), row.Name, int64(row.TimeoutSeconds), call)
+	if err != nil {
+		return err
+	}
+	request.Deduplicate = true
+	for limit := time.Now().Add(settling); ; wait.Sleep(ctx, 20*time.Millisecond) {
+		_, err := c.RQ.Enqueue(ctx, request)
+		var dup *rqcompat.DuplicateJobError
+		switch {
+		case err == nil:
+			return nil
+		case !errors.As(err, &dup):
+			return fmt.Errorf("enqueue the delivery of %s: %w", row.Name, err)
+		case dup.Status != rqcompat.StatusStarted || time.Now().After(limit) || ctx.Err() != nil:
+			return nil
+		}
+	}
+}
+
+// settling is how long an attempt whose row has moved on may still be started in RQ. It must not be taken for the
+// delivery of what the row waits for now.
+const settling = time.Second
+
+// Request builds what frappe.enqueue would write for call on a queue type. A timeout of zero means the queue's.
+func (c Courier) Request(kind, id string, timeout int64, call frappe.Call) (rqcompat.Request, error) {
+	types := c.Bench.QueueTypes()
+	i := slices.IndexFunc(types, func(q frappe.QueueType) bool { return q.Name == kind })
+	if i < 0 {
+		return rqcompat.Request{}, fmt.Errorf("%w: queue %q is not one of the bench's (%s)", ErrBadRequest, kind, QueueNames(types))
+	}
+	site, err := c.Bench.Site(call.Site)
+	if err != nil {
+		return rqcompat.Request{}, err
+	}
+	defaults := frappe.NewEnqueueDefaults(site.Config())
+	timeout = defaults.Timeout(timeout, types[i].Timeout)
+	kwargs := &pickle.Dict{}
+	for _, key := range []string{"site", "user", "method", "event", "job_name", "is_async", "kwargs"} {
+		kwargs.Set(key, call.Arguments()[key])
+	}
+	return rqcompat.Request{
+		Queue: c.Bench.QueueName(kind), ID: c.Bench.JobID(call.Site, id),
+		Call:    rqcompat.Call{Func: frappe.ExecuteJob, Kwargs: kwargs},
+		Timeout: &timeout, ResultTTL: &defaults.ResultTTL, FailureTTL: &defaults.FailureTTL,
+		FailureCallback: rqcompat.Callback{Name: defaults.FailureCallback, Timeout: &defaults.FailureCallbackTimeout},
+	}, nil
+}
+
+// queueOf gives the queue type for a priority: the bridge's own queue if there is one, else what the Python engine
+// would take.
+func (c Courier) queueOf(priority string) string {
+	if len(c.OwnQueues) > 0 {
+		return c.OwnQueues[0]
+	}
+	switch priority {
+	case rows.PriorityCritical, rows.PriorityHigh:
+		return "short"
+	case rows.PriorityLow:
+		return "long"
+	}
+	return "default"
+}
+
+// QueueNames lists queue types for an error text.
+func QueueNames(types []frappe.QueueType) string {
+	names := make([]string, len(types))
+	for i, t := range types {
+		names[i] = t.Name
+	}
+	return strings.Join(names, ", ")
+}

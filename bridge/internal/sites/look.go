@@ -1,0 +1,117 @@
+package sites
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
+	"golang.org/x/sync/errgroup"
+)
+
+const (
+	// lookTime is how long a loop that serves all sites waits for one of them.
+	lookTime = 2 * time.Second
+	// absenceTime is how long it leaves the site alone then.
+	absenceTime = 3 * time.Second
+	// sideBySide is how many sites are looked at at once.
+	sideBySide = 32
+)
+
+// absence is a site whose database can't be used now.
+type absence struct {
+	until time.Time
+	err   error
+}
+
+// Look reads the rows of one site, unless it is known to be away.
+func (s *Sites) Look(ctx context.Context, name string, look func(context.Context, *rows.DB) error) error {
+	if err := s.away(name); err != nil {
+		return err
+	}
+	short, cancel := context.WithTimeout(ctx, lookTime)
+	defer cancel()
+	db, err := s.DB(short, name)
+	if err == nil {
+		err = look(short, db)
+	}
+	if ctx.Err() != nil {
+		return err
+	}
+	if err != nil && short.Err() != nil {
+		err = fmt.Errorf("site %s: %w: no answer within %s", name, rows.ErrUnavailable, lookTime)
+	}
+	s.note(name, err)
+	return err
+}
+
+// away says why a site is left alone. One caller at a time is let through to see whether it is back.
+func (s *Sites) away(name string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a, ok := s.absent[name]
+	now := time.Now()
+	if ok && now.Before(a.until) {
+		return a.err
+	}
+	if ok {
+		a.until = now.Add(lookTime)
+		s.absent[name] = a
+	}
+	return nil
+}
+
+// note remembers whether a site can be used, and tells when that changes.
+func (s *Sites) note(name string, err error) {
+	gone := errors.Is(err, rows.ErrUnavailable) || errors.Is(err, rows.ErrAccessDenied) || errors.Is(err, rows.ErrNoDatabase)
+	s.mu.Lock()
+	_, was := s.absent[name]
+	if gone {
+		s.absent[name] = absence{until: time.Now().Add(absenceTime), err: err}
+	} else {
+		delete(s.absent, name)
+	}
+	s.mu.Unlock()
+	switch {
+	case gone && !was:
+		s.log.Error("the site's database can't be used; its jobs wait, others go on", "error", err, "site", name)
+	case was && !gone:
+		s.log.Info("the site's database can be used again", "site", name)
+	}
+}
+
+// IsNoted reports whether err has been logged as the absence of a site.
+func (s *Sites) IsNoted(name string, err error) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a, ok := s.absent[name]
+	return ok && errors.Is(err, a.err)
+}
+
+// Each calls do for several sites side by side and waits for all.
+func Each(sites iter.Seq[string], do func(site string)) {
+	var g errgroup.Group
+	g.SetLimit(sideBySide)
+	for site := range sites {
+		g.Go(func() error {
+			do(site)
+			return nil
+		})
+	}
+	_ = g.Wait() // do returns nothing
+}
+
+// Unready reports whether what keeps a row from being written lies outside the job: a server that is away, a password,
+// a missing table. Anything else would come back for ever.
+func Unready(err error) bool {
+	for _, outside := range []error{
+		rows.ErrUnavailable, rows.ErrAccessDenied, rows.ErrNoDatabase, rows.ErrTableMissing, rows.ErrColumnMissing,
+	} {
+		if errors.Is(err, outside) {
+			return true
+		}
+	}
+	return rows.IsTransient(err)
+}

@@ -1,0 +1,160 @@
+package sites
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"maps"
+	"sync"
+	"time"
+
+	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
+	"github.com/redis/go-redis/v9"
+)
+
+// DocType is the DocType whose rows the engine moves.
+const DocType = "Background Job"
+
+// Sites are the sites of a bench. Safe for concurrent use.
+type Sites struct {
+	bench     *frappe.Bench
+	pool      *rows.Pool
+	cache     redis.UniversalClient // redis_cache, for document caches; may be nil
+	log       *slog.Logger
+	observers []Observer
+
+	mu      sync.Mutex
+	writers map[string]*writer
+	known   map[string]lookedUp
+	absent  map[string]absence
+}
+
+// Params are what Sites needs.
+type Params struct {
+	Bench *frappe.Bench
+	Pool  *rows.Pool
+	// Cache is redis_cache, whose document caches show old rows otherwise. May be nil.
+	Cache redis.UniversalClient
+	Log   *slog.Logger
+}
+
+// Observe adds an observer. It must be called before the first move.
+func (s *Sites) Observe(o Observer) { s.observers = append(s.observers, o) }
+
+// New prepares the sites; databases are opened on first use.
+func New(p Params) *Sites {
+	return &Sites{
+		bench: p.Bench, pool: p.Pool, cache: p.Cache, log: p.Log,
+		writers: map[string]*writer{}, known: map[string]lookedUp{}, absent: map[string]absence{},
+	}
+}
+
+// lookedUp is a site, or why it can't be opened, at a time.
+type lookedUp struct {
+	site *frappe.Site
+	err  error
+	at   time.Time
+}
+
+// lookEvery is how often a site's files are looked at for changes; a bench with a thousand jobs a second would do
+// little else otherwise.
+const lookEvery = time.Second
+
+// Site finds a site of the bench.
+func (s *Sites) Site(name string) (*frappe.Site, error) {
+	now := time.Now()
+	s.mu.Lock()
+	k, ok := s.known[name]
+	s.mu.Unlock()
+	if ok && now.Sub(k.at) < lookEvery {
+		return k.site, k.err
+	}
+	k = lookedUp{at: now}
+	k.site, k.err = s.bench.Site(name)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if k.err != nil && len(s.known) > 1000 {
+		clear(s.known) // jobs may name any number of sites that don't exist
+	}
+	s.known[name] = k
+	return k.site, k.err
+}
+
+// Names lists the sites of the bench.
+func (s *Sites) Names() ([]string, error) { return s.bench.Sites() }
+
+// Maintenance reports whether a site's tables may be altered right now.
+func (s *Sites) Maintenance(name string) bool {
+	site, err := s.Site(name)
+	return err == nil && site.MaintenanceMode()
+}
+
+// DB gives a site's database, waiting for it as long as ctx lasts.
+func (s *Sites) DB(ctx context.Context, name string) (*rows.DB, error) {
+	w, err := s.writer(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return w.db, nil
+}
+
+// IsOpen reports whether the site's rows were used already.
+func (s *Sites) IsOpen(name string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.writers[name] != nil
+}
+
+// JobTypes reads a site's Job Types; a site without these tables has none.
+func (s *Sites) JobTypes(ctx context.Context, name string) (types map[string]*rows.JobType, err error) {
+	err = s.Look(ctx, name, func(ctx context.Context, db *rows.DB) (err error) {
+		types, err = jobTypes(ctx, db)
+		return err
+	})
+	return types, err
+}
+
+func jobTypes(ctx context.Context, db *rows.DB) (map[string]*rows.JobType, error) {
+	types, err := db.JobTypes(ctx)
+	if errors.Is(err, rows.ErrTableMissing) {
+		return nil, nil
+	}
+	return types, err
+}
+
+// Organization reads an organization; rows.ErrNoSuchOrganization if there is none.
+func (s *Sites) Organization(ctx context.Context, site, name string) (org *rows.Organization, err error) {
+	err = s.Look(ctx, site, func(ctx context.Context, db *rows.DB) (err error) {
+		org, err = db.Organization(ctx, name)
+		return err
+	})
+	return org, err
+}
+
+// Found are a site's Job Types and the rows that a batch of jobs names, or why they can't be read.
+type Found struct {
+	Types  map[string]*rows.JobType
+	ByName map[string]*rows.BackgroundJob
+	Err    error
+}
+
+// Find reads the Job Types and the named rows of several sites.
+func (s *Sites) Find(ctx context.Context, names map[string][]string) map[string]Found {
+	var mu sync.Mutex
+	out := make(map[string]Found, len(names))
+	Each(maps.Keys(names), func(site string) {
+		var f Found
+		f.Err = s.Look(ctx, site, func(ctx context.Context, db *rows.DB) (err error) {
+			f.Types, err = jobTypes(ctx, db)
+			if err == nil && len(names[site]) > 0 {
+				f.ByName, err = db.BackgroundJobs(ctx, names[site])
+			}
+			return err
+		})
+		mu.Lock()
+		out[site] = f
+		mu.Unlock()
+	})
+	return out
+}

@@ -1,0 +1,72 @@
+// Package wait has what loops wait with: a flag that is raised, a sleep that a context ends, and a backoff that
+// speaks once.
+package wait
+
+import (
+	"context"
+	"log/slog"
+	"time"
+)
+
+// Flag wakes one loop. Raising it twice before the loop looks is the same as once. Make it with NewFlag.
+type Flag chan struct{}
+
+// NewFlag returns a flag that is down.
+func NewFlag() Flag { return make(Flag, 1) }
+
+// Raise never blocks.
+func (f Flag) Raise() {
+	select {
+	case f <- struct{}{}:
+	default:
+	}
+}
+
+// Wait takes the flag down as soon as it is up; false means that ctx ended first.
+func (f Flag) Wait(ctx context.Context) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-f:
+		return true
+	}
+}
+
+// Sleep waits for d or the end of ctx.
+func Sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
+
+// Backoff slows down what fails again and again, from 50 ms to 5 s, and says when it begins and when it is over.
+type Backoff struct {
+	Log *slog.Logger
+	// What is the log line of the first failure.
+	What string
+
+	pause time.Duration
+}
+
+// Failed logs the first failure in a row and waits. It does nothing once ctx has ended.
+func (b *Backoff) Failed(ctx context.Context, err error) {
+	if ctx.Err() != nil {
+		return
+	}
+	if b.pause == 0 {
+		b.Log.Error(b.What, "error", err)
+	}
+	b.pause = min(max(2*b.pause, 50*time.Millisecond), 5*time.Second)
+	Sleep(ctx, b.pause)
+}
+
+// Succeeded ends a row of failures.
+func (b *Backoff) Succeeded() {
+	if b.pause > 0 {
+		b.Log.Info(b.What + ": over")
+	}
+	b.pause = 0
+}

@@ -1,0 +1,154 @@
+// Package workers shows this process to RQ: a worker record for each slot in which a job runs, since a worker record has
+// a single current_job.
+package workers
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/wait"
+	"github.com/opensoft/dartwing-bridge/rqcompat"
+)
+
+// Prefix starts the name of every worker record of a bridge; Python's workers are named by UUIDs.
+const Prefix = "bridge-"
+
+// IsOurs reports whether a worker is a bridge's.
+func IsOurs(worker string) bool { return strings.HasPrefix(worker, Prefix) }
+
+// Slot is a place where one job runs.
+type Slot struct {
+	Worker     *rqcompat.Worker
+	Registered bool // its record is in Redis
+	idleSince  time.Time
+}
+
+// Slots hands out the slots of a process. A slot gets its worker record with its first claim and loses it after a while
+// without work, so that a quiet bridge shows one idle worker and not a hundred.
+type Slots struct {
+	prefix   string // of all worker names of this process, unique per boot
+	template rqcompat.Worker
+	// Freed is raised when a slot comes back.
+	Freed wait.Flag
+
+	mu    sync.Mutex
+	named int     // how many names were given out
+	idle  []*Slot // last in, first out: few slots stay warm
+	left  int     // slots that don't exist yet
+}
+
+// NewSlots makes n slots for workers of the given queues.
+func NewSlots(n int, queues []string) *Slots {
+	return &Slots{
+		prefix:   Prefix + strings.ReplaceAll(uuid.NewString(), "-", "")[:12] + "-",
+		template: *rqcompat.NewWorker("", queues...),
+		left:     n,
+		Freed:    wait.NewFlag(),
+	}
+}
+
+// NamePattern matches the names of all workers of this process.
+func (s *Slots) NamePattern() string { return s.prefix + "*" }
+
+// Take removes up to n slots from those that are free.
+func (s *Slots) Take(n int) []*Slot {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []*Slot
+	for len(out) < n && len(s.idle) > 0 {
+		last := len(s.idle) - 1
+		out = append(out, s.idle[last])
+		s.idle = s.idle[:last]
+	}
+	for len(out) < n && s.left > 0 {
+		s.left--
+		out = append(out, &Slot{Worker: s.name()})
+	}
+	return out
+}
+
+// name makes a worker record under a new name. mu is held.
+func (s *Slots) name() *rqcompat.Worker {
+	w := s.template // its strings are shared by all records
+	w.Name = s.prefix + strconv.Itoa(s.named)
+	s.named++
+	return &w
+}
+
+// GiveBack returns slots that are free again.
+func (s *Slots) GiveBack(free ...*Slot) {
+	if len(free) == 0 {
+		return
+	}
+	now := time.Now()
+	s.mu.Lock()
+	for _, f := range free {
+		f.idleSince = now
+	}
+	s.idle = append(s.idle, free...)
+	s.mu.Unlock()
+	s.Freed.Raise()
+}
+
+// PutBack returns slots that were taken and not needed, as if they had never been taken: the same one is the next
+// again, and idle for as long.
+func (s *Slots) PutBack(unused []*Slot) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, f := range slices.Backward(unused) {
+		s.idle = append(s.idle, f)
+	}
+}
+
+// Rename gives a slot a new worker name, when nobody knows what its old record says.
+func (s *Slots) Rename(f *Slot) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f.Worker, f.Registered = s.name(), false
+}
+
+// retire lists the registered slots that are idle, and takes out those idle since before limit, but for keep of them:
+// their records can go.
+func (s *Slots) retire(limit time.Time, keep int) (warm, cold []*rqcompat.Worker) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, f := range s.idle {
+		if !f.Registered {
+			continue
+		}
+		if f.idleSince.Before(limit) && len(warm) >= keep {
+			cold = append(cold, f.Worker)
+			s.idle[i] = &Slot{Worker: s.name(), idleSince: f.idleSince}
+			continue
+		}
+		warm = append(warm, f.Worker)
+	}
+	return warm, cold
+}
+
+// first registers a slot of a process that has had nothing to do yet.
+func (s *Slots) first() []*rqcompat.Worker {
+	first := s.Take(1)
+	if len(first) == 0 {
+		return nil
+	}
+	first[0].Registered = true
+	s.GiveBack(first...)
+	return []*rqcompat.Worker{first[0].Worker}
+}
+
+// records lists the worker records of all slots that are free.
+func (s *Slots) records() (ws []*rqcompat.Worker) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, f := range s.idle {
+		if f.Registered {
+			ws = append(ws, f.Worker)
+		}
+	}
+	return ws
+}

@@ -1,0 +1,171 @@
+package bridge
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
+)
+
+// JobType is the name of a Job Type whose parameters are a P, so that who submits a job and who handles it agree:
+//
+//	const ExportInvoices bridge.JobType[Export] = "export_invoices"
+//
+// A handler may also be registered by a plain string.
+type JobType[P any] string
+
+// Submitter is what jobs can be submitted to: a *Client, an *Engine, or the *Job of a running handler.
+type Submitter interface {
+	Submit(ctx context.Context, r SubmitRequest) (*rows.BackgroundJob, error)
+}
+
+// Submit submits a job of this type. Of r, JobType and Parameters are set here; the errors are those of Client.Submit.
+func (t JobType[P]) Submit(ctx context.Context, to Submitter, params P, r SubmitRequest) (*rows.BackgroundJob, error) {
+	r.JobType, r.Parameters = string(t), params
+	return to.Submit(ctx, r)
+}
+
+// registration is a handler under its name.
+type registration struct {
+	handle Handler
+	retry  *job.RetryPolicy
+	source string // who registered it, for the message about a second one
+	strict bool
+}
+
+// HandlerOption changes how one handler is called.
+type HandlerOption func(*registration)
+
+// WithRetry gives a handler's jobs a schedule of their own instead of Config.Retry. A policy that makes no sense panics
+// in Register.
+func WithRetry(p RetryPolicy) HandlerOption {
+	return func(r *registration) {
+		policy := job.RetryPolicy(p).WithDefaults()
+		r.retry = &policy
+	}
+}
+
+// StrictParams makes a parameter that P has no field for a *ParamsError. Without it such a parameter is ignored, as
+// encoding/json does.
+func StrictParams() HandlerOption {
+	return func(r *registration) { r.strict = true }
+}
+
+// Register makes fn the handler of name: a Job Type's name or handler_method, a method that Python passes to
+// frappe.enqueue, or the function of a plain RQ job. It must be called before Run. A nil fn, an empty name and a name
+// that is taken panic.
+//
+// fn's context ends when the job is canceled, runs into its timeout or must be given back; context.Cause tells which.
+// What fn returns becomes RQ's return value (JSON-like values only). An error of a job with a row means a retry unless
+// it is Permanent; see also RetryAfter. A job without a row fails at once, since nothing but RQ keeps it; RQ's own
+// retries, if its producer gave it some, are spent first. A P of json.RawMessage takes the parameters unread; see the
+// package documentation for how Python's values arrive.
+func Register[P any](e *Engine, name JobType[P], fn func(ctx context.Context, job *Job[P]) (any, error), options ...HandlerOption) {
+	if fn == nil {
+		panic(fmt.Sprintf("bridge: the handler of %q is nil", string(name)))
+	}
+	r := &registration{source: "Register"}
+	for _, o := range options {
+		o(r)
+	}
+	if r.retry != nil {
+		if err := r.retry.Validate(); err != nil {
+			panic(fmt.Sprintf("bridge: the handler of %q: %v", string(name), err))
+		}
+	}
+	r.handle = typed(string(name), r.strict, fn)
+	e.register(string(name), r)
+}
+
+// typed makes a Handler of a function that wants its parameters decoded.
+func typed[P any](name string, strict bool, fn func(ctx context.Context, job *Job[P]) (any, error)) Handler {
+	if unread, ok := any(fn).(func(context.Context, *RawJob) (any, error)); ok {
+		return unread
+	}
+	return func(ctx context.Context, raw *RawJob) (any, error) {
+		j := &Job[P]{JobInfo: raw.JobInfo, reporter: raw.reporter}
+		if err := decodeParams(raw.Params, strict, &j.Params); err != nil {
+			return nil, &ParamsError{Handler: name, Err: err}
+		}
+		raw.Params = nil // ten thousand jobs that run for hours need not hold them twice
+		return fn(ctx, j)
+	}
+}
+
+func (e *Engine) register(name string, r *registration) {
+	if name == "" {
+		panic("bridge: a handler needs a name")
+	}
+	if e.started.Load() {
+		panic(fmt.Sprintf("bridge: handler %q is registered after Run", name))
+	}
+	if other := e.handlers[name]; other != nil {
+		panic(fmt.Sprintf("bridge: handler %q is there already, from %s", name, other.source))
+	}
+	e.handlers[name] = r
+}
+
+// Use adds middleware around every handler, those in other languages included; the first one added is the outermost.
+// It must be called before Run. A job that is refused before its handler is called doesn't pass through; OnEnd sees it.
+func (e *Engine) Use(ms ...Middleware) {
+	if e.started.Load() {
+		panic("bridge: Use is called after Run")
+	}
+	e.middleware = append(e.middleware, ms...)
+}
+
+// wrapped are the handlers as the rooms call them: inside the middleware, with a Job that reports to its attempt and
+// submits over the engine's connections.
+func (e *Engine) wrapped(submitter Submitter) job.Handlers {
+	handlers := make(job.Handlers, len(e.handlers))
+	for name, r := range e.handlers {
+		handle := r.handle
+		for i := len(e.middleware) - 1; i >= 0; i-- {
+			handle = e.middleware[i](handle)
+		}
+		handlers[name] = &job.Handler{Name: name, Retry: r.retry, Call: func(ctx context.Context, info job.Info, params json.RawMessage, r job.Reporter) (any, error) {
+			return handle(ctx, NewJob(JobInfo(info), params, attemptReporter{r, submitter}))
+		}}
+	}
+	return handlers
+}
+
+// attemptReporter is what the Job of a running attempt reports to.
+type attemptReporter struct {
+	job.Reporter
+	Submitter
+}
+
+// decodeParams decodes one JSON value. What it says of a value that doesn't fit names the field and its type and never
+// the value, which may be a secret.
+func decodeParams(params json.RawMessage, strict bool, into any) error {
+	if len(params) == 0 {
+		return nil
+	}
+	d := json.NewDecoder(bytes.NewReader(params))
+	if strict {
+		d.DisallowUnknownFields()
+	}
+	if err := d.Decode(into); err != nil {
+		return withoutValue(err)
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("more than one JSON value")
+	}
+	return nil
+}
+
+func withoutValue(err error) error {
+	var wrong *json.UnmarshalTypeError
+	if !errors.As(err, &wrong) {
+		return err
+	}
+	kind, _, _ := strings.Cut(wrong.Value, " ") // "number 12.5" shows the number
+	return fmt.Errorf("%q is a JSON %s, which a %s can't hold", wrong.Field, kind, wrong.Type)
+}

@@ -1,0 +1,169 @@
+package bridge
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/opensoft/dartwing-bridge/bridge/internal/attempt"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/intake"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/maintenance"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/policy"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/route"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/workers"
+	"github.com/opensoft/dartwing-bridge/rqcompat"
+)
+
+// registrySlack is how much longer than its lease a job's entry in RQ's started registry lasts: 90 s in all, as RQ's
+// own. Whoever reads that registry through RQ fails what has lapsed there, and a rescue, which gives it back, must come
+// first.
+const registrySlack = 75 * time.Second
+
+// rooms are the parts of a working engine, each with what it needs.
+type rooms struct {
+	cfg Config
+	*connections
+	slots     *workers.Slots
+	runner    *attempt.Runner
+	fair      *intake.FairQueue
+	pollers   []*intake.Poller
+	claimer   *intake.Claimer
+	retries   *maintenance.Retries
+	scheduler *maintenance.Scheduler
+	services  []maintenance.Service
+
+	// The contexts of handlers and of last writes; they outlive that of Run and end in order.
+	handlers, writes context.Context
+}
+
+// furnish builds the rooms.
+func furnish(cfg Config, c *connections, handlers job.Handlers, ended attempt.Ended) *rooms {
+	w := &rooms{cfg: cfg, connections: c, fair: intake.NewFairQueue(cfg.Weights)}
+	queues, names := cfg.watched()
+	w.slots = workers.NewSlots(cfg.Concurrency, names)
+	router := &route.Router{
+		Handlers: handlers, Sites: c.sites, Policy: c.policy, DefaultOrganization: cfg.DefaultOrganization, RowGrace: cfg.RowGrace,
+	}
+	registries := maintenance.NewRegistries(c.rq, queues, func() int64 { return int64(cfg.Bench.Config().Int("rq_failed_jobs_limit", 1000)) })
+	w.runner = attempt.NewRunner(attempt.Params{
+		Rows: c.sites, RQ: c.rq, Ask: c.policy.Ask, Slots: w.slots, Retry: job.RetryPolicy(cfg.Retry).WithDefaults(), Logger: cfg.Log,
+		CancelGrace: cfg.CancelGrace, Lease: cfg.Lease, Slack: registrySlack,
+		PlainProgress: c.desk.PlainProgress, Failed: registries.Failed, RowOfJob: cfg.Bench.SplitJobID, Ended: ended,
+	})
+	for _, q := range queues {
+		w.pollers = append(w.pollers, intake.NewPoller(intake.PollerParams{
+			Queue: q, List: c.rq.NewMirror(q.Name), Waiter: c.rq.NewWaiter(), Fetch: c.rq.FetchMany, Router: router, Fair: w.fair, Log: cfg.Log,
+		}))
+	}
+	w.claimer = intake.NewClaimer(intake.ClaimerParams{
+		Claim: c.rq.Claim, Suspension: &policy.Suspension{Suspended: c.rq.Suspended, Log: cfg.Log},
+		Fair: w.fair, Pollers: w.pollers, Slots: w.slots, Lease: cfg.Lease + registrySlack, Log: cfg.Log,
+		Start: func(q *job.Queued, slot *workers.Slot, lease rqcompat.Lease) {
+			w.runner.Start(w.handlers, w.writes, q, slot, lease)
+		},
+	})
+	w.retries = maintenance.NewRetries(maintenance.RetriesParams{Rows: c.sites, Deliver: c.courier.Deliver, Handled: router.Handled, Log: cfg.Log})
+	c.sites.Observe(w.retries)
+	w.scheduler = &maintenance.Scheduler{RQ: c.rq, Queues: queues, Log: cfg.Log}
+	w.services = w.maintenance(router, queues, registries)
+	return w
+}
+
+// maintenance lists what is done again and again.
+func (w *rooms) maintenance(router *route.Router, queues []job.Queue, registries *maintenance.Registries) []maintenance.Service {
+	p := w.cfg.pace
+	rescue := maintenance.Rescue{RescueParams: maintenance.RescueParams{
+		RQ: w.rq, Rows: w.sites, Route: router.Route, Queues: queues, Slack: registrySlack, MaxKills: w.cfg.MaxKills,
+		Holds: w.runner.Holds, Failed: registries.Failed, Log: w.cfg.Log,
+	}}
+	takeBack := maintenance.NewTakeBack(maintenance.TakeBackParams{RQ: w.rq, Route: router.Route, Queues: queues, Log: w.cfg.Log})
+	orphans := maintenance.NewOrphans(maintenance.OrphansParams{
+		Rows: w.sites, Deliver: w.courier.Deliver, Alive: maintenance.Census{RQ: w.rq, Bench: w.cfg.Bench, Waiting: w.fair.Rows}.Take,
+		JobID: w.cfg.Bench.JobID, Handles: router.Handles, Age: p.orphanAge, Log: w.cfg.Log,
+	})
+	return []maintenance.Service{
+		{What: "rescue jobs of dead workers", Every: p.rescue, Do: rescue.Do},
+		{What: "trim failed registries", Every: p.rescue, Do: registries.Trim},
+		{What: "give back Go jobs that Python failed", Every: p.takeBack, Do: takeBack.Do},
+		{What: "move scheduled jobs that are due", Every: time.Second, Do: w.scheduler.Do},
+		{What: "deliver rows that have no delivery", Every: p.orphans, Delay: p.orphans, Do: orphans.Do},
+		{What: "maintain RQ's registries", Every: p.maintain, Do: registries.Maintain},
+	}
+}
+
+// watched are the queues that are worked, and their names.
+func (c Config) watched() (queues []job.Queue, names []string) {
+	for _, kind := range c.Queues {
+		queues = append(queues, job.Queue{Name: c.Bench.QueueName(kind), Kind: kind, Own: true})
+	}
+	for _, kind := range c.SharedQueues {
+		queues = append(queues, job.Queue{Name: c.Bench.QueueName(kind), Kind: kind})
+	}
+	for _, q := range queues {
+		names = append(names, q.Name)
+	}
+	return queues, names
+}
+
+// work runs the rooms until ctx ends or RQ's shutdown command arrives, then ends them in order: claiming, handlers,
+// everything that watches over them, and last the events.
+func (w *rooms) work(ctx context.Context) {
+	claiming, stopClaiming := context.WithCancel(ctx)
+	defer stopClaiming()
+	background := context.WithoutCancel(ctx)
+	handlers, stopHandlers := context.WithCancelCause(background)
+	writes, giveUp := context.WithCancel(background)
+	watching, stopWatching := context.WithCancel(writes)
+	publishing, stopPublishing := context.WithCancel(writes)
+	defer giveUp()
+	w.handlers, w.writes = handlers, writes
+
+	events := running(publishing, w.desk.Run)
+	watchers := running(watching, w.runner.RenewLeases, w.runner.WatchCancels, w.runner.WriteReports, w.retries.Run,
+		func(ctx context.Context) { w.runner.Listen(ctx, stopClaiming) },
+		func(ctx context.Context) { maintenance.Run(ctx, w.cfg.Log, w.services) })
+	claimers := running(claiming, w.claimer.Run)
+	pollers := make([]func(context.Context), len(w.pollers))
+	for i, p := range w.pollers {
+		pollers[i] = p.Run
+	}
+	polling := running(claiming, pollers...)
+
+	w.cfg.Log.Info("bridge is working", "own", w.cfg.Queues, "shared", w.cfg.SharedQueues, "concurrency", w.cfg.Concurrency,
+		"rq", w.detection.Dialect.Version, "rq_from", w.detection.Source)
+	<-claiming.Done()
+	polling.Wait()
+	claimers.Wait()
+	w.runner.Drain(w.cfg.StopTimeout, func() { stopHandlers(ErrShutdown) })
+	stopHandlers(ErrShutdown)
+	stopWatching() // nothing needs leases any more
+	watchers.Wait()
+	w.leave(writes)
+	stopPublishing()
+	events.Wait()
+	w.cfg.Log.Info("bridge stopped")
+}
+
+func running(ctx context.Context, loops ...func(context.Context)) *sync.WaitGroup {
+	var all sync.WaitGroup
+	for _, loop := range loops {
+		all.Go(func() { loop(ctx) })
+	}
+	return &all
+}
+
+// leave takes this process out of RQ's view.
+func (w *rooms) leave(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	w.scheduler.Release(ctx)
+	if err := w.slots.Leave(ctx, w.rq); err != nil {
+		w.cfg.Log.Warn("worker records not removed; they expire by themselves", "error", err)
+	}
+}
+
+func (w *rooms) stats() Stats {
+	running, abandoned := w.runner.Running()
+	return Stats{Waiting: w.fair.Len(), Running: running, Abandoned: abandoned}
+}

@@ -1,0 +1,117 @@
+package bridge
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/opensoft/dartwing-bridge/bridge/internal/wait"
+	"github.com/opensoft/dartwing-bridge/frappe"
+)
+
+// The job types that every bridge offers, to try an installation with. They
+// take the parameters of the Dartwing app's samples and say the same of their
+// progress.
+
+// sampleParams describe a job of ten steps.
+type sampleParams struct {
+	// Duration is how long the job takes, in seconds. Default: 5.
+	Duration *float64 `json:"duration"`
+	// FailType is "transient" or "permanent"; empty never fails.
+	FailType string `json:"fail_type"`
+	// FailAtProgress is the percentage at which it fails. Default: at the end.
+	FailAtProgress float64 `json:"fail_at_progress"`
+	// FailAttempts lets only the first attempts fail, so that a retry recovers.
+	// Default: all fail. The app's sample has no such parameter.
+	FailAttempts int `json:"fail_attempts"`
+}
+
+// longRunningParams describe a job that takes its time.
+type longRunningParams struct {
+	// Duration is in seconds. Default: 600.
+	Duration *float64 `json:"duration"`
+}
+
+// seconds turns an optional number of seconds into a duration.
+func seconds(n *float64, otherwise time.Duration) (time.Duration, error) {
+	switch {
+	case n == nil:
+		return otherwise, nil
+	case !(*n >= 0 && *n <= 1e6):
+		return 0, Permanent(fmt.Errorf("ValidationError: duration is %g, want 0 to 1000000 seconds", *n))
+	}
+	return time.Duration(*n * float64(time.Second)), nil
+}
+
+func registerSamples(e *Engine) {
+	e.register("echo_job", &registration{source: "the samples", handle: echoJob})
+	e.register("sample_job", &registration{source: "the samples", handle: typed("sample_job", false, sampleJob)})
+	e.register("long_running_job", &registration{source: "the samples", handle: typed("long_running_job", false, longRunningJob)})
+}
+
+// echoJob returns its parameters. It takes them unread, so that a number stays
+// what it is: any other way a large int would become a float.
+func echoJob(_ context.Context, job *Job[json.RawMessage]) (any, error) {
+	job.Progress(50, "Processing...")
+	job.Progress(100, "Done!")
+	if text, err := frappe.AsJSON(job.Params); err == nil {
+		job.SetOutput(string(text))
+	}
+	return job.Params, nil
+}
+
+const sampleSteps = 10
+
+func sampleJob(ctx context.Context, job *Job[sampleParams]) (any, error) {
+	p := job.Params
+	duration, err := seconds(p.Duration, 5*time.Second)
+	if err != nil {
+		return nil, err
+	}
+	fails := p.FailType != "" && (p.FailAttempts == 0 || job.Attempt <= p.FailAttempts)
+	for step := 1; step <= sampleSteps; step++ {
+		done := 100 * float64(step) / sampleSteps
+		job.Progress(done, fmt.Sprintf("Processing step %d of %d...", step, sampleSteps))
+		if fails && p.FailAtProgress > 0 && done >= p.FailAtProgress {
+			return nil, simulated(p.FailType, fmt.Sprintf("at %g%%", done))
+		}
+		if wait.Sleep(ctx, duration/sampleSteps); ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+	}
+	if fails {
+		return nil, simulated(p.FailType, "at completion")
+	}
+	output := fmt.Sprintf("/files/sample-output-%s.txt", orElse(job.Name, job.ID))
+	job.SetOutput(output)
+	return map[string]any{"output_reference": output}, nil
+}
+
+func simulated(kind, where string) error {
+	if kind == "permanent" {
+		return Permanent(errors.New("Simulated permanent failure " + where))
+	}
+	return Transient(errors.New("Simulated transient failure " + where))
+}
+
+func longRunningJob(ctx context.Context, job *Job[longRunningParams]) (any, error) {
+	duration, err := seconds(job.Params.Duration, 10*time.Minute)
+	if err != nil {
+		return nil, err
+	}
+	start := time.Now()
+	for {
+		elapsed := time.Since(start)
+		if elapsed >= duration {
+			output := fmt.Sprintf("Completed after %g seconds", duration.Seconds())
+			job.SetOutput(output)
+			return map[string]any{"output_reference": output}, nil
+		}
+		job.Progress(100*elapsed.Seconds()/duration.Seconds(), fmt.Sprintf("Running for %ds...", int(elapsed.Seconds())))
+		if wait.Sleep(ctx, min(duration-elapsed, time.Second)); ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+	}
+}

@@ -1,0 +1,173 @@
+package bridge
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/policy"
+	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
+	"github.com/opensoft/dartwing-bridge/rqcompat"
+)
+
+// SubmitRequest describes a Background Job to be submitted.
+type SubmitRequest struct {
+	// Site is the site's directory name. Required, but for a submission from a handler: its job's.
+	Site string
+	// JobType is the Job Type's name. Required; it must be enabled.
+	JobType string
+	// Organization is the tenant. Default: Config.DefaultOrganization.
+	Organization string
+	// User is who submits and owns the job. Default: Administrator.
+	User string
+	// Priority is Low, Normal, High or Critical. Default: the Job Type's.
+	Priority string
+	// Parameters is anything that encodes to a JSON object. Default: {}.
+	Parameters any
+	// Key makes the submission repeatable: of submissions with the same key, Job Type and organization only the first
+	// makes a job, and the others get that one, whatever became of it. Default: every submission makes a job.
+	Key string
+}
+
+// Submit creates the row of a job and enqueues its delivery. If the delivery can't be enqueued the row is taken back;
+// should even that fail, an engine delivers the row within a minute. The errors are ErrBadRequest, ErrNoSuchJobType,
+// ErrJobTypeDisabled, ErrOrganizationDissolved, rows.ErrNoSuchOrganization, frappe.ErrNoSuchSite, and those of servers
+// that are away.
+func (c *Client) Submit(ctx context.Context, r SubmitRequest) (*rows.BackgroundJob, error) {
+	db, err := c.sites.DB(ctx, r.Site)
+	if err != nil {
+		return nil, err
+	}
+	j, err := c.newJob(ctx, db, r)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.rdb.Ping(ctx).Err(); err != nil {
+		return nil, fmt.Errorf("job queue service is down, nothing was submitted: %w", err)
+	}
+	create := db.CreateJobs
+	if r.Key != "" {
+		create = db.CreateOrFindJobs
+	}
+	created, err := create(ctx, []rows.NewJob{j})
+	if err != nil {
+		return nil, err
+	}
+	row := created[0]
+	if row.Status != rows.StatusQueued {
+		return row, nil // an earlier submission of this key, which is on its way or over
+	}
+	if err := c.courier.Deliver(ctx, r.Site, row); err != nil {
+		undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		return nil, errors.Join(err, db.DeleteJobs(undo, []string{row.Name}))
+	}
+	c.sites.Tell(r.Site, row, rows.StatusPending)
+	return row, nil
+}
+
+// newJob checks a request and fills in its Job Type's defaults.
+func (c *Client) newJob(ctx context.Context, db *rows.DB, r SubmitRequest) (rows.NewJob, error) {
+	types, err := db.JobTypes(ctx)
+	if err != nil {
+		return rows.NewJob{}, err
+	}
+	r.Organization = orElse(r.Organization, c.cfg.DefaultOrganization)
+	if r.Organization == "" && types[r.JobType] != nil {
+		return rows.NewJob{}, fmt.Errorf("%w: no organization given, and bridge.default_organization is not set", ErrBadRequest)
+	}
+	answer := c.policy.Ask(ctx, policy.Question{Moment: policy.AtSubmission, Site: r.Site, JobType: r.JobType, Organization: r.Organization})
+	if answer.Verdict == policy.Refuse {
+		return rows.NewJob{}, answer.Err
+	}
+	t := types[r.JobType]
+	if t == nil {
+		return rows.NewJob{}, fmt.Errorf("site %s: %w: %q", r.Site, ErrNoSuchJobType, r.JobType)
+	}
+	r.Priority = orElse(r.Priority, t.DefaultPriority)
+	if _, known := job.PriorityOf(r.Priority); !known && r.Priority != "" {
+		return rows.NewJob{}, fmt.Errorf("%w: priority %q is not one of Low, Normal, High, Critical", ErrBadRequest, r.Priority)
+	}
+	params, err := objectOf(r.Parameters)
+	if err != nil {
+		return rows.NewJob{}, err
+	}
+	j := rows.NewJob{
+		JobType: r.JobType, Organization: r.Organization, OwnerUser: orElse(r.User, "Administrator"), Priority: r.Priority,
+		MaxRetries: t.MaxRetries, TimeoutSeconds: t.DefaultTimeout, InputParameters: params, Status: rows.StatusQueued,
+	}
+	if r.Key != "" {
+		j.JobHash = frappe.Digest("key:" + r.JobType + ":" + r.Organization + ":" + r.Key)[:16]
+	}
+	return j, nil
+}
+
+// objectOf encodes parameters, which must be a JSON object.
+func objectOf(v any) (json.RawMessage, error) {
+	if v == nil {
+		return json.RawMessage("{}"), nil
+	}
+	b, err := json.Marshal(v)
+	if err != nil {
+		return nil, fmt.Errorf("%w: encode the parameters: %w", ErrBadRequest, err)
+	}
+	if string(b) == "null" { // a nil map or pointer
+		return json.RawMessage("{}"), nil
+	}
+	if b[0] != '{' {
+		return nil, fmt.Errorf("%w: the parameters are not a JSON object: %.40s", ErrBadRequest, b)
+	}
+	return b, nil
+}
+
+// EnqueueRequest describes a call of frappe.enqueue.
+type EnqueueRequest struct {
+	// Site and Method are required; Method is a dotted Python path or the name of a Go handler.
+	Site, Method string
+	// User is the session user. Default: Administrator.
+	User string
+	// Queue is the queue type. Default: "default".
+	Queue string
+	// ID is the job's id without the site's prefix. A job of an id that is queued, started, scheduled or deferred
+	// already is a *rqcompat.DuplicateJobError. Default: a UUID.
+	ID string
+	// Kwargs are the keyword arguments: JSON-like values.
+	Kwargs map[string]any
+	// Timeout is in seconds. Default: the queue's.
+	Timeout int64
+	// At is when to start; zero means now.
+	At time.Time
+	// AtFront puts the job before those that wait.
+	AtFront bool
+}
+
+// Enqueue does what frappe.enqueue does: whoever works the queue runs the job. The errors are ErrBadRequest,
+// frappe.ErrNoSuchSite, rqcompat.ErrDuplicateJob and those of a Redis that is away.
+func (c *Client) Enqueue(ctx context.Context, r EnqueueRequest) (*rqcompat.Job, error) {
+	if r.Site == "" || r.Method == "" {
+		return nil, fmt.Errorf("%w: enqueue needs a site and a method", ErrBadRequest)
+	}
+	kwargs := map[string]any{}
+	for k, v := range r.Kwargs {
+		kwargs[k] = v
+	}
+	call := frappe.Call{Site: r.Site, User: orElse(r.User, "Administrator"), Method: r.Method, IsAsync: true, Kwargs: kwargs}
+	request, err := c.courier.Request(orElse(r.Queue, "default"), orElse(r.ID, uuid.NewString()), r.Timeout, call)
+	if err != nil {
+		return nil, err
+	}
+	request.At, request.AtFront, request.Deduplicate = r.At, r.AtFront, r.ID != ""
+	return c.rq.Enqueue(ctx, request)
+}
+
+func orElse(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
+}
