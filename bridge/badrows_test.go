@@ -9,7 +9,10 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/opensoft/dartwing-bridge/bridge/internal/sites"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/wait"
 	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
 )
 
@@ -42,7 +45,7 @@ func TestRowThatIsCommittedLater(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.waitJob(id, rqcompat.StatusFinished)
-	b.waitRow("JOB-LATE", frappe.StatusCompleted)
+	b.waitRow("JOB-LATE", rows.StatusCompleted)
 }
 
 func TestRowThatNeverComes(t *testing.T) {
@@ -70,7 +73,7 @@ func TestRowThatNeverComes(t *testing.T) {
 	if err := b.client().RQ().Requeue(t.Context(), own, false); err != nil {
 		t.Fatal(err)
 	}
-	b.waitRow("JOB-NEVER", frappe.StatusCompleted)
+	b.waitRow("JOB-NEVER", rows.StatusCompleted)
 }
 
 func TestRowsThatMustNotStart(t *testing.T) {
@@ -97,7 +100,7 @@ func TestRowsThatMustNotStart(t *testing.T) {
 	b.start(nil)
 	for i, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
-			row := b.waitRow(names[i], frappe.StatusDeadLetter)
+			row := b.waitRow(names[i], rows.StatusDeadLetter)
 			if row.ErrorMessage != tc.want || row.ErrorType != string(ErrorPermanent) || row.CompletedAt.IsZero() {
 				t.Errorf("row %+v, want the error %q", row, tc.want)
 			}
@@ -118,7 +121,7 @@ func TestParametersThatDoNotFit(t *testing.T) {
 	b := newBed(t, nil)
 	b.exec("UPDATE `tabJob Type` SET name = 'greet', type_name = 'greet', handler_method = 'go.greet' WHERE name = 'echo_job'")
 	b.start(func(e *Engine) {
-		for _, name := range []string{"go.greet", "go.plainly"} {
+		for _, name := range []JobType[greeting]{"go.greet", "go.plainly"} {
 			Register(e, name, func(_ context.Context, job *Job[greeting]) (any, error) { return job.Params.Name, nil })
 		}
 	})
@@ -136,15 +139,15 @@ func TestParametersThatDoNotFit(t *testing.T) {
 	}
 	// JSON texts that are no object, as a row may hold them.
 	name := b.submit("greet", nil)
-	b.waitRow(name, frappe.StatusCompleted)
+	b.waitRow(name, rows.StatusCompleted)
 	for _, text := range []string{`[1, 2]`, `"text"`, `17`, ``, `null`} {
 		b.exec("UPDATE `tabBackground Job` SET status = 'Dead Letter', input_parameters = NULLIF(?, '') WHERE name = ?", text, name)
 		if _, err := b.client().Retry(t.Context(), testSite, name, ""); err != nil {
 			t.Fatal(err)
 		}
-		want := frappe.StatusDeadLetter
+		want := rows.StatusDeadLetter
 		if text == "" || text == "null" {
-			want = frappe.StatusCompleted // no parameters: the defaults
+			want = rows.StatusCompleted // no parameters: the defaults
 		}
 		b.waitRow(name, want)
 	}
@@ -159,7 +162,7 @@ func TestTextsThatAreTooLongOrBroken(t *testing.T) {
 	b.start(func(e *Engine) {
 		Register(e, "go.chatty", func(ctx context.Context, job *Job[any]) (any, error) {
 			job.Progress(50, long)
-			sleep(ctx, 1200*time.Millisecond) // one report on its way, one that is settled
+			wait.Sleep(ctx, 1200*time.Millisecond) // one report on its way, one that is settled
 			job.Progress(60, "\xff\x00 broken "+long)
 			job.SetOutput("/files/" + long)
 			if fail.Load() {
@@ -171,8 +174,8 @@ func TestTextsThatAreTooLongOrBroken(t *testing.T) {
 	b.exec("UPDATE `tabJob Type` SET handler_method = 'go.chatty', type_name = 'chatty', name = 'chatty' WHERE name = 'echo_job'")
 	id := b.enqueue("go.chatty", map[string]any{"organization": "ORG-A"})
 	b.waitJob(id, rqcompat.StatusFinished)
-	row, err := b.db.FindByHash(t.Context(), arrivalHash(id))
-	if err != nil || row.Status != frappe.StatusCompleted {
+	row, err := b.db.FindByHash(t.Context(), sites.ArrivalHash(id))
+	if err != nil || row.Status != rows.StatusCompleted {
 		t.Fatalf("row %+v, %v", row, err)
 	}
 	for field, text := range map[string]string{"progress_message": row.ProgressMessage, "output_reference": row.OutputReference} {
@@ -186,8 +189,8 @@ func TestTextsThatAreTooLongOrBroken(t *testing.T) {
 	fail.Store(true)
 	id = b.enqueue("go.chatty", map[string]any{"organization": "ORG-A"})
 	b.waitJob(id, rqcompat.StatusFailed)
-	row, err = b.db.FindByHash(t.Context(), arrivalHash(id))
-	if err != nil || row.Status != frappe.StatusDeadLetter || !strings.Contains(row.ErrorMessage, "broken") {
+	row, err = b.db.FindByHash(t.Context(), sites.ArrivalHash(id))
+	if err != nil || row.Status != rows.StatusDeadLetter || !strings.Contains(row.ErrorMessage, "broken") {
 		t.Errorf("row %+v, %v", row, err)
 	}
 	if exc := b.lastExc(id); !utf8.ValidString(exc) {
@@ -200,7 +203,7 @@ func TestRowThatIsDeletedWhileItsJobRuns(t *testing.T) {
 	b := newBed(t, nil)
 	b.start(nil)
 	name := b.submit("sample_job", map[string]any{"duration": 1})
-	b.waitRow(name, frappe.StatusRunning)
+	b.waitRow(name, rows.StatusRunning)
 	b.exec("DELETE FROM `tabBackground Job` WHERE name = ?", name)
 	b.waitJob(b.bench.JobID(testSite, name), rqcompat.StatusFinished)
 	b.wantNothingRunning()

@@ -3,10 +3,10 @@ package bridge
 import (
 	"testing"
 
-	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
 )
 
-// TestLostEventsAreNoErrorOfASubmission: what was submitted or cancelled must
+// TestLostEventsAreNoErrorOfASubmission: what was submitted or canceled must
 // not be reported as failed, or its caller does it again.
 func TestLostEventsAreNoErrorOfASubmission(t *testing.T) {
 	b := newBed(t, nil)
@@ -18,7 +18,7 @@ func TestLostEventsAreNoErrorOfASubmission(t *testing.T) {
 	if err != nil {
 		t.Fatalf("submitted %v, and yet: %v", row, err)
 	}
-	if row, err = c.Cancel(t.Context(), testSite, row.Name, "admin@example.com"); err != nil || row.Status != frappe.StatusCanceled {
-		t.Errorf("cancelled %v, and yet: %v", row, err)
+	if row, err = c.Cancel(t.Context(), testSite, row.Name, "admin@example.com"); err != nil || row.Status != rows.StatusCanceled {
+		t.Errorf("canceled %v, and yet: %v", row, err)
 	}
 }

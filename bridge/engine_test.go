@@ -9,7 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/sites"
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
 )
 
@@ -48,7 +49,7 @@ func TestSubmittedJobTellsItsWholeStory(t *testing.T) {
 	b := newBed(t, nil)
 	b.start(nil)
 	name := b.submit("sample_job", map[string]any{"duration": 0.5})
-	row := b.waitRow(name, frappe.StatusCompleted)
+	row := b.waitRow(name, rows.StatusCompleted)
 	if row.Progress != 100 || row.OutputReference != "/files/sample-output-"+name+".txt" || row.StartedAt.IsZero() || row.CompletedAt.IsZero() {
 		t.Errorf("completed row %+v", row)
 	}
@@ -67,11 +68,11 @@ func TestEnqueueAloneGetsARow(t *testing.T) {
 	b.start(nil)
 	id := b.enqueue("dartwing.dartwing_core.background_jobs.samples.execute_echo_job", map[string]any{"organization": "ORG-B", "x": 1})
 	b.waitJob(id, rqcompat.StatusFinished)
-	row, err := b.db.FindByHash(t.Context(), arrivalHash(id))
+	row, err := b.db.FindByHash(t.Context(), sites.ArrivalHash(id))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if row.Status != frappe.StatusCompleted || row.Organization != "ORG-B" || row.JobType != "echo_job" || row.OwnerUser != "jane@example.com" {
+	if row.Status != rows.StatusCompleted || row.Organization != "ORG-B" || row.JobType != "echo_job" || row.OwnerUser != "jane@example.com" {
 		t.Errorf("row %+v", row)
 	}
 	if !strings.Contains(string(row.InputParameters), `"x":1`) && !strings.Contains(string(row.InputParameters), `"x": 1`) {
@@ -89,7 +90,7 @@ func TestTransientFailureRecovers(t *testing.T) {
 	b := newBed(t, map[string]any{"retry": map[string]any{"base": 0.2}})
 	b.start(nil)
 	name := b.submit("sample_job", map[string]any{"duration": 0, "fail_type": "transient", "fail_attempts": 2})
-	row := b.waitRow(name, frappe.StatusCompleted)
+	row := b.waitRow(name, rows.StatusCompleted)
 	if row.RetryCount != 2 {
 		t.Errorf("retry_count %d, want 2", row.RetryCount)
 	}
@@ -112,7 +113,7 @@ func TestFailuresEndInTheDeadLetters(t *testing.T) {
 		exhausted: "Pending Queued Running Failed Queued Running Failed Dead Letter",
 		misfit:    "Pending Queued Running Dead Letter",
 	} {
-		row := b.waitRow(name, frappe.StatusDeadLetter)
+		row := b.waitRow(name, rows.StatusDeadLetter)
 		if got := b.path(name); got != want {
 			t.Errorf("path %s, want %s", got, want)
 		}
@@ -138,12 +139,12 @@ func TestRetryByHandStartsANewSeries(t *testing.T) {
 	b := newBed(t, nil)
 	b.start(nil)
 	name := b.submit("sample_job", map[string]any{"duration": 0, "fail_type": "permanent"})
-	b.waitRow(name, frappe.StatusDeadLetter)
+	b.waitRow(name, rows.StatusDeadLetter)
 	b.exec("UPDATE `tabBackground Job` SET input_parameters = '{\"duration\": 0}', retry_count = 5 WHERE name = ?", name)
 	if _, err := b.client().Retry(t.Context(), testSite, name, "admin@example.com"); err != nil {
 		t.Fatal(err)
 	}
-	row := b.waitRow(name, frappe.StatusCompleted)
+	row := b.waitRow(name, rows.StatusCompleted)
 	if row.RetryCount != 0 {
 		t.Errorf("retry_count %d, want 0", row.RetryCount)
 	}
@@ -168,7 +169,7 @@ func TestCancelReachesTheHandler(t *testing.T) {
 
 	t.Run("by row", func(t *testing.T) {
 		name := b.submit("waits", nil)
-		b.waitRow(name, frappe.StatusRunning)
+		b.waitRow(name, rows.StatusRunning)
 		start := time.Now()
 		if _, err := b.client().Cancel(t.Context(), testSite, name, "jane@example.com"); err != nil {
 			t.Fatal(err)
@@ -180,25 +181,25 @@ func TestCancelReachesTheHandler(t *testing.T) {
 			t.Errorf("the handler heard of it after %s", d)
 		}
 		b.waitJob(b.bench.JobID(testSite, name), rqcompat.StatusStopped)
-		if row := b.row(name); row.Status != frappe.StatusCanceled || row.CanceledBy != "jane@example.com" {
+		if row := b.row(name); row.Status != rows.StatusCanceled || row.CanceledBy != "jane@example.com" {
 			t.Errorf("row %+v", row)
 		}
 	})
 	t.Run("by stop-job", func(t *testing.T) {
 		name := b.submit("waits", nil)
-		b.waitRow(name, frappe.StatusRunning)
+		b.waitRow(name, rows.StatusRunning)
 		if _, err := b.client().RQ().SendStop(t.Context(), b.bench.JobID(testSite, name)); err != nil {
 			t.Fatal(err)
 		}
 		if cause := <-causes; !errors.Is(cause, ErrStopped) {
 			t.Errorf("cause %v, want ErrStopped", cause)
 		}
-		b.waitRow(name, frappe.StatusCanceled)
+		b.waitRow(name, rows.StatusCanceled)
 		b.waitJob(b.bench.JobID(testSite, name), rqcompat.StatusStopped)
 	})
 	t.Run("by row behind the engine's back", func(t *testing.T) {
 		name := b.submit("waits", nil)
-		b.waitRow(name, frappe.StatusRunning)
+		b.waitRow(name, rows.StatusRunning)
 		b.exec("UPDATE `tabBackground Job` SET status = 'Canceled' WHERE name = ?", name)
 		if cause := <-causes; !errors.Is(cause, ErrCanceled) {
 			t.Errorf("cause %v, want ErrCanceled", cause)
@@ -228,8 +229,8 @@ func TestTimeoutStopsTheHandler(t *testing.T) {
 	b.start(nil)
 	b.exec("UPDATE `tabJob Type` SET default_timeout = 1 WHERE name = 'long_running_job'")
 	name := b.submit("long_running_job", nil)
-	row := b.waitRow(name, frappe.StatusTimedOut)
-	if row.NextRetryAt == nil || !strings.Contains(row.ErrorMessage, "maximum timeout value (1 seconds)") {
+	row := b.waitRow(name, rows.StatusTimedOut)
+	if row.NextRetryAt.IsZero() || !strings.Contains(row.ErrorMessage, "maximum timeout value (1 seconds)") {
 		t.Errorf("row %+v", row)
 	}
 	id := b.bench.JobID(testSite, name)
@@ -251,20 +252,20 @@ func TestHandlerThatIgnoresItsContextIsAbandoned(t *testing.T) {
 	b.exec("UPDATE `tabJob Type` SET handler_method = 'sample_handler', type_name = name WHERE name = 'echo_job'")
 	b.exec("INSERT INTO `tabJob Type` (name, creation, modified, owner, modified_by, type_name, is_enabled, default_timeout, max_retries, handler_method) VALUES ('stubborn', NOW(6), NOW(6), 'Administrator', 'Administrator', 'stubborn', 1, 60, 5, 'sample_handler')")
 	name := b.submit("stubborn", nil)
-	b.waitRow(name, frappe.StatusRunning)
+	b.waitRow(name, rows.StatusRunning)
 	if _, err := b.client().RQ().SendStop(t.Context(), b.bench.JobID(testSite, name)); err != nil {
 		t.Fatal(err)
 	}
-	b.waitRow(name, frappe.StatusCanceled)
+	b.waitRow(name, rows.StatusCanceled)
 	if got := strings.Join(b.history(name), "\n"); !strings.Contains(got, "abandoned") {
 		t.Errorf("history doesn't say that it was abandoned:\n%s", got)
 	}
-	if n := r.abandoned.Load(); n != 1 {
+	if n := r.Stats().Abandoned; n != 1 {
 		t.Errorf("%d abandoned handlers, want 1", n)
 	}
 	close(release)
-	b.eventually("slot is free again", func() bool { return r.abandoned.Load() == 0 && r.running.count() == 0 }, func() string { return "" })
-	if row := b.row(name); row.Status != frappe.StatusCanceled {
+	b.eventually("slot is free again", func() bool { return r.Stats() == (Stats{}) }, func() string { return "" })
+	if row := b.row(name); row.Status != rows.StatusCanceled {
 		t.Errorf("a late result changed the row: %+v", row)
 	}
 }
@@ -273,12 +274,12 @@ func TestStopGivesRunningJobsBack(t *testing.T) {
 	b := newBed(t, map[string]any{"stop_timeout": 0.2})
 	first := b.start(nil)
 	name := b.submit("long_running_job", map[string]any{"duration": 1.5})
-	b.waitRow(name, frappe.StatusRunning)
+	b.waitRow(name, rows.StatusRunning)
 	if err := first.stop(); err != nil {
 		t.Fatal(err)
 	}
 	row := b.row(name)
-	if row.Status != frappe.StatusQueued || row.RetryCount != 0 {
+	if row.Status != rows.StatusQueued || row.RetryCount != 0 {
 		t.Errorf("after the stop: %+v", row)
 	}
 	job, err := b.client().RQ().Fetch(t.Context(), b.bench.JobID(testSite, name))
@@ -289,7 +290,7 @@ func TestStopGivesRunningJobsBack(t *testing.T) {
 		t.Errorf("worker records after the stop: %v, %v", ws, err)
 	}
 	b.start(nil)
-	b.waitRow(name, frappe.StatusCompleted)
+	b.waitRow(name, rows.StatusCompleted)
 	if got, want := b.path(name), "Pending Queued Running Failed Queued Running Completed"; got != want {
 		t.Errorf("path %s, want %s", got, want)
 	}
@@ -346,7 +347,7 @@ func TestInspectFindsRowAndDeliveryByEitherName(t *testing.T) {
 	if err != nil || byName.Job == nil || byName.Job.ID != id {
 		t.Errorf("by row: %+v, %v", byName, err)
 	}
-	if _, err := b.client().Inspect(t.Context(), testSite, "JOB-1999-1"); !errors.Is(err, frappe.ErrNoSuchJob) {
+	if _, err := b.client().Inspect(t.Context(), testSite, "JOB-1999-1"); !errors.Is(err, rows.ErrNoSuchJob) {
 		t.Errorf("error %v, want ErrNoSuchJob", err)
 	}
 }
@@ -358,11 +359,11 @@ func TestJobsOfASuspendedOrganizationAreHeld(t *testing.T) {
 	held := b.submit("echo_job", map[string]any{"x": 1})
 	id := b.enqueue("echo_job", map[string]any{"organization": "ORG-B"})
 	b.waitJob(id, rqcompat.StatusFinished)
-	if row := b.row(held); row.Status != frappe.StatusQueued {
+	if row := b.row(held); row.Status != rows.StatusQueued {
 		t.Errorf("job of a suspended organization: %+v", row)
 	}
 	b.exec("UPDATE tabOrganization SET status = 'Active' WHERE name = 'ORG-A'")
-	b.waitRow(held, frappe.StatusCompleted)
+	b.waitRow(held, rows.StatusCompleted)
 }
 
 // TestSuspensionHoldsWhatWaitsAlready: jobs of a long queue are routed long
@@ -373,20 +374,20 @@ func TestSuspensionHoldsWhatWaitsAlready(t *testing.T) {
 	b.countTypes()
 	b.start(c.register)
 	first := b.submit("holds", nil)
-	b.waitRow(first, frappe.StatusRunning)
+	b.waitRow(first, rows.StatusRunning)
 	held := b.submit("echo_job", nil)
 	time.Sleep(200 * time.Millisecond)
 	b.exec("UPDATE tabOrganization SET status = 'Inactive' WHERE name = 'ORG-A'")
 	time.Sleep(3200 * time.Millisecond) // what is known of an organization may be 3 s old
 	close(c.open)
-	b.waitRow(first, frappe.StatusCompleted)
+	b.waitRow(first, rows.StatusCompleted)
 	id := b.enqueue("echo_job", map[string]any{"organization": "ORG-B"})
 	b.waitJob(id, rqcompat.StatusFinished)
-	if row := b.row(held); row.Status != frappe.StatusQueued {
+	if row := b.row(held); row.Status != rows.StatusQueued {
 		t.Errorf("job of a suspended organization: %+v", row)
 	}
 	b.exec("UPDATE tabOrganization SET status = 'Active' WHERE name = 'ORG-A'")
-	b.waitRow(held, frappe.StatusCompleted)
+	b.waitRow(held, rows.StatusCompleted)
 	if got, want := b.path(held), "Pending Queued Running Completed"; got != want {
 		t.Errorf("path %s, want %s", got, want)
 	}

@@ -12,7 +12,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/sites"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/wait"
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
 )
 
@@ -105,7 +107,7 @@ func (b *bed) addMember(user, organization string) {
 // noisy reports its progress all the time for a while.
 func noisy(d time.Duration) func(context.Context, *Job[any]) (any, error) {
 	return func(ctx context.Context, job *Job[any]) (any, error) {
-		for begin := time.Now(); time.Since(begin) < d && ctx.Err() == nil; sleep(ctx, 5*time.Millisecond) {
+		for begin := time.Now(); time.Since(begin) < d && ctx.Err() == nil; wait.Sleep(ctx, 5*time.Millisecond) {
 			job.Progress(90*time.Since(begin).Seconds()/d.Seconds(), "working <on> \"it\" ☃")
 		}
 		job.SetOutput("/files/out.txt")
@@ -123,7 +125,7 @@ func TestEventsOfAJob(t *testing.T) {
 	b.start(func(en *Engine) { Register(en, "go.noisy", noisy(3500*time.Millisecond)) })
 	id := b.enqueue("go.noisy", map[string]any{"organization": "ORG-A"})
 	b.waitJob(id, rqcompat.StatusFinished)
-	row, err := b.db.FindByHash(t.Context(), arrivalHash(id))
+	row, err := b.db.FindByHash(t.Context(), sites.ArrivalHash(id))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,7 +157,7 @@ func TestEventsOfAJob(t *testing.T) {
 }
 
 // checkStory checks what one room was told about a noisy job.
-func (b *bed) checkStory(t *testing.T, e *ears, room string, row *frappe.BackgroundJob) {
+func (b *bed) checkStory(t *testing.T, e *ears, room string, row *rows.BackgroundJob) {
 	t.Helper()
 	changes := e.of(EventStatusChanged, room)
 	if len(changes) != 2 {
@@ -194,7 +196,7 @@ func (b *bed) checkStory(t *testing.T, e *ears, room string, row *frappe.Backgro
 }
 
 // checkDeskUpdates checks the hints for open forms and lists.
-func (b *bed) checkDeskUpdates(t *testing.T, e *ears, row *frappe.BackgroundJob) {
+func (b *bed) checkDeskUpdates(t *testing.T, e *ears, row *rows.BackgroundJob) {
 	t.Helper()
 	docs := e.of("doc_update", "")
 	for i, d := range docs {
@@ -260,7 +262,7 @@ func TestFailureAndCancelAreTold(t *testing.T) {
 	c := newCounter()
 	b.start(c.register)
 	failing := b.submit("sample_job", map[string]any{"duration": 0, "fail_type": "permanent"})
-	b.waitRow(failing, frappe.StatusDeadLetter)
+	b.waitRow(failing, rows.StatusDeadLetter)
 	canceled := b.submit("holds", nil)
 	c.waitHeld(b, 1)
 	if _, err := b.client().Cancel(t.Context(), testSite, canceled, "jane@example.com"); err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/jmoiron/sqlx"
 	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
 	"github.com/opensoft/dartwing-bridge/integration/servers"
 	"github.com/opensoft/dartwing-bridge/integration/servers/servertest"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
@@ -22,7 +23,7 @@ const otherSite = "site2.localhost"
 type twoSites struct {
 	*bed
 	other *servers.MariaDB
-	db2   *frappe.DB
+	db2   *rows.DB
 	sql2  *sqlx.DB
 }
 
@@ -33,19 +34,10 @@ func newTwoSites(t *testing.T, bridge map[string]any) *twoSites {
 		t.Fatal(err)
 	}
 	s := &twoSites{other: m}
-	s.bed = newBedOn(t, servertest.Redis(t), servers.BenchConfig{Bridge: bridge, Sites: []servers.BenchSite{
+	s.bed = newBedOn(t, servertest.Redis(t), bridge, servers.BenchConfig{Sites: []servers.BenchSite{
 		{Name: testSite}, {Name: otherSite, DBHost: m.Host, DBPort: m.Port, DBName: "other", DBPassword: "secret"},
 	}})
-	site, err := s.bench.Site(otherSite)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := frappe.Install(t.Context(), site, frappe.InstallOptions{Samples: true}); err != nil {
-		t.Fatal(err)
-	}
-	if s.db2, err = site.DB(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	s.db2 = s.install(otherSite)
 	s.sql2 = sqlx.MustOpen("mysql", m.UserDSN("other", "other", "secret"))
 	t.Cleanup(func() { _ = s.sql2.Close() })
 	s.exec2("INSERT INTO `tabOrganization` (name, creation, modified, owner, modified_by, org_name, status) VALUES ('ORG-A', NOW(6), NOW(6), 'Administrator', 'Administrator', 'ORG-A', 'Active')")
@@ -71,7 +63,7 @@ func (s *twoSites) submit2(jobType string) string {
 	return row.Name
 }
 
-func (s *twoSites) waitRow2(name string, want frappe.Status) {
+func (s *twoSites) waitRow2(name string, want rows.Status) {
 	s.t.Helper()
 	last := ""
 	s.eventually(name+" becomes "+string(want), func() bool {
@@ -92,7 +84,7 @@ func (s *twoSites) wantOthersGoOn(within time.Duration) {
 	plain := s.plain("go.fine")
 	row := s.submit("sample_job", map[string]any{"duration": 0})
 	s.waitJob(plain, rqcompat.StatusFinished)
-	s.waitRow(row, frappe.StatusCompleted)
+	s.waitRow(row, rows.StatusCompleted)
 	if d := time.Since(begin); d > within {
 		s.t.Errorf("other jobs took %s, want less than %s", d, within)
 	}
@@ -116,7 +108,7 @@ func TestMariaDBAwayAtStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range names {
-		s.waitRow2(name, frappe.StatusCompleted)
+		s.waitRow2(name, rows.StatusCompleted)
 	}
 }
 
@@ -144,7 +136,7 @@ func TestMariaDBAwayInTheMiddle(t *testing.T) {
 	if err := s.other.Restart(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	s.waitRow2(running, frappe.StatusCompleted)
+	s.waitRow2(running, rows.StatusCompleted)
 	s.waitJob(id, rqcompat.StatusFinished)
 	c.wantOnce(t, id, plain)
 }
@@ -179,7 +171,7 @@ func TestMariaDBThatHangs(t *testing.T) {
 	ticking := s.submit("ticks", nil)
 	plain := s.plain("go.holds")
 	c.waitHeld(s.bed, 2)
-	s.waitRow(ticking, frappe.StatusRunning)
+	s.waitRow(ticking, rows.StatusRunning)
 	for range 20 {
 		s.submit2("sample_job")
 	}
@@ -194,20 +186,20 @@ func TestMariaDBThatHangs(t *testing.T) {
 		s.wantOthersGoOn(6 * time.Second)
 		time.Sleep(300 * time.Millisecond)
 	}
-	if score := s.rdb.ZScore(t.Context(), rqcompat.WipKey(s.bench.QueueName("go")), plain).Val(); score-patience.Seconds() < float64(time.Now().Unix()) {
-		t.Errorf("the lease of another job lapsed %g s ago", float64(time.Now().Unix())-score+patience.Seconds())
+	if score := s.rdb.ZScore(t.Context(), rqcompat.WipKey(s.bench.QueueName("go")), plain).Val(); score-registrySlack.Seconds() < float64(time.Now().Unix()) {
+		t.Errorf("the lease of another job lapsed %g s ago", float64(time.Now().Unix())-score+registrySlack.Seconds())
 	}
 	if after := s.row(ticking).Progress; after <= before {
 		t.Errorf("progress of the other site stands at %g", after)
 	}
 	close(ticks)
 	close(c.open)
-	s.waitRow(ticking, frappe.StatusCompleted)
+	s.waitRow(ticking, rows.StatusCompleted)
 	s.waitJob(plain, rqcompat.StatusFinished)
 	if err := s.other.Resume(); err != nil {
 		t.Fatal(err)
 	}
-	s.waitRow2(running, frappe.StatusCompleted)
+	s.waitRow2(running, rows.StatusCompleted)
 	s.waitJob(s.bench.JobID(otherSite, running), rqcompat.StatusFinished)
 	c.wantOnce(t, s.bench.JobID(otherSite, running), s.bench.JobID(testSite, ticking), plain)
 }
@@ -237,7 +229,7 @@ func TestDatabaseThatRefusesItsPassword(t *testing.T) {
 		t.Errorf("the log says so %d times", n)
 	}
 	s.setConfig(otherSite, "db_password", "secret")
-	s.waitRow2(name, frappe.StatusCompleted)
+	s.waitRow2(name, rows.StatusCompleted)
 	s.waitJob(method.ID, rqcompat.StatusFinished)
 }
 
@@ -275,7 +267,7 @@ func TestMissingTables(t *testing.T) {
 		return strings.Contains(log.String(), "tabJob Execution Log") && strings.Contains(log.String(), "bridge install --site site2.localhost")
 	}, log.String)
 	s.exec2("RENAME TABLE `moved log` TO `tabJob Execution Log`")
-	s.waitRow2(noLog, frappe.StatusCompleted)
+	s.waitRow2(noLog, rows.StatusCompleted)
 
 	s.exec2("RENAME TABLE `tabBackground Job` TO `moved jobs`")
 	job, err := s.client().Enqueue(t.Context(), EnqueueRequest{Site: otherSite, Method: frappe.Executor, Queue: "go", Kwargs: map[string]any{"background_job_id": noLog}})

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
 	"github.com/opensoft/dartwing-bridge/integration/servers"
 	"github.com/opensoft/dartwing-bridge/integration/servers/servertest"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
@@ -131,14 +132,14 @@ func TestStopWhileRedisIsAwayAtStart(t *testing.T) {
 // outcomes are written when Redis is back.
 func TestRedisAwayInTheMiddle(t *testing.T) {
 	t.Parallel()
-	b := newBedOn(t, servertest.Redis(t, servers.WithAppendOnly()), servers.BenchConfig{Bridge: map[string]any{"concurrency": 20}})
+	b := newBedOn(t, servertest.Redis(t, servers.WithAppendOnly()), map[string]any{"concurrency": 20}, servers.BenchConfig{})
 	b.countTypes()
 	c := newCounter()
 	b.start(c.register)
-	var held, rows, waiting []string
+	var held, rowed, waiting []string
 	for range 10 {
 		held = append(held, b.plain("go.holds"))
-		rows = append(rows, b.submit("holds", nil))
+		rowed = append(rowed, b.submit("holds", nil))
 	}
 	c.waitHeld(b, 20)
 	for range 50 { // no slot is free for them
@@ -147,8 +148,8 @@ func TestRedisAwayInTheMiddle(t *testing.T) {
 	}
 	b.redis.Kill()
 	close(c.open)
-	for _, name := range rows {
-		b.waitRow(name, frappe.StatusCompleted)
+	for _, name := range rowed {
+		b.waitRow(name, rows.StatusCompleted)
 	}
 	time.Sleep(500 * time.Millisecond)
 	if err := b.redis.Restart(t.Context()); err != nil {
@@ -157,7 +158,7 @@ func TestRedisAwayInTheMiddle(t *testing.T) {
 	for _, id := range held {
 		b.waitJob(id, rqcompat.StatusFinished)
 	}
-	for _, name := range rows {
+	for _, name := range rowed {
 		b.waitJob(b.bench.JobID(testSite, name), rqcompat.StatusFinished)
 		if got := b.path(name); got != "Pending Queued Running Completed" {
 			t.Errorf("path %s", got)
@@ -173,7 +174,7 @@ func TestRedisAwayInTheMiddle(t *testing.T) {
 	}, func() string { return "" })
 	b.wantNothingRunning()
 	c.wantOnce(t, held...)
-	c.wantOnce(t, b.ids(rows...)...)
+	c.wantOnce(t, b.ids(rowed...)...)
 	c.wantOnce(t, waiting...)
 }
 
@@ -181,7 +182,7 @@ func TestRedisAwayInTheMiddle(t *testing.T) {
 // own jobs still run, so they aren't rescued from it when Redis is back.
 func TestRedisAwayForLongerThanALease(t *testing.T) {
 	t.Parallel()
-	b := newBedOn(t, servertest.Redis(t, servers.WithAppendOnly()), servers.BenchConfig{Bridge: map[string]any{"lease": 1}})
+	b := newBedOn(t, servertest.Redis(t, servers.WithAppendOnly()), map[string]any{"lease": 1}, servers.BenchConfig{})
 	b.countTypes()
 	b.cfg.pace = fastPace
 	c := newCounter()
@@ -198,7 +199,7 @@ func TestRedisAwayForLongerThanALease(t *testing.T) {
 	}
 	close(c.open)
 	b.waitJob(plain, rqcompat.StatusFinished)
-	b.waitRow(row, frappe.StatusCompleted)
+	b.waitRow(row, rows.StatusCompleted)
 	b.waitJob(b.bench.JobID(testSite, row), rqcompat.StatusFinished)
 	c.wantOnce(t, plain, b.bench.JobID(testSite, row))
 	if got := b.path(row); got != "Pending Queued Running Completed" {
@@ -217,9 +218,9 @@ func TestRedisLosesItsData(t *testing.T) {
 	b.start(c.register)
 	running := b.submit("holds", nil)
 	c.waitHeld(b, 1)
-	var rows []string
+	var rowed []string
 	for range 10 {
-		rows = append(rows, b.submit("count", nil))
+		rowed = append(rowed, b.submit("count", nil))
 	}
 	if err := b.redis.Restart(t.Context()); err != nil {
 		t.Fatal(err)
@@ -230,11 +231,11 @@ func TestRedisLosesItsData(t *testing.T) {
 	c.waitHeld(b, 0) // told that it is lost
 	c.waitHeld(b, 1) // and delivered again
 	close(c.open)
-	for _, name := range append(rows, running) {
-		b.waitRow(name, frappe.StatusCompleted)
+	for _, name := range append(rowed, running) {
+		b.waitRow(name, rows.StatusCompleted)
 		b.waitJob(b.bench.JobID(testSite, name), rqcompat.StatusFinished)
 	}
-	c.wantOnce(t, b.ids(rows...)...)
+	c.wantOnce(t, b.ids(rowed...)...)
 	if got, want := b.path(running), "Pending Queued Running Failed Queued Running Completed"; got != want || b.row(running).RetryCount != 0 {
 		t.Errorf("path %s, want %s; retry_count %d, want 0", got, want, b.row(running).RetryCount)
 	}
@@ -258,7 +259,7 @@ func TestRedisPaused(t *testing.T) {
 			resume := time.AfterFunc(2*time.Second, func() { _ = b.redis.Resume() })
 			defer resume.Stop()
 			close(c.open)
-			b.waitRow(row, frappe.StatusCompleted)
+			b.waitRow(row, rows.StatusCompleted)
 		}
 	}
 	b.eventually("all ran", func() bool {
@@ -289,19 +290,14 @@ func TestRedisThatRefusesIsAClearError(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			if err := servers.NewBench(dir, servers.BenchConfig{RedisQueue: tc.url, Bridge: tc.bridge}); err != nil {
+			if err := servers.NewBench(dir, servers.BenchConfig{RedisQueue: tc.url}); err != nil {
 				t.Fatal(err)
 			}
-			bench, err := frappe.OpenBench(dir)
+			bench, err := frappe.OpenBench(dir, frappe.Options{})
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer bench.Close()
-			cfg, err := LoadConfig(bench)
-			if err != nil {
-				t.Fatal(err)
-			}
-			e, err := New(cfg)
+			e, err := New(configured(bench, tc.bridge))
 			if err != nil {
 				t.Fatal(err)
 			}

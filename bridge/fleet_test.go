@@ -3,12 +3,15 @@ package bridge
 import (
 	"context"
 	"fmt"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/moves"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/opensoft/dartwing-bridge/bridge/internal/wait"
 	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
 )
 
@@ -43,7 +46,7 @@ func TestTwoEnginesRunEachJobOnce(t *testing.T) {
 		})
 	}
 	for i, name := range names {
-		row := b.waitRow(name, frappe.StatusCompleted)
+		row := b.waitRow(name, rows.StatusCompleted)
 		want, path := 1, "Pending Queued Running Completed"
 		if i%10 == 0 {
 			want, path = 2, "Pending Queued Running Failed Queued Running Completed"
@@ -82,7 +85,7 @@ func (b *bed) checkLogIsLegal() {
 		if at[s.Job] != s.From {
 			b.t.Errorf("job %s: a step from %q, but it was %q", s.Job, s.From, at[s.Job])
 		}
-		if !legal(frappe.Status(s.From), frappe.Status(s.To)) {
+		if s.From != "" && (moves.Move{Transition: rows.Transition{From: rows.Status(s.From), To: rows.Status(s.To)}}).Check() != nil {
 			b.t.Errorf("job %s: %q to %q is not in the state machine", s.Job, s.From, s.To)
 		}
 		at[s.Job] = s.To
@@ -117,13 +120,13 @@ func TestOneJobBehindTwoThousandOfAnotherTenant(t *testing.T) {
 			if job.Organization == "ORG-B" {
 				place <- n
 			}
-			sleep(ctx, 10*time.Millisecond)
+			wait.Sleep(ctx, 10*time.Millisecond)
 			return nil, nil
 		})
 	})
 	select {
 	case n := <-place:
-		// A scout routes 200 jobs at a time; what it hands over first may start.
+		// A poller routes 200 jobs at a time; what it hands over first may start.
 		if n > 200 {
 			t.Errorf("the other tenant's job started as number %d of 2001", n)
 		}
@@ -133,7 +136,7 @@ func TestOneJobBehindTwoThousandOfAnotherTenant(t *testing.T) {
 	}
 }
 
-// TestEnginesOfDifferentQueuesLeaveEachOthersRowsAlone: the sweep of one engine
+// TestEnginesOfDifferentQueuesLeaveEachOthersRowsAlone: the maintenance of one engine
 // must not take the running rows of another, whose queue it doesn't work, for
 // abandoned.
 func TestEnginesOfDifferentQueuesLeaveEachOthersRowsAlone(t *testing.T) {
@@ -149,9 +152,9 @@ func TestEnginesOfDifferentQueuesLeaveEachOthersRowsAlone(t *testing.T) {
 	other.start(c.register)
 	name := b.submit("holds", nil)
 	c.waitHeld(b, 1)
-	time.Sleep(2 * time.Second) // several sweeps of both
+	time.Sleep(2 * time.Second) // several rounds of both
 	close(c.open)
-	b.waitRow(name, frappe.StatusCompleted)
+	b.waitRow(name, rows.StatusCompleted)
 	if got := b.path(name); got != "Pending Queued Running Completed" {
 		t.Errorf("path %s", got)
 	}
@@ -164,8 +167,8 @@ func TestManyWaitingRowsDoNotHideAnOrphan(t *testing.T) {
 	t.Parallel()
 	b := newBed(t, nil)
 	b.cfg.pace = fastPace
-	job := frappe.NewJob{JobType: "sample_job", Organization: "ORG-A", OwnerUser: "jane@example.com", MaxRetries: 5, TimeoutSeconds: 60, InputParameters: []byte(`{"duration": 0}`), Status: frappe.StatusPending}
-	waiting := make([]frappe.NewJob, orphanBatch+100)
+	job := rows.NewJob{JobType: "sample_job", Organization: "ORG-A", OwnerUser: "jane@example.com", MaxRetries: 5, TimeoutSeconds: 60, InputParameters: []byte(`{"duration": 0}`), Status: rows.StatusPending}
+	waiting := make([]rows.NewJob, 1100 /* a look takes 1,000 */)
 	for i := range waiting {
 		waiting[i] = job
 	}
@@ -173,13 +176,13 @@ func TestManyWaitingRowsDoNotHideAnOrphan(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.exec("UPDATE `tabBackground Job` SET modified = modified - INTERVAL 1 HOUR")
-	job.Status = frappe.StatusQueued
-	orphans, err := b.db.CreateJobs(t.Context(), []frappe.NewJob{job})
+	job.Status = rows.StatusQueued
+	orphans, err := b.db.CreateJobs(t.Context(), []rows.NewJob{job})
 	if err != nil {
 		t.Fatal(err)
 	}
 	b.start(nil)
-	b.waitRow(orphans[0].Name, frappe.StatusCompleted)
+	b.waitRow(orphans[0].Name, rows.StatusCompleted)
 }
 
 // TestRetryAtOnce: a retry that is due before the failed attempt is settled in
@@ -202,7 +205,7 @@ func TestRetryAtOnce(t *testing.T) {
 		names = append(names, b.submit("count", nil))
 	}
 	for _, name := range names {
-		b.waitRow(name, frappe.StatusCompleted)
+		b.waitRow(name, rows.StatusCompleted)
 	}
 	if d := time.Since(begin); d > 10*time.Second {
 		t.Errorf("three retries without a pause took %s", d)

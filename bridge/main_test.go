@@ -1,10 +1,12 @@
 package bridge
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,12 +15,12 @@ import (
 
 	"github.com/jmoiron/sqlx"
 	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
 	"github.com/opensoft/dartwing-bridge/integration/servers"
 	"github.com/opensoft/dartwing-bridge/integration/servers/servertest"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
 	"github.com/opensoft/dartwing-bridge/rqcompat/pickle"
 	"github.com/redis/go-redis/v9"
-	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
 )
 
@@ -44,66 +46,98 @@ type bed struct {
 	redis *servers.Redis
 	bench *frappe.Bench
 	cfg   Config
-	db    *frappe.DB
-	sql   *sqlx.DB
-	rdb   *redis.Client
+	// settings are those of the configuration, for worker processes.
+	settings map[string]any
+	pool     *rows.Pool
+	db       *rows.DB
+	sql      *sqlx.DB
+	rdb      *redis.Client
 	// client submits and looks; opened on first use.
 	opened *Client
 }
 
-// newBed makes a bed; bridge is the key "bridge" of its configuration.
-func newBed(t *testing.T, bridge map[string]any) *bed {
+// newBed makes a bed; settings are fields of its Config, times in seconds.
+func newBed(t *testing.T, settings map[string]any) *bed {
 	t.Helper()
-	return newBedOn(t, servertest.Redis(t), servers.BenchConfig{Bridge: bridge})
+	return newBedOn(t, servertest.Redis(t), settings, servers.BenchConfig{})
 }
 
-func newBedOn(t *testing.T, r *servers.Redis, cfg servers.BenchConfig) *bed {
+func newBedOn(t *testing.T, r *servers.Redis, settings map[string]any, cfg servers.BenchConfig) *bed {
 	t.Helper()
-	b := &bed{t: t, redis: r, dir: servertest.Bench(t, r, cfg)}
+	b := &bed{t: t, redis: r, dir: servertest.Bench(t, r, cfg), settings: settings}
 	b.rdb = redis.NewClient(&redis.Options{Addr: r.Addr, MaxRetries: -1})
 	t.Cleanup(func() { _ = b.rdb.Close() })
 	b.bench = b.openBench()
-	site, err := b.bench.Site(testSite)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := frappe.Install(t.Context(), site, frappe.InstallOptions{Samples: true}); err != nil {
-		t.Fatal(err)
-	}
-	if b.db, err = site.DB(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	b.openSQL(site)
+	b.pool = rows.NewPool(b.bench)
+	t.Cleanup(func() { _ = b.pool.Close() })
+	b.db = b.install(testSite)
+	b.openSQL()
 	for _, org := range []string{"ORG-A", "ORG-B"} {
 		b.exec("INSERT INTO `tabOrganization` (name, creation, modified, owner, modified_by, org_name, status) VALUES (?, NOW(6), NOW(6), 'Administrator', 'Administrator', ?, 'Active')", org, org)
 	}
-	if b.cfg, err = LoadConfig(b.bench); err != nil {
-		t.Fatal(err)
+	b.cfg = configured(b.bench, settings)
+	if os.Getenv("BRIDGE_TEST_LOG") != "" {
+		b.cfg.Log = slog.New(slog.NewJSONHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
-	b.cfg.Log = zerolog.New(zerolog.NewTestWriter(t)).Level(testLogLevel())
 	return b
 }
 
-func testLogLevel() zerolog.Level {
-	if os.Getenv("BRIDGE_TEST_LOG") != "" {
-		return zerolog.DebugLevel
+// configured is the Config of some settings, as configuration files write them.
+func configured(bench *frappe.Bench, settings map[string]any) Config {
+	text, err := json.Marshal(settings)
+	if err != nil {
+		panic(err)
 	}
-	return zerolog.Disabled
+	var s struct {
+		Concurrency  int
+		Queues       []string
+		SharedQueues []string `json:"shared_queues"`
+		Lease        float64
+		StopTimeout  float64 `json:"stop_timeout"`
+		CancelGrace  float64 `json:"cancel_grace"`
+		RowGrace     float64 `json:"row_grace"`
+		RQVersion    string  `json:"rq_version"`
+		Retry        struct{ Base float64 }
+		Foreign      map[string]ForeignHandler
+	}
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&s); err != nil {
+		panic(err)
+	}
+	seconds := func(n float64) time.Duration { return time.Duration(n * float64(time.Second)) }
+	return Config{
+		Bench: bench, Concurrency: s.Concurrency, Queues: s.Queues, SharedQueues: s.SharedQueues, Lease: seconds(s.Lease),
+		StopTimeout: seconds(s.StopTimeout), CancelGrace: seconds(s.CancelGrace), RowGrace: seconds(s.RowGrace), RQVersion: s.RQVersion,
+		Retry: RetryPolicy{Base: seconds(s.Retry.Base)}, Foreign: s.Foreign,
+	}
+}
+
+// install makes the tables of a site.
+func (b *bed) install(site string) *rows.DB {
+	b.t.Helper()
+	db, err := b.pool.DB(b.t.Context(), site)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if _, err := rows.Install(b.t.Context(), db, rows.InstallOptions{Samples: true}); err != nil {
+		b.t.Fatal(err)
+	}
+	return db
 }
 
 func (b *bed) openBench() *frappe.Bench {
 	b.t.Helper()
-	bench, err := frappe.OpenBench(b.dir)
+	bench, err := frappe.OpenBench(b.dir, frappe.Options{Section: "bridge"})
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	b.t.Cleanup(func() { _ = bench.Close() })
 	return bench
 }
 
 // openSQL opens a second way to the site's database, for what tests set up and
 // look at behind the engine's back.
-func (b *bed) openSQL(site *frappe.Site) {
+func (b *bed) openSQL() {
 	b.t.Helper()
 	raw, err := os.ReadFile(filepath.Join(b.dir, "sites", testSite, "site_config.json"))
 	if err != nil {
@@ -205,7 +239,7 @@ func (b *bed) enqueue(method string, kwargs map[string]any) string {
 	return job.ID
 }
 
-func (b *bed) row(name string) *frappe.BackgroundJob {
+func (b *bed) row(name string) *rows.BackgroundJob {
 	b.t.Helper()
 	row, err := b.db.BackgroundJob(b.t.Context(), name)
 	if err != nil {
@@ -215,9 +249,9 @@ func (b *bed) row(name string) *frappe.BackgroundJob {
 }
 
 // waitRow waits until the row has the status.
-func (b *bed) waitRow(name string, want frappe.Status) *frappe.BackgroundJob {
+func (b *bed) waitRow(name string, want rows.Status) *rows.BackgroundJob {
 	b.t.Helper()
-	var row *frappe.BackgroundJob
+	var row *rows.BackgroundJob
 	b.eventually(fmt.Sprintf("row %s becomes %s", name, want), func() bool {
 		row = b.row(name)
 		return row.Status == want

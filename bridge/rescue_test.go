@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
 )
 
@@ -22,21 +24,25 @@ import (
 // of the bench in that directory.
 const workerBench = "BRIDGE_TEST_WORKER"
 
+// workerSettings has its settings, as JSON.
+const workerSettings = "BRIDGE_TEST_SETTINGS"
+
 // releaseFile lets the jobs of worker processes end; it lies in the bench.
 const releaseFile = "release"
 
 // workerProcess works a bench until its standard input ends, as it does when
 // the test process dies.
 func workerProcess(dir string) {
-	bench, err := frappe.OpenBench(dir)
+	bench, err := frappe.OpenBench(dir, frappe.Options{Section: "bridge"})
 	if err != nil {
 		panic(err)
 	}
-	cfg, err := LoadConfig(bench)
-	if err != nil {
+	var settings map[string]any
+	if err := json.Unmarshal([]byte(os.Getenv(workerSettings)), &settings); err != nil {
 		panic(err)
 	}
-	if cfg.Lease > 0 && time.Duration(cfg.Lease) < 5*time.Second {
+	cfg := configured(bench, settings)
+	if cfg.Lease > 0 && cfg.Lease < 5*time.Second {
 		cfg.pace = fastPace
 	}
 	e, err := New(cfg)
@@ -73,7 +79,11 @@ func (b *bed) worker() *exec.Cmd {
 		b.t.Fatal(err)
 	}
 	cmd := exec.Command(binary)
-	cmd.Env = append(os.Environ(), workerBench+"="+b.dir)
+	settings, err := json.Marshal(b.settings)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	cmd.Env = append(os.Environ(), workerBench+"="+b.dir, workerSettings+"="+string(settings))
 	cmd.Stderr = os.Stderr
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
@@ -97,7 +107,7 @@ func TestJobOfAKilledProcessRunsElsewhereWithin20s(t *testing.T) {
 	child := b.worker()
 	row := b.submit("holds", nil)
 	plain := b.plain("go.holds")
-	b.waitRow(row, frappe.StatusRunning)
+	b.waitRow(row, rows.StatusRunning)
 	b.waitJob(plain, rqcompat.StatusStarted)
 	c := newCounter()
 	close(c.open)
@@ -107,7 +117,7 @@ func TestJobOfAKilledProcessRunsElsewhereWithin20s(t *testing.T) {
 		t.Fatal(err)
 	}
 	killed := time.Now()
-	b.waitRow(row, frappe.StatusCompleted)
+	b.waitRow(row, rows.StatusCompleted)
 	b.waitJob(plain, rqcompat.StatusFinished)
 	if d := time.Since(killed); d > 20*time.Second {
 		t.Errorf("the jobs ran again after %s", d)
@@ -150,7 +160,7 @@ func TestJobThatKillsItsWorkersIsPoison(t *testing.T) {
 			return nil, nil
 		})
 	})
-	row := b.waitRow(name, frappe.StatusDeadLetter)
+	row := b.waitRow(name, rows.StatusDeadLetter)
 	if row.ErrorType != string(ErrorPermanent) || row.CompletedAt.IsZero() || row.RetryCount != 0 {
 		t.Errorf("row %+v", row)
 	}
@@ -171,7 +181,7 @@ func TestJobThatKillsItsWorkersIsPoison(t *testing.T) {
 	if _, err := b.client().Retry(t.Context(), testSite, name, "admin@example.com"); err != nil {
 		t.Errorf("retry by hand: %v", err)
 	}
-	b.waitRow(name, frappe.StatusCompleted)
+	b.waitRow(name, rows.StatusCompleted)
 }
 
 func TestFrozenWorkerIsRefusedWhenItComesBack(t *testing.T) {
@@ -182,7 +192,7 @@ func TestFrozenWorkerIsRefusedWhenItComesBack(t *testing.T) {
 	row := b.submit("holds", nil)
 	plain := b.plain("go.holds")
 	id := b.bench.JobID(testSite, row)
-	b.waitRow(row, frappe.StatusRunning)
+	b.waitRow(row, rows.StatusRunning)
 	b.waitJob(plain, rqcompat.StatusStarted)
 	if err := child.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
@@ -201,7 +211,7 @@ func TestFrozenWorkerIsRefusedWhenItComesBack(t *testing.T) {
 	if fmt.Sprint(got) != fmt.Sprint([]string{id, plain}) && fmt.Sprint(got) != fmt.Sprint([]string{plain, id}) {
 		t.Fatalf("ran here: %v", got)
 	}
-	owner := b.waitRow(row, frappe.StatusRunning).StartedAt
+	owner := b.waitRow(row, rows.StatusRunning).StartedAt
 	if err := os.WriteFile(filepath.Join(b.dir, releaseFile), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -209,7 +219,7 @@ func TestFrozenWorkerIsRefusedWhenItComesBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	time.Sleep(1500 * time.Millisecond)
-	if now := b.row(row); now.Status != frappe.StatusRunning || !now.StartedAt.Equal(owner) {
+	if now := b.row(row); now.Status != rows.StatusRunning || !now.StartedAt.Equal(owner) {
 		t.Errorf("the late result changed the row: %+v", now)
 	}
 	for _, id := range []string{id, plain} {
@@ -218,7 +228,7 @@ func TestFrozenWorkerIsRefusedWhenItComesBack(t *testing.T) {
 		}
 	}
 	close(open)
-	b.waitRow(row, frappe.StatusCompleted)
+	b.waitRow(row, rows.StatusCompleted)
 	for _, id := range []string{id, plain} {
 		b.waitJob(id, rqcompat.StatusFinished)
 		results, err := b.client().RQ().Results(t.Context(), id)

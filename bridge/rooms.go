@@ -119,16 +119,16 @@ func (w *rooms) work(ctx context.Context) {
 	defer giveUp()
 	w.handlers, w.writes = handlers, writes
 
-	events := running(publishing, w.desk.Run)
-	watchers := running(watching, w.runner.RenewLeases, w.runner.WatchCancels, w.runner.WriteReports, w.retries.Run,
+	events := loop(publishing, w.desk.Run)
+	watchers := loop(watching, w.runner.RenewLeases, w.runner.WatchCancels, w.runner.WriteReports, w.retries.Run,
 		func(ctx context.Context) { w.runner.Listen(ctx, stopClaiming) },
 		func(ctx context.Context) { maintenance.Run(ctx, w.cfg.Log, w.services) })
-	claimers := running(claiming, w.claimer.Run)
+	claimers := loop(claiming, w.claimer.Run)
 	pollers := make([]func(context.Context), len(w.pollers))
 	for i, p := range w.pollers {
 		pollers[i] = p.Run
 	}
-	polling := running(claiming, pollers...)
+	polling := loop(claiming, pollers...)
 
 	w.cfg.Log.Info("bridge is working", "own", w.cfg.Queues, "shared", w.cfg.SharedQueues, "concurrency", w.cfg.Concurrency,
 		"rq", w.detection.Dialect.Version, "rq_from", w.detection.Source)
@@ -145,10 +145,10 @@ func (w *rooms) work(ctx context.Context) {
 	w.cfg.Log.Info("bridge stopped")
 }
 
-func running(ctx context.Context, loops ...func(context.Context)) *sync.WaitGroup {
+func loop(ctx context.Context, loops ...func(context.Context)) *sync.WaitGroup {
 	var all sync.WaitGroup
-	for _, loop := range loops {
-		all.Go(func() { loop(ctx) })
+	for _, run := range loops {
+		all.Go(func() { run(ctx) })
 	}
 	return &all
 }

@@ -3,7 +3,7 @@ package bridge
 import (
 	"testing"
 
-	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
 )
 
 // TestRetriesOfOthersDoNotHideOurs: rows that are due for a long time, because
@@ -11,8 +11,8 @@ import (
 func TestRetriesOfOthersDoNotHideOurs(t *testing.T) {
 	b := newBed(t, nil)
 	b.exec("INSERT INTO `tabJob Type` (name, creation, modified, owner, modified_by, type_name, is_enabled, default_timeout, max_retries) VALUES ('others', NOW(6), NOW(6), 'Administrator', 'Administrator', 'others', 1, 60, 5)")
-	job := frappe.NewJob{JobType: "others", Organization: "ORG-A", OwnerUser: "jane@example.com", MaxRetries: 5, Status: frappe.StatusQueued}
-	others := make([]frappe.NewJob, dueBatch)
+	job := rows.NewJob{JobType: "others", Organization: "ORG-A", OwnerUser: "jane@example.com", MaxRetries: 5, Status: rows.StatusQueued}
+	others := make([]rows.NewJob, 100) // what a look takes
 	for i := range others {
 		others[i] = job
 	}
@@ -21,11 +21,11 @@ func TestRetriesOfOthersDoNotHideOurs(t *testing.T) {
 	}
 	b.exec("UPDATE `tabBackground Job` SET status = 'Failed', next_retry_at = '2020-01-01'")
 	job.JobType = "echo_job"
-	ours, err := b.db.CreateJobs(t.Context(), []frappe.NewJob{job})
+	ours, err := b.db.CreateJobs(t.Context(), []rows.NewJob{job})
 	if err != nil {
 		t.Fatal(err)
 	}
 	b.exec("UPDATE `tabBackground Job` SET status = 'Failed', next_retry_at = '2020-01-02' WHERE name = ?", ours[0].Name)
 	b.start(nil)
-	b.waitRow(ours[0].Name, frappe.StatusCompleted)
+	b.waitRow(ours[0].Name, rows.StatusCompleted)
 }

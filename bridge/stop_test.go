@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
 )
 
@@ -40,7 +40,7 @@ func TestSecondEngineTakesOverWhatAStopGivesBack(t *testing.T) {
 	first.wantOnce(t, ids...)
 	second.wantOnce(t, ids...)
 	for _, name := range names {
-		if row := b.waitRow(name, frappe.StatusCompleted); row.RetryCount != 0 {
+		if row := b.waitRow(name, rows.StatusCompleted); row.RetryCount != 0 {
 			t.Errorf("retry_count %d, want 0", row.RetryCount)
 		}
 		if got, want := b.path(name), "Pending Queued Running Failed Queued Running Completed"; got != want {
@@ -103,7 +103,7 @@ func TestStopLeavesAStubbornHandlerBehind(t *testing.T) {
 			t.Errorf("job after the stop: %+v, %v", job, err)
 		}
 	}
-	if row := b.row(row); row.Status != frappe.StatusQueued || row.RetryCount != 0 {
+	if row := b.row(row); row.Status != rows.StatusQueued || row.RetryCount != 0 {
 		t.Errorf("row after the stop: %+v", row)
 	}
 	b.wantNothingRunning()
@@ -159,7 +159,7 @@ func TestStopWhileRedisIsAwayInTheMiddle(t *testing.T) {
 	if d := time.Since(begin); d > 15*time.Second {
 		t.Errorf("the stop took %s without Redis", d)
 	}
-	if got := b.row(row); got.Status != frappe.StatusQueued {
+	if got := b.row(row); got.Status != rows.StatusQueued {
 		t.Errorf("row %+v, want it given back", got)
 	}
 }

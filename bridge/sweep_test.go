@@ -29,13 +29,33 @@ func (b *bed) pythonFails(queue, id string) {
 	}
 }
 
-// takenBack looks once and reports whether the job is queued again.
-func (b *bed) takenBack(e *Engine, id string) bool {
+// idle are the rooms of an engine that is connected and runs nothing.
+func (b *bed) idle() *rooms {
 	b.t.Helper()
-	if err := e.chores.takeBack(b.t.Context()); err != nil {
+	e, err := New(b.cfg)
+	if err != nil {
 		b.t.Fatal(err)
 	}
-	job, err := e.rq.Fetch(b.t.Context(), id)
+	c, err := connectNow(b.t.Context(), e.cfg)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Cleanup(func() { _ = c.Close() })
+	return furnish(e.cfg, c, e.wrapped(e), e.ended)
+}
+
+// takenBack looks once and reports whether the job is queued again.
+func (b *bed) takenBack(w *rooms, id string) bool {
+	b.t.Helper()
+	for _, s := range w.services {
+		if s.What != "give back Go jobs that Python failed" {
+			continue
+		}
+		if err := s.Do(b.t.Context()); err != nil {
+			b.t.Fatal(err)
+		}
+	}
+	job, err := w.rq.Fetch(b.t.Context(), id)
 	if err != nil {
 		b.t.Fatal(err)
 	}

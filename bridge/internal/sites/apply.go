@@ -105,7 +105,8 @@ func (s *Sites) Arrive(ctx context.Context, site string, j rows.NewJob) (*rows.B
 	if err != nil {
 		return nil, err
 	}
-	return w.arrivals.Do(ctx, j)
+	row, err := w.arrivals.Do(ctx, j)
+	return row, withCure(site, err)
 }
 
 // Apply commits a move, then does what RQ has to know of it, then tells the observers: in that order, so that whoever
@@ -128,7 +129,7 @@ func (s *Sites) Apply(ctx context.Context, m moves.Move, then func(context.Conte
 	}
 	result, err := lane.Do(ctx, m.Transition)
 	if err = errors.Join(err, result.Err); err != nil || !result.Applied {
-		return result, err
+		return result, withCure(m.Site, err)
 	}
 	for _, column := range result.Cut {
 		s.log.Warn("text was too long for its field and was cut", "site", m.Site, "job", m.Name, "field", column)

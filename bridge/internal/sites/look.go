@@ -44,6 +44,14 @@ func (s *Sites) Look(ctx context.Context, name string, look func(context.Context
 		err = fmt.Errorf("site %s: %w: no answer within %s", name, rows.ErrUnavailable, lookTime)
 	}
 	s.note(name, err)
+	return withCure(name, err)
+}
+
+// withCure adds to an error what a person can do about it.
+func withCure(site string, err error) error {
+	if errors.Is(err, rows.ErrTableMissing) || errors.Is(err, rows.ErrColumnMissing) {
+		return fmt.Errorf("%w; run: bridge install --site %s", err, site)
+	}
 	return err
 }
 
