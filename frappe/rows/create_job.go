@@ -27,14 +27,7 @@ type NewJob struct {
 	QueuedMessage         string          // "" is "Job enqueued"
 }
 
-const (
-	maxBatch = 200 // rows of one transaction
-
-	// maxStatement is how much text one INSERT carries; servers refuse packets over max_allowed_packet, 16 MiB by default.
-	maxStatement = 4 << 20
-
-	maxNameDraws = 5
-)
+const maxNameDraws = 5
 
 func (n *NewJob) check() error {
 	switch {

@@ -118,11 +118,3 @@ func (d *DB) logExists(ctx context.Context, name string) (bool, error) {
 	}
 	return err == nil, err
 }
-
-// systemUser is who a row is written as when nobody in particular acts.
-func systemUser(actor string) string {
-	if actor == "" {
-		return "Administrator"
-	}
-	return actor
-}

@@ -68,7 +68,7 @@ func (t *JobType) complete() {
 // JobTypes reads all Job Types by type name, cached for 5 s. The map and its values are shared: don't change them.
 func (d *DB) JobTypes(ctx context.Context) (map[string]*JobType, error) {
 	return d.jobTypes.Get(ctx, "", jobTypesKept, func() (map[string]*JobType, error) {
-		found, err := selectRows(ctx, d, "read the job types", tableJobType, jobTypeColumns, "")
+		found, err := selectRows(ctx, &d.tables, "read the job types", tableJobType, jobTypeColumns, "")
 		types := make(map[string]*JobType, len(found))
 		for _, t := range found {
 			t.complete()

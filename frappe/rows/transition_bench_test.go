@@ -31,8 +31,8 @@ func newBenchDB(b *testing.B) *DB {
 	return d
 }
 
-// BenchmarkTransition measures durable transitions, each with its log row: jobs go Queued, Running, Completed. As in the
-// engine, jobs that are claimed together start at one time, and end with times and texts of their own.
+// BenchmarkTransition measures durable transitions, each with its log row: jobs go Queued, Running, Completed. As
+// with workers that claim several, jobs start together, and end with times and texts of their own.
 func BenchmarkTransition(b *testing.B) {
 	for _, size := range []int{1, 10, 50, 200} {
 		for _, writers := range []int{1, 4} {
