@@ -85,8 +85,8 @@ func sentinelOptions(c Config, key string) (*redis.UniversalOptions, error) {
 	}, nil
 }
 
-// noMaintNotifications turns off what only hosted clusters send. In its automatic mode go-redis 9.23 negotiates it on each
-// connection and has a data race there.
+// noMaintNotifications turns off what only hosted clusters send. In its automatic mode go-redis 9.23 negotiates it on
+// each connection and has a data race there.
 func noMaintNotifications() *maintnotifications.Config {
 	return &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 }

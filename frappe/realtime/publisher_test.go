@@ -121,7 +121,7 @@ func TestPublishToSilentRedis(t *testing.T) {
 	cancel()
 	time.Sleep(awayPause)
 	if err := p.Publish(ctx, Event{"x", "s", "all", nil}); !errors.Is(err, context.Canceled) {
-		t.Errorf("cancelled: error = %v, want context.Canceled", err)
+		t.Errorf("canceled: error = %v, want context.Canceled", err)
 	}
 	_ = rdb.Close()
 	_ = p.Close()

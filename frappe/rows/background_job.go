@@ -72,5 +72,5 @@ type BackgroundJob struct {
 	Owner           string // the standard column that if_owner permissions look at
 	Creation        time.Time
 	Modified        time.Time
-	ModifiedRaw     string // `modified` as text, the way the desk compares it
+	ModifiedRaw     string // `modified` as the string that the desk compares
 }

@@ -28,9 +28,9 @@ const (
 		" KEY `singles_doctype_field_index` (`doctype`,`field`)) ENGINE=InnoDB ROW_FORMAT=DYNAMIC CHARACTER SET=utf8mb4 COLLATE=utf8mb4_unicode_ci"
 )
 
-// Install creates the tables a site lacks and adds missing indexes to the ones it has. Existing tables are otherwise left
-// as they are, so it may be run again at any time. On a database without Frappe it also creates the few core tables that
-// are read here and in package access.
+// Install creates the tables a site lacks and adds missing indexes to the ones it has. Existing tables are otherwise
+// left as they are, so it may be run again at any time. On a database without Frappe it also creates the few core
+// tables that are read here and in package access.
 func Install(ctx context.Context, db *DB, opts InstallOptions) (report InstallReport, err error) {
 	wanted, err := wantedTables(ctx, db)
 	if err != nil {

@@ -24,7 +24,8 @@ func poolDB(t testing.TB, p *Pool, site string) *DB {
 	return d
 }
 
-// A server that accepts connections and says nothing must not hold up other sites, nor who only wants the configuration.
+// A server that accepts connections and says nothing must not hold up other sites, nor who only wants the
+// configuration.
 func TestSilentServerHoldsUpNobodyElse(t *testing.T) {
 	m := servertest.PrivateMariaDB(t)
 	p := newPool(t, siteOn(t, m, "secret").Bench)

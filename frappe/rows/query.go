@@ -71,9 +71,9 @@ func (d *DB) Statuses(ctx context.Context, names []string) (map[string]Status, e
 	return statuses, nil
 }
 
-// Due reads up to limit Failed or Timed Out rows of the given Job Types whose next_retry_at has come, earliest first: rows
-// that nobody moves must not fill the limit for ever. Rows that another transaction has locked, a desk save for instance,
-// are left out; nothing stays locked on return, so whoever acts on one has to win its Transition.
+// Due reads up to limit Failed or Timed Out rows of the given Job Types whose next_retry_at has come, earliest first:
+// rows that nobody moves must not fill the limit for ever. Rows that another transaction has locked, a desk save for
+// instance, are left out; nothing stays locked on return, so whoever acts on one has to win its Transition.
 func (d *DB) Due(ctx context.Context, now time.Time, jobTypes []string, limit int) ([]*BackgroundJob, error) {
 	if len(jobTypes) == 0 {
 		return nil, nil

@@ -8,7 +8,8 @@ import (
 
 const (
 	maxBatch = 200 // rows of one transaction
-	// maxStatement is how much text one INSERT carries; servers refuse packets over max_allowed_packet, 16 MiB by default.
+	// maxStatement is how much text one INSERT carries; servers refuse packets over max_allowed_packet, 16 MiB by
+	// default.
 	maxStatement = 4 << 20
 	// maxIn keeps a list of names below the size at which MariaDB turns it into a temporary table.
 	maxIn = 500
