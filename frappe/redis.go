@@ -10,8 +10,9 @@ import (
 )
 
 // RedisQueue are the connection options of redis_queue, with the bench's credentials in Frappe's order: the ACL user of
-// use_rq_auth, else RQ_ADMIN_PASWORD, else what the URL carries (redis_queue.py, background_jobs.py get_redis_conn).
-// Commands are never repeated by the client: an RPUSH whose reply got lost would run twice.
+// use_rq_auth, else RQ_ADMIN_PASWORD (Frappe spells it so), else what the URL carries (redis_queue.py,
+// background_jobs.py get_redis_conn). Commands are never repeated by the client: an RPUSH whose reply got lost would
+// run twice.
 func (b *Bench) RedisQueue() (*redis.UniversalOptions, error) {
 	c := b.Config()
 	o, err := redisOptions(c, "redis_queue")
