@@ -6,7 +6,6 @@ import (
 	"errors"
 	"maps"
 	"path/filepath"
-	"runtime"
 	"testing"
 	"time"
 
@@ -48,9 +47,7 @@ func TestSilentServerHoldsUpNobodyElse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for len(e.turn) == 0 { // until it connects
-		runtime.Gosched()
-	}
+	until(t, "the site's database is being opened", func() bool { return len(e.turn) == 1 })
 	begun := time.Now()
 	if _, err := p.bench.Site("s"); err != nil {
 		t.Error(err)
