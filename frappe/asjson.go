@@ -22,14 +22,12 @@ const maxJSONDepth = 900
 
 var errTooDeep = fmt.Errorf("nested deeper than %d levels", maxJSONDepth)
 
-// AsJSON renders v byte for byte as frappe.as_json does
-// (frappe/__init__.py, 15.41 to 17): sorted keys, one space per level, ASCII
-// only, floats as Python's repr. Both engines derive job_hash from this text.
+// AsJSON renders v byte for byte as frappe.as_json does (frappe/__init__.py, 15.41 to 17): sorted keys, one space per
+// level, ASCII only, floats as Python's repr. A job_hash is derived from this string.
 //
-// It takes what encoding/json takes. Whole numbers in a json.Number or
-// json.RawMessage keep all their digits; a time.Time becomes str(datetime) of
-// its wall clock, without a zone. A lone surrogate is kept when it comes as
-// its three-byte form; encoding/json replaces it when it is read from JSON.
+// It takes what encoding/json takes. Whole numbers in a json.Number or json.RawMessage keep all their digits; a
+// time.Time becomes str(datetime) of its wall clock, without a zone. A lone surrogate is kept when it comes as its
+// three-byte form; encoding/json replaces it when it is read from JSON.
 func AsJSON(v any) ([]byte, error) {
 	b, err := appendJSON(nil, v, 0)
 	if err != nil {
@@ -111,8 +109,7 @@ func appendList(b []byte, items []any, depth int) ([]byte, error) {
 	return append(appendIndent(b, depth), ']'), nil
 }
 
-// appendOther brings maps and slices of other types, and whatever has a JSON
-// form of its own, down to the plain values.
+// appendOther brings maps and slices of other types, and whatever has a JSON form of its own, down to the plain values.
 func appendOther(b []byte, v any, depth int) ([]byte, error) {
 	rv := reflect.ValueOf(v)
 	switch kind := rv.Kind(); {
@@ -157,26 +154,26 @@ func appendIndent(b []byte, depth int) []byte {
 	return b
 }
 
-// appendNumber writes a JSON number as Python would after reading it: an int
-// of any size, or a float when it has a fraction or an exponent.
+// appendNumber writes a JSON number as Python would after reading it: an int of any size, or a float when it has a
+// fraction or an exponent.
 func appendNumber(b []byte, n json.Number) ([]byte, error) {
 	text := n.String()
 	if strings.ContainsAny(text, ".eE") {
 		f, err := strconv.ParseFloat(text, 64)
 		if err != nil && !errors.Is(err, strconv.ErrRange) {
-			return nil, fmt.Errorf("%q is no number", text)
+			return nil, fmt.Errorf("%q is not a number", text)
 		}
 		return appendFloat(b, f), nil
 	}
 	i, ok := new(big.Int).SetString(text, 10)
 	if !ok {
-		return nil, fmt.Errorf("%q is no number", text)
+		return nil, fmt.Errorf("%q is not a number", text)
 	}
 	return i.Append(b, 10), nil
 }
 
-// appendFloat writes Python's repr(f): the shortest digits that read back as
-// f, with an exponent below 1e-4 and from 1e16 on.
+// appendFloat writes Python's repr(f): the shortest digits that read back as f, with an exponent below 1e-4 and from
+// 1e16 on.
 func appendFloat(b []byte, f float64) []byte {
 	switch {
 	case math.IsNaN(f):
@@ -239,8 +236,8 @@ func appendEscape(b []byte, r rune) []byte {
 	return append(b, '\\', 'u', hexDigits[r>>12&15], hexDigits[r>>8&15], hexDigits[r>>4&15], hexDigits[r&15])
 }
 
-// loneSurrogate reads the three bytes that Python's "surrogatepass" gives a
-// surrogate without a partner; UTF-8 proper has no form for it.
+// loneSurrogate reads the three bytes that Python's "surrogatepass" gives a surrogate without a partner; UTF-8 proper
+// has no form for it.
 func loneSurrogate(s string) (rune, bool) {
 	if len(s) < 3 || s[0] != 0xed || s[1]&0xe0 != 0xa0 || s[2]&0xc0 != 0x80 {
 		return 0, false

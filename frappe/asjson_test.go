@@ -14,8 +14,7 @@ import (
 	"time"
 )
 
-// judge lets Python render JSON texts as frappe.as_json does, one NUL-ended
-// answer per line of input.
+// judge lets Python render JSON texts as frappe.as_json does, one NUL-ended answer per line of input.
 func judge(t *testing.T, texts []string) []string {
 	t.Helper()
 	python, err := exec.LookPath("python3")

@@ -23,7 +23,8 @@ type QueueType struct {
 // Options say how a bench is opened.
 type Options struct {
 	// Section is the key of common_site_config.json, and of a site's own file, whose object holds what the caller sets
-	// right about a bench: frappe_version, rq_version, job_id_separator and, for package rows, db_connections. "" is none.
+	// right about a bench: frappe_version, rq_version, job_id_separator and, for package rows, db_connections. "" is
+	// none.
 	Section string
 	// Log gets what can't be returned: a configuration file that became unreadable, text that was cut. nil discards it.
 	Log *slog.Logger
@@ -178,8 +179,8 @@ func installedRQ(root string) string {
 	return strings.TrimPrefix(name, "rq-")
 }
 
-// jobIDSeparator stands between site and id. Frappe changed it together with the move to RQ 2; where the installed rq is
-// known it decides, because 16.0.0-dev existed with both.
+// jobIDSeparator stands between site and id. Frappe changed it together with the move to RQ 2; where the installed rq
+// is known it decides, because 16.0.0-dev existed with both.
 func jobIDSeparator(own Config, major int, rq string) (string, error) {
 	if s := own.String("job_id_separator", ""); s != "" {
 		if s != "::" && s != "||" {
@@ -200,8 +201,8 @@ func jobIDSeparator(own Config, major int, rq string) (string, error) {
 	return "::", nil
 }
 
-// Config is the bench-wide configuration with the environment on top, as it is in the file now. While the file is broken
-// the last good one stays in force. Don't change the map.
+// Config is the bench-wide configuration with the environment on top, as it is in the file now. While the file is
+// broken the last good one stays in force. Don't change the map.
 func (b *Bench) Config() Config {
 	b.mu.Lock()
 	defer b.mu.Unlock()

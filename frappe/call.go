@@ -10,8 +10,7 @@ import (
 
 // Dotted paths that Frappe and the Dartwing app put into jobs.
 const (
-	// ExecuteJob is the function of every job that frappe.enqueue makes
-	// (frappe/utils/background_jobs.py).
+	// ExecuteJob is the function of every job that frappe.enqueue makes (frappe/utils/background_jobs.py).
 	ExecuteJob = "frappe.utils.background_jobs.execute_job"
 	// Executor is the method the Dartwing app enqueues for a Background Job row.
 	Executor = "dartwing.dartwing_core.background_jobs.executor.execute_job"
@@ -23,12 +22,11 @@ const (
 	truncateFailedJob = "frappe.utils.background_jobs.truncate_failed_registry"
 )
 
-// ErrNotFrappe says that an RQ job wasn't made by frappe.enqueue: its function
-// is not ExecuteJob.
+// ErrNotFrappe says that an RQ job wasn't made by frappe.enqueue: its function is not ExecuteJob.
 var ErrNotFrappe = errors.New("not a job of frappe.enqueue")
 
-// CallError says which argument of a Frappe job is missing or has the wrong
-// type. It never shows the value: arguments may be confidential.
+// CallError says which argument of a Frappe job is missing or has the wrong type. It never shows the value: arguments
+// may be confidential.
 type CallError struct {
 	// Key is the argument of execute_job.
 	Key string
@@ -42,15 +40,13 @@ func (e *CallError) Error() string {
 	return fmt.Sprintf("argument %q of %s: want %s, got %s", e.Key, ExecuteJob, e.Want, e.Got)
 }
 
-// Call is one call of frappe.enqueue: what ExecuteJob gets as its keyword
-// arguments (15.41 to 17).
+// Call is one call of frappe.enqueue: what ExecuteJob gets as its keyword arguments (15.41 to 17).
 type Call struct {
 	// Site is the site's directory name.
 	Site string
 	// User is the session user at enqueue time; "" runs as Administrator.
 	User string
-	// Method is the dotted path of what to run, also when Python pickled a
-	// function object.
+	// Method is the dotted path of what to run, also when Python pickled a function object.
 	Method string
 	// Event is a legacy tag, "" for none.
 	Event string
@@ -58,8 +54,8 @@ type Call struct {
 	JobName string
 	// IsAsync is true for everything that went through Redis.
 	IsAsync bool
-	// Kwargs are the arguments for Method, as the caller of ParseCall decoded
-	// them: a Getter or a map[string]any. nil is written as an empty dict.
+	// Kwargs are the arguments for Method, as the caller of ParseCall decoded them: a Getter or a map[string]any. nil
+	// is written as an empty dict.
 	Kwargs any
 }
 
@@ -72,10 +68,9 @@ type dottedNamer interface {
 	DottedName() string
 }
 
-// ParseCall reads the keyword arguments of an RQ job whose function is named
-// function. As in execute_job's signature, user and is_async may be missing;
-// beyond that event and job_name may be, which only label the job. Everything
-// else is a *CallError; another function is ErrNotFrappe.
+// ParseCall reads the keyword arguments of an RQ job whose function is named function. As in execute_job's signature,
+// user and is_async may be missing; beyond that event and job_name may be, which only label the job. Everything else is
+// a *CallError; another function is ErrNotFrappe.
 func ParseCall(function string, kwargs Getter) (*Call, error) {
 	if function != ExecuteJob {
 		return nil, fmt.Errorf("function %q: %w", function, ErrNotFrappe)
@@ -107,10 +102,9 @@ func ParseCall(function string, kwargs Getter) (*Call, error) {
 	return c, nil
 }
 
-// Arguments returns the seven keyword arguments of execute_job for writing.
-// All of them are always there: bench doctor, show-pending-jobs and purge-jobs
-// index them directly. The method is a string, since unpickling a function
-// would import its module in every process that looks at the job.
+// Arguments returns the seven keyword arguments of execute_job for writing. All of them are always there: bench doctor,
+// show-pending-jobs and purge-jobs index them directly. The method is a string, since unpickling a function would
+// import its module in every process that looks at the job.
 func (c *Call) Arguments() map[string]any {
 	args := map[string]any{
 		"site":     c.Site,
@@ -223,7 +217,7 @@ func requiredText(kwargs Getter, key, want string) (string, error) {
 		return "", callError(key, want, v, found)
 	}
 	if s == "" {
-		return "", &CallError{Key: key, Want: want, Got: "empty text"}
+		return "", &CallError{Key: key, Want: want, Got: "an empty string"}
 	}
 	return s, nil
 }
@@ -257,8 +251,7 @@ func truth(kwargs Getter, key string, missing bool) (bool, error) {
 	return false, callError(key, "bool", v, found)
 }
 
-// label reads text that only describes the job. Python takes any value there,
-// so a strange one must not fail the job.
+// label reads a string that only describes the job. Python takes any value there, so a strange one must not fail the job.
 func label(kwargs Getter, key, missing string) string {
 	v, _ := kwargs.Get(key)
 	if s, ok := textOf(v); ok && s != "" {

@@ -75,7 +75,7 @@ func TestParseCallRefuses(t *testing.T) {
 	}{
 		"no site":            {func(d dict) { delete(d, "site") }, "site", "nothing"},
 		"site None":          {func(d dict) { d["site"] = nil }, "site", "None"},
-		"site empty":         {func(d dict) { d["site"] = "" }, "site", "empty text"},
+		"site empty":         {func(d dict) { d["site"] = "" }, "site", "an empty string"},
 		"site a function":    {func(d dict) { d["site"] = function("a.b") }, "site", "function or class"},
 		"no method":          {func(d dict) { delete(d, "method") }, "method", "nothing"},
 		"method a number":    {func(d dict) { d["method"] = int64(1) }, "method", "int"},

@@ -15,7 +15,7 @@ import (
 // Config is a configuration as Frappe sees it: JSON values by key. Numbers are json.Number.
 type Config map[string]any
 
-// String is the value of key as text, def when it is absent, null or empty.
+// String is the value of key as a string, def when it is absent, null or empty.
 func (c Config) String(key, def string) string {
 	switch v := c[key].(type) {
 	case string:
@@ -30,7 +30,7 @@ func (c Config) String(key, def string) string {
 	return def
 }
 
-// Int is the value of key as a whole number (a numeric string counts: Frappe 15 keeps db_port as text), def when it is
+// Int is the value of key as a whole number (a numeric string counts: Frappe 15 keeps db_port as a string), def when it is
 // absent or not a number.
 func (c Config) Int(key string, def int) int {
 	n, ok := wholeNumber(c[key])
@@ -59,7 +59,7 @@ func (c Config) Bool(key string) bool {
 	}
 }
 
-// Strings is the value of key as a list of texts; a single text is a list of one.
+// Strings is the value of key as a list of strings; a single string is a list of one.
 func (c Config) Strings(key string) []string {
 	switch v := c[key].(type) {
 	case string:

@@ -9,8 +9,8 @@ import (
 // DefaultTimeout is the seconds that Frappe gives a job whose queue names none (background_jobs.py get_queues_timeout).
 const DefaultTimeout = 300
 
-// QueueTypes lists short, default and long, then the custom queues of the key "workers", by name. Frappe has those in the
-// order of the file, which only decides where its workers look first.
+// QueueTypes lists short, default and long, then the custom queues of the key "workers", by name. Frappe has those in
+// the order of the file, which only decides where its workers look first.
 func (b *Bench) QueueTypes() []QueueType {
 	types := []QueueType{{"short", DefaultTimeout}, {"default", DefaultTimeout}, {"long", 1500}}
 	workers := b.Config().Object("workers")
@@ -46,8 +46,8 @@ func (b *Bench) QueueTypeOf(queue string) string {
 	return qtype
 }
 
-// JobID prefixes a job id with the site the way this bench's Frappe does: "<site>::<id>" with RQ 1, and with RQ 2, which
-// refuses colons, "<site>||<id>" (background_jobs.py create_job_id).
+// JobID prefixes a job id with the site the way this bench's Frappe does: "<site>::<id>" with RQ 1, and with RQ 2,
+// which refuses colons, "<site>||<id>" (background_jobs.py create_job_id).
 func (b *Bench) JobID(site, id string) string {
 	if b.separator == "||" {
 		id = strings.ReplaceAll(id, ":", "|")

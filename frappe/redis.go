@@ -10,8 +10,9 @@ import (
 )
 
 // RedisQueue are the connection options of redis_queue, with the bench's credentials in Frappe's order: the ACL user of
-// use_rq_auth, else RQ_ADMIN_PASWORD, else what the URL carries (redis_queue.py, background_jobs.py get_redis_conn).
-// Commands are never repeated by the client: an RPUSH whose reply got lost would run twice.
+// use_rq_auth, else RQ_ADMIN_PASWORD (Frappe spells it so), else what the URL carries (redis_queue.py,
+// background_jobs.py get_redis_conn). Commands are never repeated by the client: an RPUSH whose reply got lost would
+// run twice.
 func (b *Bench) RedisQueue() (*redis.UniversalOptions, error) {
 	c := b.Config()
 	o, err := redisOptions(c, "redis_queue")
@@ -85,8 +86,8 @@ func sentinelOptions(c Config, key string) (*redis.UniversalOptions, error) {
 	}, nil
 }
 
-// noMaintNotifications turns off what only hosted clusters send. In its automatic mode go-redis 9.23 negotiates it on each
-// connection and has a data race there.
+// noMaintNotifications turns off what only hosted clusters send. In its automatic mode go-redis 9.23 negotiates it on
+// each connection and has a data race there.
 func noMaintNotifications() *maintnotifications.Config {
 	return &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 }

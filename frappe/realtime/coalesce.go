@@ -7,25 +7,22 @@ import (
 	"time"
 )
 
-// The desk waits for silence before it re-reads: 2 s after the last
-// list_update of a DocType (public/js/frappe/list/list_view.js), 1 s after the
-// last doc_update of a document (form/form.js). A steady stream of events
-// closer than that would keep it from ever refreshing, so they are collected:
-// the first goes out at once, further ones together when the interval is over.
+// The desk waits for silence before it re-reads: 2 s after the last list_update of a DocType
+// (public/js/frappe/list/list_view.js), 1 s after the last doc_update of a document (form/form.js). A steady stream of
+// events closer than that would keep it from ever refreshing, so they are collected: the first goes out at once,
+// further ones together when the interval is over.
 const (
 	listInterval = 3 * time.Second
 	docInterval  = 2 * time.Second
 
-	// maxWindows bounds the documents and DocTypes remembered at a time. At 200
-	// bytes each it is some 10 MB.
+	// maxWindows bounds the documents and DocTypes remembered at a time. At 200 bytes each it is some 10 MB.
 	maxWindows = 50_000
-	// maxListNames bounds the rows one list_update burst names, the newest: a list
-	// page shows 20 to 500.
+	// maxListNames bounds the rows one list_update burst names, the newest: a list page shows 20 to 500.
 	maxListNames = 500
 )
 
-// ListUpdate tells open lists of a DocType that rows changed, at most every 3 s
-// for a DocType and site. It never blocks.
+// ListUpdate tells open lists of a DocType that rows changed, at most every 3 s for a DocType and site. It never
+// blocks.
 func (p *Publisher) ListUpdate(site, doctype string, names ...string) {
 	if len(names) == 0 {
 		return
@@ -33,9 +30,8 @@ func (p *Publisher) ListUpdate(site, doctype string, names ...string) {
 	p.collect(&p.lists, windowKey{site: site, doctype: doctype}, names)
 }
 
-// DocUpdate tells the open form of a document that its row changed, at most
-// every 2 s per document. modified is the row's new value as the desk compares
-// it, in the text of Python's str(datetime); the newest one is sent. It never
+// DocUpdate tells the open form of a document that its row changed, at most every 2 s per document. modified is the
+// row's new value as the desk compares it, as Python's str(datetime) spells it; the newest one is sent. It never
 // blocks. Without a name there is no such form and nothing to do.
 func (p *Publisher) DocUpdate(site, doctype, name, modified string) {
 	if name == "" {
@@ -140,8 +136,8 @@ func (t takenWindow) appendEvents(events []Event) []Event {
 	return events
 }
 
-// lane holds the windows of one interval. Since all last equally long, they
-// end in the order in which they began, and no update needs a search.
+// lane holds the windows of one interval. Since all last equally long, they end in the order in which they began, and
+// no update needs a search.
 type lane struct {
 	interval time.Duration
 	windows  map[windowKey]*window
@@ -171,8 +167,7 @@ func (l *lane) add(key windowKey, values []string) (ready bool) {
 	return ready
 }
 
-// merge adds newer values to what the window holds: a document needs only its
-// newest modified, a list each name once.
+// merge adds newer values to what the window holds: a document needs only its newest modified, a list each name once.
 func (w *window) merge(newer []string) {
 	if w.key.name != "" {
 		w.values = newer[len(newer)-1:]
@@ -202,8 +197,8 @@ func (w *window) empty() []string {
 	return values[max(0, len(values)-maxListNames):]
 }
 
-// take removes the values whose turn it is and starts their windows anew. A
-// window that ended without an update is forgotten.
+// take removes the values whose turn it is and starts their windows anew. A window that ended without an update is
+// forgotten.
 func (l *lane) take(now time.Time, everything bool) (taken []takenWindow) {
 	due := l.ready
 	l.ready = nil
@@ -224,8 +219,8 @@ func (l *lane) take(now time.Time, everything bool) (taken []takenWindow) {
 	return taken
 }
 
-// restore puts values back that couldn't be sent, as older than those that came
-// meanwhile. Their window still runs, since take has just started it.
+// restore puts values back that couldn't be sent, as older than those that came meanwhile. Their window still runs,
+// since take has just started it.
 func (l *lane) restore(t takenWindow) {
 	w := l.windows[t.key]
 	newer := w.empty()

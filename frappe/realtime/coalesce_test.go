@@ -63,8 +63,7 @@ func (r *recorder) send(_ context.Context, payloads [][]byte) error {
 	return nil
 }
 
-// coalescing runs scenario against a running Publisher, stops it, and returns
-// what went out.
+// coalescing runs scenario against a running Publisher, stops it, and returns what went out.
 func coalescing(t *testing.T, scenario func(p *Publisher, r *recorder)) []sentEvent {
 	t.Helper()
 	var got []sentEvent

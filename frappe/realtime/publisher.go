@@ -1,3 +1,5 @@
+// Package realtime publishes events to the browsers of a Frappe desk (15.41 to 17), through redis_queue and the realtime
+// server, so that no message can harm that server and no steady stream keeps a desk from refreshing.
 package realtime
 
 import (
@@ -15,22 +17,18 @@ import (
 )
 
 const (
-	// eventsChannel is what the realtime server subscribes to on redis_queue
-	// (realtime/index.js, 15.41 to 17).
+	// eventsChannel is what the realtime server subscribes to on redis_queue (realtime/index.js, 15.41 to 17).
 	eventsChannel = "events"
 
-	// publishTimeout is how long Publish waits for Redis. Realtime is a hint:
-	// a job must not wait longer for it.
+	// publishTimeout is how long Publish waits for Redis. Realtime is a hint: a job must not wait longer for it.
 	publishTimeout = 2 * time.Second
-	// awayPause is how long calls fail at once after Redis didn't answer, so
-	// that they don't all wait.
+	// awayPause is how long calls fail at once after Redis didn't answer, so that they don't all wait.
 	awayPause = time.Second
 
 	publishBatch = 500
 )
 
-// ErrAway says that Redis didn't take an event, or didn't take another
-// one less than a second ago.
+// ErrAway says that Redis didn't take an event, or didn't take another one less than a second ago.
 var ErrAway = errors.New("realtime events can't be published: redis_queue is away")
 
 // Event is one message for the browsers in a room.
@@ -45,8 +43,8 @@ type Event struct {
 	Message any
 }
 
-// EventError says why an event was refused. Such an event would stop the
-// realtime server of all sites, or reach every client of every site.
+// EventError says why an event was refused. Such an event would stop the realtime server of all sites, or reach every
+// client of every site.
 type EventError struct {
 	// Name, Site and Room are those of the event.
 	Name, Site, Room string
@@ -64,16 +62,15 @@ func RoomUser(user string) string { return "user:" + user }
 // RoomDoc is whoever opened a document's form.
 func RoomDoc(doctype, name string) string { return "doc:" + doctype + "/" + name }
 
-// RoomDocType is whoever has a list of the DocType open. Send nothing but names
-// there: owners of other documents listen too.
+// RoomDocType is whoever has a list of the DocType open. Send nothing but names there: owners of other documents listen
+// too.
 func RoomDocType(doctype string) string { return "doctype:" + doctype }
 
-// RoomOrganization reaches clients of a realtime server that joins them to it.
-// A stock server joins nobody.
+// RoomOrganization reaches clients of a realtime server that joins them to it. A stock server joins nobody.
 func RoomOrganization(organization string) string { return "org:" + organization }
 
-// Publisher sends events to the realtime server through redis_queue. It is
-// safe for concurrent use. Publish after COMMIT: browsers re-read the row.
+// Publisher sends events to the realtime server through redis_queue. It is safe for concurrent use. Publish after
+// COMMIT: browsers re-read the row.
 type Publisher struct {
 	log  *slog.Logger
 	send func(ctx context.Context, payloads [][]byte) error
@@ -88,8 +85,8 @@ type Publisher struct {
 	running sync.Mutex // held by who takes events from the lanes
 }
 
-// NewPublisher returns a Publisher on redis_queue, which stays the caller's to
-// close. ListUpdate and DocUpdate need Run to be running. log is told when Redis is away and back; nil discards that.
+// NewPublisher returns a Publisher on redis_queue, which stays the caller's to close. ListUpdate and DocUpdate need Run
+// to be running. log is told when Redis is away and back; nil discards that.
 func NewPublisher(rdb redis.UniversalClient, log *slog.Logger) *Publisher {
 	return newPublisher(log, func(ctx context.Context, payloads [][]byte) error {
 		_, err := rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
@@ -115,10 +112,9 @@ func newPublisher(log *slog.Logger, send func(context.Context, [][]byte) error) 
 	}
 }
 
-// Publish sends events in one round trip, in order. An event that would harm
-// the realtime server is left out and reported as an *EventError; the others
-// are sent. ErrAway comes within 2 s, whatever Redis does: nothing is
-// kept for later. Nobody learns whether a browser got the event.
+// Publish sends events in one round trip, in order. An event that would harm the realtime server is left out and
+// reported as an *EventError; the others are sent. ErrAway comes within 2 s, whatever Redis does: nothing is kept for
+// later. Nobody learns whether a browser got the event.
 func (p *Publisher) Publish(ctx context.Context, events ...Event) error {
 	var errs []error
 	payloads := make([][]byte, 0, len(events))
@@ -166,9 +162,8 @@ func (e Event) payload() ([]byte, error) {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
 
-// sendBounded sends in a goroutine of its own, since a context interrupts a
-// Redis client neither in a connect nor, by default, in a read. Those that are
-// left behind are few (awayPause) and end with the client's own timeouts.
+// sendBounded sends in a goroutine of its own, since a context interrupts a Redis client neither in a connect nor, by
+// default, in a read. Those that are left behind are few (awayPause) and end with the client's own timeouts.
 func (p *Publisher) sendBounded(ctx context.Context, payloads [][]byte) error {
 	p.mu.Lock()
 	away := time.Now().Before(p.away)
@@ -197,16 +192,14 @@ func (p *Publisher) sendBounded(ctx context.Context, payloads [][]byte) error {
 	return fmt.Errorf("%w: %w", ErrAway, err)
 }
 
-// Run sends what ListUpdate and DocUpdate collect until ctx ends, then sends
-// what is left and returns nil. Redis being away is logged once; what couldn't
-// be sent is tried again in the next interval.
+// Run sends what ListUpdate and DocUpdate collect until ctx ends, then sends what is left and returns nil. Redis being
+// away is logged once; what couldn't be sent is tried again in the next interval.
 func (p *Publisher) Run(ctx context.Context) error {
 	p.running.Lock()
 	defer p.running.Unlock()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	// A stop must not cut a send short: whether it arrived would be unknown and
-	// the flush would repeat it.
+	// A stop must not cut a send short: whether it arrived would be unknown and the flush would repeat it.
 	sending := context.WithoutCancel(ctx)
 	failing := false
 	for {
@@ -221,8 +214,8 @@ func (p *Publisher) Run(ctx context.Context) error {
 	}
 }
 
-// Close sends what ListUpdate and DocUpdate still hold and waits for sends that
-// were left behind. Call it after Run has returned, or without Run.
+// Close sends what ListUpdate and DocUpdate still hold and waits for sends that were left behind. Call it after Run has
+// returned, or without Run.
 func (p *Publisher) Close() error {
 	p.running.Lock()
 	defer p.running.Unlock()

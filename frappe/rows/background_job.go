@@ -9,7 +9,7 @@ import (
 // Status is the state of a Background Job row, spelled as the DocType's Select field spells it.
 type Status string
 
-// The states of a Background Job. Which moves between them are legal is the engine's knowledge; this package only
+// The states of a Background Job. Which moves between them are legal is for the caller to know; this package only
 // compares and swaps.
 const (
 	StatusPending    Status = "Pending"
@@ -72,5 +72,5 @@ type BackgroundJob struct {
 	Owner           string // the standard column that if_owner permissions look at
 	Creation        time.Time
 	Modified        time.Time
-	ModifiedRaw     string // `modified` as text, the way the desk compares it
+	ModifiedRaw     string // `modified` as the string that the desk compares
 }

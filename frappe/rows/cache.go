@@ -11,11 +11,9 @@ import (
 // delBatch bounds how long one DEL keeps redis_cache from serving others.
 const delBatch = 1000
 
-// InvalidateDocument deletes documents from Frappe's document cache, so that
-// frappe.get_cached_doc and get_cached_value see rows written past Frappe. In
-// 15 these entries never expire. Call it after COMMIT: before, Frappe would
-// fill the cache with the old row again. Key: redis_wrapper.py make_key and
-// get_document_cache_key, 15.41 to 17.
+// InvalidateDocument deletes documents from Frappe's document cache, so that frappe.get_cached_doc and get_cached_value
+// see rows written past Frappe. In 15 these entries never expire. Call it after COMMIT: before, Frappe would fill the
+// cache with the old row again. Key: redis_wrapper.py make_key and get_document_cache_key, 15.41 to 17.
 func InvalidateDocument(ctx context.Context, cache redis.UniversalClient, dbName, doctype string, names ...string) error {
 	keys := make([]string, len(names))
 	for i, name := range names {
@@ -29,9 +27,8 @@ func InvalidateDocument(ctx context.Context, cache redis.UniversalClient, dbName
 	return nil
 }
 
-// InvalidateDocType deletes what Frappe caches about DocTypes whose definition
-// or table was written past Frappe: metadata in the places of 15 (hashes) and
-// of 16 (strings), column lists, the list of tables, and metadata_version,
+// InvalidateDocType deletes what Frappe caches about DocTypes whose definition or table was written past Frappe:
+// metadata in the places of 15 (hashes) and of 16 (strings), column lists, the list of tables, and metadata_version,
 // whose change makes browsers drop their copies.
 func InvalidateDocType(ctx context.Context, cache redis.UniversalClient, dbName string, doctypes ...string) error {
 	if len(doctypes) == 0 {

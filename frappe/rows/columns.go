@@ -9,15 +9,15 @@ import (
 	"time"
 )
 
-// column describes one column of a table whose rows are R. What is said here is all that reading, creating and changing a
-// row know of it.
+// column describes one column of a table whose rows are R. What is said here is all that reading, creating and changing
+// a row know of it.
 type column[R any] struct {
 	name  string
 	use   use
 	order int // its place among the columns of its table
 	// field points into a row. Its type says how the column is kept: text, of which the empty one is NULL (*string,
-	// *Status); numbers, which are never NULL (*int, *bool, *float64 for a percentage); an instant, of which the zero one is
-	// NULL (*time.Time); JSON, of which nil is NULL (*json.RawMessage).
+	// *Status); numbers, which are never NULL (*int, *bool, *float64 for a percentage); an instant, of which the zero
+	// one is NULL (*time.Time); JSON, of which nil is NULL (*json.RawMessage).
 	field func(*R) any
 }
 
@@ -48,7 +48,8 @@ var (
 	colModifiedBy = jobCol("modified_by", writeOnly, func(j *BackgroundJob) *string { return &j.OwnerUser })
 )
 
-// Job has a column for each field of a Background Job that a transition may set; its To gives a Value for Transition.Set.
+// Job has a column for each field of a Background Job that a transition may set; its To gives a Value for
+// Transition.Set.
 var Job = struct {
 	Priority, DependsOn, ProgressMessage, OutputReference, ErrorMessage, ErrorType, CanceledBy Column[string]
 	RetryCount, MaxRetries, TimeoutSeconds                                                     Column[int]
@@ -90,8 +91,8 @@ var jobColumns = numbered(slices.Concat([]*jobColumn{
 	jobCol("created_at", created, func(j *BackgroundJob) *time.Time { return &j.CreatedAt }),
 }, settableColumns()))
 
-// Column is a column that a transition may set to a T. The zero time and the empty string are NULL. Text that is too long
-// for its column is cut, and reported in TransitionResult.Cut.
+// Column is a column that a transition may set to a T. The zero time and the empty string are NULL. Text that is too
+// long for its column is cut, and reported in TransitionResult.Cut.
 type Column[T any] struct{ column *jobColumn }
 
 // Value is what a transition sets a column to; Column.To makes one.

@@ -27,14 +27,7 @@ type NewJob struct {
 	QueuedMessage         string          // "" is "Job enqueued"
 }
 
-const (
-	maxBatch = 200 // rows of one transaction
-
-	// maxStatement is how much text one INSERT carries; servers refuse packets over max_allowed_packet, 16 MiB by default.
-	maxStatement = 4 << 20
-
-	maxNameDraws = 5
-)
+const maxNameDraws = 5
 
 func (n *NewJob) check() error {
 	switch {
@@ -137,8 +130,8 @@ func (c *creation) run(ctx context.Context) error {
 	return err
 }
 
-// find answers whether the rows are there after a COMMIT that got no answer. Only when that can't be found out either is
-// the end left open.
+// find answers whether the rows are there after a COMMIT that got no answer. Only when that can't be found out either
+// is the end left open.
 func (c *creation) find(ctx context.Context, evidence string, cause error) error {
 	for turn := range maxReconnects + 1 {
 		committed, err := c.d.logExists(context.WithoutCancel(ctx), evidence)

@@ -73,8 +73,8 @@ type silent struct{}
 
 func (silent) Print(...any) {}
 
-// databaseTLS reads db_ssl_ca, db_ssl_cert and db_ssl_key. Until 16 TLS is only used if all three are set; 17 is content
-// with the authority and knows db_ssl_check_hostname.
+// databaseTLS reads db_ssl_ca, db_ssl_cert and db_ssl_key. Until 16 TLS is only used if all three are set; 17 is
+// content with the authority and knows db_ssl_check_hostname.
 func databaseTLS(c frappe.Config, major int, sites string) (*tls.Config, string, error) {
 	ca, cert, key := c.String("db_ssl_ca", ""), c.String("db_ssl_cert", ""), c.String("db_ssl_key", "")
 	if ca == "" || (major < 17 && (cert == "" || key == "")) {

@@ -106,7 +106,7 @@ func explainError(site, where, what string, err error) error {
 	return e
 }
 
-// isTimeout recognises a dial or statement that ran into this package's own limit, not the caller's.
+// isTimeout recognizes a dial or statement that ran into this package's own limit, not the caller's.
 func isTimeout(err error) bool {
 	var t interface{ Timeout() bool }
 	return errors.As(err, &t) && t.Timeout() && !errors.Is(err, context.Canceled)

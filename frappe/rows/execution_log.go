@@ -89,7 +89,8 @@ func logInsert(t *tableInfo, names []string, rows []logRow) (string, []any) {
 	return b.String(), args
 }
 
-// insertLog writes log rows, at least one, in as few statements as their size allows, and returns the name of the first.
+// insertLog writes log rows, at least one, in as few statements as their size allows, and returns the name of the
+// first.
 func insertLog(ctx context.Context, tx *sql.Tx, t *tableInfo, now time.Time, rows []logRow) (first string, err error) {
 	names := hashNames(now, len(rows))
 	first = names[0]
@@ -117,12 +118,4 @@ func (d *DB) logExists(ctx context.Context, name string) (bool, error) {
 		return false, nil
 	}
 	return err == nil, err
-}
-
-// systemUser is who a row is written as when nobody in particular acts.
-func systemUser(actor string) string {
-	if actor == "" {
-		return "Administrator"
-	}
-	return actor
 }

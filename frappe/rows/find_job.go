@@ -7,9 +7,9 @@ import (
 	"fmt"
 )
 
-// CreateOrFindJobs is CreateJobs for work that may come a second time: a NewJob whose JobHash a row has already gets that
-// row (the newest) instead of a new one. It doesn't lock out another process that creates the same hash at the same
-// time; whoever calls it must own the delivery that the hash stands for.
+// CreateOrFindJobs is CreateJobs for work that may come a second time: a NewJob whose JobHash a row has already gets
+// that row (the newest) instead of a new one. It doesn't lock out another process that creates the same hash at the
+// same time; whoever calls it must own the delivery that the hash stands for.
 func (d *DB) CreateOrFindJobs(ctx context.Context, js []NewJob) ([]*BackgroundJob, error) {
 	hashes := make([]string, 0, len(js))
 	for i := range js {

@@ -2,6 +2,7 @@ package rows
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 )
@@ -27,9 +28,9 @@ const (
 		" KEY `singles_doctype_field_index` (`doctype`,`field`)) ENGINE=InnoDB ROW_FORMAT=DYNAMIC CHARACTER SET=utf8mb4 COLLATE=utf8mb4_unicode_ci"
 )
 
-// Install creates the tables a site lacks and adds missing indexes to the ones it has. Existing tables are otherwise left
-// as they are, so it may be run again at any time. On a database without Frappe it also creates the few core tables that
-// the bridge reads.
+// Install creates the tables a site lacks and adds missing indexes to the ones it has. Existing tables are otherwise
+// left as they are, so it may be run again at any time. On a database without Frappe it also creates the few core
+// tables that are read here and in package access.
 func Install(ctx context.Context, db *DB, opts InstallOptions) (report InstallReport, err error) {
 	wanted, err := wantedTables(ctx, db)
 	if err != nil {
@@ -163,14 +164,14 @@ type TableProblem struct {
 	Fatal   bool   // Background Jobs can't be kept without it
 }
 
-// optionalColumns may be missing in the Dartwing app's own DocTypes; the bridge goes on without them.
+// optionalColumns may be missing in the Dartwing app's own DocTypes; everything goes on without them.
 var optionalColumns = map[string]string{
 	tableLog + ".organization":          "log rows don't name the organization",
 	tableJobType + ".rate_limit":        "no rate limits per job type",
 	tableJobType + ".rate_limit_window": "rate limits use 60 s",
 }
 
-// CheckTables compares a site's tables with what the bridge needs; nothing is changed.
+// CheckTables compares a site's tables with what this package needs; nothing is changed.
 func CheckTables(ctx context.Context, db *DB) ([]TableProblem, error) {
 	db.tables.forget()
 	own, err := loadDocTypes("doctype")
@@ -197,14 +198,10 @@ func CheckTables(ctx context.Context, db *DB) ([]TableProblem, error) {
 }
 
 func (d *DB) checkTable(ctx context.Context, def docType) ([]TableProblem, error) {
-	exists, err := d.tables.has(ctx, def.table())
-	if err != nil {
-		return nil, err
-	}
-	if !exists {
+	t, err := d.tables.get(ctx, def.table())
+	if errors.Is(err, ErrTableMissing) {
 		return []TableProblem{{Table: def.table(), Problem: "the table is missing", Install: true, Fatal: true}}, nil
 	}
-	t, err := d.tables.get(ctx, def.table())
 	if err != nil {
 		return nil, err
 	}

@@ -68,7 +68,7 @@ func (t *JobType) complete() {
 // JobTypes reads all Job Types by type name, cached for 5 s. The map and its values are shared: don't change them.
 func (d *DB) JobTypes(ctx context.Context) (map[string]*JobType, error) {
 	return d.jobTypes.Get(ctx, "", jobTypesKept, func() (map[string]*JobType, error) {
-		found, err := selectRows(ctx, d, "read the job types", tableJobType, jobTypeColumns, "")
+		found, err := selectRows(ctx, &d.tables, "read the job types", tableJobType, jobTypeColumns, "")
 		types := make(map[string]*JobType, len(found))
 		for _, t := range found {
 			t.complete()
@@ -78,7 +78,8 @@ func (d *DB) JobTypes(ctx context.Context) (map[string]*JobType, error) {
 	})
 }
 
-// InsertJobTypes inserts the Job Types that don't exist yet and names those it inserted. Existing ones stay as they are.
+// InsertJobTypes inserts the Job Types that don't exist yet and names those it inserted. Existing ones stay as they
+// are.
 func (d *DB) InsertJobTypes(ctx context.Context, types []JobType) (inserted []string, err error) {
 	t, err := d.tables.get(ctx, tableJobType)
 	if err != nil {

@@ -42,7 +42,8 @@ func TestHashNames(t *testing.T) {
 	}
 }
 
-// frappeName draws a number the way Frappe does: two statements in the request's transaction (model/naming.py getseries).
+// frappeName draws a number the way Frappe does: two statements in the request's transaction (model/naming.py
+// getseries).
 func frappeName(ctx context.Context, d *DB, key string) (int64, error) {
 	tx, err := d.x.DB.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead})
 	if err != nil {

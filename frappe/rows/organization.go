@@ -32,7 +32,7 @@ var organizationColumns = []*column[Organization]{
 // don't change it.
 func (d *DB) Organization(ctx context.Context, name string) (*Organization, error) {
 	return d.organizations.Get(ctx, name, organizationKept, func() (*Organization, error) {
-		found, err := selectRows(ctx, d, "read organization "+name, tableOrganization, organizationColumns, "WHERE `name`=?", name)
+		found, err := selectRows(ctx, &d.tables, "read organization "+name, tableOrganization, organizationColumns, "WHERE `name`=?", name)
 		if err != nil {
 			return nil, err
 		}

@@ -20,9 +20,9 @@ type Progress struct {
 	Message   string    // cut at 140 characters
 }
 
-// SetProgress writes progress and progress_message of attempts that are still running, in one statement, and reports for
-// each whether it was still running. `modified` stays as it is, so that an open form doesn't get a conflict at each step.
-// Of several reports for one job the last counts.
+// SetProgress writes progress and progress_message of attempts that are still running, in one statement, and reports
+// for each whether it was still running. `modified` stays as it is, so that an open form doesn't get a conflict at each
+// step. Of several reports for one job the last counts.
 func (d *DB) SetProgress(ctx context.Context, ps []Progress) ([]bool, error) {
 	if len(ps) == 0 {
 		return nil, nil
@@ -61,8 +61,8 @@ type report struct {
 	running              bool
 }
 
-// setProgress writes one statement's worth. Where a row is locked for long, a desk save, each report gets a statement of
-// its own, so that the other jobs' progress is seen.
+// setProgress writes one statement's worth. Where a row is locked for long, a desk save, each report gets a statement
+// of its own, so that the other jobs' progress is seen.
 func (d *DB) setProgress(ctx context.Context, reports []*report) error {
 	err := d.writeProgress(ctx, reports)
 	if errorNumber(err) != errLockWaitTimeout || len(reports) == 1 {

@@ -2,59 +2,14 @@ package rows
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"slices"
 	"time"
 )
 
-// selectRows reads the rows of one table; rest is what follows its name.
-func selectRows[R any](ctx context.Context, d *DB, what, table string, columns []*column[R], rest string, args ...any) (list []*R, err error) {
-	t, err := d.tables.get(ctx, table)
-	if err != nil {
-		return nil, err
-	}
-	columns = toRead(t, columns)
-	query := "SELECT " + quoteColumns(columnNames(columns)) + " FROM `" + table + "` " + rest
-	err = d.read(ctx, what, func(ctx context.Context) error {
-		found, err := d.x.DB.QueryContext(ctx, query, args...)
-		if err != nil {
-			return err
-		}
-		defer found.Close()
-		list, err = scanRows(found, columns, d.Location())
-		return err
-	})
-	if err != nil {
-		return nil, d.tables.notice(err)
-	}
-	return list, nil
-}
-
-func scanRows[R any](found *sql.Rows, columns []*column[R], loc *time.Location) (list []*R, err error) {
-	texts := make([]sql.RawBytes, len(columns))
-	to := make([]any, len(columns))
-	for i := range texts {
-		to[i] = &texts[i]
-	}
-	for found.Next() {
-		if err := found.Scan(to...); err != nil {
-			return nil, err
-		}
-		r := new(R)
-		for i, c := range columns {
-			if err := fromText(c.field(r), texts[i], loc); err != nil {
-				return nil, fmt.Errorf("row %s: column %s: %w", texts[0], c.name, err)
-			}
-		}
-		list = append(list, r)
-	}
-	return list, found.Err()
-}
-
 // selectJobs reads Background Jobs; rest is what follows the table name.
 func (d *DB) selectJobs(ctx context.Context, what, rest string, args ...any) ([]*BackgroundJob, error) {
-	jobs, err := selectRows(ctx, d, what, tableJob, jobColumns, rest, args...)
+	jobs, err := selectRows(ctx, &d.tables, what, tableJob, jobColumns, rest, args...)
 	for _, j := range jobs {
 		j.ModifiedRaw = deskTime(j.ModifiedRaw)
 	}
@@ -103,7 +58,7 @@ func (d *DB) BackgroundJobs(ctx context.Context, names []string) (map[string]*Ba
 func (d *DB) Statuses(ctx context.Context, names []string) (map[string]Status, error) {
 	statuses := make(map[string]Status, len(names))
 	err := inChunks(names, func(chunk []string) error {
-		jobs, err := selectRows(ctx, d, fmt.Sprintf("read the status of %d jobs", len(chunk)), tableJob, []*jobColumn{colName, colStatus},
+		jobs, err := selectRows(ctx, &d.tables, fmt.Sprintf("read the status of %d jobs", len(chunk)), tableJob, []*jobColumn{colName, colStatus},
 			"WHERE `name` IN ("+marks(len(chunk))+")", anys(chunk)...)
 		for _, j := range jobs {
 			statuses[j.Name] = j.Status
@@ -116,9 +71,9 @@ func (d *DB) Statuses(ctx context.Context, names []string) (map[string]Status, e
 	return statuses, nil
 }
 
-// Due reads up to limit Failed or Timed Out rows of the given Job Types whose next_retry_at has come, earliest first: rows
-// that nobody moves must not fill the limit for ever. Rows that another transaction has locked, a desk save for instance,
-// are left out; nothing stays locked on return, so whoever acts on one has to win its Transition.
+// Due reads up to limit Failed or Timed Out rows of the given Job Types whose next_retry_at has come, earliest first:
+// rows that nobody moves must not fill the limit for ever. Rows that another transaction has locked, a desk save for
+// instance, are left out; nothing stays locked on return, so whoever acts on one has to win its Transition.
 func (d *DB) Due(ctx context.Context, now time.Time, jobTypes []string, limit int) ([]*BackgroundJob, error) {
 	if len(jobTypes) == 0 {
 		return nil, nil

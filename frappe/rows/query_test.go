@@ -65,7 +65,6 @@ func TestStale(t *testing.T) {
 	transit(t, d, start(jobs[0].Name, d.Now()))
 	transit(t, d, Transition{Name: jobs[1].Name, From: StatusQueued, To: StatusCanceled})
 	limit := d.Now()
-	time.Sleep(time.Millisecond)
 	transit(t, d, start(jobs[2].Name, d.Now()))
 	got, err := d.Stale(t.Context(), time.Time{}, limit, 10)
 	if diff := cmp.Diff([]string{jobs[3].Name, pending.Name, jobs[0].Name}, names(got)); err != nil || diff != "" {
@@ -74,8 +73,8 @@ func TestStale(t *testing.T) {
 	if got, err = d.Stale(t.Context(), got[2].Modified, limit, 10); err != nil || len(got) == 0 || got[len(got)-1].Name != jobs[0].Name || len(got) > 2 {
 		t.Errorf("from the last on: %v, %v", names(got), err)
 	}
-	if got, err = d.Stale(t.Context(), time.Time{}, limit, 1); err != nil || len(got) != 1 {
-		t.Errorf("%d rows, %v", len(got), err)
+	if got, err = d.Stale(t.Context(), time.Time{}, limit, 1); err != nil || len(got) != 1 || got[0].Name != jobs[3].Name {
+		t.Errorf("with room for one: %v, %v; want the oldest of all states, %s", names(got), err, jobs[3].Name)
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// Table names of the rows the bridge keeps.
+// Table names.
 const (
 	tableJob          = "tabBackground Job"
 	tableJobType      = "tabJob Type"
@@ -21,7 +21,7 @@ const (
 )
 
 // definitions are DocTypes in the form that `bench import-doc` takes; the tables are derived from them as Frappe does.
-// Those in core are only the columns that the bridge reads of Frappe's own DocTypes.
+// Those in core are only the columns of Frappe's own DocTypes that are read here and in package access.
 //
 //go:embed doctype/*.json doctype/core/*.json
 var definitions embed.FS
@@ -181,7 +181,7 @@ func (d docType) indexes(major int) []index {
 	return list
 }
 
-// neededIndexes are the ones the bridge's own queries live on. They all have two columns or more: Frappe drops a
+// neededIndexes are the ones that this package's queries live on. They all have two columns or more: Frappe drops a
 // single-column index that its DocType doesn't know at the next migrate, and leaves composite ones alone.
 var neededIndexes = map[string][]index{
 	tableJob: {

@@ -4,8 +4,11 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
+	"time"
 
+	"github.com/jmoiron/sqlx"
 	"github.com/opensoft/dartwing-bridge/frappe"
 	"github.com/opensoft/dartwing-bridge/integration/servers"
 	"github.com/opensoft/dartwing-bridge/integration/servers/servertest"
@@ -77,6 +80,30 @@ func newPool(t testing.TB, b *frappe.Bench) *Pool {
 		}
 	})
 	return p
+}
+
+// until waits for something that comes about elsewhere.
+func until(t testing.TB, what string, happened func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !happened(); runtime.Gosched() {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited 10 s in vain until %s", what)
+		}
+	}
+}
+
+// lockWaits is how many transactions of the tests' server wait for a lock.
+func lockWaits(t testing.TB) (n int) {
+	t.Helper()
+	root, err := sqlx.Open("mysql", servertest.MariaDB(t).DSN(""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	if err := root.Get(&n, "SELECT COUNT(*) FROM information_schema.innodb_trx WHERE trx_state='LOCK WAIT'"); err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 func mustExec(t testing.TB, d *DB, query string, args ...any) {

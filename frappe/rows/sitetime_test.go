@@ -37,8 +37,8 @@ func TestTimeZone(t *testing.T) {
 	}
 }
 
-// In the hour that is repeated when summer time ends, the same text stands for two instants. The fence, which is text to
-// the microsecond, holds for both.
+// In the hour that is repeated when summer time ends, the same text stands for two instants. The fence, which is text
+// to the microsecond, holds for both.
 func TestFenceInTheRepeatedHour(t *testing.T) {
 	_, d := installed(t, testMajor)
 	zone, err := time.LoadLocation("America/New_York")

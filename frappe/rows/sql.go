@@ -1,12 +1,19 @@
 package rows
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 )
 
-// maxIn keeps a list of names below the size at which MariaDB turns it into a temporary table.
-const maxIn = 500
+const (
+	maxBatch = 200 // rows of one transaction
+	// maxStatement is how much text one INSERT carries; servers refuse packets over max_allowed_packet, 16 MiB by
+	// default.
+	maxStatement = 4 << 20
+	// maxIn keeps a list of names below the size at which MariaDB turns it into a temporary table.
+	maxIn = 500
+)
 
 func inChunks(names []string, f func([]string) error) error {
 	for chunk := range slices.Chunk(names, maxIn) {
@@ -37,3 +44,8 @@ func nullable(s string) any {
 }
 
 func quoteColumns(columns []string) string { return "`" + strings.Join(columns, "`,`") + "`" }
+
+// systemUser is who a row is written as when nobody in particular acts.
+func systemUser(actor string) string {
+	return cmp.Or(actor, "Administrator")
+}

@@ -18,17 +18,18 @@ import (
 type Transition struct {
 	Name     string
 	From, To Status
-	// StartedAt is the fence: with From Running the row's started_at must equal it to the microsecond; with To Running it
-	// becomes the row's started_at. From Running with a zero StartedAt is not fenced, which only an administrator's
+	// StartedAt is the fence: with From Running the row's started_at must equal it to the microsecond; with To Running
+	// it becomes the row's started_at. From Running with a zero StartedAt is not fenced, which only an administrator's
 	// cancel should want.
 	StartedAt time.Time
 	Actor     string // User of the log row and of modified_by; "" is the system
 	Message   string // of the log row
-	// Via is an intermediate state that gets a log row of its own (Running -Failed-> Queued is "given back"); "" for none.
+	// Via is an intermediate state that gets a log row of its own (Running -Failed-> Queued is "given back"); "" for
+	// none.
 	Via        Status
 	ViaMessage string
-	// Set holds further columns to write, as in Job.Progress.To(100). Of two values for one column the later one counts.
-	// started_at is set by StartedAt where To is Running.
+	// Set holds further columns to write, as in Job.Progress.To(100). Of two values for one column the later one
+	// counts. started_at is set by StartedAt where To is Running.
 	Set []Value
 }
 

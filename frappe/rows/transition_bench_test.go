@@ -11,7 +11,8 @@ import (
 	"github.com/opensoft/dartwing-bridge/integration/servers/servertest"
 )
 
-// newBenchDB is a database on a server of its own with the memory that a site's database has in earnest. Commits are durable.
+// newBenchDB is a database on a server of its own with the memory that a site's database has in earnest. Commits are
+// durable.
 func newBenchDB(b *testing.B) *DB {
 	b.Helper()
 	m := servertest.PrivateMariaDB(b, "--innodb-buffer-pool-size=1G", "--innodb-log-file-size=512M", "--innodb-flush-log-at-trx-commit=1")
@@ -31,8 +32,8 @@ func newBenchDB(b *testing.B) *DB {
 	return d
 }
 
-// BenchmarkTransition measures durable transitions, each with its log row: jobs go Queued, Running, Completed. As in the
-// engine, jobs that are claimed together start at one time, and end with times and texts of their own.
+// BenchmarkTransition measures durable transitions, each with its log row: jobs go Queued, Running, Completed. As with
+// workers that claim several, jobs start together, and end with times and texts of their own.
 func BenchmarkTransition(b *testing.B) {
 	for _, size := range []int{1, 10, 50, 200} {
 		for _, writers := range []int{1, 4} {

@@ -250,21 +250,22 @@ func TestTransitionLockedRow(t *testing.T) {
 	_, d := installed(t, testMajor)
 	jobs := newJobs(t, d, 20, StatusQueued)
 	release := lockRow(t, d, jobs[7].Name)
-	time.AfterFunc(500*time.Millisecond, release)
 	at := d.Now()
 	var ts []Transition
 	for _, j := range jobs {
 		ts = append(ts, start(j.Name, at))
 	}
 	ts = append(ts, start("JOB-0000-00000", at))
-	watch := make(chan Status, 1)
+	var results []TransitionResult
+	done := make(chan error, 1)
 	go func() {
-		time.Sleep(250 * time.Millisecond)
-		statuses, _ := d.Statuses(context.Background(), []string{jobs[0].Name})
-		watch <- statuses[jobs[0].Name]
+		var err error
+		results, err = d.Transition(t.Context(), ts)
+		done <- err
 	}()
-	results, err := d.Transition(t.Context(), ts)
-	if err != nil {
+	until(t, "the others are Running while one row is locked", func() bool { return row(t, d, jobs[0].Name).Status == StatusRunning })
+	release()
+	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
 	for i, r := range results[:20] {
@@ -274,9 +275,6 @@ func TestTransitionLockedRow(t *testing.T) {
 	}
 	if !results[20].Missing {
 		t.Errorf("the missing one: %+v", results[20])
-	}
-	if got := <-watch; got != StatusRunning {
-		t.Errorf("while one row was locked the others were %s", got)
 	}
 }
 
@@ -364,7 +362,7 @@ func TestDeadlockIsRetried(t *testing.T) {
 		})
 	}()
 	<-first
-	time.Sleep(100 * time.Millisecond) // until it waits for the second row
+	until(t, "the other transaction waits for the second row", func() bool { return lockWaits(t) > 0 })
 	if err := lock(0); err != nil {
 		t.Fatalf("the wrong transaction was sacrificed: %v", err)
 	}

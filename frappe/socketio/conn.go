@@ -13,14 +13,13 @@ import (
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/frappe"
-	// The library's maintained home is github.com/coder/websocket, same API:
-	// this import is all that a switch would change.
+	// The library's maintained home is github.com/coder/websocket, same API: this import is all that a switch would
+	// change.
 	"nhooyr.io/websocket"
 )
 
 const (
-	// defaultDialTimeout covers that the realtime server asks the site who is
-	// connecting before it answers.
+	// defaultDialTimeout covers that the realtime server asks the site who is connecting before it answers.
 	defaultDialTimeout = 15 * time.Second
 	// closeTimeout bounds Close when the server doesn't read any more.
 	closeTimeout = time.Second
@@ -38,13 +37,12 @@ var (
 	ErrUnread = fmt.Errorf("more than %d Socket.IO events were left unread", maxUnread)
 
 	errNoPing = errors.New("the server fell silent: its ping is overdue")
-	errBinary = errors.New("the server sent binary data, which Frappe's realtime protocol has none of")
+	errBinary = errors.New("the server sent binary data, which Frappe's realtime protocol doesn't know")
 )
 
-// Conn is a connection to one namespace of a Frappe realtime server
-// (Socket.IO protocol 5 on Engine.IO protocol 4, WebSocket only). Emit may be
-// called by several goroutines, Next by one. It doesn't reconnect, and a new
-// connection is in none of the old one's document rooms.
+// Conn is a connection to one namespace of a Frappe realtime server (Socket.IO protocol 5 on Engine.IO protocol 4,
+// WebSocket only). Emit may be called by several goroutines, Next by one. It doesn't reconnect, and a new connection is
+// in none of the old one's document rooms.
 type Conn struct {
 	conn       *websocket.Conn
 	place      string
@@ -65,8 +63,7 @@ type event struct {
 	args []json.RawMessage
 }
 
-// Dial connects to a site's namespace as a browser does. ctx counts
-// for connecting only. A refusal is a *ConnectError.
+// Dial connects to a site's namespace as a browser does. ctx counts for connecting only. A refusal is a *ConnectError.
 func Dial(ctx context.Context, cfg Config) (*Conn, error) {
 	target, host, header, err := cfg.handshake()
 	if err != nil {
@@ -139,7 +136,7 @@ func (s *Conn) join(ctx context.Context) error {
 		PingInterval, PingTimeout, MaxPayload int
 	}
 	if text[0] != engineOpen || json.Unmarshal([]byte(text[1:]), &open) != nil || open.PingInterval <= 0 || open.PingTimeout <= 0 {
-		return errors.New("this is no Socket.IO 4 server: its first message is no open packet")
+		return errors.New("this is not a Socket.IO 4 server: its first message is not an open packet")
 	}
 	s.maxPayload = open.MaxPayload
 	s.silence = time.Duration(open.PingInterval+open.PingTimeout) * time.Millisecond
@@ -181,8 +178,7 @@ func (s *Conn) receive(ctx context.Context) (string, error) {
 	return string(b), nil
 }
 
-// packet answers what Engine.IO wants answered and returns the Socket.IO packet
-// of a message, nil for anything else.
+// packet answers what Engine.IO wants answered and returns the Socket.IO packet of a message, nil for anything else.
 func (s *Conn) packet(ctx context.Context, text string) (*packet, error) {
 	switch text[0] {
 	case enginePing:
@@ -248,10 +244,9 @@ func (s *Conn) readEvents(ctx context.Context) error {
 	}
 }
 
-// Next returns the next event and its arguments in the order in which they
-// came. Events that came before the connection ended are still returned; then
-// it tells why it ended, ErrClosed after Close. A ctx that ends leaves
-// the connection as it is.
+// Next returns the next event and its arguments in the order in which they came. Events that came before the connection
+// ended are still returned; then it tells why it ended, ErrClosed after Close. A ctx that ends leaves the connection as
+// it is.
 func (s *Conn) Next(ctx context.Context) (event string, args []json.RawMessage, err error) {
 	select {
 	case e := <-s.events:
@@ -274,9 +269,8 @@ func (s *Conn) Next(ctx context.Context) (event string, args []json.RawMessage, 
 	}
 }
 
-// Emit sends an event, e.g. "doc_subscribe" with DocType and name. It returns
-// when the event is on its way; Frappe's server acknowledges none. A ctx that
-// ends while it is being written ends the connection.
+// Emit sends an event, e.g. "doc_subscribe" with DocType and name. It returns when the event is on its way; Frappe's
+// server acknowledges none. A ctx that ends while it is being written ends the connection.
 func (s *Conn) Emit(ctx context.Context, event string, args ...any) error {
 	if event == "" || frappe.ReservedEvent(event) {
 		return fmt.Errorf("emit %q: socket.io reserves this name", event)
@@ -306,8 +300,8 @@ func (s *Conn) write(ctx context.Context, packet string) error {
 	return s.conn.Write(ctx, websocket.MessageText, []byte(packet))
 }
 
-// Close tells the server to leave the namespace and ends the connection, in a
-// second at most. It always returns nil, and may be called again.
+// Close tells the server to leave the namespace and ends the connection, in a second at most. It always returns nil,
+// and may be called again.
 func (s *Conn) Close() error {
 	s.closing.Do(func() {
 		close(s.closed)

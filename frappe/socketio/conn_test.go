@@ -132,10 +132,10 @@ func TestConnectErrors(t *testing.T) {
 			f.receive()
 			f.send(`44/site1,{"message":"Unauthorized: 403"}`)
 		}, "namespace /site1 was refused: Unauthorized: 403"},
-		"refused as text":     {func(f *fakeSocket) { f.send(openPacket); f.receive(); f.send(`44/site1,"no"`) }, "refused: no"},
+		"refused in a string": {func(f *fakeSocket) { f.send(openPacket); f.receive(); f.send(`44/site1,"no"`) }, "refused: no"},
 		"refused silently":    {func(f *fakeSocket) { f.send(openPacket); f.receive(); f.send(`44/site1,`) }, "refused: no reason given"},
-		"no open packet":      {func(f *fakeSocket) { f.send("42[]") }, "no Socket.IO 4 server"},
-		"Socket.IO 2":         {func(f *fakeSocket) { f.send(`0{"sid":"x"}`) }, "no Socket.IO 4 server"},
+		"no open packet":      {func(f *fakeSocket) { f.send("42[]") }, "not a Socket.IO 4 server"},
+		"Socket.IO 2":         {func(f *fakeSocket) { f.send(`0{"sid":"x"}`) }, "not a Socket.IO 4 server"},
 		"binary open":         {func(f *fakeSocket) { f.frame(2, []byte("0")) }, "binary data"},
 		"empty packet":        {func(f *fakeSocket) { f.send("") }, "empty packet"},
 		"closes at once":      {func(f *fakeSocket) { f.frame(8, []byte{0x03, 0xf0, 'n', 'o'}) }, "the server closed the connection: status 1008 no"},
@@ -210,7 +210,7 @@ func TestDialRefuses(t *testing.T) {
 		"no URL":         {t.Context(), Config{Site: "s"}, "want http"},
 		"ws URL":         {t.Context(), Config{URL: "ws://x", Site: "s"}, "want http"},
 		"bad origin":     {t.Context(), Config{URL: free, Site: "s", Origin: "site1"}, "origin"},
-		"cancelled":      {canceled, Config{URL: free, Site: "s"}, "context canceled"},
+		"canceled":       {canceled, Config{URL: free, Site: "s"}, "context canceled"},
 	} {
 		if _, err := Dial(tc.ctx, tc.cfg); err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s: error %v lacks %q", name, err, tc.want)

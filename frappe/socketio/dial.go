@@ -12,17 +12,16 @@ import (
 
 // Config says where to connect and as whom.
 type Config struct {
-	// URL is the realtime server, http or https: the site's own URL behind a
-	// proxy, "http://127.0.0.1:9000" on a bench without. Required.
+	// URL is the realtime server, http or https: the site's own URL behind a proxy, "http://127.0.0.1:9000" on a bench
+	// without. Required.
 	URL string
 	// Site is the site's directory name: the namespace. Required.
 	Site string
-	// Header is sent with the connection: Cookie, since most versions demand
-	// one, and Authorization. X-Frappe-Site-Name is added if missing.
+	// Header is sent with the connection: Cookie, since most versions demand one, and Authorization. X-Frappe-Site-Name
+	// is added if missing.
 	Header http.Header
-	// Origin is where the realtime server reaches the site, as a browser there
-	// would name it; the Host header follows it, since both must agree.
-	// Default: URL.
+	// Origin is where the realtime server reaches the site, as a browser there would name it; the Host header follows
+	// it, since both must agree. Default: URL.
 	Origin string
 	// Timeout bounds the whole of connecting. Default: 15 s.
 	Timeout time.Duration
@@ -50,7 +49,7 @@ func (e *ConnectError) Error() string {
 // handshake returns what the first request consists of.
 func (cfg Config) handshake() (target *url.URL, host string, header http.Header, err error) {
 	if cfg.Site == "" || strings.ContainsAny(cfg.Site, "/,?") {
-		return nil, "", nil, fmt.Errorf("connect to a realtime server: %q is no site name", cfg.Site)
+		return nil, "", nil, fmt.Errorf("connect to a realtime server: %q is not the name of a site", cfg.Site)
 	}
 	u, err := url.Parse(cfg.URL)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {

@@ -14,8 +14,7 @@ import (
 	"time"
 )
 
-// fakeSocket is the server's end of a WebSocket connection, written by hand so
-// that it can do what no library would.
+// fakeSocket is the server's end of a WebSocket connection, written by hand so that it can do what no library would.
 type fakeSocket struct {
 	t       *testing.T
 	net     net.Conn

@@ -25,8 +25,8 @@ const (
 	socketBinaryAck    = '6'
 )
 
-// packet is one decoded Socket.IO packet:
-// type, namespace with a comma unless it is "/", id of an acknowledgement, JSON.
+// packet is one decoded Socket.IO packet: type, namespace with a comma unless it is "/", id of an acknowledgement,
+// JSON.
 type packet struct {
 	kind      byte
 	namespace string
@@ -58,7 +58,7 @@ func parsePacket(text string) (*packet, error) {
 // event returns the name and arguments of an event packet.
 func (p *packet) event() (name string, args []json.RawMessage, err error) {
 	if err := json.Unmarshal([]byte(p.data), &args); err != nil {
-		return "", nil, fmt.Errorf("the server sent an event that is no JSON array: %w", err)
+		return "", nil, fmt.Errorf("the server sent an event that is not a JSON array: %w", err)
 	}
 	if len(args) == 0 || json.Unmarshal(args[0], &name) != nil || name == "" {
 		return "", nil, errors.New("the server sent an event without a name")
@@ -66,8 +66,7 @@ func (p *packet) event() (name string, args []json.RawMessage, err error) {
 	return name, args[1:], nil
 }
 
-// reason is the text of a refused namespace: {"message": …} since protocol 5,
-// bare JSON text before.
+// reason is why a namespace was refused: {"message": …} since protocol 5, a bare JSON string before.
 func (p *packet) reason() string {
 	var reason struct{ Message string }
 	if json.Unmarshal([]byte(p.data), &reason) == nil && reason.Message != "" {

@@ -60,8 +60,7 @@ func toRoom(room, name string, message any) realtime.Event {
 	return realtime.Event{Name: name, Site: testSite, Room: room, Message: message}
 }
 
-// untilFence publishes events and then one to the user alone, and returns what
-// the user's connection got before it.
+// untilFence publishes events and then one to the user alone, and returns what the user's connection got before it.
 func untilFence(t *testing.T, p *realtime.Publisher, s *Conn, user servers.SiteUser, events ...realtime.Event) (got []string) {
 	t.Helper()
 	events = append(events, toRoom(realtime.RoomUser(user.Name), "fence", nil))

@@ -1,0 +1,98 @@
+package memo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// counter loads the number of its loads, each in a second.
+type counter struct {
+	memo  Memo[int]
+	loads int
+	fails error
+}
+
+func (c *counter) get(ctx context.Context, key string) (int, error) {
+	return c.memo.Get(ctx, key, time.Minute, func() (int, error) {
+		time.Sleep(time.Second)
+		c.loads++
+		return c.loads, c.fails
+	})
+}
+
+func TestKeptForAWhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var c counter
+		for i, step := range []struct {
+			key  string
+			wait time.Duration
+			want int
+		}{{"a", 0, 1}, {"a", 59 * time.Second, 1}, {"b", 0, 2}, {"a", time.Second, 3}} {
+			time.Sleep(step.wait)
+			if got, err := c.get(t.Context(), step.key); err != nil || got != step.want {
+				t.Errorf("step %d: %d, %v, want the value of load %d", i, got, err, step.want)
+			}
+		}
+		c.memo.Forget()
+		if got, _ := c.get(t.Context(), "a"); got != 4 {
+			t.Errorf("after Forget: the value of load %d, want a fourth", got)
+		}
+	})
+}
+
+func TestOneLoadForAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var c counter
+		var wg sync.WaitGroup
+		for range 10 {
+			wg.Go(func() {
+				if got, err := c.get(t.Context(), "a"); err != nil || got != 1 {
+					t.Errorf("one of ten at once got %d, %v, want the value of the one load", got, err)
+				}
+			})
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second/2)
+		defer cancel()
+		synctest.Wait()
+		if _, err := c.get(ctx, "a"); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("somebody with half a second: %v, want DeadlineExceeded", err)
+		}
+		wg.Wait()
+	})
+}
+
+func TestFailuresAreNotKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := counter{fails: errors.New("away")}
+		var wg sync.WaitGroup
+		for range 2 {
+			wg.Go(func() {
+				if _, err := c.get(t.Context(), "a"); err != c.fails {
+					t.Errorf("while loading fails: %v", err)
+				}
+			})
+		}
+		wg.Wait()
+		c.fails = nil
+		if got, err := c.get(t.Context(), "a"); err != nil || got != 3 {
+			t.Errorf("after two failed loads: %d, %v, want a third", got, err)
+		}
+	})
+}
+
+func TestNeverTooMany(t *testing.T) {
+	var m Memo[int]
+	for i := range 3*most + 1 {
+		if _, err := m.Get(t.Context(), fmt.Sprint(i), time.Hour, func() (int, error) { return i, nil }); err != nil {
+			t.Fatal(err)
+		}
+		if len(m.entries) > most {
+			t.Fatalf("%d entries after %d keys, want at most %d", len(m.entries), i+1, most)
+		}
+	}
+}

@@ -1,0 +1,30 @@
+// Package rows reads and writes the rows of Background Jobs in the database of a Frappe site, from outside Frappe.
+//
+//	pool.go conn.go dbconfig.go dberror.go      connections, their configuration and errors
+//	db.go tables.go select.go sitetime.go       a site's database, its tables as they are, its time zone
+//	schema.go install.go doctype/               the tables
+//	columns.go background_job.go                what a row of Background Job is made of
+//	create_job.go find_job.go naming.go         new rows, and their names
+//	transition.go move.go progress.go           the hot path: guarded moves in batches, progress
+//	query.go list.go execution_log.go           reading
+//	job_type.go organization.go                 who may run what
+//	cache.go                                    what Frappe must forget after a write past it
+//
+// # Promises
+//
+// A status of a Background Job changes only by Transition, which compares the row with what the caller believes and
+// writes row and log together, or not at all. Whoever loses a race is told what the row has instead. An attempt that
+// was replaced can't write: it is known by its started_at, unique to the microsecond.
+//
+// Everything in a site's tables is in the site's time zone, naive, with microseconds that are never zero; see
+// sitetime.go for the reasons. The tables belong to the site: columns that an app's own DocType lacks are done without,
+// columns that are narrower than ours get shorter text, and Install never changes a table that exists beyond adding an
+// index.
+//
+// # Failure
+//
+// Each error says which site it is about, what was being done and, where Frappe or MariaDB has a cure, which. Those
+// that may go away by themselves are recognized by IsTransient: a server that is away (ErrUnavailable), a lock.
+// Deadlocks, sacrificed transactions and broken connections are tried again here, within seconds; a COMMIT that got no
+// answer is answered by looking. A site whose database is away doesn't hold up other sites.
+package rows

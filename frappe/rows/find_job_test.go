@@ -1,0 +1,66 @@
+package rows
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// withHash is a job to be created for a delivery that may come a second time.
+func withHash(hash string) NewJob {
+	n := newJob(StatusQueued)
+	n.JobHash = hash
+	return n
+}
+
+func TestCreateOrFindJobs(t *testing.T) {
+	_, d := installed(t, testMajor)
+	old, err := d.CreateJobs(t.Context(), []NewJob{withHash("a"), withHash("a"), withHash("b")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := d.CreateOrFindJobs(t.Context(), []NewJob{withHash("new"), withHash("b"), withHash("a")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{fmt.Sprintf("JOB-%s-00004", d.Now().Format("2006")), old[2].Name, old[1].Name}, names(got)); diff != "" {
+		t.Errorf("a new hash, one that a row has, and one that two have (of these the newest), -want +got:\n%s", diff)
+	}
+	again, err := d.CreateOrFindJobs(t.Context(), []NewJob{withHash("new")})
+	if err != nil || again[0].Name != got[0].Name {
+		t.Errorf("the new hash a second time: %v, %v; want the row made for it, %s", names(again), err, got[0].Name)
+	}
+	if _, err := d.CreateOrFindJobs(t.Context(), []NewJob{withHash("c"), withHash("")}); err == nil || !strings.Contains(err.Error(), "job 2 of 2: job_hash is empty") {
+		t.Errorf("without a hash: %v", err)
+	}
+	if _, total, err := d.ListJobs(t.Context(), ListFilter{}); err != nil || total != 4 {
+		t.Errorf("%d rows, %v; want the three old ones and one new", total, err)
+	}
+}
+
+func TestDeleteJobs(t *testing.T) {
+	_, d := installed(t, testMajor)
+	queued, started, other := newJobs(t, d, 1, StatusQueued)[0].Name, newJobs(t, d, 1, StatusQueued)[0].Name, newJobs(t, d, 1, StatusQueued)[0].Name
+	pending := newJobs(t, d, 1, StatusPending)[0].Name
+	transit(t, d, start(started, d.Now()))
+	if err := d.DeleteJobs(t.Context(), []string{queued, pending, started, "JOB-0000-00000"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{queued, pending} {
+		if _, err := d.BackgroundJob(t.Context(), name); !errors.Is(err, ErrNoSuchJob) {
+			t.Errorf("deleted %s: %v, want ErrNoSuchJob", name, err)
+		}
+		if lines := history(t, d, name); len(lines) != 0 {
+			t.Errorf("deleted %s: its log is still there: %q", name, lines)
+		}
+	}
+	for name, lines := range map[string]int{started: 3, other: 2} {
+		if got := len(history(t, d, name)); got != lines {
+			t.Errorf("%s, which has moved on or was not meant: %d lines of log, want %d", name, got, lines)
+		}
+		row(t, d, name)
+	}
+}
