@@ -16,10 +16,8 @@ import (
 
 // RQ's defaults, rq/defaults.py and rq/queue.py.
 const (
-	// DefaultTimeout is the seconds a job may run when nothing else is said.
-	DefaultTimeout = 180
-	// DefaultCallbackTimeout is the seconds a callback may run.
-	DefaultCallbackTimeout = 60
+	defaultTimeout         = 180 // seconds a job may run when nothing else is said
+	defaultCallbackTimeout = 60  // seconds a callback may run
 )
 
 // ErrBadRequest says that a request would write something that a Python reader can't use.
@@ -137,7 +135,7 @@ func (c *Client) newJob(r Request, now time.Time) (*Job, error) {
 		j.ID = uuid.NewString()
 	}
 	if j.Timeout == nil {
-		j.Timeout = ptr(int64(DefaultTimeout))
+		j.Timeout = ptr(int64(defaultTimeout))
 	}
 	if r.RetryMax > 0 {
 		j.RetriesLeft = ptr(int64(r.RetryMax))
@@ -150,7 +148,7 @@ func (c *Client) newJob(r Request, now time.Time) (*Job, error) {
 		j.AllowDependencyFailures = ptr(true)
 	}
 	later := len(r.DependsOn) > 0 || !r.At.IsZero()
-	if later && (r.AtFront || r.EnqueueAtFrontOnRelease) {
+	if later && r.AtFront {
 		j.EnqueueAtFront = ptr(true)
 	}
 	if err := j.encode(r); err != nil {
@@ -183,7 +181,7 @@ func (j *Job) encode(r Request) (err error) {
 
 func withTimeout(cb Callback) Callback {
 	if cb.Name != "" && cb.Timeout == nil {
-		cb.Timeout = ptr(int64(DefaultCallbackTimeout))
+		cb.Timeout = ptr(int64(defaultCallbackTimeout))
 	}
 	if cb.Name == "" {
 		cb.Timeout = nil

@@ -7,17 +7,21 @@
 -- Stands for what Frappe's failure callback truncate_failed_registry does with FailedJobRegistry.remove(delete_job)
 -- (frappe/utils/background_jobs.py), which removes the newest. An entry whose job is not failed or stopped any
 -- more only leaves the registry. Jobs that shall be kept forever (score -1) go last.
+local failed = KEYS[1]
+local limit, most = ARGV[1], ARGV[2]
+local call = redis.call
 --@include forget.lua
-local excess = math.min(redis.call('ZCARD', KEYS[1]) - ARGV[1], ARGV[2])
+
+local excess = math.min(call('ZCARD', failed) - limit, most)
 if excess <= 0 then return 0 end
-local ids = redis.call('ZRANGEBYSCORE', KEYS[1], 0, '+inf', 'LIMIT', 0, excess)
+local ids = call('ZRANGEBYSCORE', failed, 0, '+inf', 'LIMIT', 0, excess)
 if #ids < excess then
-  for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', '(0', 'LIMIT', 0, excess - #ids)) do
+  for _, id in ipairs(call('ZRANGEBYSCORE', failed, '-inf', '(0', 'LIMIT', 0, excess - #ids)) do
     ids[#ids + 1] = id
   end
 end
 for _, id in ipairs(ids) do
-  redis.call('ZREM', KEYS[1], id)
+  call('ZREM', failed, id)
   local status = redis.pcall('HGET', 'rq:job:' .. id, 'status')
   if status == 'failed' or status == 'stopped' then forget_job(id) end
 end

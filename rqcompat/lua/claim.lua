@@ -5,8 +5,7 @@
 --       2 "1": first_seen markers exist (RQ >= 1.16.2)
 --       3 now, whole seconds    4 now, text    5 now, float seconds
 --       6 score for rq:wip (now + lease)       7 TTL of worker and execution records
---       8 number of worker records n; then n times 7 values: birth, queues ("a,b"), pid, hostname,
---         ip_address, version, python_version
+--       8 number of worker records n; then n times 7 values, see worker_record.lua
 --       then per job 6 values: queue, id, worker, execution, number of its worker's record, "1" to register
 -- Reply one number per job: 0 not in the queue, 1 claimed, 2 no job hash, 3 canceled, 4 running already.
 --       0 changes nothing; 2, 3 and 4 only remove the entry from the queue.
@@ -19,13 +18,15 @@
 -- second copy of a running one are not run; a job with a missing or foreign origin gets its queue as origin,
 -- because every peer looks for it in the registries of its origin; DEL of a stale first_seen marker.
 local composite, markers = ARGV[1] == '1', ARGV[2] == '1'
-local now, ts, float, score, ttl = tonumber(ARGV[3]), ARGV[4], ARGV[5], ARGV[6], ARGV[7]
--- Numbers that go into many commands are made text once: each conversion costs as much as a small command.
+local now, ts, float, score, ttl, records = tonumber(ARGV[3]), ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8]
+local first_record = 9
+local first_claim = first_record + records * 7
+-- Numbers that go into many commands are made strings once: each conversion costs as much as a small command.
 local index_ttl = tostring(ttl + 60)
 local index_score = tostring(now + index_ttl)
-local records = tonumber(ARGV[8])
-local first = 9 + records * 7
 local call = redis.call
+--@include grouped.lua
+--@include worker_record.lua
 
 local function running(queue, id)
   if not composite then
@@ -43,58 +44,59 @@ end
 -- later in the script (a key of the wrong type) cannot leave a job in neither.
 local result, origins, members = {}, {}, {}
 local n = 0
-for i = first, #ARGV, 6 do
-  n = n + 1
-  local queue, id = ARGV[i], ARGV[i + 1]
+for i = first_claim, #ARGV, 6 do
+  local queue, id, execution = ARGV[i], ARGV[i + 1], ARGV[i + 3]
   local r = 0
+  n = n + 1
   if call('LREM', 'rq:queue:' .. queue, 1, id) == 1 then
     local h = redis.pcall('HMGET', 'rq:job:' .. id, 'status', 'origin')
-    local status = h[1]
+    local status, origin = h[1], h[2]
     if status == 'canceled' then
       r = 3
-    elseif status == 'started' and running(h[2] or queue, id) then
+    elseif status == 'started' and running(origin or queue, id) then
       r = 4
     elseif status or (not h.err and call('EXISTS', 'rq:job:' .. id) == 1) then
       r = 1
-      origins[n] = h[2]
-      local m = members[queue]
-      if not m then
-        m = { 'ZADD', 'rq:wip:' .. queue }
-        members[queue] = m
-      end
-      m[#m + 1] = score
-      m[#m + 1] = composite and (id .. ':' .. ARGV[i + 3]) or id
+      origins[n] = origin
+      add(members, 'ZADD', 'rq:wip:', queue, score, composite and (id .. ':' .. execution) or id)
     else
       r = 2
     end
   end
   result[n] = r
 end
-for _, m in pairs(members) do call(unpack(m)) end
+send(members)
 
 local intermediate = {}
 for queue in pairs(members) do
   intermediate[queue] = call('EXISTS', 'rq:queue:' .. queue .. ':intermediate') == 1
 end
 
-local function register(key, base, id)
-  call('DEL', key)
-  call('HSET', key, 'birth', ARGV[base], 'last_heartbeat', ts, 'queues', ARGV[base + 1], 'pid', ARGV[base + 2],
-    'hostname', ARGV[base + 3], 'ip_address', ARGV[base + 4], 'version', ARGV[base + 5],
-    'python_version', ARGV[base + 6], 'state', 'busy', 'current_job', id, 'current_job_working_time', '0')
-  call('SADD', 'rq:workers', key)
-  for queue in string.gmatch(ARGV[base + 1], '[^,]+') do
-    call('SADD', 'rq:workers:' .. queue, key)
-  end
+local function start_execution(id, worker, execution)
+  local key = 'rq:execution:' .. id .. ':' .. execution
+  call('HSET', key, 'id', execution, 'created_at', float, 'last_heartbeat', float, 'job_id', id, 'worker_name', worker)
   call('EXPIRE', key, ttl)
+  key = 'rq:executions:' .. id
+  call('ZADD', key, index_score, execution)
+  call('EXPIRE', key, index_ttl)
+end
+
+local function occupy_worker(worker, id, record, new)
+  local key = 'rq:worker:' .. worker
+  -- Four new fields: the record had expired.
+  if new or call('HSET', key, 'state', 'busy', 'current_job', id, 'current_job_working_time', '0', 'last_heartbeat', ts) == 4 then
+    call('DEL', key)
+    write_worker(key, first_record + record * 7, 'last_heartbeat', ts, 'state', 'busy', 'current_job', id, 'current_job_working_time', '0')
+    call('EXPIRE', key, ttl)
+  end
 end
 
 local stale = { 'DEL' }
 n = 0
-for i = first, #ARGV, 6 do
+for i = first_claim, #ARGV, 6 do
   n = n + 1
   if result[n] == 1 then
-    local queue, id, worker = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+    local queue, id, worker, execution, record, register = unpack(ARGV, i, i + 5)
     local job = 'rq:job:' .. id
     if origins[n] == queue then
       call('HSET', job, 'status', 'started', 'started_at', ts, 'last_heartbeat', ts, 'worker_name', worker)
@@ -102,23 +104,8 @@ for i = first, #ARGV, 6 do
       call('HSET', job, 'status', 'started', 'started_at', ts, 'last_heartbeat', ts, 'worker_name', worker, 'origin', queue)
     end
     call('PERSIST', job)
-    if composite then
-      local x = ARGV[i + 3]
-      local key = 'rq:execution:' .. id .. ':' .. x
-      call('HSET', key, 'id', x, 'created_at', float, 'last_heartbeat', float, 'job_id', id, 'worker_name', worker)
-      call('EXPIRE', key, ttl)
-      key = 'rq:executions:' .. id
-      call('ZADD', key, index_score, x)
-      call('EXPIRE', key, index_ttl)
-    end
-    local key = 'rq:worker:' .. worker
-    local base = 9 + ARGV[i + 4] * 7
-    if ARGV[i + 5] == '1' then
-      register(key, base, id)
-    elseif call('HSET', key, 'state', 'busy', 'current_job', id, 'current_job_working_time', '0', 'last_heartbeat', ts) == 4 then
-      -- Four new fields: the record had expired.
-      register(key, base, id)
-    end
+    if composite then start_execution(id, worker, execution) end
+    occupy_worker(worker, id, record, register == '1')
     if intermediate[queue] then call('LREM', 'rq:queue:' .. queue .. ':intermediate', 1, id) end
     if markers then stale[#stale + 1] = 'rq:queue:' .. queue .. ':intermediate:first_seen:' .. id end
   end

@@ -11,10 +11,11 @@
 -- step, so that two cleaners cannot retry a job twice; a job that has meanwhile ended, or is queued again,
 -- only loses its entry. Failure callbacks are Python code and are not run.
 local flags, now, ts, float = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
-local where, queue, member, id, x, exc = ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10]
+local where, queue, member, id, execution, exc = unpack(ARGV, 5, 10)
+local call = redis.call
 --@include job_end.lua
 
-local job = 'rq:job:' .. id
+local wip, intermediate = 'rq:wip:' .. queue, 'rq:queue:' .. queue .. ':intermediate'
 
 local function listed(key)
   for _, other in ipairs(call('LRANGE', key, 0, -1)) do
@@ -29,20 +30,16 @@ local function expired(key, m)
 end
 
 local function in_wip()
-  if call('ZSCORE', 'rq:wip:' .. queue, id) then return true end
+  if call('ZSCORE', wip, id) then return true end
   for _, other in ipairs(call('ZRANGE', 'rq:executions:' .. id, 0, -1)) do
-    if call('ZSCORE', 'rq:wip:' .. queue, id .. ':' .. other) then return true end
+    if call('ZSCORE', wip, id .. ':' .. other) then return true end
   end
   return false
 end
 
-local intermediate = 'rq:queue:' .. queue .. ':intermediate'
 if where == 'wip' then
-  if not expired('rq:wip:' .. queue, member) then return 0 end
-  if x ~= '' then
-    call('DEL', 'rq:execution:' .. id .. ':' .. x)
-    call('ZREM', 'rq:executions:' .. id, x)
-  end
+  if not expired(wip, member) then return 0 end
+  drop_execution(id, execution)
 elseif where == 'deferred' then
   if not expired('rq:deferred:' .. queue, id) then return 0 end
 elseif in_wip() or call('LREM', intermediate, 1, id) == 0 then
@@ -52,9 +49,9 @@ else
   call('DEL', intermediate .. ':first_seen:' .. id)
 end
 
-local h = redis.pcall('HMGET', job, 'retries_left', 'retry_intervals', 'enqueue_at_front_on_retry', 'ttl', 'failure_ttl',
-  'status', 'started_at')
-local status = h[6]
+local h = redis.pcall('HMGET', 'rq:job:' .. id, 'retries_left', 'retry_intervals', 'enqueue_at_front_on_retry', 'ttl',
+  'failure_ttl', 'status', 'started_at')
+local retries_left, failure_ttl, status, started = h[1], h[5], h[6], h[7]
 if where == 'deferred' then
   if status ~= 'deferred' then return 1 end
 elseif status == 'queued' then
@@ -63,11 +60,11 @@ elseif status == 'queued' then
 elseif status ~= 'started' then
   return 1
 end
-if where ~= 'deferred' and (tonumber(h[1] or '') or 0) > 0 then
+if where ~= 'deferred' and (tonumber(retries_left or '') or 0) > 0 then
   retry_job(queue, id, ts, h)
   return 2
 end
 -- Without a start there must be no end either: Frappe's desk computes the difference.
-local ended = h[7] and h[7] ~= '' and ts or ''
-fail_job(queue, id, 'failed', exc, '', x, ended, float, float, h[5])
+local ended = started and started ~= '' and ts or ''
+fail_job(queue, id, 'failed', exc, '', execution, ended, float, float, failure_ttl)
 return 3

@@ -5,7 +5,10 @@
 -- Reply 1 deleted, 0 no such job (what was left of it, such as results, is gone all the same)
 --
 -- Stands for rq/job.py Job.delete; see forget.lua.
+local job, id = KEYS[1], ARGV[1]
+local call = redis.call
 --@include forget.lua
-local existed = redis.call('EXISTS', KEYS[1])
-forget_job(ARGV[1])
+
+local existed = call('EXISTS', job)
+forget_job(id)
 return existed

@@ -14,23 +14,24 @@
 -- Nothing is written for a job that is not the caller's, so nothing that was deleted comes back.
 local composite, full = ARGV[1] == '1', ARGV[2] == '1'
 local now, ts, float, score, ttl = tonumber(ARGV[3]), ARGV[4], ARGV[5], ARGV[6], ARGV[7]
+local first_lease = 8
 local call = redis.call
+--@include grouped.lua
 
-local function state(i)
-  local queue, id, x = ARGV[i], ARGV[i + 1], ARGV[i + 3]
-  if composite and not full and call('ZSCORE', 'rq:wip:' .. queue, id .. ':' .. x) then return 0 end
+local function state(queue, id, worker, started, member)
+  if composite and not full and call('ZSCORE', 'rq:wip:' .. queue, member) then return 0 end
   local h = call('HMGET', 'rq:job:' .. id, 'status', 'worker_name', 'started_at')
-  if h[2] == ARGV[i + 2] and h[3] == ARGV[i + 4] then
-    if h[1] == 'started' then return 0 end
-    if h[1] == 'canceled' then return 3 end
+  local status, owner, owner_started = h[1], h[2], h[3]
+  if owner == worker and owner_started == started then
+    if status == 'started' then return 0 end
+    if status == 'canceled' then return 3 end
     return 1
   end
-  if not h[1] and call('EXISTS', 'rq:job:' .. id) == 0 then return 2 end
+  if not status and call('EXISTS', 'rq:job:' .. id) == 0 then return 2 end
   return 1
 end
 
-local function heartbeat(i)
-  local id, worker, x, working = ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 5]
+local function heartbeat(id, worker, execution, working)
   call('HSET', 'rq:job:' .. id, 'last_heartbeat', ts)
   -- A vanished worker record is written again by the worker's own heartbeat, which knows all of it.
   local key = 'rq:worker:' .. worker
@@ -38,34 +39,27 @@ local function heartbeat(i)
     call('HSET', key, 'last_heartbeat', ts, 'current_job_working_time', working)
   end
   if composite then
-    key = 'rq:execution:' .. id .. ':' .. x
+    key = 'rq:execution:' .. id .. ':' .. execution
     if call('HSET', key, 'last_heartbeat', float) == 1 then
-      call('HSET', key, 'id', x, 'created_at', string.format('%.6f', float - working), 'job_id', id, 'worker_name', worker)
+      call('HSET', key, 'id', execution, 'created_at', string.format('%.6f', float - working), 'job_id', id, 'worker_name', worker)
     end
     call('EXPIRE', key, ttl)
     key = 'rq:executions:' .. id
-    call('ZADD', key, now + ttl + 60, x)
+    call('ZADD', key, now + ttl + 60, execution)
     call('EXPIRE', key, ttl + 60)
   end
 end
 
 local result, members = {}, {}
-local n = 0
-for i = 8, #ARGV, 6 do
-  n = n + 1
-  local s = state(i)
+for i = first_lease, #ARGV, 6 do
+  local queue, id, worker, execution, started, working = unpack(ARGV, i, i + 5)
+  local member = composite and (id .. ':' .. execution) or id
+  local s = state(queue, id, worker, started, member)
   if s == 0 then
-    local queue, id = ARGV[i], ARGV[i + 1]
-    local m = members[queue]
-    if not m then
-      m = { 'ZADD', 'rq:wip:' .. queue }
-      members[queue] = m
-    end
-    m[#m + 1] = score
-    m[#m + 1] = composite and (id .. ':' .. ARGV[i + 3]) or id
-    if full then heartbeat(i) end
+    add(members, 'ZADD', 'rq:wip:', queue, score, member)
+    if full then heartbeat(id, worker, execution, working) end
   end
-  result[n] = s
+  result[#result + 1] = s
 end
-for _, m in pairs(members) do call(unpack(m)) end
+send(members)
 return result

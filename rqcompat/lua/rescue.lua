@@ -11,36 +11,36 @@
 -- Stands for nothing in RQ, which fails such jobs (abandon.lua). The hash field bridge_kills counts the lapses;
 -- a job that ends, in whatever way, loses the count.
 local flags, now, ts, float = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
-local queue, member, id, x, worker = ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9]
+local queue, member, id, execution, worker, started, from = unpack(ARGV, 5, 11)
+local most_kills, exc, lapsed_before = tonumber(ARGV[12]), ARGV[13], tonumber(ARGV[14])
+local call = redis.call
 --@include job_end.lua
 
 local job = 'rq:job:' .. id
 local score = tonumber(call('ZSCORE', 'rq:wip:' .. queue, member) or '')
-if not score or score >= tonumber(ARGV[14]) then return 0 end
+if not score or score >= lapsed_before then return 0 end
 local h = call('HMGET', job, 'status', 'worker_name', 'started_at', 'bridge_kills', 'ttl', 'failure_ttl')
-local running = h[1] == 'started'
-local same = running and h[2] == worker and h[3] == ARGV[10]
+local status, owner, owner_started, kills, ttl, failure_ttl = unpack(h, 1, 6)
+local running = status == 'started'
+local same = running and owner == worker and owner_started == started
 -- A bare member that belongs to another run than the caller saw is not the caller's to judge.
 if running and not same and not composite then return 0 end
 
 call('ZREM', 'rq:wip:' .. queue, member)
-if composite then
-  call('DEL', 'rq:execution:' .. id .. ':' .. x)
-  call('ZREM', 'rq:executions:' .. id, x)
-end
+drop_execution(id, execution)
 if not same then return 1 end
 
-local key = 'rq:worker:' .. worker
-if call('HGET', key, 'current_job') == id then
-  call('HDEL', key, 'current_job')
-  call('HSET', key, 'state', 'idle', 'current_job_working_time', '0')
+local record = 'rq:worker:' .. worker
+if call('HGET', record, 'current_job') == id then
+  call('HDEL', record, 'current_job')
+  call('HSET', record, 'state', 'idle', 'current_job_working_time', '0')
 end
-local kills = (tonumber(h[4] or '') or 0) + 1
-if kills >= tonumber(ARGV[12]) then
+kills = (tonumber(kills or '') or 0) + 1
+if kills >= most_kills then
   call('HDEL', job, 'bridge_kills')
-  fail_job(queue, id, 'failed', ARGV[13], worker, x, ts, ARGV[11], float, h[6])
+  fail_job(queue, id, 'failed', exc, worker, execution, ts, from, float, failure_ttl)
   return 3
 end
 call('HSET', job, 'status', 'queued', 'started_at', '', 'ended_at', '', 'last_heartbeat', '', 'worker_name', '', 'bridge_kills', kills)
-push_job(queue, id, 'LPUSH', h[5])
+push_job(queue, id, 'LPUSH', ttl)
 return 2

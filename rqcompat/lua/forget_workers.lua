@@ -5,11 +5,14 @@
 -- Reply how many were removed
 --
 -- Stands for rq/worker_registration.py clean_worker_registry: EXISTS each, TX{ SREM, SREM }.
+local of_queue = KEYS[1]
+local call = redis.call
+
 local gone = 0
-for i = 1, #ARGV do
-  if redis.call('EXISTS', ARGV[i]) == 0 then
-    redis.call('SREM', KEYS[1], ARGV[i])
-    redis.call('SREM', 'rq:workers', ARGV[i])
+for _, worker in ipairs(ARGV) do
+  if call('EXISTS', worker) == 0 then
+    call('SREM', of_queue, worker)
+    call('SREM', 'rq:workers', worker)
     gone = gone + 1
   end
 end

@@ -3,5 +3,6 @@
 -- KEYS  1 the lock
 -- ARGV  1 the value the caller set
 -- Reply 1 deleted, 0 not the caller's any more
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-return redis.call('DEL', KEYS[1])
+local lock, value = KEYS[1], ARGV[1]
+if redis.call('GET', lock) ~= value then return 0 end
+return redis.call('DEL', lock)

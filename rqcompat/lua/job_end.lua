@@ -8,9 +8,16 @@
 --
 --@include dependents.lua
 
-local call = redis.call
-local composite, result_worker, result_execution = flags:byte(1) == 49, flags:byte(2) == 49, flags:byte(3) == 49
-local stopped_releases, retry_front, repeats = flags:byte(4) == 49, flags:byte(5) == 49, flags:byte(6) == 49
+local function flag(n) return flags:sub(n, n) == '1' end
+local composite, result_worker, result_execution = flag(1), flag(2), flag(3)
+local stopped_releases, retry_front, repeats = flag(4), flag(5), flag(6)
+
+-- drop_execution removes the records of an execution that somebody else than its owner ends.
+local function drop_execution(id, execution)
+  if not composite then return end
+  call('DEL', 'rq:execution:' .. id .. ':' .. execution)
+  call('ZREM', 'rq:executions:' .. id, execution)
+end
 
 -- delete_job removes a job whose ttl for this outcome is 0: rq/job.py Job.delete inside a completion.
 local function delete_job(id)
@@ -49,16 +56,6 @@ local function record_result(id, kind, field, value, worker, execution, from, to
   end
 end
 
--- push_job puts a job that is queued again into its list and counts its ttl from now, as
--- rq/queue.py Queue._enqueue_job does. The registration in rq:queues is repeated with every push: 2.x does
--- not, and loses sight of a queue that was deleted meanwhile.
-local function push_job(queue, id, command, ttl)
-  ttl = tonumber(ttl or '')
-  if ttl and ttl > 0 then expire_job(id, ttl) end
-  call('SADD', 'rq:queues', 'rq:queue:' .. queue)
-  call(command, 'rq:queue:' .. queue, id)
-end
-
 -- reschedule_job puts a job whose hash says "scheduled" into rq:scheduled: rq/queue.py Queue.schedule_job,
 -- without starting its ttl (2.8 and later do, and so delete jobs before they are due).
 local function reschedule_job(queue, id, interval)
@@ -75,7 +72,7 @@ end
 -- enqueue_at_front_on_retry and ttl. No result entry is written, as RQ writes none.
 local function retry_job(queue, id, ended, h)
   local job = 'rq:job:' .. id
-  local left = tonumber(h[1])
+  local left, front, ttl = tonumber(h[1]), retry_front and h[3] == '1', h[4]
   local intervals = json_list(h[2])
   local interval = tonumber(intervals[math.max(#intervals - left, 0) + 1] or 0) or 0
   if interval > 0 then
@@ -84,7 +81,7 @@ local function retry_job(queue, id, ended, h)
     return
   end
   call('HSET', job, 'status', 'queued', 'retries_left', left - 1, 'ended_at', ended, 'last_heartbeat', ts, 'enqueued_at', ts)
-  push_job(queue, id, retry_front and h[3] == '1' and 'LPUSH' or 'RPUSH', h[4])
+  push_job(queue, id, front and 'LPUSH' or 'RPUSH', ttl)
 end
 
 -- fail_job ends a job as failed or stopped: rq/job.py Job._handle_failure, rq/registry.py
@@ -93,13 +90,12 @@ end
 -- failure_ttl 0 no member is added to rq:failed for the job that was just deleted.
 local function fail_job(queue, id, status, exc, worker, execution, ended, from, to, ttl)
   ttl = tonumber(ttl or '') or 31536000
-  local job = 'rq:job:' .. id
-  call('HSET', job, 'status', status, 'ended_at', ended)
+  call('HSET', 'rq:job:' .. id, 'status', status, 'ended_at', ended)
   if ttl ~= 0 then
     record_result(id, '2', 'exc_string', exc, worker, execution, from, to, ttl)
     call('ZADD', 'rq:failed:' .. queue, ttl < 0 and ttl or now + ttl, id)
     if ttl > 0 then expire_job(id, ttl) end
   end
-  release_dependents(id, status, stopped_releases, now, ts)
+  release_dependents(id, status, stopped_releases, ts)
   if ttl == 0 then delete_job(id) end
 end
