@@ -49,8 +49,8 @@ test: lint ## everything CI runs: lint, then all tests with the race detector
 	@set -e; for module in $(MODULES); do \
 		echo "test $$module"; (cd $$module && go test $(TEST_FLAGS) ./...); done
 
-demo: setup ## a dozen jobs on private servers, with live progress bars; DEMO_FLAGS=--stay to look around
-	@go run ./cmd/bridge demo $(DEMO_FLAGS)
+demo: setup build ## a dozen jobs on private servers, with live progress bars; DEMO_FLAGS=--stay to look around
+	@go build -C integration/demo -trimpath -o ../../bin/demo . && bin/demo --bridge bin/bridge $(DEMO_FLAGS)
 
 bench: setup ## measure against RQ and asynq on this machine; prints a table and JSON
 	@cd integration/bench && go run . $(BENCH_FLAGS)

@@ -19,9 +19,9 @@ var mayImport = map[string][]string{
 	"rqcompat": {"rqcompat"},
 	"frappe":   {"frappe"},
 	"bridge":   {"bridge", "rqcompat", "frappe"},
-	// The demo starts private servers and a Python producer of its own.
-	"cmd":         {"cmd", "bridge", "rqcompat", "frappe", "integration/servers"},
-	"integration": {"integration", "bridge", "rqcompat", "frappe", "testdata"},
+	"cmd":      {"cmd", "bridge", "rqcompat", "frappe"},
+	// The demo shows jobs as the program does.
+	"integration": {"integration", "cmd", "bridge", "rqcompat", "frappe", "testdata"},
 }
 
 func TestImportRule(t *testing.T) {
