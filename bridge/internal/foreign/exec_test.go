@@ -1,17 +1,14 @@
 package foreign
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -19,46 +16,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
 )
-
-// heard is what a handler reported.
-type heard struct {
-	mu       sync.Mutex
-	progress []string
-	outputs  []string
-	log      bytes.Buffer
-}
-
-func (h *heard) Write(b []byte) (int, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.log.Write(b)
-}
-
-func (h *heard) logged() string {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.log.String()
-}
-
-func (h *heard) Progress(percent float64, message string) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.progress = append(h.progress, fmt.Sprintf("%g %s", percent, message))
-}
-
-func (h *heard) SetOutput(reference string) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.outputs = append(h.outputs, reference)
-}
-
-func (h *heard) Log() *slog.Logger { return slog.New(slog.NewTextHandler(h, nil)) }
-
-// attempt is the attempt that the tests make.
-var attempt = job.Info{
-	ID: "site1||1", Name: "JOB-2025-00001", JobType: "report", Site: "site1.localhost",
-	User: "jane@example.com", Organization: "ORG-1", Attempt: 2, Timeout: 90 * time.Second,
-}
 
 func shell(t *testing.T, cfg Exec, script string) Handler {
 	t.Helper()
