@@ -1,0 +1,116 @@
+package benchconfig
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// decode sets a key's value. null leaves the default.
+func decode(text json.RawMessage, into any) error {
+	number, isWhole := into.(whole)
+	switch {
+	case into == elsewhere{}, string(text) == "null":
+		return nil
+	case isWhole:
+		into = number.into
+	}
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
+		return mistyped(err, text)
+	}
+	if isWhole && *number.into == 0 {
+		return fmt.Errorf("0 where %s is wanted", number.want)
+	}
+	return nil
+}
+
+// mistyped says in the words of configuration files that a value is of another type than its key. Nothing is shown that
+// stands inside a list or an object, or in the place of one: it may be a credential.
+func mistyped(err error, text json.RawMessage) error {
+	var wrong *json.UnmarshalTypeError
+	if !errors.As(err, &wrong) {
+		return err
+	}
+	want, shown := "", true
+	switch wrong.Type.Kind() {
+	case reflect.Int:
+		want = "a whole number"
+	case reflect.Float64:
+		want = "a number"
+	case reflect.Bool:
+		want = "true or false"
+	case reflect.String:
+		want = "a string"
+	case reflect.Slice:
+		want = "a list"
+	default:
+		want, shown = "an object", false
+	}
+	kind, _, _ := strings.Cut(wrong.Value, " ") // "number 12.5" shows the number
+	switch {
+	case wrong.Field != "":
+		return fmt.Errorf("%s at %q where %s is wanted", kind, wrong.Field, want)
+	case !shown || bytes.ContainsAny(text, "{["):
+		return fmt.Errorf("%s where %s is wanted", kind, want)
+	}
+	return fmt.Errorf("%.60s where %s is wanted", text, want)
+}
+
+// seconds is a duration above zero, written as a number of seconds or as Go writes durations.
+type seconds time.Duration
+
+func (s seconds) duration() time.Duration { return time.Duration(s) }
+
+func (s *seconds) UnmarshalJSON(b []byte) error {
+	d, err := parseSeconds(b)
+	if err != nil || d == 0 {
+		return notADuration(b, "a duration above zero")
+	}
+	*s = seconds(d)
+	return nil
+}
+
+// limit is a duration, or zero for none.
+type limit time.Duration
+
+func (l limit) duration() time.Duration { return time.Duration(l) }
+
+func (l *limit) UnmarshalJSON(b []byte) error {
+	d, err := parseSeconds(b)
+	if err != nil {
+		return notADuration(b, "a duration")
+	}
+	*l = limit(d)
+	return nil
+}
+
+func parseSeconds(b []byte) (time.Duration, error) {
+	text := strings.Trim(string(b), `"`)
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		var n float64
+		n, err = strconv.ParseFloat(text, 64)
+		d = time.Duration(n * float64(time.Second))
+		if !(n <= 1e9) { // NaN too
+			err = strconv.ErrRange
+		}
+	}
+	if d < 0 {
+		err = strconv.ErrRange
+	}
+	return d, err
+}
+
+func notADuration(b []byte, want string) error {
+	if bytes.ContainsAny(b, "{[") {
+		b = []byte("a list or an object")
+	}
+	return fmt.Errorf(`%.60s is not %s: write seconds (30) or a string ("30s", "2m")`, b, want)
+}

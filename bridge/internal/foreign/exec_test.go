@@ -1,0 +1,337 @@
+package foreign
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
+)
+
+func shell(t *testing.T, cfg Exec, script string) Handler {
+	t.Helper()
+	cfg.Command = []string{"sh", "-c", script}
+	run, err := NewExec(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return run
+}
+
+func TestExecReports(t *testing.T) {
+	const script = `
+echo '{"progress": 10, "message": "start"}'
+echo plain text
+echo '{"level": "info", "message": "a JSON log line"}'
+echo '{"progress": "many"}'
+echo '[1]'
+echo '{"output": "/files/a.csv"}'
+echo '{"progress": 99.5}'
+echo '{"result": {"n": 12345678901234567890, "in": '"$(cat)"'}}'
+printf '{"progress": 100, "message": "no newline"}'`
+	var h heard
+	result, err := shell(t, Exec{}, script)(t.Context(), attempt, json.RawMessage(`{"a":1}`), &h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]any{"n": json.Number("12345678901234567890"), "in": map[string]any{"a": json.Number("1")}}
+	if diff := cmp.Diff(want, result); diff != "" {
+		t.Errorf("result (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"10 start", "99.5 ", "100 no newline"}, h.progress); diff != "" {
+		t.Errorf("progress (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"/files/a.csv"}, h.outputs); diff != "" {
+		t.Errorf("outputs (-want +got):\n%s", diff)
+	}
+	for _, line := range []string{"plain text", "a JSON log line", "many", "[1]"} {
+		if !strings.Contains(h.logged(), line) {
+			t.Errorf("log lacks %q:\n%s", line, h.logged())
+		}
+	}
+}
+
+func TestExecEnvironment(t *testing.T) {
+	t.Setenv("SECRET_OF_THE_BRIDGE", "password")
+	t.Setenv("TZ", "Europe/Berlin")
+	var h heard
+	r := attempt
+	r.User = "with\x00nul"
+	result, err := shell(t, Exec{Env: map[string]string{"EXTRA": "1", "LANG": "de_DE"}, Dir: os.TempDir()},
+		`printf '{"result": "%s"}' "$(env | grep -v -e '^PWD=' -e '^SHLVL=' -e '^_=' -e '^OLDPWD=' -e '^PATH=' -e '^HOME=' | sort | tr '\n' ' ')$(pwd) $(cat)"`)(t.Context(), r, nil, &h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, err := filepath.EvalSymlinks(os.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "BRIDGE_ATTEMPT=2 BRIDGE_JOB_ID=site1||1 BRIDGE_JOB_NAME=JOB-2025-00001 BRIDGE_JOB_TYPE=report " +
+		"BRIDGE_ORGANIZATION=ORG-1 BRIDGE_SITE=site1.localhost BRIDGE_TIMEOUT=90 BRIDGE_USER=withnul " +
+		"EXTRA=1 LANG=de_DE TZ=Europe/Berlin " + dir + " {}"
+	if result != want {
+		t.Errorf("environment:\n got %v\nwant %v", result, want)
+	}
+}
+
+func TestExecStatus(t *testing.T) {
+	for name, tc := range map[string]struct {
+		script string
+		want   job.ErrorType
+		text   string
+	}{
+		"usage":         {"exit 64", job.Permanent, "exit status 64"},
+		"data":          {"echo bad line 3 >&2; exit 65", job.Permanent, "exit status 65: bad line 3"},
+		"no input":      {"exit 66", job.Permanent, ""},
+		"no user":       {"exit 67", job.Permanent, ""},
+		"no host":       {"exit 68", job.Transient, ""},
+		"unavailable":   {"exit 69", job.Transient, ""},
+		"software":      {"exit 70", job.Transient, ""},
+		"os error":      {"exit 71", job.Transient, ""},
+		"i/o":           {"exit 74", job.Transient, ""},
+		"temporary":     {"exit 75", job.Transient, "exit status 75"},
+		"protocol":      {"exit 76", job.Transient, ""},
+		"no permission": {"exit 77", job.Permanent, ""},
+		"configuration": {"exit 78", job.Permanent, ""},
+		"any other":     {"exit 1", job.Transient, ""},
+		"signal":        {"kill -9 $$", job.Transient, "signal: killed"},
+		"after result":  {`echo '{"result": 1}'; exit 3`, job.Transient, "exit status 3"},
+		"exception name does not beat the status": {"echo 'ValidationError: x' >&2; exit 75", job.Transient, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var h heard
+			result, err := shell(t, Exec{}, tc.script)(t.Context(), attempt, json.RawMessage("{}"), &h)
+			if err == nil || result != nil {
+				t.Fatalf("got %v, %v; want an error only", result, err)
+			}
+			if got := job.Classify(err); got != tc.want {
+				t.Errorf("%v is %s, want %s", err, got, tc.want)
+			}
+			if !strings.Contains(err.Error(), tc.text) {
+				t.Errorf("error %q lacks %q", err, tc.text)
+			}
+		})
+	}
+}
+
+func TestExecBoundsOutput(t *testing.T) {
+	var h heard
+	result, err := shell(t, Exec{}, `
+head -c 3000000 /dev/zero | tr '\0' x; echo
+i=0; while [ $i -lt 1200 ]; do echo line $i; i=$((i+1)); done
+echo '{"result": "after the flood"}'`)(t.Context(), attempt, json.RawMessage("{}"), &h)
+	if err != nil || result != "after the flood" {
+		t.Fatalf("got %v, %v", result, err)
+	}
+	if n := len(h.logged()); n > 200_000 {
+		t.Errorf("%d bytes were logged", n)
+	}
+	for _, text := range []string{"too long", "line 900", "further output"} {
+		if !strings.Contains(h.logged(), text) {
+			t.Errorf("log lacks %q", text)
+		}
+	}
+	_, err = shell(t, Exec{}, `head -c 1000000 /dev/zero | tr '\0' e >&2; printf '€ the end \0' >&2; exit 1`)(t.Context(), attempt, json.RawMessage("{}"), &h)
+	if err == nil || len(err.Error()) > stderrTail+200 || !strings.HasSuffix(err.Error(), "eee€ the end") {
+		t.Errorf("error has %d bytes: …%s", len(err.Error()), err.Error()[max(0, len(err.Error())-40):])
+	}
+	if !strings.Contains(err.Error(), "bytes left out]") {
+		t.Errorf("error doesn't say that text is missing")
+	}
+}
+
+// Parameters beyond the pipe's buffer that nobody reads must not fail the job.
+func TestExecIgnoredInput(t *testing.T) {
+	var h heard
+	big := `"` + strings.Repeat("x", 1<<20) + `"`
+	if _, err := shell(t, Exec{}, "exit 0")(t.Context(), attempt, json.RawMessage(big), &h); err != nil {
+		t.Error(err)
+	}
+	result, err := shell(t, Exec{}, `printf '{"result": %d}' $(wc -c)`)(t.Context(), attempt, json.RawMessage(big), &h)
+	if err != nil || result != json.Number(strconv.Itoa(len(big))) {
+		t.Errorf("got %v, %v", result, err)
+	}
+}
+
+// pidFile waits for a pid that a script wrote.
+func pidFile(t *testing.T, path string) int {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		b, _ := os.ReadFile(path)
+		if pid, err := strconv.Atoi(strings.TrimSpace(string(b))); err == nil {
+			return pid
+		}
+	}
+	t.Fatalf("%s was never written", path)
+	return 0
+}
+
+// dead reports whether a process is gone or only waits to be collected, which the sandbox's init may never do.
+func dead(pid int) bool {
+	if errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
+		return true
+	}
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return true
+	}
+	_, rest, _ := strings.Cut(string(b), ") ")
+	return strings.HasPrefix(rest, "Z")
+}
+
+func wantDead(t *testing.T, what string, pid int) {
+	t.Helper()
+	for deadline := time.Now().Add(2 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		if dead(pid) {
+			return
+		}
+	}
+	t.Errorf("%s (pid %d) is still alive", what, pid)
+	_ = syscall.Kill(pid, syscall.SIGKILL)
+}
+
+func TestExecCancelKillsTheGroup(t *testing.T) {
+	for name, tc := range map[string]struct {
+		script string
+		grace  time.Duration
+		min    time.Duration // the group must be left at least so long
+		max    time.Duration
+	}{
+		"obedient":              {`sh -c 'echo $$ >grandchild; sleep 60' & wait`, 5 * time.Second, 0, 3 * time.Second},
+		"ignores SIGTERM":       {`trap '' TERM; sh -c 'echo $$ >grandchild; while :; do sleep 1; done' & while :; do sleep 1; done`, 500 * time.Millisecond, 400 * time.Millisecond, 4 * time.Second},
+		"only grandchild stays": {`sh -c 'trap "" TERM; echo $$ >grandchild; exec >/dev/null 2>&1; while :; do sleep 1; done' & wait`, 500 * time.Millisecond, 400 * time.Millisecond, 4 * time.Second},
+		"grandchild has pipes":  {`sh -c 'trap "" TERM; echo $$ >grandchild; while :; do sleep 1; done' & exec sleep 60`, 500 * time.Millisecond, 400 * time.Millisecond, 4 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			ctx, cancel := context.WithCancelCause(t.Context())
+			run := shell(t, Exec{Dir: dir, KillGrace: tc.grace}, "echo $$ >child; "+tc.script)
+			var h heard
+			done := make(chan error, 1)
+			go func() {
+				_, err := run(ctx, attempt, json.RawMessage("{}"), &h)
+				done <- err
+			}()
+			child, grandchild := pidFile(t, filepath.Join(dir, "child")), pidFile(t, filepath.Join(dir, "grandchild"))
+			start := time.Now()
+			cancel(job.ErrCanceled)
+			err := <-done
+			took := time.Since(start)
+			if !errors.Is(err, job.ErrCanceled) {
+				t.Errorf("error = %v, want ErrCanceled", err)
+			}
+			if took < tc.min || took > tc.max {
+				t.Errorf("stopping took %s, want %s to %s", took, tc.min, tc.max)
+			}
+			wantDead(t, "child", child)
+			wantDead(t, "grandchild", grandchild)
+		})
+	}
+}
+
+func TestExecCleanUpOnTerm(t *testing.T) {
+	for name, tc := range map[string]struct {
+		script string
+		result any
+	}{
+		"finished in the grace":   {`trap 'echo "{\"result\": 7}"; exit 0' TERM; touch up; while :; do sleep 0.05; done`, json.Number("7")},
+		"left without a result":   {`trap 'exit 0' TERM; touch up; while :; do sleep 0.05; done`, nil},
+		"failed while it stopped": {`trap 'exit 65' TERM; touch up; while :; do sleep 0.05; done`, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			ctx, cancel := context.WithCancelCause(t.Context())
+			go func() {
+				for ctx.Err() == nil {
+					if _, err := os.Stat(filepath.Join(dir, "up")); err == nil {
+						cancel(job.ErrShutdown)
+					}
+					time.Sleep(5 * time.Millisecond)
+				}
+			}()
+			var h heard
+			result, err := shell(t, Exec{Dir: dir}, tc.script)(ctx, attempt, json.RawMessage("{}"), &h)
+			if result != tc.result {
+				t.Errorf("result = %v, want %v", result, tc.result)
+			}
+			if (tc.result != nil) != (err == nil) || err != nil && !errors.Is(err, job.ErrShutdown) {
+				t.Errorf("error = %v", err)
+			}
+		})
+	}
+}
+
+// A program that ends well may leave a process behind that keeps its output open: the job must end all the same, and the
+// process too.
+func TestExecLeftoverWithOpenPipes(t *testing.T) {
+	dir := t.TempDir()
+	var h heard
+	start := time.Now()
+	result, err := shell(t, Exec{Dir: dir, KillGrace: 300 * time.Millisecond},
+		`sh -c 'echo $$ >grandchild; sleep 60' & until [ -s grandchild ]; do sleep 0.01; done; echo '{"result": true}'`)(t.Context(), attempt, json.RawMessage("{}"), &h)
+	if err != nil || result != true {
+		t.Errorf("got %v, %v", result, err)
+	}
+	if took := time.Since(start); took > 5*time.Second {
+		t.Errorf("took %s", took)
+	}
+	wantDead(t, "leftover", pidFile(t, filepath.Join(dir, "grandchild")))
+	if !strings.Contains(h.logged(), "kept its output open") {
+		t.Errorf("nothing was logged about it: %s", h.logged())
+	}
+}
+
+func TestExecBeforeStart(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(job.ErrTimeout)
+	var h heard
+	if _, err := shell(t, Exec{}, "exit 0")(ctx, attempt, json.RawMessage("{}"), &h); !errors.Is(err, job.ErrTimeout) {
+		t.Errorf("error = %v, want ErrTimeout", err)
+	}
+	dir := t.TempDir()
+	program := filepath.Join(dir, "program")
+	if err := os.WriteFile(program, []byte("#!/bin/sh\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	run, err := NewExec(Exec{Command: []string{program}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(program); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := run(t.Context(), attempt, json.RawMessage("{}"), &h); err == nil || job.Classify(err) != job.Transient {
+		t.Errorf("program vanished: error = %v, want a transient one", err)
+	}
+}
+
+func TestNewExecRefuses(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, cfg := range map[string]Exec{
+		"no command":       {},
+		"empty program":    {Command: []string{""}},
+		"unknown program":  {Command: []string{"no-such-program-here"}},
+		"not executable":   {Command: []string{file}},
+		"no directory":     {Command: []string{"sh"}, Dir: file},
+		"missing dir":      {Command: []string{"sh"}, Dir: file + "-x"},
+		"reserved name":    {Command: []string{"sh"}, Env: map[string]string{"BRIDGE_SITE": "x"}},
+		"name with equals": {Command: []string{"sh"}, Env: map[string]string{"A=B": "x"}},
+		"NUL in value":     {Command: []string{"sh"}, Env: map[string]string{"A": "\x00"}},
+	} {
+		if _, err := NewExec(cfg); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}
