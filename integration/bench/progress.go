@@ -9,6 +9,8 @@ import (
 
 	"github.com/opensoft/dartwing-bridge/bridge"
 	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/opensoft/dartwing-bridge/frappe/realtime"
+	"github.com/opensoft/dartwing-bridge/frappe/socketio"
 	"github.com/opensoft/dartwing-bridge/integration/servers"
 )
 
@@ -29,7 +31,7 @@ func measureProgress(ctx context.Context, b *bed) ([]figure, error) {
 		return nil, err
 	}
 	b.onClose(realtime.Stop)
-	client, err := frappe.DialSocketIO(ctx, frappe.SocketIOConfig{
+	client, err := frappe.DialSocketIO(ctx, socketio.Config{
 		URL: realtime.URL, Site: site, Origin: "http://" + site, Header: http.Header{"Cookie": {user.Cookie()}},
 	})
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/cmd/bridge/watch"
-	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
 	"github.com/opensoft/dartwing-bridge/integration/servers"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
 )
@@ -69,7 +69,7 @@ func (s *show) look(ctx context.Context, p *part) (over bool, err error) {
 		return false, nil
 	}
 	in, err := s.stage.client.Inspect(ctx, siteName, name)
-	if errors.Is(err, frappe.ErrNoSuchJob) {
+	if errors.Is(err, rows.ErrNoSuchJob) {
 		return false, nil
 	}
 	if err != nil {
@@ -102,7 +102,7 @@ func orElse(text, otherwise string) string {
 
 // cancel cancels the job that is there for it, once it has run for a while.
 func (s *show) cancel(ctx context.Context, p *part) error {
-	if p.key != "cancel" || p.canceled || p.row.Status != frappe.StatusRunning || time.Since(p.row.StartedAt) < cancelAfter {
+	if p.key != "cancel" || p.canceled || p.row.Status != rows.StatusRunning || time.Since(p.row.StartedAt) < cancelAfter {
 		return nil
 	}
 	p.canceled = true
@@ -119,13 +119,13 @@ func (s *show) showPlain(p *part) {
 	state := watch.State{ID: p.job.ID, Title: p.key, Organization: "", Message: "run by " + p.ranBy()}
 	switch p.job.Status {
 	case rqcompat.StatusFinished:
-		state.Status, state.Progress = string(frappe.StatusCompleted), 100
+		state.Status, state.Progress = string(rows.StatusCompleted), 100
 	case rqcompat.StatusStarted:
-		state.Status = string(frappe.StatusRunning)
+		state.Status = string(rows.StatusRunning)
 	case rqcompat.StatusQueued:
-		state.Status, state.Message = string(frappe.StatusQueued), ""
+		state.Status, state.Message = string(rows.StatusQueued), ""
 	default:
-		state.Status = string(frappe.StatusDeadLetter)
+		state.Status = string(rows.StatusDeadLetter)
 	}
 	s.view.Show(state)
 }

@@ -11,7 +11,7 @@ import (
 
 	"github.com/opensoft/dartwing-bridge/bridge"
 	"github.com/opensoft/dartwing-bridge/cmd/bridge/output"
-	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
 	"github.com/opensoft/dartwing-bridge/rqcompat/pickle"
 )
 
@@ -45,7 +45,7 @@ func (p *part) attempted() int {
 func (p *part) took() time.Duration {
 	if p.row != nil {
 		end := p.row.CompletedAt
-		if p.row.Status == frappe.StatusCanceled {
+		if p.row.Status == rows.StatusCanceled {
 			end = p.row.CanceledAt
 		}
 		if end.IsZero() || p.row.CreatedAt.IsZero() {

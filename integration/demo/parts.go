@@ -1,7 +1,7 @@
 package main
 
 import (
-	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
 )
 
@@ -13,15 +13,15 @@ const (
 // part is one job of the demo: how it is to go, and how it went.
 type part struct {
 	key, what string
-	from, by  string        // who enqueues it, who is to run it
-	person    int           // of people, who may see it
-	status    frappe.Status // of its row; "" for a job that has none
+	from, by  string      // who enqueues it, who is to run it
+	person    int         // of people, who may see it
+	status    rows.Status // of its row; "" for a job that has none
 	rq        rqcompat.Status
 	attempts  int
 	value     any // what RQ is to have as the result; nil is not compared
 
 	id, name string // RQ's id as it was enqueued; the row's name
-	row      *frappe.BackgroundJob
+	row      *rows.BackgroundJob
 	job      *rqcompat.Job // the newest delivery
 	results  []rqcompat.Result
 	shown    rqcompat.Status
@@ -33,7 +33,7 @@ const checksumText, checksumRounds = "bridge", 3
 
 func allParts() []*part {
 	const jane, omar = 0, 1
-	done, dead, canceled := frappe.StatusCompleted, frappe.StatusDeadLetter, frappe.StatusCanceled
+	done, dead, canceled := rows.StatusCompleted, rows.StatusDeadLetter, rows.StatusCanceled
 	return []*part{
 		{key: "method", what: "a Job Type's method", from: inPython, by: inGo, person: jane, status: done, rq: rqcompat.StatusFinished, attempts: 1},
 		{key: "envelope", what: "a row and the executor's envelope", from: inPython, by: inGo, person: omar, status: done, rq: rqcompat.StatusFinished, attempts: 1},

@@ -12,7 +12,7 @@ import (
 
 	"github.com/opensoft/dartwing-bridge/bridge"
 	"github.com/opensoft/dartwing-bridge/cmd/bridge/watch"
-	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
 	"github.com/opensoft/dartwing-bridge/integration/servers"
 )
 
@@ -178,7 +178,7 @@ func (s *show) enqueueFromGo(ctx context.Context) error {
 	c, people := s.stage.client, people
 	for key, r := range map[string]bridge.SubmitRequest{
 		"submit": {JobType: "sample_job", Organization: people[1].Organization, User: people[1].User, Parameters: map[string]any{"duration": 7}},
-		"echo":   {JobType: "echo_job", Organization: people[0].Organization, User: people[0].User, Priority: frappe.PriorityHigh, Parameters: map[string]any{"from": inGo}},
+		"echo":   {JobType: "echo_job", Organization: people[0].Organization, User: people[0].User, Priority: rows.PriorityHigh, Parameters: map[string]any{"from": inGo}},
 	} {
 		r.Site = siteName
 		row, err := c.Submit(ctx, r)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
 )
 
 // fillSite installs the tables, and adds what a Dartwing site has: two organizations with a member each.
@@ -20,14 +21,14 @@ func (s *stage) fillSite(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := frappe.Install(ctx, site, frappe.InstallOptions{Samples: true}); err != nil {
+	if _, err := rows.Install(ctx, site, rows.InstallOptions{Samples: true}); err != nil {
 		return err
 	}
 	rows, err := site.DB(ctx)
 	if err != nil {
 		return err
 	}
-	if _, err := rows.InsertJobTypes(ctx, []frappe.JobType{reportType}); err != nil {
+	if _, err := rows.InsertJobTypes(ctx, []rows.JobType{reportType}); err != nil {
 		return err
 	}
 	return s.addPeople(ctx)

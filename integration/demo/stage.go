@@ -14,8 +14,11 @@ import (
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/bridge"
+	"github.com/opensoft/dartwing-bridge/bridge/benchconfig"
 	"github.com/opensoft/dartwing-bridge/cmd/bridge/output"
 	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/opensoft/dartwing-bridge/frappe/realtime"
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
 	"github.com/opensoft/dartwing-bridge/integration/servers"
 	"golang.org/x/sync/errgroup"
 )
@@ -42,9 +45,9 @@ var people = []person{
 }
 
 // reportType is a Job Type whose handler is a program.
-var reportType = frappe.JobType{
+var reportType = rows.JobType{
 	TypeName: "monthly_report", DisplayName: "Monthly Report", Description: "Made by a program that the bridge runs.", Enabled: true,
-	HandlerMethod: "demo.reports.monthly", DefaultTimeout: 60, DefaultPriority: frappe.PriorityNormal, MaxRetries: 2, RateLimitWindow: 60,
+	HandlerMethod: "demo.reports.monthly", DefaultTimeout: 60, DefaultPriority: rows.PriorityNormal, MaxRetries: 2, RateLimitWindow: 60,
 }
 
 // pythonSide is what a bench's own processes would do, on real RQ, without a bench; the directory frappe has the part
@@ -181,7 +184,7 @@ func (s *stage) openBench(ctx context.Context, log output.Log) error {
 	}
 	s.bench = b
 	s.undo = append(s.undo, b.Close)
-	if s.cfg, err = bridge.LoadConfig(b); err != nil {
+	if s.cfg, err = benchconfig.Load(b); err != nil {
 		return err
 	}
 	s.cfg.Log = log.Zero

@@ -10,6 +10,9 @@ import (
 
 	"github.com/opensoft/dartwing-bridge/bridge"
 	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/opensoft/dartwing-bridge/frappe/realtime"
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
+	"github.com/opensoft/dartwing-bridge/frappe/socketio"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
 	"github.com/opensoft/dartwing-bridge/rqcompat/pickle"
 	"github.com/redis/go-redis/v9"
@@ -91,7 +94,7 @@ func Of(err error) int {
 		return Usage
 	case isConfiguration(err):
 		return Config
-	case isAny(err, frappe.ErrNoSuchJob, frappe.ErrNoSuchSite, frappe.ErrNoSuchOrganization, bridge.ErrNoSuchJobType, rqcompat.ErrNoSuchJob, os.ErrNotExist):
+	case isAny(err, rows.ErrNoSuchJob, frappe.ErrNoSuchSite, rows.ErrNoSuchOrganization, bridge.ErrNoSuchJobType, rqcompat.ErrNoSuchJob, os.ErrNotExist):
 		return NotFound
 	case isRefused(err):
 		return Refused
@@ -103,7 +106,7 @@ func Of(err error) int {
 		return Temporary
 	case isAway(err):
 		return Unavailable
-	case frappe.IsTransient(err):
+	case rows.IsTransient(err):
 		return Temporary
 	}
 	return Failure
@@ -128,13 +131,13 @@ func isConfiguration(err error) bool {
 	var version *rqcompat.UnsupportedVersionError
 	var mixed *rqcompat.MixedVersionsError
 	return errors.As(err, &file) || errors.As(err, &version) || errors.As(err, &mixed) ||
-		isAny(err, frappe.ErrNotABench, frappe.ErrNoDatabase, frappe.ErrTableMissing, frappe.ErrColumnMissing, rqcompat.ErrVersionUnknown)
+		isAny(err, frappe.ErrNotABench, rows.ErrNoDatabase, rows.ErrTableMissing, rows.ErrColumnMissing, rqcompat.ErrVersionUnknown)
 }
 
 // IsDenied reports whether a server answered and refused who asked.
 func IsDenied(err error) bool {
-	var refused *frappe.ConnectError
-	return errors.Is(err, frappe.ErrAccessDenied) || errors.As(err, &refused) && refused.Namespace != "" ||
+	var refused *socketio.ConnectError
+	return errors.Is(err, rows.ErrAccessDenied) || errors.As(err, &refused) && refused.Namespace != "" ||
 		redis.HasErrorPrefix(err, "NOAUTH") || redis.HasErrorPrefix(err, "WRONGPASS") || redis.HasErrorPrefix(err, "NOPERM")
 }
 
@@ -148,5 +151,5 @@ func isUnreadable(err error) bool {
 // isAway reports whether a server can't be reached, as opposed to one that answers and refuses.
 func isAway(err error) bool {
 	var name *net.DNSError
-	return bridge.IsAway(err) || errors.As(err, &name) || isAny(err, frappe.ErrUnavailable, frappe.ErrRealtimeAway, os.ErrDeadlineExceeded)
+	return rqcompat.IsAway(err) || errors.As(err, &name) || isAny(err, rows.ErrUnavailable, realtime.ErrAway, os.ErrDeadlineExceeded)
 }

@@ -10,6 +10,8 @@ import (
 
 	"github.com/opensoft/dartwing-bridge/bridge"
 	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
+	"github.com/opensoft/dartwing-bridge/frappe/socketio"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
 	"github.com/opensoft/dartwing-bridge/rqcompat/pickle"
 )
@@ -23,9 +25,9 @@ func TestExitCodes(t *testing.T) {
 		{errors.New("anything"), Failure},
 		{Usagef("x"), Usage},
 		{bridge.ErrBadRequest, Usage},
-		{frappe.ErrNoSuchJob, NotFound},
+		{rows.ErrNoSuchJob, NotFound},
 		{frappe.ErrNoSuchSite, NotFound},
-		{frappe.ErrNoSuchOrganization, NotFound},
+		{rows.ErrNoSuchOrganization, NotFound},
 		{bridge.ErrNoSuchJobType, NotFound},
 		{rqcompat.ErrNoData, NotFound},
 		{&fs.PathError{Op: "open", Path: "x", Err: syscall.ENOENT}, NotFound},
@@ -35,14 +37,14 @@ func TestExitCodes(t *testing.T) {
 		{&rqcompat.NotRequeueableError{}, Refused},
 		{&pickle.SyntaxError{}, Data},
 		{&pickle.LimitError{}, Data},
-		{frappe.ErrUnavailable, Unavailable},
+		{rows.ErrUnavailable, Unavailable},
 		{syscall.ECONNREFUSED, Unavailable},
 		{context.DeadlineExceeded, Temporary},
-		{frappe.ErrAccessDenied, Denied},
-		{&frappe.ConnectError{Namespace: "s"}, Denied},
+		{rows.ErrAccessDenied, Denied},
+		{&socketio.ConnectError{Namespace: "s"}, Denied},
 		{&frappe.ConfigError{}, Config},
 		{rqcompat.ErrVersionUnknown, Config},
-		{frappe.ErrTableMissing, Config},
+		{rows.ErrTableMissing, Config},
 		{context.Canceled, Interrupted},
 	} {
 		err := tc.err

@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 
 	"github.com/opensoft/dartwing-bridge/bridge"
-	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
 )
 
 // Subject is what is watched: one job, an organization, or everything.
@@ -78,7 +78,7 @@ func (b *board) tell(was State, s *State) {
 }
 
 // row takes a row that was read.
-func (b *board) row(r *frappe.BackgroundJob) {
+func (b *board) row(r *rows.BackgroundJob) {
 	s := b.jobs[r.Name]
 	if s == nil {
 		s = &State{ID: r.Name}
@@ -90,7 +90,7 @@ func (b *board) row(r *frappe.BackgroundJob) {
 }
 
 // rows takes what was found of the rows with these names; a job that has none is shown without.
-func (b *board) rows(names []string, found map[string]*frappe.BackgroundJob) {
+func (b *board) rows(names []string, found map[string]*rows.BackgroundJob) {
 	clear(b.changed)
 	for _, name := range names {
 		if row := found[name]; row != nil {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/opensoft/dartwing-bridge/cmd/bridge/exitcode"
 	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/opensoft/dartwing-bridge/frappe/socketio"
 	"github.com/spf13/pflag"
 )
 
@@ -39,8 +40,8 @@ func ServerURL(b *frappe.Bench) string {
 }
 
 // Config is how to dial. That there are no usable credentials is a mistake of usage.
-func (c Connection) Config(b *frappe.Bench, site string) (frappe.SocketIOConfig, error) {
-	cfg := frappe.SocketIOConfig{URL: c.URL, Site: site, Origin: c.origin, Header: http.Header{}}
+func (c Connection) Config(b *frappe.Bench, site string) (socketio.Config, error) {
+	cfg := socketio.Config{URL: c.URL, Site: site, Origin: c.origin, Header: http.Header{}}
 	if cfg.URL == "" {
 		cfg.URL = ServerURL(b)
 	}

@@ -7,7 +7,8 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
+	"github.com/opensoft/dartwing-bridge/frappe/socketio"
 )
 
 const (
@@ -24,7 +25,7 @@ const (
 
 // Follower says what to follow, where, and who is told.
 type Follower struct {
-	Socket frappe.SocketIOConfig
+	Socket socketio.Config
 	What   Subject
 	Rows   Rows
 	View   Display
@@ -38,7 +39,7 @@ type Follower struct {
 }
 
 // Run follows until the watched job has ended, and returns its last state; or until ctx ends, with
-// [context.Canceled]; or until the server refuses, with a [frappe.ConnectError]. A server that is away is tried again
+// [context.Canceled]; or until the server refuses, with a [socketio.ConnectError]. A server that is away is tried again
 // for ever.
 func (f Follower) Run(ctx context.Context) (State, error) {
 	w := &watcher{Follower: f, board: board{
@@ -50,7 +51,7 @@ func (f Follower) Run(ctx context.Context) (State, error) {
 	pause := firstPause
 	for !w.done() {
 		connected, err := w.connection(ctx)
-		var refused *frappe.ConnectError
+		var refused *socketio.ConnectError
 		switch {
 		case ctx.Err() != nil:
 			return State{}, context.Canceled
@@ -89,7 +90,7 @@ func (w *watcher) begin(ctx context.Context) error {
 		return err
 	}
 	if found[name] == nil {
-		return fmt.Errorf("%w: %s (a job without a row is followed with: bridge job ID)", frappe.ErrNoSuchJob, name)
+		return fmt.Errorf("%w: %s (a job without a row is followed with: bridge job ID)", rows.ErrNoSuchJob, name)
 	}
 	w.row(found[name])
 	return nil
@@ -97,7 +98,7 @@ func (w *watcher) begin(ctx context.Context) error {
 
 // connection follows one connection until it breaks or the job has ended.
 func (w *watcher) connection(ctx context.Context) (connected bool, err error) {
-	s, err := frappe.DialSocketIO(ctx, w.Socket)
+	s, err := socketio.Dial(ctx, w.Socket)
 	if err != nil {
 		return false, err
 	}
@@ -118,7 +119,7 @@ func (w *watcher) connection(ctx context.Context) (connected bool, err error) {
 	return true, nil
 }
 
-func (w *watcher) subscribe(ctx context.Context, s *frappe.SocketIO) error {
+func (w *watcher) subscribe(ctx context.Context, s *socketio.Conn) error {
 	switch {
 	case w.What.Job != "":
 		return s.Emit(ctx, "doc_subscribe", "Background Job", w.What.Job)
@@ -129,7 +130,7 @@ func (w *watcher) subscribe(ctx context.Context, s *frappe.SocketIO) error {
 }
 
 // join asks for an organization's room.
-func (w *watcher) join(ctx context.Context, s *frappe.SocketIO, organization string) error {
+func (w *watcher) join(ctx context.Context, s *socketio.Conn, organization string) error {
 	if organization == "" || w.rooms[organization] {
 		return nil
 	}
@@ -138,7 +139,7 @@ func (w *watcher) join(ctx context.Context, s *frappe.SocketIO, organization str
 }
 
 // next takes one event, or reads rows when it is time.
-func (w *watcher) next(ctx context.Context, s *frappe.SocketIO) error {
+func (w *watcher) next(ctx context.Context, s *socketio.Conn) error {
 	if wait := time.Until(w.reread); wait > 0 {
 		waiting, cancel := context.WithTimeout(ctx, wait)
 		name, args, err := s.Next(waiting)
@@ -197,7 +198,7 @@ func (w *watcher) readOpen(ctx context.Context) (seen map[string]bool, err error
 }
 
 func (w *watcher) readNamed(ctx context.Context, names []string) error {
-	var found map[string]*frappe.BackgroundJob
+	var found map[string]*rows.BackgroundJob
 	if len(names) > 0 {
 		var err error
 		if found, err = w.Rows.Named(ctx, names); err != nil {

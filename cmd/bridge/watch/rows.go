@@ -3,36 +3,28 @@ package watch
 import (
 	"context"
 
-	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
 )
 
 // Rows reads Background Jobs of the watched site.
 type Rows interface {
 	// Named returns those of the names that there are.
-	Named(ctx context.Context, names []string) (map[string]*frappe.BackgroundJob, error)
+	Named(ctx context.Context, names []string) (map[string]*rows.BackgroundJob, error)
 	// Open returns the newest jobs that have not ended for good, of one organization, or of all for "".
-	Open(ctx context.Context, organization string, limit int) ([]*frappe.BackgroundJob, error)
+	Open(ctx context.Context, organization string, limit int) ([]*rows.BackgroundJob, error)
 }
 
 // SiteRows are the rows of a bench's site.
-func SiteRows(b *frappe.Bench, site string) Rows { return siteRows{b, site} }
+func SiteRows(p *rows.Pool, site string) Rows { return siteRows{p, site} }
 
 type siteRows struct {
-	bench *frappe.Bench
-	site  string
-}
-
-func (r siteRows) db(ctx context.Context) (*frappe.DB, error) {
-	site, err := r.bench.Site(r.site)
-	if err != nil {
-		return nil, err
-	}
-	return site.DB(ctx)
+	pool *rows.Pool
+	site string
 }
 
 // Named implements [Rows].
-func (r siteRows) Named(ctx context.Context, names []string) (map[string]*frappe.BackgroundJob, error) {
-	db, err := r.db(ctx)
+func (r siteRows) Named(ctx context.Context, names []string) (map[string]*rows.BackgroundJob, error) {
+	db, err := r.pool.DB(ctx, r.site)
 	if err != nil {
 		return nil, err
 	}
@@ -40,13 +32,13 @@ func (r siteRows) Named(ctx context.Context, names []string) (map[string]*frappe
 }
 
 // Open implements [Rows].
-func (r siteRows) Open(ctx context.Context, organization string, limit int) ([]*frappe.BackgroundJob, error) {
-	db, err := r.db(ctx)
+func (r siteRows) Open(ctx context.Context, organization string, limit int) ([]*rows.BackgroundJob, error) {
+	db, err := r.pool.DB(ctx, r.site)
 	if err != nil {
 		return nil, err
 	}
-	rows, _, err := db.ListJobs(ctx, frappe.ListFilter{Organization: organization, Limit: limit, Statuses: []frappe.Status{
-		frappe.StatusPending, frappe.StatusQueued, frappe.StatusRunning, frappe.StatusFailed, frappe.StatusTimedOut,
+	open, _, err := db.ListJobs(ctx, rows.ListFilter{Organization: organization, Limit: limit, Statuses: []rows.Status{
+		rows.StatusPending, rows.StatusQueued, rows.StatusRunning, rows.StatusFailed, rows.StatusTimedOut,
 	}})
-	return rows, err
+	return open, err
 }

@@ -2,7 +2,7 @@
 // how they change: as bars, as lines or as JSON. It is shared by the program and its demo.
 package watch
 
-import "github.com/opensoft/dartwing-bridge/frappe"
+import "github.com/opensoft/dartwing-bridge/frappe/rows"
 
 // State is what is known of a watched job. Its JSON is what `bridge watch --json` prints.
 type State struct {
@@ -21,7 +21,7 @@ type State struct {
 }
 
 // over reports whether the job has ended for good.
-func (s State) over() bool { return frappe.Status(s.Status).Terminal() }
+func (s State) over() bool { return rows.Status(s.Status).Terminal() }
 
 // eventMessage is the payload of the events that are followed.
 type eventMessage struct {
@@ -41,7 +41,7 @@ type eventMessage struct {
 // progressed takes a progress report, unless it comes late: reports are written beside changes of status and may
 // overtake them or fall behind.
 func (s *State) progressed(m eventMessage) {
-	running := string(frappe.StatusRunning)
+	running := string(rows.StatusRunning)
 	if s.over() || m.UpdatedAt < s.Updated || m.Status == running && s.Status != "" && s.Status != running {
 		return
 	}
@@ -55,10 +55,10 @@ func (s *State) changed(m eventMessage) {
 	}
 	s.modified, s.Updated = m.UpdatedAt, max(s.Updated, m.UpdatedAt)
 	s.Status, s.Message = m.ToStatus, m.ErrorMessage
-	switch frappe.Status(m.ToStatus) {
-	case frappe.StatusRunning:
+	switch rows.Status(m.ToStatus) {
+	case rows.StatusRunning:
 		s.Progress = 0
-	case frappe.StatusCompleted:
+	case rows.StatusCompleted:
 		s.Progress = 100
 	}
 	if m.OutputReference != "" {
@@ -67,13 +67,13 @@ func (s *State) changed(m eventMessage) {
 }
 
 // read takes what the row says, which is the truth.
-func (s *State) read(r *frappe.BackgroundJob) {
+func (s *State) read(r *rows.BackgroundJob) {
 	s.Title, s.Organization, s.Status, s.Progress = r.JobType, r.Organization, string(r.Status), r.Progress
 	s.modified, s.Updated, s.unread = r.ModifiedRaw, max(s.Updated, r.ModifiedRaw), false
 	switch {
 	case r.OutputReference != "":
 		s.Message = r.OutputReference
-	case r.ErrorMessage != "" && r.Status != frappe.StatusRunning:
+	case r.ErrorMessage != "" && r.Status != rows.StatusRunning:
 		s.Message = r.ErrorMessage
 	default:
 		s.Message = r.ProgressMessage

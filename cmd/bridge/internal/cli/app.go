@@ -4,6 +4,7 @@ package cli
 import (
 	"fmt"
 	"io"
+	"log/slog"
 
 	"github.com/opensoft/dartwing-bridge/cmd/bridge/exitcode"
 	"github.com/opensoft/dartwing-bridge/cmd/bridge/output"
@@ -22,7 +23,7 @@ type App struct {
 	Version string // of the program
 	JSON    bool   // print JSON on Out
 	Quiet   bool   // print no more than asked for
-	Log     output.Log
+	Log     *slog.Logger
 	// Site is that of --site, "" without one; [App.SiteName] chooses.
 	Site string
 

@@ -9,21 +9,22 @@ import (
 	"strings"
 
 	"github.com/opensoft/dartwing-bridge/bridge"
+	"github.com/opensoft/dartwing-bridge/bridge/benchconfig"
 	"github.com/opensoft/dartwing-bridge/cmd/bridge/exitcode"
 	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
 )
 
-// OpenBench opens the bench that flags, environment or working directory name. The caller closes it.
+// OpenBench opens the bench that flags, environment or working directory name.
 func (a *App) OpenBench() (*frappe.Bench, error) {
 	dir, err := a.benchDir()
 	if err != nil {
 		return nil, err
 	}
-	b, err := frappe.OpenBench(dir)
+	b, err := benchconfig.Open(dir, a.Log)
 	if err != nil {
 		return nil, exitcode.With(exitcode.Config, err)
 	}
-	b.SetLogger(a.Log.Zero)
 	return b, nil
 }
 
@@ -89,18 +90,30 @@ func withSites(b *frappe.Bench, err error) error {
 	return err
 }
 
+// OpenRows opens the database of the site that a command is about. The caller closes it.
+func (a *App) OpenRows(ctx context.Context, b *frappe.Bench) (*rows.DB, error) {
+	name, err := a.SiteName(b)
+	if err != nil {
+		return nil, err
+	}
+	site, err := b.Site(name)
+	if err != nil {
+		return nil, err
+	}
+	return rows.Open(ctx, site)
+}
+
 // OnBench runs do with the opened bench and its configuration.
 func (a *App) OnBench(do func(b *frappe.Bench, cfg bridge.Config) error) error {
 	b, err := a.OpenBench()
 	if err != nil {
 		return err
 	}
-	defer b.Close()
-	cfg, err := bridge.LoadConfig(b)
+	cfg, err := benchconfig.Load(b)
 	if err != nil {
 		return exitcode.With(exitcode.Config, err)
 	}
-	cfg.Log = a.Log.Zero
+	cfg.Log = a.Log
 	return do(b, cfg)
 }
 

@@ -7,7 +7,7 @@ import (
 
 	"github.com/opensoft/dartwing-bridge/cmd/bridge/exitcode"
 	"github.com/opensoft/dartwing-bridge/cmd/bridge/internal/cli"
-	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
 	"github.com/spf13/cobra"
 )
@@ -63,7 +63,7 @@ has no row.`,
 
 // noRow reports whether all that may be known of a job is in RQ.
 func noRow(err error) bool {
-	return errors.Is(err, frappe.ErrNoSuchJob) || errors.Is(err, frappe.ErrTableMissing)
+	return errors.Is(err, rows.ErrNoSuchJob) || errors.Is(err, rows.ErrTableMissing)
 }
 
 // forEach does one thing to every named job. One that goes wrong doesn't keep the others from it; the first decides
@@ -103,7 +103,7 @@ func forEach(ctx context.Context, a *cli.App, names []string, do func(s cli.Sess
 	})
 }
 
-func statusOf(row *frappe.BackgroundJob) string {
+func statusOf(row *rows.BackgroundJob) string {
 	if row == nil {
 		return ""
 	}

@@ -28,7 +28,6 @@ there is an error. --site checks that site only.`,
 			if err != nil {
 				return printFindings(a, []doctor.Finding{{Level: doctor.Error, Check: "bench", Text: err.Error()}})
 			}
-			defer b.Close()
 			return printFindings(a, doctor.Examine(c.Context(), b, a.Site))
 		},
 	}

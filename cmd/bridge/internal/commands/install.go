@@ -11,6 +11,7 @@ import (
 	"github.com/opensoft/dartwing-bridge/cmd/bridge/internal/cli"
 	"github.com/opensoft/dartwing-bridge/cmd/bridge/output"
 	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
 	"github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
 )
@@ -81,12 +82,17 @@ func sitesToInstall(a *cli.App, b *frappe.Bench, all bool) ([]string, error) {
 	return []string{name}, err
 }
 
-func installSite(ctx context.Context, b *frappe.Bench, name string, samples bool) (frappe.InstallReport, error) {
+func installSite(ctx context.Context, b *frappe.Bench, name string, samples bool) (rows.InstallReport, error) {
 	site, err := b.Site(name)
 	if err != nil {
-		return frappe.InstallReport{}, err
+		return rows.InstallReport{}, err
 	}
-	report, err := frappe.Install(ctx, site, frappe.InstallOptions{Samples: samples})
+	db, err := rows.Open(ctx, site)
+	if err != nil {
+		return rows.InstallReport{}, err
+	}
+	defer db.Close()
+	report, err := rows.Install(ctx, db, rows.InstallOptions{Samples: samples})
 	if err == nil && len(report.Created) > 0 {
 		err = forgetTables(ctx, b, site, report.Created)
 	}
@@ -105,14 +111,14 @@ func forgetTables(ctx context.Context, b *frappe.Bench, site *frappe.Site, table
 	for i, table := range tables {
 		doctypes[i] = strings.TrimPrefix(table, "tab")
 	}
-	if err := frappe.InvalidateDocType(ctx, cache, site.DBName(), doctypes...); err != nil {
+	if err := rows.InvalidateDocType(ctx, cache, site.DBName(), doctypes...); err != nil {
 		return fmt.Errorf("%w: the tables are there, but Frappe may not know them yet; run: bench --site %s clear-cache", err, site.Name)
 	}
 	return nil
 }
 
 // installText says what was done in one line.
-func installText(r frappe.InstallReport, err error) string {
+func installText(r rows.InstallReport, err error) string {
 	var parts []string
 	for _, p := range []struct {
 		what  string

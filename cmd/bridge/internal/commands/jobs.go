@@ -12,18 +12,19 @@ import (
 	"github.com/opensoft/dartwing-bridge/cmd/bridge/internal/view"
 	"github.com/opensoft/dartwing-bridge/cmd/bridge/output"
 	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
 	"github.com/spf13/cobra"
 )
 
 // statuses are those of a Background Job, by their name in lower case.
-var statuses = []frappe.Status{
-	frappe.StatusPending, frappe.StatusQueued, frappe.StatusRunning, frappe.StatusCompleted,
-	frappe.StatusFailed, frappe.StatusDeadLetter, frappe.StatusCanceled, frappe.StatusTimedOut,
+var statuses = []rows.Status{
+	rows.StatusPending, rows.StatusQueued, rows.StatusRunning, rows.StatusCompleted,
+	rows.StatusFailed, rows.StatusDeadLetter, rows.StatusCanceled, rows.StatusTimedOut,
 }
 
 func jobsCommand(a *cli.App) *cobra.Command {
 	var (
-		f            frappe.ListFilter
+		f            rows.ListFilter
 		states       []string
 		since, until string
 	)
@@ -64,7 +65,7 @@ func jobsCommand(a *cli.App) *cobra.Command {
 	return c
 }
 
-func parseStatuses(names []string) (out []frappe.Status, err error) {
+func parseStatuses(names []string) (out []rows.Status, err error) {
 	for _, name := range names {
 		known := false
 		for _, s := range statuses {
@@ -87,50 +88,43 @@ func statusNames() string {
 	return strings.Join(names, ", ")
 }
 
-func listJobs(ctx context.Context, a *cli.App, b *frappe.Bench, f frappe.ListFilter) error {
-	name, err := a.SiteName(b)
+func listJobs(ctx context.Context, a *cli.App, b *frappe.Bench, f rows.ListFilter) error {
+	db, err := a.OpenRows(ctx, b)
 	if err != nil {
 		return err
 	}
-	site, err := b.Site(name)
-	if err != nil {
-		return err
-	}
-	db, err := site.DB(ctx)
-	if err != nil {
-		return err
-	}
-	rows, total, err := db.ListJobs(ctx, f)
+	defer db.Close()
+	listed, total, err := db.ListJobs(ctx, f)
 	if err != nil {
 		return err
 	}
 	if a.JSON {
-		views := make([]*view.Row, len(rows))
-		for i, r := range rows {
+		views := make([]*view.Row, len(listed))
+		for i, r := range listed {
 			views[i] = view.RowOf(r, false)
 		}
 		return a.PrintJSON(map[string]any{"jobs": views, "total": total, "limit": f.Limit, "offset": f.Offset})
 	}
-	cells := make([][]string, len(rows))
-	for i, r := range rows {
+	cells := make([][]string, len(listed))
+	for i, r := range listed {
 		cells[i] = []string{r.Name, r.JobType, r.Organization, string(r.Status), progressText(r), output.Clock(r.CreatedAt), output.Clip(r.OwnerUser, 30)}
 	}
 	if err := output.Table(a.Out, []string{"NAME", "TYPE", "ORGANIZATION", "STATUS", "PROGRESS", "CREATED", "USER"}, cells); err != nil {
 		return err
 	}
-	if total > len(rows) {
-		a.Say("%d of %d; more with --offset %d", len(rows), total, f.Offset+len(rows))
+	if total > len(listed) {
+		a.Say("%d of %d; more with --offset %d", len(listed), total, f.Offset+len(listed))
 	}
 	return nil
 }
 
 // progressText is how far a job is and what keeps it.
-func progressText(r *frappe.BackgroundJob) string {
+func progressText(r *rows.BackgroundJob) string {
 	text := fmt.Sprintf("%.0f%%", r.Progress)
 	switch {
-	case r.NextRetryAt != nil:
+	case !r.NextRetryAt.IsZero():
 		text += fmt.Sprintf(" retry %d/%d", r.RetryCount+1, r.MaxRetries)
-	case r.Status == frappe.StatusRunning && r.ProgressMessage != "":
+	case r.Status == rows.StatusRunning && r.ProgressMessage != "":
 		text += " " + output.Clip(r.ProgressMessage, 40)
 	}
 	return text

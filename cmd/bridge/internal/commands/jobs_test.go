@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/opensoft/dartwing-bridge/bridge/benchconfig"
 	"github.com/opensoft/dartwing-bridge/cmd/bridge/exitcode"
-	"github.com/opensoft/dartwing-bridge/frappe"
 	"github.com/opensoft/dartwing-bridge/integration/servers"
 	"github.com/redis/go-redis/v9"
 )
@@ -167,11 +167,10 @@ func TestInstall(t *testing.T) {
 	b.exec("DROP TABLE `tabJob Execution Log`")
 	cache := redis.NewClient(&redis.Options{Addr: b.redis.Addr})
 	defer cache.Close()
-	bench, err := frappe.OpenBench(b.dir)
+	bench, err := benchconfig.Open(b.dir, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer bench.Close()
 	site, err := bench.Site(testSite)
 	if err != nil {
 		t.Fatal(err)

@@ -5,9 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/opensoft/dartwing-bridge/cmd/bridge/exitcode"
 	"github.com/opensoft/dartwing-bridge/cmd/bridge/internal/cli"
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
 	"github.com/redis/go-redis/v9/logging"
 	"github.com/spf13/cobra"
 )
@@ -27,6 +29,8 @@ func Run(ctx context.Context, version string, args []string, s cli.Streams) int 
 		return code
 	case code == exitcode.Interrupted:
 		err = errors.New("interrupted")
+	case errors.Is(err, rows.ErrTableMissing) && !strings.Contains(err.Error(), "bridge install"):
+		err = fmt.Errorf("%w; run: bridge install", err)
 	case code == exitcode.Usage:
 		err = fmt.Errorf("%w\nrun %q for the flags and examples", err, ran.CommandPath()+" --help")
 	}

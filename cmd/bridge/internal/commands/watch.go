@@ -11,6 +11,7 @@ import (
 	"github.com/opensoft/dartwing-bridge/cmd/bridge/internal/cli"
 	"github.com/opensoft/dartwing-bridge/cmd/bridge/watch"
 	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
 	"github.com/spf13/cobra"
 )
 
@@ -65,15 +66,17 @@ func follow(ctx context.Context, a *cli.App, b *frappe.Bench, site string, to wa
 	if err != nil {
 		return err
 	}
+	pool := rows.NewPool(b)
+	defer pool.Close()
 	shown := watch.NewDisplay(a.Out, a.JSON)
-	last, err := watch.Follower{Socket: socket, What: what, Rows: watch.SiteRows(b, site), View: shown, Log: a.Log.Logger}.Run(ctx)
+	last, err := watch.Follower{Socket: socket, What: what, Rows: watch.SiteRows(pool, site), View: shown, Log: a.Log}.Run(ctx)
 	shown.Close()
 	switch {
 	case errors.Is(err, context.Canceled) && what.Job == "":
 		return nil // how one leaves a view that has no end
 	case err != nil:
 		return err
-	case last.Status != string(frappe.StatusCompleted):
+	case last.Status != string(rows.StatusCompleted):
 		return exitcode.Silent(exitcode.Failure)
 	}
 	return nil

@@ -87,12 +87,12 @@ func (w *workerFlags) overlay(cfg *bridge.Config, set *pflag.FlagSet) {
 		"shared-queue":         func() { cfg.SharedQueues = w.shared },
 		"no-shared":            func() { cfg.SharedQueues = []string{} },
 		"concurrency":          func() { cfg.Concurrency = w.concurrency },
-		"stop-timeout":         func() { cfg.StopTimeout = bridge.Seconds(w.stop) },
-		"cancel-grace":         func() { cfg.CancelGrace = bridge.Seconds(w.grace) },
-		"lease":                func() { cfg.Lease = bridge.Seconds(w.lease) },
+		"stop-timeout":         func() { cfg.StopTimeout = w.stop },
+		"cancel-grace":         func() { cfg.CancelGrace = w.grace },
+		"lease":                func() { cfg.Lease = w.lease },
 		"rq-version":           func() { cfg.RQVersion = w.rqVersion },
 		"default-organization": func() { cfg.DefaultOrganization = w.org },
-		"no-builtins":          func() { on := !w.noSamples; cfg.Builtins = &on },
+		"no-builtins":          func() { cfg.NoSamples = w.noSamples },
 	} {
 		if set.Changed(flag) {
 			apply()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/opensoft/dartwing-bridge/bridge"
+	"github.com/opensoft/dartwing-bridge/bridge/benchconfig"
 	"github.com/opensoft/dartwing-bridge/cmd/bridge/exitcode"
 	"github.com/opensoft/dartwing-bridge/frappe"
 	"github.com/redis/go-redis/v9"
@@ -39,7 +40,7 @@ func (r *report) configuration(b *frappe.Bench) bridge.Config {
 	for _, w := range b.Warnings() {
 		r.warn("configuration", "", "%s", w)
 	}
-	cfg, err := bridge.LoadConfig(b)
+	cfg, err := benchconfig.Load(b)
 	if err == nil {
 		_, err = bridge.New(cfg)
 	}

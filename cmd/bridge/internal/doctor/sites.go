@@ -9,6 +9,7 @@ import (
 
 	"github.com/opensoft/dartwing-bridge/cmd/bridge/watch"
 	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
 )
 
 // What the doctor looks at beside Redis: the sites and the realtime server.
@@ -45,12 +46,13 @@ func (r *report) database(ctx context.Context, site *frappe.Site) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	db, err := site.DB(ctx)
+	db, err := rows.Open(ctx, site)
 	if err != nil {
 		r.fail(check, err, "") // the error says what to do
 		return
 	}
-	problems, err := frappe.CheckTables(ctx, site)
+	defer db.Close()
+	problems, err := rows.CheckTables(ctx, db)
 	if err != nil {
 		r.fail(check, err, "")
 		return
@@ -58,6 +60,9 @@ func (r *report) database(ctx context.Context, site *frappe.Site) {
 	fatal := false
 	for _, p := range problems {
 		what := strings.TrimSuffix(strings.Join([]string{p.Table, p.Column + p.Index}, "."), ".")
+		if p.Install {
+			p.Fix = "run: bridge install --site " + site.Name
+		}
 		if p.Fatal {
 			fatal = true
 			r.bad(check, p.Fix, "%s: %s", what, p.Problem)
@@ -72,10 +77,10 @@ func (r *report) database(ctx context.Context, site *frappe.Site) {
 }
 
 // jobCounts says how many jobs are where a person may want to look.
-func jobCounts(ctx context.Context, db *frappe.DB) string {
+func jobCounts(ctx context.Context, db *rows.DB) string {
 	var parts []string
-	for _, s := range []frappe.Status{frappe.StatusQueued, frappe.StatusRunning, frappe.StatusDeadLetter} {
-		_, n, err := db.ListJobs(ctx, frappe.ListFilter{Statuses: []frappe.Status{s}, Limit: 1})
+	for _, s := range []rows.Status{rows.StatusQueued, rows.StatusRunning, rows.StatusDeadLetter} {
+		_, n, err := db.ListJobs(ctx, rows.ListFilter{Statuses: []rows.Status{s}, Limit: 1})
 		if err != nil {
 			return err.Error()
 		}
@@ -104,7 +109,7 @@ func (r *report) realtime(ctx context.Context, b *frappe.Bench) {
 	defer response.Body.Close()
 	head, err := io.ReadAll(io.LimitReader(response.Body, 2))
 	if err != nil || response.StatusCode != http.StatusOK || string(head) != "0{" {
-		r.warn("realtime", fix, "%s answers %s and is no Socket.IO server", url, response.Status)
+		r.warn("realtime", fix, "%s answers %s and is not a Socket.IO server", url, response.Status)
 		return
 	}
 	r.ok("realtime", "%s", url)

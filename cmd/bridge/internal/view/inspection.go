@@ -55,14 +55,10 @@ func PrintInspection(w io.Writer, in bridge.Inspection, params bool) error {
 func printRow(w io.Writer, in bridge.Inspection, params bool) error {
 	r := in.Row
 	fmt.Fprintf(w, "%s  %s\n", r.Name, r.Status)
-	next := ""
-	if r.NextRetryAt != nil {
-		next = output.Clock(*r.NextRetryAt)
-	}
 	pairs := []string{
 		"type", r.JobType, "organization", r.Organization, "submitted by", r.OwnerUser, "priority", r.Priority,
 		"progress", strings.TrimSpace(fmt.Sprintf("%.0f%% %s", r.Progress, r.ProgressMessage)), "output", r.OutputReference,
-		"retries", fmt.Sprintf("%d of %d", r.RetryCount, r.MaxRetries), "next retry", next, "timeout", fmt.Sprintf("%d s", r.TimeoutSeconds),
+		"retries", fmt.Sprintf("%d of %d", r.RetryCount, r.MaxRetries), "next retry", output.Clock(r.NextRetryAt), "timeout", fmt.Sprintf("%d s", r.TimeoutSeconds),
 		"created", output.Clock(r.CreatedAt), "started", output.Clock(r.StartedAt), "completed", output.Clock(r.CompletedAt),
 		"canceled", strings.TrimSpace(output.Clock(r.CanceledAt) + " " + r.CanceledBy), "depends on", r.DependsOn, "error type", r.ErrorType,
 	}

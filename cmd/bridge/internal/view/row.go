@@ -6,7 +6,7 @@ import (
 	"encoding/json"
 	"time"
 
-	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
 )
 
 // Row is a Background Job.
@@ -15,7 +15,7 @@ type Row struct {
 	JobType         string          `json:"job_type"`
 	Organization    string          `json:"organization"`
 	OwnerUser       string          `json:"owner_user"`
-	Status          frappe.Status   `json:"status"`
+	Status          rows.Status     `json:"status"`
 	Priority        string          `json:"priority"`
 	DependsOn       string          `json:"depends_on,omitempty"`
 	Progress        float64         `json:"progress"`
@@ -36,14 +36,14 @@ type Row struct {
 }
 
 // RowOf is the view of a row; nil for nil. With params it says what the job was called with.
-func RowOf(r *frappe.BackgroundJob, params bool) *Row {
+func RowOf(r *rows.BackgroundJob, params bool) *Row {
 	if r == nil {
 		return nil
 	}
 	v := &Row{
 		Name: r.Name, JobType: r.JobType, Organization: r.Organization, OwnerUser: r.OwnerUser, Status: r.Status, Priority: r.Priority,
 		DependsOn: r.DependsOn, Progress: r.Progress, ProgressMessage: r.ProgressMessage, OutputReference: r.OutputReference,
-		ErrorType: r.ErrorType, ErrorMessage: r.ErrorMessage, RetryCount: r.RetryCount, MaxRetries: r.MaxRetries, NextRetryAt: r.NextRetryAt,
+		ErrorType: r.ErrorType, ErrorMessage: r.ErrorMessage, RetryCount: r.RetryCount, MaxRetries: r.MaxRetries, NextRetryAt: stamp(r.NextRetryAt),
 		TimeoutSeconds: r.TimeoutSeconds, CreatedAt: stamp(r.CreatedAt), StartedAt: stamp(r.StartedAt), CompletedAt: stamp(r.CompletedAt),
 		CanceledAt: stamp(r.CanceledAt), CanceledBy: r.CanceledBy,
 	}
@@ -55,15 +55,15 @@ func RowOf(r *frappe.BackgroundJob, params bool) *Row {
 
 // LogEntry is a row of a job's history.
 type LogEntry struct {
-	FromStatus   frappe.Status `json:"from_status"`
-	ToStatus     frappe.Status `json:"to_status"`
-	Timestamp    time.Time     `json:"timestamp"`
-	Actor        string        `json:"actor,omitempty"`
-	Message      string        `json:"message"`
-	RetryAttempt int           `json:"retry_attempt"`
+	FromStatus   rows.Status `json:"from_status"`
+	ToStatus     rows.Status `json:"to_status"`
+	Timestamp    time.Time   `json:"timestamp"`
+	Actor        string      `json:"actor,omitempty"`
+	Message      string      `json:"message"`
+	RetryAttempt int         `json:"retry_attempt"`
 }
 
-func historyOf(entries []frappe.LogEntry) []LogEntry {
+func historyOf(entries []rows.LogEntry) []LogEntry {
 	var out []LogEntry
 	for _, e := range entries {
 		out = append(out, LogEntry(e))
