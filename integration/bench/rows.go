@@ -58,11 +58,7 @@ func measureRows(ctx context.Context, b *bed) ([]figure, error) {
 }
 
 func (b *bed) db(ctx context.Context) (*rows.DB, error) {
-	s, err := b.bench.Site(site)
-	if err != nil {
-		return nil, err
-	}
-	return s.DB(ctx)
+	return b.pool.DB(ctx, site)
 }
 
 func (b *bed) newRows(ctx context.Context, n int) (names []string, err error) {

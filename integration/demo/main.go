@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -29,7 +30,7 @@ type demo struct {
 	json, quiet, stay   bool
 	rq, program         string
 	logLevel, logFormat string
-	log                 output.Log
+	log                 *slog.Logger
 }
 
 func main() { os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr)) }

@@ -52,7 +52,7 @@ func (d *demo) perform(ctx context.Context, st *stage) (*show, error) {
 		s.view = watch.NewLines(d.err) // stdout gets one document
 	}
 	defer s.view.Close()
-	leave, err := s.seat(ctx, d.log.Logger)
+	leave, err := s.seat(ctx, d.log)
 	defer leave()
 	if err != nil {
 		return s, err
@@ -112,7 +112,7 @@ func (s *show) attend(ctx context.Context, log *slog.Logger, person int, connect
 	socket, err := watch.Connection{URL: s.stage.realtime.URL, Key: who.key, Secret: "secret"}.Config(s.stage.bench, siteName)
 	if err == nil {
 		w := watch.Follower{
-			Socket: socket, What: watch.Subject{Organization: who.Organization}, Rows: watch.SiteRows(s.stage.bench, siteName), View: s.view, Log: log,
+			Socket: socket, What: watch.Subject{Organization: who.Organization}, Rows: watch.SiteRows(s.stage.pool, siteName), View: s.view, Log: log,
 			Title: s.title, Connected: connected,
 			Heard: func(id string) {
 				s.mu.Lock()

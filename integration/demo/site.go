@@ -5,30 +5,30 @@ import (
 	"database/sql"
 	"fmt"
 
-	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/opensoft/dartwing-bridge/bridge/benchconfig"
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
 )
 
 // fillSite installs the tables, and adds what a Dartwing site has: two organizations with a member each.
 func (s *stage) fillSite(ctx context.Context) error {
 	// A bench of its own: an open one would go on with the time zone that the empty site had.
-	b, err := frappe.OpenBench(s.dir)
+	b, err := benchconfig.Open(s.dir, nil)
 	if err != nil {
 		return err
 	}
-	defer b.Close()
 	site, err := b.Site(siteName)
 	if err != nil {
 		return err
 	}
-	if _, err := rows.Install(ctx, site, rows.InstallOptions{Samples: true}); err != nil {
-		return err
-	}
-	rows, err := site.DB(ctx)
+	db, err := rows.Open(ctx, site)
 	if err != nil {
 		return err
 	}
-	if _, err := rows.InsertJobTypes(ctx, []rows.JobType{reportType}); err != nil {
+	defer db.Close()
+	if _, err := rows.Install(ctx, db, rows.InstallOptions{Samples: true}); err != nil {
+		return err
+	}
+	if _, err := db.InsertJobTypes(ctx, []rows.JobType{reportType}); err != nil {
 		return err
 	}
 	return s.addPeople(ctx)

@@ -5,6 +5,7 @@ import (
 	"embed"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -15,9 +16,7 @@ import (
 
 	"github.com/opensoft/dartwing-bridge/bridge"
 	"github.com/opensoft/dartwing-bridge/bridge/benchconfig"
-	"github.com/opensoft/dartwing-bridge/cmd/bridge/output"
 	"github.com/opensoft/dartwing-bridge/frappe"
-	"github.com/opensoft/dartwing-bridge/frappe/realtime"
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
 	"github.com/opensoft/dartwing-bridge/integration/servers"
 	"golang.org/x/sync/errgroup"
@@ -65,6 +64,7 @@ type stage struct {
 	fakeSite *servers.FakeSite
 	realtime *servers.Realtime
 	bench    *frappe.Bench
+	pool     *rows.Pool
 	cfg      bridge.Config
 	client   *bridge.Client
 	// worker and pythonWorker are the two that share the work.
@@ -177,17 +177,17 @@ func (s *stage) writeBench(rq string) error {
 	})
 }
 
-func (s *stage) openBench(ctx context.Context, log output.Log) error {
-	b, err := frappe.OpenBench(s.dir)
+func (s *stage) openBench(ctx context.Context, log *slog.Logger) error {
+	b, err := benchconfig.Open(s.dir, log)
 	if err != nil {
 		return err
 	}
-	s.bench = b
-	s.undo = append(s.undo, b.Close)
+	s.bench, s.pool = b, rows.NewPool(b)
+	s.undo = append(s.undo, s.pool.Close)
 	if s.cfg, err = benchconfig.Load(b); err != nil {
 		return err
 	}
-	s.cfg.Log = log.Zero
+	s.cfg.Log = log
 	if s.client, err = bridge.NewClient(ctx, s.cfg); err != nil {
 		return err
 	}
