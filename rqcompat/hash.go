@@ -1,8 +1,12 @@
 package rqcompat
 
 import (
+	"bytes"
+	"encoding/json"
+	"fmt"
 	"maps"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -106,37 +110,27 @@ func putInts(h map[string]string, name string, list []int64) {
 	h[name] = string(append(b, ']'))
 }
 
-// pythonStrings writes a list of texts as Python's json.dumps does: ASCII only, a space behind the comma.
+// pythonStrings writes a list of strings as Python's json.dumps does: ASCII only, a space behind the comma.
 func pythonStrings(list []string) string {
+	var utf8JSON bytes.Buffer
+	enc := json.NewEncoder(&utf8JSON)
+	enc.SetEscapeHTML(false)
 	b := []byte{'['}
 	for i, s := range list {
 		if i > 0 {
 			b = append(b, ", "...)
 		}
-		b = appendJSONString(b, s)
-	}
-	return string(append(b, ']'))
-}
-
-func appendJSONString(b []byte, s string) []byte {
-	b = append(b, '"')
-	for _, r := range s {
-		switch {
-		case r == '"' || r == '\\':
-			b = append(b, '\\', byte(r))
-		case r >= ' ' && r < utf8.RuneSelf:
-			b = append(b, byte(r))
-		case r > 0xffff:
-			hi, lo := utf16.EncodeRune(r)
-			b = appendEscape(appendEscape(b, hi), lo)
-		default:
-			b = appendEscape(b, r)
+		utf8JSON.Reset()
+		_ = enc.Encode(s) // a string and a bytes.Buffer have no errors
+		for _, r := range strings.TrimSuffix(utf8JSON.String(), "\n") {
+			if r < utf8.RuneSelf {
+				b = append(b, byte(r))
+				continue
+			}
+			for _, unit := range utf16.Encode([]rune{r}) {
+				b = fmt.Appendf(b, `\u%04x`, unit)
+			}
 		}
 	}
-	return append(b, '"')
-}
-
-func appendEscape(b []byte, r rune) []byte {
-	const hex = "0123456789abcdef"
-	return append(b, '\\', 'u', hex[r>>12&15], hex[r>>8&15], hex[r>>4&15], hex[r&15])
+	return string(append(b, ']'))
 }
