@@ -112,10 +112,7 @@ func checkDependencies(r Request, bad func(string, ...any)) {
 
 // extraField says whether a field is neither read nor written by this package.
 func extraField(name string) bool {
-	p := parser{job: &Job{}}
-	p.field(name, "")
-	_, extra := p.job.Extra[name]
-	return extra && len(p.errs) == 0 && utf8.ValidString(name)
+	return jobFieldByName[name] == nil && name != "dependency_id" && utf8.ValidString(name)
 }
 
 // newJob is rq/queue.py Queue.create_job: the job as it will be stored, with status and enqueued_at left to the script.

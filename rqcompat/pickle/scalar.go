@@ -5,72 +5,58 @@ import (
 	"math/big"
 )
 
-// The texts of this file are those of Python's str(). They read the states that
-// CPython's datetime module pickles (Modules/_datetimemodule.c, 3.11).
+// What this file reads are the states that CPython's datetime and uuid modules pickle (Modules/_datetimemodule.c, 3.11).
+// The texts are those of Python's str().
 
-// datetimeText reads (10 bytes[, tzinfo]).
-func datetimeText(args []any) (string, bool) {
-	b, zone, ok := stateBytes(args, 10)
-	if !ok {
-		return "", false
-	}
-	date, ok := dateText([]any{b[:4]})
-	clock, ok2 := clockText(b[4:])
-	return date + " " + clock + zone, ok && ok2
+// moment is a datetime, date or time.
+type moment struct {
+	date  []int // year, month, day
+	clock []int // hour, minute, second, microsecond
+	zone  any   // tzinfo, nil when it has none
 }
 
-// timeText reads (6 bytes[, tzinfo]).
-func timeText(args []any) (string, bool) {
-	b, zone, ok := stateBytes(args, 6)
-	if !ok {
-		return "", false
+// momentOf reads (4 bytes of date, 6 bytes of clock[, tzinfo]) of a class in module datetime. The high bit of the month
+// or, in a time, of the hour is fold.
+func momentOf(class string, args []any) (m moment, ok bool) {
+	size := map[string]int{"datetime": 10, "date": 4, "time": 6}[class]
+	b, _ := first(args).(Bytes)
+	switch {
+	case len(b) != size || len(args) > 2 || len(args) == 2 && class == "date":
+		return m, false
+	case len(args) == 2:
+		m.zone = args[1]
 	}
-	b = Bytes(append([]byte{b[0] & 0x7f}, b[1:]...)) // the high bit of the hour is fold
-	clock, ok := clockText(b)
-	return clock + zone, ok
+	if class != "time" {
+		m.date = []int{int(b[0])<<8 | int(b[1]), int(b[2] & 0x7f), int(b[3])}
+		if m.date[1] < 1 || m.date[1] > 12 || m.date[2] < 1 || m.date[2] > 31 {
+			return m, false
+		}
+		b = b[4:]
+	}
+	if class != "date" {
+		m.clock = []int{int(b[0] & 0x7f), int(b[1]), int(b[2]), int(b[3])<<16 | int(b[4])<<8 | int(b[5])}
+		if m.clock[0] > 23 || m.clock[1] > 59 || m.clock[2] > 59 || m.clock[3] > 999_999 {
+			return m, false
+		}
+	}
+	return m, true
 }
 
-func stateBytes(args []any, n int) (b Bytes, zone string, ok bool) {
-	if len(args) != 1 && len(args) != 2 {
-		return "", "", false
+func (m moment) text() string {
+	s := ""
+	if m.date != nil {
+		s = fmt.Sprintf("%04d-%02d-%02d", m.date[0], m.date[1], m.date[2])
 	}
-	b, ok = args[0].(Bytes)
-	if !ok || len(b) != n {
-		return "", "", false
+	if m.clock != nil {
+		if s != "" {
+			s += " "
+		}
+		s += fmt.Sprintf("%02d:%02d:%02d", m.clock[0], m.clock[1], m.clock[2])
+		if m.clock[3] != 0 {
+			s += fmt.Sprintf(".%06d", m.clock[3])
+		}
 	}
-	if len(args) == 2 {
-		zone = zoneText(args[1])
-	}
-	return b, zone, true
-}
-
-// dateText reads (4 bytes): year, month with fold as its high bit, day.
-func dateText(args []any) (string, bool) {
-	if len(args) != 1 {
-		return "", false
-	}
-	b, ok := args[0].(Bytes)
-	if !ok || len(b) != 4 {
-		return "", false
-	}
-	month, day := b[2]&0x7f, b[3]
-	if month < 1 || month > 12 || day < 1 || day > 31 {
-		return "", false
-	}
-	return fmt.Sprintf("%04d-%02d-%02d", int(b[0])<<8|int(b[1]), month, day), true
-}
-
-// clockText reads hour, minute, second and 3 bytes of microseconds.
-func clockText(b Bytes) (string, bool) {
-	micro := int(b[3])<<16 | int(b[4])<<8 | int(b[5])
-	if b[0] > 23 || b[1] > 59 || b[2] > 59 || micro > 999_999 {
-		return "", false
-	}
-	s := fmt.Sprintf("%02d:%02d:%02d", b[0], b[1], b[2])
-	if micro != 0 {
-		s += fmt.Sprintf(".%06d", micro)
-	}
-	return s, true
+	return s + zoneText(m.zone)
 }
 
 // zoneText gives "+05:30" for zones whose pickle has the offset and "[name]"
@@ -172,11 +158,7 @@ func timedeltaText(args []any) (string, bool) {
 
 // uuidText reads the state {"int": number}.
 func uuidText(o *Object) (string, bool) {
-	state, _ := o.State.(*Dict)
-	if state == nil {
-		return "", false
-	}
-	v, _ := state.Get("int")
+	v, _ := get(o.Attributes(), "int")
 	var n big.Int
 	switch v := v.(type) {
 	case int64:

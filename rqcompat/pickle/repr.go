@@ -1,19 +1,32 @@
-package rqcompat
+package pickle
 
 import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"math"
 	"math/big"
 	"slices"
-	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
-
-	"github.com/opensoft/dartwing-bridge/rqcompat/pickle"
 )
+
+// Repr returns Python's repr() of a decoded value or of one that Encode takes. What is longer than most code points is cut
+// there and ends in "...". Classes that Python alone knows are shown as <module.Class>. The work is bounded by most,
+// not by the size of the value.
+func Repr(v any, most int) string {
+	r := repr{most: most}
+	r.value(v)
+	if !r.full() {
+		return string(r.b)
+	}
+	end := 0
+	for range r.most {
+		_, size := utf8.DecodeRune(r.b[end:])
+		end += size
+	}
+	return string(r.b[:end]) + "..."
+}
 
 // repr writes Python's repr() of values until it has more than most code points; nobody looks at the rest. That
 // bounds its work on huge and cyclic values, too: each level and each item writes at least one character.
@@ -43,25 +56,35 @@ func (r *repr) value(v any) {
 		}
 	case string:
 		r.text(v)
-	case pickle.Bytes:
+	case Bytes:
 		r.bytes(string(v))
 	case []byte:
 		r.bytes(string(v))
 	case float64:
-		r.ascii(pythonFloat(v))
+		r.ascii(floatText(v))
 	case float32:
-		r.ascii(pythonFloat(float64(v)))
+		r.ascii(floatText(float64(v)))
 	case int, int8, int16, int32, int64, uint, uint8, uint16, uint32, uint64, *big.Int:
 		r.ascii(fmt.Sprint(v))
 	case json.Number:
-		r.value(jsonNumber(string(v)))
-	case *pickle.Global:
+		r.number(v)
+	case *Global:
 		r.class(v)
-	case *pickle.Object:
+	case *Object:
 		r.object(v)
 	default:
 		r.container(v)
 	}
+}
+
+// number writes what Python reads of a JSON number: without point and exponent it is an int of any size.
+func (r *repr) number(n json.Number) {
+	if i, ok := new(big.Int).SetString(string(n), 10); ok {
+		r.ascii(i.String())
+		return
+	}
+	f, _ := n.Float64() // out of range gives an infinity, as in Python
+	r.ascii(floatText(f))
 }
 
 func (r *repr) container(v any) {
@@ -75,22 +98,22 @@ func (r *repr) container(v any) {
 		}
 		r.items("[", items, "]")
 	case map[string]any:
-		var pairs []pickle.Pair
+		var pairs []Pair
 		for _, k := range slices.Sorted(maps.Keys(v)) {
-			pairs = append(pairs, pickle.Pair{Key: k, Value: v[k]})
+			pairs = append(pairs, Pair{Key: k, Value: v[k]})
 		}
 		r.dict(pairs)
-	case *pickle.List:
+	case *List:
 		r.guarded(v, "[...]", func() { r.items("[", v.Items, "]") })
-	case *pickle.Tuple:
+	case *Tuple:
 		r.guarded(v, "(...)", func() { r.tuple(v.Items) })
-	case *pickle.Dict:
+	case *Dict:
 		r.guarded(v, "{...}", func() { r.dict(v.Items) })
-	case *pickle.Set:
+	case *Set:
 		r.guarded(v, "set(...)", func() { r.set("set()", "{", v.Items, "}") })
-	case *pickle.FrozenSet:
+	case *FrozenSet:
 		r.guarded(v, "frozenset(...)", func() { r.set("frozenset()", "frozenset({", v.Items, "})") })
-	case *pickle.ByteArray:
+	case *ByteArray:
 		r.ascii("bytearray(")
 		r.bytes(string(v.B))
 		r.ascii(")")
@@ -140,7 +163,7 @@ func (r *repr) set(empty, open string, items []any, end string) {
 	r.items(open, items, end)
 }
 
-func (r *repr) dict(pairs []pickle.Pair) {
+func (r *repr) dict(pairs []Pair) {
 	r.ascii("{")
 	for i, p := range pairs {
 		if r.full() {
@@ -171,7 +194,11 @@ func (r *repr) text(s string) {
 		c, size := utf8.DecodeRuneInString(s)
 		switch {
 		case c == utf8.RuneError && size == 1:
-			c, size = surrogate(s)
+			if lone, ok := surrogateAt(s); ok {
+				c, size = lone, 3
+			} else {
+				c = rune(s[0])
+			}
 			r.escape(c)
 		case c < utf8.RuneSelf:
 			r.byte(byte(c), q)
@@ -184,14 +211,6 @@ func (r *repr) text(s string) {
 		s = s[size:]
 	}
 	r.ascii(string(q))
-}
-
-// surrogate reads the three bytes of a lone surrogate, or else one byte that is no text.
-func surrogate(s string) (rune, int) {
-	if len(s) >= 3 && s[0] == 0xed && s[1] >= 0xa0 && s[1] < 0xc0 && s[2] >= 0x80 && s[2] < 0xc0 {
-		return 0xd000 | rune(s[1]&0x3f)<<6 | rune(s[2]&0x3f), 3
-	}
-	return rune(s[0]), 1
 }
 
 func (r *repr) bytes(s string) {
@@ -235,24 +254,4 @@ func (r *repr) escape(c rune) {
 	default:
 		r.ascii(fmt.Sprintf(`\U%08x`, c))
 	}
-}
-
-// pythonFloat is repr(float): the shortest digits that read back, with an exponent below 1e-4 and from 1e16 on.
-func pythonFloat(f float64) string {
-	switch {
-	case math.IsNaN(f):
-		return "nan"
-	case math.IsInf(f, 1):
-		return "inf"
-	case math.IsInf(f, -1):
-		return "-inf"
-	}
-	if a := math.Abs(f); a != 0 && (a < 1e-4 || a >= 1e16) {
-		return strconv.FormatFloat(f, 'e', -1, 64)
-	}
-	s := strconv.FormatFloat(f, 'f', -1, 64)
-	if !strings.Contains(s, ".") {
-		s += ".0"
-	}
-	return s
 }
