@@ -216,11 +216,8 @@ func (d *conn) inTx(ctx context.Context, fn func(context.Context, *sql.Tx) error
 
 // explain wraps an error with what was being done, its sentinel and what to do about it.
 func (d *conn) explain(what string, err error) error {
-	if err == nil {
-		return nil
-	}
 	var known *dbError
-	if errors.As(err, &known) {
+	if err == nil || errors.As(err, &known) {
 		return err
 	}
 	return explainError(d.site, d.where, what, err)
