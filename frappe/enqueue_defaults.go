@@ -40,5 +40,5 @@ func (EnqueueDefaults) Timeout(asked, queue int64) int64 {
 
 // IsFrappeCallback reports whether a callback named in a job hash is Frappe's own bookkeeping, which a Go worker does
 // itself by other means. Any other non-empty name is a Python function of the job's caller: only a Python worker can
-// honour it.
+// run it.
 func IsFrappeCallback(name string) bool { return name == truncateFailedJob }
