@@ -44,8 +44,8 @@ func withoutValue(err error) error {
 		return nil
 	case errors.As(err, &wrong):
 		kind := wrong.Value
-		if strings.HasPrefix(kind, "number ") {
-			kind = "number" // the decoder would show it
+		if name, value, _ := strings.Cut(kind, " "); !strings.Contains(value, " ") {
+			kind = name // "number 12.5" shows the number; more words are what package bridge says of its own types
 		}
 		field := "the whole"
 		if wrong.Field != "" {
