@@ -1,13 +1,9 @@
 package bridge
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"strings"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
@@ -89,12 +85,12 @@ func typed[P any](name string, strict bool, fn func(ctx context.Context, job *Jo
 		return unread
 	}
 	return func(ctx context.Context, raw *RawJob) (any, error) {
-		j := &Job[P]{JobInfo: raw.JobInfo, reporter: raw.reporter}
-		if err := decodeParams(raw.Params, strict, &j.Params); err != nil {
-			return nil, &ParamsError{Handler: name, Err: err}
+		params, err := job.Params[P](name, raw.Params, strict)
+		if err != nil {
+			return nil, err
 		}
 		raw.Params = nil // ten thousand jobs that run for hours need not hold them twice
-		return fn(ctx, j)
+		return fn(ctx, &Job[P]{JobInfo: raw.JobInfo, Params: params, reporter: raw.reporter})
 	}
 }
 
@@ -140,32 +136,4 @@ func (e *Engine) wrapped(submitter Submitter) job.Handlers {
 type attemptReporter struct {
 	job.Reporter
 	Submitter
-}
-
-// decodeParams decodes one JSON value. What it says of a value that doesn't fit names the field and its type and never
-// the value, which may be a secret.
-func decodeParams(params json.RawMessage, strict bool, into any) error {
-	if len(params) == 0 {
-		return nil
-	}
-	d := json.NewDecoder(bytes.NewReader(params))
-	if strict {
-		d.DisallowUnknownFields()
-	}
-	if err := d.Decode(into); err != nil {
-		return withoutValue(err)
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("more than one JSON value")
-	}
-	return nil
-}
-
-func withoutValue(err error) error {
-	var wrong *json.UnmarshalTypeError
-	if !errors.As(err, &wrong) {
-		return err
-	}
-	kind, _, _ := strings.Cut(wrong.Value, " ") // "number 12.5" shows the number
-	return fmt.Errorf("%q is a JSON %s, which a %s can't hold", wrong.Field, kind, wrong.Type)
 }

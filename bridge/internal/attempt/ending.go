@@ -33,6 +33,12 @@ type ending struct {
 	permanent bool
 }
 
+// Judge tells how an attempt at row that ended with err moves it; cause is why its context ended, nil if it didn't. It is
+// for package bridgetest; a Runner asks the same of every attempt.
+func Judge(info job.Info, row *rows.BackgroundJob, err, cause error, retry job.RetryPolicy, now time.Time) moves.Move {
+	return *ended{info: info, row: row, err: err, cause: cause, retry: retry, now: now}.judge().move
+}
+
 // judge decides what an attempt comes to.
 func (e ended) judge() ending {
 	err := e.err

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/sites"
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
 )
@@ -30,12 +31,9 @@ type progress struct {
 }
 
 func (p *progress) report(percent float64, message string) {
-	if percent != percent { // NaN
-		percent = 0
-	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.percent, p.message = min(max(percent, 0), 100), message
+	p.percent, p.message = job.Percent(percent), message
 	p.dirty = true
 	if p.armed || p.closed {
 		return

@@ -144,7 +144,10 @@ func (x *Runner) writeOutcome(ctx context.Context, r *run, end ending, result an
 	o := rqcompat.Outcome{Lease: r.lease, Kind: end.kind, EndedAt: time.Now(), NoRQRetry: r.row != nil || end.permanent}
 	switch end.kind {
 	case rqcompat.OutcomeFinished:
-		o.ReturnValue = returnValue(r, result)
+		var err error
+		if o.ReturnValue, err = job.EncodeResult(result); err != nil {
+			r.Log().Warn("return value can't be expressed for Python", "error", err)
+		}
 	case rqcompat.OutcomeStopped:
 		o.Exc = stoppedText
 	case rqcompat.OutcomeFailed:

@@ -37,3 +37,11 @@ type Handler struct {
 
 // Handlers are the registered ones by name.
 type Handlers map[string]*Handler
+
+// Percent brings what a handler reports into the range that a row has.
+func Percent(p float64) float64 {
+	if p != p { // NaN
+		return 0
+	}
+	return min(max(p, 0), 100)
+}

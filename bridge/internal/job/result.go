@@ -1,4 +1,4 @@
-package attempt
+package job
 
 import (
 	"bytes"
@@ -8,22 +8,17 @@ import (
 	"github.com/opensoft/dartwing-bridge/rqcompat"
 )
 
-// returnValue encodes what a handler returned for RQ's result stream. Anything that JSON can express is kept; the rest
-// becomes RQ's own notice.
-func returnValue(r *run, result any) string {
-	if result == nil {
-		return ""
-	}
+// EncodeResult encodes what a handler returned for RQ's result stream. Anything that JSON can express is kept; the rest
+// becomes RQ's own notice, beside an error that says why.
+func EncodeResult(result any) (string, error) {
 	if encoded, err := rqcompat.EncodeResult(result); err == nil {
-		return encoded
+		return encoded, nil
 	}
 	encoded, err := throughJSON(result)
-	if err == nil {
-		return encoded
+	if err != nil {
+		encoded, _ = rqcompat.EncodeResult("Unserializable return value")
 	}
-	r.Log().Warn("return value can't be expressed for Python", "error", err)
-	encoded, _ = rqcompat.EncodeResult("Unserializable return value")
-	return encoded
+	return encoded, err
 }
 
 // throughJSON encodes what only encoding/json knows to express: structs, and types with a MarshalJSON of their own,

@@ -1,0 +1,160 @@
+// Package bridgetest runs a handler as an engine would, without Redis, a database or a bench, so that handlers can be
+// unit-tested. What a handler reports, logs and submits is recorded; what the engine would make of its end is told.
+package bridgetest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/opensoft/dartwing-bridge/bridge"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/attempt"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
+	"github.com/opensoft/dartwing-bridge/rqcompat"
+	"github.com/opensoft/dartwing-bridge/rqcompat/pickle"
+)
+
+// Handler is a handler as bridge.Register takes it.
+type Handler[P any] func(ctx context.Context, job *bridge.Job[P]) (any, error)
+
+// Option changes the attempt that a handler makes.
+type Option func(*setting)
+
+type setting struct {
+	info       bridge.JobInfo
+	maxRetries int
+	strict     bool
+	submitErr  error
+}
+
+// Info is what the handler is told of its attempt. Default: the job JOB-TEST of Administrator on site1.localhost, in its
+// first attempt, without a timeout. An Attempt of 0 counts as 1. After a Timeout above zero the handler's context ends
+// with bridge.ErrTimeout.
+func Info(info bridge.JobInfo) Option { return func(s *setting) { s.info = info } }
+
+// MaxRetries is how many retries the job has, as a Job Type says. Default: 5.
+func MaxRetries(n int) Option { return func(s *setting) { s.maxRetries = n } }
+
+// Strict decodes parameters as bridge.StrictParams lets the engine do it.
+func Strict() Option { return func(s *setting) { s.strict = true } }
+
+// FailSubmit lets each submission fail with err.
+func FailSubmit(err error) Option { return func(s *setting) { s.submitErr = err } }
+
+// Result is what came of an attempt.
+type Result struct {
+	// Value is what RQ's result would hold, as JSON-like Go values: a struct has become a map, an int an int64. nil for a
+	// failed attempt; "Unserializable return value", RQ's own notice, for what Python can't be told.
+	Value any
+	// Err is what the handler returned, a *bridge.PanicError if it panicked, a *bridge.ParamsError if its parameters
+	// didn't fit. See bridge.Classify for what it means.
+	Err error
+	// Status is what a row would be: Completed, Failed or Timed Out (another attempt follows), Dead Letter (none does),
+	// Canceled, Queued (given back because of a shutdown), or Running (bridge.ErrLost: it is somebody else's).
+	Status rows.Status
+	// RetryIn is the pause before the next attempt, else zero: what bridge.RetryAfter asked for, or that of the default
+	// schedule without its jitter.
+	RetryIn time.Duration
+	// Progress are the reports in their order. An engine writes the newest once a second.
+	Progress []Progress
+	// Output is the reference that was set last. An engine stores it when the job completes.
+	Output string
+	// Cut are the messages and output references that are longer than the 140 characters that a row holds of them.
+	Cut []string
+	// Log are the lines that the handler logged, as slog's TextHandler writes them, without the time; debug included.
+	Log []string
+	// Submitted are the jobs that the handler submitted, in order, with its own site, organization and user where a
+	// request named none. The handler got rows named JOB-TEST-1, JOB-TEST-2 and so on.
+	Submitted []bridge.SubmitRequest
+}
+
+// Progress is one report: Percent from 0 to 100.
+type Progress struct {
+	Percent float64
+	Message string
+}
+
+// Run runs fn with params. To cancel it, end ctx with one of bridge's causes, bridge.ErrCanceled for instance; a test of
+// timeouts and pauses takes no time inside testing/synctest. Run returns when fn does: a handler that ignores its context
+// isn't abandoned here.
+func Run[P any](ctx context.Context, fn Handler[P], params P, options ...Option) *Result {
+	return run(ctx, fn, func(bool) (P, error) { return params, nil }, options)
+}
+
+// RunJSON runs fn with parameters as they arrive from Python: one JSON object of the keyword arguments, see the package
+// documentation of bridge. Parameters that don't fit are a *bridge.ParamsError, and fn is not called.
+func RunJSON[P any](ctx context.Context, fn Handler[P], params string, options ...Option) *Result {
+	return run(ctx, fn, func(strict bool) (P, error) {
+		return job.Params[P]("the handler under test", json.RawMessage(params), strict)
+	}, options)
+}
+
+func run[P any](ctx context.Context, fn Handler[P], params func(strict bool) (P, error), options []Option) *Result {
+	s := setting{maxRetries: 5, info: bridge.JobInfo{
+		ID: "site1.localhost::JOB-TEST", Name: "JOB-TEST", Site: "site1.localhost", User: "Administrator",
+	}}
+	for _, o := range options {
+		o(&s)
+	}
+	s.info.Attempt = max(s.info.Attempt, 1)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	if s.info.Timeout > 0 {
+		defer time.AfterFunc(s.info.Timeout, func() { cancel(bridge.ErrTimeout) }).Stop()
+	}
+	r := &recorder{submitErr: s.submitErr}
+	p, err := params(s.strict)
+	var value any
+	if err == nil {
+		value, err = call(func() (any, error) { return fn(ctx, bridge.NewJob(s.info, p, r)) })
+	}
+	return r.result(s, value, job.Safe(err), job.CauseOf(ctx))
+}
+
+// call makes an error of a panic, as the engine does.
+func call(fn func() (any, error)) (value any, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			value, err = nil, job.Recovered(v)
+		}
+	}()
+	return fn()
+}
+
+// result puts together what was recorded and what the engine would make of the attempt's end.
+func (r *recorder) result(s setting, value any, err, cause error) *Result {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	out := r.heard
+	out.Err, out.Status = err, rows.StatusRunning
+	if err == nil {
+		out.Value = asPythonSeesIt(value)
+	}
+	if err != nil && errors.Is(cause, job.ErrLost) {
+		return &out
+	}
+	row := &rows.BackgroundJob{
+		Name: s.info.Name, JobType: s.info.JobType, Status: rows.StatusRunning,
+		RetryCount: s.info.Attempt - 1, MaxRetries: s.maxRetries,
+	}
+	now := time.Now()
+	move := attempt.Judge(job.Info(s.info), row, err, cause, job.RetryPolicy{Jitter: -1}, now)
+	out.Status = move.To
+	if at := move.Written().NextRetryAt; !at.IsZero() {
+		out.RetryIn = at.Sub(now)
+	}
+	return &out
+}
+
+// asPythonSeesIt sends a value through RQ's encoding.
+func asPythonSeesIt(value any) any {
+	encoded, _ := job.EncodeResult(value) // what can't be expressed is in the value
+	v, err := rqcompat.DecodeResult(encoded)
+	if err != nil {
+		return err
+	}
+	plain, _ := pickle.Plain(v)
+	return plain
+}

@@ -1,0 +1,61 @@
+package job
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+)
+
+// Params decodes a job's parameters for the handler of that name; none leave P's zero value. A parameter that P has no
+// field for is ignored, as encoding/json does, or an error if strict. An error is a *ParamsError that never shows a
+// value, which may be a secret.
+func Params[P any](handler string, params json.RawMessage, strict bool) (p P, err error) {
+	if len(params) == 0 {
+		return p, nil
+	}
+	d := json.NewDecoder(bytes.NewReader(params))
+	if strict {
+		d.DisallowUnknownFields()
+	}
+	err = withoutValue(d.Decode(&p))
+	if err == nil {
+		if _, more := d.Token(); !errors.Is(more, io.EOF) {
+			err = errors.New("more than one JSON value")
+		}
+	}
+	if err != nil {
+		return p, &ParamsError{Handler: handler, Err: err}
+	}
+	return p, nil
+}
+
+// withoutValue says what doesn't fit in words that name the field and not its value.
+func withoutValue(err error) error {
+	var (
+		wrong *json.UnmarshalTypeError
+		clock *time.ParseError
+	)
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &wrong):
+		kind := wrong.Value
+		if name, value, _ := strings.Cut(kind, " "); !strings.Contains(value, " ") {
+			kind = name // "number 12.5" shows the number; more words are what package bridge says of its own types
+		}
+		field := "the whole"
+		if wrong.Field != "" {
+			field = fmt.Sprintf("%q", wrong.Field)
+		}
+		return fmt.Errorf("%s is a JSON %s, which a %s can't hold", field, kind, wrong.Type)
+	case errors.As(err, &clock):
+		return errors.New("a string is not a time.Time such as 2024-02-29T23:59:59Z; what Python sends fits a bridge.Datetime")
+	case strings.HasPrefix(err.Error(), "json: invalid use of ,string"):
+		return errors.New(`a field with the tag option ",string" has a value of another kind`)
+	}
+	return err
+}
