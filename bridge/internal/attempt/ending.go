@@ -97,3 +97,14 @@ func (e ended) failure(err error) ending {
 	end.permanent = f.Kind == job.Permanent
 	return end
 }
+
+// outcomeOf gives RQ's word for a row's status.
+func outcomeOf(s rows.Status) rqcompat.OutcomeKind {
+	switch s {
+	case rows.StatusCompleted:
+		return rqcompat.OutcomeFinished
+	case rows.StatusCanceled:
+		return rqcompat.OutcomeStopped
+	}
+	return rqcompat.OutcomeFailed
+}

@@ -1,13 +1,10 @@
 package attempt
 
 import (
-	"context"
 	"sync"
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
-	"github.com/opensoft/dartwing-bridge/bridge/internal/sites"
-	"github.com/opensoft/dartwing-bridge/frappe/rows"
 )
 
 // The newest report of a job reaches its row and the desk at once if the last one was a second ago, else when the
@@ -64,30 +61,4 @@ func (p *progress) close() (percent float64, message string) {
 	defer p.mu.Unlock()
 	p.closed = true
 	return p.percent, p.message
-}
-
-// writeProgress writes what the runs of one site report.
-func (x *Runner) writeProgress(ctx context.Context, site string, reporting []*run) {
-	now := time.Now()
-	var reports []sites.Report
-	for _, r := range reporting {
-		percent, message, ok := r.progress.take(now)
-		switch name := r.rowName(); {
-		case !ok:
-		case name == "":
-			x.PlainProgress(site, r.info.User, r.info.ID, percent, message)
-		default:
-			reports = append(reports, sites.Report{
-				Subject:  sites.Subject{Site: site, Name: name, JobType: r.info.JobType, Organization: r.info.Organization, Owner: r.info.User},
-				Progress: rows.Progress{Name: name, StartedAt: r.lease.StartedAt, Percent: percent, Message: message},
-			})
-		}
-	}
-	if len(reports) == 0 {
-		return
-	}
-	if err := x.Rows.WriteProgress(ctx, site, reports); err != nil {
-		// The next report writes again; the job itself isn't disturbed.
-		x.Logger.Warn("progress not written", "error", err, "site", site, "jobs", len(reports))
-	}
 }

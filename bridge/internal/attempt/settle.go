@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/opensoft/dartwing-bridge/bridge/internal/batch"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/moves"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/sites"
@@ -15,8 +16,21 @@ import (
 	"github.com/opensoft/dartwing-bridge/rqcompat"
 )
 
+// outcomeBatch is how many outcomes one script settles at most.
+const outcomeBatch = 250
+
+// settler ends attempts.
+type settler struct {
+	*Params
+	outcomes *batch.Batcher[rqcompat.Outcome, outcomeAnswer]
+}
+
+func newSettler(p *Params) settler {
+	return settler{p, &batch.Batcher[rqcompat.Outcome, outcomeAnswer]{Limit: outcomeBatch, Call: settler{Params: p}.settleTogether}}
+}
+
 // settle ends an attempt with what its handler returned.
-func (x *Runner) settle(ctx context.Context, r *run, result any, err error) {
+func (x settler) settle(ctx context.Context, r *run, result any, err error) {
 	cause := job.CauseOf(r.ctx)
 	if err != nil && errors.Is(cause, job.ErrLost) {
 		r.Log().Warn("attempt no longer belongs to this worker; its result is dropped", "error", err)
@@ -47,7 +61,7 @@ var words = map[rqcompat.OutcomeKind]string{
 	rqcompat.OutcomeStopped: "stopped", rqcompat.OutcomeGivenBack: "given back",
 }
 
-func (x *Runner) retryOf(r *run) job.RetryPolicy {
+func (x settler) retryOf(r *run) job.RetryPolicy {
 	if r.handler != nil && r.handler.Retry != nil {
 		return *r.handler.Retry
 	}
@@ -56,7 +70,7 @@ func (x *Runner) retryOf(r *run) job.RetryPolicy {
 
 // logEnding says how an attempt ended, as loud as somebody has to look: a panic is a fault of the handler, a dead letter
 // waits for a person, a failure is retried by itself.
-func (x *Runner) logEnding(r *run, end ending) {
+func (x settler) logEnding(r *run, end ending) {
 	took := slog.Duration("took", time.Since(r.lease.StartedAt))
 	if end.kind != rqcompat.OutcomeFailed {
 		if r.base.Enabled(context.Background(), slog.LevelDebug) {
@@ -82,7 +96,7 @@ func (x *Runner) logEnding(r *run, end ending) {
 
 // settleRow moves the row to what the attempt came to, then writes RQ's outcome. If the row was moved meanwhile (a
 // cancel), the row wins and the end follows it; if another attempt has it by now, nothing is written.
-func (x *Runner) settleRow(ctx context.Context, r *run, end *ending, result any) {
+func (x settler) settleRow(ctx context.Context, r *run, end *ending, result any) {
 	var (
 		moved   rows.TransitionResult
 		refused error
@@ -120,7 +134,7 @@ func (x *Runner) settleRow(ctx context.Context, r *run, end *ending, result any)
 
 // insist repeats what must not get lost while a server is away, until it works or the process's last moment is over.
 // Meanwhile the lease is renewed; a lost one ends the waiting, since the job is then somebody else's.
-func (x *Runner) insist(ctx context.Context, r *run, what string, try func(context.Context) error) bool {
+func (x settler) insist(ctx context.Context, r *run, what string, try func(context.Context) error) bool {
 	pause := wait.Backoff{Log: r.Log(), What: what}
 	for {
 		err := try(ctx)
@@ -140,7 +154,7 @@ func (x *Runner) insist(ctx context.Context, r *run, what string, try func(conte
 const stoppedText = "Job stopped by user, work-horse terminated."
 
 // writeOutcome writes the attempt's end to Redis.
-func (x *Runner) writeOutcome(ctx context.Context, r *run, end ending, result any) {
+func (x settler) writeOutcome(ctx context.Context, r *run, end ending, result any) {
 	o := rqcompat.Outcome{Lease: r.lease, Kind: end.kind, EndedAt: time.Now(), NoRQRetry: r.row != nil || end.permanent}
 	switch end.kind {
 	case rqcompat.OutcomeFinished:
@@ -158,7 +172,7 @@ func (x *Runner) writeOutcome(ctx context.Context, r *run, end ending, result an
 }
 
 // settleDelivery ends a delivery whose row needs nothing.
-func (x *Runner) settleDelivery(ctx context.Context, r *run, kind rqcompat.OutcomeKind) {
+func (x settler) settleDelivery(ctx context.Context, r *run, kind rqcompat.OutcomeKind) {
 	o := rqcompat.Outcome{Lease: r.lease, Kind: kind, EndedAt: time.Now(), NoRQRetry: true}
 	switch kind {
 	case rqcompat.OutcomeFailed:
@@ -171,12 +185,12 @@ func (x *Runner) settleDelivery(ctx context.Context, r *run, kind rqcompat.Outco
 
 // release frees the worker of a job that is somebody else's by now. Of the job nothing is written, since the outcome
 // is refused; the worker's record and what is left of the execution must not go on to say that it runs.
-func (x *Runner) release(ctx context.Context, r *run) {
+func (x settler) release(ctx context.Context, r *run) {
 	x.hand(ctx, r, rqcompat.Outcome{Lease: r.lease, Kind: rqcompat.OutcomeGivenBack, EndedAt: time.Now()})
 }
 
 // hand gives an outcome to the next batch.
-func (x *Runner) hand(ctx context.Context, r *run, o rqcompat.Outcome) {
+func (x settler) hand(ctx context.Context, r *run, o rqcompat.Outcome) {
 	var answer outcomeAnswer
 	ok := x.insist(ctx, r, "outcome can't be written yet", func(ctx context.Context) (err error) {
 		answer, err = x.outcomes.Do(ctx, o)
@@ -202,7 +216,7 @@ type outcomeAnswer struct {
 
 // settleTogether writes a batch of outcomes in one script. If Redis refuses that, one of them meets something odd, a
 // key of the wrong type for instance; each is then tried by itself, so that it keeps nobody else.
-func (x *Runner) settleTogether(ctx context.Context, os []rqcompat.Outcome) ([]outcomeAnswer, error) {
+func (x settler) settleTogether(ctx context.Context, os []rqcompat.Outcome) ([]outcomeAnswer, error) {
 	results, err := x.RQ.Settle(ctx, os)
 	if err != nil && rqcompat.IsAway(err) {
 		return nil, err
