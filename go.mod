@@ -16,6 +16,7 @@ require (
 	go.uber.org/goleak v1.3.0
 	golang.org/x/sync v0.25.0
 	nhooyr.io/websocket v1.8.17
+	pgregory.net/rapid v1.3.0
 )
 
 require (

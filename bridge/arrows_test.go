@@ -29,7 +29,7 @@ var arrows = map[string][]string{
 
 	"bridge/internal/wait":    {},
 	"bridge/internal/batch":   {"bridge/internal/wait"},
-	"bridge/internal/job":     {"frappe/rows", "rqcompat/pickle"},
+	"bridge/internal/job":     {"frappe/rows", "rqcompat", "rqcompat/pickle"},
 	"bridge/internal/foreign": {"bridge/internal/job"},
 	"bridge/internal/moves":   {"bridge/internal/job", "frappe/rows"},
 	"bridge/internal/policy":  {"bridge/internal/job", "frappe/rows"},
@@ -48,10 +48,10 @@ var arrows = map[string][]string{
 
 	"bridge":             {"bridge/internal/...", "frappe", "frappe/rows", "frappe/realtime", "rqcompat"},
 	"bridge/benchconfig": {"bridge", "frappe"},
-	"bridge/bridgetest":  {"bridge", "bridge/internal/job", "frappe/rows", "rqcompat"},
+	"bridge/bridgetest":  {"bridge", "bridge/internal/job", "frappe/rows", "rqcompat/..."},
 
 	"cmd":         {"cmd/...", "bridge", "bridge/benchconfig", "frappe/...", "rqcompat/..."},
-	"integration": {"integration/...", "bridge/...", "frappe/...", "rqcompat/...", "testdata/..."},
+	"integration": {"integration/...", "cmd/...", "bridge/...", "frappe/...", "rqcompat/...", "testdata/..."},
 }
 
 // allowed reports whether one of the entries names a package.

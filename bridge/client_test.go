@@ -9,6 +9,7 @@ import (
 // TestLostEventsAreNoErrorOfASubmission: what was submitted or canceled must
 // not be reported as failed, or its caller does it again.
 func TestLostEventsAreNoErrorOfASubmission(t *testing.T) {
+	t.Parallel()
 	b := newBed(t, nil)
 	c := b.client()
 	if err := c.realtime.Close(); err != nil {

@@ -20,6 +20,7 @@ type greeting struct {
 }
 
 func TestJobWithoutRow(t *testing.T) {
+	t.Parallel()
 	b := newBed(t, nil)
 	b.start(func(e *Engine) {
 		Register(e, "go.greet", func(_ context.Context, job *Job[greeting]) (any, error) {
@@ -46,6 +47,7 @@ func TestJobWithoutRow(t *testing.T) {
 }
 
 func TestSubmittedJobTellsItsWholeStory(t *testing.T) {
+	t.Parallel()
 	b := newBed(t, nil)
 	b.start(nil)
 	name := b.submit("sample_job", map[string]any{"duration": 0.5})
@@ -64,6 +66,7 @@ func TestSubmittedJobTellsItsWholeStory(t *testing.T) {
 }
 
 func TestEnqueueAloneGetsARow(t *testing.T) {
+	t.Parallel()
 	b := newBed(t, nil)
 	b.start(nil)
 	id := b.enqueue("dartwing.dartwing_core.background_jobs.samples.execute_echo_job", map[string]any{"organization": "ORG-B", "x": 1})
@@ -87,6 +90,7 @@ func TestEnqueueAloneGetsARow(t *testing.T) {
 }
 
 func TestTransientFailureRecovers(t *testing.T) {
+	t.Parallel()
 	b := newBed(t, map[string]any{"retry": map[string]any{"base": 0.2}})
 	b.start(nil)
 	name := b.submit("sample_job", map[string]any{"duration": 0, "fail_type": "transient", "fail_attempts": 2})
@@ -100,6 +104,7 @@ func TestTransientFailureRecovers(t *testing.T) {
 }
 
 func TestFailuresEndInTheDeadLetters(t *testing.T) {
+	t.Parallel()
 	b := newBed(t, map[string]any{"retry": map[string]any{"base": 0.05}})
 	b.exec("UPDATE `tabJob Type` SET max_retries = 1")
 	b.start(func(e *Engine) {
@@ -136,6 +141,7 @@ func TestFailuresEndInTheDeadLetters(t *testing.T) {
 }
 
 func TestRetryByHandStartsANewSeries(t *testing.T) {
+	t.Parallel()
 	b := newBed(t, nil)
 	b.start(nil)
 	name := b.submit("sample_job", map[string]any{"duration": 0, "fail_type": "permanent"})
@@ -155,6 +161,7 @@ func TestRetryByHandStartsANewSeries(t *testing.T) {
 }
 
 func TestCancelReachesTheHandler(t *testing.T) {
+	t.Parallel()
 	b := newBed(t, nil)
 	causes := make(chan error, 4)
 	b.start(func(e *Engine) {
@@ -225,6 +232,7 @@ func TestCancelReachesTheHandler(t *testing.T) {
 }
 
 func TestTimeoutStopsTheHandler(t *testing.T) {
+	t.Parallel()
 	b := newBed(t, map[string]any{"retry": map[string]any{"base": 60}})
 	b.start(nil)
 	b.exec("UPDATE `tabJob Type` SET default_timeout = 1 WHERE name = 'long_running_job'")
@@ -241,6 +249,7 @@ func TestTimeoutStopsTheHandler(t *testing.T) {
 }
 
 func TestHandlerThatIgnoresItsContextIsAbandoned(t *testing.T) {
+	t.Parallel()
 	b := newBed(t, map[string]any{"cancel_grace": 0.3})
 	release := make(chan struct{})
 	r := b.start(func(e *Engine) {
@@ -271,6 +280,7 @@ func TestHandlerThatIgnoresItsContextIsAbandoned(t *testing.T) {
 }
 
 func TestStopGivesRunningJobsBack(t *testing.T) {
+	t.Parallel()
 	b := newBed(t, map[string]any{"stop_timeout": 0.2})
 	first := b.start(nil)
 	name := b.submit("long_running_job", map[string]any{"duration": 1.5})
@@ -297,6 +307,7 @@ func TestStopGivesRunningJobsBack(t *testing.T) {
 }
 
 func TestUnknownMethodOnAnOwnQueueFailsAndStaysRequeueable(t *testing.T) {
+	t.Parallel()
 	b := newBed(t, nil)
 	b.start(nil)
 	id := b.enqueue("no.such.method", nil)
@@ -310,6 +321,7 @@ func TestUnknownMethodOnAnOwnQueueFailsAndStaysRequeueable(t *testing.T) {
 }
 
 func TestSharedQueueLeavesPythonsJobsInPlace(t *testing.T) {
+	t.Parallel()
 	b := newBed(t, nil)
 	var ran atomic.Int64
 	b.start(func(e *Engine) {
@@ -335,6 +347,7 @@ func TestSharedQueueLeavesPythonsJobsInPlace(t *testing.T) {
 }
 
 func TestInspectFindsRowAndDeliveryByEitherName(t *testing.T) {
+	t.Parallel()
 	b := newBed(t, nil)
 	b.start(nil)
 	id := b.enqueue("echo_job", map[string]any{"organization": "ORG-A"})
@@ -353,6 +366,7 @@ func TestInspectFindsRowAndDeliveryByEitherName(t *testing.T) {
 }
 
 func TestJobsOfASuspendedOrganizationAreHeld(t *testing.T) {
+	t.Parallel()
 	b := newBed(t, nil)
 	b.exec("UPDATE tabOrganization SET status = 'Inactive' WHERE name = 'ORG-A'")
 	b.start(nil)
@@ -369,6 +383,7 @@ func TestJobsOfASuspendedOrganizationAreHeld(t *testing.T) {
 // TestSuspensionHoldsWhatWaitsAlready: jobs of a long queue are routed long
 // before their turn comes.
 func TestSuspensionHoldsWhatWaitsAlready(t *testing.T) {
+	t.Parallel()
 	b := newBed(t, map[string]any{"concurrency": 1})
 	c := newCounter()
 	b.countTypes()

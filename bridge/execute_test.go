@@ -16,6 +16,7 @@ func (panicsInJSON) MarshalJSON() ([]byte, error) { panic("no JSON of mine") }
 // TestHandlersThatEndInOddWays: whatever a handler does, its attempt ends, its
 // slot is free again and the process lives.
 func TestHandlersThatEndInOddWays(t *testing.T) {
+	t.Parallel()
 	b := newBed(t, map[string]any{"concurrency": 1, "shared_queues": []string{}})
 	gone := b.raw("go", "goexit", call(t, "go.exits", nil), nil)
 	panics := b.raw("go", "panics", call(t, "go.panics", nil), nil)

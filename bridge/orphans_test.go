@@ -14,6 +14,7 @@ import (
 // TestRowThatEndedMeanwhileIsNoOrphan: between the look at the rows and the
 // look at the queues a job can run and end.
 func TestRowThatEndedMeanwhileIsNoOrphan(t *testing.T) {
+	t.Parallel()
 	b := newBed(t, nil)
 	name := b.submit("echo_job", nil)
 	stale := b.row(name)

@@ -9,6 +9,7 @@ import (
 // TestRetriesOfOthersDoNotHideOurs: rows that are due for a long time, because
 // nobody who has their handler runs, must not keep ours waiting.
 func TestRetriesOfOthersDoNotHideOurs(t *testing.T) {
+	t.Parallel()
 	b := newBed(t, nil)
 	b.exec("INSERT INTO `tabJob Type` (name, creation, modified, owner, modified_by, type_name, is_enabled, default_timeout, max_retries) VALUES ('others', NOW(6), NOW(6), 'Administrator', 'Administrator', 'others', 1, 60, 5)")
 	job := rows.NewJob{JobType: "others", Organization: "ORG-A", OwnerUser: "jane@example.com", MaxRetries: 5, Status: rows.StatusQueued}

@@ -10,6 +10,7 @@ import (
 
 // One job whose outcome Redis refuses must not keep those that end with it.
 func TestAnOutcomeThatRedisRefusesKeepsNobodyElse(t *testing.T) {
+	t.Parallel()
 	b := newBed(t, nil)
 	var ids []string
 	for range 20 {

@@ -65,6 +65,7 @@ func (b *bed) takenBack(w *rooms, id string) bool {
 // TestTakesBackAsOftenAsPythonFails: a Python worker that waits on the queue
 // may be faster than every bridge, again and again.
 func TestTakesBackAsOftenAsPythonFails(t *testing.T) {
+	t.Parallel()
 	b := newBed(t, nil)
 	e := b.idle()
 	queue := b.bench.QueueName("default")
@@ -80,6 +81,7 @@ func TestTakesBackAsOftenAsPythonFails(t *testing.T) {
 // TestTakesBackWhatCouldNotBeJudgedAtFirst: a site that is under maintenance
 // when its job is found comes back.
 func TestTakesBackWhatCouldNotBeJudgedAtFirst(t *testing.T) {
+	t.Parallel()
 	b := newBed(t, nil)
 	b.setConfig(testSite, "maintenance_mode", 1)
 	b.restartBench()
