@@ -6,6 +6,8 @@ DEMO_FLAGS ?=
 BENCH_FLAGS ?=
 # A test that hangs is a failure with a stack trace, not a build that never ends.
 TEST_FLAGS ?= -race -timeout 10m
+# The tests of these packages mostly wait, for servers and for time to pass: side by side they take a third.
+UNIT_FLAGS ?= -parallel 8
 # -p: packages compiled and tested at a time; the servers of the tests want the rest of a small machine.
 # No VCS stamp: it fails in a checkout that belongs to another user.
 export GOFLAGS ?= -p=2 -buildvcs=false
@@ -41,10 +43,10 @@ lint: setup ## gofmt, go mod tidy, go vet, staticcheck
 		echo "lint $$module"; (cd $$module && go mod tidy -diff && go vet ./... && $(STATICCHECK) ./...); done
 
 unit: check-go ## the fast tests only, without the race detector
-	go test -short $(UNITS)
+	go test -short $(UNIT_FLAGS) $(UNITS)
 
 test: lint ## everything CI runs: lint, then all tests with the race detector
-	go test $(TEST_FLAGS) $(UNITS)
+	go test $(TEST_FLAGS) $(UNIT_FLAGS) $(UNITS)
 	go test $(TEST_FLAGS) -p 1 ./integration/...
 	@set -e; for module in $(MODULES); do \
 		echo "test $$module"; (cd $$module && go test $(TEST_FLAGS) ./...); done

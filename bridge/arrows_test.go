@@ -48,7 +48,7 @@ var arrows = map[string][]string{
 
 	"bridge":             {"bridge/internal/...", "frappe", "frappe/rows", "frappe/realtime", "rqcompat"},
 	"bridge/benchconfig": {"bridge", "frappe"},
-	"bridge/bridgetest":  {"bridge", "bridge/internal/job", "frappe/rows", "rqcompat/..."},
+	"bridge/bridgetest":  {"bridge", "bridge/internal/attempt", "bridge/internal/job", "frappe/rows", "rqcompat/..."},
 
 	"cmd":         {"cmd/...", "bridge", "bridge/benchconfig", "frappe/...", "rqcompat/..."},
 	"integration": {"integration/...", "cmd/...", "bridge/...", "frappe/...", "rqcompat/...", "testdata/..."},
