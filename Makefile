@@ -34,13 +34,11 @@ build: check-go ## build bin/bridge
 setup: check-go ## install what is missing: Debian packages, Python environments, Node modules, staticcheck
 	@bash integration/scripts/setup.sh $(STATICCHECK_VERSION)
 
-lint: setup ## gofmt, go vet, staticcheck
+lint: setup ## gofmt, go mod tidy, go vet, staticcheck
 	@unformatted=$$(gofmt -l $(SOURCES)); \
 		[ -z "$$unformatted" ] || { echo "not gofmt-clean; run gofmt -w on:" >&2; echo "$$unformatted" >&2; exit 1; }
-	go vet ./...
-	$(STATICCHECK) ./...
-	@set -e; for module in $(MODULES); do \
-		echo "lint $$module"; (cd $$module && go vet ./... && $(STATICCHECK) ./...); done
+	@set -e; for module in . $(MODULES); do \
+		echo "lint $$module"; (cd $$module && go mod tidy -diff && go vet ./... && $(STATICCHECK) ./...); done
 
 unit: check-go ## the fast tests only, without the race detector
 	go test -short $(UNITS)
@@ -51,8 +49,8 @@ test: lint ## everything CI runs: lint, then all tests with the race detector
 	@set -e; for module in $(MODULES); do \
 		echo "test $$module"; (cd $$module && go test $(TEST_FLAGS) ./...); done
 
-demo: setup ## a dozen jobs on private servers, with live progress bars; DEMO_FLAGS=--stay to look around
-	@go run ./cmd/bridge demo $(DEMO_FLAGS)
+demo: setup build ## a dozen jobs on private servers, with live progress bars; DEMO_FLAGS=--stay to look around
+	@go build -C integration/demo -trimpath -o ../../bin/demo . && bin/demo --bridge bin/bridge $(DEMO_FLAGS)
 
 bench: setup ## measure against RQ and asynq on this machine; prints a table and JSON
 	@cd integration/bench && go run . $(BENCH_FLAGS)

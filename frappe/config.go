@@ -99,6 +99,8 @@ func wholeNumber(v any) (int64, bool) {
 			return 1, true
 		}
 		return 0, true
+	case int, int64, float64: // a configuration made in Go
+		text = fmt.Sprint(v)
 	default:
 		return 0, false
 	}

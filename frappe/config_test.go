@@ -3,6 +3,7 @@ package frappe
 import (
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -163,5 +164,26 @@ func TestExtraConfigIsReported(t *testing.T) {
 	}
 	if w := strings.Join(s.Warnings(), "\n"); !strings.Contains(w, "site.load") || !strings.Contains(w, "postgres") {
 		t.Errorf("site: %q", w)
+	}
+}
+
+// What is wrong while the bench is open is told once, to the log of its options.
+func TestBrokenConfigurationIsLogged(t *testing.T) {
+	dir := t.TempDir()
+	common := filepath.Join(dir, "sites", commonFile)
+	write(t, common, `{"v": 1}`)
+	var log strings.Builder
+	b, err := OpenBench(dir, Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, common, `{"v": 22,}`)
+	for range 3 {
+		if v := b.Config().Int("v", 0); v != 1 {
+			t.Errorf("v = %d while the file is broken, want the last good one, 1", v)
+		}
+	}
+	if text := log.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, "configuration unreadable") || !strings.Contains(text, commonFile+":1:10") {
+		t.Errorf("a file broken and asked for three times left in the log:\n%s", text)
 	}
 }

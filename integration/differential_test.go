@@ -133,7 +133,7 @@ func endedJobs(d rqcompat.Dialect) []values {
 
 // registerValues gives the engine what tasks.py has.
 func registerValues(e *bridge.Engine) {
-	returns := func(name string, value any) {
+	returns := func(name bridge.JobType[any], value any) {
 		bridge.Register(e, name, func(context.Context, *bridge.Job[any]) (any, error) { return value, nil })
 	}
 	returns("tasks.value_none", nil)

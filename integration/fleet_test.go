@@ -4,16 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/redis/go-redis/v9"
-	"github.com/rs/zerolog"
 
 	"github.com/opensoft/dartwing-bridge/bridge"
+	"github.com/opensoft/dartwing-bridge/bridge/benchconfig"
 	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
 	"github.com/opensoft/dartwing-bridge/integration/servers"
 	"github.com/opensoft/dartwing-bridge/integration/servers/servertest"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
@@ -61,11 +63,11 @@ func newFleet(t *testing.T, version string, settings map[string]any) *fleet {
 		t.Fatal(err)
 	}
 	f.rq = rqcompat.NewClient(f.rdb, dialect)
-	if f.bench, err = frappe.OpenBench(f.dir); err != nil {
+	f.cfg.Log = testLog(t)
+	if f.bench, err = benchconfig.Open(f.dir, f.cfg.Log); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = f.bench.Close() })
-	if f.cfg, err = bridge.LoadConfig(f.bench); err != nil {
+	if f.cfg, err = benchconfig.Load(f.bench); err != nil {
 		t.Fatal(err)
 	}
 	f.cfg.Log = testLog(t)
@@ -73,12 +75,11 @@ func newFleet(t *testing.T, version string, settings map[string]any) *fleet {
 	return f
 }
 
-func testLog(t *testing.T) zerolog.Logger {
-	level := zerolog.Disabled
-	if os.Getenv("BRIDGE_TEST_LOG") != "" {
-		level = zerolog.DebugLevel
+func testLog(t *testing.T) *slog.Logger {
+	if os.Getenv("BRIDGE_TEST_LOG") == "" {
+		return slog.New(slog.DiscardHandler)
 	}
-	return zerolog.New(zerolog.NewTestWriter(t)).Level(level)
+	return slog.New(slog.NewJSONHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
 // plainIDs says that this RQ refuses Frappe's ids, with the site in front.
@@ -97,16 +98,14 @@ func (f *fleet) own() string    { return f.bench.QueueName("go") }
 func (f *fleet) shared() string { return f.bench.QueueName("default") }
 
 // install makes the site's tables, for tests with rows.
-func (f *fleet) install() *frappe.DB {
+func (f *fleet) install() *rows.DB {
 	f.t.Helper()
-	s, err := f.bench.Site(site)
-	if err != nil {
-		f.t.Fatal(err)
+	pool := rows.NewPool(f.bench)
+	f.t.Cleanup(func() { _ = pool.Close() })
+	db, err := pool.DB(f.t.Context(), site)
+	if err == nil {
+		_, err = rows.Install(f.t.Context(), db, rows.InstallOptions{Samples: true})
 	}
-	if _, err := frappe.Install(f.t.Context(), s, frappe.InstallOptions{Samples: true}); err != nil {
-		f.t.Fatal(err)
-	}
-	db, err := s.DB(f.t.Context())
 	if err != nil {
 		f.t.Fatal(err)
 	}

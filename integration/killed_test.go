@@ -12,7 +12,8 @@ import (
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/bridge"
-	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/opensoft/dartwing-bridge/bridge/benchconfig"
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
 	"github.com/opensoft/dartwing-bridge/integration/servers/servertest"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
 )
@@ -29,11 +30,11 @@ func childMain() int {
 }
 
 func workUntilKilled(dir string) error {
-	bench, err := frappe.OpenBench(dir)
+	bench, err := benchconfig.Open(dir, nil)
 	if err != nil {
 		return err
 	}
-	cfg, err := bridge.LoadConfig(bench)
+	cfg, err := benchconfig.Load(bench)
 	if err != nil {
 		return err
 	}
@@ -105,10 +106,10 @@ func killsAndRescues(t *testing.T, f *fleet) {
 }
 
 // addJobType adds a Job Type for go.work, and an organization.
-func addJobType(t *testing.T, f *fleet, db *frappe.DB) {
+func addJobType(t *testing.T, f *fleet, db *rows.DB) {
 	t.Helper()
-	work := frappe.JobType{TypeName: "work", DisplayName: "Work", Enabled: true, HandlerMethod: "go.work", DefaultTimeout: 600, MaxRetries: 3}
-	if _, err := db.InsertJobTypes(t.Context(), []frappe.JobType{work}); err != nil {
+	work := rows.JobType{TypeName: "work", DisplayName: "Work", Enabled: true, HandlerMethod: "go.work", DefaultTimeout: 600, MaxRetries: 3}
+	if _, err := db.InsertJobTypes(t.Context(), []rows.JobType{work}); err != nil {
 		t.Fatal(err)
 	}
 	s, err := f.bench.Site(site)
@@ -156,9 +157,9 @@ func killChild(t *testing.T, f *fleet, ids []string) {
 }
 
 // checkKilledRow sees that the enqueued job got one row, which tells the story.
-func checkKilledRow(t *testing.T, db *frappe.DB) {
+func checkKilledRow(t *testing.T, db *rows.DB) {
 	t.Helper()
-	rows, total, err := db.ListJobs(t.Context(), frappe.ListFilter{JobType: "work"})
+	rows, total, err := db.ListJobs(t.Context(), rows.ListFilter{JobType: "work"})
 	if err != nil || total != 1 {
 		t.Fatalf("%d rows, %v; want 1", total, err)
 	}

@@ -11,7 +11,8 @@ import (
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/bridge"
-	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
+	"github.com/opensoft/dartwing-bridge/frappe/socketio"
 	"github.com/opensoft/dartwing-bridge/integration/servers"
 	"github.com/opensoft/dartwing-bridge/integration/servers/servertest"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
@@ -21,7 +22,7 @@ import (
 // runs, the row, RQ and stock Socket.IO clients of two organizations look on.
 type story struct {
 	*fleet
-	db       *frappe.DB
+	db       *rows.DB
 	realtime *servers.Realtime
 	jane     servers.SiteUser // owner, of ORG-A
 	omar     servers.SiteUser // of ORG-B
@@ -131,7 +132,7 @@ func TestOneStoryTold(t *testing.T) {
 }
 
 func tellStory(t *testing.T, s *story) {
-	if _, err := s.db.InsertJobTypes(t.Context(), []frappe.JobType{{TypeName: "export", DisplayName: "Export", Enabled: true, HandlerMethod: "app.export", DefaultTimeout: 60, DefaultPriority: "Normal", MaxRetries: 2}}); err != nil {
+	if _, err := s.db.InsertJobTypes(t.Context(), []rows.JobType{{TypeName: "export", DisplayName: "Export", Enabled: true, HandlerMethod: "app.export", DefaultTimeout: 60, DefaultPriority: "Normal", MaxRetries: 2}}); err != nil {
 		t.Fatal(err)
 	}
 	owner := s.listen(s.jane, [2]string{"Organization", "ORG-A"})
@@ -148,7 +149,7 @@ func tellStory(t *testing.T, s *story) {
 		t.Fatalf("inspect %s: %+v, %v", id, inspection, err)
 	}
 	name := inspection.Row.Name
-	want(t, "row", inspection.Row.Status, frappe.StatusRunning)
+	want(t, "row", inspection.Row.Status, rows.StatusRunning)
 	want(t, "RQ's status", s.py.job(id).Status, "started")
 	form := s.listen(s.jane, [2]string{"Background Job", name})
 
@@ -178,7 +179,7 @@ func tellStory(t *testing.T, s *story) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want(t, "row", row.Status, frappe.StatusCompleted)
+	want(t, "row", row.Status, rows.StatusCompleted)
 	want(t, "output", row.OutputReference, "/files/export.csv")
 	want(t, "progress", row.Progress, 100.0)
 	want(t, "RQ's result", s.py.job(job.ID).Status, "finished")
@@ -225,7 +226,7 @@ func checkForm(t *testing.T, form *servers.Listener, name string) {
 // Our own client sees what the stock one sees.
 func TestOwnClientSeesTheSame(t *testing.T) {
 	s := newStory(t, "2.6.1")
-	client, err := frappe.DialSocketIO(t.Context(), frappe.SocketIOConfig{
+	client, err := socketio.Dial(t.Context(), socketio.Config{
 		URL: s.realtime.URL, Site: site, Origin: s.realtime.URL, Header: http.Header{"Cookie": {s.jane.Cookie()}},
 	})
 	if err != nil {

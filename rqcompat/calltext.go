@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/opensoft/dartwing-bridge/rqcompat/pickle"
 )
 
 // argumentText is the most code points of one argument in a description. rq/job.py Job.get_call_string.
@@ -15,31 +17,17 @@ const argumentText = 75
 func (c Call) Description() string {
 	parts := make([]string, 0, len(c.Args)+8)
 	for _, a := range c.Args {
-		parts = append(parts, cutRepr(a))
+		parts = append(parts, pickle.Repr(a, argumentText))
 	}
 	if c.Kwargs != nil {
 		for _, p := range c.Kwargs.Items {
 			key, ok := p.Key.(string)
 			if !ok {
-				key = cutRepr(p.Key)
+				key = pickle.Repr(p.Key, argumentText)
 			}
-			parts = append(parts, key+"="+cutRepr(p.Value))
+			parts = append(parts, key+"="+pickle.Repr(p.Value, argumentText))
 		}
 		slices.Sort(parts[len(c.Args):])
 	}
 	return strings.ToValidUTF8(c.Func+"("+strings.Join(parts, ", ")+")", string(utf8.RuneError))
-}
-
-func cutRepr(v any) string {
-	r := repr{most: argumentText}
-	r.value(v)
-	if r.n <= r.most {
-		return string(r.b)
-	}
-	end := 0
-	for range r.most {
-		_, size := utf8.DecodeRune(r.b[end:])
-		end += size
-	}
-	return string(r.b[:end]) + "..."
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -52,29 +51,17 @@ var claimScript = newScript("claim.lua")
 //
 // Stands for rq/worker.py prepare_execution and prepare_job_execution, 1.15.1–2.10.
 func (c *Client) Claim(ctx context.Context, claims []Claim, startedAt time.Time, lease time.Duration) ([]ClaimResult, error) {
-	var calls []scriptCall
-	for batch := range slices.Chunk(claims, scriptBatch) {
-		args, err := c.claimArgs(batch, startedAt, lease)
-		if err != nil {
-			return nil, fmt.Errorf("claim: %w", err)
-		}
-		calls = append(calls, scriptCall{script: claimScript, args: args})
-	}
-	codes := make([]int64, 0, len(claims))
-	err := c.runBatch(ctx, calls, &codes)
+	results, err := codes[ClaimResult](ctx, c, claimScript, claims, func(batch []Claim) ([]any, error) {
+		return c.claimArgs(batch, startedAt, lease)
+	})
 	if err != nil {
-		err = fmt.Errorf("claim %d jobs: %w", len(claims), err)
+		return results, fmt.Errorf("claim %d jobs: %w", len(claims), err)
 	}
-	results := make([]ClaimResult, len(codes))
-	for i, code := range codes {
-		results[i] = ClaimResult(code)
-	}
-	return results, err
+	return results, nil
 }
 
 func (c *Client) claimArgs(claims []Claim, startedAt time.Time, lease time.Duration) ([]any, error) {
-	table := recordTable{c: c}
-	index := make([]int, len(claims))
+	workers := make([]*Worker, len(claims))
 	for i, cl := range claims {
 		if cl.Worker == nil {
 			return nil, fmt.Errorf("job %q: no worker given", clip(cl.ID))
@@ -82,16 +69,17 @@ func (c *Client) claimArgs(claims []Claim, startedAt time.Time, lease time.Durat
 		if c.d.CompositeWip && len(cl.ExecutionID) != 32 {
 			return nil, fmt.Errorf("job %q: execution id %q is not 32 hex digits", clip(cl.ID), clip(cl.ExecutionID))
 		}
-		var err error
-		if index[i], err = table.add(cl.Worker); err != nil {
-			return nil, err
-		}
+		workers[i] = cl.Worker
+	}
+	records, index, err := c.records(workers)
+	if err != nil {
+		return nil, err
 	}
 	now := startedAt.Unix()
-	args := make([]any, 0, 8+len(table.order)*recordFields+6*len(claims))
+	args := make([]any, 0, 7+len(records)+6*len(claims))
 	args = append(args, bit(c.d.CompositeWip), bit(c.d.IntermediateGrace), now, FormatTime(startedAt), floatTime(startedAt),
 		leaseEnd(startedAt, lease), seconds(recordTTL))
-	args = table.appendTo(args)
+	args = append(args, records...)
 	for i, cl := range claims {
 		args = append(args, cl.Queue, cl.ID, cl.Worker.Name, cl.ExecutionID, index[i], bit(cl.Register))
 	}
@@ -106,12 +94,4 @@ func leaseEnd(now time.Time, lease time.Duration) int64 {
 		return end.Unix() + 1
 	}
 	return end.Unix()
-}
-
-// bit is how scripts take a bool.
-func bit(b bool) string {
-	if b {
-		return "1"
-	}
-	return "0"
 }

@@ -30,7 +30,7 @@ func benchClaimSettle(b *testing.B, version string, batch int) {
 	for i := range workers {
 		workers[i] = NewWorker("bridge-0123456789abcdef-"+strconv.Itoa(i), "b:default")
 	}
-	if err := bed.Register(bed.ctx(), workers); err != nil {
+	if err := bed.Heartbeat(bed.ctx(), workers, time.Minute); err != nil {
 		b.Fatal(err)
 	}
 	var micros, cpu float64

@@ -249,6 +249,7 @@ func TestClaim(t *testing.T) {
 		b.do("EXPIRE", "rq:job:b", 50)
 		b.do("RPUSH", "rq:queue:default:intermediate", "b", "z")
 		b.do("SET", "rq:queue:default:intermediate:first_seen:b", "1")
+		b.do("HSET", "rq:worker:w1", "death", "2026-11-23T11:44:25.000000Z")
 		l := b.claim("default", "b")
 
 		b.wantMembers("rq:queue:default", "a", "c")
@@ -262,7 +263,7 @@ func TestClaim(t *testing.T) {
 		b.wantHash("rq:worker:w1", map[string]string{
 			"state": "busy", "current_job": "b", "current_job_working_time": "0", "last_heartbeat": ts, "queues": "default",
 			"pid": strconv.Itoa(b.worker.PID), "birth": FormatTime(b.worker.Birth), "version": b.d.Version, "python_version": goVersion,
-			"hostname": b.worker.Hostname, "ip_address": "unknown",
+			"hostname": b.worker.Hostname, "ip_address": "unknown", "death": "<none>",
 		})
 		b.wantTTL("rq:worker:w1", 90)
 		b.wantMembers("rq:workers", "rq:worker:w1")

@@ -40,8 +40,6 @@ type Request struct {
 	DependsOn []string
 	// AllowDependencyFailures takes failed dependencies for finished ones.
 	AllowDependencyFailures bool
-	// EnqueueAtFrontOnRelease puts the job to the head of its queue when its dependencies are done.
-	EnqueueAtFrontOnRelease bool
 
 	// RetryMax is how often RQ shall run the job again after a failure. Default never.
 	RetryMax int
@@ -137,7 +135,7 @@ func (c *Client) Enqueue(ctx context.Context, r Request) (*Job, error) {
 	if err != nil {
 		return nil, fmt.Errorf("enqueue: %w", err)
 	}
-	if err := enqueued(job, c.runScript(ctx, call.script, call.keys, call.args...)); err != nil {
+	if err := enqueued(job, c.runScript(ctx, enqueueScript, call.keys, call.args...)); err != nil {
 		return nil, err
 	}
 	return job, nil
@@ -164,7 +162,7 @@ func (c *Client) EnqueueMany(ctx context.Context, rs []Request) ([]*Job, error) 
 	bad := false
 	for from := 0; from < len(calls); from += enqueueChunk {
 		to := min(from+enqueueChunk, len(calls))
-		replies, err := c.runScripts(ctx, calls[from:to])
+		replies, err := c.runScripts(ctx, enqueueScript, calls[from:to])
 		if err != nil {
 			return nil, fmt.Errorf("enqueue %d jobs: %w", len(rs), err)
 		}
@@ -198,8 +196,8 @@ func (c *Client) prepare(r Request, now time.Time) (scriptCall, *Job, error) {
 		ttl = fmt.Sprint(*r.TTL)
 	}
 	args := make([]any, 0, 64)
-	args = append(args, job.ID, r.Queue, where, due, FormatTime(now), ttl, flag(r.Deduplicate),
-		c.deferredScore(r.TTL, now), flag(c.d.ScheduledTTL), flag(r.AllowDependencyFailures), len(r.DependsOn))
+	args = append(args, job.ID, r.Queue, where, due, FormatTime(now), ttl, bit(r.Deduplicate),
+		c.deferredScore(r.TTL, now), bit(c.d.ScheduledTTL), bit(r.AllowDependencyFailures), len(r.DependsOn))
 	for _, d := range r.DependsOn {
 		args = append(args, d)
 	}
@@ -207,7 +205,7 @@ func (c *Client) prepare(r Request, now time.Time) (scriptCall, *Job, error) {
 		args = append(args, name, value)
 	}
 	job.EnqueuedAt = now.UTC().Truncate(time.Microsecond)
-	return scriptCall{enqueueScript, []string{JobKey(job.ID), QueueKey(r.Queue)}, args}, job, nil
+	return scriptCall{[]string{JobKey(job.ID), QueueKey(r.Queue)}, args}, job, nil
 }
 
 // deferredScore is +inf, which no cleaner of any version takes for expired, or the end of the job's ttl where
@@ -217,13 +215,6 @@ func (c *Client) deferredScore(ttl *int64, now time.Time) string {
 		return fmt.Sprint(now.Unix() + *ttl)
 	}
 	return "+inf"
-}
-
-func flag(b bool) string {
-	if b {
-		return "1"
-	}
-	return "0"
 }
 
 // enqueued turns the script's reply into the job's final state.
@@ -254,7 +245,7 @@ func (d Dialect) idProblem(id string) string {
 		return "ends in " + dependentsSuffix + ", which is another job's key"
 	case d.IDCharset && strings.Trim(id, idChars) != "":
 		return "has characters other than A-Z a-z 0-9 _ -"
-	case (d.IDNoColon || d.IDPrefixOnFetch) && strings.Contains(id, ":"):
+	case d.IDNoColon && strings.Contains(id, ":"):
 		return `contains ":"`
 	}
 	return ""

@@ -138,7 +138,7 @@ func TestEnqueueWithDependencies(t *testing.T) {
 	forEachDialect(t, func(t *testing.T, p *peer) {
 		p.enqueue(rqcompat.Request{ID: "p1"})
 		p.enqueue(rqcompat.Request{ID: "p2"})
-		child := rqcompat.Request{ID: "c", DependsOn: []string{"p1", "p2", "gone"}, EnqueueAtFrontOnRelease: true}
+		child := rqcompat.Request{ID: "c", DependsOn: []string{"p1", "p2", "gone"}, AtFront: true}
 		job := p.enqueue(child)
 		p.want("status", job.Status, "deferred")
 		h := p.hash("c")

@@ -65,11 +65,66 @@ type Job struct {
 	GroupID         string
 	RepeatsLeft     *int64
 	RepeatIntervals []int64
-	// Webhooks is the JSON text of the field.
-	Webhooks string
+	// Webhooks is JSON, as stored.
+	Webhooks []byte
 	// ExcInfo and Result are the legacy fields as stored; results live in the stream (Client.Results).
 	ExcInfo, Result []byte
 
 	// Extra holds fields this package does not know and fields it could not read, unchanged.
 	Extra map[string]string
 }
+
+// jobField is one field of the hash: where it is kept decides how it is read and written.
+type jobField struct {
+	name   string
+	at     func(*Job) any // a pointer to the field of Job
+	always bool           // every full save has it, possibly empty
+	strict bool           // RQ converts it even when it is empty, which raises
+}
+
+// jobFields are the fields this package knows, but for dependency_id, the legacy mirror of dependency_ids' first entry.
+// group_id is RQ 2's; older readers ignore it.
+var jobFields = []jobField{
+	{name: "created_at", at: func(j *Job) any { return &j.CreatedAt }, always: true},
+	{name: "data", at: func(j *Job) any { return &j.Data }, strict: true},
+	{name: "origin", at: func(j *Job) any { return &j.Origin }},
+	{name: "description", at: func(j *Job) any { return &j.Description }},
+	{name: "status", at: func(j *Job) any { return &j.Status }},
+	{name: "enqueued_at", at: func(j *Job) any { return &j.EnqueuedAt }},
+	{name: "started_at", at: func(j *Job) any { return &j.StartedAt }, always: true},
+	{name: "ended_at", at: func(j *Job) any { return &j.EndedAt }, always: true},
+	{name: "last_heartbeat", at: func(j *Job) any { return &j.LastHeartbeat }, always: true},
+	{name: "worker_name", at: func(j *Job) any { return &j.WorkerName }, always: true},
+	{name: "timeout", at: func(j *Job) any { return &j.Timeout }},
+	{name: "result_ttl", at: func(j *Job) any { return &j.ResultTTL }},
+	{name: "failure_ttl", at: func(j *Job) any { return &j.FailureTTL }},
+	{name: "ttl", at: func(j *Job) any { return &j.TTL }},
+	{name: "meta", at: func(j *Job) any { return &j.Meta }},
+	{name: "success_callback_name", at: func(j *Job) any { return &j.SuccessCallback.Name }, always: true},
+	{name: "failure_callback_name", at: func(j *Job) any { return &j.FailureCallback.Name }, always: true},
+	{name: "stopped_callback_name", at: func(j *Job) any { return &j.StoppedCallback.Name }, always: true},
+	{name: "success_callback_timeout", at: func(j *Job) any { return &j.SuccessCallback.Timeout }, strict: true},
+	{name: "failure_callback_timeout", at: func(j *Job) any { return &j.FailureCallback.Timeout }, strict: true},
+	{name: "stopped_callback_timeout", at: func(j *Job) any { return &j.StoppedCallback.Timeout }, strict: true},
+	{name: "retries_left", at: func(j *Job) any { return &j.RetriesLeft }},
+	{name: "retry_intervals", at: func(j *Job) any { return &j.RetryIntervals }},
+	{name: "number_of_retries", at: func(j *Job) any { return &j.NumberOfRetries }},
+	{name: "enqueue_at_front_on_retry", at: func(j *Job) any { return &j.EnqueueAtFrontOnRetry }},
+	{name: "dependency_ids", at: func(j *Job) any { return &j.DependencyIDs }},
+	{name: "allow_dependency_failures", at: func(j *Job) any { return &j.AllowDependencyFailures }},
+	{name: "enqueue_at_front", at: func(j *Job) any { return &j.EnqueueAtFront }, strict: true},
+	{name: "group_id", at: func(j *Job) any { return &j.GroupID }, always: true},
+	{name: "repeats_left", at: func(j *Job) any { return &j.RepeatsLeft }},
+	{name: "repeat_intervals", at: func(j *Job) any { return &j.RepeatIntervals }},
+	{name: "webhooks", at: func(j *Job) any { return &j.Webhooks }},
+	{name: "exc_info", at: func(j *Job) any { return &j.ExcInfo }},
+	{name: "result", at: func(j *Job) any { return &j.Result }},
+}
+
+var jobFieldByName = func() map[string]*jobField {
+	m := make(map[string]*jobField, len(jobFields))
+	for i := range jobFields {
+		m[jobFields[i].name] = &jobFields[i]
+	}
+	return m
+}()

@@ -24,12 +24,6 @@ func FirstSeenKey(queue, id string) string {
 // JobKey is the HASH of a job. rq/job.py Job.key_for.
 func JobKey(id string) string { return "rq:job:" + id }
 
-// DependentsKey is the SET of ids of jobs that wait for id. rq/job.py Job.dependents_key_for.
-func DependentsKey(id string) string { return "rq:job:" + id + dependentsSuffix }
-
-// DependenciesKey is the SET of ids that id waits for. The double colon is RQ's. rq/job.py Job.dependencies_key.
-func DependenciesKey(id string) string { return "rq:job::" + id + ":dependencies" }
-
 // ResultsKey is the STREAM with one entry per recorded outcome of a job. rq/results.py Result.get_key.
 func ResultsKey(id string) string { return "rq:results:" + id }
 
@@ -48,9 +42,6 @@ func DeferredKey(queue string) string { return RegistryKey(Deferred, queue) }
 
 // ScheduledKey is the ZSET of jobs that are not due yet, scored by due time. rq/registry.py ScheduledJobRegistry.
 func ScheduledKey(queue string) string { return RegistryKey(Scheduled, queue) }
-
-// CanceledKey is the ZSET of canceled jobs, scored by the time of cancelling. rq/registry.py CanceledJobRegistry.
-func CanceledKey(queue string) string { return RegistryKey(Canceled, queue) }
 
 // RegistryKey is the ZSET of one registry of a queue. rq/registry.py BaseRegistry.key_template.
 func RegistryKey(r Registry, queue string) string { return "rq:" + string(r) + ":" + queue }

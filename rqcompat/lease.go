@@ -3,8 +3,6 @@ package rqcompat
 import (
 	"context"
 	"fmt"
-	"slices"
-	"strconv"
 	"time"
 )
 
@@ -38,27 +36,17 @@ var renewScript = newScript("renew.lua")
 // Stands for rq/worker.py maintain_heartbeats, 1.15.1–2.10.
 func (c *Client) Renew(ctx context.Context, ls []Lease, lease time.Duration, full bool) ([]LeaseState, error) {
 	now := time.Now()
-	var calls []scriptCall
-	for batch := range slices.Chunk(ls, scriptBatch) {
+	states, err := codes[LeaseState](ctx, c, renewScript, ls, func(batch []Lease) ([]any, error) {
 		args := make([]any, 0, 7+6*len(batch))
 		args = append(args, bit(c.d.CompositeWip), bit(full), now.Unix(), FormatTime(now), floatTime(now),
 			leaseEnd(now, lease), seconds(recordTTL))
 		for _, l := range batch {
 			args = append(args, l.Queue, l.ID, l.Worker, l.ExecutionID, FormatTime(l.StartedAt), secondsText(l.Working))
 		}
-		calls = append(calls, scriptCall{script: renewScript, args: args})
-	}
-	codes := make([]int64, 0, len(ls))
-	err := c.runBatch(ctx, calls, &codes)
+		return args, nil
+	})
 	if err != nil {
-		err = fmt.Errorf("renew %d leases: %w", len(ls), err)
+		return states, fmt.Errorf("renew %d leases: %w", len(ls), err)
 	}
-	states := make([]LeaseState, len(codes))
-	for i, code := range codes {
-		states[i] = LeaseState(code)
-	}
-	return states, err
+	return states, nil
 }
-
-// secondsText is d as decimal seconds with microseconds.
-func secondsText(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), 'f', 6, 64) }

@@ -97,17 +97,14 @@ func (p *pass) unix() string { return strconv.FormatInt(p.now.Unix(), 10) }
 
 // abandonCall builds the call that ends one job found at where.
 func (p *pass) abandonCall(where, member, id, execution, exc string) scriptCall {
-	return scriptCall{script: abandonScript, args: []any{
+	return scriptCall{args: []any{
 		p.c.d.endFlags(), p.now.Unix(), FormatTime(p.now), floatTime(p.now), where, p.queue, member, id, execution, EncodeExc(exc),
 	}}
 }
 
 // run runs the calls, each on its own: one that fails is reported, and the others count.
 func (p *pass) run(ctx context.Context, calls []scriptCall, ended *int) error {
-	if len(calls) == 0 {
-		return nil
-	}
-	replies, err := p.c.runScripts(ctx, calls)
+	replies, err := p.c.runScripts(ctx, abandonScript, calls)
 	if err != nil {
 		return err
 	}

@@ -95,12 +95,8 @@ func fetched(id string, hash map[string]string, err error) (*Job, error) {
 // it are queued as if it had ended well. It does not stop a job that runs: send SendStop first when that is wanted.
 // ErrNoSuchJob or ErrCanceled when there is nothing to cancel. rq/job.py Job.cancel.
 func (c *Client) Cancel(ctx context.Context, id string, releaseDependents bool) error {
-	release := "0"
-	if releaseDependents {
-		release = "1"
-	}
 	now := time.Now()
-	n, err := c.runScript(ctx, cancelScript, []string{JobKey(id)}, id, now.Unix(), FormatTime(now), release).Int()
+	n, err := c.runScript(ctx, cancelScript, []string{JobKey(id)}, id, now.Unix(), FormatTime(now), bit(releaseDependents)).Int()
 	switch {
 	case err != nil:
 	case n < 0:

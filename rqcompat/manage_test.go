@@ -12,6 +12,8 @@ import (
 	"github.com/opensoft/dartwing-bridge/rqcompat/pickle"
 )
 
+var registries = []rqcompat.Registry{rqcompat.Wip, rqcompat.Finished, rqcompat.Failed, rqcompat.Deferred, rqcompat.Scheduled, rqcompat.Canceled}
+
 const execution = "205101cfdc1241ee975823bb3cc8769f"
 
 func TestFetch(t *testing.T) {
@@ -95,7 +97,7 @@ func TestCancel(t *testing.T) {
 			}
 			p.want("status of "+status, p.hash(status)["status"], "canceled")
 			p.want("queue", fmt.Sprint(p.queue("q"), p.queue("q:intermediate")), "[] []")
-			for _, r := range rqcompat.Registries() {
+			for _, r := range registries {
 				members, err := p.Members(p.ctx, r, "q", 0, -1)
 				if err != nil {
 					t.Fatal(err)
@@ -132,7 +134,7 @@ func TestCancelReleasesDependents(t *testing.T) {
 			p.enqueue(rqcompat.Request{ID: id})
 		}
 		p.enqueue(rqcompat.Request{ID: "waits", DependsOn: []string{"p1", "p2"}})
-		p.enqueue(rqcompat.Request{ID: "front", DependsOn: []string{"p1"}, EnqueueAtFrontOnRelease: true})
+		p.enqueue(rqcompat.Request{ID: "front", DependsOn: []string{"p1"}, AtFront: true})
 		p.enqueue(rqcompat.Request{ID: "other", Queue: "r", DependsOn: []string{"p1"}, TTL: ptr(int64(50))})
 		p.enqueue(rqcompat.Request{ID: "canceled", DependsOn: []string{"p1"}})
 		p.enqueue(rqcompat.Request{ID: "stays", DependsOn: []string{"p2"}})
@@ -251,7 +253,7 @@ func TestDelete(t *testing.T) {
 		p.do("RPUSH", "rq:queue:q:intermediate", "a")
 		p.do("SET", "rq:queue:q:intermediate:first_seen:a", "1.5")
 		p.do("SADD", "rq:job:a:dependents", "x")
-		for _, r := range rqcompat.Registries() {
+		for _, r := range registries {
 			p.do("ZADD", "rq:"+string(r)+":q", 1, "a")
 		}
 		// Executions, one of them without its hash: RQ's own delete raises on that.

@@ -3,7 +3,6 @@ package rqcompat
 import (
 	"context"
 	"fmt"
-	"iter"
 	"slices"
 	"time"
 
@@ -60,31 +59,11 @@ func (m *Mirror) reset() {
 	m.root.prev, m.root.next = &m.root, &m.root
 }
 
-// Queue is the queue's name.
-func (m *Mirror) Queue() string { return m.queue }
-
-// Len is the number of ids in the mirror.
+// Len is the number of ids in the mirror. It is less than the length of the queue at the last Sync when the queue is
+// longer than what a mirror holds (its first 100,000 ids) or holds an id twice.
 func (m *Mirror) Len() int { return len(m.nodes) }
 
-// Waiting is the length of the queue at the last Sync. It is more than Len when the queue is longer than what
-// a mirror holds (its first 100,000 ids) or holds an id twice.
-func (m *Mirror) Waiting() int64 { return m.listLen }
-
-// Has says whether id is in the mirror.
-func (m *Mirror) Has(id string) bool { return m.nodes[id] != nil }
-
-// All yields the ids in the order of the queue. Dropping the id just yielded is allowed.
-func (m *Mirror) All() iter.Seq[string] {
-	return func(yield func(string) bool) {
-		for n := m.root.next; n != &m.root; {
-			next := n.next
-			if !yield(n.id) {
-				return
-			}
-			n = next
-		}
-	}
-}
+func (m *Mirror) has(id string) bool { return m.nodes[id] != nil }
 
 // Drop removes an id, typically because it was claimed or turned out to be gone.
 func (m *Mirror) Drop(id string) {
@@ -111,7 +90,7 @@ func (m *Mirror) insertBefore(at *mirrorNode, id string) bool {
 }
 
 // Sync brings the mirror up to date in one round trip that looks at both ends of the list: ids pushed at
-// either end and ids popped from the head are found so. Ids that another bridge took out of the middle are
+// either end and ids popped from the head are found so. Ids that another process took out of the middle are
 // noticed by the list's length and found by reading the list again, at most every few seconds. It returns the
 // ids that are new and those that left by other hands than Drop. After an error the mirror is as it was.
 func (m *Mirror) Sync(ctx context.Context) (added, removed []string, err error) {
@@ -161,7 +140,7 @@ func (m *Mirror) ends(length int64, head, tail []string) (added, removed []strin
 		m.listLen, m.extra, m.truncated = length, length-int64(len(added)), false
 		return added, nil, true
 	}
-	anchor := slices.IndexFunc(head, m.Has)
+	anchor := slices.IndexFunc(head, m.has)
 	if anchor < 0 {
 		return nil, nil, false
 	}
@@ -172,7 +151,7 @@ func (m *Mirror) ends(length int64, head, tail []string) (added, removed []strin
 	var fresh []string
 	if !m.truncated {
 		last := len(tail) - 1
-		for last >= 0 && !m.Has(tail[last]) {
+		for last >= 0 && !m.has(tail[last]) {
 			last--
 		}
 		fresh = tail[last+1:]
@@ -194,10 +173,11 @@ func (m *Mirror) ends(length int64, head, tail []string) (added, removed []strin
 	return append(added, m.append(fresh)...), removed, true
 }
 
+// ids lists the mirror in the order of the queue.
 func (m *Mirror) ids() []string {
 	ids := make([]string, 0, len(m.nodes))
-	for id := range m.All() {
-		ids = append(ids, id)
+	for n := m.root.next; n != &m.root; n = n.next {
+		ids = append(ids, n.id)
 	}
 	return ids
 }
@@ -220,8 +200,7 @@ func (m *Mirror) drifted(now time.Time) bool {
 	if m.driftSince.IsZero() {
 		m.driftSince = now
 	}
-	patience := mirrorDrift + time.Duration(m.listLen/10_000)*mirrorDriftPer10000
-	return now.Sub(m.driftSince) > patience
+	return now.Sub(m.driftSince) > mirrorDrift+time.Duration(m.listLen/10_000)*mirrorDriftPer10000
 }
 
 // full reads the list from the start and replaces the mirror.

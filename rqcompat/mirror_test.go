@@ -23,7 +23,7 @@ func (b *bed) sync(m *Mirror) (added, removed []string) {
 
 func (b *bed) wantMirror(m *Mirror, want ...string) {
 	b.t.Helper()
-	if got := slices.Collect(m.All()); !slices.Equal(got, want) {
+	if got := m.ids(); !slices.Equal(got, want) {
 		b.t.Errorf("mirror holds %q, want %q", got, want)
 	}
 }
@@ -89,8 +89,8 @@ func TestMirrorDrift(t *testing.T) {
 		t.Errorf("removed %q, want b", removed)
 	}
 	b.wantMirror(m, "a", "c")
-	if m.Waiting() != 2 || m.Len() != 2 {
-		t.Errorf("waiting %d, len %d, want 2", m.Waiting(), m.Len())
+	if m.listLen != 2 || m.Len() != 2 {
+		t.Errorf("waiting %d, len %d, want 2", m.listLen, m.Len())
 	}
 }
 
@@ -103,8 +103,8 @@ func TestMirrorLimit(t *testing.T) {
 	m := b.NewMirror("default")
 	m.limit = 10
 	b.sync(m)
-	if m.Len() != 10 || m.Waiting() != 30 {
-		t.Fatalf("len %d, waiting %d, want 10, 30", m.Len(), m.Waiting())
+	if m.Len() != 10 || m.listLen != 30 {
+		t.Fatalf("len %d, waiting %d, want 10, 30", m.Len(), m.listLen)
 	}
 	for range 30 {
 		if m.Len() == 0 {
@@ -137,7 +137,7 @@ func TestMirrorRandom(t *testing.T) {
 			b.do("LPOP", "rq:queue:default", r.IntN(12)+1)
 		case 5: // own claim, given back by somebody now and then
 			if n := m.Len(); n > 0 {
-				id := slices.Collect(m.All())[r.IntN(n)]
+				id := m.ids()[r.IntN(n)]
 				b.do("LREM", "rq:queue:default", 1, id)
 				m.Drop(id)
 				delete(known, id)
@@ -160,7 +160,7 @@ func TestMirrorRandom(t *testing.T) {
 		}
 		list, _ := b.rdb.LRange(b.ctx(), "rq:queue:default", 0, -1).Result()
 		for _, id := range list {
-			if !m.Has(id) {
+			if !m.has(id) {
 				t.Fatalf("step %d: %s is in the queue and not in the mirror", step, id)
 			}
 		}
@@ -214,7 +214,7 @@ func TestMirrorNamesWhatABrokenSyncTookUp(t *testing.T) {
 	b.sync(m)
 	m.driftSince = time.Now().Add(-time.Hour)
 	b.do("RPUSH", "rq:queue:default", "e")
-	b.Redis().AddHook(&failOn{n: 2})
+	b.rdb.AddHook(&failOn{n: 2})
 	named, removed, err := m.Sync(b.ctx())
 	if err != nil && (named != nil || removed != nil) {
 		t.Errorf("%v, and yet %q and %q", err, named, removed)

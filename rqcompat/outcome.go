@@ -3,8 +3,6 @@ package rqcompat
 import (
 	"context"
 	"fmt"
-	"maps"
-	"slices"
 	"time"
 )
 
@@ -39,8 +37,6 @@ type Outcome struct {
 	EndedAt time.Time
 	// NoRQRetry ignores retries_left.
 	NoRQRetry bool
-	// Fields are further hash fields to set in the same step.
-	Fields map[string]string
 }
 
 // OutcomeResult says whether an outcome was taken.
@@ -65,28 +61,20 @@ var settleScript = newScript("settle.lua")
 // Stands for rq/worker.py handle_job_success and handle_job_failure, 1.15.1–2.10.
 func (c *Client) Settle(ctx context.Context, os []Outcome) ([]OutcomeResult, error) {
 	now := time.Now()
-	var calls []scriptCall
-	for batch := range slices.Chunk(os, scriptBatch) {
-		args := make([]any, 0, 4+12*len(batch))
+	results, err := codes[OutcomeResult](ctx, c, settleScript, os, func(batch []Outcome) (args []any, err error) {
+		args = make([]any, 0, 4+11*len(batch))
 		args = append(args, c.d.endFlags(), now.Unix(), FormatTime(now), defaultResultTTL)
 		for i := range batch {
-			var err error
 			if args, err = appendOutcome(args, &batch[i]); err != nil {
-				return nil, fmt.Errorf("settle: %w", err)
+				return nil, err
 			}
 		}
-		calls = append(calls, scriptCall{script: settleScript, args: args})
-	}
-	codes := make([]int64, 0, len(os))
-	err := c.runBatch(ctx, calls, &codes)
+		return args, nil
+	})
 	if err != nil {
-		err = fmt.Errorf("settle %d jobs: %w", len(os), err)
+		return results, fmt.Errorf("settle %d jobs: %w", len(os), err)
 	}
-	results := make([]OutcomeResult, len(codes))
-	for i, code := range codes {
-		results[i] = OutcomeResult(code)
-	}
-	return results, err
+	return results, nil
 }
 
 func appendOutcome(args []any, o *Outcome) ([]any, error) {
@@ -110,12 +98,8 @@ func appendOutcome(args []any, o *Outcome) ([]any, error) {
 	if working == 0 {
 		working = o.EndedAt.Sub(o.StartedAt)
 	}
-	args = append(args, kind, o.Queue, o.ID, o.Worker, o.ExecutionID, FormatTime(o.StartedAt), FormatTime(o.EndedAt),
-		floatTime(o.StartedAt), floatTime(o.EndedAt), secondsText(working), payload, 2*len(o.Fields))
-	for _, name := range slices.Sorted(maps.Keys(o.Fields)) {
-		args = append(args, name, o.Fields[name])
-	}
-	return args, nil
+	return append(args, kind, o.Queue, o.ID, o.Worker, o.ExecutionID, FormatTime(o.StartedAt), FormatTime(o.EndedAt),
+		floatTime(o.StartedAt), floatTime(o.EndedAt), secondsText(working), payload), nil
 }
 
 // endFlags is how job_end.lua takes what differs between versions at the end of a job.

@@ -29,11 +29,11 @@ func TestSettleFinished(t *testing.T) {
 				b.put("default", "a", "result_ttl", c.resultTTL, "meta", "m", "x_unknown", "kept")
 				l := b.claim("default", "a")
 				ended := l.StartedAt.Add(1500 * time.Millisecond)
-				b.settle(Outcome{Lease: l, Kind: finishedOK, ReturnValue: python7, EndedAt: ended, Fields: map[string]string{"bridge_row": "J-1", "also": ""}}, Settled)
+				b.settle(Outcome{Lease: l, Kind: finishedOK, ReturnValue: python7, EndedAt: ended}, Settled)
 
 				b.wantHash("rq:job:a", map[string]string{
 					"status": "finished", "started_at": FormatTime(l.StartedAt), "ended_at": FormatTime(ended), "worker_name": "w1",
-					"meta": "m", "x_unknown": "kept", "bridge_row": "J-1", "also": "", "result": "<none>",
+					"meta": "m", "x_unknown": "kept", "result": "<none>",
 				})
 				b.wantTTL("rq:job:a", c.jobTTL)
 				b.wantScore("rq:finished:default", "a", c.score)
@@ -331,7 +331,7 @@ func TestSettleFence(t *testing.T) {
 				c.lose(b, &l)
 				before := b.hash("rq:job:a")
 				for _, kind := range []OutcomeKind{OutcomeFinished, OutcomeFailed, OutcomeStopped, OutcomeGivenBack} {
-					b.settle(Outcome{Lease: l, Kind: kind, Fields: map[string]string{"status": "hacked"}}, c.want)
+					b.settle(Outcome{Lease: l, Kind: kind}, c.want)
 				}
 				b.wantHash("rq:job:a", before)
 				b.wantHash("rq:job:a", map[string]string{"status": c.status})

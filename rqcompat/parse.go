@@ -80,95 +80,22 @@ func (p *parser) err() error {
 }
 
 func (p *parser) field(name, value string) {
-	j := p.job
-	switch name {
-	case "data":
-		j.Data = []byte(value)
-	case "origin":
-		p.text(name, value, &j.Origin)
-	case "description":
-		p.text(name, value, &j.Description)
-	case "status":
-		p.status(value)
-	case "worker_name":
-		p.text(name, value, &j.WorkerName)
-	case "created_at":
-		p.time(name, value, &j.CreatedAt)
-	case "enqueued_at":
-		p.time(name, value, &j.EnqueuedAt)
-	case "started_at":
-		p.time(name, value, &j.StartedAt)
-	case "ended_at":
-		p.time(name, value, &j.EndedAt)
-	case "last_heartbeat":
-		p.time(name, value, &j.LastHeartbeat)
-	case "timeout":
-		p.int(name, value, &j.Timeout)
-	case "result_ttl":
-		p.int(name, value, &j.ResultTTL)
-	case "failure_ttl":
-		p.int(name, value, &j.FailureTTL)
-	case "ttl":
-		p.int(name, value, &j.TTL)
-	case "meta":
-		j.Meta = optionalBytes(value)
-	case "exc_info":
-		j.ExcInfo = optionalBytes(value)
-	case "result":
-		j.Result = optionalBytes(value)
-	default:
-		p.rareField(name, value)
+	f := jobFieldByName[name]
+	if f == nil {
+		if name != "dependency_id" { // read by ParseJob, which knows whether dependency_ids is there
+			p.keep(name, value)
+		}
+		return
 	}
-}
-
-// rareField has the fields most jobs lack; a second switch keeps the first one short.
-func (p *parser) rareField(name, value string) {
-	j := p.job
-	switch name {
-	case "success_callback_name":
-		p.text(name, value, &j.SuccessCallback.Name)
-	case "failure_callback_name":
-		p.text(name, value, &j.FailureCallback.Name)
-	case "stopped_callback_name":
-		p.text(name, value, &j.StoppedCallback.Name)
-	case "success_callback_timeout":
-		p.presentInt(name, value, &j.SuccessCallback.Timeout)
-	case "failure_callback_timeout":
-		p.presentInt(name, value, &j.FailureCallback.Timeout)
-	case "stopped_callback_timeout":
-		p.presentInt(name, value, &j.StoppedCallback.Timeout)
-	case "retries_left":
-		p.int(name, value, &j.RetriesLeft)
-	case "retry_intervals":
-		p.list(name, value, &j.RetryIntervals, wantInts)
-	case "number_of_retries":
-		p.int(name, value, &j.NumberOfRetries)
-	case "enqueue_at_front_on_retry":
-		var front *bool
-		p.flag(name, value, &front)
-		j.EnqueueAtFrontOnRetry = front != nil && *front
-	case "dependency_id": // read by ParseJob, which knows whether dependency_ids is there
-	case "dependency_ids":
-		if p.list(name, value, &j.DependencyIDs, wantIDs); len(j.DependencyIDs) == 0 {
-			j.DependencyIDs = nil // RQ writes no empty list
-		}
-	case "allow_dependency_failures":
-		p.flag(name, value, &j.AllowDependencyFailures)
-	case "enqueue_at_front":
-		if value == "" {
-			p.bad(name, value, wantFlag)
-			return
-		}
-		p.flag(name, value, &j.EnqueueAtFront)
-	case "group_id":
-		p.text(name, value, &j.GroupID)
-	case "repeats_left":
-		p.int(name, value, &j.RepeatsLeft)
-	case "repeat_intervals":
-		p.list(name, value, &j.RepeatIntervals, wantInts)
-	case "webhooks":
-		j.Webhooks = value
-	default:
+	if value == "" && !f.strict {
+		return
+	}
+	want := f.read(p.job, value)
+	if want == "" {
+		return
+	}
+	p.errs = append(p.errs, &FieldError{Field: name, Value: clip(value), Want: want})
+	if name != "status" { // kept as it is: the one who looks at the job wants to see it
 		p.keep(name, value)
 	}
 }
@@ -180,90 +107,74 @@ func (p *parser) keep(name, value string) {
 	p.job.Extra[name] = value
 }
 
-func (p *parser) bad(name, value, want string) {
-	p.errs = append(p.errs, &FieldError{Field: name, Value: clip(value), Want: want})
-	p.keep(name, value)
-}
+var errField = errors.New("unreadable field")
 
-func (p *parser) text(name, value string, to *string) {
-	if !utf8.ValidString(value) {
-		p.bad(name, value, wantText)
-		return
-	}
-	*to = value
-}
-
-// status keeps an unknown value as it is, beside the error: the one who looks at the job wants to see it.
-func (p *parser) status(value string) {
-	p.job.Status = Status(value)
-	if value != "" && !p.job.Status.Known() {
-		p.errs = append(p.errs, &FieldError{Field: "status", Value: clip(value), Want: wantStatus})
-	}
-}
-
-func (p *parser) time(name, value string, to *time.Time) {
-	if value == "" {
-		return
-	}
-	t, err := ParseTime(value)
-	if err != nil {
-		p.bad(name, value, wantTime)
-		return
-	}
-	*to = t
-}
-
-// int reads a number whose empty text RQ takes as unset.
-func (p *parser) int(name, value string, to **int64) {
-	if value != "" {
-		p.presentInt(name, value, to)
-	}
-}
-
-// presentInt reads a number that RQ converts even when it is empty, which raises.
-func (p *parser) presentInt(name, value string, to **int64) {
-	n, err := strconv.ParseInt(strings.TrimSpace(value), 10, 64)
-	if err != nil {
-		p.bad(name, value, wantInt)
-		return
-	}
-	*to = &n
-}
-
-// flag reads bool(int(text)); empty is unset.
-func (p *parser) flag(name, value string, to **bool) {
-	if value == "" {
-		return
-	}
-	n, err := strconv.ParseInt(strings.TrimSpace(value), 10, 64)
-	if err != nil {
-		p.bad(name, value, wantFlag)
-		return
-	}
-	b := n != 0
-	*to = &b
-}
-
-// list reads a JSON list into *[]int64 or *[]string; empty is unset.
-func (p *parser) list(name, value string, to any, want string) {
-	if value == "" {
-		return
-	}
-	if err := json.Unmarshal([]byte(value), to); err != nil {
-		// Unmarshal leaves what it had read; half a list is worse than none.
-		switch to := to.(type) {
-		case *[]int64:
-			*to = nil
-		case *[]string:
-			*to = nil
+// read sets the field, or says what RQ wants instead of value.
+func (f *jobField) read(j *Job, value string) (want string) {
+	var err error
+	switch to := f.at(j).(type) {
+	case *[]byte:
+		*to = []byte(value)
+	case *string:
+		if want = wantText; utf8.ValidString(value) {
+			*to = value
+		} else {
+			err = errField
 		}
-		p.bad(name, value, want)
+	case *Status:
+		if want, *to = wantStatus, Status(value); !to.Known() {
+			err = errField
+		}
+	case *time.Time:
+		want = wantTime
+		*to, err = ParseTime(value)
+	case **int64:
+		want = wantInt
+		*to, err = wholeNumber(value)
+	case **bool:
+		want = wantFlag
+		*to, err = flag(value)
+	case *bool:
+		var on *bool
+		want = wantFlag
+		on, err = flag(value)
+		*to = on != nil && *on
+	case *[]int64:
+		want = wantInts
+		*to, err = jsonArray[int64](value)
+	case *[]string:
+		want = wantIDs
+		if *to, err = jsonArray[string](value); len(*to) == 0 {
+			*to = nil // RQ writes no empty list
+		}
 	}
+	if err == nil {
+		return ""
+	}
+	return want
 }
 
-func optionalBytes(s string) []byte {
-	if s == "" {
-		return nil
+func wholeNumber(value string) (*int64, error) {
+	n, err := strconv.ParseInt(strings.TrimSpace(value), 10, 64)
+	if err != nil {
+		return nil, err
 	}
-	return []byte(s)
+	return &n, nil
+}
+
+// flag reads bool(int(value)).
+func flag(value string) (*bool, error) {
+	n, err := wholeNumber(value)
+	if err != nil {
+		return nil, err
+	}
+	return ptr(*n != 0), nil
+}
+
+// jsonArray reads all of a list or nothing: half a list is worse than none.
+func jsonArray[T any](value string) (list []T, err error) {
+	if err := json.Unmarshal([]byte(value), &list); err != nil {
+		return nil, err
+	}
+	return list, nil
 }

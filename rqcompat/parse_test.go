@@ -56,7 +56,7 @@ func TestParseJobReadsEveryField(t *testing.T) {
 		Meta:            []byte("\x80\x05}."), RetriesLeft: ptr(int64(2)), RetryIntervals: []int64{5, 7},
 		NumberOfRetries: ptr(int64(1)), EnqueueAtFrontOnRetry: true,
 		DependencyIDs: []string{"p|1", "größe😀\"\\"}, AllowDependencyFailures: ptr(false), EnqueueAtFront: ptr(true),
-		GroupID: "g", RepeatsLeft: ptr(int64(3)), RepeatIntervals: []int64{}, Webhooks: `[{"url": "x"}]`,
+		GroupID: "g", RepeatsLeft: ptr(int64(3)), RepeatIntervals: []int64{}, Webhooks: []byte(`[{"url": "x"}]`),
 		ExcInfo: []byte("x\x9c\x03\x00"), Result: []byte("\x80\x05N."),
 		Extra: map[string]string{"rate_limit_key": "k", "bridge_kills": "1"},
 	}
@@ -159,7 +159,7 @@ func TestParseJobTolerates(t *testing.T) {
 		{"no fraction", map[string]string{"data": "d", "created_at": "2026-01-02T03:04:05Z"},
 			rqcompat.Job{Data: []byte("d"), CreatedAt: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}},
 		{"spaces around numbers", map[string]string{"data": "d", "timeout": " +180\n"}, rqcompat.Job{Data: []byte("d"), Timeout: ptr(int64(180))}},
-		{"unreadable webhooks", map[string]string{"data": "d", "webhooks": "{"}, rqcompat.Job{Data: []byte("d"), Webhooks: "{"}},
+		{"unreadable webhooks", map[string]string{"data": "d", "webhooks": "{"}, rqcompat.Job{Data: []byte("d"), Webhooks: []byte("{")}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			j, err := rqcompat.ParseJob("a", test.hash)

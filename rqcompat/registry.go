@@ -19,11 +19,6 @@ const (
 	Canceled  Registry = "canceled"
 )
 
-// Registries lists all registries of a queue.
-func Registries() []Registry {
-	return []Registry{Wip, Finished, Failed, Deferred, Scheduled, Canceled}
-}
-
 // Member is one entry of a registry. ExecutionID is set in Wip of RQ 2 only. What Score means depends on the
 // registry: the end of a lease, of a result's life, a due time, or the time of cancelling, in Unix seconds; it may
 // be -1 or infinite.

@@ -16,10 +16,8 @@ import (
 
 // RQ's defaults, rq/defaults.py and rq/queue.py.
 const (
-	// DefaultTimeout is the seconds a job may run when nothing else is said.
-	DefaultTimeout = 180
-	// DefaultCallbackTimeout is the seconds a callback may run.
-	DefaultCallbackTimeout = 60
+	defaultTimeout         = 180 // seconds a job may run when nothing else is said
+	defaultCallbackTimeout = 60  // seconds a callback may run
 )
 
 // ErrBadRequest says that a request would write something that a Python reader can't use.
@@ -114,10 +112,7 @@ func checkDependencies(r Request, bad func(string, ...any)) {
 
 // extraField says whether a field is neither read nor written by this package.
 func extraField(name string) bool {
-	p := parser{job: &Job{}}
-	p.field(name, "")
-	_, extra := p.job.Extra[name]
-	return extra && len(p.errs) == 0 && utf8.ValidString(name)
+	return jobFieldByName[name] == nil && name != "dependency_id" && utf8.ValidString(name)
 }
 
 // newJob is rq/queue.py Queue.create_job: the job as it will be stored, with status and enqueued_at left to the script.
@@ -137,7 +132,7 @@ func (c *Client) newJob(r Request, now time.Time) (*Job, error) {
 		j.ID = uuid.NewString()
 	}
 	if j.Timeout == nil {
-		j.Timeout = ptr(int64(DefaultTimeout))
+		j.Timeout = ptr(int64(defaultTimeout))
 	}
 	if r.RetryMax > 0 {
 		j.RetriesLeft = ptr(int64(r.RetryMax))
@@ -150,7 +145,7 @@ func (c *Client) newJob(r Request, now time.Time) (*Job, error) {
 		j.AllowDependencyFailures = ptr(true)
 	}
 	later := len(r.DependsOn) > 0 || !r.At.IsZero()
-	if later && (r.AtFront || r.EnqueueAtFrontOnRelease) {
+	if later && r.AtFront {
 		j.EnqueueAtFront = ptr(true)
 	}
 	if err := j.encode(r); err != nil {
@@ -183,7 +178,7 @@ func (j *Job) encode(r Request) (err error) {
 
 func withTimeout(cb Callback) Callback {
 	if cb.Name != "" && cb.Timeout == nil {
-		cb.Timeout = ptr(int64(DefaultCallbackTimeout))
+		cb.Timeout = ptr(int64(defaultCallbackTimeout))
 	}
 	if cb.Name == "" {
 		cb.Timeout = nil

@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -29,13 +28,10 @@ const (
 
 // Result is one entry of a job's result stream. rq/results.py Result.restore, 1.15.1–2.10.
 type Result struct {
-	ID          string // of the stream entry
-	Type        ResultType
-	CreatedAt   time.Time // from the id, milliseconds
-	WorkerName  string
-	ExecutionID string
-	// ExecutionStartedAt and ExecutionEndedAt are zero before RQ 2.8.
-	ExecutionStartedAt, ExecutionEndedAt time.Time
+	ID         string // of the stream entry
+	Type       ResultType
+	CreatedAt  time.Time // from the id, milliseconds
+	WorkerName string
 	// ExcString is the traceback text of a failure.
 	ExcString string
 	// ReturnValue is the serialized value; nil stands for None. See Value.
@@ -72,14 +68,7 @@ func (c *Client) Results(ctx context.Context, id string) ([]Result, error) {
 
 func parseResult(e redis.XMessage) Result {
 	p := resultParser{fields: e.Values}
-	r := Result{
-		ID:                 e.ID,
-		CreatedAt:          streamTime(e.ID),
-		WorkerName:         p.text("worker_name"),
-		ExecutionID:        p.text("execution_id"),
-		ExecutionStartedAt: p.time("execution_started_at"),
-		ExecutionEndedAt:   p.time("execution_ended_at"),
-	}
+	r := Result{ID: e.ID, CreatedAt: streamTime(e.ID), WorkerName: p.text("worker_name")}
 	kind, err := strconv.Atoi(p.text("type"))
 	if err != nil || kind < int(ResultSuccessful) || kind > int(ResultMaxRetries) {
 		p.bad("type", "a result type from 1 to 5")
@@ -112,23 +101,10 @@ func (p *resultParser) text(name string) string {
 // bad reports a field of which the value may be the job's own data: it is not in the error.
 func (p *resultParser) bad(name, want string) {
 	value := ""
-	if name == "type" || strings.HasPrefix(name, "execution_") {
+	if name == "type" {
 		value = clip(p.text(name))
 	}
 	p.errs = append(p.errs, &FieldError{Field: "results." + name, Value: value, Want: want})
-}
-
-func (p *resultParser) time(name string) time.Time {
-	s := p.text(name)
-	if s == "" {
-		return time.Time{}
-	}
-	f, err := strconv.ParseFloat(s, 64)
-	if err != nil || math.Abs(f) > 1e11 || math.IsNaN(f) {
-		p.bad(name, "seconds since 1970")
-		return time.Time{}
-	}
-	return time.UnixMicro(int64(math.Round(f * 1e6))).UTC()
 }
 
 // streamTime is the millisecond part of a stream id.

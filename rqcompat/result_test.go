@@ -98,7 +98,6 @@ func TestResults(t *testing.T) {
 	at := time.Date(2026, 11, 23, 11, 44, 24, 0, time.UTC)
 	want := rqcompat.Result{
 		ID: "1795434264796-0", Type: rqcompat.ResultSuccessful, CreatedAt: at.Add(796 * time.Millisecond), WorkerName: "w",
-		ExecutionID: "x", ExecutionStartedAt: at.Add(500 * time.Millisecond), ExecutionEndedAt: at.Add(790012 * time.Microsecond),
 		ReturnValue: []byte("\x80\x05K\x03."),
 	}
 	if diff := cmp.Diff(want, got[0]); diff != "" {

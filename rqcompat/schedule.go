@@ -138,7 +138,7 @@ func (l *SchedulerLock) Release(ctx context.Context) error {
 // rq/scheduler.py enqueue_scheduled_jobs.
 func (c *Client) EnqueueDue(ctx context.Context, queue string, now time.Time) (n int, err error) {
 	for {
-		got, err := c.runScript(ctx, enqueueDueScript, nil, c.d.endFlags(), now.Unix(), FormatTime(now), queue, dueBatch).Int64Slice()
+		got, err := c.runScript(ctx, enqueueDueScript, nil, now.Unix(), FormatTime(now), queue, dueBatch, bit(c.d.RetryAtFront)).Int64Slice()
 		if err != nil {
 			return n, fmt.Errorf("enqueue due jobs of queue %q: %w", clip(queue), err)
 		}
@@ -147,16 +147,4 @@ func (c *Client) EnqueueDue(ctx context.Context, queue string, now time.Time) (n
 			return n, nil
 		}
 	}
-}
-
-// NextDue is when the first scheduled job of a queue is due; false when there is none.
-func (c *Client) NextDue(ctx context.Context, queue string) (time.Time, bool, error) {
-	first, err := c.rdb.ZRangeWithScores(ctx, ScheduledKey(queue), 0, 0).Result()
-	if err != nil {
-		return time.Time{}, false, fmt.Errorf("look at schedule of queue %q: %w", clip(queue), err)
-	}
-	if len(first) == 0 {
-		return time.Time{}, false, nil
-	}
-	return time.Unix(int64(first[0].Score), 0), true, nil
 }

@@ -24,62 +24,32 @@ type Dialect struct {
 	// CompositeWip: members of rq:wip:<q> are "<id>:<execution>" and each execution has records of its own
 	// (rq:execution:…, rq:executions:…). Since 2.0; before, the member is the id.
 	CompositeWip bool
-	// StrictStatus: Python readers die on a status they don't know. Since 2.0.
-	StrictStatus bool
 	// GroupField: every job hash has group_id. Since 2.0.
 	GroupField bool
 	// DeferredExpires: maintenance fails members of rq:deferred:<q> whose score has passed. 2.0–2.7.
 	DeferredExpires bool
-	// IDPrefixOnFetch: Python readers cut an id at its first ":". Since 2.0.
-	IDPrefixOnFetch bool
-	// IDNoColon: new ids must not contain ":". Since 2.1.
+	// IDNoColon: Python readers cut an id at its first ":" (since 2.0) and refuse new ones with it (since 2.1).
 	IDNoColon bool
 	// IDCharset: ids must match [A-Za-z0-9_-]+, also when read. Since 2.8.
 	IDCharset bool
-
 	// ResultWorkerName: result entries carry worker_name. Since 2.5.
 	ResultWorkerName bool
 	// ResultExecution: result entries carry execution_id and the execution's start and end. Since 2.8.
 	ResultExecution bool
-	// ResultRetried: readers know result type 4. Since 2.1.
-	ResultRetried bool
-	// ResultMaxRetries: readers know result type 5. Since 2.8.
-	ResultMaxRetries bool
-	// AbandonedWritesResult: an abandoned job leaves a result entry and releases its dependents; before, only
-	// the exc_info field of the hash tells. Since 2.2.
-	AbandonedWritesResult bool
-
-	// ReturnedRetry: number_of_retries exists (functions may return a Retry). Since 2.1.
-	ReturnedRetry bool
 	// Repeat: repeats_left and repeat_intervals exist. Since 2.3.
 	Repeat bool
 	// RetryAtFront: enqueue_at_front_on_retry exists. Since 2.8.
 	RetryAtFront bool
-	// ScheduledStatus: status becomes "scheduled" when a repeat is put into rq:scheduled:<q>; before, it
-	// stayed "finished". Since 2.8.
-	ScheduledStatus bool
 	// ScheduledTTL: the ttl of a scheduled job runs from the moment of scheduling. Since 2.8.
 	ScheduledTTL bool
 	// StoppedReleasesDependents: a stopped job releases its dependents. Until 2.7.
 	StoppedReleasesDependents bool
-	// DependencyRemoval: cancel can take a job out of its parents' dependents. Since 2.4.
-	DependencyRemoval bool
-
-	// WipCallbackHeartbeat: the started registry gets the callback's timeout as its score before a callback
-	// runs. Until 1.16.
-	WipCallbackHeartbeat bool
 	// IntermediateGrace: maintenance leaves an id in the intermediate list alone for 60 s. Since 1.16.2.
 	// Without it, a claim through the intermediate list races with every maintaining worker.
 	IntermediateGrace bool
-	// CleanLockReleased: the maintenance lock is deleted after the pass. Since 1.16.0.
-	CleanLockReleased bool
-	// HeartbeatSetsFirst: a worker heartbeat is HSET then EXPIRE (before: the other way round). Since 2.9.
-	HeartbeatSetsFirst bool
 	// SchedulerByName: the scheduler lock holds a scheduler name, not a PID, and rq:scheduler:<name> describes
 	// it. Since 2.10.
 	SchedulerByName bool
-	// Webhooks: the webhooks field exists. Since 2.10.
-	Webhooks bool
 }
 
 // UnsupportedVersionError refuses to write for an RQ version whose wire format nobody checked.
@@ -115,20 +85,12 @@ func ParseDialect(version string) (Dialect, error) {
 		Version: strings.TrimSpace(version), Major: n[0], Minor: n[1], Patch: n[2],
 		Tested: one || n[1] == 6 || n[1] == 10,
 
-		CompositeWip: two, StrictStatus: two, GroupField: two, IDPrefixOnFetch: two,
-		DeferredExpires: two && !since(2, 8),
-		IDNoColon:       since(2, 1), IDCharset: since(2, 8),
-
+		CompositeWip: two, GroupField: two, IDNoColon: two, IDCharset: since(2, 8),
+		DeferredExpires:  two && !since(2, 8),
 		ResultWorkerName: since(2, 5), ResultExecution: since(2, 8),
-		ResultRetried: since(2, 1), ResultMaxRetries: since(2, 8),
-		AbandonedWritesResult: since(2, 2),
-
-		ReturnedRetry: since(2, 1), Repeat: since(2, 3), RetryAtFront: since(2, 8),
-		ScheduledStatus: since(2, 8), ScheduledTTL: since(2, 8),
-		StoppedReleasesDependents: !since(2, 8), DependencyRemoval: since(2, 4),
-
-		WipCallbackHeartbeat: one, IntermediateGrace: since(1, 16, 2), CleanLockReleased: since(1, 16),
-		HeartbeatSetsFirst: since(2, 9), SchedulerByName: since(2, 10), Webhooks: since(2, 10),
+		Repeat: since(2, 3), RetryAtFront: since(2, 8),
+		ScheduledTTL: since(2, 8), StoppedReleasesDependents: !since(2, 8),
+		IntermediateGrace: since(1, 16, 2), SchedulerByName: since(2, 10),
 	}, nil
 }
 
@@ -190,7 +152,7 @@ func (e *MixedVersionsError) Error() string {
 }
 
 // Detect finds the dialect to speak: the configured version, else that of live Python workers (records whose
-// python_version starts with "go" are other bridges and don't count), else the version installed in the bench.
+// python_version starts with "go" are workers of this package and don't count), else the version installed in the bench.
 // Workers of different compatible versions give the oldest one's dialect with the strictest id rule.
 func Detect(ctx context.Context, rdb redis.UniversalClient, configured, benchVersion string) (Detection, error) {
 	if configured != "" {

@@ -33,30 +33,18 @@ func TestDialectFeatures(t *testing.T) {
 		first, last string
 	}{
 		{"CompositeWip", func(d rqcompat.Dialect) bool { return d.CompositeWip }, "2.0", ""},
-		{"StrictStatus", func(d rqcompat.Dialect) bool { return d.StrictStatus }, "2.0", ""},
 		{"GroupField", func(d rqcompat.Dialect) bool { return d.GroupField }, "2.0", ""},
 		{"DeferredExpires", func(d rqcompat.Dialect) bool { return d.DeferredExpires }, "2.0", "2.7"},
-		{"IDPrefixOnFetch", func(d rqcompat.Dialect) bool { return d.IDPrefixOnFetch }, "2.0", ""},
-		{"IDNoColon", func(d rqcompat.Dialect) bool { return d.IDNoColon }, "2.1", ""},
+		{"IDNoColon", func(d rqcompat.Dialect) bool { return d.IDNoColon }, "2.0", ""},
 		{"IDCharset", func(d rqcompat.Dialect) bool { return d.IDCharset }, "2.8", ""},
 		{"ResultWorkerName", func(d rqcompat.Dialect) bool { return d.ResultWorkerName }, "2.5", ""},
 		{"ResultExecution", func(d rqcompat.Dialect) bool { return d.ResultExecution }, "2.8", ""},
-		{"ResultRetried", func(d rqcompat.Dialect) bool { return d.ResultRetried }, "2.1", ""},
-		{"ResultMaxRetries", func(d rqcompat.Dialect) bool { return d.ResultMaxRetries }, "2.8", ""},
-		{"AbandonedWritesResult", func(d rqcompat.Dialect) bool { return d.AbandonedWritesResult }, "2.2", ""},
-		{"ReturnedRetry", func(d rqcompat.Dialect) bool { return d.ReturnedRetry }, "2.1", ""},
 		{"Repeat", func(d rqcompat.Dialect) bool { return d.Repeat }, "2.3", ""},
 		{"RetryAtFront", func(d rqcompat.Dialect) bool { return d.RetryAtFront }, "2.8", ""},
-		{"ScheduledStatus", func(d rqcompat.Dialect) bool { return d.ScheduledStatus }, "2.8", ""},
 		{"ScheduledTTL", func(d rqcompat.Dialect) bool { return d.ScheduledTTL }, "2.8", ""},
 		{"StoppedReleasesDependents", func(d rqcompat.Dialect) bool { return d.StoppedReleasesDependents }, "1.15.1", "2.7"},
-		{"DependencyRemoval", func(d rqcompat.Dialect) bool { return d.DependencyRemoval }, "2.4", ""},
-		{"WipCallbackHeartbeat", func(d rqcompat.Dialect) bool { return d.WipCallbackHeartbeat }, "1.15.1", "1.16.2"},
 		{"IntermediateGrace", func(d rqcompat.Dialect) bool { return d.IntermediateGrace }, "1.16.2", ""},
-		{"CleanLockReleased", func(d rqcompat.Dialect) bool { return d.CleanLockReleased }, "1.16.0", ""},
-		{"HeartbeatSetsFirst", func(d rqcompat.Dialect) bool { return d.HeartbeatSetsFirst }, "2.9", ""},
 		{"SchedulerByName", func(d rqcompat.Dialect) bool { return d.SchedulerByName }, "2.10", ""},
-		{"Webhooks", func(d rqcompat.Dialect) bool { return d.Webhooks }, "2.10", ""},
 	} {
 		on := false
 		for _, v := range versions {

@@ -50,7 +50,14 @@ func compareWithDocType[R any](t *testing.T, file string, columns []*column[R]) 
 	}
 	standard := []string{"name", "creation", "modified", "modified_by", "owner"}
 	have := map[string]*column[R]{}
+	row, fields := new(R), map[any]string{}
 	for _, c := range columns {
+		if other := fields[c.field(row)]; c.use != writeOnly && other != "" {
+			t.Errorf("columns %s and %s are read into one field", other, c.name)
+		}
+		if c.use != writeOnly {
+			fields[c.field(row)] = c.name
+		}
 		if slices.Contains(standard, c.name) {
 			continue
 		}
@@ -66,8 +73,8 @@ func compareWithDocType[R any](t *testing.T, file string, columns []*column[R]) 
 		case strings.HasSuffix(f.Type, " Break"):
 		case c == nil:
 			t.Errorf("field %s of the DocType has no column", f.Name)
-		case !slices.Contains(fieldTypes(c.field(new(R))), f.Type):
-			t.Errorf("column %s is a %T, the DocType's field is %s", f.Name, c.field(new(R)), f.Type)
+		case !slices.Contains(fieldTypes(c.field(row)), f.Type):
+			t.Errorf("column %s is a %T, the DocType's field is %s", f.Name, c.field(row), f.Type)
 		case f.Reqd == 1 && c.use == readOnly:
 			t.Errorf("the DocType demands %s, which is not written at creation", f.Name)
 		}
@@ -90,7 +97,7 @@ func TestColumnsAreThoseOfTheDocTypes(t *testing.T) {
 func TestEachSettableColumn(t *testing.T) {
 	_, d := installed(t, testMajor)
 	at := d.Now()
-	values := []Value{
+	values := []Value{ // no two alike
 		Job.Priority.To("Critical"), Job.DependsOn.To("JOB-1"), Job.ProgressMessage.To("half"), Job.OutputReference.To("/files/a"),
 		Job.ErrorMessage.To("no"), Job.ErrorType.To(ErrorPermanent), Job.CanceledBy.To("jane@example.com"),
 		Job.RetryCount.To(2), Job.MaxRetries.To(7), Job.TimeoutSeconds.To(11), Job.Progress.To(12.5),

@@ -143,11 +143,6 @@ func (d *conn) Now() time.Time { return siteNow(d.Location()) }
 // Location is the site's time zone.
 func (d *conn) Location() *time.Location { return d.loc.Load() }
 
-// read runs an operation that changes nothing, again if it met a deadlock, a lock or a broken connection.
-func (d *conn) read(ctx context.Context, what string, op func(context.Context) error) error {
-	return d.retry(ctx, what, op)
-}
-
 // retry runs op until it succeeds, fails for good, or has met too much trouble. op must be repeatable; an error that op
 // has explained itself is final.
 func (d *conn) retry(ctx context.Context, what string, op func(context.Context) error) error {
@@ -221,11 +216,8 @@ func (d *conn) inTx(ctx context.Context, fn func(context.Context, *sql.Tx) error
 
 // explain wraps an error with what was being done, its sentinel and what to do about it.
 func (d *conn) explain(what string, err error) error {
-	if err == nil {
-		return nil
-	}
 	var known *dbError
-	if errors.As(err, &known) {
+	if err == nil || errors.As(err, &known) {
 		return err
 	}
 	return explainError(d.site, d.where, what, err)

@@ -59,7 +59,7 @@ func (d *DB) InstalledApps(ctx context.Context) ([]string, error) {
 // Strings reads one column, which is never NULL, of a table that this package doesn't know; what says in errors what is
 // being done. It is read again when it met a deadlock, a lock or a broken connection.
 func (d *DB) Strings(ctx context.Context, what, query string, args ...any) (list []string, err error) {
-	err = d.read(ctx, what, func(ctx context.Context) error {
+	err = d.retry(ctx, what, func(ctx context.Context) error {
 		list = nil
 		return d.x.SelectContext(ctx, &list, query, args...)
 	})

@@ -89,7 +89,7 @@ func TestServerAwayInTheMiddle(t *testing.T) {
 }
 
 // tableNamed finds a table's name in an error, ours or the server's.
-var tableNamed = regexp.MustCompile("tab(Background Job|Job Type|Job Execution Log|Organization)\\b")
+var tableNamed = regexp.MustCompile(`tab(Background Job|Job Type|Job Execution Log|Organization)\b`)
 
 func TestTableMissing(t *testing.T) {
 	d := siteDB(t, newSite(t, testMajor))

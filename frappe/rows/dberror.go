@@ -94,11 +94,11 @@ func explainError(site, where, what string, err error) error {
 	case errUnknownColumn:
 		e.kind, e.fix = ErrColumnMissing, "run: bench --site "+site+" migrate"
 	case errLoginDenied, errSocketLoginDenied:
-		e.kind, e.fix = ErrAccessDenied, "check db_name (Frappe 16: db_user) and db_password in sites/"+site+"/"+"site_config.json"
+		e.kind, e.fix = ErrAccessDenied, "check db_name (Frappe 16: db_user) and db_password in sites/"+site+"/site_config.json"
 	case errDatabaseDenied, errTableDenied, errColumnDenied:
 		e.kind, e.fix = ErrAccessDenied, "grant the site's database user all rights on its own schema"
 	case errUnknownDatabase:
-		e.kind, e.fix = ErrNoDatabase, "check db_name in sites/"+site+"/"+"site_config.json"
+		e.kind, e.fix = ErrNoDatabase, "check db_name in sites/"+site+"/site_config.json"
 	}
 	if e.kind == nil && (isConnectionError(err) || isTimeout(err)) {
 		e.kind, e.fix = ErrUnavailable, "check that MariaDB runs at "+where

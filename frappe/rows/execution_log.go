@@ -24,33 +24,23 @@ const (
 	MessageEnqueued = "Job enqueued"
 )
 
+var logColumns = []*column[LogEntry]{
+	newColumn("from_status", readOnly, func(e *LogEntry) *Status { return &e.FromStatus }),
+	newColumn("to_status", readOnly, func(e *LogEntry) *Status { return &e.ToStatus }),
+	newColumn("timestamp", readOnly, func(e *LogEntry) *time.Time { return &e.Timestamp }),
+	newColumn("actor", readOnly, func(e *LogEntry) *string { return &e.Actor }),
+	newColumn("message", readOnly, func(e *LogEntry) *string { return &e.Message }),
+	newColumn("retry_attempt", readOnly, func(e *LogEntry) *int { return &e.RetryAttempt }),
+}
+
 // History reads a job's log, oldest first.
 func (d *DB) History(ctx context.Context, name string) ([]LogEntry, error) {
-	var rows []struct {
-		From      sql.NullString `db:"from_status"`
-		To        sql.NullString `db:"to_status"`
-		Timestamp sql.NullString `db:"timestamp"`
-		Actor     sql.NullString `db:"actor"`
-		Message   sql.NullString `db:"message"`
-		Attempt   sql.NullInt64  `db:"retry_attempt"`
+	found, err := selectRows(ctx, &d.tables, "read the history of "+name, tableLog, logColumns, "WHERE background_job=? ORDER BY `timestamp`,creation,name", name)
+	entries := make([]LogEntry, len(found))
+	for i, e := range found {
+		entries[i] = *e
 	}
-	err := d.read(ctx, "read the history of "+name, func(ctx context.Context) error {
-		rows = nil
-		return d.x.SelectContext(ctx, &rows, "SELECT from_status,to_status,`timestamp`,actor,message,retry_attempt FROM `"+tableLog+
-			"` WHERE background_job=? ORDER BY `timestamp`,creation,name", name)
-	})
-	if err != nil {
-		return nil, err
-	}
-	entries := make([]LogEntry, 0, len(rows))
-	for _, r := range rows {
-		at, err := parseTime(r.Timestamp.String, d.Location())
-		if err != nil {
-			return nil, d.explain("read the history of "+name, err)
-		}
-		entries = append(entries, LogEntry{Status(r.From.String), Status(r.To.String), at, r.Actor.String, r.Message.String, int(r.Attempt.Int64)})
-	}
-	return entries, nil
+	return entries, err
 }
 
 // logRow is a log row to be written.

@@ -138,7 +138,7 @@ func (d *DB) indexes(ctx context.Context, table string) ([]index, error) {
 	var rows []struct {
 		Columns string `db:"columns"`
 	}
-	err := d.read(ctx, "look at the indexes of `"+table+"`", func(ctx context.Context) error {
+	err := d.retry(ctx, "look at the indexes of `"+table+"`", func(ctx context.Context) error {
 		rows = nil
 		return d.x.SelectContext(ctx, &rows, `SELECT GROUP_CONCAT(column_name ORDER BY seq_in_index SEPARATOR ',') AS columns FROM information_schema.statistics
 			WHERE table_schema=DATABASE() AND table_name=? GROUP BY index_name HAVING SUM(sub_part IS NOT NULL)=0`, table)

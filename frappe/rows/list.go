@@ -28,7 +28,7 @@ func (d *DB) ListJobs(ctx context.Context, f ListFilter) (jobs []*BackgroundJob,
 		return nil, 0, nil
 	}
 	where, args := f.where(d.Location())
-	err = d.read(ctx, "count jobs", func(ctx context.Context) error {
+	err = d.retry(ctx, "count jobs", func(ctx context.Context) error {
 		return d.x.GetContext(ctx, &total, "SELECT COUNT(*) FROM `"+tableJob+"` "+where, args...)
 	})
 	if err != nil || total <= f.Offset {

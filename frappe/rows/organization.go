@@ -53,21 +53,13 @@ const (
 
 // MemberSource looks which tables the site has: the first of the sources above, "" when it has neither.
 func (d *DB) MemberSource(ctx context.Context) (MemberSource, error) {
-	for _, s := range []struct {
-		source MemberSource
-		tables []string
-	}{{MembersFromOrgMember, []string{tableOrgMember, tablePerson}}, {MembersFromUserPermission, []string{"tabUser Permission"}}} {
-		all := true
-		for _, t := range s.tables {
-			has, err := d.tables.has(ctx, t)
-			if err != nil {
-				return "", err
-			}
-			all = all && has
-		}
-		if all {
-			return s.source, nil
-		}
+	person, err := d.tables.has(ctx, tableOrgMember, tablePerson)
+	if err != nil || person {
+		return MembersFromOrgMember, err
+	}
+	permission, err := d.tables.has(ctx, "tabUser Permission")
+	if err != nil || permission {
+		return MembersFromUserPermission, err
 	}
 	return "", nil
 }

@@ -117,7 +117,7 @@ func (d *DB) findEnded(ctx context.Context, what string, reports []*report) erro
 		Name    string         `db:"name"`
 		Started sql.NullString `db:"started_at"`
 	}
-	err := d.read(ctx, what, func(ctx context.Context) error {
+	err := d.retry(ctx, what, func(ctx context.Context) error {
 		rows = nil
 		return d.x.SelectContext(ctx, &rows, "SELECT `name`,`started_at` FROM `"+tableJob+"` WHERE `name` IN ("+marks(len(names))+") AND `status`='Running'", names...)
 	})

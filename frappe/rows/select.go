@@ -15,7 +15,7 @@ func selectRows[R any](ctx context.Context, c *tableCache, what, table string, c
 	}
 	columns = toRead(t, columns)
 	query := "SELECT " + quoteColumns(columnNames(columns)) + " FROM `" + table + "` " + rest
-	err = c.conn.read(ctx, what, func(ctx context.Context) error {
+	err = c.conn.retry(ctx, what, func(ctx context.Context) error {
 		found, err := c.conn.x.DB.QueryContext(ctx, query, args...)
 		if err != nil {
 			return err

@@ -56,7 +56,7 @@ func (c *tableCache) get(ctx context.Context, name string) (*tableInfo, error) {
 	}
 	what := "look at `" + name + "`"
 	var columns []columnInfo
-	err := c.conn.read(ctx, what, func(ctx context.Context) error {
+	err := c.conn.retry(ctx, what, func(ctx context.Context) error {
 		columns = nil
 		return c.conn.x.SelectContext(ctx, &columns, `SELECT table_name AS table_name, column_name AS column_name, COALESCE(character_maximum_length, 0) AS chars,
 			COALESCE(character_octet_length, 0) AS bytes, data_type AS kind FROM information_schema.columns WHERE table_schema=DATABASE() AND table_name=?`, name)
@@ -80,11 +80,14 @@ func (c *tableCache) get(ctx context.Context, name string) (*tableInfo, error) {
 	return t, nil
 }
 
-// has reports whether a table exists.
-func (c *tableCache) has(ctx context.Context, name string) (bool, error) {
-	_, err := c.get(ctx, name)
-	if errors.Is(err, ErrTableMissing) {
-		return false, nil
+// has reports whether all of the tables exist.
+func (c *tableCache) has(ctx context.Context, names ...string) (bool, error) {
+	for _, name := range names {
+		if _, err := c.get(ctx, name); errors.Is(err, ErrTableMissing) {
+			return false, nil
+		} else if err != nil {
+			return false, err
+		}
 	}
-	return err == nil, err
+	return true, nil
 }

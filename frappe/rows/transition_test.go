@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -193,6 +194,8 @@ func TestTransitionSameRowTwice(t *testing.T) {
 
 func TestTransitionCutsLongText(t *testing.T) {
 	_, d := installed(t, testMajor)
+	var log strings.Builder
+	d.log = slog.New(slog.NewTextHandler(&log, nil))
 	name := newJobs(t, d, 1, StatusQueued)[0].Name
 	at := d.Now()
 	transit(t, d, start(name, at))
@@ -204,6 +207,9 @@ func TestTransitionCutsLongText(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"error_message", "progress_message"}, r.Cut); diff != "" {
 		t.Error(diff)
+	}
+	if text := log.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, "job_id="+name) || !strings.Contains(text, "error_message progress_message") {
+		t.Errorf("the cut is told so:\n%s", text)
 	}
 	got := row(t, d, name)
 	if want := strings.Repeat("ü", 139) + "…"; got.ProgressMessage != want {

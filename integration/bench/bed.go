@@ -11,7 +11,9 @@ import (
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/bridge"
+	"github.com/opensoft/dartwing-bridge/bridge/benchconfig"
 	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
 	"github.com/opensoft/dartwing-bridge/integration/servers"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
 	"github.com/redis/go-redis/v9"
@@ -30,6 +32,7 @@ type bed struct {
 	mariadb *servers.MariaDB
 	rdb     *redis.Client
 	bench   *frappe.Bench
+	pool    *rows.Pool
 	rq      *rqcompat.Client
 	version string
 	python  string
@@ -80,22 +83,19 @@ func (b *bed) install(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if b.bench, err = frappe.OpenBench(b.dir); err != nil {
+	if b.bench, err = benchconfig.Open(b.dir, nil); err != nil {
 		return err
 	}
-	b.onClose(b.bench.Close)
-	s, err := b.bench.Site(site)
+	b.pool = rows.NewPool(b.bench)
+	b.onClose(b.pool.Close)
+	db, err := b.db(ctx)
 	if err != nil {
 		return err
 	}
-	if _, err := frappe.Install(ctx, s, frappe.InstallOptions{}); err != nil {
+	if _, err := rows.Install(ctx, db, rows.InstallOptions{}); err != nil {
 		return err
 	}
-	db, err := s.DB(ctx)
-	if err != nil {
-		return err
-	}
-	if _, err := db.InsertJobTypes(ctx, []frappe.JobType{{TypeName: jobType, DisplayName: jobType, Enabled: true, HandlerMethod: "bench." + jobType, DefaultTimeout: 300, DefaultPriority: "Normal", MaxRetries: 5}}); err != nil {
+	if _, err := db.InsertJobTypes(ctx, []rows.JobType{{TypeName: jobType, DisplayName: jobType, Enabled: true, HandlerMethod: "bench." + jobType, DefaultTimeout: 300, DefaultPriority: "Normal", MaxRetries: 5}}); err != nil {
 		return err
 	}
 	return b.mariadb.Exec(ctx, "USE bench_site", fmt.Sprintf("INSERT INTO `tabOrganization` (name, creation, modified, owner, modified_by, org_name, status) VALUES ('%s', NOW(6), NOW(6), 'Administrator', 'Administrator', '%[1]s', 'Active')", organization))

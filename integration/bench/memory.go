@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/bridge"
-	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/opensoft/dartwing-bridge/bridge/benchconfig"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
 )
 
@@ -89,7 +89,7 @@ func residentMB(pid int) (float64, error) {
 // child is the measured process: an engine whose jobs sleep.
 func child(arguments []string) {
 	err := func() error {
-		bench, err := frappe.OpenBench(arguments[0])
+		bench, err := benchconfig.Open(arguments[0], nil)
 		if err != nil {
 			return err
 		}

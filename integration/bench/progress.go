@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/bridge"
-	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/opensoft/dartwing-bridge/frappe/socketio"
 	"github.com/opensoft/dartwing-bridge/integration/servers"
 )
 
@@ -29,7 +29,7 @@ func measureProgress(ctx context.Context, b *bed) ([]figure, error) {
 		return nil, err
 	}
 	b.onClose(realtime.Stop)
-	client, err := frappe.DialSocketIO(ctx, frappe.SocketIOConfig{
+	client, err := socketio.Dial(ctx, socketio.Config{
 		URL: realtime.URL, Site: site, Origin: "http://" + site, Header: http.Header{"Cookie": {user.Cookie()}},
 	})
 	if err != nil {
@@ -74,7 +74,7 @@ func measureProgress(ctx context.Context, b *bed) ([]figure, error) {
 	}, nil
 }
 
-func awaitProgress(ctx context.Context, client *frappe.SocketIO, name string) error {
+func awaitProgress(ctx context.Context, client *socketio.Conn, name string) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	for {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/opensoft/dartwing-bridge/bridge"
 	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
 	"github.com/opensoft/dartwing-bridge/rqcompat/pickle"
 )
@@ -56,12 +57,8 @@ func measureRows(ctx context.Context, b *bed) ([]figure, error) {
 	}, nil
 }
 
-func (b *bed) db(ctx context.Context) (*frappe.DB, error) {
-	s, err := b.bench.Site(site)
-	if err != nil {
-		return nil, err
-	}
-	return s.DB(ctx)
+func (b *bed) db(ctx context.Context) (*rows.DB, error) {
+	return b.pool.DB(ctx, site)
 }
 
 func (b *bed) newRows(ctx context.Context, n int) (names []string, err error) {
@@ -70,9 +67,9 @@ func (b *bed) newRows(ctx context.Context, n int) (names []string, err error) {
 		return nil, err
 	}
 	for len(names) < n {
-		batch := make([]frappe.NewJob, min(200, n-len(names)))
+		batch := make([]rows.NewJob, min(200, n-len(names)))
 		for i := range batch {
-			batch[i] = frappe.NewJob{JobType: jobType, Organization: organization, OwnerUser: owner, MaxRetries: 5, TimeoutSeconds: 300, InputParameters: json.RawMessage(`{"x":1}`), Status: frappe.StatusQueued}
+			batch[i] = rows.NewJob{JobType: jobType, Organization: organization, OwnerUser: owner, MaxRetries: 5, TimeoutSeconds: 300, InputParameters: json.RawMessage(`{"x":1}`), Status: rows.StatusQueued}
 		}
 		rows, err := db.CreateJobs(ctx, batch)
 		if err != nil {
@@ -90,7 +87,7 @@ func (b *bed) allCompleted(ctx context.Context, want int) error {
 	if err != nil {
 		return err
 	}
-	_, total, err := db.ListJobs(ctx, frappe.ListFilter{Statuses: []frappe.Status{frappe.StatusCompleted}, Limit: 1})
+	_, total, err := db.ListJobs(ctx, rows.ListFilter{Statuses: []rows.Status{rows.StatusCompleted}, Limit: 1})
 	if err == nil && total != want {
 		err = fmt.Errorf("%d of %d rows are Completed", total, want)
 	}

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // BenchConfig describes a bench directory. Zero fields get what their comment says.
@@ -66,6 +67,12 @@ func NewBench(dir string, cfg BenchConfig) error {
 		}
 	}
 	return nil
+}
+
+// IsBenchVariable reports whether an environment variable may change what a bench is, so that runs against a private one
+// have to do without it.
+func IsBenchVariable(name string) bool {
+	return name == "RQ_ADMIN_PASWORD" || strings.HasPrefix(name, "FRAPPE_") || strings.HasPrefix(name, "BRIDGE_") && name != cacheVariable
 }
 
 // rqMetadata is where pip notes that RQ is installed.

@@ -17,11 +17,13 @@ import (
 // interrupted, and is made again.
 const completeMark = ".complete"
 
+const cacheVariable = "BRIDGE_CACHE"
+
 // CacheDir is where things that are expensive to make are kept between runs: $BRIDGE_CACHE, else dartwing-bridge in
 // the user's cache directory, else a directory of this user under the temporary directory. It may be removed at any
 // time when nothing runs.
 func CacheDir() string {
-	if dir := os.Getenv("BRIDGE_CACHE"); dir != "" {
+	if dir := os.Getenv(cacheVariable); dir != "" {
 		return dir
 	}
 	if dir, err := os.UserCacheDir(); err == nil {

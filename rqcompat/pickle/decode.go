@@ -1,11 +1,5 @@
 package pickle
 
-import (
-	"bytes"
-	"hash/maphash"
-	"sync"
-)
-
 // Decode reads one pickle under DefaultLimits. It doesn't keep b. Strings of a
 // small pickle share one copy of it: clone one that outlives the rest by much.
 func Decode(b []byte) (any, error) {
@@ -25,78 +19,13 @@ func (l Limits) Decode(b []byte) (any, error) {
 	return d.run()
 }
 
-// decoder is the stack machine. Stack, marks, memo
-// and familiar are kept between uses.
-type decoder struct {
-	lim   Limits
-	b     []byte
-	i     int  // next byte of b
-	start int  // where the current opcode stands
-	op    byte // current opcode
-	prev  byte // the one before
-	proto int
-
-	text   string // copy of the block of b that starts at textAt
-	textAt int
-
-	nodes      int // values pushed so far
-	containers int // containers and objects made: no path can be longer
-	copied     int // bytes copied by normal forms
-
-	stack []any
-	marks []int
-	floor int // height of the stack at the last mark; nothing pops below it
-
-	memo     []any          // dense part, with holes
-	far      map[uint64]any // indexes far off the dense part, only in hand-made pickles
-	memoized int
-
-	familiar *familiar
-
-	calls []call // objects whose arguments may still grow
-	wide  []any  // *Dict, *Set and *FrozenSet whose keys are checked at the end
-}
-
-// call is an object that was given lists or dicts, which had so many items.
-type call struct {
-	o     *Object
-	items int
-}
-
-// hole marks an index of the dense memo that was never put.
-type hole struct{}
-
-var decoders = sync.Pool{New: func() any {
-	return &decoder{
-		stack: make([]any, 0, 64), marks: make([]int, 0, 16), memo: make([]any, 0, 64),
-		familiar: &familiar{seed: maphash.MakeSeed()},
-	}
-}}
-
-// keepCap is how many entries of stack and memo an idle decoder may hold on to.
-const keepCap = 4096
-
-func (d *decoder) release() {
-	stack, memo, marks := d.stack[:cap(d.stack)], d.memo, d.marks
-	clear(stack)
-	clear(memo)
-	if cap(stack) > keepCap || cap(memo) > keepCap || cap(marks) > keepCap {
-		return // rare and large: leave it to the collector
-	}
-	*d = decoder{stack: stack[:0], memo: memo[:0], marks: marks[:0], familiar: d.familiar}
-	decoders.Put(d)
-}
-
 // run executes opcodes until STOP.
 func (d *decoder) run() (any, error) {
 	for {
-		d.start = d.i
-		if d.i >= len(d.b) {
-			d.op = 0
-			return nil, d.syntax("the pickle has no STOP")
+		d.prev = d.op
+		if err := d.next(); err != nil {
+			return nil, err
 		}
-		d.prev, d.op = d.op, d.b[d.i]
-		d.i++
 		if d.op == opStop {
 			return d.finish()
 		}
@@ -129,101 +58,151 @@ func (d *decoder) finish() (any, error) {
 	return v, nil
 }
 
-func (d *decoder) syntax(msg string) error {
-	return &SyntaxError{Offset: d.start, Opcode: d.op, Msg: msg}
-}
-
-// push adds a value and counts it.
-func (d *decoder) push(v any) error {
-	if d.nodes >= d.lim.Nodes {
-		return &LimitError{"nodes", d.lim.Nodes}
+// mergeWide merges the equal keys of all noted dicts and sets.
+func (d *decoder) mergeWide() error {
+	if len(d.wide) == 0 {
+		return nil
 	}
-	d.nodes++
-	d.stack = append(d.stack, v)
+	k := keyer{depth: d.lim.Depth}
+	done := make(map[any]bool, len(d.wide))
+	for _, v := range d.wide {
+		if done[v] {
+			continue
+		}
+		done[v] = true
+		var err error
+		switch v := v.(type) {
+		case *Dict:
+			v.Items, err = k.mergePairs(v.Items)
+		case *Set:
+			v.Items, err = k.mergeItems(v.Items)
+		case *FrozenSet:
+			v.Items, err = k.mergeItems(v.Items)
+		}
+		if err == errUnhashable {
+			return d.syntax("a tuple in a dict key or set holds something unhashable")
+		}
+		if err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
-func (d *decoder) pop() (any, error) {
-	n := len(d.stack) - 1
-	if n < d.floor {
-		return nil, d.underflow()
-	}
-	v := d.stack[n]
-	d.stack = d.stack[:n]
-	return v, nil
+// operations says what each opcode does; STOP is run's own.
+var operations = [256]func(*decoder) error{
+	opProto: (*decoder).setProto, opFrame: (*decoder).frame,
+	opMark: (*decoder).mark, opPop: (*decoder).drop, opPopMark: (*decoder).dropMark, opDup: (*decoder).dup,
+
+	opNone:     func(d *decoder) error { return d.push(nil) },
+	opNewtrue:  func(d *decoder) error { return d.push(true) },
+	opNewfalse: func(d *decoder) error { return d.push(false) },
+
+	opInt: (*decoder).textInt, opLong: (*decoder).textLong,
+	opBinint: (*decoder).binInt, opBinint1: func(d *decoder) error { return d.smallInt(1) }, opBinint2: func(d *decoder) error { return d.smallInt(2) },
+	opLong1: (*decoder).long1, opLong4: (*decoder).long4,
+	opFloat: (*decoder).textFloat, opBinfloat: (*decoder).binFloat,
+
+	opString: (*decoder).python2Line, opUnicode: (*decoder).unicodeLine,
+	opShortBinstring: func(d *decoder) error { return d.python2Bytes(1) },
+	opBinstring:      func(d *decoder) error { return d.python2Bytes(4) },
+
+	opShortBinunicode: func(d *decoder) error { return d.unicode(1) },
+	opBinunicode:      func(d *decoder) error { return d.unicode(4) },
+	opBinunicode8:     func(d *decoder) error { return d.unicode(8) },
+
+	opShortBinbytes: func(d *decoder) error { return d.bytes(1) },
+	opBinbytes:      func(d *decoder) error { return d.bytes(4) },
+	opBinbytes8:     func(d *decoder) error { return d.bytes(8) },
+	opBytearray8:    (*decoder).byteArray,
+
+	opEmptyList: (*decoder).emptyList, opList: (*decoder).list,
+	opAppend: (*decoder).append, opAppends: (*decoder).appends,
+	opEmptyTuple: (*decoder).emptyTuple, opTuple: (*decoder).tuple,
+	opTuple1: func(d *decoder) error { return d.shortTuple(1) },
+	opTuple2: func(d *decoder) error { return d.shortTuple(2) },
+	opTuple3: func(d *decoder) error { return d.shortTuple(3) },
+
+	opEmptyDict: (*decoder).emptyDict, opDict: (*decoder).dict,
+	opSetitem: (*decoder).setItem, opSetitems: (*decoder).setItems,
+	opEmptySet: (*decoder).emptySet, opAdditems: (*decoder).addItems, opFrozenset: (*decoder).frozenSet,
+
+	opPut: (*decoder).putLine, opMemoize: (*decoder).memoize,
+	opBinput:     func(d *decoder) error { return d.putIndex(1) },
+	opLongBinput: func(d *decoder) error { return d.putIndex(4) },
+	opGet:        (*decoder).getLine,
+	opBinget:     func(d *decoder) error { return d.getIndex(1) },
+	opLongBinget: func(d *decoder) error { return d.getIndex(4) },
+
+	opGlobal: (*decoder).global, opStackGlobal: (*decoder).stackGlobal,
+	opReduce: (*decoder).reduce, opBuild: (*decoder).build,
+	opInst: (*decoder).inst, opObj: (*decoder).obj,
+	opNewobj: (*decoder).newObj, opNewobjEx: (*decoder).newObjEx,
+
+	opPersid: (*decoder).refusePersistent, opBinpersid: (*decoder).refusePersistent,
+	opExt1: (*decoder).refuseExtension, opExt2: (*decoder).refuseExtension, opExt4: (*decoder).refuseExtension,
+	opNextBuffer: (*decoder).refuseBuffer, opReadonlyBuffer: (*decoder).refuseBuffer,
 }
 
-func (d *decoder) top() (any, error) {
-	n := len(d.stack) - 1
-	if n < d.floor {
-		return nil, d.underflow()
-	}
-	return d.stack[n], nil
+func (d *decoder) refusePersistent() error {
+	return d.syntax("persistent ids are not supported: only the program that wrote them knows what they mean")
 }
 
-func (d *decoder) underflow() error {
-	if len(d.marks) > 0 {
-		return d.syntax("needs a value, but finds a MARK")
-	}
-	return d.syntax("needs a value, but the stack is empty")
+func (d *decoder) refuseExtension() error {
+	return d.syntax("extension codes are not supported: their registry is not part of the pickle")
 }
 
-// popMark removes the last mark and returns the values above it. They stay
-// valid until the next push.
-func (d *decoder) popMark() ([]any, error) {
-	n := len(d.marks) - 1
-	if n < 0 {
-		return nil, d.syntax("there is no MARK")
-	}
-	at := d.marks[n]
-	d.marks = d.marks[:n]
-	d.floor = 0
-	if n > 0 {
-		d.floor = d.marks[n-1]
-	}
-	items := d.stack[at:]
-	d.stack = d.stack[:at]
-	return items, nil
+func (d *decoder) refuseBuffer() error {
+	return d.syntax("out-of-band buffers are not supported: their content is not part of the pickle")
 }
 
-// take returns the next n bytes. n comes from the stream, so it is compared
-// with what is there before anything is made of it.
-func (d *decoder) take(n uint64) ([]byte, error) {
+func (d *decoder) setProto() error {
+	b, err := d.take(1)
+	if err != nil {
+		return err
+	}
+	if b[0] > 5 {
+		return d.syntax("protocols above 5 are not supported")
+	}
+	d.proto = int(b[0])
+	return nil
+}
+
+// frame checks the announced size only: like CPython's C unpickler it lets
+// opcodes reach over the end of a frame.
+func (d *decoder) frame() error {
+	n, err := d.uint(8)
+	if err != nil {
+		return err
+	}
 	if n > uint64(len(d.b)-d.i) {
-		return nil, d.syntax("its argument reaches past the end of the input")
+		return d.syntax("the frame reaches past the end of the input")
 	}
-	b := d.b[d.i : d.i+int(n)]
-	d.i += int(n)
-	return b, nil
+	return nil
 }
 
-// line returns the bytes up to the next newline, without it.
-func (d *decoder) line() ([]byte, error) {
-	rest := d.b[d.i:]
-	n := bytes.IndexByte(rest, '\n')
-	if n < 0 {
-		return nil, d.syntax("its argument has no end of line")
+// drop is POP, which removes a MARK as well when that is on top.
+func (d *decoder) drop() error {
+	if n := len(d.marks); n > 0 && d.marks[n-1] == len(d.stack) {
+		_, err := d.popMark()
+		return err
 	}
-	d.i += n + 1
-	return rest[:n], nil
+	v, err := d.pop()
+	if err == nil && d.prev == opReduce {
+		d.stateSetter(v)
+	}
+	return err
 }
 
-// Strings are cut out of copied blocks of the input. A pickle of up to
-// blockSize bytes is copied once. In a longer one a string above ownSize gets
-// memory of its own, so that keeping a string keeps at most a block alive.
-const (
-	blockSize = 4096
-	ownSize   = 512
-)
+func (d *decoder) dropMark() error {
+	_, err := d.popMark()
+	return err
+}
 
-// str copies d.b[from:to].
-func (d *decoder) str(from, to int) string {
-	if at := from - d.textAt; at >= 0 && to-d.textAt <= len(d.text) {
-		return d.text[at : to-d.textAt]
+func (d *decoder) dup() error {
+	v, err := d.top()
+	if err != nil {
+		return err
 	}
-	if to-from > ownSize && len(d.b) > blockSize {
-		return string(d.b[from:to])
-	}
-	d.text, d.textAt = string(d.b[from:min(from+blockSize, len(d.b))]), from
-	return d.text[:to-from]
+	return d.push(v)
 }

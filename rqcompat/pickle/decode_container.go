@@ -74,14 +74,12 @@ func (d *decoder) tuple() error {
 }
 
 func (d *decoder) shortTuple(n int) error {
-	at := len(d.stack) - n
-	if at < d.floor {
-		return d.underflow()
+	items, err := d.popN(n)
+	if err != nil {
+		return err
 	}
-	t := &Tuple{copyItems(d.stack[at:])}
-	d.stack = d.stack[:at]
 	d.containers++
-	return d.push(t)
+	return d.push(&Tuple{copyItems(items)})
 }
 
 func (d *decoder) emptyDict() error {
@@ -103,12 +101,10 @@ func (d *decoder) dict() error {
 }
 
 func (d *decoder) setItem() error {
-	at := len(d.stack) - 2
-	if at < d.floor {
-		return d.underflow()
+	items, err := d.popN(2)
+	if err != nil {
+		return err
 	}
-	items := d.stack[at:]
-	d.stack = d.stack[:at]
 	return d.setTop(items)
 }
 
@@ -228,33 +224,4 @@ func (d *decoder) members(items []any) error {
 		}
 	}
 	return nil
-}
-
-// kindOf names a decoded value by its Python type, for messages.
-func kindOf(v any) string {
-	switch v.(type) {
-	case nil:
-		return "None"
-	case bool:
-		return "a bool"
-	case string:
-		return "a str"
-	case Bytes:
-		return "a bytes object"
-	case *ByteArray:
-		return "a bytearray"
-	case *List:
-		return "a list"
-	case *Tuple:
-		return "a tuple"
-	case *Dict:
-		return "a dict"
-	case *Set, *FrozenSet:
-		return "a set"
-	case *Global:
-		return "a global"
-	case *Object:
-		return "an object"
-	}
-	return "a number"
 }

@@ -8,12 +8,6 @@ import "unsafe"
 // makes a new one for each call. We have one, so it is filled before the inner
 // call, and what was on the way to fill it drops its part.
 
-// filling is a list or dict that a call being written takes.
-type filling struct {
-	due  bool // the call has come up again inside its own arguments
-	done bool // all items are in
-}
-
 // watch notes the call of v and the lists it takes. When the call is being
 // written already, they are due. The function it returns ends the call.
 func (e *encoder) watch(v *Object) func() {

@@ -2,7 +2,6 @@ package pickle
 
 import (
 	"encoding/binary"
-	"slices"
 	"unsafe"
 )
 
@@ -48,28 +47,6 @@ func (e *encoder) node(v any, depth int) error {
 		return e.frozenSet(v, p, depth)
 	case *ByteArray:
 		return e.byteArray(v, p)
-	}
-	return nil
-}
-
-func address(v any) unsafe.Pointer {
-	switch v := v.(type) {
-	case *Dict:
-		return unsafe.Pointer(v)
-	case *List:
-		return unsafe.Pointer(v)
-	case *Tuple:
-		return unsafe.Pointer(v)
-	case *Object:
-		return unsafe.Pointer(v)
-	case *Global:
-		return unsafe.Pointer(v)
-	case *Set:
-		return unsafe.Pointer(v)
-	case *FrozenSet:
-		return unsafe.Pointer(v)
-	case *ByteArray:
-		return unsafe.Pointer(v)
 	}
 	return nil
 }
@@ -262,39 +239,4 @@ func (e *encoder) byteArray(v *ByteArray, p unsafe.Pointer) error {
 	}
 	e.b = append(e.b, opReduce)
 	return e.put(p, isNode)
-}
-
-func (e *encoder) goList(n, depth int, item func(int) any) error {
-	if depth >= e.lim.Depth {
-		return &LimitError{"levels of depth", e.lim.Depth}
-	}
-	e.b = append(e.b, opEmptyList)
-	return e.appends(n, depth+1, item)
-}
-
-func (e *encoder) goMap(m map[string]any, depth int) error {
-	if depth >= e.lim.Depth {
-		return &LimitError{"levels of depth", e.lim.Depth}
-	}
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	e.b = append(e.b, opEmptyDict)
-	for len(keys) > 0 {
-		n := min(batch, len(keys))
-		e.b = append(e.b, opMark)
-		for _, k := range keys[:n] {
-			if err := e.save(k, depth+1); err != nil {
-				return err
-			}
-			if err := e.save(m[k], depth+1); err != nil {
-				return err
-			}
-		}
-		e.b = append(e.b, opSetitems)
-		keys = keys[n:]
-	}
-	return nil
 }

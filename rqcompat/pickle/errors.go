@@ -2,7 +2,7 @@ package pickle
 
 import "fmt"
 
-// SyntaxError says where and why a stream is no pickle this package reads.
+// SyntaxError says where and why a stream is not a pickle that this package reads.
 // It never contains data of the stream.
 type SyntaxError struct {
 	Offset int    // of the opcode, in bytes from the start
@@ -13,7 +13,7 @@ type SyntaxError struct {
 func (e *SyntaxError) Error() string {
 	name := "end of input"
 	if e.Opcode != 0 {
-		if name = opcodeNames[e.Opcode]; name == "" {
+		if name = opcodes[e.Opcode].name; name == "" {
 			name = fmt.Sprintf("opcode 0x%02x", e.Opcode)
 		}
 	}

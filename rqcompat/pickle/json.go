@@ -2,9 +2,7 @@ package pickle
 
 import (
 	"encoding/json"
-	"math"
 	"strconv"
-	"strings"
 )
 
 // appendJSON writes what converter.value returns, floats as Python does: with a
@@ -18,7 +16,7 @@ func appendJSON(b []byte, v any) []byte {
 	case json.Number:
 		return append(b, v...)
 	case float64:
-		return appendFloat(b, v)
+		return append(b, floatText(v)...)
 	case string:
 		return appendQuoted(b, v)
 	case []any:
@@ -42,18 +40,6 @@ func appendJSON(b []byte, v any) []byte {
 		return append(b, '}')
 	}
 	return append(b, "null"...)
-}
-
-func appendFloat(b []byte, v float64) []byte {
-	format := byte('f')
-	if a := math.Abs(v); a != 0 && (a < 1e-4 || a >= 1e16) {
-		format = 'e'
-	}
-	s := strconv.FormatFloat(v, format, -1, 64)
-	if format == 'f' && !strings.Contains(s, ".") {
-		s += ".0"
-	}
-	return append(b, s...)
 }
 
 func appendQuoted(b []byte, s string) []byte {

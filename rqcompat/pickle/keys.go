@@ -17,37 +17,6 @@ func unhashable(v any) bool {
 	return false
 }
 
-// mergeWide merges the equal keys of all noted dicts and sets.
-func (d *decoder) mergeWide() error {
-	if len(d.wide) == 0 {
-		return nil
-	}
-	k := keyer{depth: d.lim.Depth}
-	done := make(map[any]bool, len(d.wide))
-	for _, v := range d.wide {
-		if done[v] {
-			continue
-		}
-		done[v] = true
-		var err error
-		switch v := v.(type) {
-		case *Dict:
-			v.Items, err = k.mergePairs(v.Items)
-		case *Set:
-			v.Items, err = k.mergeItems(v.Items)
-		case *FrozenSet:
-			v.Items, err = k.mergeItems(v.Items)
-		}
-		if err == errUnhashable {
-			return d.syntax("a tuple in a dict key or set holds something unhashable")
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // keyer turns values into Go map keys that are equal when Python says so:
 // 1 == 1.0 == True, tuples by content, objects by identity.
 type keyer struct {

@@ -80,3 +80,26 @@ func (t *memoTable) grow() {
 		}
 	}
 }
+
+// address is the identity of a node, nil of a nil one and of what is not a node.
+func address(v any) unsafe.Pointer {
+	switch v := v.(type) {
+	case *Dict:
+		return unsafe.Pointer(v)
+	case *List:
+		return unsafe.Pointer(v)
+	case *Tuple:
+		return unsafe.Pointer(v)
+	case *Object:
+		return unsafe.Pointer(v)
+	case *Global:
+		return unsafe.Pointer(v)
+	case *Set:
+		return unsafe.Pointer(v)
+	case *FrozenSet:
+		return unsafe.Pointer(v)
+	case *ByteArray:
+		return unsafe.Pointer(v)
+	}
+	return nil
+}

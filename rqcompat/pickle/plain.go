@@ -232,7 +232,7 @@ func (c *converter) string(s string) any {
 	out := make([]byte, 0, len(s))
 	for i := 0; i < len(s); {
 		r, n := utf8.DecodeRuneInString(s[i:])
-		if r == utf8.RuneError && surrogateAt(s[i:]) {
+		if _, ok := surrogateAt(s[i:]); ok {
 			n = 3
 		}
 		out = utf8.AppendRune(out, r)
@@ -242,18 +242,12 @@ func (c *converter) string(s string) any {
 }
 
 func (c *converter) float(v float64) any {
-	switch {
-	case math.IsNaN(v):
-		c.note("float nan written as text")
-		return "nan"
-	case math.IsInf(v, 1):
-		c.note("float inf written as text")
-		return "inf"
-	case math.IsInf(v, -1):
-		c.note("float -inf written as text")
-		return "-inf"
+	if !math.IsNaN(v) && !math.IsInf(v, 0) {
+		return v
 	}
-	return v
+	s := floatText(v)
+	c.note("float " + s + " written as text")
+	return s
 }
 
 // big writes out an integer. The time for that grows faster than its length,

@@ -37,12 +37,9 @@ func (c *converter) dropAttributes(o *Object) {
 
 func scalarText(name string, o *Object, args []any) (string, bool) {
 	switch name {
-	case "datetime.datetime":
-		return datetimeText(args)
-	case "datetime.date":
-		return dateText(args)
-	case "datetime.time":
-		return timeText(args)
+	case "datetime.datetime", "datetime.date", "datetime.time":
+		m, ok := momentOf(o.Class().Name, args)
+		return m.text(), ok
 	case "datetime.timedelta":
 		return timedeltaText(args)
 	case "decimal.Decimal":

@@ -196,3 +196,32 @@ func (o *Object) Attributes() []Pair {
 	}
 	return nil
 }
+
+// kindOf names a decoded value by its Python type, for messages.
+func kindOf(v any) string {
+	switch v.(type) {
+	case nil:
+		return "None"
+	case bool:
+		return "a bool"
+	case string:
+		return "a str"
+	case Bytes:
+		return "a bytes object"
+	case *ByteArray:
+		return "a bytearray"
+	case *List:
+		return "a list"
+	case *Tuple:
+		return "a tuple"
+	case *Dict:
+		return "a dict"
+	case *Set, *FrozenSet:
+		return "a set"
+	case *Global:
+		return "a global"
+	case *Object:
+		return "an object"
+	}
+	return "a number"
+}

@@ -180,6 +180,44 @@ func TestDecodeLikePython(t *testing.T) {
 	}
 }
 
+// TestManyRemembered has more remembered strings than one byte can number: CPython reads each of them twice.
+func TestManyRemembered(t *testing.T) {
+	interpreter := python(t)
+	v := &List{}
+	for range 2 {
+		for i := range 300 {
+			v.Items = append(v.Items, "remembered string "+strconv.Itoa(i))
+		}
+	}
+	for i := range 300 { // the same string, not an equal one
+		v.Items[300+i] = v.Items[i]
+	}
+	original, err := json.Marshal(v.Items)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for p := 2; p <= 5; p++ {
+		encoded, err := EncodeOptions{Protocol: p}.Encode(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := bytes.Count(encoded, []byte("remembered")); n != 300 {
+			t.Errorf("protocol %d writes %d strings, want each of the 300 once", p, n)
+		}
+		cmd := exec.Command(interpreter, "-c", "import json, pickle, sys; print(json.dumps(pickle.load(sys.stdin.buffer)))")
+		cmd.Stdin, cmd.Stderr = bytes.NewReader(encoded), os.Stderr
+		out, err := cmd.Output()
+		if err != nil {
+			t.Errorf("protocol %d: Python can't read it: %v", p, err)
+		} else if got := bytes.ReplaceAll(bytes.TrimSpace(out), []byte(", "), []byte(",")); !bytes.Equal(got, original) {
+			t.Errorf("protocol %d: Python reads\n%.300s\nwant\n%.300s", p, got, original)
+		}
+		if got, err := Decode(encoded); err != nil || difference(v, got) != "" {
+			t.Errorf("protocol %d: decodes to something else, %v: %s", p, err, difference(v, got))
+		}
+	}
+}
+
 // TestJudge sees to it that the judge finds what it is there to find.
 func TestJudge(t *testing.T) {
 	shared := &List{[]any{"x"}}

@@ -36,6 +36,12 @@ const defaultTimeout = 180 * time.Second
 // up.
 func (x *Runner) admit(r *run, q *job.Queued) admission {
 	if q.Broken != nil {
+		if q.Row != nil {
+			r.setRow(q.Row)
+		}
+		if a, done := needsNothing(r); done {
+			return a
+		}
 		return refused(q.Broken)
 	}
 	answer := x.Ask(r.ctx, route.Question(q, policy.AtStart))
@@ -78,10 +84,10 @@ func (x *Runner) admitRow(r *run, q *job.Queued, answer policy.Answer) (admissio
 		q.Row = row
 	}
 	r.setRow(q.Row)
-	switch {
-	case r.row.Status.Terminal():
-		return tidyUp(r), nil
-	case answer.Verdict == policy.Refuse:
+	if a, done := needsNothing(r); done {
+		return a, nil
+	}
+	if answer.Verdict == policy.Refuse {
 		return refused(answer.Err), nil
 	}
 	r.info.Timeout = time.Duration(max(r.row.TimeoutSeconds, 0)) * time.Second
@@ -105,11 +111,6 @@ func arrival(q *job.Queued) rows.NewJob {
 // moveToRunning is the compare-and-swap that makes this attempt the row's.
 func (x *Runner) moveToRunning(r *run) (admission, error) {
 	for {
-		if r.row.Status == rows.StatusRunning {
-			// Someone else's attempt. If its worker died, maintenance sets the row back and delivers it again.
-			r.Log().Info("row is running already; this second delivery is dropped")
-			return onlyDelivery(rqcompat.OutcomeFinished), nil
-		}
 		result, err := x.Rows.Apply(context.WithoutCancel(r.ctx), moves.Start(r.info.Site, r.row, r.lease.StartedAt), nil)
 		switch {
 		case err != nil:
@@ -120,16 +121,26 @@ func (x *Runner) moveToRunning(r *run) (admission, error) {
 		case result.Missing:
 			return refused(job.Refuse("RowError", "Background Job %s was deleted", r.row.Name)), nil
 		}
-		if r.row.Status = result.Current; r.row.Status.Terminal() {
-			return tidyUp(r), nil
+		r.row.Status = result.Current
+		if a, done := needsNothing(r); done {
+			return a, nil
 		}
 	}
 }
 
-// tidyUp ends the delivery of a row that is final already, in the words RQ has for it.
-func tidyUp(r *run) admission {
-	r.Log().Debug("row is final; its delivery is tidied up", "status", r.row.Status)
-	return onlyDelivery(outcomeOf(r.row.Status))
+// needsNothing ends the delivery of a row that is final already, in the words RQ has for it, or that is running:
+// someone else's attempt. If its worker died, maintenance sets the row back and delivers it again.
+func needsNothing(r *run) (a admission, done bool) {
+	switch {
+	case r.row == nil:
+	case r.row.Status.Terminal():
+		r.Log().Debug("row is final; its delivery is tidied up", "status", r.row.Status)
+		return onlyDelivery(outcomeOf(r.row.Status)), true
+	case r.row.Status == rows.StatusRunning:
+		r.Log().Info("row is running already; this second delivery is dropped")
+		return onlyDelivery(rqcompat.OutcomeFinished), true
+	}
+	return admission{}, false
 }
 
 // outcomeOf gives RQ's word for a row's status.

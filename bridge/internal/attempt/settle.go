@@ -38,7 +38,7 @@ func (x *Runner) settle(ctx context.Context, r *run, result any, err error) {
 		x.writeOutcome(ctx, r, end, result)
 		return
 	}
-	x.settleRow(ctx, r, end, result)
+	x.settleRow(ctx, r, &end, result)
 }
 
 // words are the outcomes as people read them.
@@ -81,14 +81,14 @@ func (x *Runner) logEnding(r *run, end ending) {
 }
 
 // settleRow moves the row to what the attempt came to, then writes RQ's outcome. If the row was moved meanwhile (a
-// cancel), the row wins and the outcome follows it; if another attempt has it by now, nothing is written.
-func (x *Runner) settleRow(ctx context.Context, r *run, end ending, result any) {
+// cancel), the row wins and the end follows it; if another attempt has it by now, nothing is written.
+func (x *Runner) settleRow(ctx context.Context, r *run, end *ending, result any) {
 	var (
 		moved   rows.TransitionResult
 		refused error
 	)
 	outcome := func(ctx context.Context) error {
-		x.writeOutcome(ctx, r, end, result)
+		x.writeOutcome(ctx, r, *end, result)
 		return nil
 	}
 	ok := x.insist(ctx, r, "row can't be settled yet", func(ctx context.Context) (err error) {
@@ -111,9 +111,11 @@ func (x *Runner) settleRow(ctx context.Context, r *run, end ending, result any) 
 		return
 	default:
 		r.Log().Debug("row was moved meanwhile; the row wins", "status", moved.Current)
-		end.kind = outcomeOf(moved.Current)
+		if end.kind = outcomeOf(moved.Current); end.err == nil && end.kind == rqcompat.OutcomeFailed {
+			end.err = fmt.Errorf("row is %s", moved.Current)
+		}
 	}
-	x.writeOutcome(ctx, r, end, result)
+	x.writeOutcome(ctx, r, *end, result)
 }
 
 // insist repeats what must not get lost while a server is away, until it works or the process's last moment is over.
@@ -149,11 +151,7 @@ func (x *Runner) writeOutcome(ctx context.Context, r *run, end ending, result an
 	case rqcompat.OutcomeStopped:
 		o.Exc = stoppedText
 	case rqcompat.OutcomeFailed:
-		err := end.err
-		if err == nil {
-			err = fmt.Errorf("row is %s", end.move.To)
-		}
-		o.Exc = job.Traceback(err, r.info.Method)
+		o.Exc = job.Traceback(end.err, r.info.Method)
 		x.Failed(r.lease.Queue)
 	}
 	x.hand(ctx, r, o)

@@ -103,7 +103,6 @@ func (f *FairQueue) deal(n int) []*job.Queued {
 		f.spent++
 		if l.waiting--; l.waiting == 0 {
 			f.retire(l)
-			f.spent = 0
 		} else if f.spent >= max(f.weights[l.tenant.Organization], 1) {
 			f.at++
 			f.spent = 0
@@ -137,6 +136,8 @@ func (f *FairQueue) retire(l *line) {
 			f.ring = append(f.ring[:i], f.ring[i+1:]...)
 			if i < f.at {
 				f.at--
+			} else if i == f.at {
+				f.spent = 0
 			}
 			break
 		}

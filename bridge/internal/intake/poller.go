@@ -121,9 +121,11 @@ func (p *Poller) look(ctx context.Context) error {
 		if err := p.sift(ctx, left[:n], now); err != nil {
 			// All that is left is looked at again, as if it were undecided: the list won't name it as new a second time.
 			for _, id := range left {
-				if _, known := p.undecided[id]; !known {
-					p.postpone(id, now, now)
+				seen := now
+				if u, known := p.undecided[id]; known {
+					seen = u.seen
 				}
+				p.postpone(id, seen, now)
 			}
 			return err
 		}

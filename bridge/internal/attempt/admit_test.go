@@ -1,0 +1,318 @@
+package attempt
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/moves"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/policy"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/sites"
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
+	"github.com/opensoft/dartwing-bridge/rqcompat"
+	"github.com/opensoft/dartwing-bridge/rqcompat/pickle"
+)
+
+var (
+	errAway = fmt.Errorf("site a: %w", rows.ErrUnavailable)
+	refusal = job.Refuse("JobTypeError", "Job Type is disabled")
+	noGo    = job.Mark(&job.NoHandlerError{Method: "export", Queue: "go"}, job.Permanent, 0)
+)
+
+// TestAdmission has every way in which a claimed job comes to run or doesn't.
+func TestAdmission(t *testing.T) {
+	refuse, wait := policy.Answer{Verdict: policy.Refuse, Err: refusal}, policy.Answer{Verdict: policy.Wait, Again: time.Hour}
+	const started, startedTold = "row Queued > Running", "observers Running"
+	completed := []string{"row Running > Completed", "rq finished", "observers Completed", "ended finished"}
+	dead := []string{"row Queued > Dead Letter", "rq failed", "observers Dead Letter", "ended failed"}
+	tests := map[string]struct {
+		status rows.Status // of the row; "" for a job without one
+		before func(h *house, q *job.Queued)
+		story  []string
+		exc    string // in RQ's error
+		took   time.Duration
+	}{
+		"a plain job":  {story: []string{"rq finished", "ended finished"}},
+		"a queued row": {status: rows.StatusQueued, story: append([]string{started, startedTold}, completed...)},
+		"a pending row": {status: rows.StatusPending,
+			story: append([]string{"row Pending > Queued > Running", startedTold}, completed...)},
+		"a failed row that somebody requeued in RQ": {status: rows.StatusFailed,
+			story: append([]string{"row Failed > Queued > Running", startedTold}, completed...)},
+		"a completed row":            {status: rows.StatusCompleted, story: []string{"rq finished"}},
+		"a canceled row":             {status: rows.StatusCanceled, story: []string{"rq stopped"}, exc: stoppedText},
+		"a dead letter":              {status: rows.StatusDeadLetter, story: []string{"rq failed"}, exc: "row JOB-1 is Dead Letter: the old error"},
+		"a row that runs already":    {status: rows.StatusRunning, story: []string{"rq finished"}},
+		"a plain job that is broken": {before: func(_ *house, q *job.Queued) { q.Broken, q.Handler = noGo, nil }, story: []string{"rq failed", "ended failed"}, exc: "no handler for"},
+		"a row without a handler":    {status: rows.StatusQueued, before: func(_ *house, q *job.Queued) { q.Broken, q.Handler = noGo, nil }, story: dead, exc: "no handler for"},
+		"a pending row without a handler": {status: rows.StatusPending, before: func(_ *house, q *job.Queued) { q.Broken, q.Handler = noGo, nil },
+			story: []string{"row Pending > Queued > Dead Letter", "rq failed", "observers Dead Letter", "ended failed"}},
+		"a completed row without a handler":      {status: rows.StatusCompleted, before: func(_ *house, q *job.Queued) { q.Broken, q.Handler = noGo, nil }, story: []string{"rq finished"}},
+		"a row without a handler runs elsewhere": {status: rows.StatusRunning, before: func(_ *house, q *job.Queued) { q.Broken, q.Handler = noGo, nil }, story: []string{"rq finished"}},
+		"a row that policy refuses":              {status: rows.StatusQueued, before: func(h *house, _ *job.Queued) { h.answer = refuse }, story: dead, exc: "bridge.JobTypeError: Job Type is disabled"},
+		"a completed row that policy refuses":    {status: rows.StatusCompleted, before: func(h *house, _ *job.Queued) { h.answer = refuse }, story: []string{"rq finished"}},
+		"a running row that policy refuses":      {status: rows.StatusRunning, before: func(h *house, _ *job.Queued) { h.answer = refuse }, story: []string{"rq finished"}},
+		"a row that policy lets wait":            {status: rows.StatusQueued, before: func(h *house, _ *job.Queued) { h.answer = wait }, story: []string{"rq given back"}},
+		"a plain job that policy lets wait":      {before: func(h *house, _ *job.Queued) { h.answer = wait }, story: []string{"rq given back"}},
+		"a broken job isn't asked for":           {before: func(h *house, q *job.Queued) { q.Broken, h.answer = noGo, wait }, story: []string{"rq failed", "ended failed"}},
+		"a row that was deleted": {status: rows.StatusQueued, before: func(h *house, _ *job.Queued) { delete(h.rows.rows, "JOB-1") },
+			story: []string{"rq failed", "ended failed"}, exc: "bridge.RowError: Background Job JOB-1 was deleted"},
+		"a row that was completed meanwhile": {status: rows.StatusQueued, before: func(h *house, _ *job.Queued) { h.rows.rows["JOB-1"].Status = rows.StatusCompleted }, story: []string{"rq finished"}},
+		"a row that was canceled meanwhile":  {status: rows.StatusQueued, before: func(h *house, _ *job.Queued) { h.rows.rows["JOB-1"].Status = rows.StatusCanceled }, story: []string{"rq stopped"}},
+		"a row that was started meanwhile":   {status: rows.StatusQueued, before: func(h *house, _ *job.Queued) { h.rows.rows["JOB-1"].Status = rows.StatusRunning }, story: []string{"rq finished"}},
+		"a row that its producer queued meanwhile": {status: rows.StatusPending, before: func(h *house, _ *job.Queued) { h.rows.rows["JOB-1"].Status = rows.StatusQueued },
+			story: append([]string{started, startedTold}, completed...)},
+		"a site that is away":          {status: rows.StatusQueued, before: func(h *house, _ *job.Queued) { h.rows.err = errAway }, story: []string{"rq given back"}, took: unreadyPause},
+		"a site that locks":            {status: rows.StatusQueued, before: func(h *house, _ *job.Queued) { h.rows.err = rows.ErrTableMissing }, story: []string{"rq given back"}, took: unreadyPause},
+		"a row that can't be had":      {status: "new", before: func(h *house, _ *job.Queued) { h.rows.err = errBoom }, story: []string{"rq failed", "ended failed"}, exc: "bridge.RowError: the row can't be written: boom"},
+		"a row that can't be had now":  {status: "new", before: func(h *house, _ *job.Queued) { h.rows.err = errAway }, story: []string{"rq given back"}, took: unreadyPause},
+		"a Job Type's job":             {status: "new", story: append([]string{started, startedTold}, completed...)},
+		"a Job Type's job without org": {status: "new", before: func(_ *house, q *job.Queued) { q.Organization = "" }, story: []string{"rq failed", "ended failed"}, exc: "bridge.OrganizationError: export is a Job Type and needs"},
+		"a Job Type's job, once more": {status: "new", before: func(h *house, _ *job.Queued) {
+			h.rows.rows["JOB-NEW"] = &rows.BackgroundJob{Name: "JOB-NEW", Status: rows.StatusCompleted}
+		}, story: []string{"rq finished"}},
+		"a Job Type's job is refused":   {status: "new", before: func(h *house, _ *job.Queued) { h.answer = refuse }, story: dead},
+		"an organization that is asked": {status: "new", before: func(h *house, q *job.Queued) { q.Organization, h.answer = "", refuse }, story: []string{"rq failed", "ended failed"}, exc: "needs an organization"},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := newHouse()
+				q := plain(nil)
+				if tc.status != "" {
+					q = h.delivery(tc.status, nil)
+					q.Row.ErrorMessage = "the old error"
+				}
+				if tc.status == "new" {
+					delete(h.rows.rows, "JOB-1")
+					q.RowName, q.Row = "", nil
+				}
+				if tc.before != nil {
+					tc.before(h, q)
+				}
+				begin := time.Now()
+				h.run(t, q)
+				h.jobs.Wait()
+				if took := time.Since(begin); took != tc.took {
+					t.Errorf("it took %s, want %s: what must be given back mustn't go round and round", took, tc.took)
+				}
+				h.wantStory(t, name, tc.story...)
+				h.wantFree(t)
+				last := h.rq.outcomes[len(h.rq.outcomes)-1]
+				if !strings.Contains(last.Exc, tc.exc) || last.Exc != "" && last.Kind == rqcompat.OutcomeFinished {
+					t.Errorf("RQ's error is %q, want %q in it", last.Exc, tc.exc)
+				}
+			})
+		})
+	}
+}
+
+// TestARunningRowKeepsItsAttempt: a second delivery of a row, whatever is wrong with it, must not take the row from the
+// attempt that runs.
+func TestARunningRowKeepsItsAttempt(t *testing.T) {
+	for name, before := range map[string]func(h *house, q *job.Queued){
+		"fine":    func(*house, *job.Queued) {},
+		"broken":  func(_ *house, q *job.Queued) { q.Broken = noGo },
+		"refused": func(h *house, _ *job.Queued) { h.answer = policy.Answer{Verdict: policy.Refuse, Err: refusal} },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			h := newHouse()
+			q := h.delivery(rows.StatusRunning, nil)
+			fence := time.Now().Add(-time.Minute)
+			h.rows.rows["JOB-1"].StartedAt, q.Row.StartedAt = fence, fence
+			before(h, q)
+			h.run(t, q)
+			if row := h.rows.rows["JOB-1"]; row.Status != rows.StatusRunning || !row.StartedAt.Equal(fence) {
+				t.Errorf("%s: the row is %s since %s, want still running for the other attempt", name, row.Status, row.StartedAt)
+			}
+		})
+	}
+}
+
+// TestTheFenceIsTheClaims: row and delivery are matched by the very same instant.
+func TestTheFenceIsTheClaims(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse()
+		lease := h.start(t.Context(), h.delivery(rows.StatusQueued, nil))
+		synctest.Wait()
+		for _, m := range h.rows.moves {
+			if !m.StartedAt.Equal(lease.StartedAt) {
+				t.Errorf("the move to %s has the fence %s, want that of the claim, %s", m.To, m.StartedAt, lease.StartedAt)
+			}
+		}
+	})
+}
+
+// TestWhatAHandlerGets of its job.
+func TestWhatAHandlerGets(t *testing.T) {
+	minute, none := time.Minute, time.Duration(0)
+	tests := map[string]struct {
+		job    func(h *house) *job.Queued
+		info   job.Info
+		params string
+	}{
+		"a row": {
+			func(h *house) *job.Queued {
+				q := h.delivery(rows.StatusQueued, nil)
+				q.Timeout = &none // the row's counts
+				h.rows.rows["JOB-1"].RetryCount, q.Row.RetryCount = 2, 2
+				return q
+			},
+			job.Info{ID: site + "::JOB-1", Name: "JOB-1", Method: "export", JobType: "export", Site: site, User: "owner@example.com", Organization: "ORG-A", Attempt: 3, Queue: "b:go", Timeout: time.Minute},
+			`{"password":"s3cret"}`,
+		},
+		"a dead letter that was requeued in RQ, spends a retry": {
+			func(h *house) *job.Queued { return h.delivery(rows.StatusTimedOut, nil) },
+			job.Info{ID: site + "::JOB-1", Name: "JOB-1", Method: "export", JobType: "export", Site: site, User: "owner@example.com", Organization: "ORG-A", Attempt: 2, Queue: "b:go", Timeout: time.Minute},
+			`{"password":"s3cret"}`,
+		},
+		"a row without a limit": {
+			func(h *house) *job.Queued {
+				q := h.delivery(rows.StatusQueued, nil)
+				q.Row.TimeoutSeconds = -1
+				return q
+			},
+			job.Info{ID: site + "::JOB-1", Name: "JOB-1", Method: "export", JobType: "export", Site: site, User: "owner@example.com", Organization: "ORG-A", Attempt: 1, Queue: "b:go"},
+			`{"password":"s3cret"}`,
+		},
+		"a plain job": {
+			func(*house) *job.Queued { return plain(nil) },
+			job.Info{ID: "plain-1", Method: "go.plain", Site: site, User: "jane@example.com", Attempt: 1, Queue: "b:go", Timeout: 180 * time.Second}, `{}`,
+		},
+		"a plain job with a limit": {
+			func(*house) *job.Queued {
+				q := plain(nil)
+				q.Timeout = &minute
+				return q
+			},
+			job.Info{ID: "plain-1", Method: "go.plain", Site: site, User: "jane@example.com", Attempt: 1, Queue: "b:go", Timeout: time.Minute}, `{}`,
+		},
+		"a plain job without a limit": {
+			func(*house) *job.Queued {
+				q := plain(nil)
+				q.Timeout = &none
+				return q
+			},
+			job.Info{ID: "plain-1", Method: "go.plain", Site: site, User: "jane@example.com", Attempt: 1, Queue: "b:go"}, `{}`,
+		},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := newHouse()
+				q := tc.job(h)
+				var (
+					info   job.Info
+					params string
+				)
+				q.Handler = &job.Handler{Call: func(_ context.Context, i job.Info, p json.RawMessage, _ job.Reporter) (any, error) {
+					info, params = i, string(p)
+					return nil, nil
+				}}
+				h.run(t, q)
+				if diff := cmp.Diff(tc.info, info); diff != "" || params != tc.params {
+					t.Errorf("parameters %s, want %s; info (-want +got):\n%s", params, tc.params, diff)
+				}
+				if len(h.ends) != 1 || h.ends[0].info != tc.info {
+					t.Errorf("Ended is told of %+v, want the same", h.ends)
+				}
+			})
+		})
+	}
+}
+
+// TestTheRowOfAnArrival is made of the Job Type and the call.
+func TestTheRowOfAnArrival(t *testing.T) {
+	minute, none := 90*time.Second, time.Duration(0)
+	for timeout, want := range map[*time.Duration]int{nil: 600, &none: 600, &minute: 90} {
+		kwargs := &pickle.Dict{}
+		kwargs.Set("n", int64(1))
+		got := arrival(&job.Queued{
+			ID: "id", Organization: "ORG-A", User: "jane@example.com", Timeout: timeout, Arguments: job.Arguments{Kwargs: kwargs},
+			JobType: &rows.JobType{TypeName: "export", DefaultTimeout: 600, DefaultPriority: "High", MaxRetries: 7},
+		})
+		if diff := cmp.Diff(rows.NewJob{
+			JobType: "export", Organization: "ORG-A", OwnerUser: "jane@example.com", Priority: "High", JobHash: sites.ArrivalHash("id"),
+			MaxRetries: 7, TimeoutSeconds: want, InputParameters: json.RawMessage(`{"n":1}`), Status: rows.StatusQueued,
+			CreatedMessage: "Job created for RQ job id",
+		}, got); diff != "" {
+			t.Errorf("timeout %v (-want +got):\n%s", timeout, diff)
+		}
+	}
+}
+
+// TestWhatPolicyIsAsked, at the start, of the job that was claimed.
+func TestWhatPolicyIsAsked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse()
+		h.run(t, h.delivery(rows.StatusQueued, nil))
+		want := policy.Question{Moment: policy.AtStart, Site: site, JobType: "export", Organization: "ORG-A"}
+		if len(h.asked) != 1 || h.asked[0] != want {
+			t.Errorf("asked %+v, want %+v once", h.asked, want)
+		}
+	})
+}
+
+// TestStoppedDuringAdmission: a row that can't be moved, of a job that is stopped meanwhile, isn't given back.
+func TestStoppedDuringAdmission(t *testing.T) {
+	for cause, want := range map[error]string{job.ErrStopped: "Job stopped by user", job.ErrCanceled: "Job canceled"} {
+		synctest.Test(t, func(t *testing.T) {
+			h := newHouse()
+			q := h.delivery(rows.StatusQueued, nil)
+			h.rows.before = func(m moves.Move) {
+				if m.To == rows.StatusRunning {
+					h.running.ofRow(site, "JOB-1").cancel(cause)
+					h.rows.fail(errAway)
+				}
+			}
+			// The move is refused after the cancel.
+			h.Runner.Params.Rows = failsAfter{h.rows}
+			h.run(t, q)
+			h.rows.fail(nil)
+			h.rows.before = nil
+			h.jobs.Wait()
+			h.wantStory(t, "stopped while its row can't be moved", "row Queued > Canceled", "rq stopped", "observers Canceled", "ended stopped")
+			if got := h.rows.moves[0].Message; got != want {
+				t.Errorf("message %q, want %q", got, want)
+			}
+		})
+	}
+}
+
+// failsAfter looks at the error once more after before was called.
+type failsAfter struct{ *table }
+
+func (f failsAfter) Apply(ctx context.Context, m moves.Move, then func(context.Context) error) (rows.TransitionResult, error) {
+	if f.before != nil {
+		f.before(m)
+		if err := f.fails(); err != nil {
+			return rows.TransitionResult{}, err
+		}
+	}
+	return f.table.Apply(ctx, m, then)
+}
+
+// TestShutdownDuringAdmission gives the job back at once.
+func TestShutdownDuringAdmission(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse()
+		h.rows.err = errBoom // not a server's fault, and yet: the process stops
+		ctx, cancel := context.WithCancelCause(t.Context())
+		cancel(job.ErrShutdown)
+		begin := time.Now()
+		h.start(ctx, h.delivery(rows.StatusQueued, nil))
+		h.jobs.Wait()
+		h.wantStory(t, "shut down before its start", "rq given back")
+		if time.Since(begin) > 0 {
+			t.Errorf("that took %s, want no pause", time.Since(begin))
+		}
+		if o := h.rq.outcomes[0]; o.Kind != rqcompat.OutcomeGivenBack || !o.NoRQRetry {
+			t.Errorf("outcome %+v", o)
+		}
+	})
+}

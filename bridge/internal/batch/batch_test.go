@@ -1,0 +1,137 @@
+package batch
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// slowly doubles its items, each call in ten milliseconds, and notes the sizes of its batches.
+func slowly(sizes *[]int) func(context.Context, []int) ([]int, error) {
+	return func(_ context.Context, items []int) ([]int, error) {
+		*sizes = append(*sizes, len(items)) // calls don't overlap
+		time.Sleep(10 * time.Millisecond)
+		out := make([]int, len(items))
+		for i, n := range items {
+			out[i] = 2 * n
+		}
+		return out, nil
+	}
+}
+
+func TestBatcherJoinsWhatWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var sizes []int
+		b := &Batcher[int, int]{Limit: 40, Call: slowly(&sizes)}
+		var wg sync.WaitGroup
+		for n := range 100 {
+			wg.Go(func() {
+				got, err := b.Do(t.Context(), n)
+				if err != nil || got != 2*n {
+					t.Errorf("Do(%d) = %d, %v, want %d", n, got, err, 2*n)
+				}
+			})
+		}
+		wg.Wait()
+		// The first item may go alone; the 99 behind it need three calls.
+		if len(sizes) > 4 || slices.Max(sizes) > 40 {
+			t.Errorf("100 items at once go in calls of %v, want at most 4 of at most 40", sizes)
+		}
+	})
+}
+
+func TestBatcherServesALoneItemAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var sizes []int
+		b := &Batcher[int, int]{Limit: 40, Call: slowly(&sizes)}
+		for n := range 3 {
+			start := time.Now()
+			if got, err := b.Do(t.Context(), n); err != nil || got != 2*n || time.Since(start) != 10*time.Millisecond {
+				t.Errorf("Do(%d) = %d, %v after %s, want the time of one call", n, got, err, time.Since(start))
+			}
+			synctest.Wait()
+		}
+		if !slices.Equal(sizes, []int{1, 1, 1}) {
+			t.Errorf("three items one after the other go in calls of %v, want one each", sizes)
+		}
+	})
+}
+
+// TestBatcherDoesNotKeepItsLeader: who started a batch must not wait for those that came meanwhile.
+func TestBatcherDoesNotKeepItsLeader(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var sizes []int
+		b := &Batcher[int, int]{Limit: 1, Call: slowly(&sizes)}
+		start := time.Now()
+		var others sync.WaitGroup
+		lead := make(chan time.Duration)
+		go func() {
+			_, _ = b.Do(t.Context(), 0)
+			lead <- time.Since(start)
+		}()
+		synctest.Wait()
+		for n := range 5 {
+			others.Go(func() { _, _ = b.Do(t.Context(), n) })
+		}
+		if got := <-lead; got != 10*time.Millisecond {
+			t.Errorf("the first caller waits %s, want its own call's 10ms", got)
+		}
+		others.Wait()
+	})
+}
+
+// TestBatcherGivesTheErrorToAll has ten callers wait in one batch that fails.
+func TestBatcherGivesTheErrorToAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		boom := errors.New("boom")
+		begin, fail := make(chan int, 2), make(chan struct{})
+		b := &Batcher[int, int]{Limit: 10, Call: func(_ context.Context, items []int) ([]int, error) {
+			begin <- len(items)
+			<-fail
+			return make([]int, len(items)), boom
+		}}
+		errs := make(chan error, 11)
+		do := func() {
+			_, err := b.Do(t.Context(), 1)
+			errs <- err
+		}
+		go do()
+		synctest.Wait()
+		for range 10 {
+			go do()
+		}
+		synctest.Wait()
+		close(fail)
+		for i := range 11 {
+			if err := <-errs; !errors.Is(err, boom) {
+				t.Errorf("caller %d gets the error %v, want boom", i, err)
+			}
+		}
+		if first, second := <-begin, <-begin; first != 1 || second != 10 {
+			t.Fatalf("batches of %d and %d, want 1 and 10: the test shows nothing else", first, second)
+		}
+	})
+}
+
+// TestBatcherIsNotInterrupted: one caller that leaves must not take the others' batch with it, and the values of the
+// first one's context go along.
+func TestBatcherIsNotInterrupted(t *testing.T) {
+	type key struct{}
+	var seen context.Context
+	b := &Batcher[int, int]{Limit: 10, Call: func(ctx context.Context, items []int) ([]int, error) {
+		seen = ctx
+		return items, ctx.Err()
+	}}
+	ctx, cancel := context.WithCancel(context.WithValue(t.Context(), key{}, "first"))
+	cancel()
+	if got, err := b.Do(ctx, 7); err != nil || got != 7 {
+		t.Errorf("Do with an ended context = %d, %v, want the answer all the same", got, err)
+	}
+	if got := seen.Value(key{}); got != "first" {
+		t.Errorf("the call's context has the value %v, want that of the first caller", got)
+	}
+}

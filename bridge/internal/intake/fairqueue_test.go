@@ -1,0 +1,185 @@
+package intake
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
+	"pgregory.net/rapid"
+)
+
+func waitingJob(site, org, id, priority string) *job.Queued {
+	p, _ := job.PriorityOf(priority)
+	return &job.Queued{Queue: job.Queue{Name: "q"}, ID: id, Site: site, Organization: org, Priority: p}
+}
+
+func idsOf(qs []*job.Queued) (ids []string) {
+	for _, q := range qs {
+		ids = append(ids, q.ID)
+	}
+	return ids
+}
+
+func TestTurnsAreFairBetweenTenants(t *testing.T) {
+	f := NewFairQueue(map[string]int{"big": 2})
+	for i := range 10_000 {
+		f.add(waitingJob("s", "big", fmt.Sprint("big", i), "Normal"))
+	}
+	f.add(waitingJob("s", "small", "small0", "Normal"), waitingJob("s", "small", "small1", "Normal"))
+	got := idsOf(f.deal(6))
+	want := []string{"big0", "big1", "small0", "big2", "big3", "small1"}
+	if !slices.Equal(got, want) {
+		t.Errorf("dealt %v, want %v", got, want)
+	}
+}
+
+// TestAnOrganizationOfEachSite: tenants of the same name on two sites are two.
+func TestAnOrganizationOfEachSite(t *testing.T) {
+	f := NewFairQueue(nil)
+	for i := range 3 {
+		f.add(waitingJob("s1", "o", fmt.Sprint("s1-", i), "Normal"))
+	}
+	f.add(waitingJob("s2", "o", "s2-0", "Normal"))
+	if got, want := idsOf(f.deal(10)), []string{"s1-0", "s2-0", "s1-1", "s1-2"}; !slices.Equal(got, want) {
+		t.Errorf("dealt %v, want %v", got, want)
+	}
+}
+
+func TestPriorityThenAge(t *testing.T) {
+	f := NewFairQueue(nil)
+	f.add(waitingJob("s", "o", "low", "Low"), waitingJob("s", "o", "n1", "Normal"),
+		waitingJob("s", "o", "n2", "Normal"), waitingJob("s", "o", "crit", "Critical"))
+	want := []string{"crit", "n1", "n2", "low"}
+	if got := idsOf(f.deal(10)); !slices.Equal(got, want) {
+		t.Errorf("dealt %v, want %v", got, want)
+	}
+}
+
+// TestATurnGoesOnAfterAClaim: claims of one slot each must not start every turn anew.
+func TestATurnGoesOnAfterAClaim(t *testing.T) {
+	f := NewFairQueue(map[string]int{"a": 2})
+	for i := range 4 {
+		f.add(waitingJob("s", "a", fmt.Sprint("a", i), "Normal"))
+	}
+	f.add(waitingJob("s", "b", "b0", "Normal"), waitingJob("s", "b", "b1", "Normal"))
+	var got []string
+	for range 6 {
+		got = append(got, idsOf(f.deal(1))...)
+	}
+	if want := []string{"a0", "a1", "b0", "a2", "a3", "b1"}; !slices.Equal(got, want) {
+		t.Errorf("dealt one by one: %v, want %v", got, want)
+	}
+}
+
+// TestALineThatGoesTakesItsTurnAlong: what was dealt of the turn of a tenant that has no jobs any more must not be
+// counted against the next one.
+func TestALineThatGoesTakesItsTurnAlong(t *testing.T) {
+	f := NewFairQueue(map[string]int{"a": 3, "b": 3})
+	for i := range 2 {
+		f.add(waitingJob("s", "a", fmt.Sprint("a", i), "Normal"))
+	}
+	for i := range 4 {
+		f.add(waitingJob("s", "b", fmt.Sprint("b", i), "Normal"))
+	}
+	f.add(waitingJob("s", "c", "c0", "Normal"))
+	f.deal(1)
+	f.drop("q", "a1")
+	if got, want := idsOf(f.deal(4)), []string{"b0", "b1", "b2", "c0"}; !slices.Equal(got, want) {
+		t.Errorf("dealt %v, want %v: b has three in a turn", got, want)
+	}
+}
+
+// TestALineBeforeTheTurnGoes: the turn stays with whose it is.
+func TestALineBeforeTheTurnGoes(t *testing.T) {
+	f := NewFairQueue(nil)
+	for _, org := range []string{"a", "b", "c"} {
+		f.add(waitingJob("s", org, org+"0", "Normal"), waitingJob("s", org, org+"1", "Normal"))
+	}
+	f.deal(1) // a0; it is b's turn
+	f.drop("q", "a1")
+	if got, want := idsOf(f.deal(2)), []string{"b0", "c0"}; !slices.Equal(got, want) {
+		t.Errorf("dealt %v, want %v", got, want)
+	}
+}
+
+func TestTheSameJobTwiceIsOne(t *testing.T) {
+	f := NewFairQueue(nil)
+	a, other := waitingJob("s", "o", "a", "Normal"), waitingJob("s", "o", "a", "Normal")
+	other.Queue.Name = "another queue"
+	f.add(a, a)
+	f.add(a)
+	f.add(other)
+	f.drop("a third queue", "a")
+	if f.Len() != 2 || len(f.deal(10)) != 2 || f.Len() != 0 {
+		t.Errorf("%d jobs wait at the end, want that one per queue was dealt", f.Len())
+	}
+}
+
+func TestAddTellsTheClaimer(t *testing.T) {
+	f := NewFairQueue(nil)
+	f.add()
+	if len(f.filled) != 0 {
+		t.Error("filled is raised although nothing came")
+	}
+	f.add(waitingJob("s", "o", "a", "Normal"))
+	if len(f.filled) != 1 {
+		t.Error("filled isn't raised although a job came")
+	}
+}
+
+func TestRows(t *testing.T) {
+	f := NewFairQueue(nil)
+	withRow := waitingJob("s", "o", "a", "Normal")
+	withRow.RowName = "JOB-1"
+	f.add(withRow, waitingJob("s", "o", "b", "Normal"))
+	var got []string
+	f.Rows(func(site, name string) { got = append(got, site+" "+name) })
+	if !slices.Equal(got, []string{"s JOB-1"}) {
+		t.Errorf("rows that wait: %v, want s JOB-1", got)
+	}
+}
+
+// Whatever is added and dropped, every job that stays is dealt exactly once.
+func TestEachJobIsDealtOnce(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		f := NewFairQueue(map[string]int{"o1": 3})
+		want := map[string]bool{}
+		got := map[string]bool{}
+		next := 0
+		t.Repeat(map[string]func(*rapid.T){
+			"add": func(t *rapid.T) {
+				q := waitingJob("s", fmt.Sprint("o", rapid.IntRange(0, 3).Draw(t, "org")), fmt.Sprint(next),
+					rapid.SampledFrom([]string{"Low", "Normal", "High", "Critical"}).Draw(t, "priority"))
+				next++
+				want[q.ID] = true
+				f.add(q, q)
+			},
+			"drop": func(t *rapid.T) {
+				id := fmt.Sprint(rapid.IntRange(0, next).Draw(t, "id"))
+				f.drop("q", id, "unknown")
+				if !got[id] {
+					delete(want, id)
+				}
+			},
+			"deal": func(t *rapid.T) {
+				for _, id := range idsOf(f.deal(rapid.IntRange(0, 5).Draw(t, "n"))) {
+					if got[id] || !want[id] {
+						t.Fatalf("job %s dealt twice or after it was dropped", id)
+					}
+					got[id] = true
+				}
+			},
+			"": func(t *rapid.T) {},
+		})
+		for _, id := range idsOf(f.deal(1 << 20)) {
+			got[id] = true
+		}
+		if len(got) != len(want) {
+			t.Fatalf("dealt %d jobs, want %d", len(got), len(want))
+		}
+		if f.Len() != 0 || len(f.lines) != 0 || len(f.ring) != 0 {
+			t.Fatal("leftovers after everything was dealt")
+		}
+	})
+}

@@ -1,0 +1,377 @@
+package intake
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/route"
+	"github.com/opensoft/dartwing-bridge/rqcompat"
+)
+
+// queue is a list in Redis, with what the poller uses of it.
+type queue struct {
+	ids     []string // in Redis
+	known   []string // in the copy
+	hashes  map[string]*rqcompat.FetchResult
+	verdict map[string]route.Routed
+	err     error // of the next Sync
+	// fetchErr fails the fetch of that number, from 0.
+	fetchErr map[int]error
+
+	syncs, closed int
+	fetched       [][]string
+	found         []route.Found
+	waited        []time.Duration
+	arrived       chan struct{}
+}
+
+var errBroken = errors.New("broken connection")
+
+func newQueue(ids ...string) *queue {
+	return &queue{ids: ids, hashes: map[string]*rqcompat.FetchResult{}, verdict: map[string]route.Routed{}, fetchErr: map[int]error{}, arrived: make(chan struct{})}
+}
+
+func (l *queue) Sync(context.Context) (added, removed []string, err error) {
+	l.syncs++
+	if l.err != nil {
+		return nil, nil, l.err
+	}
+	for _, id := range l.ids {
+		if !slices.Contains(l.known, id) {
+			added = append(added, id)
+		}
+	}
+	for _, id := range l.known {
+		if !slices.Contains(l.ids, id) {
+			removed = append(removed, id)
+		}
+	}
+	l.known = slices.Clone(l.ids)
+	return added, removed, nil
+}
+
+func (l *queue) Drop(id string) {
+	l.known = slices.DeleteFunc(l.known, func(k string) bool { return k == id })
+}
+func (l *queue) Len() int { return len(l.known) }
+
+func (l *queue) Fetch(_ context.Context, ids []string) (out []*rqcompat.FetchResult, err error) {
+	n := len(l.fetched)
+	l.fetched = append(l.fetched, slices.Clone(ids))
+	if err := l.fetchErr[n]; err != nil {
+		return nil, err
+	}
+	for _, id := range ids {
+		result := l.hashes[id]
+		if result == nil {
+			result = &rqcompat.FetchResult{Job: &rqcompat.Job{ID: id}}
+		}
+		out = append(out, result)
+	}
+	return out, nil
+}
+
+func (l *queue) Route(_ context.Context, q job.Queue, found []route.Found) []route.Routed {
+	out := make([]route.Routed, len(found))
+	for i, f := range found {
+		out[i] = l.verdict[f.Job.ID]
+		out[i].Queued = &job.Queued{Queue: q, ID: f.Job.ID}
+	}
+	l.found = append(l.found, found...)
+	return out
+}
+
+func (l *queue) Wait(ctx context.Context, name string, most time.Duration) (bool, error) {
+	l.waited = append(l.waited, most)
+	timer := time.NewTimer(most)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	case <-l.arrived:
+	}
+	return len(l.ids) > 0, nil
+}
+
+func (l *queue) Close() error {
+	l.closed++
+	return nil
+}
+
+func (l *queue) poller(own bool) *Poller {
+	return NewPoller(PollerParams{
+		Queue: job.Queue{Name: "b:q", Kind: "q", Own: own}, List: l, Waiter: l, Fetch: l.Fetch, Router: l,
+		Fair: NewFairQueue(nil), Log: slog.New(slog.DiscardHandler),
+	})
+}
+
+// look looks once and gives what is new in the fair queue, all of which is dealt.
+func look(t *testing.T, p *Poller) []string {
+	t.Helper()
+	if err := p.look(t.Context()); err != nil {
+		t.Fatalf("look: %v", err)
+	}
+	return idsOf(p.Fair.deal(1 << 20))
+}
+
+func wantIDs(t *testing.T, what string, got []string, want ...string) {
+	t.Helper()
+	slices.Sort(got)
+	if !slices.Equal(got, want) {
+		t.Errorf("%s: %v, want %v", what, got, want)
+	}
+}
+
+func TestEachVerdict(t *testing.T) {
+	l := newQueue("ours", "foreign", "unready", "held")
+	l.verdict["foreign"] = route.Routed{Verdict: route.Foreign}
+	l.verdict["unready"] = route.Routed{Verdict: route.Unready, Again: time.Hour}
+	l.verdict["held"] = route.Routed{Verdict: route.Held, Again: time.Hour}
+	p := l.poller(true)
+	wantIDs(t, "what is ours", look(t, p), "ours")
+	wantIDs(t, "what was routed already", look(t, p))
+	if len(l.fetched) != 1 || len(p.undecided) != 2 {
+		t.Errorf("fetched %v, undecided %v, want one fetch and two undecided", l.fetched, p.undecided)
+	}
+	l.ids = nil
+	look(t, p)
+	if len(p.undecided) != 0 {
+		t.Errorf("undecided are %v when they have left the list, want none", p.undecided)
+	}
+}
+
+// TestWhatIsFound: what a router gets of an id.
+func TestWhatIsFound(t *testing.T) {
+	l := newQueue("fine", "broken", "none")
+	l.hashes["broken"] = &rqcompat.FetchResult{Job: &rqcompat.Job{ID: "broken", Origin: "half"}, Err: errBroken}
+	l.hashes["none"] = &rqcompat.FetchResult{Err: rqcompat.ErrNoSuchJob}
+	look(t, l.poller(true))
+	if len(l.found) != 3 {
+		t.Fatalf("%d jobs are routed, want 3", len(l.found))
+	}
+	if f := l.found[0]; f.Job.ID != "fine" || f.Fault != nil || f.Seen.IsZero() {
+		t.Errorf("a fine job: %+v", f)
+	}
+	if f := l.found[1]; f.Job.Origin != "half" || f.Fault != errBroken {
+		t.Errorf("a hash that can be read in part: %+v", f)
+	}
+	if f := l.found[2]; f.Job == nil || f.Job.ID != "none" || !errors.Is(f.Fault, rqcompat.ErrNoSuchJob) {
+		t.Errorf("an id without a hash: %+v", f)
+	}
+}
+
+// TestUndecidedJobsAreLookedAtAgain, each when its time has come, and with the time at which it was first seen.
+func TestUndecidedJobsAreLookedAtAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		l := newQueue("soon", "late")
+		l.verdict["soon"] = route.Routed{Verdict: route.Unready, Again: 250 * time.Millisecond}
+		l.verdict["late"] = route.Routed{Verdict: route.Held, Again: 3 * time.Second}
+		p := l.poller(true)
+		at := map[string][]time.Duration{}
+		for range 7000 {
+			if err := p.look(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			for _, f := range l.found {
+				at[f.Job.ID] = append(at[f.Job.ID], time.Since(start))
+				if !f.Seen.Equal(start) {
+					t.Errorf("%s was seen %s after the start, want at the start", f.Job.ID, f.Seen.Sub(start))
+				}
+			}
+			l.found = nil
+			time.Sleep(time.Millisecond)
+		}
+		if got := at["late"]; !slices.Equal(got, []time.Duration{0, 3 * time.Second, 6 * time.Second}) {
+			t.Errorf("a job that is held for 3 s was looked at after %v", got)
+		}
+		if got := at["soon"]; len(got) != 28 || got[1] != 250*time.Millisecond || got[27] != 6750*time.Millisecond {
+			t.Errorf("a job that is unready for 250 ms was looked at %d times: %v", len(got), got)
+		}
+		l.verdict["soon"] = route.Routed{Verdict: route.Ours}
+		l.verdict["late"] = route.Routed{Verdict: route.Foreign}
+		time.Sleep(3 * time.Second)
+		wantIDs(t, "decided at last", look(t, p), "soon")
+		if len(p.undecided) != 0 {
+			t.Errorf("undecided are %v, want none", p.undecided)
+		}
+	})
+}
+
+// TestBrokenLookLosesNoJob: a queue that is read in several round trips is known as a whole, although one of them
+// failed.
+func TestBrokenLookLosesNoJob(t *testing.T) {
+	const jobs = 2*fetchBatch + 10
+	for broken := range 3 {
+		l := newQueue()
+		for i := range jobs {
+			l.ids = append(l.ids, fmt.Sprint("job-", i))
+		}
+		l.fetchErr[broken] = errBroken
+		p := l.poller(true)
+		if err := p.look(t.Context()); !errors.Is(err, errBroken) {
+			t.Fatalf("the look with a broken fetch %d: %v, want its error", broken, err)
+		}
+		dealt := idsOf(p.Fair.deal(jobs))
+		if got, want := len(dealt), broken*fetchBatch; got != want {
+			t.Errorf("%d jobs before the broken fetch %d, want %d", got, broken, want)
+		}
+		dealt = append(dealt, look(t, p)...)
+		slices.Sort(dealt)
+		if got := len(slices.Compact(dealt)); got != jobs || len(dealt) != jobs {
+			t.Errorf("%d jobs, %d of them different, are known after fetch %d was broken, want %d", len(dealt), got, broken, jobs)
+		}
+		for _, ids := range l.fetched {
+			if len(ids) > fetchBatch {
+				t.Errorf("%d jobs are fetched in one round trip, want at most %d", len(ids), fetchBatch)
+			}
+		}
+	}
+}
+
+// TestBrokenLookOfUndecidedJobs: they are looked at again at once, and keep the time at which they were first seen.
+func TestBrokenLookOfUndecidedJobs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		l := newQueue("a")
+		l.verdict["a"] = route.Routed{Verdict: route.Unready, Again: 250 * time.Millisecond}
+		p := l.poller(true)
+		look(t, p)
+		time.Sleep(250 * time.Millisecond)
+		l.fetchErr[1] = errBroken
+		if err := p.look(t.Context()); !errors.Is(err, errBroken) {
+			t.Fatalf("the look: %v, want the error of the fetch", err)
+		}
+		l.verdict["a"] = route.Routed{Verdict: route.Ours}
+		time.Sleep(50 * time.Millisecond)
+		wantIDs(t, "as soon as it can be read", look(t, p), "a")
+		if seen := l.found[1].Seen; !seen.Equal(start) {
+			t.Errorf("seen %s after the start, want at the start", seen.Sub(start))
+		}
+	})
+}
+
+func TestASyncThatFails(t *testing.T) {
+	l := newQueue("a")
+	l.err = errBroken
+	p := l.poller(true)
+	p.forget("x")
+	if err := p.look(t.Context()); !errors.Is(err, errBroken) || len(l.fetched) > 0 {
+		t.Errorf("look: %v, fetched %v, want the error and nothing", err, l.fetched)
+	}
+	l.err = nil
+	wantIDs(t, "afterwards", look(t, p), "a")
+}
+
+// TestADealtJobThatIsBackIsNew: a retried job may be on its list again before the next look.
+func TestADealtJobThatIsBackIsNew(t *testing.T) {
+	l := newQueue("a", "b")
+	p := l.poller(true)
+	wantIDs(t, "at first", look(t, p), "a", "b")
+	p.forget("a")
+	wantIDs(t, "a was dealt and is back", look(t, p), "a")
+	wantIDs(t, "nothing happened", look(t, p))
+}
+
+// TestWhatLeftTheListIsNotDealt, though it was routed.
+func TestWhatLeftTheListIsNotDealt(t *testing.T) {
+	l := newQueue("a", "b")
+	p := l.poller(true)
+	if err := p.look(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	l.ids = []string{"b"}
+	wantIDs(t, "a was taken by somebody else", look(t, p), "b")
+}
+
+// runPoller runs p in the background until the returned function is called.
+func runPoller(t *testing.T, p *Poller) (stop func()) {
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		p.Run(ctx)
+		close(done)
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
+}
+
+func TestHowOftenAListIsLookedAt(t *testing.T) {
+	for own, want := range map[bool]int{true: 101, false: 41} {
+		synctest.Test(t, func(t *testing.T) {
+			l := newQueue("a")
+			stop := runPoller(t, l.poller(own))
+			time.Sleep(time.Second + time.Millisecond)
+			synctest.Wait()
+			stop()
+			if l.syncs != want {
+				t.Errorf("own=%v: a list with something in it was looked at %d times a second, want %d", own, l.syncs, want)
+			}
+			if l.closed != 1 || len(l.waited) > 0 {
+				t.Errorf("own=%v: the waiter was closed %d times and waited for %v, want once and nothing", own, l.closed, l.waited)
+			}
+		})
+	}
+}
+
+func TestAnEmptyListIsWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newQueue()
+		p := l.poller(true)
+		stop := runPoller(t, p)
+		time.Sleep(11 * time.Second)
+		synctest.Wait()
+		if l.syncs != 3 || !slices.Equal(l.waited, []time.Duration{longestWait, longestWait, longestWait}) {
+			t.Errorf("an empty list was looked at %d times in 11 s and waited for %v, want 3 times, 5 s each", l.syncs, l.waited)
+		}
+		l.ids = []string{"a"}
+		l.arrived <- struct{}{}
+		synctest.Wait()
+		wantIDs(t, "as soon as a job arrives", idsOf(p.Fair.deal(9)), "a")
+		stop()
+	})
+}
+
+// TestTheClaimerIsHungry: a poller looks at once when nothing is left to deal.
+func TestTheClaimerIsHungry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newQueue("a")
+		p := l.poller(false)
+		stop := runPoller(t, p)
+		synctest.Wait()
+		l.ids = append(l.ids, "b")
+		p.hungry.Raise()
+		synctest.Wait()
+		wantIDs(t, "without waiting", idsOf(p.Fair.deal(9)), "a", "b")
+		stop()
+	})
+}
+
+// TestRedisIsAwayForAPoller: it slows down, keeps what it knows, and goes on.
+func TestRedisIsAwayForAPoller(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newQueue("a")
+		p := l.poller(true)
+		l.err = errBroken
+		stop := runPoller(t, p)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if l.syncs < 10 || l.syncs > 25 {
+			t.Errorf("a Redis that is away was asked %d times in a minute, want ever less often", l.syncs)
+		}
+		l.err = nil
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		wantIDs(t, "when it is back", idsOf(p.Fair.deal(9)), "a")
+		stop()
+	})
+}

@@ -1,0 +1,341 @@
+package moves
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
+)
+
+const site = "a.example.com"
+
+var (
+	fence = time.Date(2026, 3, 1, 10, 0, 0, 1000, time.UTC)
+	now   = fence.Add(time.Minute)
+	said  = Said{Percent: 42, Message: "half", Output: "/files/out.txt"}
+	boom  = errors.New("boom\nsecond line")
+
+	all = []rows.Status{
+		rows.StatusPending, rows.StatusQueued, rows.StatusRunning, rows.StatusCompleted,
+		rows.StatusFailed, rows.StatusTimedOut, rows.StatusDeadLetter, rows.StatusCanceled,
+	}
+)
+
+func rowIn(s rows.Status) *rows.BackgroundJob {
+	return &rows.BackgroundJob{Name: "JOB-1", Status: s, StartedAt: fence, RetryCount: 2, MaxRetries: 5}
+}
+
+// set gives the columns that a move writes, by name.
+func set(m Move) (names []string) {
+	for _, v := range m.Set {
+		names = append(names, v.Column())
+	}
+	slices.Sort(names)
+	return names
+}
+
+// catalogue has every move, as it is made of a row.
+func catalogue(row *rows.BackgroundJob) map[string]Move {
+	failure := Failure{Err: boom, Kind: job.Transient, Attempt: 3}
+	return map[string]Move{
+		"Start":      Start(site, row, now),
+		"Complete":   Complete(site, row, said, now),
+		"Fail":       Fail(site, row, said, failure, now, 90*time.Second),
+		"DeadLetter": DeadLetter(site, row, said, failure, now),
+		"Exhausted":  Exhausted(site, row, said, failure, now),
+		"Poison":     Poison(site, row, now),
+		"GiveBack":   GiveBack(site, row, "Worker died"),
+		"Cancel":     Cancel(site, row, "jane@example.com", "Job canceled", now),
+		"Requeue":    Requeue(site, row, "jane@example.com"),
+		"RetryDue":   RetryDue(site, row),
+	}
+}
+
+// TestWhatEachMoveMayStartFrom holds the path of each move from each status; a status that isn't named refuses it.
+func TestWhatEachMoveMayStartFrom(t *testing.T) {
+	const (
+		pending, queued, running, failed, timedOut, dead = rows.StatusPending, rows.StatusQueued, rows.StatusRunning,
+			rows.StatusFailed, rows.StatusTimedOut, rows.StatusDeadLetter
+	)
+	legal := map[string]map[rows.Status]string{
+		"Start": {
+			pending: "Queued Running", queued: "Running", failed: "Queued Running", timedOut: "Queued Running",
+			dead: "Queued Running",
+		},
+		"Complete": {running: "Completed"},
+		"Fail":     {running: "Failed"},
+		"DeadLetter": {
+			pending: "Queued Dead Letter", queued: "Dead Letter", running: "Dead Letter", failed: "Dead Letter",
+			timedOut: "Dead Letter",
+		},
+		"Exhausted": {
+			pending: "Queued Dead Letter", queued: "Dead Letter", running: "Failed Dead Letter", failed: "Dead Letter",
+			timedOut: "Dead Letter",
+		},
+		"Poison": {
+			pending: "Queued Dead Letter", queued: "Dead Letter", running: "Dead Letter", failed: "Dead Letter",
+			timedOut: "Dead Letter",
+		},
+		"GiveBack": {running: "Failed Queued"},
+		"Cancel":   {pending: "Canceled", queued: "Canceled", running: "Canceled"},
+		"Requeue":  {pending: "Queued", failed: "Queued", timedOut: "Queued", dead: "Queued"},
+		"RetryDue": {pending: "Queued", failed: "Queued", timedOut: "Queued", dead: "Queued"},
+	}
+	for _, from := range all {
+		for name, m := range catalogue(rowIn(from)) {
+			want, isLegal := legal[name][from]
+			err := m.Check()
+			if (err == nil) != isLegal {
+				t.Errorf("%s of a row that is %s: Check says %v, want legal: %v", name, from, err, isLegal)
+			}
+			got := strings.TrimSpace(string(m.Via + " " + m.To))
+			if isLegal && got != want {
+				t.Errorf("%s of a row that is %s goes to %q, want %q", name, from, got, want)
+			}
+			if m.Site != site || m.Name != "JOB-1" || m.From != from {
+				t.Errorf("%s is a move of %s %s from %s, want %s JOB-1 from %s", name, m.Site, m.Name, m.From, site, from)
+			}
+			var wrong *TransitionError
+			if err != nil && (!errors.As(err, &wrong) || wrong.Job != "JOB-1") {
+				t.Errorf("%s of a row that is %s: the error is %#v, want a TransitionError of JOB-1", name, from, err)
+			}
+		}
+	}
+}
+
+func TestTransitionError(t *testing.T) {
+	err := Complete(site, rowIn(rows.StatusQueued), said, now).Check()
+	if got, want := fmt.Sprint(err), "job JOB-1 is Queued and can't become Completed"; got != want {
+		t.Errorf("Complete of a queued row: %q, want %q", got, want)
+	}
+	// The second step is judged from the first one's state, not from the row's.
+	m := Start(site, rowIn(rows.StatusQueued), now)
+	m.Via = rows.StatusRunning
+	var wrong *TransitionError
+	if err := m.Check(); !errors.As(err, &wrong) || wrong.From != rows.StatusRunning || wrong.To != rows.StatusRunning {
+		t.Errorf("Queued by way of Running to Running: %v, want Running that can't become Running", err)
+	}
+}
+
+// TestLegalMoves is the whole table of legal steps.
+func TestLegalMoves(t *testing.T) {
+	legal := []string{
+		"Pending Queued", "Pending Canceled",
+		"Queued Running", "Queued Canceled", "Queued Dead Letter",
+		"Running Completed", "Running Failed", "Running Dead Letter", "Running Timed Out", "Running Canceled",
+		"Failed Queued", "Failed Dead Letter",
+		"Timed Out Queued", "Timed Out Dead Letter",
+		"Dead Letter Queued",
+	}
+	var got []string
+	for _, from := range all {
+		for _, to := range all {
+			m := Move{Transition: rows.Transition{From: from, To: to}}
+			if m.Check() == nil {
+				got = append(got, string(from+" "+to))
+			}
+		}
+	}
+	slices.Sort(legal)
+	slices.Sort(got)
+	if diff := cmp.Diff(legal, got); diff != "" {
+		t.Errorf("legal steps (-want +got):\n%s", diff)
+	}
+}
+
+// TestTheDiagramNamesTheMoves: every status and every entry of the catalogue that doc.go draws exists, and every status
+// is drawn.
+func TestTheDiagramNamesTheMoves(t *testing.T) {
+	doc, err := os.ReadFile("doc.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, diagram, _ := strings.Cut(string(doc), "//\n")
+	for _, s := range all {
+		if !strings.Contains(diagram, string(s)) {
+			t.Errorf("the diagram in doc.go doesn't show %q", s)
+		}
+	}
+	moves := catalogue(rowIn(rows.StatusRunning))
+	rest := diagram
+	for _, s := range all {
+		rest = strings.ReplaceAll(rest, string(s), "")
+	}
+	for _, word := range regexp.MustCompile(`[A-Z][A-Za-z]+`).FindAllString(rest, -1) {
+		if _, ok := moves[word]; !ok && word != "DeadLetter" {
+			t.Errorf("the diagram in doc.go names %q, which is not in the catalogue", word)
+		}
+	}
+	// What ends in Dead Letter, and what leads back to Queued, is drawn.
+	for _, name := range []string{"DeadLetter", "Exhausted", "Poison", "RetryDue", "Requeue", "Cancel"} {
+		if !strings.Contains(diagram, name) {
+			t.Errorf("the diagram in doc.go lacks %s", name)
+		}
+	}
+}
+
+// TestWhatEachMoveWrites holds columns, messages, actor and fence of each move of the row that it is meant for.
+func TestWhatEachMoveWrites(t *testing.T) {
+	running, failed, queued := rowIn(rows.StatusRunning), rowIn(rows.StatusFailed), rowIn(rows.StatusQueued)
+	timedOut := Failure{Err: &job.TimeoutError{Limit: time.Minute}, Kind: job.Transient, TimedOut: true, Attempt: 3}
+	failure := Failure{Err: boom, Kind: job.Transient, Attempt: 3}
+	permanent := Failure{Err: boom, Kind: job.Permanent, Attempt: 3}
+	tests := map[string]struct {
+		move        Move
+		message     string
+		via         string
+		fence       time.Time
+		actor       string
+		columns     string
+		written     rows.BackgroundJob
+		status, way rows.Status
+	}{
+		"start": {
+			move: Start(site, queued, now), message: "Worker started execution", fence: now,
+			columns: "completed_at next_retry_at progress progress_message", status: rows.StatusRunning,
+		},
+		"start of a failed row spends a retry": {
+			move: Start(site, failed, now), message: "Worker started execution", via: "Job enqueued", fence: now,
+			columns: "completed_at next_retry_at progress progress_message retry_count",
+			written: rows.BackgroundJob{RetryCount: 3}, status: rows.StatusRunning, way: rows.StatusQueued,
+		},
+		"start of a pending row spends none": {
+			move: Start(site, rowIn(rows.StatusPending), now), message: "Worker started execution", via: "Job enqueued", fence: now,
+			columns: "completed_at next_retry_at progress progress_message", status: rows.StatusRunning, way: rows.StatusQueued,
+		},
+		"complete": {
+			move: Complete(site, running, said, now), message: "Job completed successfully", fence: fence,
+			columns: "completed_at output_reference progress progress_message",
+			written: rows.BackgroundJob{CompletedAt: now, OutputReference: "/files/out.txt", Progress: 100, ProgressMessage: "half"},
+			status:  rows.StatusCompleted,
+		},
+		"complete without output keeps the old one": {
+			move: Complete(site, running, Said{}, now), message: "Job completed successfully", fence: fence,
+			columns: "completed_at progress progress_message",
+			written: rows.BackgroundJob{CompletedAt: now, Progress: 100}, status: rows.StatusCompleted,
+		},
+		"fail": {
+			move: Fail(site, running, said, failure, now, 90*time.Second), fence: fence,
+			message: "Job failed: boom (retry 3 of 5 in 1m30s)",
+			columns: "error_message error_type next_retry_at progress progress_message",
+			written: rows.BackgroundJob{ErrorMessage: boom.Error(), ErrorType: "Transient", NextRetryAt: now.Add(90 * time.Second), Progress: 42, ProgressMessage: "half"},
+			status:  rows.StatusFailed,
+		},
+		"time out": {
+			move: Fail(site, running, said, timedOut, now, 1499*time.Millisecond), fence: fence,
+			message: "Task exceeded maximum timeout value (60 seconds) (retry 3 of 5 in 1s)",
+			columns: "error_message error_type next_retry_at progress progress_message",
+			written: rows.BackgroundJob{ErrorMessage: timedOut.Err.Error(), ErrorType: "Transient", NextRetryAt: now.Add(1499 * time.Millisecond), Progress: 42, ProgressMessage: "half"},
+			status:  rows.StatusTimedOut,
+		},
+		"dead letter": {
+			move: DeadLetter(site, running, said, permanent, now), message: "Job failed: boom", fence: fence,
+			columns: "completed_at error_message error_type progress progress_message",
+			written: rows.BackgroundJob{CompletedAt: now, ErrorMessage: boom.Error(), ErrorType: "Permanent", Progress: 42, ProgressMessage: "half"},
+			status:  rows.StatusDeadLetter,
+		},
+		"dead letter of a row that never ran": {
+			move: DeadLetter(site, queued, Said{}, permanent, now), message: "Job failed: boom",
+			columns: "completed_at error_message error_type progress progress_message",
+			written: rows.BackgroundJob{CompletedAt: now, ErrorMessage: boom.Error(), ErrorType: "Permanent"},
+			status:  rows.StatusDeadLetter,
+		},
+		"exhausted": {
+			move: Exhausted(site, running, said, failure, now), message: "Retries exhausted after 3 attempts", via: "Job failed: boom", fence: fence,
+			columns: "completed_at error_message error_type progress progress_message",
+			written: rows.BackgroundJob{CompletedAt: now, ErrorMessage: boom.Error(), ErrorType: "Transient", Progress: 42, ProgressMessage: "half"},
+			status:  rows.StatusDeadLetter, way: rows.StatusFailed,
+		},
+		"exhausted by a timeout": {
+			move: Exhausted(site, running, said, timedOut, now), message: "Retries exhausted after 3 attempts",
+			via: "Task exceeded maximum timeout value (60 seconds)", fence: fence,
+			columns: "completed_at error_message error_type progress progress_message",
+			written: rows.BackgroundJob{CompletedAt: now, ErrorMessage: timedOut.Err.Error(), ErrorType: "Transient", Progress: 42, ProgressMessage: "half"},
+			status:  rows.StatusDeadLetter, way: rows.StatusTimedOut,
+		},
+		"poison": {
+			move: Poison(site, running, now), message: "Job took its worker down again and again", fence: fence,
+			columns: "completed_at error_message error_type",
+			written: rows.BackgroundJob{CompletedAt: now, ErrorType: "Permanent", ErrorMessage: "Job took its worker down again and again"},
+			status:  rows.StatusDeadLetter,
+		},
+		"give back": {
+			move: GiveBack(site, running, "Worker died"), message: "Job given back to the queue", via: "Worker died", fence: fence,
+			columns: "started_at", status: rows.StatusQueued, way: rows.StatusFailed,
+		},
+		"give back with the last report": {
+			move: GiveBack(site, running, "Worker is shutting down").WithReport(said), message: "Job given back to the queue", via: "Worker is shutting down", fence: fence,
+			columns: "progress progress_message started_at", written: rows.BackgroundJob{Progress: 42, ProgressMessage: "half"},
+			status: rows.StatusQueued, way: rows.StatusFailed,
+		},
+		"cancel": {
+			move: Cancel(site, running, "jane@example.com", CanceledBy("jane@example.com"), now), message: "Job canceled by jane@example.com", fence: fence, actor: "jane@example.com",
+			columns: "canceled_at canceled_by next_retry_at", written: rows.BackgroundJob{CanceledAt: now, CanceledBy: "jane@example.com"},
+			status: rows.StatusCanceled,
+		},
+		"cancel by the system": {
+			move: Cancel(site, queued, "", CanceledBy(""), now), message: "Job canceled by the system",
+			columns: "canceled_at canceled_by next_retry_at", written: rows.BackgroundJob{CanceledAt: now},
+			status: rows.StatusCanceled,
+		},
+		"requeue starts a new series": {
+			move: Requeue(site, failed, "jane@example.com"), message: "Job retried by jane@example.com", actor: "jane@example.com",
+			columns: "completed_at error_message error_type next_retry_at progress progress_message retry_count", status: rows.StatusQueued,
+		},
+		"requeue by the system": {
+			move: Requeue(site, failed, ""), message: "Job retried by the system",
+			columns: "completed_at error_message error_type next_retry_at progress progress_message retry_count", status: rows.StatusQueued,
+		},
+		"retry that is due": {
+			move: RetryDue(site, failed), message: "Job enqueued for retry", columns: "next_retry_at retry_count",
+			written: rows.BackgroundJob{RetryCount: 3}, status: rows.StatusQueued,
+		},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			m := tc.move
+			if m.To != tc.status || m.Via != tc.way {
+				t.Errorf("goes by way of %q to %q, want %q, %q", m.Via, m.To, tc.way, tc.status)
+			}
+			if m.Message != tc.message || m.ViaMessage != tc.via {
+				t.Errorf("messages %q by way of %q, want %q, %q", m.Message, m.ViaMessage, tc.message, tc.via)
+			}
+			if !m.StartedAt.Equal(tc.fence) || m.Actor != tc.actor {
+				t.Errorf("fence %s, actor %q, want %s, %q", m.StartedAt, m.Actor, tc.fence, tc.actor)
+			}
+			if got := strings.Join(set(m), " "); got != tc.columns {
+				t.Errorf("columns %q, want %q", got, tc.columns)
+			}
+			if diff := cmp.Diff(tc.written, m.Written()); diff != "" {
+				t.Errorf("written (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestAppliedBringsTheRowUpToDate(t *testing.T) {
+	row := rowIn(rows.StatusFailed)
+	row.ErrorMessage, row.NextRetryAt = "boom", now
+	m := Start(site, row, now)
+	if row.Status != rows.StatusFailed || row.RetryCount != 2 {
+		t.Fatalf("making a move changed the row: %+v", row)
+	}
+	m.Applied("2026-03-01 10:01:00.000001")
+	want := rowIn(rows.StatusRunning)
+	want.StartedAt, want.RetryCount, want.ErrorMessage, want.ModifiedRaw = now, 3, "boom", "2026-03-01 10:01:00.000001"
+	if diff := cmp.Diff(want, row); diff != "" {
+		t.Errorf("the row after its start (-want +got):\n%s", diff)
+	}
+	GiveBack(site, row, "Worker died").Applied("later")
+	if row.Status != rows.StatusQueued || !row.StartedAt.IsZero() || row.ModifiedRaw != "later" {
+		t.Errorf("the row after it was given back: %+v, want Queued without a start", row)
+	}
+}

@@ -1,0 +1,221 @@
+package policy
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
+)
+
+// facts is a bench of one site.
+type facts struct {
+	maintained       bool
+	types            map[string]*rows.JobType
+	org              *rows.Organization
+	typesErr, orgErr error
+
+	asked []string
+}
+
+func (f *facts) Maintenance(site string) bool {
+	f.asked = append(f.asked, "maintenance "+site)
+	return f.maintained
+}
+
+func (f *facts) JobTypes(_ context.Context, site string) (map[string]*rows.JobType, error) {
+	f.asked = append(f.asked, "types "+site)
+	return f.types, f.typesErr
+}
+
+func (f *facts) Organization(_ context.Context, site, name string) (*rows.Organization, error) {
+	f.asked = append(f.asked, "organization "+site+" "+name)
+	return f.org, f.orgErr
+}
+
+// fine has nothing against a job.
+func fine() *facts {
+	return &facts{
+		types: map[string]*rows.JobType{"export": {TypeName: "export", Enabled: true}},
+		org:   &rows.Organization{Name: "ORG-A", Status: rows.OrganizationActive},
+	}
+}
+
+var moments = map[Moment]string{AtSubmission: "at submission", AtClaim: "at the claim", AtStart: "at the start"}
+
+// TestRules asks the whole chain; each case breaks one fact.
+func TestRules(t *testing.T) {
+	away := fmt.Errorf("site a: %w", rows.ErrUnavailable)
+	const (
+		goes        = ""
+		maintained  = "wait 3s maintenance: site a is in maintenance mode"
+		suspended   = "wait 3s organization: organization ORG-A is suspended"
+		unavailable = "site a: database unavailable"
+	)
+	tests := []struct {
+		name    string
+		breaks  func(f *facts)
+		answers map[Moment]string
+		is      error // of the refusal at submission
+	}{
+		{"nothing against it", func(*facts) {}, nil, nil},
+		{"site in maintenance", func(f *facts) { f.maintained = true },
+			map[Moment]string{AtSubmission: goes, AtClaim: maintained, AtStart: maintained}, nil},
+		{"Job Type missing", func(f *facts) { f.types = map[string]*rows.JobType{} }, map[Moment]string{
+			AtSubmission: `refuse job type: site a: no such Job Type: "export"`,
+			AtClaim:      goes,
+			AtStart:      `refuse job type: Job Type "export" no longer exists`,
+		}, ErrNoSuchJobType},
+		{"Job Type disabled", func(f *facts) { f.types["export"].Enabled = false }, map[Moment]string{
+			AtSubmission: `refuse job type: site a: the Job Type is disabled: "export"`,
+			AtClaim:      goes,
+			AtStart:      `refuse job type: Job Type "export" is disabled`,
+		}, ErrJobTypeDisabled},
+		{"Job Types can't be read", func(f *facts) { f.types, f.typesErr = nil, away },
+			map[Moment]string{AtSubmission: "refuse job type: " + unavailable, AtClaim: goes, AtStart: goes}, rows.ErrUnavailable},
+		{"organization suspended", func(f *facts) { f.org.Status = rows.OrganizationInactive },
+			map[Moment]string{AtSubmission: goes, AtClaim: suspended, AtStart: suspended}, nil},
+		{"organization dissolved", func(f *facts) { f.org.Status = rows.OrganizationDissolved }, map[Moment]string{
+			AtSubmission: `refuse organization: site a: the organization is dissolved: "ORG-A"`,
+			AtClaim:      goes,
+			AtStart:      "refuse organization: Organization not found: ORG-A",
+		}, ErrOrganizationDissolved},
+		{"organization missing", func(f *facts) { f.org, f.orgErr = nil, rows.ErrNoSuchOrganization }, map[Moment]string{
+			AtSubmission: "refuse organization: no such organization",
+			AtClaim:      goes,
+			AtStart:      "refuse organization: Organization not found: ORG-A",
+		}, rows.ErrNoSuchOrganization},
+		{"organization can't be read", func(f *facts) { f.org, f.orgErr = nil, away },
+			map[Moment]string{AtSubmission: "refuse organization: " + unavailable, AtClaim: goes, AtStart: goes}, rows.ErrUnavailable},
+	}
+	for _, tc := range tests {
+		for moment, at := range moments {
+			t.Run(tc.name+" "+at, func(t *testing.T) {
+				f := fine()
+				tc.breaks(f)
+				a := New(f).Ask(t.Context(), Question{Moment: moment, Site: "a", JobType: "export", Organization: "ORG-A"})
+				if got := say(a); got != tc.answers[moment] {
+					t.Errorf("the chain answers %q, want %q", got, tc.answers[moment])
+				}
+				if moment == AtSubmission && tc.is != nil && !errors.Is(a.Err, tc.is) {
+					t.Errorf("the refusal is %v, want an error that is %v", a.Err, tc.is)
+				}
+				if moment == AtStart && a.Verdict == Refuse && job.Classify(a.Err) != job.Permanent {
+					t.Errorf("the refusal at the start is %s, want permanent: no retry mends it", job.Classify(a.Err))
+				}
+			})
+		}
+	}
+}
+
+func say(a Answer) string {
+	switch a.Verdict {
+	case Wait:
+		return fmt.Sprintf("wait %s %s: %s", a.Again, a.Rule, a.Why)
+	case Refuse:
+		if a.Err == nil || a.Why != a.Err.Error() {
+			return fmt.Sprintf("refuse %s: error %v but %q for a person", a.Rule, a.Err, a.Why)
+		}
+		return fmt.Sprintf("refuse %s: %v", a.Rule, a.Err)
+	}
+	if a != (Answer{}) {
+		return fmt.Sprintf("go with %+v", a)
+	}
+	return ""
+}
+
+// TestAJobWithoutRowIsAskedForMaintenanceOnly: it has neither Job Type nor organization, and perhaps no site.
+func TestAJobWithoutRowIsAskedForMaintenanceOnly(t *testing.T) {
+	f := fine()
+	for _, q := range []Question{{Moment: AtClaim, Site: "a"}, {Moment: AtStart}} {
+		if a := New(f).Ask(t.Context(), q); a.Verdict != Go {
+			t.Errorf("%+v: %+v, want Go", q, a)
+		}
+	}
+	if got, want := strings.Join(f.asked, ", "), "maintenance a"; got != want {
+		t.Errorf("asked for %q, want %q", got, want)
+	}
+}
+
+// TestTheChainStopsAtTheFirstRuleThatDecides, in the order maintenance, Job Type, organization.
+func TestTheChainStopsAtTheFirstRuleThatDecides(t *testing.T) {
+	f := fine()
+	q := Question{Moment: AtStart, Site: "a", JobType: "export", Organization: "ORG-A"}
+	if a := New(f).Ask(t.Context(), q); a.Verdict != Go {
+		t.Fatalf("nothing is against it, and yet: %+v", a)
+	}
+	if got, want := strings.Join(f.asked, ", "), "maintenance a, types a, organization a ORG-A"; got != want {
+		t.Errorf("asked for %q, want %q", got, want)
+	}
+	f.maintained, f.types["export"].Enabled, f.org.Status = true, false, rows.OrganizationInactive
+	for _, want := range []string{"maintenance", "job type", "organization"} {
+		f.asked = nil
+		if a := New(f).Ask(t.Context(), q); a.Rule != want {
+			t.Errorf("the rule %q decides, want %q", a.Rule, want)
+		}
+		switch want {
+		case "maintenance":
+			if len(f.asked) != 1 {
+				t.Errorf("asked for %v after the first rule had decided", f.asked)
+			}
+			f.maintained = false
+		case "job type":
+			f.types["export"].Enabled = true
+		}
+	}
+}
+
+func TestNeedsOrganization(t *testing.T) {
+	err := NeedsOrganization("export")
+	if !strings.Contains(err.Error(), "export is a Job Type and needs an organization") || job.Classify(err) != job.Permanent {
+		t.Errorf("%v (%s), want a permanent error that says what is needed", err, job.Classify(err))
+	}
+}
+
+func TestSuspension(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var (
+			log   bytes.Buffer
+			on    bool
+			err   error
+			asked int
+		)
+		s := Suspension{Log: slog.New(slog.NewTextHandler(&log, nil)), Suspended: func(context.Context) (bool, error) {
+			asked++
+			return on, err
+		}}
+		want := func(what string, verdict Verdict, times int) {
+			t.Helper()
+			a := s.Ask(t.Context())
+			if a.Verdict != verdict || asked != times {
+				t.Errorf("%s: verdict %d after asking Redis %d times, want %d after %d", what, a.Verdict, asked, verdict, times)
+			}
+			if a.Verdict == Wait && (a.Again != time.Second || !strings.Contains(a.Why, "rq resume")) {
+				t.Errorf("%s: ask again in %s because %q, want 1s and the cure", what, a.Again, a.Why)
+			}
+		}
+		want("at first", Go, 1)
+		on = true
+		time.Sleep(time.Second - 1)
+		want("suspended within the second", Go, 1)
+		time.Sleep(1)
+		want("a second later", Wait, 2)
+		want("at once again", Wait, 2)
+		time.Sleep(time.Second)
+		err = errors.New("no route")
+		want("Redis is away", Wait, 3)
+		want("Redis is away, asked again", Wait, 4) // an answer that failed is not remembered
+		err, on = nil, false
+		want("resumed", Go, 5)
+		if got := strings.Count(log.String(), "rq suspension changed"); got != 2 {
+			t.Errorf("%d lines about changes, want 2:\n%s", got, log.String())
+		}
+	})
+}

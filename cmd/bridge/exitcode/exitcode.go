@@ -1,0 +1,155 @@
+// Package exitcode tells scripts by a number how a command ended. It is shared by the program and its demo.
+package exitcode
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+
+	"github.com/opensoft/dartwing-bridge/bridge"
+	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/opensoft/dartwing-bridge/frappe/realtime"
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
+	"github.com/opensoft/dartwing-bridge/frappe/socketio"
+	"github.com/opensoft/dartwing-bridge/rqcompat"
+	"github.com/opensoft/dartwing-bridge/rqcompat/pickle"
+	"github.com/redis/go-redis/v9"
+)
+
+// Exit codes; [Explanation] says what each means. From 64 on they are those of sysexits.h.
+const (
+	OK          = 0
+	Failure     = 1
+	Usage       = 2
+	NotFound    = 3
+	Refused     = 4
+	Data        = 65
+	Unavailable = 69
+	Temporary   = 75
+	Denied      = 77
+	Config      = 78
+	Interrupted = 130
+)
+
+// Explanation is what the program's help says of the codes.
+const Explanation = `Exit codes, for scripts:
+
+    0  done
+    1  it failed; also: the job that was waited for or watched did not complete
+    2  wrong usage: a flag or argument; nothing was done
+    3  not found: no such job, site, Job Type or organization
+    4  refused: the job's state doesn't allow it, or a job of this id exists
+   65  unreadable data: no pickle, a broken job
+   69  a server can't be reached: Redis, MariaDB or the realtime server
+   75  not now: locked rows, or the waiting took too long; try again
+   77  access denied by Redis, MariaDB or the realtime server
+   78  configuration: no bench, a broken file, an unknown RQ version
+  130  interrupted by a signal
+
+Of several jobs in one command, the first that went wrong decides.`
+
+// Error ends the program with a code of its own.
+type Error struct {
+	Code int
+	Err  error // nil when the command has said everything already
+}
+
+func (e *Error) Error() string {
+	if e.Err == nil {
+		return fmt.Sprintf("exit code %d", e.Code)
+	}
+	return e.Err.Error()
+}
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// Usagef is a mistake in the command line.
+func Usagef(format string, args ...any) error { return With(Usage, fmt.Errorf(format, args...)) }
+
+// With gives err a code, whatever kind of error it is.
+func With(code int, err error) error { return &Error{Code: code, Err: err} }
+
+// Silent ends the program with a code and without another word.
+func Silent(code int) error { return &Error{Code: code} }
+
+// IsSilent reports whether there is nothing to be printed about err.
+func IsSilent(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Err == nil
+}
+
+// Of is the code for an error: that of an [Error] in its chain, else that of its kind; OK for nil.
+func Of(err error) int {
+	var own *Error
+	switch {
+	case err == nil:
+		return OK
+	case errors.As(err, &own):
+		return own.Code
+	case errors.Is(err, context.Canceled):
+		return Interrupted
+	case isAny(err, bridge.ErrBadRequest, rqcompat.ErrBadRequest):
+		return Usage
+	case isConfiguration(err):
+		return Config
+	case isAny(err, rows.ErrNoSuchJob, frappe.ErrNoSuchSite, rows.ErrNoSuchOrganization, bridge.ErrNoSuchJobType, rqcompat.ErrNoSuchJob, os.ErrNotExist):
+		return NotFound
+	case isRefused(err):
+		return Refused
+	case IsDenied(err):
+		return Denied
+	case isUnreadable(err):
+		return Data
+	case isAny(err, context.DeadlineExceeded):
+		return Temporary
+	case isAway(err):
+		return Unavailable
+	case rows.IsTransient(err):
+		return Temporary
+	}
+	return Failure
+}
+
+func isAny(err error, targets ...error) bool {
+	for _, target := range targets {
+		if errors.Is(err, target) {
+			return true
+		}
+	}
+	return false
+}
+
+func isRefused(err error) bool {
+	var move *bridge.TransitionError
+	return errors.As(err, &move) || isAny(err, bridge.ErrJobTypeDisabled, bridge.ErrOrganizationDissolved, rqcompat.ErrCanceled, rqcompat.ErrDuplicateJob, rqcompat.ErrNotRequeueable, rqcompat.ErrNotRunning)
+}
+
+func isConfiguration(err error) bool {
+	var file *frappe.ConfigError
+	var version *rqcompat.UnsupportedVersionError
+	var mixed *rqcompat.MixedVersionsError
+	return errors.As(err, &file) || errors.As(err, &version) || errors.As(err, &mixed) ||
+		isAny(err, frappe.ErrNotABench, rows.ErrNoDatabase, rows.ErrTableMissing, rows.ErrColumnMissing, rqcompat.ErrVersionUnknown)
+}
+
+// IsDenied reports whether a server answered and refused who asked.
+func IsDenied(err error) bool {
+	var refused *socketio.ConnectError
+	return errors.Is(err, rows.ErrAccessDenied) || errors.As(err, &refused) && refused.Namespace != "" ||
+		redis.HasErrorPrefix(err, "NOAUTH") || redis.HasErrorPrefix(err, "WRONGPASS") || redis.HasErrorPrefix(err, "NOPERM")
+}
+
+func isUnreadable(err error) bool {
+	var syntax *pickle.SyntaxError
+	var limit *pickle.LimitError
+	var field *rqcompat.FieldError
+	return errors.As(err, &syntax) || errors.As(err, &limit) || errors.As(err, &field) || errors.Is(err, rqcompat.ErrBadCall)
+}
+
+// isAway reports whether a server can't be reached, as opposed to one that answers and refuses.
+func isAway(err error) bool {
+	var name *net.DNSError
+	return rqcompat.IsAway(err) || errors.As(err, &name) || isAny(err, rows.ErrUnavailable, realtime.ErrAway, os.ErrDeadlineExceeded)
+}

@@ -1,0 +1,58 @@
+package exitcode
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"syscall"
+	"testing"
+
+	"github.com/opensoft/dartwing-bridge/bridge"
+	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
+	"github.com/opensoft/dartwing-bridge/frappe/socketio"
+	"github.com/opensoft/dartwing-bridge/rqcompat"
+	"github.com/opensoft/dartwing-bridge/rqcompat/pickle"
+)
+
+func TestExitCodes(t *testing.T) {
+	for _, tc := range []struct {
+		err  error
+		want int
+	}{
+		{nil, OK},
+		{errors.New("anything"), Failure},
+		{Usagef("x"), Usage},
+		{bridge.ErrBadRequest, Usage},
+		{rows.ErrNoSuchJob, NotFound},
+		{frappe.ErrNoSuchSite, NotFound},
+		{rows.ErrNoSuchOrganization, NotFound},
+		{bridge.ErrNoSuchJobType, NotFound},
+		{rqcompat.ErrNoData, NotFound},
+		{&fs.PathError{Op: "open", Path: "x", Err: syscall.ENOENT}, NotFound},
+		{&bridge.TransitionError{}, Refused},
+		{bridge.ErrJobTypeDisabled, Refused},
+		{rqcompat.ErrDuplicateJob, Refused},
+		{&rqcompat.NotRequeueableError{}, Refused},
+		{&pickle.SyntaxError{}, Data},
+		{&pickle.LimitError{}, Data},
+		{rows.ErrUnavailable, Unavailable},
+		{syscall.ECONNREFUSED, Unavailable},
+		{context.DeadlineExceeded, Temporary},
+		{rows.ErrAccessDenied, Denied},
+		{&socketio.ConnectError{Namespace: "s"}, Denied},
+		{&frappe.ConfigError{}, Config},
+		{rqcompat.ErrVersionUnknown, Config},
+		{rows.ErrTableMissing, Config},
+		{context.Canceled, Interrupted},
+	} {
+		err := tc.err
+		if err != nil {
+			err = fmt.Errorf("do it: %w", err)
+		}
+		if got := Of(err); got != tc.want {
+			t.Errorf("exit code of %v is %d, want %d", err, got, tc.want)
+		}
+	}
+}

@@ -1,0 +1,140 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/opensoft/dartwing-bridge/bridge"
+	"github.com/opensoft/dartwing-bridge/bridge/benchconfig"
+	"github.com/opensoft/dartwing-bridge/cmd/bridge/exitcode"
+	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
+)
+
+// OpenBench opens the bench that flags, environment or working directory name.
+func (a *App) OpenBench() (*frappe.Bench, error) {
+	dir, err := a.benchDir()
+	if err != nil {
+		return nil, err
+	}
+	b, err := benchconfig.Open(dir, a.Log)
+	if err != nil {
+		return nil, exitcode.With(exitcode.Config, err)
+	}
+	return b, nil
+}
+
+func (a *App) benchDir() (string, error) {
+	if a.bench != "" {
+		return a.bench, nil
+	}
+	for _, variable := range []string{"BRIDGE_BENCH", "FRAPPE_BENCH_ROOT"} {
+		if dir := os.Getenv(variable); dir != "" {
+			return dir, nil
+		}
+	}
+	start, err := os.Getwd()
+	if err != nil {
+		return "", fmt.Errorf("find the bench: %w", err)
+	}
+	if dir := benchAbove(start); dir != "" {
+		return dir, nil
+	}
+	return "", fmt.Errorf("%w: there is no sites/common_site_config.json in %s or above it; name the bench with --bench DIR or $BRIDGE_BENCH", frappe.ErrNotABench, start)
+}
+
+// benchAbove finds the nearest directory at or above start that is a bench.
+func benchAbove(start string) string {
+	for dir := start; ; dir = filepath.Dir(dir) {
+		if info, err := os.Stat(filepath.Join(dir, "sites", "common_site_config.json")); err == nil && info.Mode().IsRegular() {
+			return dir
+		}
+		if dir == filepath.Dir(dir) {
+			return ""
+		}
+	}
+}
+
+// SiteName chooses the site that a command is about.
+func (a *App) SiteName(b *frappe.Bench) (string, error) {
+	for _, name := range []string{a.Site, os.Getenv("FRAPPE_SITE"), b.Config().String("default_site", "")} {
+		if name != "" {
+			_, err := b.Site(name)
+			return name, withSites(b, err)
+		}
+	}
+	all, err := b.Sites()
+	switch {
+	case err != nil:
+		return "", err
+	case len(all) == 1:
+		return all[0], nil
+	case len(all) == 0:
+		return "", fmt.Errorf("%w: %s has none; run: bench new-site", frappe.ErrNoSuchSite, b.SitesDir)
+	}
+	return "", exitcode.Usagef("which site? Name one with --site: %s", strings.Join(all, ", "))
+}
+
+// withSites adds the names that would have been right to an unknown one.
+func withSites(b *frappe.Bench, err error) error {
+	if !errors.Is(err, frappe.ErrNoSuchSite) {
+		return err
+	}
+	if all, listErr := b.Sites(); listErr == nil && len(all) > 0 {
+		return fmt.Errorf("%w (sites of this bench: %s)", err, strings.Join(all, ", "))
+	}
+	return err
+}
+
+// OpenRows opens the database of the site that a command is about. The caller closes it.
+func (a *App) OpenRows(ctx context.Context, b *frappe.Bench) (*rows.DB, error) {
+	name, err := a.SiteName(b)
+	if err != nil {
+		return nil, err
+	}
+	site, err := b.Site(name)
+	if err != nil {
+		return nil, err
+	}
+	return rows.Open(ctx, site)
+}
+
+// OnBench runs do with the opened bench and its configuration.
+func (a *App) OnBench(do func(b *frappe.Bench, cfg bridge.Config) error) error {
+	b, err := a.OpenBench()
+	if err != nil {
+		return err
+	}
+	cfg, err := benchconfig.Load(b)
+	if err != nil {
+		return exitcode.With(exitcode.Config, err)
+	}
+	cfg.Log = a.Log
+	return do(b, cfg)
+}
+
+// Session is what most commands need: a client and the site they are about.
+type Session struct {
+	Bench  *frappe.Bench
+	Client *bridge.Client
+	Site   string
+}
+
+// WithClient runs do with a connected client.
+func (a *App) WithClient(ctx context.Context, do func(s Session) error) error {
+	return a.OnBench(func(b *frappe.Bench, cfg bridge.Config) error {
+		site, err := a.SiteName(b)
+		if err != nil {
+			return err
+		}
+		client, err := bridge.NewClient(ctx, cfg)
+		if err != nil {
+			return err
+		}
+		return errors.Join(do(Session{Bench: b, Client: client, Site: site}), client.Close())
+	})
+}

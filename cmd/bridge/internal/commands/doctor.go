@@ -1,0 +1,57 @@
+package commands
+
+import (
+	"fmt"
+
+	"github.com/opensoft/dartwing-bridge/cmd/bridge/exitcode"
+	"github.com/opensoft/dartwing-bridge/cmd/bridge/internal/cli"
+	"github.com/opensoft/dartwing-bridge/cmd/bridge/internal/doctor"
+	"github.com/opensoft/dartwing-bridge/cmd/bridge/output"
+	"github.com/spf13/cobra"
+)
+
+func doctorCommand(a *cli.App) *cobra.Command {
+	return &cobra.Command{
+		Use:   "doctor",
+		Short: "Check configuration, servers, tables and who works what",
+		Long: `Check everything that the bridge needs: configuration, Redis, the RQ version
+spoken, who works which queue, queues and registries, clocks, each site's
+database and tables, and the realtime server. Nothing is changed.
+
+Each line is ok, warning or error, with what to do about it. The exit code is 1 if
+there is an error. --site checks that site only.`,
+		Example: `  bridge doctor
+  bridge doctor --site site1.localhost --json | jq '.[] | select(.level != "ok")'`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			b, err := a.OpenBench()
+			if err != nil {
+				return printFindings(a, []doctor.Finding{{Level: doctor.Error, Check: "bench", Text: err.Error()}})
+			}
+			return printFindings(a, doctor.Examine(c.Context(), b, a.Site))
+		},
+	}
+}
+
+func printFindings(a *cli.App, findings []doctor.Finding) error {
+	failed := false
+	for _, f := range findings {
+		failed = failed || f.Level == doctor.Error
+		if a.JSON || a.Quiet && f.Level == doctor.OK {
+			continue
+		}
+		fmt.Fprintf(a.Out, "%-8s %-22s %s\n", f.Level, output.OneLine(f.Check), output.OneLine(f.Text))
+		if f.Fix != "" {
+			fmt.Fprintf(a.Out, "%31s → %s\n", "", output.OneLine(f.Fix))
+		}
+	}
+	if a.JSON {
+		if err := a.PrintJSON(findings); err != nil {
+			return err
+		}
+	}
+	if failed {
+		return exitcode.Silent(exitcode.Failure)
+	}
+	return nil
+}

@@ -1,0 +1,168 @@
+package commands
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/opensoft/dartwing-bridge/bridge"
+	"github.com/opensoft/dartwing-bridge/cmd/bridge/exitcode"
+	"github.com/opensoft/dartwing-bridge/cmd/bridge/internal/cli"
+	"github.com/opensoft/dartwing-bridge/cmd/bridge/internal/view"
+	"github.com/opensoft/dartwing-bridge/cmd/bridge/output"
+	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/opensoft/dartwing-bridge/rqcompat"
+	"github.com/opensoft/dartwing-bridge/rqcompat/pickle"
+	"github.com/spf13/cobra"
+)
+
+// waitPoll is how often a job that is waited for is looked at.
+const waitPoll = 100 * time.Millisecond
+
+func enqueueCommand(a *cli.App) *cobra.Command {
+	var (
+		r           bridge.EnqueueRequest
+		kwargs, at  string
+		wait        bool
+		waitTimeout time.Duration
+	)
+	c := &cobra.Command{
+		Use:   "enqueue METHOD [key=value ...]",
+		Short: "Enqueue a call, as frappe.enqueue does",
+		Long: `Enqueue a call of METHOD, as frappe.enqueue does: whoever works the queue runs
+it, Python or Go. METHOD is a dotted Python path or the name of a Go handler.
+
+A value that is JSON is taken as JSON (count=3, on=true, ids=[1,2]), anything
+else as text. With --wait the exit code tells how the job ended.`,
+		Example: `  bridge enqueue frappe.utils.global_search.sync_global_search
+  bridge enqueue myapp.tasks.export --queue long --user jane@example.com invoice=INV-1 copies=2
+  bridge enqueue go.thumbnail --queue go --kwargs '{"file": "a.png", "sizes": [64, 256]}' --wait
+  bridge enqueue myapp.tasks.remind --at 10m --id remind-jane`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			arguments, err := jobArguments(kwargs, args[1:])
+			if err != nil {
+				return err
+			}
+			r.Method, r.Kwargs = args[0], arguments
+			if r.At, err = moment(at, time.Now()); err != nil {
+				return err
+			}
+			return a.WithClient(c.Context(), func(s cli.Session) error {
+				r.Site = s.Site
+				if err := checkQueue(s.Bench, r.Queue); err != nil {
+					return err
+				}
+				return enqueue(c.Context(), a, s, r, wait, waitTimeout)
+			})
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&r.Queue, "queue", "default", "queue type")
+	f.StringVar(&kwargs, "kwargs", "", "keyword arguments as one JSON object")
+	f.StringVar(&r.User, "user", "Administrator", "user to run as")
+	f.StringVar(&r.ID, "id", "", "job id without the site's prefix (default: a UUID)")
+	f.StringVar(&at, "at", "", "when to start: 10m, or a date and time (default: now)")
+	f.BoolVar(&r.AtFront, "front", false, "put it before the jobs that wait")
+	f.Int64Var(&r.Timeout, "timeout", 0, "seconds it may run (default: the queue's)")
+	f.BoolVar(&wait, "wait", false, "wait for its end and print the result")
+	f.DurationVar(&waitTimeout, "wait-timeout", 0, "how long to wait (default: for ever)")
+	return c
+}
+
+// checkQueue refuses a queue type that the bench lacks, and names those it has.
+func checkQueue(b *frappe.Bench, queue string) error {
+	var known []string
+	for _, q := range b.QueueTypes() {
+		if q.Name == queue {
+			return nil
+		}
+		known = append(known, q.Name)
+	}
+	return exitcode.Usagef("--queue %q is not one of the bench's: %s", queue, strings.Join(known, ", "))
+}
+
+func enqueue(ctx context.Context, a *cli.App, s cli.Session, r bridge.EnqueueRequest, wait bool, limit time.Duration) error {
+	job, err := s.Client.Enqueue(ctx, r)
+	if err != nil {
+		return err
+	}
+	if !wait {
+		if a.JSON {
+			return a.PrintJSON(view.RQOf(job, nil))
+		}
+		fmt.Fprintln(a.Out, job.ID)
+		return nil
+	}
+	a.Log.Info("enqueued; waiting", "job_id", job.ID, "queue", job.Origin)
+	if limit > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, limit)
+		defer cancel()
+	}
+	ended, results, err := awaitJob(ctx, s.Client.RQ(), job.ID)
+	if err != nil {
+		return err
+	}
+	return printEnd(a, ended, results)
+}
+
+// awaitJob waits until a job has ended.
+func awaitJob(ctx context.Context, rq *rqcompat.Client, id string) (*rqcompat.Job, []rqcompat.Result, error) {
+	tick := time.NewTicker(waitPoll)
+	defer tick.Stop()
+	for {
+		// The end of the waiting doesn't cut a look in two.
+		job, err := rq.Fetch(context.WithoutCancel(ctx), id)
+		if err != nil && job == nil {
+			return nil, nil, err
+		}
+		if ended(job.Status) {
+			results, err := rq.Results(ctx, id)
+			return job, results, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, nil, fmt.Errorf("job %s is still %s: %w", id, job.Status, ctx.Err())
+		case <-tick.C:
+		}
+	}
+}
+
+func ended(s rqcompat.Status) bool {
+	switch s {
+	case rqcompat.StatusFinished, rqcompat.StatusFailed, rqcompat.StatusStopped, rqcompat.StatusCanceled:
+		return true
+	}
+	return false
+}
+
+// printEnd prints what a job returned, or why it failed.
+func printEnd(a *cli.App, job *rqcompat.Job, results []rqcompat.Result) error {
+	failed := job.Status != rqcompat.StatusFinished
+	switch {
+	case a.JSON:
+		if err := a.PrintJSON(view.RQOf(job, results)); err != nil {
+			return err
+		}
+	case failed:
+		fmt.Fprintf(a.Err, "bridge: job %s is %s\n", job.ID, job.Status)
+		if len(results) > 0 && results[0].ExcString != "" {
+			fmt.Fprintln(a.Err, output.Lines(results[0].ExcString))
+		}
+	case len(results) > 0:
+		value, err := results[0].Value()
+		if err != nil {
+			return err
+		}
+		plain, _ := pickle.Plain(value)
+		if err := a.PrintJSON(plain); err != nil {
+			return err
+		}
+	}
+	if failed {
+		return exitcode.Silent(exitcode.Failure)
+	}
+	return nil
+}

@@ -1,0 +1,138 @@
+package commands
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/opensoft/dartwing-bridge/bridge"
+	"github.com/opensoft/dartwing-bridge/cmd/bridge/exitcode"
+	"github.com/opensoft/dartwing-bridge/cmd/bridge/internal/cli"
+	"github.com/opensoft/dartwing-bridge/cmd/bridge/output"
+	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
+	"github.com/redis/go-redis/v9"
+	"github.com/spf13/cobra"
+)
+
+func installCommand(a *cli.App) *cobra.Command {
+	var all, samples bool
+	c := &cobra.Command{
+		Use:   "install",
+		Short: "Create the tables that a site lacks",
+		Long: `Create the tables that a site lacks, and add missing indexes to those it has.
+Existing tables are otherwise left as they are; it may be run again at any time.
+
+With --samples the site gets the Job Types echo_job, sample_job and
+long_running_job, which every bridge has handlers for.`,
+		Example: `  bridge install --site site1.localhost --samples
+  bridge install --all-sites`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if all && a.Site != "" {
+				return exitcode.Usagef("--site and --all-sites exclude each other")
+			}
+			return a.OnBench(func(b *frappe.Bench, _ bridge.Config) error { return install(c.Context(), a, b, all, samples) })
+		},
+	}
+	c.Flags().BoolVar(&all, "all-sites", false, "every site of the bench")
+	c.Flags().BoolVar(&samples, "samples", false, "also the sample Job Types")
+	return c
+}
+
+func install(ctx context.Context, a *cli.App, b *frappe.Bench, all, samples bool) error {
+	names, err := sitesToInstall(a, b, all)
+	if err != nil {
+		return err
+	}
+	type result struct {
+		Site         string   `json:"site"`
+		Created      []string `json:"created"`
+		Kept         []string `json:"kept"`
+		IndexesAdded []string `json:"indexes_added"`
+		JobTypes     []string `json:"job_types"`
+		Error        string   `json:"error,omitempty"`
+	}
+	var results []result
+	var errs []error
+	for _, name := range names {
+		r, err := installSite(ctx, b, name, samples)
+		one := result{Site: name, Created: r.Created, Kept: r.Kept, IndexesAdded: r.IndexesAdded, JobTypes: r.JobTypes}
+		if err != nil {
+			one.Error = err.Error()
+			errs = append(errs, err)
+		}
+		results = append(results, one)
+		a.Say("%s: %s", name, installText(r, err))
+	}
+	if a.JSON {
+		if err := a.PrintJSON(results); err != nil {
+			return err
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func sitesToInstall(a *cli.App, b *frappe.Bench, all bool) ([]string, error) {
+	if all {
+		return b.Sites()
+	}
+	name, err := a.SiteName(b)
+	return []string{name}, err
+}
+
+func installSite(ctx context.Context, b *frappe.Bench, name string, samples bool) (rows.InstallReport, error) {
+	site, err := b.Site(name)
+	if err != nil {
+		return rows.InstallReport{}, err
+	}
+	db, err := rows.Open(ctx, site)
+	if err != nil {
+		return rows.InstallReport{}, err
+	}
+	defer db.Close()
+	report, err := rows.Install(ctx, db, rows.InstallOptions{Samples: samples})
+	if err == nil && len(report.Created) > 0 {
+		err = forgetTables(ctx, b, site, report.Created)
+	}
+	return report, err
+}
+
+// forgetTables makes Frappe's processes look again which tables there are.
+func forgetTables(ctx context.Context, b *frappe.Bench, site *frappe.Site, tables []string) error {
+	options, err := b.RedisCache()
+	if err != nil {
+		return err
+	}
+	cache := redis.NewUniversalClient(options)
+	defer cache.Close()
+	doctypes := make([]string, len(tables))
+	for i, table := range tables {
+		doctypes[i] = strings.TrimPrefix(table, "tab")
+	}
+	if err := rows.InvalidateDocType(ctx, cache, site.DBName(), doctypes...); err != nil {
+		return fmt.Errorf("%w: the tables are there, but Frappe may not know them yet; run: bench --site %s clear-cache", err, site.Name)
+	}
+	return nil
+}
+
+// installText says what was done in one line.
+func installText(r rows.InstallReport, err error) string {
+	var parts []string
+	for _, p := range []struct {
+		what  string
+		names []string
+	}{{"created", r.Created}, {"added index", r.IndexesAdded}, {"added Job Type", r.JobTypes}} {
+		if len(p.names) > 0 {
+			parts = append(parts, p.what+" "+strings.Join(p.names, ", "))
+		}
+	}
+	if err != nil {
+		parts = append(parts, "stopped by an error")
+	}
+	if len(parts) == 0 {
+		return fmt.Sprintf("nothing to do, all %s are there", output.Plural(len(r.Kept), "table"))
+	}
+	return strings.Join(parts, "; ")
+}

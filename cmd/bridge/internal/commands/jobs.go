@@ -1,0 +1,131 @@
+package commands
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/opensoft/dartwing-bridge/bridge"
+	"github.com/opensoft/dartwing-bridge/cmd/bridge/exitcode"
+	"github.com/opensoft/dartwing-bridge/cmd/bridge/internal/cli"
+	"github.com/opensoft/dartwing-bridge/cmd/bridge/internal/view"
+	"github.com/opensoft/dartwing-bridge/cmd/bridge/output"
+	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
+	"github.com/spf13/cobra"
+)
+
+// statuses are those of a Background Job, by their name in lower case.
+var statuses = []rows.Status{
+	rows.StatusPending, rows.StatusQueued, rows.StatusRunning, rows.StatusCompleted,
+	rows.StatusFailed, rows.StatusDeadLetter, rows.StatusCanceled, rows.StatusTimedOut,
+}
+
+func jobsCommand(a *cli.App) *cobra.Command {
+	var (
+		f            rows.ListFilter
+		states       []string
+		since, until string
+	)
+	c := &cobra.Command{
+		Use:   "jobs",
+		Short: "List Background Jobs, newest first",
+		Example: `  bridge jobs --status running --status queued
+  bridge jobs --status "dead letter" --organization ORG-2026-00001 --since -24h
+  bridge jobs --type sample_job --limit 100 --json`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			var err error
+			if f.Statuses, err = parseStatuses(states); err != nil {
+				return err
+			}
+			if f.Limit < 1 || f.Offset < 0 {
+				return exitcode.Usagef("--limit is %d and --offset %d, want at least 1 and 0", f.Limit, f.Offset)
+			}
+			now := time.Now()
+			if f.From, err = moment(since, now); err != nil {
+				return err
+			}
+			if f.To, err = moment(until, now); err != nil {
+				return err
+			}
+			return a.OnBench(func(b *frappe.Bench, _ bridge.Config) error { return listJobs(c.Context(), a, b, f) })
+		},
+	}
+	flags := c.Flags()
+	flags.StringArrayVar(&states, "status", nil, "only this status; may be repeated")
+	flags.StringVar(&f.JobType, "type", "", "only this Job Type")
+	flags.StringVar(&f.Organization, "organization", "", "only this organization")
+	flags.StringVar(&f.Owner, "user", "", "only jobs this user submitted")
+	flags.StringVar(&since, "since", "", "created from then on: -24h, or a date and time")
+	flags.StringVar(&until, "until", "", "created before then")
+	flags.IntVar(&f.Limit, "limit", 20, "how many")
+	flags.IntVar(&f.Offset, "offset", 0, "how many to skip")
+	return c
+}
+
+func parseStatuses(names []string) (out []rows.Status, err error) {
+	for _, name := range names {
+		known := false
+		for _, s := range statuses {
+			if strings.EqualFold(name, string(s)) || strings.EqualFold(name, strings.ReplaceAll(string(s), " ", "-")) {
+				out, known = append(out, s), true
+			}
+		}
+		if !known {
+			return nil, exitcode.Usagef("--status %q is none of %s", name, statusNames())
+		}
+	}
+	return out, nil
+}
+
+func statusNames() string {
+	var names []string
+	for _, s := range statuses {
+		names = append(names, string(s))
+	}
+	return strings.Join(names, ", ")
+}
+
+func listJobs(ctx context.Context, a *cli.App, b *frappe.Bench, f rows.ListFilter) error {
+	db, err := a.OpenRows(ctx, b)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	listed, total, err := db.ListJobs(ctx, f)
+	if err != nil {
+		return err
+	}
+	if a.JSON {
+		views := make([]*view.Row, len(listed))
+		for i, r := range listed {
+			views[i] = view.RowOf(r, false)
+		}
+		return a.PrintJSON(map[string]any{"jobs": views, "total": total, "limit": f.Limit, "offset": f.Offset})
+	}
+	cells := make([][]string, len(listed))
+	for i, r := range listed {
+		cells[i] = []string{r.Name, r.JobType, r.Organization, string(r.Status), progressText(r), output.Clock(r.CreatedAt), output.Clip(r.OwnerUser, 30)}
+	}
+	if err := output.Table(a.Out, []string{"NAME", "TYPE", "ORGANIZATION", "STATUS", "PROGRESS", "CREATED", "USER"}, cells); err != nil {
+		return err
+	}
+	if total > len(listed) {
+		a.Say("%d of %d; more with --offset %d", len(listed), total, f.Offset+len(listed))
+	}
+	return nil
+}
+
+// progressText is how far a job is and what keeps it.
+func progressText(r *rows.BackgroundJob) string {
+	text := fmt.Sprintf("%.0f%%", r.Progress)
+	switch {
+	case !r.NextRetryAt.IsZero():
+		text += fmt.Sprintf(" retry %d/%d", r.RetryCount+1, r.MaxRetries)
+	case r.Status == rows.StatusRunning && r.ProgressMessage != "":
+		text += " " + output.Clip(r.ProgressMessage, 40)
+	}
+	return text
+}

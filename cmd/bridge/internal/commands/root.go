@@ -1,0 +1,93 @@
+// Package commands has the commands of the program, a file each.
+package commands
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/opensoft/dartwing-bridge/cmd/bridge/exitcode"
+	"github.com/opensoft/dartwing-bridge/cmd/bridge/internal/cli"
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
+	"github.com/redis/go-redis/v9/logging"
+	"github.com/spf13/cobra"
+)
+
+// Run executes one command line and returns the exit code. What went wrong stands on the error stream by then.
+func Run(ctx context.Context, version string, args []string, s cli.Streams) int {
+	logging.Disable() // of the Redis library: what goes wrong comes back as an error
+	root := rootCommand(&cli.App{Streams: s, Version: version})
+	root.SetArgs(args)
+	root.SetIn(s.In)
+	root.SetOut(s.Out)
+	root.SetErr(s.Err)
+	ran, err := root.ExecuteContextC(ctx)
+	code := exitcode.Of(err)
+	switch {
+	case err == nil || exitcode.IsSilent(err):
+		return code
+	case code == exitcode.Interrupted:
+		err = errors.New("interrupted")
+	case errors.Is(err, rows.ErrTableMissing) && !strings.Contains(err.Error(), "bridge install"):
+		err = fmt.Errorf("%w; run: bridge install", err)
+	case code == exitcode.Usage:
+		err = fmt.Errorf("%w\nrun %q for the flags and examples", err, ran.CommandPath()+" --help")
+	}
+	fmt.Fprintf(s.Err, "bridge: %v\n", err)
+	return code
+}
+
+func rootCommand(a *cli.App) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "bridge",
+		Short: "Work the background jobs of a Frappe bench in Go",
+		Long: `bridge is a sidecar beside a Frappe bench. It works jobs that Python enqueued
+with frappe.enqueue, emits jobs that Python workers run, keeps a row per job in
+the site's database and tells the desk through Socket.IO.
+
+The bench is the one of --bench, $BRIDGE_BENCH or $FRAPPE_BENCH_ROOT, else the one
+around the working directory. The site is that of --site or $FRAPPE_SITE, else
+the bench's default_site, else its only one.`,
+		Example: `  bridge doctor                         is everything in place?
+  bridge install --all-sites --samples  create missing tables and sample Job Types
+  bridge worker --queue go              work jobs
+  bridge submit sample_job --organization ORG-2026-00001 duration=10 --watch`,
+		SilenceErrors:     true, // Run prints them
+		SilenceUsage:      true,
+		Args:              cobra.NoArgs,
+		RunE:              func(c *cobra.Command, _ []string) error { return c.Help() },
+		PersistentPreRunE: func(*cobra.Command, []string) error { return a.OpenLog("warn") },
+	}
+	a.AddFlags(root.PersistentFlags())
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return exitcode.With(exitcode.Usage, err) })
+	root.AddCommand(
+		workerCommand(a), enqueueCommand(a), submitCommand(a), jobsCommand(a), jobCommand(a), cancelCommand(a), retryCommand(a),
+		installCommand(a), watchCommand(a), doctorCommand(a), pickleCommand(a), versionCommand(a), exitCodesTopic(),
+	)
+	usageArguments(root)
+	return root
+}
+
+func exitCodesTopic() *cobra.Command {
+	return &cobra.Command{
+		Use: "exit-codes", Short: "What the exit codes mean", Long: exitcode.Explanation,
+		Example: `  bridge cancel JOB-2026-00007; case $? in 3|4) echo "nothing to cancel";; esac`,
+	}
+}
+
+// usageArguments makes a wrong number of arguments and an unknown subcommand mistakes of usage, whichever command
+// finds them.
+func usageArguments(c *cobra.Command) {
+	if check := c.Args; check != nil {
+		c.Args = func(c *cobra.Command, args []string) error {
+			if err := check(c, args); err != nil {
+				return exitcode.With(exitcode.Usage, err)
+			}
+			return nil
+		}
+	}
+	for _, sub := range c.Commands() {
+		usageArguments(sub)
+	}
+}

@@ -1,0 +1,141 @@
+package commands
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/opensoft/dartwing-bridge/bridge"
+	"github.com/opensoft/dartwing-bridge/cmd/bridge/exitcode"
+	"github.com/opensoft/dartwing-bridge/cmd/bridge/internal/cli"
+	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// workerFlags overlay the configuration.
+type workerFlags struct {
+	own, shared         []string
+	noShared, noSamples bool
+	concurrency         int
+	stop, grace, lease  time.Duration
+	rqVersion, org      string
+}
+
+func workerCommand(a *cli.App) *cobra.Command {
+	var w workerFlags
+	c := &cobra.Command{
+		Use:   "worker",
+		Short: "Work the bench's jobs until a signal comes",
+		Long: `Work the bench's jobs. Flags overlay the key "bridge" of common_site_config.json.
+
+On an own queue everything belongs to the bridge; of a shared queue only jobs
+that have a handler here are taken, all others are left to Python.
+
+SIGINT and SIGTERM stop in order: nothing new is taken, running jobs get the stop
+timeout to end, then they are canceled and given back to their queues. A second
+signal ends the program at once; its jobs are rescued by others within 20 s.`,
+		Example: `  bridge worker
+  bridge worker --queue go --no-shared --concurrency 500
+  bridge worker --bench /home/frappe/frappe-bench --stop-timeout 2m --log-format json`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := w.check(c.Flags()); err != nil {
+				return err
+			}
+			if err := a.OpenLog("info"); err != nil {
+				return err
+			}
+			return a.OnBench(func(_ *frappe.Bench, cfg bridge.Config) error {
+				w.overlay(&cfg, c.Flags())
+				return work(c.Context(), a, cfg)
+			})
+		},
+	}
+	f := c.Flags()
+	f.StringSliceVar(&w.own, "queue", nil, "queue type that is the bridge's alone; may be repeated")
+	f.StringSliceVar(&w.shared, "shared-queue", nil, "queue type worked together with Python; may be repeated")
+	f.BoolVar(&w.noShared, "no-shared", false, "work no shared queues")
+	f.IntVar(&w.concurrency, "concurrency", 0, "how many jobs run at once")
+	f.DurationVar(&w.stop, "stop-timeout", 0, "how long a stop waits for running jobs")
+	f.DurationVar(&w.grace, "cancel-grace", 0, "how long a canceled handler may take to return")
+	f.DurationVar(&w.lease, "lease", 0, "how long a claim holds without renewal, at most 15s")
+	f.StringVar(&w.rqVersion, "rq-version", "", "RQ version to speak, instead of the one found out")
+	f.StringVar(&w.org, "default-organization", "", "organization of jobs that name none")
+	f.BoolVar(&w.noSamples, "no-builtins", false, "without echo_job, sample_job and long_running_job")
+	return c
+}
+
+func (w *workerFlags) check(set *pflag.FlagSet) error {
+	switch {
+	// Zero would silently mean the default.
+	case set.Changed("concurrency") && w.concurrency < 1:
+		return exitcode.Usagef("--concurrency is %d, want at least 1", w.concurrency)
+	case w.noShared && len(w.shared) > 0:
+		return exitcode.Usagef("--no-shared and --shared-queue exclude each other")
+	case w.stop < 0 || w.grace < 0 || w.lease < 0:
+		return exitcode.Usagef("durations can't be negative")
+	}
+	return nil
+}
+
+func (w *workerFlags) overlay(cfg *bridge.Config, set *pflag.FlagSet) {
+	for flag, apply := range map[string]func(){
+		"queue":                func() { cfg.Queues = w.own },
+		"shared-queue":         func() { cfg.SharedQueues = w.shared },
+		"no-shared":            func() { cfg.SharedQueues = []string{} },
+		"concurrency":          func() { cfg.Concurrency = w.concurrency },
+		"stop-timeout":         func() { cfg.StopTimeout = w.stop },
+		"cancel-grace":         func() { cfg.CancelGrace = w.grace },
+		"lease":                func() { cfg.Lease = w.lease },
+		"rq-version":           func() { cfg.RQVersion = w.rqVersion },
+		"default-organization": func() { cfg.DefaultOrganization = w.org },
+		"no-builtins":          func() { cfg.NoSamples = w.noSamples },
+	} {
+		if set.Changed(flag) {
+			apply()
+		}
+	}
+}
+
+// work runs an engine until it has stopped in order.
+func work(ctx context.Context, a *cli.App, cfg bridge.Config) error {
+	e, err := bridge.New(cfg)
+	if err != nil {
+		return exitcode.With(exitcode.Config, err)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	stopped := make(chan struct{})
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		stopOnSignal(a, signals, cancel, stopped)
+	}()
+	err = e.Run(ctx)
+	signal.Stop(signals)
+	close(stopped)
+	<-watched
+	return err
+}
+
+// stopOnSignal starts the orderly stop on the first signal and ends the process on the second.
+func stopOnSignal(a *cli.App, signals <-chan os.Signal, stop context.CancelFunc, stopped <-chan struct{}) {
+	select {
+	case s := <-signals:
+		a.Log.Info("stopping; a second signal stops at once", "signal", s.String())
+		stop()
+	case <-stopped:
+		return
+	}
+	select {
+	case s := <-signals:
+		a.Log.Error("stopped hard: running jobs are rescued when their leases lapse", "signal", s.String())
+		os.Exit(exitcode.Interrupted)
+	case <-stopped:
+	}
+}

@@ -1,0 +1,91 @@
+// Package doctor looks at everything that a bridge needs, changes nothing, and says what is wrong and what to do.
+package doctor
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/opensoft/dartwing-bridge/bridge"
+	"github.com/opensoft/dartwing-bridge/bridge/benchconfig"
+	"github.com/opensoft/dartwing-bridge/cmd/bridge/exitcode"
+	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/redis/go-redis/v9"
+)
+
+// Examine runs all checks, in the order in which problems explain each other. Of the sites it looks at all, or only
+// at the one that is named.
+func Examine(ctx context.Context, b *frappe.Bench, site string) []Finding {
+	r := &report{}
+	cfg := r.configuration(b)
+	if rdb := r.redis(ctx, "redis_queue", b.RedisQueue); rdb != nil {
+		r.queueServer(ctx, rdb)
+		r.rq(ctx, b, cfg, rdb)
+		_ = rdb.Close() // nothing was written
+	}
+	if rdb := r.redis(ctx, "redis_cache", b.RedisCache); rdb != nil {
+		_ = rdb.Close()
+	}
+	r.realtime(ctx, b)
+	r.sites(ctx, b, site)
+	return r.findings
+}
+
+func (r *report) configuration(b *frappe.Bench) bridge.Config {
+	r.ok("bench", "%s, id %s", b.Dir, b.ID)
+	if b.Major == 0 {
+		r.warn("frappe", `set "frappe_version" under "bridge" in common_site_config.json`, "version unknown: apps/frappe is not there")
+	} else {
+		r.ok("frappe", "version %d", b.Major)
+	}
+	for _, w := range b.Warnings() {
+		r.warn("configuration", "", "%s", w)
+	}
+	cfg, err := benchconfig.Load(b)
+	if err == nil {
+		_, err = bridge.New(cfg)
+	}
+	if err != nil {
+		r.fail("configuration", err, `correct the key "bridge" in `+b.SitesDir+"/common_site_config.json")
+	} else {
+		r.ok("configuration", `the key "bridge" is in order`)
+	}
+	return cfg
+}
+
+// redis reaches one of the bench's Redis servers; nil if it can't be.
+func (r *report) redis(ctx context.Context, name string, options func() (*redis.UniversalOptions, error)) redis.UniversalClient {
+	o, err := options()
+	if err != nil {
+		r.fail(name, err, "correct common_site_config.json")
+		return nil
+	}
+	rdb := redis.NewUniversalClient(o)
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	info, err := rdb.InfoMap(ctx, "server").Result()
+	if err != nil {
+		fix := fmt.Sprintf("start it (bench start), or correct %s in common_site_config.json", name)
+		if exitcode.IsDenied(err) {
+			fix = "correct user and password; the bridge's ACL user needs the commands, keys rq:* and channels of RQ"
+		}
+		r.fail(name, fmt.Errorf("%v: %w", o.Addrs, err), fix)
+		_ = rdb.Close()
+		return nil
+	}
+	version := info["Server"]["redis_version"]
+	if !atLeast(version, 6, 2) {
+		r.bad(name, "upgrade it: the bridge waits with BLMOVE, which came with 6.2", "%v, Redis %s", o.Addrs, version)
+		return rdb
+	}
+	r.ok(name, "%v, Redis %s", o.Addrs, version)
+	return rdb
+}
+
+// atLeast compares the first two numbers of a version.
+func atLeast(version string, major, minor int) bool {
+	var a, b int
+	if _, err := fmt.Sscanf(version, "%d.%d", &a, &b); err != nil {
+		return true // a server of another make; what it lacks shows in use
+	}
+	return a > major || a == major && b >= minor
+}

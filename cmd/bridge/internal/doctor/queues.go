@@ -1,0 +1,168 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/opensoft/dartwing-bridge/bridge"
+	"github.com/opensoft/dartwing-bridge/cmd/bridge/output"
+	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/opensoft/dartwing-bridge/rqcompat"
+	"github.com/redis/go-redis/v9"
+)
+
+// What the doctor looks at in the queue's Redis.
+
+const (
+	// Clocks: started_at, leases and due times are compared across machines.
+	skewWarning = time.Second
+	skewError   = 10 * time.Second
+)
+
+func (r *report) queueServer(ctx context.Context, rdb redis.UniversalClient) {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	before := time.Now()
+	now, err := rdb.Time(ctx).Result()
+	if err != nil {
+		r.fail("clock", err, "")
+	} else {
+		after := time.Now()
+		r.clock(now.Sub(before.Add(after.Sub(before) / 2)))
+	}
+	// A server that hides its configuration has somebody who looks after it.
+	policy, err := rdb.ConfigGet(ctx, "maxmemory*").Result()
+	if err == nil && policy["maxmemory"] != "0" && policy["maxmemory"] != "" && policy["maxmemory-policy"] != "noeviction" {
+		r.warn("redis_queue", "set maxmemory-policy noeviction: the queue is no cache", "it may evict jobs: maxmemory %s, policy %s", policy["maxmemory"], policy["maxmemory-policy"])
+	}
+}
+
+func (r *report) clock(skew time.Duration) {
+	fix := "run a time service (chrony, systemd-timesyncd) on both machines"
+	text := fmt.Sprintf("Redis is %s off this machine", skew.Abs().Round(time.Millisecond))
+	switch {
+	case skew.Abs() >= skewError:
+		r.bad("clock", fix, "%s: leases of running jobs would lapse", text)
+	case skew.Abs() >= skewWarning:
+		r.warn("clock", fix, "%s", text)
+	default:
+		r.ok("clock", "%s", text)
+	}
+}
+
+// rq looks at RQ's state: its version, its workers, its queues.
+func (r *report) rq(ctx context.Context, b *frappe.Bench, cfg bridge.Config, rdb redis.UniversalClient) {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	found, err := rqcompat.Detect(ctx, rdb, cfg.RQVersion, b.RQVersion())
+	if err != nil {
+		r.fail("rq version", err, `set "rq_version" under "bridge" in common_site_config.json`)
+		return
+	}
+	if found.Dialect.Tested {
+		r.ok("rq version", "%s, from %s", found.Dialect.Version, found.Source)
+	} else {
+		r.warn("rq version", "nothing need be done; report what looks wrong", "%s, from %s: its format is known from its source, it is not in the test matrix", found.Dialect.Version, found.Source)
+	}
+	rq := rqcompat.NewClient(rdb, found.Dialect)
+	if suspended, err := rq.Suspended(ctx); err == nil && suspended {
+		r.warn("rq", "resume them: rq resume", "workers are suspended: nobody takes jobs")
+	}
+	r.workers(ctx, b, cfg, rq)
+	for _, q := range b.QueueTypes() {
+		r.queue(ctx, b, rq, q.Name)
+	}
+}
+
+// isBridge tells a bridge's worker record from a Python worker's.
+func isBridge(w *rqcompat.Worker) bool { return strings.HasPrefix(w.Name, bridge.WorkerPrefix) }
+
+func (r *report) workers(ctx context.Context, b *frappe.Bench, cfg bridge.Config, rq *rqcompat.Client) {
+	all, err := rq.Workers(ctx)
+	if err != nil {
+		r.warn("workers", "remove the broken record, or let it expire", "%v", err)
+	}
+	python, ours := map[string][]string{}, map[string]int{}
+	pythons, slots := 0, 0
+	for _, w := range all {
+		if isBridge(w) {
+			slots++
+		} else {
+			pythons++
+		}
+		for _, queue := range w.Queues {
+			if kind := b.QueueTypeOf(queue); kind == "" {
+				continue
+			} else if isBridge(w) {
+				ours[kind]++
+			} else {
+				python[kind] = append(python[kind], w.Name)
+			}
+		}
+	}
+	r.ok("workers", "Python: %d, on %s", pythons, kindsText(slices.Sorted(maps.Keys(python))))
+	if slots == 0 {
+		r.warn("workers", "start one: bridge worker", "no bridge works this bench")
+	} else {
+		r.ok("workers", "bridge: %s, on %s", output.Plural(slots, "worker record"), kindsText(slices.Sorted(maps.Keys(ours))))
+	}
+	for _, kind := range ownQueues(b, cfg) {
+		if names := python[kind]; len(names) > 0 {
+			r.warn("workers", "start Python workers with --queue short,default,long", "Python works %q too, which is the bridge's own: %s will fail jobs that only Go can run", kind, strings.Join(names, ", "))
+		}
+	}
+}
+
+// ownQueues are the queue types that belong to the bridge alone.
+func ownQueues(b *frappe.Bench, cfg bridge.Config) []string {
+	if cfg.Queues != nil {
+		return cfg.Queues
+	}
+	for _, q := range b.QueueTypes() {
+		if q.Name == "go" {
+			return []string{"go"}
+		}
+	}
+	return nil
+}
+
+func kindsText(kinds []string) string {
+	if len(kinds) == 0 {
+		return "no queue of this bench"
+	}
+	return strings.Join(kinds, ", ")
+}
+
+func (r *report) queue(ctx context.Context, b *frappe.Bench, rq *rqcompat.Client, kind string) {
+	check, queue := "queue "+kind, b.QueueName(kind)
+	waiting, err := rq.QueueLen(ctx, queue)
+	if err != nil {
+		r.fail(check, err, "")
+		return
+	}
+	counts := map[rqcompat.Registry]int64{}
+	for _, registry := range []rqcompat.Registry{rqcompat.Wip, rqcompat.Failed, rqcompat.Scheduled} {
+		if counts[registry], err = rq.Count(ctx, registry, queue); err != nil {
+			r.fail(check, err, "")
+			return
+		}
+	}
+	text := fmt.Sprintf("%d waiting, %d running, %d scheduled, %d failed", waiting, counts[rqcompat.Wip], counts[rqcompat.Scheduled], counts[rqcompat.Failed])
+	limit := int64(b.Config().Int("rq_failed_jobs_limit", 1000))
+	if counts[rqcompat.Failed]*10 >= limit*9 {
+		r.warn(check, "look at them (bridge job ID), then: rq requeue --all, or empty the registry", "%s: the failed registry is almost full (%d), the oldest are dropped", text, limit)
+	} else {
+		r.ok(check, "%s", text)
+	}
+	lapsed, err := rq.Lapsed(ctx, queue, 0)
+	if err != nil {
+		r.fail(check, err, "")
+	}
+	for _, l := range lapsed {
+		r.warn(check, "a running bridge or Python worker of this queue puts it right within a minute; else start one", "job %s lost its worker %s", l.ID, l.WorkerName)
+	}
+}

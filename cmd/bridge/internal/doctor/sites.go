@@ -1,0 +1,116 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/opensoft/dartwing-bridge/cmd/bridge/watch"
+	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
+)
+
+// What the doctor looks at beside Redis: the sites and the realtime server.
+
+func (r *report) sites(ctx context.Context, b *frappe.Bench, only string) {
+	names, err := b.Sites()
+	if only != "" {
+		names, err = []string{only}, nil
+	}
+	if err != nil {
+		r.fail("sites", err, "")
+		return
+	}
+	if len(names) == 0 {
+		r.bad("sites", "run: bench new-site", "the bench has none")
+	}
+	for _, name := range names {
+		site, err := b.Site(name)
+		if err != nil {
+			r.fail("site "+name, err, "")
+			continue
+		}
+		for _, w := range site.Warnings() {
+			r.warn("site "+name, "", "%s", w)
+		}
+		r.database(ctx, site)
+	}
+}
+
+func (r *report) database(ctx context.Context, site *frappe.Site) {
+	check := "site " + site.Name
+	if site.MaintenanceMode() {
+		r.warn(check, "run: bench --site "+site.Name+" set-maintenance-mode off", "it is in maintenance mode: its jobs are held")
+	}
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	db, err := rows.Open(ctx, site)
+	if err != nil {
+		r.fail(check, err, "") // the error says what to do
+		return
+	}
+	defer db.Close()
+	problems, err := rows.CheckTables(ctx, db)
+	if err != nil {
+		r.fail(check, err, "")
+		return
+	}
+	fatal := false
+	for _, p := range problems {
+		what := strings.TrimSuffix(strings.Join([]string{p.Table, p.Column + p.Index}, "."), ".")
+		if p.Install {
+			p.Fix = "run: bridge install --site " + site.Name
+		}
+		if p.Fatal {
+			fatal = true
+			r.bad(check, p.Fix, "%s: %s", what, p.Problem)
+		} else {
+			r.warn(check, p.Fix, "%s: %s", what, p.Problem)
+		}
+	}
+	if fatal {
+		return
+	}
+	r.ok(check, "database %s, time zone %s, %s", site.DBName(), db.Location(), jobCounts(ctx, db))
+}
+
+// jobCounts says how many jobs are where a person may want to look.
+func jobCounts(ctx context.Context, db *rows.DB) string {
+	var parts []string
+	for _, s := range []rows.Status{rows.StatusQueued, rows.StatusRunning, rows.StatusDeadLetter} {
+		_, n, err := db.ListJobs(ctx, rows.ListFilter{Statuses: []rows.Status{s}, Limit: 1})
+		if err != nil {
+			return err.Error()
+		}
+		parts = append(parts, fmt.Sprintf("%d %s", n, strings.ToLower(string(s))))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// realtime asks for an Engine.IO session as a browser's first request does.
+func (r *report) realtime(ctx context.Context, b *frappe.Bench) {
+	url := watch.ServerURL(b)
+	fix := "start it (bench start, node-socketio in supervisor), or correct socketio_port; jobs run all the same, but nobody sees their progress live"
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/socket.io/?EIO=4&transport=polling", nil)
+	if err != nil {
+		r.fail("realtime", err, fix)
+		return
+	}
+	request.Close = true
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		r.warn("realtime", fix, "%v", err)
+		return
+	}
+	defer response.Body.Close()
+	head, err := io.ReadAll(io.LimitReader(response.Body, 2))
+	if err != nil || response.StatusCode != http.StatusOK || string(head) != "0{" {
+		r.warn("realtime", fix, "%s answers %s and is not a Socket.IO server", url, response.Status)
+		return
+	}
+	r.ok("realtime", "%s", url)
+}

@@ -1,0 +1,65 @@
+package watch
+
+import (
+	"cmp"
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+
+	"github.com/opensoft/dartwing-bridge/cmd/bridge/exitcode"
+	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/opensoft/dartwing-bridge/frappe/socketio"
+	"github.com/spf13/pflag"
+)
+
+// Connection says where the realtime server is and as whom to connect.
+type Connection struct {
+	URL         string // of the server; default: [ServerURL]
+	Key, Secret string // of an API key; default: $BRIDGE_API_KEY and $BRIDGE_API_SECRET
+
+	origin, sid string
+}
+
+// AddFlags adds the flags of a connection.
+func (c *Connection) AddFlags(f *pflag.FlagSet) {
+	f.StringVar(&c.URL, "url", "", "realtime server (default: http://127.0.0.1 and the bench's socketio_port)")
+	f.StringVar(&c.origin, "origin", "", "the site's URL as browsers know it (default: that of --url)")
+	f.StringVar(&c.Key, "api-key", "", "API key of the user to watch as (default: $BRIDGE_API_KEY)")
+	f.StringVar(&c.Secret, "api-secret", "", "its secret; the environment variable keeps it out of the process list (default: $BRIDGE_API_SECRET)")
+	f.StringVar(&c.sid, "sid", "", "session id instead of an API key (default: $BRIDGE_SID)")
+}
+
+// ServerURL is the bench's own realtime server.
+func ServerURL(b *frappe.Bench) string {
+	port := b.Config().Int("socketio_port", 9000)
+	if text := os.Getenv("FRAPPE_SOCKETIO_PORT"); text != "" {
+		return "http://127.0.0.1:" + text
+	}
+	return fmt.Sprintf("http://127.0.0.1:%d", port)
+}
+
+// Config is how to dial. That there are no usable credentials is a mistake of usage.
+func (c Connection) Config(b *frappe.Bench, site string) (socketio.Config, error) {
+	cfg := socketio.Config{URL: c.URL, Site: site, Origin: c.origin, Header: http.Header{}}
+	if cfg.URL == "" {
+		cfg.URL = ServerURL(b)
+	}
+	key, secret, sid := cmp.Or(c.Key, os.Getenv("BRIDGE_API_KEY")), cmp.Or(c.Secret, os.Getenv("BRIDGE_API_SECRET")), cmp.Or(c.sid, os.Getenv("BRIDGE_SID"))
+	switch {
+	case c.sid != "" || key == "" && sid != "":
+		cfg.Header.Set("Cookie", "sid="+sid)
+	case key != "" && secret != "":
+		cfg.Header.Set("Authorization", "token "+key+":"+secret)
+		// Most versions want a Cookie header beside it; one without a sid leaves the decision to the key.
+		cfg.Header.Set("Cookie", "system_user=yes")
+	case key != "" || secret != "":
+		return cfg, exitcode.Usagef("an API key and its secret belong together: set $BRIDGE_API_KEY and $BRIDGE_API_SECRET")
+	default:
+		return cfg, exitcode.Usagef("as whom? Set $BRIDGE_API_KEY and $BRIDGE_API_SECRET (User > Settings > API Access in the desk), or pass --sid")
+	}
+	if strings.ContainsAny(key+secret+sid, "\r\n;") {
+		return cfg, exitcode.Usagef("the credentials contain a line break or a semicolon")
+	}
+	return cfg, nil
+}

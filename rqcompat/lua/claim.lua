@@ -1,0 +1,114 @@
+-- Claims a batch of jobs by id: each that is still in its queue leaves it and is running when the script returns.
+--
+-- KEYS  none (job keys follow from the ids; RQ's layout rules out Redis Cluster anyway)
+-- ARGV  1 "1": members of rq:wip are <id>:<execution> and executions have records (RQ 2.x)
+--       2 "1": first_seen markers exist (RQ >= 1.16.2)
+--       3 now, whole seconds    4 now, text    5 now, float seconds
+--       6 score for rq:wip (now + lease)       7 TTL of worker and execution records
+--       8 number of worker records n; then n times 7 values, see worker_record.lua
+--       then per job 6 values: queue, id, worker, execution, number of its worker's record, "1" to register
+-- Reply one number per job: 0 not in the queue, 1 claimed, 2 no job hash, 3 canceled, 4 running already.
+--       0 changes nothing; 2, 3 and 4 only remove the entry from the queue.
+--
+-- Stands for what a Python worker does between its pop and the call of the function
+-- (rq/worker.py prepare_execution, prepare_job_execution; section by section the same writes):
+--   [2.x: HSET+EXPIRE rq:execution, ZADD+EXPIRE rq:executions] ZADD rq:wip, HSET state/current_job and EXPIRE
+--   of the worker, HSET of the job, LREM of the intermediate list, PERSIST of the job.
+-- Differences: one step instead of three; the entry leaves the list in the same step; a canceled job and a
+-- second copy of a running one are not run; a job with a missing or foreign origin gets its queue as origin,
+-- because every peer looks for it in the registries of its origin; DEL of a stale first_seen marker.
+local composite, markers = ARGV[1] == '1', ARGV[2] == '1'
+local now, ts, float, score, ttl, records = tonumber(ARGV[3]), ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8]
+local first_record = 9
+local first_claim = first_record + records * 7
+-- Numbers that go into many commands are made strings once: each conversion costs as much as a small command.
+local index_ttl = tostring(ttl + 60)
+local index_score = tostring(now + index_ttl)
+local call = redis.call
+--@include grouped.lua
+--@include worker_record.lua
+
+local function running(queue, id)
+  if not composite then
+    local s = call('ZSCORE', 'rq:wip:' .. queue, id)
+    return s and tonumber(s) > now
+  end
+  for _, x in ipairs(call('ZRANGE', 'rq:executions:' .. id, 0, -1)) do
+    local s = call('ZSCORE', 'rq:wip:' .. queue, id .. ':' .. x)
+    if s and tonumber(s) > now then return true end
+  end
+  return false
+end
+
+-- The queue entry and the started registry come first and next to each other, so that an unexpected error
+-- later in the script (a key of the wrong type) cannot leave a job in neither.
+local result, origins, members = {}, {}, {}
+local n = 0
+for i = first_claim, #ARGV, 6 do
+  local queue, id, execution = ARGV[i], ARGV[i + 1], ARGV[i + 3]
+  local r = 0
+  n = n + 1
+  if call('LREM', 'rq:queue:' .. queue, 1, id) == 1 then
+    local h = redis.pcall('HMGET', 'rq:job:' .. id, 'status', 'origin')
+    local status, origin = h[1], h[2]
+    if status == 'canceled' then
+      r = 3
+    elseif status == 'started' and running(origin or queue, id) then
+      r = 4
+    elseif status or (not h.err and call('EXISTS', 'rq:job:' .. id) == 1) then
+      r = 1
+      origins[n] = origin
+      add(members, 'ZADD', 'rq:wip:', queue, score, composite and (id .. ':' .. execution) or id)
+    else
+      r = 2
+    end
+  end
+  result[n] = r
+end
+send(members)
+
+local intermediate = {}
+for queue in pairs(members) do
+  intermediate[queue] = call('EXISTS', 'rq:queue:' .. queue .. ':intermediate') == 1
+end
+
+local function start_execution(id, worker, execution)
+  local key = 'rq:execution:' .. id .. ':' .. execution
+  call('HSET', key, 'id', execution, 'created_at', float, 'last_heartbeat', float, 'job_id', id, 'worker_name', worker)
+  call('EXPIRE', key, ttl)
+  key = 'rq:executions:' .. id
+  call('ZADD', key, index_score, execution)
+  call('EXPIRE', key, index_ttl)
+end
+
+local function occupy_worker(worker, id, record, new)
+  local key = 'rq:worker:' .. worker
+  -- Four new fields: the record had expired.
+  if new or call('HSET', key, 'state', 'busy', 'current_job', id, 'current_job_working_time', '0', 'last_heartbeat', ts) == 4 then
+    call('DEL', key)
+    write_worker(key, first_record + record * 7, 'last_heartbeat', ts, 'state', 'busy', 'current_job', id, 'current_job_working_time', '0')
+    call('EXPIRE', key, ttl)
+  end
+end
+
+local stale = { 'DEL' }
+n = 0
+for i = first_claim, #ARGV, 6 do
+  n = n + 1
+  if result[n] == 1 then
+    local queue, id, worker, execution, record, register = unpack(ARGV, i, i + 5)
+    local job = 'rq:job:' .. id
+    if origins[n] == queue then
+      call('HSET', job, 'status', 'started', 'started_at', ts, 'last_heartbeat', ts, 'worker_name', worker)
+    else
+      call('HSET', job, 'status', 'started', 'started_at', ts, 'last_heartbeat', ts, 'worker_name', worker, 'origin', queue)
+    end
+    call('PERSIST', job)
+    if composite then start_execution(id, worker, execution) end
+    occupy_worker(worker, id, record, register == '1')
+    if intermediate[queue] then call('LREM', 'rq:queue:' .. queue .. ':intermediate', 1, id) end
+    if markers then stale[#stale + 1] = 'rq:queue:' .. queue .. ':intermediate:first_seen:' .. id end
+  end
+end
+if #stale > 1 then call(unpack(stale)) end
+return result

@@ -1,0 +1,17 @@
+-- Functions for scripts that write to the same keys for many jobs: --@include grouped.lua
+--
+-- add(groups, command, prefix, queue, a, b) collects the arguments of one command per queue, on the key
+-- prefix .. queue; send(groups) sends one command per queue. Keys are made once per queue, not once per job.
+local function add(groups, command, prefix, queue, a, b)
+  local group = groups[queue]
+  if not group then
+    group = { command, prefix .. queue }
+    groups[queue] = group
+  end
+  group[#group + 1] = a
+  if b then group[#group + 1] = b end
+end
+
+local function send(groups)
+  for _, group in pairs(groups) do call(unpack(group)) end
+end

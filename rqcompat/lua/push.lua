@@ -1,0 +1,18 @@
+-- Functions for scripts that put a job into its queue: --@include push.lua
+--
+-- expire_job(id, ttl) gives a job's three keys the same ttl, as rq/job.py Job.cleanup does.
+local function expire_job(id, ttl)
+  call('EXPIRE', 'rq:job:' .. id, ttl)
+  call('EXPIRE', 'rq:job:' .. id .. ':dependents', ttl)
+  call('EXPIRE', 'rq:job::' .. id .. ':dependencies', ttl)
+end
+
+-- push_job(queue, id, command, ttl) puts a job whose hash says "queued" into its list with LPUSH or RPUSH and counts
+-- its ttl (the field of the hash) from now, as rq/queue.py Queue._enqueue_job does. The registration in rq:queues is
+-- repeated with every push: 2.x does not, and loses sight of a queue that was deleted meanwhile.
+local function push_job(queue, id, command, ttl)
+  ttl = tonumber(ttl or '')
+  if ttl and ttl > 0 then expire_job(id, ttl) end
+  call('SADD', 'rq:queues', 'rq:queue:' .. queue)
+  call(command, 'rq:queue:' .. queue, id)
+end

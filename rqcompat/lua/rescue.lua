@@ -1,0 +1,46 @@
+-- Takes one job away from a worker that let its lease lapse, and gives it back to the head of its queue.
+--
+-- KEYS  none
+-- ARGV  1 flags, see job_end.lua    2 now, whole seconds    3 now, text    4 now, float seconds
+--       5 queue   6 member of rq:wip   7 id   8 execution   9 worker   10 started_at, text   11 the same, float
+--       12 how many lapses make the job fail   13 exception text for that, base64 of zlib
+--       14 a lease that ends before this has lapsed, whole seconds
+-- Reply 0 the lease was renewed, or somebody else was faster: nothing was changed
+--       1 the job had ended, or is gone: only the entry was removed    2 queued again    3 failed
+--
+-- Stands for nothing in RQ, which fails such jobs (abandon.lua). The hash field bridge_kills counts the lapses;
+-- a job that ends, in whatever way, loses the count.
+local flags, now, ts, float = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
+local queue, member, id, execution, worker, started, from = unpack(ARGV, 5, 11)
+local most_kills, exc, lapsed_before = tonumber(ARGV[12]), ARGV[13], tonumber(ARGV[14])
+local call = redis.call
+--@include job_end.lua
+
+local job = 'rq:job:' .. id
+local score = tonumber(call('ZSCORE', 'rq:wip:' .. queue, member) or '')
+if not score or score >= lapsed_before then return 0 end
+local h = call('HMGET', job, 'status', 'worker_name', 'started_at', 'bridge_kills', 'ttl', 'failure_ttl')
+local status, owner, owner_started, kills, ttl, failure_ttl = unpack(h, 1, 6)
+local running = status == 'started'
+local same = running and owner == worker and owner_started == started
+-- A bare member that belongs to another run than the caller saw is not the caller's to judge.
+if running and not same and not composite then return 0 end
+
+call('ZREM', 'rq:wip:' .. queue, member)
+drop_execution(id, execution)
+if not same then return 1 end
+
+local record = 'rq:worker:' .. worker
+if call('HGET', record, 'current_job') == id then
+  call('HDEL', record, 'current_job')
+  call('HSET', record, 'state', 'idle', 'current_job_working_time', '0')
+end
+kills = (tonumber(kills or '') or 0) + 1
+if kills >= most_kills then
+  call('HDEL', job, 'bridge_kills')
+  fail_job(queue, id, 'failed', exc, worker, execution, ts, from, float, failure_ttl)
+  return 3
+end
+call('HSET', job, 'status', 'queued', 'started_at', '', 'ended_at', '', 'last_heartbeat', '', 'worker_name', '', 'bridge_kills', kills)
+push_job(queue, id, 'LPUSH', ttl)
+return 2

@@ -1,0 +1,181 @@
+-- Ends a batch of executions, each only if the job still belongs to it.
+--
+-- KEYS  none
+-- ARGV  1 flags, see job_end.lua    2 now, whole seconds    3 now, text    4 result_ttl of jobs without one
+--       then per outcome 11 values:
+--       kind: "finished", "failed", "failed!" (ignore retries_left), "stopped" or "back" (to the queue's head)
+--       queue, id, worker, execution
+--       started_at, ended_at as text; the same as float seconds
+--       seconds worked
+--       return value (base64), or exception text (base64 of zlib)
+-- Reply one number per outcome: 1 settled, 0 not the owner, 2 the job was deleted, 3 canceled meanwhile
+--
+-- Stands for rq/worker.py handle_job_success and handle_job_failure, rq/repeat.py Repeat.schedule, and for
+-- what the parent does afterwards (state idle). "back" has no RQ equivalent: the job is queued again, first in
+-- line, as if it had never been claimed.
+-- The fence: the hash says status "started" with this worker_name and started_at. Whoever takes a job away (a
+-- rescuer, a cleaner, requeue, cancel) changes one of them. Differences from RQ: only fields that change are
+-- written; a job that was canceled while it ran stays canceled; a repeat that waits in rq:scheduled has status
+-- "scheduled" in every version.
+local flags, now, ts, default_ttl = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
+local first_outcome, values = 5, 11
+-- The outcome at work. settle sets these for the functions below.
+local kind, queue, id, worker, execution, started, ended, from, to, seconds, payload
+local job
+local call = redis.call
+--@include job_end.lua
+--@include grouped.lua
+
+local wip, finished, executions = {}, {}, { 'DEL' }
+-- Scores by ttl, as strings: converting a number for a command costs as much as a small command.
+local scores = {}
+
+-- end_execution forgets what the claim wrote about this execution. The owner's end removes the whole index of the
+-- job's executions: others in it are of dead workers, and their entries would make job.delete raise in Python.
+local function end_execution(owner)
+  if not composite then
+    add(wip, 'ZREM', 'rq:wip:', queue, id)
+    return
+  end
+  executions[#executions + 1] = 'rq:execution:' .. id .. ':' .. execution
+  if owner then
+    executions[#executions + 1] = 'rq:executions:' .. id
+  else
+    call('ZREM', 'rq:executions:' .. id, execution)
+  end
+  add(wip, 'ZREM', 'rq:wip:', queue, id .. ':' .. execution)
+end
+
+-- idle_worker frees the worker's record if it still shows this job, and counts the outcome in it.
+local function idle_worker(counter, worked)
+  local key = 'rq:worker:' .. worker
+  local w = call('HMGET', key, 'current_job', counter or 'state', 'total_working_time')
+  if w[1] ~= id then return end
+  if not counter then
+    call('HSET', key, 'state', 'idle', 'current_job_working_time', '0', 'last_heartbeat', ts)
+  elseif not worked then
+    call('HSET', key, 'state', 'idle', 'current_job_working_time', '0', 'last_heartbeat', ts,
+      counter, (tonumber(w[2] or '') or 0) + 1)
+  else
+    call('HSET', key, 'state', 'idle', 'current_job_working_time', '0', 'last_heartbeat', ts,
+      counter, (tonumber(w[2] or '') or 0) + 1,
+      'total_working_time', string.format('%.6f', (tonumber(w[3] or '') or 0) + worked))
+  end
+  call('HDEL', key, 'current_job')
+end
+
+-- repeat_job queues or schedules a successful job once more. The intervals are consumed from the end, as RQ
+-- does.
+local function repeat_job(left)
+  local h = call('HMGET', job, 'repeat_intervals', 'ttl')
+  local intervals, ttl = json_list(h[1]), h[2]
+  local interval = tonumber(intervals[left] or intervals[#intervals] or 0) or 0
+  if interval > 0 then
+    call('HSET', job, 'repeats_left', left - 1, 'status', 'scheduled')
+    reschedule_job(queue, id, interval)
+  else
+    call('HSET', job, 'repeats_left', left - 1, 'status', 'queued', 'enqueued_at', ts)
+    push_job(queue, id, 'RPUSH', ttl)
+  end
+end
+
+-- finish writes a success.
+local function finish(result_ttl, repeats_left, dependency_ids, has_dependents)
+  local ttl_text = result_ttl and result_ttl ~= '' and result_ttl or default_ttl
+  local ttl = tonumber(ttl_text)
+  local left = repeats and tonumber(repeats_left or '') or 0
+  if ttl ~= 0 then
+    call('HSET', job, 'status', 'finished', 'ended_at', ended, 'last_heartbeat', ts)
+    record_result(id, '1', 'return_value', payload, worker, execution, from, to, ttl_text)
+    local score = scores[ttl_text]
+    if not score then
+      score = ttl > 0 and tostring(now + ttl) or (ttl == -1 and '+inf' or ttl_text)
+      scores[ttl_text] = score
+    end
+    add(finished, 'ZADD', 'rq:finished:', queue, score, id)
+  end
+  if has_dependents then release_dependents(id, 'finished', stopped_releases, ts) end
+  if left > 0 then
+    repeat_job(left)
+  elseif ttl == 0 then
+    delete_job(id)
+  elseif ttl > 0 then
+    call('EXPIRE', job, ttl_text)
+    if has_dependents then call('EXPIRE', job .. ':dependents', ttl_text) end
+    if dependency_ids then call('EXPIRE', 'rq:job::' .. id .. ':dependencies', ttl_text) end
+  end
+end
+
+local function fail()
+  local h = call('HMGET', job, 'retries_left', 'retry_intervals', 'enqueue_at_front_on_retry', 'ttl', 'failure_ttl')
+  if kind == 'failed' and (tonumber(h[1] or '') or 0) > 0 then
+    retry_job(queue, id, ended, h)
+  else
+    fail_job(queue, id, kind == 'stopped' and 'stopped' or 'failed', payload, worker, execution, ended, from, to, h[5])
+  end
+end
+
+local function give_back()
+  local ttl = call('HGET', job, 'ttl')
+  call('HSET', job, 'status', 'queued', 'started_at', '', 'ended_at', '', 'last_heartbeat', '', 'worker_name', '')
+  push_job(queue, id, 'LPUSH', ttl)
+end
+
+local dependents = { 'EXISTS' }
+for i = first_outcome, #ARGV, values do
+  local kind, id = ARGV[i], ARGV[i + 2]
+  if kind ~= 'back' then dependents[#dependents + 1] = 'rq:job:' .. id .. ':dependents' end
+end
+-- One question for the whole batch: almost no job has dependents.
+local any_dependents = #dependents > 1 and call(unpack(dependents)) > 0
+
+-- settle ends the execution whose values start at ARGV[i] and returns its part of the reply.
+local function settle(i)
+  kind, queue, id, worker, execution, started, ended, from, to, seconds, payload = unpack(ARGV, i, i + values - 1)
+  job = 'rq:job:' .. id
+  local h = call('HMGET', job, 'status', 'worker_name', 'started_at', 'result_ttl', 'repeats_left', 'dependency_ids', 'bridge_kills')
+  local status, owner, owner_started, kills = h[1], h[2], h[3], h[7]
+  if owner ~= worker or owner_started ~= started or (status ~= 'started' and status ~= 'canceled') then
+    local deleted = not status and call('EXISTS', job) == 0
+    -- Only what this execution can have left behind goes: with bare members the entry in the started registry
+    -- may be the new owner's, and the same worker may run the job again.
+    if composite or deleted then end_execution(deleted) end
+    if owner ~= worker or status ~= 'started' then idle_worker() end
+    return deleted and 2 or 0
+  end
+  end_execution(true)
+  if kills and kind ~= 'back' then call('HDEL', job, 'bridge_kills') end
+  if status == 'canceled' then
+    call('HSET', job, 'ended_at', ended)
+    idle_worker()
+    return 3
+  end
+  if kind == 'finished' then
+    finish(h[4], h[5], h[6], any_dependents)
+    idle_worker('successful_job_count', seconds)
+  elseif kind == 'back' then
+    give_back()
+    idle_worker()
+  else
+    fail()
+    idle_worker('failed_job_count', kind ~= 'stopped' and seconds)
+  end
+  return 1
+end
+
+local count = (#ARGV - first_outcome + 1) / values
+local result = {}
+for n = 1, count do
+  local i = first_outcome + (n - 1) * values
+  if ARGV[i] ~= 'back' then result[n] = settle(i) end
+end
+-- Backwards, so that jobs given back stand in the queue in the order of the batch.
+for n = count, 1, -1 do
+  local i = first_outcome + (n - 1) * values
+  if ARGV[i] == 'back' then result[n] = settle(i) end
+end
+
+send(wip)
+send(finished)
+if #executions > 1 then call(unpack(executions)) end
+return result

@@ -1,0 +1,160 @@
+package pickle
+
+import (
+	"encoding/binary"
+	"math"
+	"math/big"
+	"strconv"
+	"strings"
+)
+
+func (d *decoder) binInt() error {
+	n, err := d.uint(4)
+	if err != nil {
+		return err
+	}
+	return d.push(int64(int32(uint32(n))))
+}
+
+// smallInt is BININT1 and BININT2.
+func (d *decoder) smallInt(size int) error {
+	n, err := d.uint(size)
+	if err != nil {
+		return err
+	}
+	return d.push(int64(n))
+}
+
+func (d *decoder) long1() error {
+	n, err := d.uint(1)
+	if err != nil {
+		return err
+	}
+	return d.long(n)
+}
+
+func (d *decoder) long4() error {
+	n, err := d.uint(4)
+	if err != nil {
+		return err
+	}
+	if n > math.MaxInt32 {
+		return d.syntax("its length is negative")
+	}
+	return d.long(n)
+}
+
+// long reads a little-endian two's complement integer of n bytes.
+func (d *decoder) long(n uint64) error {
+	b, err := d.take(n)
+	if err != nil {
+		return err
+	}
+	if len(b) <= 8 {
+		var v uint64
+		for i, c := range b {
+			v |= uint64(c) << (8 * i)
+		}
+		if shift := 64 - 8*len(b); len(b) > 0 { // extend the sign
+			v = uint64(int64(v<<shift) >> shift)
+		}
+		return d.push(int64(v))
+	}
+	if float64(len(b))*math.Log10(256) > float64(d.lim.IntDigits)+3 {
+		return d.tooManyDigits()
+	}
+	be := make([]byte, len(b))
+	negative := b[len(b)-1] >= 0x80
+	for i, c := range b {
+		if negative {
+			c = ^c
+		}
+		be[len(b)-1-i] = c
+	}
+	v := new(big.Int).SetBytes(be)
+	if negative {
+		v.Not(v)
+	}
+	return d.push(shrink(v))
+}
+
+// shrink gives a number its one representation.
+func shrink(v *big.Int) any {
+	if v.IsInt64() {
+		return v.Int64()
+	}
+	return v
+}
+
+func (d *decoder) tooManyDigits() error {
+	return &LimitError{"digits of an integer", d.lim.IntDigits}
+}
+
+// textInt is INT: a number, or one of the two words protocol 1 has for bool.
+func (d *decoder) textInt() error {
+	b, err := d.line()
+	if err != nil {
+		return err
+	}
+	switch string(b) {
+	case "00":
+		return d.push(false)
+	case "01":
+		return d.push(true)
+	}
+	return d.parseInt(b)
+}
+
+func (d *decoder) textLong() error {
+	b, err := d.line()
+	if err != nil {
+		return err
+	}
+	if n := len(b); n > 0 && b[n-1] == 'L' {
+		b = b[:n-1]
+	}
+	return d.parseInt(b)
+}
+
+// parseInt accepts what int(text, 0) does; like C, 017 is octal.
+func (d *decoder) parseInt(b []byte) error {
+	if len(b) > d.lim.IntDigits+2 {
+		return d.tooManyDigits()
+	}
+	s := strings.Trim(string(b), " \t\r\f\v")
+	if v, err := strconv.ParseInt(s, 0, 64); err == nil {
+		return d.push(v)
+	}
+	if v, ok := new(big.Int).SetString(s, 0); ok {
+		return d.push(shrink(v))
+	}
+	return d.syntax("its argument is not an integer")
+}
+
+func (d *decoder) binFloat() error {
+	b, err := d.take(8)
+	if err != nil {
+		return err
+	}
+	return d.push(math.Float64frombits(binary.BigEndian.Uint64(b)))
+}
+
+// textFloat is FLOAT: what repr() writes, nan and inf included.
+func (d *decoder) textFloat() error {
+	b, err := d.line()
+	if err != nil {
+		return err
+	}
+	s := string(b)
+	if strings.ContainsAny(s, "_xXpP") { // Go's own forms
+		return d.syntax("its argument is not a float")
+	}
+	v, err := strconv.ParseFloat(s, 64)
+	if math.IsNaN(v) {
+		v = math.Float64frombits(0x7ff8 << 48) // Python's, Go's has another bit set
+	}
+	if err != nil {
+		return d.syntax("its argument is not a float, or too large for one")
+	}
+	return d.push(v)
+}

@@ -1,0 +1,155 @@
+package pickle
+
+import (
+	"hash/maphash"
+	"sync"
+)
+
+// decoder is the stack machine. Stack, marks, memo
+// and familiar are kept between uses.
+type decoder struct {
+	reader
+	lim   Limits
+	prev  byte // the opcode before the current one
+	proto int
+
+	text   string // copy of the block of b that starts at textAt
+	textAt int
+
+	nodes      int // values pushed so far
+	containers int // containers and objects made: no path can be longer
+	copied     int // bytes copied by normal forms
+
+	stack []any
+	marks []int
+	floor int // height of the stack at the last mark; nothing pops below it
+
+	memo     []any          // dense part, with holes
+	far      map[uint64]any // indexes far off the dense part, only in hand-made pickles
+	memoized int
+
+	familiar *familiar
+
+	calls []call // objects whose arguments may still grow
+	wide  []any  // *Dict, *Set and *FrozenSet whose keys are checked at the end
+}
+
+// call is an object that was given lists or dicts, which had so many items.
+type call struct {
+	o     *Object
+	items int
+}
+
+// hole marks an index of the dense memo that was never put.
+type hole struct{}
+
+var decoders = sync.Pool{New: func() any {
+	return &decoder{
+		stack: make([]any, 0, 64), marks: make([]int, 0, 16), memo: make([]any, 0, 64),
+		familiar: &familiar{seed: maphash.MakeSeed()},
+	}
+}}
+
+// keepCap is how many entries of stack and memo an idle decoder may hold on to.
+const keepCap = 4096
+
+func (d *decoder) release() {
+	stack, memo, marks := d.stack[:cap(d.stack)], d.memo, d.marks
+	clear(stack)
+	clear(memo)
+	if cap(stack) > keepCap || cap(memo) > keepCap || cap(marks) > keepCap {
+		return // rare and large: leave it to the collector
+	}
+	*d = decoder{stack: stack[:0], memo: memo[:0], marks: marks[:0], familiar: d.familiar}
+	decoders.Put(d)
+}
+
+// push adds a value and counts it.
+func (d *decoder) push(v any) error {
+	if d.nodes >= d.lim.Nodes {
+		return &LimitError{"nodes", d.lim.Nodes}
+	}
+	d.nodes++
+	d.stack = append(d.stack, v)
+	return nil
+}
+
+func (d *decoder) pop() (any, error) {
+	n := len(d.stack) - 1
+	if n < d.floor {
+		return nil, d.underflow()
+	}
+	v := d.stack[n]
+	d.stack = d.stack[:n]
+	return v, nil
+}
+
+// popN removes the n topmost values and returns them. They stay valid until the next push.
+func (d *decoder) popN(n int) ([]any, error) {
+	at := len(d.stack) - n
+	if at < d.floor {
+		return nil, d.underflow()
+	}
+	items := d.stack[at:]
+	d.stack = d.stack[:at]
+	return items, nil
+}
+
+func (d *decoder) top() (any, error) {
+	n := len(d.stack) - 1
+	if n < d.floor {
+		return nil, d.underflow()
+	}
+	return d.stack[n], nil
+}
+
+func (d *decoder) underflow() error {
+	if len(d.marks) > 0 {
+		return d.syntax("needs a value, but finds a MARK")
+	}
+	return d.syntax("needs a value, but the stack is empty")
+}
+
+func (d *decoder) mark() error {
+	d.marks = append(d.marks, len(d.stack))
+	d.floor = len(d.stack)
+	return nil
+}
+
+// popMark removes the last mark and returns the values above it. They stay
+// valid until the next push.
+func (d *decoder) popMark() ([]any, error) {
+	n := len(d.marks) - 1
+	if n < 0 {
+		return nil, d.syntax("there is no MARK")
+	}
+	at := d.marks[n]
+	d.marks = d.marks[:n]
+	d.floor = 0
+	if n > 0 {
+		d.floor = d.marks[n-1]
+	}
+	items := d.stack[at:]
+	d.stack = d.stack[:at]
+	return items, nil
+}
+
+// Strings are cut out of copied blocks of the input. A pickle of up to
+// blockSize bytes is copied once. In a longer one a string above ownSize gets
+// memory of its own, so that keeping a string keeps at most a block alive.
+const (
+	blockSize = 4096
+	ownSize   = 512
+)
+
+// str copies d.b[from:to].
+func (d *decoder) str(from, to int) string {
+	if at := from - d.textAt; at >= 0 && to-d.textAt <= len(d.text) {
+		return d.text[at : to-d.textAt]
+	}
+	if to-from > ownSize && len(d.b) > blockSize {
+		return string(d.b[from:to])
+	}
+	d.text, d.textAt = string(d.b[from:min(from+blockSize, len(d.b))]), from
+	return d.text[:to-from]
+}

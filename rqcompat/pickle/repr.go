@@ -1,0 +1,257 @@
+package pickle
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math/big"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Repr returns Python's repr() of a decoded value or of one that Encode takes. What is longer than most code points is cut
+// there and ends in "...". Classes that Python alone knows are shown as <module.Class>. The work is bounded by most,
+// not by the size of the value.
+func Repr(v any, most int) string {
+	r := repr{most: most}
+	r.value(v)
+	if !r.full() {
+		return string(r.b)
+	}
+	end := 0
+	for range r.most {
+		_, size := utf8.DecodeRune(r.b[end:])
+		end += size
+	}
+	return string(r.b[:end]) + "..."
+}
+
+// repr writes Python's repr() of values until it has more than most code points; nobody looks at the rest. That
+// bounds its work on huge and cyclic values, too: each level and each item writes at least one character.
+type repr struct {
+	b    []byte
+	n    int // code points in b
+	most int
+	open []any // containers around the current value, for cycles
+}
+
+func (r *repr) full() bool { return r.n > r.most }
+
+func (r *repr) ascii(s string) {
+	r.b = append(r.b, s...)
+	r.n += len(s)
+}
+
+func (r *repr) value(v any) {
+	switch v := v.(type) {
+	case nil:
+		r.ascii("None")
+	case bool:
+		if v {
+			r.ascii("True")
+		} else {
+			r.ascii("False")
+		}
+	case string:
+		r.text(v)
+	case Bytes:
+		r.bytes(string(v))
+	case []byte:
+		r.bytes(string(v))
+	case float64:
+		r.ascii(floatText(v))
+	case float32:
+		r.ascii(floatText(float64(v)))
+	case int, int8, int16, int32, int64, uint, uint8, uint16, uint32, uint64, *big.Int:
+		r.ascii(fmt.Sprint(v))
+	case json.Number:
+		r.number(v)
+	case *Global:
+		r.class(v)
+	case *Object:
+		r.object(v)
+	default:
+		r.container(v)
+	}
+}
+
+// number writes what Python reads of a JSON number: without point and exponent it is an int of any size.
+func (r *repr) number(n json.Number) {
+	if i, ok := new(big.Int).SetString(string(n), 10); ok {
+		r.ascii(i.String())
+		return
+	}
+	f, _ := n.Float64() // out of range gives an infinity, as in Python
+	r.ascii(floatText(f))
+}
+
+func (r *repr) container(v any) {
+	switch v := v.(type) {
+	case []any:
+		r.items("[", v, "]")
+	case []string:
+		items := make([]any, min(len(v), r.most+1))
+		for i := range items {
+			items[i] = v[i]
+		}
+		r.items("[", items, "]")
+	case map[string]any:
+		var pairs []Pair
+		for _, k := range slices.Sorted(maps.Keys(v)) {
+			pairs = append(pairs, Pair{Key: k, Value: v[k]})
+		}
+		r.dict(pairs)
+	case *List:
+		r.guarded(v, "[...]", func() { r.items("[", v.Items, "]") })
+	case *Tuple:
+		r.guarded(v, "(...)", func() { r.tuple(v.Items) })
+	case *Dict:
+		r.guarded(v, "{...}", func() { r.dict(v.Items) })
+	case *Set:
+		r.guarded(v, "set(...)", func() { r.set("set()", "{", v.Items, "}") })
+	case *FrozenSet:
+		r.guarded(v, "frozenset(...)", func() { r.set("frozenset()", "frozenset({", v.Items, "})") })
+	case *ByteArray:
+		r.ascii("bytearray(")
+		r.bytes(string(v.B))
+		r.ascii(")")
+	default:
+		r.ascii(fmt.Sprintf("<%T>", v))
+	}
+}
+
+// guarded writes a container unless it is inside itself, which Python shows as dots.
+func (r *repr) guarded(v any, cycle string, write func()) {
+	if slices.Contains(r.open, v) {
+		r.ascii(cycle)
+		return
+	}
+	r.open = append(r.open, v)
+	write()
+	r.open = r.open[:len(r.open)-1]
+}
+
+func (r *repr) items(open string, items []any, end string) {
+	r.ascii(open)
+	for i, v := range items {
+		if r.full() {
+			return
+		}
+		if i > 0 {
+			r.ascii(", ")
+		}
+		r.value(v)
+	}
+	r.ascii(end)
+}
+
+func (r *repr) tuple(items []any) {
+	if len(items) == 1 {
+		r.items("(", items, ",)")
+		return
+	}
+	r.items("(", items, ")")
+}
+
+func (r *repr) set(empty, open string, items []any, end string) {
+	if len(items) == 0 {
+		r.ascii(empty)
+		return
+	}
+	r.items(open, items, end)
+}
+
+func (r *repr) dict(pairs []Pair) {
+	r.ascii("{")
+	for i, p := range pairs {
+		if r.full() {
+			return
+		}
+		if i > 0 {
+			r.ascii(", ")
+		}
+		r.value(p.Key)
+		r.ascii(": ")
+		r.value(p.Value)
+	}
+	r.ascii("}")
+}
+
+// quote is Python's choice: single quotes unless there are only single ones inside.
+func quote(s string) byte {
+	if strings.Contains(s, "'") && !strings.Contains(s, `"`) {
+		return '"'
+	}
+	return '\''
+}
+
+func (r *repr) text(s string) {
+	q := quote(s)
+	r.ascii(string(q))
+	for len(s) > 0 && !r.full() {
+		c, size := utf8.DecodeRuneInString(s)
+		switch {
+		case c == utf8.RuneError && size == 1:
+			if lone, ok := surrogateAt(s); ok {
+				c, size = lone, 3
+			} else {
+				c = rune(s[0])
+			}
+			r.escape(c)
+		case c < utf8.RuneSelf:
+			r.byte(byte(c), q)
+		case unicode.IsPrint(c):
+			r.b = utf8.AppendRune(r.b, c)
+			r.n++
+		default:
+			r.escape(c)
+		}
+		s = s[size:]
+	}
+	r.ascii(string(q))
+}
+
+func (r *repr) bytes(s string) {
+	q := quote(s)
+	r.ascii("b" + string(q))
+	for i := 0; i < len(s) && !r.full(); i++ {
+		if s[i] < utf8.RuneSelf {
+			r.byte(s[i], q)
+		} else {
+			r.escape(rune(s[i]))
+		}
+	}
+	r.ascii(string(q))
+}
+
+// byte writes one ASCII character of a quoted text.
+func (r *repr) byte(c, q byte) {
+	switch {
+	case c == q || c == '\\':
+		r.ascii(`\` + string(c))
+	case c == '\t':
+		r.ascii(`\t`)
+	case c == '\n':
+		r.ascii(`\n`)
+	case c == '\r':
+		r.ascii(`\r`)
+	case c < ' ' || c == 0x7f:
+		r.escape(rune(c))
+	default:
+		r.b = append(r.b, c)
+		r.n++
+	}
+}
+
+func (r *repr) escape(c rune) {
+	switch {
+	case c <= 0xff:
+		r.ascii(fmt.Sprintf(`\x%02x`, c))
+	case c <= 0xffff:
+		r.ascii(fmt.Sprintf(`\u%04x`, c))
+	default:
+		r.ascii(fmt.Sprintf(`\U%08x`, c))
+	}
+}

@@ -1,7 +1,0 @@
--- Extends a lock if it is still the caller's. RQ extends it whoever holds it.
---
--- KEYS  1 the lock
--- ARGV  1 the value the caller set   2 TTL in seconds
--- Reply 1 extended, 0 not the caller's any more
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-return redis.call('EXPIRE', KEYS[1], ARGV[2])

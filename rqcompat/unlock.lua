@@ -1,7 +1,0 @@
--- Deletes a lock if it is still the caller's. RQ deletes it whoever holds it.
---
--- KEYS  1 the lock
--- ARGV  1 the value the caller set
--- Reply 1 deleted, 0 not the caller's any more
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-return redis.call('DEL', KEYS[1])
