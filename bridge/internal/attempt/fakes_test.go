@@ -1,0 +1,213 @@
+package attempt
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/opensoft/dartwing-bridge/bridge/internal/moves"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/sites"
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
+	"github.com/opensoft/dartwing-bridge/rqcompat"
+)
+
+// table is the rows of a site, with the contract of sites.Sites: row, then what RQ has to know, then the observers.
+type table struct {
+	house *house
+	rows  map[string]*rows.BackgroundJob
+
+	mu  sync.Mutex
+	err error // of every call
+
+	// before may change the table just before a move.
+	before   func(m moves.Move)
+	moves    []moves.Move
+	arrivals []rows.NewJob
+	reports  []sites.Report
+}
+
+func (t *table) fails() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.err
+}
+
+func (t *table) fail(err error) {
+	t.mu.Lock()
+	t.err = err
+	t.mu.Unlock()
+}
+
+func (t *table) Apply(ctx context.Context, m moves.Move, then func(context.Context) error) (rows.TransitionResult, error) {
+	if err := m.Check(); err != nil {
+		return rows.TransitionResult{}, err
+	}
+	if err := t.fails(); err != nil {
+		return rows.TransitionResult{}, err
+	}
+	if ctx.Err() != nil {
+		return rows.TransitionResult{}, ctx.Err()
+	}
+	if t.before != nil {
+		t.before(m)
+	}
+	row := t.rows[m.Name]
+	switch {
+	case row == nil:
+		return rows.TransitionResult{Missing: true}, nil
+	case row.Status != m.From:
+		return rows.TransitionResult{Current: row.Status}, nil
+	case row.Status == rows.StatusRunning && !row.StartedAt.Equal(m.StartedAt):
+		return rows.TransitionResult{Current: row.Status, Fenced: true}, nil
+	}
+	t.moves = append(t.moves, m)
+	path := string(m.To)
+	if m.Via != "" {
+		path = string(m.Via) + " > " + path
+	}
+	t.house.tell("row %s > %s", m.From, path)
+	truth := m
+	truth.Row = row
+	truth.Applied("now")
+	m.Applied("now")
+	var err error
+	if then != nil {
+		err = then(ctx)
+	}
+	t.house.tell("observers %s", m.To)
+	return rows.TransitionResult{Applied: true, Current: m.To, Modified: "now"}, err
+}
+
+func (t *table) Arrive(_ context.Context, _ string, j rows.NewJob) (*rows.BackgroundJob, error) {
+	if err := t.fails(); err != nil {
+		return nil, err
+	}
+	t.arrivals = append(t.arrivals, j)
+	if row := t.rows["JOB-NEW"]; row != nil { // an earlier delivery got it
+		read := *row
+		return &read, nil
+	}
+	row := &rows.BackgroundJob{
+		Name: "JOB-NEW", JobType: j.JobType, Organization: j.Organization, OwnerUser: j.OwnerUser, Status: j.Status,
+		MaxRetries: j.MaxRetries, TimeoutSeconds: j.TimeoutSeconds,
+	}
+	t.rows[row.Name] = row
+	read := *row
+	return &read, nil
+}
+
+func (t *table) WriteProgress(_ context.Context, site string, reports []sites.Report) error {
+	if err := t.fails(); err != nil {
+		return err
+	}
+	t.reports = append(t.reports, reports...)
+	for _, r := range reports {
+		t.house.tell("progress %s %s %v %s", site, r.Progress.Name, r.Percent, r.Message)
+	}
+	return nil
+}
+
+func (t *table) Statuses(_ context.Context, _ string, names []string) (map[string]rows.Status, error) {
+	if err := t.fails(); err != nil {
+		return nil, err
+	}
+	out := map[string]rows.Status{}
+	for _, name := range names {
+		if row := t.rows[name]; row != nil {
+			out[name] = row.Status
+		}
+	}
+	return out, nil
+}
+
+// redis is RQ's side.
+type redis struct {
+	house *house
+
+	mu  sync.Mutex
+	err error // of Settle and Renew
+
+	// odd are jobs whose outcome Redis refuses.
+	odd      map[string]error
+	result   rqcompat.OutcomeResult // of Settle; Settled if zero and not refused
+	refused  bool
+	state    map[string]rqcompat.LeaseState // by job
+	outcomes []rqcompat.Outcome
+	settles  int
+
+	renewed  []renewal
+	patterns []string
+	beats    []int // how many records each heartbeat renews
+	listen   map[string]func(worker string, c rqcompat.Command)
+}
+
+type renewal struct {
+	leases []rqcompat.Lease
+	lease  time.Duration
+	full   bool
+	at     time.Time
+}
+
+func (r *redis) fails() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.err
+}
+
+func (r *redis) fail(err error) {
+	r.mu.Lock()
+	r.err = err
+	r.mu.Unlock()
+}
+
+func (r *redis) Settle(_ context.Context, os []rqcompat.Outcome) ([]rqcompat.OutcomeResult, error) {
+	r.settles++
+	if err := r.fails(); err != nil {
+		return nil, err
+	}
+	for _, o := range os {
+		if err := r.odd[o.ID]; err != nil {
+			return nil, err
+		}
+	}
+	out := make([]rqcompat.OutcomeResult, len(os))
+	for i, o := range os {
+		out[i] = rqcompat.Settled
+		if r.refused {
+			out[i] = rqcompat.NotOwner
+		}
+		r.outcomes = append(r.outcomes, o)
+		r.house.tell("rq %s", words[o.Kind])
+	}
+	return out, nil
+}
+
+func (r *redis) Renew(_ context.Context, ls []rqcompat.Lease, lease time.Duration, full bool) ([]rqcompat.LeaseState, error) {
+	r.renewed = append(r.renewed, renewal{slices.Clone(ls), lease, full, time.Now()})
+	if err := r.fails(); err != nil {
+		return nil, err
+	}
+	out := make([]rqcompat.LeaseState, len(ls))
+	for i, l := range ls {
+		out[i] = r.state[l.ID]
+	}
+	return out, nil
+}
+
+func (r *redis) Listen(ctx context.Context, pattern string, f func(worker string, c rqcompat.Command)) error {
+	r.mu.Lock()
+	if r.listen == nil {
+		r.listen = map[string]func(string, rqcompat.Command){}
+	}
+	r.listen[pattern] = f
+	r.mu.Unlock()
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func (r *redis) Heartbeat(_ context.Context, ws []*rqcompat.Worker, _ time.Duration) error {
+	r.beats = append(r.beats, len(ws))
+	return nil
+}
+func (r *redis) Deregister(context.Context, []*rqcompat.Worker) error { return nil }

@@ -1,0 +1,310 @@
+package attempt
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
+	"github.com/opensoft/dartwing-bridge/rqcompat"
+)
+
+// errNoRedis is what go-redis says of a server that is away.
+var errNoRedis = &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connection refused")}
+
+func failing(err error) func(context.Context, job.Reporter) (any, error) {
+	return func(context.Context, job.Reporter) (any, error) { return nil, err }
+}
+
+// TestSettlingGoesRowOutcomeObservers, whatever the attempt came to.
+func TestSettlingGoesRowOutcomeObservers(t *testing.T) {
+	if !rqcompat.IsAway(errNoRedis) {
+		t.Fatal("the fake's error doesn't count as a Redis that is away")
+	}
+	for name, tc := range map[string]struct {
+		err   error
+		row   string
+		to    string
+		word  string
+		exc   string
+		grows bool // the failed registry
+	}{
+		"well":            {nil, "Completed", "Completed", "finished", "", false},
+		"failed":          {errBoom, "Failed", "Failed", "failed", "bridge.TransientError: boom", true},
+		"failed for good": {refusal, "Dead Letter", "Dead Letter", "failed", "bridge.JobTypeError", true},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			h := newHouse()
+			h.run(t, h.delivery(rows.StatusQueued, failing(tc.err)))
+			h.wantStory(t, name, "row Queued > Running", "observers Running", "row Running > "+tc.row, "rq "+tc.word, "observers "+tc.to, "ended "+tc.word)
+			o := h.rq.outcomes[0]
+			if !o.NoRQRetry {
+				t.Errorf("%s: RQ's own retries are spent besides the row's", name)
+			}
+			if !strings.Contains(o.Exc, tc.exc) || o.ID != site+"::JOB-1" || o.Queue != "b:go" || o.EndedAt.IsZero() {
+				t.Errorf("%s: outcome %+v, want %q in its error", name, o, tc.exc)
+			}
+			if grown := len(h.failed) > 0; grown != tc.grows || grown && h.failed[0] != "b:go" {
+				t.Errorf("%s: told of failed registries %v, want one: %v", name, h.failed, tc.grows)
+			}
+			h.wantFree(t)
+		})
+	}
+}
+
+// TestRQsOwnRetries belong to jobs that have no row to count them, but for what no retry mends.
+func TestRQsOwnRetries(t *testing.T) {
+	for err, want := range map[error]bool{errBoom: false, refusal: true} {
+		synctest.Test(t, func(t *testing.T) {
+			h := newHouse()
+			h.run(t, plain(failing(err)))
+			if got := h.rq.outcomes[0].NoRQRetry; got != want {
+				t.Errorf("a plain job failed with %v: NoRQRetry is %v, want %v", err, got, want)
+			}
+		})
+	}
+}
+
+// TestARetryIsScheduled by the handler's schedule, if it has one.
+func TestARetryIsScheduled(t *testing.T) {
+	for policy, want := range map[*job.RetryPolicy]time.Duration{nil: time.Minute, {Base: time.Second, Jitter: -1}: time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			h := newHouse()
+			q := h.delivery(rows.StatusQueued, failing(errBoom))
+			q.Handler.Retry = policy
+			h.run(t, q)
+			if got := time.Until(h.rows.rows["JOB-1"].NextRetryAt); got != want {
+				t.Errorf("the retry is due in %s, want %s", got, want)
+			}
+		})
+	}
+}
+
+// TestALostLease drops the result and frees the worker.
+func TestALostLease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse()
+		h.run(t, h.delivery(rows.StatusQueued, func(ctx context.Context, _ job.Reporter) (any, error) {
+			<-ctx.Done()
+			return nil, context.Cause(ctx)
+		}))
+		h.running.ofRow(site, "JOB-1").cancel(job.ErrLost)
+		synctest.Wait()
+		h.wantStory(t, "lost", "row Queued > Running", "observers Running", "rq given back")
+		h.wantLog(t, "attempt no longer belongs to this worker; its result is dropped")
+		h.wantFree(t)
+	})
+}
+
+// TestALostLeaseOfWhatEndedWell: the result is tried all the same; row and RQ know whose it is.
+func TestALostLeaseOfWhatEndedWell(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse()
+		h.run(t, h.delivery(rows.StatusQueued, func(ctx context.Context, _ job.Reporter) (any, error) {
+			<-ctx.Done()
+			return 1, nil
+		}))
+		h.running.ofRow(site, "JOB-1").cancel(job.ErrLost)
+		synctest.Wait()
+		h.wantStory(t, "lost, but well", "row Queued > Running", "observers Running",
+			"row Running > Completed", "rq finished", "observers Completed", "ended finished")
+	})
+}
+
+// TestARowThatIsAway is insisted on until it is back; the attempt holds its lease meanwhile.
+func TestARowThatIsAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse()
+		h.run(t, h.delivery(rows.StatusQueued, func(context.Context, job.Reporter) (any, error) {
+			h.rows.fail(errAway)
+			return "result", nil
+		}))
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if n := len(h.running.unsettled()); n != 1 || !h.Holds(h.running.unsettled()[0].lease.Worker) {
+			t.Fatalf("%d attempts are unsettled while the row is away, want the one, which holds its lease", n)
+		}
+		h.wantStory(t, "away", "row Queued > Running", "observers Running")
+		h.rows.fail(nil)
+		h.jobs.Wait()
+		h.wantStory(t, "back", "row Queued > Running", "observers Running",
+			"row Running > Completed", "rq finished", "observers Completed", "ended finished")
+		if n := strings.Count(h.log.String(), "row can't be settled yet"); n != 2 {
+			t.Errorf("an hour without the row takes %d lines, want one when it begins and one when it is over:\n%s", n, h.log.String())
+		}
+		h.wantFree(t)
+	})
+}
+
+// TestTheLastMomentIsOver: what can't be written then is left to the next delivery.
+func TestTheLastMomentIsOver(t *testing.T) {
+	for name, end := range map[string]func(h *house, cancel func()){
+		"the process ends":  func(_ *house, cancel func()) { cancel() },
+		"the lease is lost": func(h *house, _ func()) { h.running.ofRow(site, "JOB-1").cancel(job.ErrLost) },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			h := newHouse()
+			q := h.delivery(rows.StatusQueued, func(context.Context, job.Reporter) (any, error) {
+				h.rows.fail(errAway)
+				return "result", nil
+			})
+			settle, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			slot := h.slots.Take(1)[0]
+			h.Start(t.Context(), settle, q, slot, rqcompat.Lease{Queue: "b:go", ID: q.ID, Worker: slot.Worker.Name, StartedAt: time.Now()})
+			time.Sleep(time.Minute)
+			end(h, cancel)
+			h.jobs.Wait()
+			h.wantStory(t, name, "row Queued > Running", "observers Running", "ended finished")
+			h.wantLog(t, "row can't be settled yet; left to the next delivery")
+			h.wantFree(t)
+		})
+	}
+}
+
+// TestARowThatWasMovedMeanwhile: the row wins, and RQ's outcome follows it.
+func TestARowThatWasMovedMeanwhile(t *testing.T) {
+	for status, tc := range map[rows.Status]struct {
+		err  error
+		word string
+		exc  string
+	}{
+		rows.StatusCanceled:   {nil, "stopped", stoppedText},
+		rows.StatusDeadLetter: {nil, "failed", "row is Dead Letter"},
+		rows.StatusFailed:     {errBoom, "failed", "boom"},
+		rows.StatusCompleted:  {errBoom, "finished", ""},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			h := newHouse()
+			h.run(t, h.delivery(rows.StatusQueued, func(context.Context, job.Reporter) (any, error) {
+				h.rows.rows["JOB-1"].Status = status
+				return nil, tc.err
+			}))
+			h.wantStory(t, string(status), "row Queued > Running", "observers Running", "rq "+tc.word, "ended "+tc.word)
+			if exc := h.rq.outcomes[0].Exc; !strings.Contains(exc, tc.exc) || tc.exc == "" && exc != "" {
+				t.Errorf("%s: RQ's error is %q, want %q in it", status, exc, tc.exc)
+			}
+		})
+	}
+}
+
+// TestARowThatIsAnotherAttempts: nothing is written, the delivery is the rescuer's to give back.
+func TestARowThatIsAnotherAttempts(t *testing.T) {
+	for name, change := range map[string]func(*rows.BackgroundJob){
+		"runs elsewhere": func(row *rows.BackgroundJob) { row.StartedAt = time.Now().Add(time.Second) },
+		"is queued":      func(row *rows.BackgroundJob) { row.Status = rows.StatusQueued },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			h := newHouse()
+			h.run(t, h.delivery(rows.StatusQueued, func(context.Context, job.Reporter) (any, error) {
+				change(h.rows.rows["JOB-1"])
+				return nil, errBoom
+			}))
+			if len(h.rq.outcomes) > 0 {
+				t.Errorf("a row that %s: RQ is told %+v, want nothing", name, h.rq.outcomes)
+			}
+			h.wantLog(t, "row belongs to another attempt by now; this result is dropped")
+			h.wantFree(t)
+		})
+	}
+}
+
+func TestARowThatIsGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse()
+		h.run(t, h.delivery(rows.StatusQueued, func(context.Context, job.Reporter) (any, error) {
+			delete(h.rows.rows, "JOB-1")
+			return nil, nil
+		}))
+		h.wantStory(t, "deleted", "row Queued > Running", "observers Running", "rq finished", "ended finished")
+		h.wantLog(t, "row was deleted while its job ran")
+	})
+}
+
+// TestARowThatCantBeSettledAtAll must not hold its worker for ever.
+func TestARowThatCantBeSettledAtAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse()
+		h.run(t, h.delivery(rows.StatusQueued, func(context.Context, job.Reporter) (any, error) {
+			h.rows.fail(errors.New("illegal value"))
+			return nil, errBoom
+		}))
+		h.wantStory(t, "refused", "row Queued > Running", "observers Running", "rq failed", "ended failed")
+		h.wantLog(t, "row can't be settled at all", "illegal value")
+		h.wantFree(t)
+	})
+}
+
+// TestRedisIsAway: the row is settled meanwhile, RQ's outcome when it is back, and only then the observers.
+func TestRedisIsAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse()
+		h.rq.fail(errNoRedis)
+		h.run(t, h.delivery(rows.StatusQueued, nil))
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		h.wantStory(t, "away", "row Queued > Running", "observers Running", "row Running > Completed")
+		h.rq.fail(nil)
+		h.jobs.Wait()
+		h.wantStory(t, "back", "row Queued > Running", "observers Running", "row Running > Completed", "rq finished", "observers Completed", "ended finished")
+		h.wantLog(t, "outcome can't be written yet")
+		h.wantFree(t)
+	})
+}
+
+// TestAnOutcomeThatRedisRefusesKeepsNobodyElse: one of many meets a key of the wrong type.
+func TestAnOutcomeThatRedisRefusesKeepsNobodyElse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse()
+		h.rq.odd = map[string]error{"plain-3": errors.New("WRONGTYPE")}
+		h.rq.fail(errNoRedis) // so that they end in one batch
+		for _, id := range []string{"1", "2", "3", "4", "5"} {
+			q := plain(nil)
+			q.ID = "plain-" + id
+			h.start(t.Context(), q)
+		}
+		time.Sleep(time.Minute)
+		h.rq.fail(nil)
+		h.jobs.Wait()
+		if n := len(h.rq.outcomes); n != 4 {
+			t.Errorf("%d outcomes are written, want the four that Redis takes: %v", n, h.rq.outcomes)
+		}
+		h.wantLog(t, "Redis refuses the outcome; the lease lapses, and maintenance decides", "WRONGTYPE", "job_id=plain-3")
+		h.wantFree(t)
+	})
+}
+
+func TestSettleTogether(t *testing.T) {
+	h := newHouse()
+	os := []rqcompat.Outcome{{Lease: rqcompat.Lease{ID: "a"}}, {Lease: rqcompat.Lease{ID: "b"}}, {Lease: rqcompat.Lease{ID: "c"}}}
+	got, err := h.settleTogether(t.Context(), os)
+	if err != nil || len(got) != 3 || h.rq.settles != 1 || got[2] != (outcomeAnswer{result: rqcompat.Settled}) {
+		t.Errorf("three outcomes: %+v, %v in %d calls, want settled in one", got, err, h.rq.settles)
+	}
+	h.rq.odd = map[string]error{"b": errBoom}
+	h.rq.settles = 0
+	got, err = h.settleTogether(t.Context(), os)
+	if err != nil || h.rq.settles != 4 || got[0].result != rqcompat.Settled || got[1].err != errBoom || got[2].result != rqcompat.Settled {
+		t.Errorf("one of them is odd: %+v, %v in %d calls, want the others settled, each by itself", got, err, h.rq.settles)
+	}
+	h.rq.fail(errNoRedis)
+	h.rq.settles = 0
+	if _, err := h.settleTogether(t.Context(), os); err == nil || h.rq.settles != 1 {
+		t.Errorf("Redis is away: %v after %d calls, want its error after one", err, h.rq.settles)
+	}
+}
+
+func TestADeliveryThatIsNoLongerOurs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse()
+		h.rq.refused = true
+		h.run(t, plain(nil))
+		h.wantLog(t, "delivery was no longer this worker's")
+		h.wantFree(t)
+	})
+}

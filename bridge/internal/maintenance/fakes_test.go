@@ -1,0 +1,178 @@
+package maintenance
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/moves"
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
+)
+
+const site = "a.example.com"
+
+var (
+	errBroken = errors.New("broken connection")
+	queues    = []job.Queue{{Name: "b:go", Kind: "go", Own: true}, {Name: "b:default", Kind: "default"}}
+)
+
+// bench is the rows of sites, with the contract of sites.Sites, and what happens to them and in RQ, in order.
+type bench struct {
+	names []string
+	// closed are sites whose rows were never used; noted those whose errors are in the log already.
+	closed, noted map[string]bool
+	types         map[string]*rows.JobType
+	rows          map[string]*rows.BackgroundJob // the truth, by name
+	arrivals      map[string]string              // names of rows, by the id of the job that they were made for
+	due           map[string][]*rows.BackgroundJob
+	stale         map[string][]*rows.BackgroundJob
+	errs          map[string]error // of reading a site
+	applyErr      map[string]error // of moving a row
+
+	mu    sync.Mutex
+	story []string
+	asked []string
+	froms []time.Time // what Stale was asked from
+	moves []moves.Move
+	log   bytes.Buffer
+}
+
+func newBench() *bench {
+	return &bench{
+		names: []string{site}, closed: map[string]bool{}, noted: map[string]bool{},
+		types: map[string]*rows.JobType{"export": {TypeName: "export", Enabled: true}, "python": {TypeName: "python", Enabled: true}},
+		rows:  map[string]*rows.BackgroundJob{}, arrivals: map[string]string{},
+		due: map[string][]*rows.BackgroundJob{}, stale: map[string][]*rows.BackgroundJob{},
+		errs: map[string]error{}, applyErr: map[string]error{},
+	}
+}
+
+// add puts a row into the table and returns it as it was read.
+func (b *bench) add(name string, status rows.Status, change ...func(*rows.BackgroundJob)) *rows.BackgroundJob {
+	row := &rows.BackgroundJob{Name: name, JobType: "export", Status: status, MaxRetries: 3}
+	for _, c := range change {
+		c(row)
+	}
+	b.rows[name] = row
+	read := *row
+	return &read
+}
+
+func (b *bench) logger() *slog.Logger {
+	return slog.New(slog.NewTextHandler(&b.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
+func (b *bench) tell(format string, args ...any) {
+	b.mu.Lock()
+	b.story = append(b.story, fmt.Sprintf(format, args...))
+	b.mu.Unlock()
+}
+
+func (b *bench) wantStory(t *testing.T, what string, want ...string) {
+	t.Helper()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !slices.Equal(b.story, want) {
+		t.Errorf("%s:\n%s\nwant\n%s\nlog:\n%s", what, strings.Join(b.story, "\n"), strings.Join(want, "\n"), b.log.String())
+	}
+}
+
+func (b *bench) wantLog(t *testing.T, want string) {
+	t.Helper()
+	if !strings.Contains(b.log.String(), want) {
+		t.Errorf("the log lacks %q:\n%s", want, b.log.String())
+	}
+}
+
+func (b *bench) Names() ([]string, error)            { return b.names, b.errs[""] }
+func (b *bench) IsOpen(site string) bool             { return !b.closed[site] }
+func (b *bench) IsNoted(site string, err error) bool { return b.noted[site] && err == b.errs[site] }
+
+func (b *bench) JobTypes(_ context.Context, site string) (map[string]*rows.JobType, error) {
+	return b.types, b.errs["types"]
+}
+
+func (b *bench) Row(_ context.Context, site, name string) (*rows.BackgroundJob, error) {
+	if err := b.errs["row"]; err != nil {
+		return nil, err
+	}
+	if row := b.rows[name]; row != nil {
+		read := *row
+		return &read, nil
+	}
+	return nil, rows.ErrNoSuchJob
+}
+
+func (b *bench) RowOfArrival(ctx context.Context, site, id string) (*rows.BackgroundJob, error) {
+	if err := b.errs[site]; err != nil {
+		return nil, err
+	}
+	return b.Row(ctx, site, b.arrivals[id])
+}
+
+func (b *bench) Due(_ context.Context, site string, handled func(map[string]*rows.JobType) []string, limit int) ([]*rows.BackgroundJob, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.asked = append(b.asked, fmt.Sprint(site, " ", handled(b.types), " ", limit))
+	due := b.due[site]
+	b.due[site] = nil
+	return due, b.errs[site]
+}
+
+func (b *bench) Stale(_ context.Context, site string, from time.Time, age time.Duration, limit int) ([]*rows.BackgroundJob, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.asked = append(b.asked, fmt.Sprint(site, " ", age, " ", limit))
+	b.froms = append(b.froms, from)
+	return b.stale[site], b.errs[site]
+}
+
+func (b *bench) Apply(ctx context.Context, m moves.Move, then func(context.Context) error) (rows.TransitionResult, error) {
+	if err := errors.Join(m.Check(), b.applyErr[m.Name]); err != nil {
+		return rows.TransitionResult{}, err
+	}
+	row := b.rows[m.Name]
+	switch {
+	case row == nil:
+		return rows.TransitionResult{Missing: true}, nil
+	case row.Status != m.From:
+		return rows.TransitionResult{Current: row.Status}, nil
+	case row.Status == rows.StatusRunning && !row.StartedAt.Equal(m.StartedAt):
+		return rows.TransitionResult{Current: row.Status, Fenced: true}, nil
+	}
+	b.mu.Lock()
+	b.moves = append(b.moves, m)
+	b.mu.Unlock()
+	path := string(m.To)
+	if m.Via != "" {
+		path = string(m.Via) + " > " + path
+	}
+	b.tell("row %s %s > %s", m.Name, m.From, path)
+	truth := m
+	truth.Row = row
+	truth.Applied("now")
+	m.Applied("now")
+	var err error
+	if then != nil {
+		err = then(ctx)
+	}
+	b.tell("observers %s", m.To)
+	return rows.TransitionResult{Applied: true, Current: m.To}, err
+}
+
+// deliver is a Deliver that tells.
+func (b *bench) deliver(ctx context.Context, site string, row *rows.BackgroundJob) error {
+	if _, limited := ctx.Deadline(); !limited || ctx.Err() != nil {
+		b.tell("a delivery without a limit of its own, or without time: %v", ctx.Err())
+	}
+	b.tell("deliver %s %s which is %s", site, row.Name, row.Status)
+	return b.errs["deliver"]
+}

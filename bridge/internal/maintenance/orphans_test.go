@@ -1,0 +1,267 @@
+package maintenance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/opensoft/dartwing-bridge/bridge/internal/sites"
+	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
+	"github.com/opensoft/dartwing-bridge/rqcompat"
+	"github.com/opensoft/dartwing-bridge/rqcompat/pickle"
+)
+
+// orphans looks for rows without a delivery among what alive knows.
+func (b *bench) orphans(alive *Alive) *Orphans {
+	return NewOrphans(OrphansParams{
+		Rows: b, Deliver: b.deliver, Age: 30 * time.Second, Log: b.logger(),
+		Alive: func(context.Context) (*Alive, error) {
+			b.asked = append(b.asked, "alive")
+			return alive, b.errs["alive"]
+		},
+		JobID:   func(site, name string) string { return site + "::" + name },
+		Handles: func(t *rows.JobType) bool { return t.TypeName == "export" },
+	})
+}
+
+func nothing() *Alive { return &Alive{ids: map[string]bool{}, fences: map[string]bool{}} }
+
+func TestOrphans(t *testing.T) {
+	modified := time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
+	delivered := []string{"deliver " + site + " JOB-1 which is Queued"}
+	tests := map[string]struct {
+		status rows.Status
+		row    func(*rows.BackgroundJob)
+		before func(b *bench, alive *Alive)
+		story  []string
+		err    string
+	}{
+		"a queued row":                      {rows.StatusQueued, nil, nil, delivered, ""},
+		"a running row":                     {rows.StatusRunning, runs, nil, []string{"row JOB-1 Running > Failed > Queued", delivered[0], "observers Queued"}, ""},
+		"a pending row waits for others":    {rows.StatusPending, nil, nil, nil, ""},
+		"a row that waits":                  {rows.StatusQueued, nil, func(_ *bench, a *Alive) { a.addID(site + "::JOB-1") }, nil, ""},
+		"a row whose arrival waits":         {rows.StatusQueued, func(r *rows.BackgroundJob) { r.JobHash = sites.ArrivalHash("id") }, func(_ *bench, a *Alive) { a.addWaiting("id") }, nil, ""},
+		"a row without a hash":              {rows.StatusQueued, nil, func(_ *bench, a *Alive) { a.addID("") }, delivered, ""},
+		"a row that runs":                   {rows.StatusRunning, runs, func(_ *bench, a *Alive) { a.addRunning(fenceAt.In(time.FixedZone("x", 3600))) }, nil, ""},
+		"a row that ran before":             {rows.StatusRunning, runs, func(_ *bench, a *Alive) { a.addRunning(fenceAt.Add(time.Microsecond)) }, []string{"row JOB-1 Running > Failed > Queued", delivered[0], "observers Queued"}, ""},
+		"a row of Python's":                 {rows.StatusQueued, func(r *rows.BackgroundJob) { r.JobType = "python" }, nil, nil, ""},
+		"a row whose Job Type is gone":      {rows.StatusQueued, func(r *rows.BackgroundJob) { r.JobType = "gone" }, nil, nil, ""},
+		"Job Types that can't be read":      {rows.StatusQueued, nil, func(b *bench, _ *Alive) { b.errs["types"] = errBroken }, nil, ""},
+		"a row that ended meanwhile":        {rows.StatusQueued, nil, func(b *bench, _ *Alive) { b.rows["JOB-1"].Status = rows.StatusCompleted }, nil, ""},
+		"a row that came back meanwhile":    {rows.StatusQueued, nil, func(b *bench, _ *Alive) { b.rows["JOB-1"].Modified = modified.Add(time.Second) }, nil, ""},
+		"a row that was deleted meanwhile":  {rows.StatusQueued, nil, func(b *bench, _ *Alive) { delete(b.rows, "JOB-1") }, nil, ""},
+		"a row that can't be read again":    {rows.StatusQueued, nil, func(b *bench, _ *Alive) { b.errs["row"] = errBroken }, nil, "broken connection"},
+		"a running row ended meanwhile":     {rows.StatusRunning, runs, func(b *bench, _ *Alive) { b.rows["JOB-1"].Status = rows.StatusCompleted }, nil, ""},
+		"a running row restarted meanwhile": {rows.StatusRunning, runs, func(b *bench, _ *Alive) { b.rows["JOB-1"].StartedAt = fenceAt.Add(time.Second) }, nil, ""},
+		"a running row that can't be moved": {rows.StatusRunning, runs, func(b *bench, _ *Alive) { b.applyErr["JOB-1"] = errBroken }, nil, "broken connection"},
+		"a delivery that fails":             {rows.StatusQueued, nil, func(b *bench, _ *Alive) { b.errs["deliver"] = errBroken }, delivered, "broken connection"},
+		"the census fails":                  {rows.StatusQueued, nil, func(b *bench, _ *Alive) { b.errs["alive"] = errBroken }, nil, "broken connection"},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			b, alive := newBench(), nothing()
+			b.stale[site] = []*rows.BackgroundJob{b.add("JOB-1", tc.status, func(r *rows.BackgroundJob) {
+				r.Modified = modified
+				if tc.row != nil {
+					tc.row(r)
+				}
+			})}
+			if tc.before != nil {
+				tc.before(b, alive)
+			}
+			err := b.orphans(alive).Do(t.Context())
+			if (err == nil) != (tc.err == "") || err != nil && !strings.Contains(err.Error(), tc.err) {
+				t.Errorf("error %v, want %q", err, tc.err)
+			}
+			b.wantStory(t, name, tc.story...)
+			if said, want := strings.Contains(b.log.String(), "row had no delivery; it is delivered again"), tc.story != nil; said != want {
+				t.Errorf("said so: %v, want %v:\n%s", said, want, b.log.String())
+			}
+		})
+	}
+}
+
+// TestWhichSitesHaveOrphans: only open ones are asked, one that fails keeps no other, and without stale rows Redis isn't
+// asked.
+func TestWhichSitesHaveOrphans(t *testing.T) {
+	b := newBench()
+	b.names = []string{site, "quiet.example.com", "broken.example.com"}
+	b.closed["quiet.example.com"] = true
+	if err := b.orphans(nothing()).Do(t.Context()); err != nil || slices.Contains(b.asked, "alive") {
+		t.Errorf("without stale rows: %v, asked %v, want no census", err, b.asked)
+	}
+	slices.Sort(b.asked)
+	if want := []string{site + " 30s 1000", "broken.example.com 30s 1000"}; !slices.Equal(b.asked, want) {
+		t.Errorf("asked %v, want %v", b.asked, want)
+	}
+	if !slices.Equal(b.names, []string{site, "quiet.example.com", "broken.example.com"}) {
+		t.Errorf("the look changed the list of sites to %v", b.names)
+	}
+	b.errs["broken.example.com"] = errBroken
+	b.stale[site] = []*rows.BackgroundJob{b.add("JOB-1", rows.StatusQueued)}
+	if err := b.orphans(nothing()).Do(t.Context()); !errors.Is(err, errBroken) {
+		t.Errorf("a site that can't be read: %v", err)
+	}
+	b.wantStory(t, "the other site", "deliver "+site+" JOB-1 which is Queued")
+	b.noted["broken.example.com"] = true
+	if err := b.orphans(nothing()).Do(t.Context()); err != nil {
+		t.Errorf("an error that the log has already: %v", err)
+	}
+	b.noted["broken.example.com"], b.errs["broken.example.com"] = false, rows.ErrTableMissing
+	if err := b.orphans(nothing()).Do(t.Context()); err != nil {
+		t.Errorf("a site without the tables: %v", err)
+	}
+	b.errs[""] = errBroken
+	if err := b.orphans(nothing()).Do(t.Context()); !errors.Is(err, errBroken) {
+		t.Errorf("a bench that can't be listed: %v", err)
+	}
+}
+
+// TestManyStaleRows: thousands that run for hours must not hide the ones behind them.
+func TestManyStaleRows(t *testing.T) {
+	at := time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
+	full := func(last time.Time) (out []*rows.BackgroundJob) {
+		for i := range orphanBatch {
+			out = append(out, &rows.BackgroundJob{Name: fmt.Sprint("JOB-", i), JobType: "python", Status: rows.StatusRunning, Modified: at})
+		}
+		out[orphanBatch-1].Modified = last
+		return out
+	}
+	b := newBench()
+	s := b.orphans(nothing())
+	look := func() (from time.Time) {
+		t.Helper()
+		if err := s.Do(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return b.froms[len(b.froms)-1]
+	}
+	b.stale[site] = full(at.Add(time.Second))
+	if from := look(); !from.IsZero() {
+		t.Errorf("the first look is from %s, want from the oldest", from)
+	}
+	b.stale[site] = full(at) // all of one transaction
+	if from := look(); !from.Equal(at.Add(time.Second)) {
+		t.Errorf("after a full batch the look goes on from %s, want from its last row's time", from)
+	}
+	b.stale[site] = full(at)[:7]
+	if from := look(); !from.Equal(at.Add(time.Microsecond)) {
+		t.Errorf("after a full batch of one time the look goes on from %s, want behind it", from)
+	}
+	if from := look(); !from.IsZero() {
+		t.Errorf("after the last rows the look is from %s, want from the oldest again", from)
+	}
+	b.stale[site] = full(at.Add(time.Second))
+	look()
+	b.errs[site] = errBroken
+	_ = s.Do(t.Context()) // only where it goes on matters
+	if got := s.seenUntil(site); !got.Equal(at.Add(time.Second)) {
+		t.Errorf("a look that failed moves on to %s", got)
+	}
+}
+
+// delivery is the job that delivers a row, as a Python worker would run it.
+func delivery(t *testing.T, id, name string) *rqcompat.Job {
+	t.Helper()
+	call := frappe.Call{Site: site, Method: frappe.Executor, JobName: "export", IsAsync: true, Kwargs: map[string]any{"background_job_id": name}}
+	kwargs := &pickle.Dict{}
+	for key, v := range call.Arguments() {
+		kwargs.Set(key, v)
+	}
+	data, err := rqcompat.EncodeCall(rqcompat.Call{Func: frappe.ExecuteJob, Kwargs: kwargs})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &rqcompat.Job{ID: id, Data: data, StartedAt: fenceAt}
+}
+
+// rq is the queues and started registries of a bench.
+type rq struct {
+	queues  []string
+	waiting map[string][]string
+	started map[string][]string
+	jobs    map[string]*rqcompat.Job
+	errs    map[string]error
+	calls   []string
+}
+
+func (r *rq) Queues(context.Context) ([]string, error) { return r.queues, r.errs["queues"] }
+
+func (r *rq) QueueIDs(_ context.Context, queue string, from, to int64) ([]string, error) {
+	r.calls = append(r.calls, fmt.Sprint("waiting ", queue, " ", from, " ", to))
+	return r.waiting[queue], r.errs["waiting "+queue]
+}
+
+func (r *rq) Members(_ context.Context, reg rqcompat.Registry, queue string, from, to int64) (out []rqcompat.Member, err error) {
+	r.calls = append(r.calls, fmt.Sprint(reg, " ", queue, " ", from, " ", to))
+	for _, id := range r.started[queue] {
+		out = append(out, rqcompat.Member{ID: id})
+	}
+	return out, r.errs["started "+queue]
+}
+
+func (r *rq) FetchMany(_ context.Context, ids []string) (out []*rqcompat.FetchResult, err error) {
+	for _, id := range ids {
+		out = append(out, &rqcompat.FetchResult{Job: r.jobs[id]})
+	}
+	return out, r.errs["fetch"]
+}
+
+func TestCensus(t *testing.T) {
+	dir := t.TempDir()
+	if err := errors.Join(
+		os.MkdirAll(filepath.Join(dir, "sites"), 0o755), os.MkdirAll(filepath.Join(dir, "apps/frappe/frappe"), 0o755),
+		os.WriteFile(filepath.Join(dir, "sites/common_site_config.json"), []byte(`{"bench_id": "b", "workers": {"go": {"timeout": 60}}}`), 0o600),
+		os.WriteFile(filepath.Join(dir, "apps/frappe/frappe/__init__.py"), []byte(`__version__ = "15.41.0"`), 0o600),
+	); err != nil {
+		t.Fatal(err)
+	}
+	bench, err := frappe.OpenBench(dir, frappe.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &rq{
+		queues:  []string{"b:go", "others:default"},
+		waiting: map[string][]string{"b:go": {site + "::JOB-1"}, "others:default": {"elsewhere"}},
+		started: map[string][]string{"b:short": {"python-run", "gone"}},
+		jobs:    map[string]*rqcompat.Job{"python-run": delivery(t, "python-run", "JOB-3")},
+		errs:    map[string]error{},
+	}
+	c := Census{RQ: r, Bench: bench, Waiting: func(yield func(site, name string)) { yield(site, "JOB-2") }}
+	alive, err := c.Take(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{site + "::JOB-1", site + "::JOB-2", site + "::JOB-3", "elsewhere"} {
+		if !alive.waits(id, "") {
+			t.Errorf("%s isn't known to be on its way", id)
+		}
+	}
+	if !alive.waits("x", sites.ArrivalHash("elsewhere")) || alive.waits(site+"::JOB-4", "") || alive.waits(site+"::JOB-4", sites.ArrivalHash("x")) {
+		t.Error("a row made for a job that waits isn't known, or one that nobody delivers is")
+	}
+	if !alive.runs(fenceAt) || alive.runs(fenceAt.Add(time.Microsecond)) {
+		t.Error("the attempt that runs isn't known by its fence, or another one is")
+	}
+	// Each queue before its started registry: a job that is claimed meanwhile is seen twice and not never.
+	var want []string
+	for _, q := range []string{"b:default", "b:go", "b:long", "b:short", "others:default"} {
+		want = append(want, "waiting "+q+" 0 -1", "wip "+q+" 0 -1")
+	}
+	if !slices.Equal(r.calls, want) {
+		t.Errorf("looked at %v, want %v", r.calls, want)
+	}
+	for _, broken := range []string{"queues", "waiting b:go", "started b:go", "fetch"} {
+		r.errs = map[string]error{broken: errBroken}
+		if _, err := c.Take(t.Context()); !errors.Is(err, errBroken) {
+			t.Errorf("%s can't be read: %v, want an error: what isn't known must not count as an orphan", broken, err)
+		}
+	}
+}

@@ -1,0 +1,257 @@
+package maintenance
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/route"
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
+	"github.com/opensoft/dartwing-bridge/rqcompat"
+)
+
+const dead = "bridge-0123-1"
+
+var fenceAt = time.Date(2026, 3, 1, 10, 0, 0, 123456000, time.UTC)
+
+// lapsedJobs are the jobs of one queue whose lease lapsed, as RQ and the router know them.
+type lapsedJobs struct {
+	*bench
+	jobs     []rqcompat.LapsedJob
+	routed   map[string]route.Routed
+	results  map[string]rqcompat.RescueResult // Requeued, or Poisoned by its kills, if it isn't there
+	fetchErr map[string]error
+	err      error // of Lapsed on the own queue
+	failed   []string
+	slack    time.Duration
+}
+
+func (l *lapsedJobs) Lapsed(_ context.Context, queue string, slack time.Duration) ([]rqcompat.LapsedJob, error) {
+	l.slack = slack
+	if queue == "b:go" {
+		return l.jobs, l.err
+	}
+	return nil, nil
+}
+
+func (l *lapsedJobs) Rescue(_ context.Context, queue string, j rqcompat.LapsedJob, maxKills int) (rqcompat.RescueResult, error) {
+	result, ok := l.results[j.ID]
+	if !ok {
+		if result = rqcompat.RescueRequeued; j.Kills+1 >= maxKills {
+			result = rqcompat.RescuePoisoned
+		}
+	}
+	l.tell("rescue %s %s", queue, j.ID)
+	return result, l.errs["rescue"]
+}
+
+func (l *lapsedJobs) Fetch(_ context.Context, id string) (*rqcompat.Job, error) {
+	err := l.fetchErr[id]
+	if err != nil && !strings.Contains(err.Error(), "half") {
+		return nil, err
+	}
+	return &rqcompat.Job{ID: id}, err
+}
+
+func (l *lapsedJobs) Route(_ context.Context, q job.Queue, found []route.Found) []route.Routed {
+	r := l.routed[found[0].Job.ID]
+	if r.Queued == nil {
+		r.Queued = &job.Queued{}
+	}
+	r.ID = found[0].Job.ID
+	return []route.Routed{r}
+}
+
+func (l *lapsedJobs) rescue() Rescue {
+	return Rescue{RescueParams{
+		RQ: l, Rows: l.bench, Route: l.Route, Queues: queues, Slack: 75 * time.Second, MaxKills: 3,
+		Holds:  func(worker string) bool { return worker == "bridge-live-1" },
+		Failed: func(queue string) { l.failed = append(l.failed, queue) }, Log: l.logger(),
+	}}
+}
+
+func newLapsed() *lapsedJobs {
+	return &lapsedJobs{bench: newBench(), routed: map[string]route.Routed{}, results: map[string]rqcompat.RescueResult{}, fetchErr: map[string]error{}}
+}
+
+// lapse adds a job whose worker died, with the row it delivers, if any.
+func (l *lapsedJobs) lapse(id string, row *rows.BackgroundJob) *rqcompat.LapsedJob {
+	l.jobs = append(l.jobs, rqcompat.LapsedJob{ID: id, WorkerName: dead, StartedAt: fenceAt})
+	if row != nil {
+		l.routed[id] = route.Routed{Queued: &job.Queued{Site: site, RowName: row.Name, Row: row, JobType: &rows.JobType{TypeName: "export"}}}
+	}
+	return &l.jobs[len(l.jobs)-1]
+}
+
+func runs(row *rows.BackgroundJob) { row.StartedAt = fenceAt }
+
+func TestRescueGivesBack(t *testing.T) {
+	requeued := []string{"row JOB-1 Running > Failed > Queued", "rescue b:go a", "observers Queued"}
+	only := []string{"rescue b:go a"}
+	tests := map[string]struct {
+		before func(l *lapsedJobs)
+		story  []string
+		log    string
+		err    string
+	}{
+		"a plain job": {func(l *lapsedJobs) { l.lapse("a", nil) }, only, "worker died with a job; it is back in its queue", ""},
+		"a row":       {func(l *lapsedJobs) { l.lapse("a", l.add("JOB-1", rows.StatusRunning, runs)) }, requeued, "worker died", ""},
+		"a row whose fence is finer in RQ": {func(l *lapsedJobs) {
+			l.lapse("a", l.add("JOB-1", rows.StatusRunning, runs)).StartedAt = fenceAt.Add(999)
+		}, requeued, "worker died", ""},
+		"a row that was made on arrival": {func(l *lapsedJobs) {
+			l.add("JOB-1", rows.StatusRunning, runs)
+			l.arrivals["a"] = "JOB-1"
+			l.lapse("a", nil)
+			l.routed["a"] = route.Routed{Queued: &job.Queued{Site: site, JobType: &rows.JobType{TypeName: "export"}}}
+		}, requeued, "worker died", ""},
+		"a job that died before its row was made": {func(l *lapsedJobs) {
+			l.lapse("a", nil)
+			l.routed["a"] = route.Routed{Queued: &job.Queued{Site: site, JobType: &rows.JobType{TypeName: "export"}}}
+		}, only, "worker died", ""},
+		"a row that is held now": {func(l *lapsedJobs) {
+			row := l.add("JOB-1", rows.StatusRunning, runs)
+			l.lapse("a", row)
+			r := l.routed["a"]
+			r.Verdict = route.Held
+			l.routed["a"] = r
+		}, requeued, "worker died", ""},
+		"a row that is not its attempt's any more": {func(l *lapsedJobs) {
+			l.lapse("a", l.add("JOB-1", rows.StatusRunning, func(r *rows.BackgroundJob) { r.StartedAt = fenceAt.Add(time.Microsecond) }))
+		}, only, "worker died", ""},
+		"a row that was never started": {func(l *lapsedJobs) { l.lapse("a", l.add("JOB-1", rows.StatusQueued)) }, only, "worker died", ""},
+		"a row that has ended":         {func(l *lapsedJobs) { l.lapse("a", l.add("JOB-1", rows.StatusCompleted, runs)) }, only, "worker died", ""},
+		"a row that another attempt restarted after it was read": {func(l *lapsedJobs) {
+			l.lapse("a", l.add("JOB-1", rows.StatusRunning, runs))
+			l.rows["JOB-1"].StartedAt = fenceAt.Add(time.Second)
+		}, only, "worker died", ""},
+		"a row that was deleted after it was read": {func(l *lapsedJobs) {
+			l.lapse("a", l.add("JOB-1", rows.StatusRunning, runs))
+			delete(l.rows, "JOB-1")
+		}, only, "worker died", ""},
+		"a job that is gone": {func(l *lapsedJobs) {
+			l.lapse("a", nil)
+			l.fetchErr["a"], l.results["a"] = rqcompat.ErrNoSuchJob, rqcompat.RescueDropped
+		}, only, "", ""},
+		"a job of which a field can't be read": {func(l *lapsedJobs) {
+			l.lapse("a", nil)
+			l.fetchErr["a"] = errors.New("half of it")
+		}, only, "worker died", ""},
+		"a job that can't be read":      {func(l *lapsedJobs) { l.lapse("a", nil); l.fetchErr["a"] = errBroken }, nil, "", "broken connection"},
+		"a job whose row can't be read": {func(l *lapsedJobs) { l.lapse("a", nil); l.routed["a"] = route.Routed{Verdict: route.Unready} }, nil, "", "the row of job a can't be read now"},
+		"an arrival that can't be looked": {func(l *lapsedJobs) {
+			l.lapse("a", nil)
+			l.routed["a"] = route.Routed{Queued: &job.Queued{Site: site, JobType: &rows.JobType{}}}
+			l.errs[site] = errBroken
+		}, nil, "", "broken connection"},
+		"a row that can't be moved": {func(l *lapsedJobs) {
+			l.lapse("a", l.add("JOB-1", rows.StatusRunning, runs))
+			l.applyErr["JOB-1"] = errBroken
+		}, nil, "", "broken connection"},
+		"a lease that was renewed": {func(l *lapsedJobs) { l.lapse("a", nil); l.results["a"] = rqcompat.RescueNothing }, only, "", ""},
+		"RQ refuses":               {func(l *lapsedJobs) { l.lapse("a", nil); l.errs["rescue"] = errBroken }, only, "", "broken connection"},
+		"a worker of Python's":     {func(l *lapsedJobs) { l.lapse("a", l.add("JOB-1", rows.StatusRunning, runs)).WorkerName = "python-1" }, nil, "", ""},
+		"a live run of this process": {func(l *lapsedJobs) {
+			l.lapse("a", l.add("JOB-1", rows.StatusRunning, runs)).WorkerName = "bridge-live-1"
+		}, nil, "", ""},
+		"the second kill": {func(l *lapsedJobs) { l.lapse("a", l.add("JOB-1", rows.StatusRunning, runs)).Kills = 1 }, requeued, "kills=2", ""},
+		"the third kill": {func(l *lapsedJobs) { l.lapse("a", l.add("JOB-1", rows.StatusRunning, runs)).Kills = 2 },
+			[]string{"row JOB-1 Running > Dead Letter", "rescue b:go a", "observers Dead Letter"}, "again and again", ""},
+		"the third kill of a plain job": {func(l *lapsedJobs) { l.lapse("a", nil).Kills = 2 }, only, "again and again", ""},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			l := newLapsed()
+			tc.before(l)
+			err := l.rescue().Do(t.Context())
+			if (err == nil) != (tc.err == "") || err != nil && !strings.Contains(err.Error(), tc.err) {
+				t.Errorf("error %v, want %q", err, tc.err)
+			}
+			l.wantStory(t, name, tc.story...)
+			if tc.log != "" {
+				l.wantLog(t, tc.log)
+			} else if got := l.log.String(); got != "" {
+				t.Errorf("log:\n%s\nwant nothing", got)
+			}
+			if poisoned := strings.Contains(tc.log, "again and again"); poisoned != (len(l.failed) == 1 && l.failed[0] == "b:go") {
+				t.Errorf("told of failed registries %v, want that of b:go: %v", l.failed, poisoned)
+			}
+			if l.slack != 75*time.Second {
+				t.Errorf("lapsed leases are looked for with a slack of %s", l.slack)
+			}
+		})
+	}
+}
+
+// TestRescueLeavesARestartedRowAlone: it keeps status and started_at.
+func TestRescueLeavesARestartedRowAlone(t *testing.T) {
+	for kills := range 3 {
+		l := newLapsed()
+		l.lapse("a", l.add("JOB-1", rows.StatusRunning, runs)).Kills = kills
+		again := fenceAt.Add(time.Minute)
+		l.rows["JOB-1"].StartedAt = again
+		if err := l.rescue().Do(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if row := l.rows["JOB-1"]; row.Status != rows.StatusRunning || !row.StartedAt.Equal(again) {
+			t.Errorf("after %d kills the row is %s since %s, want running since %s", kills, row.Status, row.StartedAt, again)
+		}
+	}
+}
+
+// TestRescueSpendsNoRetry, and says what happened in the row's log.
+func TestRescueSpendsNoRetry(t *testing.T) {
+	l := newLapsed()
+	l.lapse("a", l.add("JOB-1", rows.StatusRunning, runs))
+	if err := l.rescue().Do(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	row := l.rows["JOB-1"]
+	if row.Status != rows.StatusQueued || row.RetryCount != 0 || !row.StartedAt.IsZero() || l.moves[0].ViaMessage != "Worker died" {
+		t.Errorf("row %+v, moved because %q", row, l.moves[0].ViaMessage)
+	}
+}
+
+// TestRescueGoesOn: what can't be rescued must not keep the others, nor another queue.
+func TestRescueGoesOn(t *testing.T) {
+	l := newLapsed()
+	l.lapse("odd", nil)
+	l.lapse("fine", nil)
+	l.fetchErr["odd"] = errBroken
+	if err := l.rescue().Do(t.Context()); !errors.Is(err, errBroken) {
+		t.Errorf("error %v, want that of the first job", err)
+	}
+	l.wantStory(t, "the second job", "rescue b:go fine")
+	l.err = errBroken
+	asked := ""
+	r := l.rescue()
+	r.RQ = onlyDefault{l, &asked}
+	if err := r.Do(t.Context()); !errors.Is(err, errBroken) || asked != "b:go b:default " {
+		t.Errorf("error %v after asking %q, want both queues", err, asked)
+	}
+}
+
+type onlyDefault struct {
+	*lapsedJobs
+	asked *string
+}
+
+func (o onlyDefault) Lapsed(ctx context.Context, queue string, slack time.Duration) ([]rqcompat.LapsedJob, error) {
+	*o.asked += queue + " "
+	return o.lapsedJobs.Lapsed(ctx, queue, slack)
+}
+
+func TestSameInstant(t *testing.T) {
+	for d, want := range map[time.Duration]bool{0: true, 999: false, 1000: false, -1000: false} {
+		at := time.Date(2026, 3, 1, 10, 0, 0, 5999, time.UTC)
+		if got := sameInstant(at, at.Add(d)); got != want {
+			t.Errorf("instants %s apart over a microsecond are the same: %v, want %v", d, got, want)
+		}
+	}
+	if at := fenceAt; !sameInstant(at, at.Add(999).In(time.FixedZone("x", 3600))) {
+		t.Error("the same microsecond in another zone is another instant")
+	}
+}

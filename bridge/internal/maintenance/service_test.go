@@ -1,0 +1,205 @@
+package maintenance
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
+	"github.com/opensoft/dartwing-bridge/rqcompat"
+)
+
+// background runs loop until the returned function is called.
+func background(t *testing.T, loop func(context.Context)) (stop func()) {
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		loop(ctx)
+		close(done)
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
+}
+
+// TestServicesHaveTheirPace: each when it is due, one after the other, errors or not.
+func TestServicesHaveTheirPace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		begin := time.Now()
+		var ran []string
+		service := func(what string, every, delay time.Duration, err error) Service {
+			return Service{What: what, Every: every, Delay: delay, Do: func(context.Context) error {
+				ran = append(ran, fmt.Sprint(what, " ", time.Since(begin)))
+				return err
+			}}
+		}
+		stop := background(t, func(ctx context.Context) {
+			Run(ctx, slog.New(slog.NewTextHandler(&log, nil)), []Service{
+				service("often", 500*time.Millisecond, 0, nil), service("broken", 2*time.Second, 0, errBroken), service("late", time.Hour, 1500*time.Millisecond, nil),
+			})
+		})
+		time.Sleep(2600 * time.Millisecond)
+		synctest.Wait()
+		stop()
+		want := []string{
+			"often 500ms", "broken 500ms", "often 1s", "often 1.5s", "late 1.5s", "often 2s", "often 2.5s", "broken 2.5s",
+		}
+		if !slices.Equal(ran, want) {
+			t.Errorf("ran %v, want %v", ran, want)
+		}
+		if got := log.String(); strings.Count(got, "maintenance failed; it is tried again") != 2 || !strings.Contains(got, "what=broken") {
+			t.Errorf("log:\n%s\nwant a line for each failure that names the service", got)
+		}
+	})
+}
+
+// TestSlowServicesTickOnceASecond at least, and a stop is no failure.
+func TestSlowServicesTickOnceASecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		begin, at := time.Now(), time.Duration(0)
+		stop := background(t, func(ctx context.Context) {
+			Run(ctx, slog.New(slog.NewTextHandler(&log, nil)), []Service{{What: "slow", Every: time.Hour, Do: func(ctx context.Context) error {
+				at = time.Since(begin)
+				<-ctx.Done()
+				return ctx.Err()
+			}}})
+		})
+		time.Sleep(time.Minute)
+		stop()
+		if at != time.Second || log.Len() > 0 {
+			t.Errorf("it ran first after %s, log %q, want 1s and nothing", at, log.String())
+		}
+	})
+}
+
+// TestADeliveryOutlivesAStop: a stop in between must not leave the row without its delivery.
+func TestADeliveryOutlivesAStop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		begin := time.Now()
+		row := &rows.BackgroundJob{Name: "JOB-1"}
+		err := Deliver(func(ctx context.Context, s string, r *rows.BackgroundJob) error {
+			if ctx.Err() != nil || s != site || r != row {
+				t.Errorf("delivers %s of %s with a context that says %v", r.Name, s, ctx.Err())
+			}
+			<-ctx.Done()
+			return errBroken
+		}).of(site, row)(ctx)
+		if err != errBroken || time.Since(begin) != 2*time.Second {
+			t.Errorf("%v after %s, want the delivery's error when its two seconds are over", err, time.Since(begin))
+		}
+	})
+}
+
+// registryCalls is RQ as Registries uses it.
+type registryCalls struct {
+	calls    []string
+	err      map[string]error
+	ours     map[string]bool
+	trimmed  map[string]int64
+	inFailed map[string]int64
+}
+
+func (r *registryCalls) TrimFailed(_ context.Context, queue string, limit int64) (int64, error) {
+	r.calls = append(r.calls, fmt.Sprint("trim ", queue, " ", limit))
+	if err := r.err[queue]; err != nil {
+		return 0, err
+	}
+	r.inFailed[queue] = min(r.inFailed[queue], limit)
+	return 0, nil
+}
+
+func (r *registryCalls) Maintain(_ context.Context, queue string, ours func(string) bool) (rqcompat.MaintenanceReport, error) {
+	r.calls = append(r.calls, "maintain "+queue)
+	if !ours("bridge-1") || ours("python-1") {
+		r.calls = append(r.calls, "and doesn't know whose a worker is")
+	}
+	return rqcompat.MaintenanceReport{}, r.err[queue]
+}
+
+func (r *registryCalls) MaintainGroups(context.Context) (int64, error) {
+	r.calls = append(r.calls, "groups")
+	return 0, r.err["groups"]
+}
+
+func newRegistries(rq *registryCalls, limit *int64) *Registries {
+	s := NewRegistries(nil, queues, func() int64 { return *limit })
+	s.rq = rq
+	return s
+}
+
+// TestFailedRegistriesAreTrimmed: limit 3, six failures: three are left.
+func TestFailedRegistriesAreTrimmed(t *testing.T) {
+	rq := &registryCalls{inFailed: map[string]int64{"b:go": 6, "b:default": 6}, err: map[string]error{}}
+	limit := int64(3)
+	s := newRegistries(rq, &limit)
+	if err := s.Trim(t.Context()); err != nil || len(rq.calls) > 0 {
+		t.Errorf("nothing failed: %v, %v, want no trim", err, rq.calls)
+	}
+	for range 6 {
+		s.Failed("b:go")
+	}
+	for range 2 {
+		if err := s.Trim(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !slices.Equal(rq.calls, []string{"trim b:go 3"}) || rq.inFailed["b:go"] != 3 {
+		t.Errorf("six failures and two trims: %v, %d are left, want one trim and 3", rq.calls, rq.inFailed["b:go"])
+	}
+	limit = 2 // the configuration may change
+	s.Failed("b:go")
+	if err := s.Trim(t.Context()); err != nil || rq.inFailed["b:go"] != 2 {
+		t.Errorf("with another limit %d are left, %v", rq.inFailed["b:go"], err)
+	}
+}
+
+// TestATrimThatFailedIsTriedAgain, and keeps no other queue.
+func TestATrimThatFailedIsTriedAgain(t *testing.T) {
+	rq := &registryCalls{inFailed: map[string]int64{"b:go": 6, "b:default": 6}, err: map[string]error{"b:go": errBroken}}
+	limit := int64(3)
+	s := newRegistries(rq, &limit)
+	s.Failed("b:go")
+	s.Failed("b:default")
+	if err := s.Trim(t.Context()); err == nil || rq.inFailed["b:default"] != 3 {
+		t.Errorf("the broken trim: %v, %d are left in the other registry, want its error and 3", err, rq.inFailed["b:default"])
+	}
+	rq.err, rq.calls = nil, nil
+	if err := s.Trim(t.Context()); err != nil || !slices.Equal(rq.calls, []string{"trim b:go 3"}) || rq.inFailed["b:go"] != 3 {
+		t.Errorf("the next time: %v, %v, %d are left, want the broken one trimmed", err, rq.calls, rq.inFailed["b:go"])
+	}
+}
+
+func TestRegistriesAreMaintained(t *testing.T) {
+	rq := &registryCalls{err: map[string]error{"b:go": errBroken}}
+	limit := int64(3)
+	if err := newRegistries(rq, &limit).Maintain(t.Context()); err == nil || !slices.Equal(rq.calls, []string{"maintain b:go", "maintain b:default", "groups"}) {
+		t.Errorf("%v, %v, want the first queue's error, and the others done all the same", err, rq.calls)
+	}
+	rq.err = map[string]error{"groups": errBroken}
+	if err := newRegistries(rq, &limit).Maintain(t.Context()); err == nil {
+		t.Error("the groups' error is lost")
+	}
+}
+
+func TestEachQueue(t *testing.T) {
+	var done []string
+	err := each(queues, func(q job.Queue) error {
+		done = append(done, q.Name)
+		return errBroken
+	})
+	if err == nil || strings.Count(err.Error(), "broken") != 2 || !slices.Equal(done, []string{"b:go", "b:default"}) {
+		t.Errorf("%v after %v, want both queues and both errors", err, done)
+	}
+}
