@@ -1,10 +1,6 @@
 package rqcompat
 
-import (
-	"strings"
-
-	"github.com/redis/go-redis/v9"
-)
+import "github.com/redis/go-redis/v9"
 
 // Client reads and writes RQ's state in one Redis in one dialect. It holds no state of its own, may be used by
 // many goroutines and does not own the connection: the caller closes it. The connection must not repeat
@@ -19,12 +15,3 @@ func NewClient(rdb redis.UniversalClient, d Dialect) *Client { return &Client{rd
 
 // Dialect is the dialect the client writes.
 func (c *Client) Dialect() Dialect { return c.d }
-
-// clip shortens a value that goes into an error message.
-func clip(s string) string {
-	const most = 60
-	if len(s) <= most {
-		return s
-	}
-	return strings.ToValidUTF8(s[:most], "") + "…"
-}

@@ -128,3 +128,5 @@ var jobFieldByName = func() map[string]*jobField {
 	}
 	return m
 }()
+
+func ptr[T any](v T) *T { return &v }

@@ -43,6 +43,19 @@ func DeferredKey(queue string) string { return RegistryKey(Deferred, queue) }
 // ScheduledKey is the ZSET of jobs that are not due yet, scored by due time. rq/registry.py ScheduledJobRegistry.
 func ScheduledKey(queue string) string { return RegistryKey(Scheduled, queue) }
 
+// Registry names one of the sorted sets RQ keeps per queue; the value is the middle part of its key.
+type Registry string
+
+// The registries of a queue, rq/registry.py. Stopped jobs are in Failed.
+const (
+	Wip       Registry = "wip"
+	Finished  Registry = "finished"
+	Failed    Registry = "failed"
+	Deferred  Registry = "deferred"
+	Scheduled Registry = "scheduled"
+	Canceled  Registry = "canceled"
+)
+
 // RegistryKey is the ZSET of one registry of a queue. rq/registry.py BaseRegistry.key_template.
 func RegistryKey(r Registry, queue string) string { return "rq:" + string(r) + ":" + queue }
 

@@ -6,19 +6,6 @@ import (
 	"slices"
 )
 
-// Registry names one of the sorted sets RQ keeps per queue; the value is the middle part of its key.
-type Registry string
-
-// The registries of a queue, rq/registry.py. Stopped jobs are in Failed.
-const (
-	Wip       Registry = "wip"
-	Finished  Registry = "finished"
-	Failed    Registry = "failed"
-	Deferred  Registry = "deferred"
-	Scheduled Registry = "scheduled"
-	Canceled  Registry = "canceled"
-)
-
 // Member is one entry of a registry. ExecutionID is set in Wip of RQ 2 only. What Score means depends on the
 // registry: the end of a lease, of a result's life, a due time, or the time of cancelling, in Unix seconds; it may
 // be -1 or infinite.

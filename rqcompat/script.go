@@ -86,12 +86,6 @@ func (c *Client) runScripts(ctx context.Context, s *redis.Script, calls []script
 	return replies, nil
 }
 
-// isReplyError says that the server answered, if only with an error, as opposed to a broken connection.
-func isReplyError(err error) bool {
-	var e redis.Error
-	return errors.As(err, &e)
-}
-
 // scriptBatch is the most items one script call gets. At some 20 µs an item other clients wait 5 ms at most,
 // and unpack stays far below Lua's limit.
 const scriptBatch = 250

@@ -23,8 +23,8 @@ func (l Limits) Decode(b []byte) (any, error) {
 func (d *decoder) run() (any, error) {
 	for {
 		d.prev = d.op
-		if err := d.next(); err != nil {
-			return nil, err
+		if !d.next() {
+			return nil, d.noStop()
 		}
 		if d.op == opStop {
 			return d.finish()

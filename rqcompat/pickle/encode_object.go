@@ -62,7 +62,7 @@ func (e *encoder) call(v *Object, depth int) error {
 
 // content writes what is put into an object after it is made.
 func (e *encoder) content(v *Object, depth int) error {
-	if err := e.appends(len(v.Items), depth, func(i int) any { return v.Items[i] }); err != nil {
+	if err := e.appends(v.Items, depth); err != nil {
 		return err
 	}
 	if err := e.setItems(v.Pairs, depth); err != nil {

@@ -34,8 +34,8 @@ func Instructions(b []byte) iter.Seq2[Instruction, error] {
 }
 
 func (r *reader) instruction() (Instruction, error) {
-	if err := r.next(); err != nil {
-		return Instruction{}, err
+	if !r.next() {
+		return Instruction{}, r.noStop()
 	}
 	name := opcodes[r.op].name
 	if name == "" {
