@@ -3,8 +3,8 @@ package rqcompat
 import "github.com/redis/go-redis/v9"
 
 // Client reads and writes RQ's state in one Redis in one dialect. It holds no state of its own, may be used by
-// many goroutines and does not own the connection: the caller closes it. The connection must not repeat
-// commands by itself (redis.Options.MaxRetries -1), or a lost reply can enqueue a job twice.
+// many goroutines and does not own the connection: the caller closes it. The connection must not repeat commands
+// by itself (redis.Options.MaxRetries -1), or a lost reply can enqueue a job twice.
 type Client struct {
 	rdb redis.UniversalClient
 	d   Dialect

@@ -77,8 +77,8 @@ func (e *BatchError) Unwrap() []error {
 	return errs
 }
 
-// Enqueue writes one job in one atomic step: into its queue, into the schedule, or, when dependencies are not done,
-// into the deferred registry; the returned job's Status tells which. Errors: what is wrong with the request,
+// Enqueue writes one job in one atomic step: into its queue, into the schedule, or, when dependencies are not
+// done, into the deferred registry; the returned job's Status tells which. Errors: what is wrong with the request,
 // *DuplicateJobError, *DependencyError, or the connection's, after which the job may or may not have been written.
 // rq/queue.py Queue.enqueue_call, enqueue_at.
 func (c *Client) Enqueue(ctx context.Context, r Request) (*Job, error) {
@@ -95,10 +95,10 @@ func (c *Client) Enqueue(ctx context.Context, r Request) (*Job, error) {
 // enqueueChunk bounds the size of one pipeline of EnqueueMany.
 const enqueueChunk = 1000
 
-// EnqueueMany writes many jobs with one round trip per 1000. Each job is atomic, the batch is not; requests take effect
-// in their order, so later ones may depend on earlier ones. A faulty request stops the batch before anything is
-// written. Jobs that Redis refused (duplicates, failed dependencies) are nil in the result and named by a *BatchError;
-// the others are enqueued. After a connection error any of the jobs may have been written.
+// EnqueueMany writes many jobs with one round trip per 1000. Each job is atomic, the batch is not; requests take
+// effect in their order, so later ones may depend on earlier ones. A faulty request stops the batch before
+// anything is written. Jobs that Redis refused (duplicates, failed dependencies) are nil in the result and named
+// by a *BatchError; the others are enqueued. After a connection error any of the jobs may have been written.
 func (c *Client) EnqueueMany(ctx context.Context, rs []Request) ([]*Job, error) {
 	now := time.Now()
 	jobs := make([]*Job, len(rs))

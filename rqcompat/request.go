@@ -32,11 +32,12 @@ type Request struct {
 	// Description is for people. Default RQ's text of the call.
 	Description string
 
-	// Timeout in seconds, -1 for none. Default 180, RQ's own; it is never left out, because Python workers need it.
+	// Timeout in seconds, -1 for none. Default 180, RQ's own; it is never left out, because Python workers need
+	// it.
 	Timeout *int64
-	// ResultTTL and FailureTTL in seconds, -1 for ever, 0 deletes at once. Default what the worker uses.
+	// ResultTTL and FailureTTL in seconds, -1 forever, 0 deletes at once. Default what the worker uses.
 	ResultTTL, FailureTTL *int64
-	// TTL is how many seconds the job may wait in its queue before it disappears. Default for ever.
+	// TTL is how many seconds the job may wait in its queue before it disappears. Default forever.
 	TTL *int64
 
 	// AtFront puts the job to the head of the queue, also when it is scheduled or deferred and gets there later.
@@ -56,8 +57,8 @@ type Request struct {
 
 	// Meta is the job's meta dict.
 	Meta map[string]any
-	// SuccessCallback, FailureCallback and StoppedCallback name functions that every Python process which may clean
-	// the queue must be able to import. A nil timeout is RQ's 60 s.
+	// SuccessCallback, FailureCallback and StoppedCallback name functions that every Python process which may
+	// clean the queue must be able to import. A nil timeout is RQ's 60 s.
 	SuccessCallback, FailureCallback, StoppedCallback Callback
 	// Extra are further fields of the hash; no field that RQ or this package knows.
 	Extra map[string]string
@@ -116,7 +117,7 @@ func checkTimes(r Request, bad func(string, ...any)) {
 		value *int64
 	}{{"result ttl", r.ResultTTL}, {"failure ttl", r.FailureTTL}} {
 		if f.value != nil && *f.value < -1 {
-			bad("%s is %d, want seconds from 0 on, or -1 for ever", f.name, *f.value)
+			bad("%s is %d, want seconds from 0 on, or -1 forever", f.name, *f.value)
 		}
 	}
 	if t := r.TTL; t != nil {
@@ -180,7 +181,8 @@ func (d Dialect) idProblem(id string) string {
 
 const idChars = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
 
-// newJob is rq/queue.py Queue.create_job: the job as it will be stored, with status and enqueued_at left to the script.
+// newJob is rq/queue.py Queue.create_job: the job as it will be stored, with status and enqueued_at left to the
+// script.
 func (c *Client) newJob(r Request, now time.Time) (*Job, error) {
 	if err := c.check(r); err != nil {
 		return nil, err

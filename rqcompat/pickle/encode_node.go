@@ -123,9 +123,8 @@ func (e *encoder) setItems(items []Pair, depth int) error {
 	return nil
 }
 
-// written handles an immutable that its own items turned out to refer to: by
-// now they have written it, so what is on the reader's stack is dropped in its
-// favour.
+// written handles an immutable that its own items turned out to refer to: by now they have written it, so what is
+// on the reader's stack is dropped in its favor.
 func (e *encoder) written(p unsafe.Pointer, drop ...byte) bool {
 	i, ok := e.memo.get(p, isNode)
 	if ok {

@@ -11,13 +11,11 @@ import (
 	"unicode/utf8"
 )
 
-// Plain converts a decoded value to map[string]any, []any, string, bool, int64,
-// json.Number (integers beyond int64), float64 and nil, for display and for
-// handlers. It never fails and always returns a finite tree.
+// Plain converts a decoded value to map[string]any, []any, string, bool, int64, json.Number (integers beyond
+// int64), float64 and nil, for display and for handlers. It never fails and always returns a finite tree.
 //
-// Tuples become lists and frappe._dict, OrderedDict and defaultdict become maps.
-// Every other change of meaning is named in lossy as "path: what happened", where
-// the path starts with $:
+// Tuples become lists and frappe._dict, OrderedDict and defaultdict become maps. Every other change of meaning is
+// named in lossy as "path: what happened", where the path starts with $:
 //
 //   - date, time, datetime, timedelta, Decimal and UUID are the text str() gives;
 //     a time zone without a fixed offset follows in brackets
@@ -249,8 +247,8 @@ func (c *converter) float(v float64) any {
 	return s
 }
 
-// big writes out an integer. The time for that grows faster than its length,
-// so a very long one costs more of the budget than its text.
+// big writes out an integer. The time for that grows faster than its length, so a very long one costs more of the
+// budget than its text.
 func (c *converter) big(v *big.Int) any {
 	if v == nil {
 		return nil

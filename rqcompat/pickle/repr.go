@@ -10,9 +10,9 @@ import (
 	"unicode/utf8"
 )
 
-// Repr returns Python's repr() of a decoded value or of one that Encode takes. What is longer than most code points is cut
-// there and ends in "...". Classes that Python alone knows are shown as <module.Class>. The work is bounded by most,
-// not by the size of the value.
+// Repr returns Python's repr() of a decoded value or of one that Encode takes. What is longer than most code
+// points is cut there and ends in "...". Classes that Python alone knows are shown as <module.Class>. The work is
+// bounded by most, not by the size of the value.
 func Repr(v any, most int) string {
 	r := repr{most: most}
 	r.value(v)
