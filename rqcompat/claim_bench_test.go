@@ -10,9 +10,9 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// BenchmarkClaimSettle measures claiming and finishing no-op jobs as Frappe enqueues them, in steady state. script-µs/job is how
-// long the server's one thread was in the two scripts, on the clock; redis-cpu-µs/job is its whole CPU time, with
-// reading requests and writing replies.
+// BenchmarkClaimSettle measures claiming and finishing no-op jobs as Frappe enqueues them, in steady state.
+// script-µs/job is how long the server's one thread was in the two scripts, on the clock; redis-cpu-µs/job is its
+// whole CPU time, with reading requests and writing replies.
 func BenchmarkClaimSettle(b *testing.B) {
 	for _, version := range []string{"1.15.1", "2.10.0"} {
 		for _, batch := range []int{1, 50} {

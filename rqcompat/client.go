@@ -1,14 +1,10 @@
 package rqcompat
 
-import (
-	"strings"
-
-	"github.com/redis/go-redis/v9"
-)
+import "github.com/redis/go-redis/v9"
 
 // Client reads and writes RQ's state in one Redis in one dialect. It holds no state of its own, may be used by
-// many goroutines and does not own the connection: the caller closes it. The connection must not repeat
-// commands by itself (redis.Options.MaxRetries -1), or a lost reply can enqueue a job twice.
+// many goroutines and does not own the connection: the caller closes it. The connection must not repeat commands
+// by itself (redis.Options.MaxRetries -1), or a lost reply can enqueue a job twice.
 type Client struct {
 	rdb redis.UniversalClient
 	d   Dialect
@@ -19,12 +15,3 @@ func NewClient(rdb redis.UniversalClient, d Dialect) *Client { return &Client{rd
 
 // Dialect is the dialect the client writes.
 func (c *Client) Dialect() Dialect { return c.d }
-
-// clip shortens a value that goes into an error message.
-func clip(s string) string {
-	const most = 60
-	if len(s) <= most {
-		return s
-	}
-	return strings.ToValidUTF8(s[:most], "") + "…"
-}

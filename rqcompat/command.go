@@ -22,7 +22,7 @@ const (
 type Command struct {
 	Name  string `json:"command"`
 	JobID string `json:"job_id,omitempty"`
-	// Err says what is wrong with a received message that is no command; Name is then empty.
+	// Err says what is wrong with a received message that is not a command; Name is then empty.
 	Err error `json:"-"`
 }
 
@@ -35,10 +35,10 @@ const (
 	listenMaxPause = 10 * time.Second
 )
 
-// Listen calls f, one command at a time, for every command sent to a worker whose name matches namePattern
-// (Redis glob), until ctx ends, and returns ctx's error. A lost connection is subscribed again, ever less
-// often, and reported with worker "" and a Command whose Err is set; commands sent meanwhile are lost, as they
-// are for Python workers. Messages that are not commands are reported the same way with the worker's name.
+// Listen calls f, one command at a time, for every command sent to a worker whose name matches namePattern (Redis
+// glob), until ctx ends, and returns ctx's error. A lost connection is subscribed again, ever less often, and
+// reported with worker "" and a Command whose Err is set; commands sent meanwhile are lost, as they are for Python
+// workers. Messages that are not commands are reported the same way with the worker's name.
 func (c *Client) Listen(ctx context.Context, namePattern string, f func(worker string, cmd Command)) error {
 	pause := listenPause
 	for {
@@ -99,8 +99,8 @@ func parseCommand(payload string) Command {
 	return cmd
 }
 
-// SendCommand sends a command to a worker and says how many listened: 0 means that nobody got it.
-// rq/command.py send_command.
+// SendCommand sends a command to a worker and says how many listened: 0 means that nobody got it. rq/command.py
+// send_command.
 func (c *Client) SendCommand(ctx context.Context, worker string, cmd Command) (receivers int64, err error) {
 	payload, err := json.Marshal(cmd)
 	if err != nil {
@@ -116,9 +116,9 @@ func (c *Client) SendCommand(ctx context.Context, worker string, cmd Command) (r
 // ErrNotRunning says that a job is not being executed, so there is nobody to send a command to.
 var ErrNotRunning = errors.New("job is not running")
 
-// SendStop asks the worker that runs a job to stop it, and returns the worker's name. ErrNotRunning when the
-// job does not run or its worker does not listen. The job has stopped only when its status says so.
-// rq/command.py send_stop_job_command.
+// SendStop asks the worker that runs a job to stop it, and returns the worker's name. ErrNotRunning when the job
+// does not run or its worker does not listen. The job has stopped only when its status says so. rq/command.py
+// send_stop_job_command.
 func (c *Client) SendStop(ctx context.Context, jobID string) (worker string, err error) {
 	h, err := c.rdb.HMGet(ctx, JobKey(jobID), "status", "worker_name").Result()
 	if err != nil {

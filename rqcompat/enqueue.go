@@ -4,61 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 )
 
 var enqueueScript = newScript("enqueue.lua")
-
-// Request is a job to enqueue. Only Queue and Call (or Data) are needed.
-type Request struct {
-	Queue string
-	// ID is the job's id. Default a new UUID.
-	ID string
-	// Call is what to run.
-	Call Call
-	// Data is an already encoded call (EncodeCall) and replaces Call.
-	Data []byte
-	// Description is for people. Default RQ's text of the call.
-	Description string
-
-	// Timeout in seconds, -1 for none. Default 180, RQ's own; it is never left out, because Python workers need it.
-	Timeout *int64
-	// ResultTTL and FailureTTL in seconds, -1 for ever, 0 deletes at once. Default what the worker uses.
-	ResultTTL, FailureTTL *int64
-	// TTL is how many seconds the job may wait in its queue before it disappears. Default for ever.
-	TTL *int64
-
-	// AtFront puts the job to the head of the queue, also when it is scheduled or deferred and gets there later.
-	AtFront bool
-	// At schedules the job; some scheduler must serve the queue. Default now.
-	At time.Time
-
-	// DependsOn are jobs that must finish first. Ones that don't exist (any more) count as finished.
-	DependsOn []string
-	// AllowDependencyFailures takes failed dependencies for finished ones.
-	AllowDependencyFailures bool
-
-	// RetryMax is how often RQ shall run the job again after a failure. Default never.
-	RetryMax int
-	// RetryIntervals are the pauses before, in seconds; the last one repeats. Default none.
-	RetryIntervals []int64
-
-	// Meta is the job's meta dict.
-	Meta map[string]any
-	// SuccessCallback, FailureCallback and StoppedCallback name functions that every Python process which may clean
-	// the queue must be able to import. A nil timeout is RQ's 60 s.
-	SuccessCallback, FailureCallback, StoppedCallback Callback
-	// Extra are further fields of the hash; no field that RQ or this package knows.
-	Extra map[string]string
-
-	// Deduplicate refuses the job with a *DuplicateJobError when one of this id is queued, started, scheduled or
-	// deferred, and replaces a job of this id in any other state. Without it the hash of an existing job is
-	// overwritten and its id pushed once more, as RQ does.
-	Deduplicate bool
-}
 
 // ErrDuplicateJob says that a job of this id is on its way already.
 var ErrDuplicateJob = errors.New("job exists already")
@@ -126,8 +77,8 @@ func (e *BatchError) Unwrap() []error {
 	return errs
 }
 
-// Enqueue writes one job in one atomic step: into its queue, into the schedule, or, when dependencies are not done,
-// into the deferred registry; the returned job's Status tells which. Errors: what is wrong with the request,
+// Enqueue writes one job in one atomic step: into its queue, into the schedule, or, when dependencies are not
+// done, into the deferred registry; the returned job's Status tells which. Errors: what is wrong with the request,
 // *DuplicateJobError, *DependencyError, or the connection's, after which the job may or may not have been written.
 // rq/queue.py Queue.enqueue_call, enqueue_at.
 func (c *Client) Enqueue(ctx context.Context, r Request) (*Job, error) {
@@ -144,10 +95,10 @@ func (c *Client) Enqueue(ctx context.Context, r Request) (*Job, error) {
 // enqueueChunk bounds the size of one pipeline of EnqueueMany.
 const enqueueChunk = 1000
 
-// EnqueueMany writes many jobs with one round trip per 1000. Each job is atomic, the batch is not; requests take effect
-// in their order, so later ones may depend on earlier ones. A faulty request stops the batch before anything is
-// written. Jobs that Redis refused (duplicates, failed dependencies) are nil in the result and named by a *BatchError;
-// the others are enqueued. After a connection error any of the jobs may have been written.
+// EnqueueMany writes many jobs with one round trip per 1000. Each job is atomic, the batch is not; requests take
+// effect in their order, so later ones may depend on earlier ones. A faulty request stops the batch before
+// anything is written. Jobs that Redis refused (duplicates, failed dependencies) are nil in the result and named
+// by a *BatchError; the others are enqueued. After a connection error any of the jobs may have been written.
 func (c *Client) EnqueueMany(ctx context.Context, rs []Request) ([]*Job, error) {
 	now := time.Now()
 	jobs := make([]*Job, len(rs))
@@ -235,20 +186,3 @@ func enqueued(job *Job, reply *redis.Cmd) error {
 	}
 	return nil
 }
-
-// idProblem says why the peers of this dialect could not use an id; "" when they can.
-func (d Dialect) idProblem(id string) string {
-	switch {
-	case id == "":
-		return "is empty"
-	case strings.HasSuffix(id, dependentsSuffix):
-		return "ends in " + dependentsSuffix + ", which is another job's key"
-	case d.IDCharset && strings.Trim(id, idChars) != "":
-		return "has characters other than A-Z a-z 0-9 _ -"
-	case d.IDNoColon && strings.Contains(id, ":"):
-		return `contains ":"`
-	}
-	return ""
-}
-
-const idChars = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"

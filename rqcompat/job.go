@@ -5,8 +5,8 @@ import "time"
 // Status is the state of a job as RQ writes it. rq/job.py JobStatus.
 type Status string
 
-// The statuses of RQ 1.15 to 2.10. StatusCreated is read (2.4.1 and later write it) but never written here:
-// older peers don't know it.
+// The statuses of RQ 1.15 to 2.10. StatusCreated is read (2.4.1 and later write it) but never written here: older
+// peers don't know it.
 const (
 	StatusCreated   Status = "created"
 	StatusQueued    Status = "queued"
@@ -35,8 +35,8 @@ type Callback struct {
 	Timeout *int64
 }
 
-// Job is the hash rq:job:<id>. Zero times, nil numbers and empty texts are unset fields.
-// It mirrors rq/job.py Job.restore and Job.to_dict, 1.15.1–2.10.
+// Job is the hash rq:job:<id>. Zero times, nil numbers and empty strings are unset fields. It mirrors rq/job.py
+// Job.restore and Job.to_dict, 1.15.1–2.10.
 type Job struct {
 	ID, Origin, Description string
 	Status                  Status
@@ -82,8 +82,8 @@ type jobField struct {
 	strict bool           // RQ converts it even when it is empty, which raises
 }
 
-// jobFields are the fields this package knows, but for dependency_id, the legacy mirror of dependency_ids' first entry.
-// group_id is RQ 2's; older readers ignore it.
+// jobFields are the fields this package knows, but for dependency_id, the legacy mirror of dependency_ids' first
+// entry. group_id is RQ 2's; older readers ignore it.
 var jobFields = []jobField{
 	{name: "created_at", at: func(j *Job) any { return &j.CreatedAt }, always: true},
 	{name: "data", at: func(j *Job) any { return &j.Data }, strict: true},
@@ -128,3 +128,5 @@ var jobFieldByName = func() map[string]*jobField {
 	}
 	return m
 }()
+
+func ptr[T any](v T) *T { return &v }

@@ -2,8 +2,8 @@ package rqcompat
 
 import "strings"
 
-// One function per Redis key. The names are RQ's own and are shared with every Python process on the
-// same Redis, so none of them can change.
+// One function per Redis key. The names are RQ's own and are shared with every Python process on the same Redis,
+// so none of them can change.
 
 // QueuesKey is the SET of full queue keys ("rq:queue:<q>") that exist. rq/queue.py Queue.redis_queues_keys.
 func QueuesKey() string { return "rq:queues" }
@@ -11,8 +11,8 @@ func QueuesKey() string { return "rq:queues" }
 // QueueKey is the LIST of job ids waiting in a queue; its head runs next. rq/queue.py Queue.key.
 func QueueKey(queue string) string { return queuePrefix + queue }
 
-// IntermediateKey is the LIST of ids that a single-queue Python worker popped and has not started yet.
-// rq/queue.py Queue.get_intermediate_queue_key.
+// IntermediateKey is the LIST of ids that a single-queue Python worker popped and has not started yet. rq/queue.py
+// Queue.get_intermediate_queue_key.
 func IntermediateKey(queue string) string { return queuePrefix + queue + intermediateSuffix }
 
 // FirstSeenKey is the STRING with the time at which maintenance first met id in the intermediate list.
@@ -27,8 +27,8 @@ func JobKey(id string) string { return "rq:job:" + id }
 // ResultsKey is the STREAM with one entry per recorded outcome of a job. rq/results.py Result.get_key.
 func ResultsKey(id string) string { return "rq:results:" + id }
 
-// WipKey is the ZSET of running jobs of a queue, scored by the time their lease ends.
-// rq/registry.py StartedJobRegistry; see Dialect.WipMember for its members.
+// WipKey is the ZSET of running jobs of a queue, scored by the time their lease ends. rq/registry.py
+// StartedJobRegistry; see Dialect.WipMember for its members.
 func WipKey(queue string) string { return RegistryKey(Wip, queue) }
 
 // FinishedKey is the ZSET of finished jobs of a queue. rq/registry.py FinishedJobRegistry.
@@ -43,20 +43,34 @@ func DeferredKey(queue string) string { return RegistryKey(Deferred, queue) }
 // ScheduledKey is the ZSET of jobs that are not due yet, scored by due time. rq/registry.py ScheduledJobRegistry.
 func ScheduledKey(queue string) string { return RegistryKey(Scheduled, queue) }
 
+// Registry names one of the sorted sets RQ keeps per queue; the value is the middle part of its key.
+type Registry string
+
+// The registries of a queue, rq/registry.py. Stopped jobs are in Failed.
+const (
+	Wip       Registry = "wip"
+	Finished  Registry = "finished"
+	Failed    Registry = "failed"
+	Deferred  Registry = "deferred"
+	Scheduled Registry = "scheduled"
+	Canceled  Registry = "canceled"
+)
+
 // RegistryKey is the ZSET of one registry of a queue. rq/registry.py BaseRegistry.key_template.
 func RegistryKey(r Registry, queue string) string { return "rq:" + string(r) + ":" + queue }
 
 // ExecutionKey is the HASH of one running execution. rq/executions.py Execution.key, since 2.0.
 func ExecutionKey(id, executionID string) string { return "rq:execution:" + id + ":" + executionID }
 
-// ExecutionsKey is the ZSET of execution ids of one job. rq/executions.py ExecutionRegistry.key_template, since 2.0.
+// ExecutionsKey is the ZSET of execution ids of one job. rq/executions.py ExecutionRegistry.key_template, since
+// 2.0.
 func ExecutionsKey(id string) string { return "rq:executions:" + id }
 
 // WorkersKey is the SET of full worker keys. rq/worker_registration.py REDIS_WORKER_KEYS.
 func WorkersKey() string { return "rq:workers" }
 
-// QueueWorkersKey is the SET of full keys of the workers that listen on a queue.
-// rq/worker_registration.py WORKERS_BY_QUEUE_KEY.
+// QueueWorkersKey is the SET of full keys of the workers that listen on a queue. rq/worker_registration.py
+// WORKERS_BY_QUEUE_KEY.
 func QueueWorkersKey(queue string) string { return "rq:workers:" + queue }
 
 // WorkerKey is the HASH of one worker. rq/worker.py BaseWorker.key.
@@ -65,14 +79,16 @@ func WorkerKey(name string) string { return workerPrefix + name }
 // PubSubChannel is the channel that carries commands for one worker. rq/command.py PUBSUB_CHANNEL_TEMPLATE.
 func PubSubChannel(worker string) string { return "rq:pubsub:" + worker }
 
-// SuspendedKey is the STRING that exists while all workers shall take no new job. rq/suspension.py WORKERS_SUSPENDED.
+// SuspendedKey is the STRING that exists while all workers shall take no new job. rq/suspension.py
+// WORKERS_SUSPENDED.
 func SuspendedKey() string { return "rq:suspended" }
 
-// CleanLockKey is the STRING that one maintaining worker of a queue holds. rq/queue.py Queue.acquire_maintenance_lock.
+// CleanLockKey is the STRING that one maintaining worker of a queue holds. rq/queue.py
+// Queue.acquire_maintenance_lock.
 func CleanLockKey(queue string) string { return "rq:clean_registries:" + queue }
 
-// SchedulerLockKey is the STRING held by the scheduler of a queue. Its value is a PID or, since 2.10, a
-// scheduler name (Dialect.SchedulerByName). rq/scheduler.py RQScheduler.get_locking_key.
+// SchedulerLockKey is the STRING held by the scheduler of a queue. Its value is a PID or, since 2.10, a scheduler
+// name (Dialect.SchedulerByName). rq/scheduler.py RQScheduler.get_locking_key.
 func SchedulerLockKey(queue string) string { return "rq:scheduler-lock:" + queue }
 
 // SchedulerKey is the HASH of one scheduler. rq/scheduler.py, since 2.10.

@@ -28,10 +28,10 @@ const (
 
 var renewScript = newScript("renew.lua")
 
-// Renew extends leases by lease from now, in one round trip, and says which still hold. A full renewal also
-// writes the heartbeats of job, worker and execution and has to happen at least every 30 s; otherwise only the
-// scores in the started registry move, which costs a tenth. Nothing is written for a job that was deleted or
-// belongs to somebody else. A worker record that vanished is left to Heartbeat.
+// Renew extends leases by lease from now, in one round trip, and says which still hold. A full renewal also writes
+// the heartbeats of job, worker and execution and has to happen at least every 30 s; otherwise only the scores in
+// the started registry move, which costs a tenth. Nothing is written for a job that was deleted or belongs to
+// somebody else. A worker record that vanished is left to Heartbeat.
 //
 // Stands for rq/worker.py maintain_heartbeats, 1.15.1–2.10.
 func (c *Client) Renew(ctx context.Context, ls []Lease, lease time.Duration, full bool) ([]LeaseState, error) {

@@ -81,8 +81,8 @@ func TestRenewRefuses(t *testing.T) {
 	}
 }
 
-// RQ 1.x cleaners drop members they can't read, and records expire while a process is stopped. As long as the
-// hash names the owner, a renewal puts things right.
+// RQ 1.x cleaners drop members they can't read, and records expire while a process is stopped. As long as the hash
+// names the owner, a renewal puts things right.
 func TestRenewRepairs(t *testing.T) {
 	everyDialect(t, func(t *testing.T, b *bed) {
 		b.put("default", "a")

@@ -47,10 +47,11 @@ var (
 
 // Maintain cleans up a queue as RQ's workers do for theirs, under RQ's lock: expired finished and failed entries,
 // abandoned jobs, expired deferred jobs, dead workers, stuck ids of the intermediate list. Members of the started
-// registry whose worker is ours are left to Rescue. A part that cannot be done does not keep the others from
-// being done; its error is returned with the report.
+// registry whose worker is ours are left to Rescue. A part that cannot be done does not keep the others from being
+// done; its error is returned with the report.
 //
-// Stands for rq/worker.py run_maintenance_tasks and clean_registries, 1.15.1–2.10; see abandon.lua for differences.
+// Stands for rq/worker.py run_maintenance_tasks and clean_registries, 1.15.1–2.10; see abandon.lua for
+// differences.
 func (c *Client) Maintain(ctx context.Context, queue string, ours func(workerName string) bool) (MaintenanceReport, error) {
 	var r MaintenanceReport
 	// RQ's value is 1 and nobody reads it; a value of our own lets us delete the lock only while it is ours.
@@ -188,8 +189,8 @@ func (p *pass) workers(ctx context.Context) error {
 	return nil
 }
 
-// stuck ends what has been in the intermediate list for longer than the grace period. Every dialect gets the
-// grace period: without it, as in 1.15, a claim in progress is failed.
+// stuck ends what has been in the intermediate list for longer than the grace period. Every dialect gets the grace
+// period: without it, as in 1.15, a claim in progress is failed.
 func (p *pass) stuck(ctx context.Context) error {
 	ids, err := p.c.rdb.LRange(ctx, IntermediateKey(p.queue), 0, -1).Result()
 	if err != nil || len(ids) == 0 {
@@ -251,9 +252,9 @@ func (c *Client) MaintainGroups(ctx context.Context) (removed int64, err error) 
 // trimBatch is how many failed jobs one script call removes.
 const trimBatch = 50
 
-// TrimFailed deletes the oldest failed and stopped jobs of a queue until at most limit are left, and returns
-// how many entries it removed. Frappe's own limit works through a Python callback, which jobs run by others
-// than Python don't get.
+// TrimFailed deletes the oldest failed and stopped jobs of a queue until at most limit are left, and returns how
+// many entries it removed. Frappe's own limit works through a Python callback, which jobs run by others than
+// Python don't get.
 func (c *Client) TrimFailed(ctx context.Context, queue string, limit int64) (removed int64, err error) {
 	for {
 		n, err := c.runScript(ctx, trimFailedScript, []string{FailedKey(queue)}, max(limit, 0), trimBatch).Int64()

@@ -52,8 +52,8 @@ type FetchResult struct {
 // fetchChunk bounds how many hashes one reply buffer holds.
 const fetchChunk = 500
 
-// FetchMany reads many jobs with one round trip per 500, and returns one result per id in their order. The error is
-// that of the connection; what is wrong with a job is in its result.
+// FetchMany reads many jobs with one round trip per 500, and returns one result per id in their order. The error
+// is that of the connection; what is wrong with a job is in its result.
 func (c *Client) FetchMany(ctx context.Context, ids []string) ([]*FetchResult, error) {
 	results := make([]*FetchResult, 0, len(ids))
 	for len(ids) > 0 {
@@ -91,9 +91,9 @@ func fetched(id string, hash map[string]string, err error) (*Job, error) {
 	return job, nil
 }
 
-// Cancel takes a job out of its queue or registry and marks it canceled. With releaseDependents, jobs that wait for
-// it are queued as if it had ended well. It does not stop a job that runs: send SendStop first when that is wanted.
-// ErrNoSuchJob or ErrCanceled when there is nothing to cancel. rq/job.py Job.cancel.
+// Cancel takes a job out of its queue or registry and marks it canceled. With releaseDependents, jobs that wait
+// for it are queued as if it had ended well. It does not stop a job that runs: send SendStop first when that is
+// wanted. ErrNoSuchJob or ErrCanceled when there is nothing to cancel. rq/job.py Job.cancel.
 func (c *Client) Cancel(ctx context.Context, id string, releaseDependents bool) error {
 	now := time.Now()
 	n, err := c.runScript(ctx, cancelScript, []string{JobKey(id)}, id, now.Unix(), FormatTime(now), bit(releaseDependents)).Int()
@@ -147,8 +147,8 @@ func (c *Client) Delete(ctx context.Context, id string) error {
 	return nil
 }
 
-// Suspend tells all workers of this Redis, Python ones included, to take no new job: for d, in whole seconds rounded
-// up, or until Resume when d is 0. rq/suspension.py suspend.
+// Suspend tells all workers of this Redis, Python ones included, to take no new job: for d, in whole seconds
+// rounded up, or until Resume when d is 0. rq/suspension.py suspend.
 func (c *Client) Suspend(ctx context.Context, d time.Duration) error {
 	if d > 0 {
 		d = (d + time.Second - 1).Truncate(time.Second)

@@ -12,20 +12,20 @@ import (
 const (
 	// mirrorLimit bounds what one mirror holds: the head of a longer queue.
 	mirrorLimit = 100_000
-	// mirrorEnd is how many ids of either end are looked at to find what is new. The tail grows with the rate
-	// at which jobs arrive.
+	// mirrorEnd is how many ids of either end are looked at to find what is new. The tail grows with the rate at
+	// which jobs arrive.
 	mirrorEnd    = 8
 	mirrorMaxEnd = 4096
-	// mirrorDrift is how long a difference in length may stay before the whole list is read again, plus a
-	// part that grows with the list, so that reading it stays a small share of the server's time.
+	// mirrorDrift is how long a difference in length may stay before the whole list is read again, plus a part
+	// that grows with the list, so that reading it stays a small share of the server's time.
 	mirrorDrift         = 2 * time.Second
 	mirrorDriftPer10000 = time.Second
 	// mirrorAnyway is when the list is read again although nothing looks wrong.
 	mirrorAnyway = time.Minute
 )
 
-// Mirror is a copy of the ids in one queue, in order, kept up to date cheaply. It may lag: only Claim decides
-// who gets a job. It belongs to one goroutine.
+// Mirror is a copy of the ids in one queue, in order, kept up to date cheaply. It may lag: only Claim decides who
+// gets a job. It belongs to one goroutine.
 type Mirror struct {
 	c     *Client
 	queue string
@@ -59,8 +59,8 @@ func (m *Mirror) reset() {
 	m.root.prev, m.root.next = &m.root, &m.root
 }
 
-// Len is the number of ids in the mirror. It is less than the length of the queue at the last Sync when the queue is
-// longer than what a mirror holds (its first 100,000 ids) or holds an id twice.
+// Len is the number of ids in the mirror. It is less than the length of the queue at the last Sync when the queue
+// is longer than what a mirror holds (its first 100,000 ids) or holds an id twice.
 func (m *Mirror) Len() int { return len(m.nodes) }
 
 func (m *Mirror) has(id string) bool { return m.nodes[id] != nil }
@@ -89,10 +89,10 @@ func (m *Mirror) insertBefore(at *mirrorNode, id string) bool {
 	return true
 }
 
-// Sync brings the mirror up to date in one round trip that looks at both ends of the list: ids pushed at
-// either end and ids popped from the head are found so. Ids that another process took out of the middle are
-// noticed by the list's length and found by reading the list again, at most every few seconds. It returns the
-// ids that are new and those that left by other hands than Drop. After an error the mirror is as it was.
+// Sync brings the mirror up to date in one round trip that looks at both ends of the list: ids pushed at either
+// end and ids popped from the head are found so. Ids that another process took out of the middle are noticed by
+// the list's length and found by reading the list again, at most every few seconds. It returns the ids that are
+// new and those that left by other hands than Drop. After an error the mirror is as it was.
 func (m *Mirror) Sync(ctx context.Context) (added, removed []string, err error) {
 	now := time.Now()
 	if !m.synced || now.Sub(m.lastFull) > mirrorAnyway {
@@ -114,8 +114,8 @@ func (m *Mirror) Sync(ctx context.Context) (added, removed []string, err error) 
 	if !ok || m.drifted(now) {
 		more, gone, err := m.full(ctx, now)
 		if ok {
-			// What the ends showed is taken up and must be told now; the drift that is
-			// left makes the next Sync read the list again.
+			// What the ends showed is taken up and must be told now; the drift that is left makes the next Sync
+			// read the list again.
 			err = nil
 		}
 		return append(added, more...), append(removed, gone...), err
@@ -123,8 +123,8 @@ func (m *Mirror) Sync(ctx context.Context) (added, removed []string, err error) 
 	return added, removed, nil
 }
 
-// ends applies what both ends of the list show. It reports false, and changes nothing, when they don't connect
-// to what is known or when the list must hold ids the mirror does not know.
+// ends applies what both ends of the list show. It reports false, and changes nothing, when they don't connect to
+// what is known or when the list must hold ids the mirror does not know.
 func (m *Mirror) ends(length int64, head, tail []string) (added, removed []string, ok bool) {
 	if length == 0 {
 		removed = m.ids()

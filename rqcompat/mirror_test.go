@@ -203,8 +203,8 @@ func (f *failOn) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proce
 	}
 }
 
-// TestMirrorNamesWhatABrokenSyncTookUp: an id that a broken Sync has taken up must be
-// named by that Sync or by a later one.
+// TestMirrorNamesWhatABrokenSyncTookUp: an id that a broken Sync has taken up must be named by that Sync or by a
+// later one.
 func TestMirrorNamesWhatABrokenSyncTookUp(t *testing.T) {
 	b := newBed(t, "2.6.1")
 	b.do("RPUSH", "rq:queue:default", "a", "b", "c", "d")

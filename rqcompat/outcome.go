@@ -24,12 +24,12 @@ const (
 	OutcomeGivenBack
 )
 
-// Outcome is the end of one execution. The Lease in it names the execution: an outcome of a job that is not
-// this execution's any more is refused.
+// Outcome is the end of one execution. The Lease in it names the execution: an outcome of a job that is not this
+// execution's any more is refused.
 type Outcome struct {
 	Lease
 	Kind OutcomeKind
-	// ReturnValue is text of EncodeResult; "" is None, which RQ does not store.
+	// ReturnValue is what EncodeResult returned; "" is None, which RQ does not store.
 	ReturnValue string
 	// Exc is the error text of a failed or stopped job, best with a last line like "module.Type: message".
 	Exc string
@@ -54,9 +54,9 @@ var settleScript = newScript("settle.lua")
 
 // Settle ends executions, each in one atomic step: status, result, registries, counters, released dependents,
 // retry or repeat, and the worker's record, which is idle afterwards. All follow what the job's hash asks for
-// (result_ttl, failure_ttl, retries_left, repeats_left) at that moment. There is one result per outcome, in
-// order; jobs given back in one call stand in their queue in that order.
-// After an error it is safe to call Settle again with the same outcomes: what was settled answers NotOwner.
+// (result_ttl, failure_ttl, retries_left, repeats_left) at that moment. There is one result per outcome, in order;
+// jobs given back in one call stand in their queue in that order. After an error it is safe to call Settle again
+// with the same outcomes: what was settled answers NotOwner.
 //
 // Stands for rq/worker.py handle_job_success and handle_job_failure, 1.15.1–2.10.
 func (c *Client) Settle(ctx context.Context, os []Outcome) ([]OutcomeResult, error) {

@@ -41,10 +41,10 @@ const (
 	wantText   = "UTF-8 text"
 )
 
-// ParseJob reads the fields of rq:job:<id>. It always returns a job with everything that could be read. The
-// error joins a *FieldError per unreadable field, in field order, and ErrNoData when there is no call; fields that
-// could not be read are kept in Extra, so that Hash gives them back unchanged.
-// It accepts what rq/job.py Job.restore accepts, 1.15.1–2.10.
+// ParseJob reads the fields of rq:job:<id>. It always returns a job with everything that could be read. The error
+// joins a *FieldError per unreadable field, in field order, and ErrNoData when there is no call; fields that could
+// not be read are kept in Extra, so that Hash gives them back unchanged. It accepts what rq/job.py Job.restore
+// accepts, 1.15.1–2.10.
 func ParseJob(id string, hash map[string]string) (*Job, error) {
 	p := parser{job: &Job{ID: id}}
 	for field, value := range hash {

@@ -6,21 +6,8 @@ import (
 	"slices"
 )
 
-// Registry names one of the sorted sets RQ keeps per queue; the value is the middle part of its key.
-type Registry string
-
-// The registries of a queue, rq/registry.py. Stopped jobs are in Failed.
-const (
-	Wip       Registry = "wip"
-	Finished  Registry = "finished"
-	Failed    Registry = "failed"
-	Deferred  Registry = "deferred"
-	Scheduled Registry = "scheduled"
-	Canceled  Registry = "canceled"
-)
-
 // Member is one entry of a registry. ExecutionID is set in Wip of RQ 2 only. What Score means depends on the
-// registry: the end of a lease, of a result's life, a due time, or the time of cancelling, in Unix seconds; it may
+// registry: the end of a lease, of a result's life, a due time, or the time of the cancel, in Unix seconds; it may
 // be -1 or infinite.
 type Member struct {
 	ID          string
@@ -28,7 +15,7 @@ type Member struct {
 	Score       float64
 }
 
-// Queues returns the names of all queues that were ever pushed to, sorted. Members of rq:queues that are no queue
+// Queues returns the names of all queues that were ever pushed to, sorted. Members of rq:queues that are not queue
 // keys (Python readers raise on them) are left out.
 func (c *Client) Queues(ctx context.Context) ([]string, error) {
 	keys, err := c.rdb.SMembers(ctx, QueuesKey()).Result()

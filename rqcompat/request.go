@@ -20,6 +20,55 @@ const (
 	defaultCallbackTimeout = 60  // seconds a callback may run
 )
 
+// Request is a job to enqueue. Only Queue and Call (or Data) are needed.
+type Request struct {
+	Queue string
+	// ID is the job's id. Default a new UUID.
+	ID string
+	// Call is what to run.
+	Call Call
+	// Data is an already encoded call (EncodeCall) and replaces Call.
+	Data []byte
+	// Description is for people. Default RQ's text of the call.
+	Description string
+
+	// Timeout in seconds, -1 for none. Default 180, RQ's own; it is never left out, because Python workers need
+	// it.
+	Timeout *int64
+	// ResultTTL and FailureTTL in seconds, -1 forever, 0 deletes at once. Default what the worker uses.
+	ResultTTL, FailureTTL *int64
+	// TTL is how many seconds the job may wait in its queue before it disappears. Default forever.
+	TTL *int64
+
+	// AtFront puts the job to the head of the queue, also when it is scheduled or deferred and gets there later.
+	AtFront bool
+	// At schedules the job; some scheduler must serve the queue. Default now.
+	At time.Time
+
+	// DependsOn are jobs that must finish first. Ones that don't exist (any more) count as finished.
+	DependsOn []string
+	// AllowDependencyFailures takes failed dependencies for finished ones.
+	AllowDependencyFailures bool
+
+	// RetryMax is how often RQ shall run the job again after a failure. Default never.
+	RetryMax int
+	// RetryIntervals are the pauses before, in seconds; the last one repeats. Default none.
+	RetryIntervals []int64
+
+	// Meta is the job's meta dict.
+	Meta map[string]any
+	// SuccessCallback, FailureCallback and StoppedCallback name functions that every Python process which may
+	// clean the queue must be able to import. A nil timeout is RQ's 60 s.
+	SuccessCallback, FailureCallback, StoppedCallback Callback
+	// Extra are further fields of the hash; no field that RQ or this package knows.
+	Extra map[string]string
+
+	// Deduplicate refuses the job with a *DuplicateJobError when one of this id is queued, started, scheduled or
+	// deferred, and replaces a job of this id in any other state. Without it the hash of an existing job is
+	// overwritten and its id pushed once more, as RQ does.
+	Deduplicate bool
+}
+
 // ErrBadRequest says that a request would write something that a Python reader can't use.
 var ErrBadRequest = errors.New("bad request")
 
@@ -68,7 +117,7 @@ func checkTimes(r Request, bad func(string, ...any)) {
 		value *int64
 	}{{"result ttl", r.ResultTTL}, {"failure ttl", r.FailureTTL}} {
 		if f.value != nil && *f.value < -1 {
-			bad("%s is %d, want seconds from 0 on, or -1 for ever", f.name, *f.value)
+			bad("%s is %d, want seconds from 0 on, or -1 forever", f.name, *f.value)
 		}
 	}
 	if t := r.TTL; t != nil {
@@ -115,7 +164,25 @@ func extraField(name string) bool {
 	return jobFieldByName[name] == nil && name != "dependency_id" && utf8.ValidString(name)
 }
 
-// newJob is rq/queue.py Queue.create_job: the job as it will be stored, with status and enqueued_at left to the script.
+// idProblem says why the peers of this dialect could not use an id; "" when they can.
+func (d Dialect) idProblem(id string) string {
+	switch {
+	case id == "":
+		return "is empty"
+	case strings.HasSuffix(id, dependentsSuffix):
+		return "ends in " + dependentsSuffix + ", which is another job's key"
+	case d.IDCharset && strings.Trim(id, idChars) != "":
+		return "has characters other than A-Z a-z 0-9 _ -"
+	case d.IDNoColon && strings.Contains(id, ":"):
+		return `contains ":"`
+	}
+	return ""
+}
+
+const idChars = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
+
+// newJob is rq/queue.py Queue.create_job: the job as it will be stored, with status and enqueued_at left to the
+// script.
 func (c *Client) newJob(r Request, now time.Time) (*Job, error) {
 	if err := c.check(r); err != nil {
 		return nil, err
@@ -185,5 +252,3 @@ func withTimeout(cb Callback) Callback {
 	}
 	return cb
 }
-
-func ptr[T any](v T) *T { return &v }

@@ -20,19 +20,19 @@ type LapsedJob struct {
 	// Kills is how often the job lapsed before.
 	Kills int
 
-	patience time.Duration // of the Lapsed that found it
+	slack time.Duration // of the Lapsed that found it
 }
 
 // lapsedMost is the most members one look at a started registry returns.
 const lapsedMost = 1000
 
-// Lapsed lists the members of a queue's started registry whose lease has run out, at most 1000 at a time, those
-// of Python workers included. It changes nothing.
+// Lapsed lists the members of a queue's started registry whose lease has run out, at most 1000 at a time, those of
+// Python workers included. It changes nothing.
 //
-// RQ's readers and workers fail whatever they find lapsed. Who wants to come first claims and renews for patience
-// longer than its leases are, and looks for what ends within that patience.
-func (c *Client) Lapsed(ctx context.Context, queue string, patience time.Duration) ([]LapsedJob, error) {
-	limit := time.Now().Add(patience).Unix()
+// RQ's readers and workers fail whatever they find lapsed. A caller that wants to come first claims and renews
+// with leases that are longer by slack, and counts as lapsed what ends within the next slack.
+func (c *Client) Lapsed(ctx context.Context, queue string, slack time.Duration) ([]LapsedJob, error) {
+	limit := time.Now().Add(slack).Unix()
 	members, err := c.rdb.ZRangeByScore(ctx, WipKey(queue), &redis.ZRangeBy{
 		Min: "0", Max: "(" + strconv.FormatInt(limit, 10), Count: lapsedMost,
 	}).Result()
@@ -44,13 +44,13 @@ func (c *Client) Lapsed(ctx context.Context, queue string, patience time.Duratio
 		return nil, fmt.Errorf("look at lapsed jobs of queue %q: %w", clip(queue), err)
 	}
 	for i := range jobs {
-		jobs[i].patience = patience
+		jobs[i].slack = slack
 	}
 	return jobs, nil
 }
 
-// lapsed reads who had the jobs behind members of a started registry. A member that looks composite, but whose
-// job only exists under the whole member, is a bare id: Frappe's ids can end in ":" and 32 hex digits.
+// lapsed reads who had the jobs behind members of a started registry. A member that looks composite, but whose job
+// only exists under the whole member, is a bare id: Frappe's ids can end in ":" and 32 hex digits.
 func (c *Client) lapsed(ctx context.Context, members []string) ([]LapsedJob, error) {
 	if len(members) == 0 {
 		return nil, nil
@@ -86,7 +86,7 @@ func (c *Client) lapsed(ctx context.Context, members []string) ([]LapsedJob, err
 	return jobs, nil
 }
 
-// lapsedJob reads a reply; one of the wrong type is no job.
+// lapsedJob reads a reply; one of the wrong type is not a job.
 func lapsedJob(member string, cmd *redis.SliceCmd) LapsedJob {
 	l := LapsedJob{Member: member}
 	h, err := cmd.Result()
@@ -122,7 +122,7 @@ func (c *Client) Rescue(ctx context.Context, queue string, l LapsedJob, maxKills
 	exc := fmt.Sprintf("rqcompat.PoisonedJobError: the job took its worker down %d times and is not tried again\n", maxKills)
 	n, err := c.runScript(ctx, rescueScript, nil, c.d.endFlags(), now.Unix(), FormatTime(now), floatTime(now), queue, l.Member,
 		l.ID, l.ExecutionID, l.WorkerName, FormatTime(l.StartedAt), floatTime(l.StartedAt), maxKills, EncodeExc(exc),
-		now.Add(l.patience).Unix()).Int()
+		now.Add(l.slack).Unix()).Int()
 	if err != nil {
 		return RescueNothing, fmt.Errorf("rescue job %q: %w", clip(l.ID), err)
 	}

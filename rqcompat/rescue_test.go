@@ -37,7 +37,7 @@ func (b *bed) rescue(l LapsedJob, want RescueResult) {
 }
 
 // A lease that RQ's cleaners must not see lapse is given for longer, and lapses for those who know.
-func TestRescueWithPatience(t *testing.T) {
+func TestRescueWithSlack(t *testing.T) {
 	everyDialect(t, func(t *testing.T, b *bed) {
 		b.put("default", "a")
 		l := b.claim("default", "a")

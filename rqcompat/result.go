@@ -117,7 +117,8 @@ func streamTime(id string) time.Time {
 	return time.UnixMilli(n).UTC()
 }
 
-// EncodeResult returns the return_value field for a value: base64 of its pickle, or "" for nil, which RQ leaves out.
+// EncodeResult returns the return_value field for a value: base64 of its pickle, or "" for nil, which RQ leaves
+// out.
 func EncodeResult(v any) (string, error) {
 	if v == nil {
 		return "", nil
@@ -150,7 +151,7 @@ func EncodeExc(text string) string {
 	return base64.StdEncoding.EncodeToString(deflate([]byte(strings.ToValidUTF8(text, "\ufffd"))))
 }
 
-// DecodeExc reads an exc_string field; "" is no text. Text above DefaultPayloadLimit is refused.
+// DecodeExc reads an exc_string field; "" is the empty text. One above DefaultPayloadLimit is refused.
 func DecodeExc(s string) (string, error) {
 	if s == "" {
 		return "", nil

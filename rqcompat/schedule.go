@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	// schedulerTTL is the life of a scheduler's locks and record: its interval of 1 s and 60 s of patience.
+	// schedulerTTL is the life of a scheduler's locks and record: its interval of 1 s and 60 s of slack.
 	schedulerTTL = 61 * time.Second
 	// dueBatch is how many scheduled jobs one script call looks at.
 	dueBatch = 200
@@ -35,9 +35,9 @@ type SchedulerLock struct {
 	born   time.Time
 }
 
-// AcquireScheduler tries to become the scheduler of each of the queues. name, 32 hex digits (NewExecutionID
-// makes one), is what RQ 2.10 and later find in the locks, with a record behind it; older versions find the PID.
-// See Queues for what was acquired; that may be nothing.
+// AcquireScheduler tries to become the scheduler of each of the queues. name, 32 hex digits (NewExecutionID makes
+// one), is what RQ 2.10 and later find in the locks, with a record behind it; older versions find the PID. See
+// Queues for what was acquired; that may be nothing.
 func (c *Client) AcquireScheduler(ctx context.Context, queues []string, name string) (*SchedulerLock, error) {
 	if name == "" {
 		return nil, fmt.Errorf("acquire scheduler: no name given")
@@ -49,8 +49,8 @@ func (c *Client) AcquireScheduler(ctx context.Context, queues []string, name str
 // Queues lists the queues the lock is held for.
 func (l *SchedulerLock) Queues() []string { return slices.Clone(l.held) }
 
-// value is what goes into the locks. Processes in different containers can share a PID; then one may extend
-// or release what is the other's, as RQ always does.
+// value is what goes into the locks. Processes in different containers can share a PID; then one may extend or
+// release what is the other's, as RQ always does.
 func (l *SchedulerLock) value() string {
 	if l.c.d.SchedulerByName {
 		return l.name
@@ -134,8 +134,8 @@ func (l *SchedulerLock) Release(ctx context.Context) error {
 }
 
 // EnqueueDue moves all scheduled jobs of a queue that are due at now into the queue and returns how many. Each
-// leaves the schedule in the same step, so any number of callers may do this at the same time.
-// rq/scheduler.py enqueue_scheduled_jobs.
+// leaves the schedule in the same step, so any number of callers may do this at the same time. rq/scheduler.py
+// enqueue_scheduled_jobs.
 func (c *Client) EnqueueDue(ctx context.Context, queue string, now time.Time) (n int, err error) {
 	for {
 		got, err := c.runScript(ctx, enqueueDueScript, nil, now.Unix(), FormatTime(now), queue, dueBatch, bit(c.d.RetryAtFront)).Int64Slice()

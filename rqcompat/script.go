@@ -16,12 +16,12 @@ import (
 //go:embed lua/*.lua
 var luaFiles embed.FS
 
-// includeLine starts a line of a .lua file that is replaced by another file, once per script, for functions
-// that several scripts use.
+// includeLine starts a line of a .lua file that is replaced by another file, once per script, for functions that
+// several scripts use.
 const includeLine = "--@include "
 
-// newScript loads lua/<file>. It is called from package variables only, where a missing file is a programming error
-// and panics.
+// newScript loads lua/<file>. It is called from package variables only, where a missing file is a programming
+// error and panics.
 func newScript(file string) *redis.Script {
 	return redis.NewScript(scriptSource(file, map[string]bool{}))
 }
@@ -86,14 +86,8 @@ func (c *Client) runScripts(ctx context.Context, s *redis.Script, calls []script
 	return replies, nil
 }
 
-// isReplyError says that the server answered, if only with an error, as opposed to a broken connection.
-func isReplyError(err error) bool {
-	var e redis.Error
-	return errors.As(err, &e)
-}
-
-// scriptBatch is the most items one script call gets. At some 20 µs an item other clients wait 5 ms at most,
-// and unpack stays far below Lua's limit.
+// scriptBatch is the most items one script call gets. At some 20 µs an item other clients wait 5 ms at most, and
+// unpack stays far below Lua's limit.
 const scriptBatch = 250
 
 // runBatches runs a script for all items in one round trip, scriptBatch of them at a time, with the arguments that

@@ -12,10 +12,10 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Dialect is everything that differs between the RQ versions this package speaks. It is a plain value: get
-// one from ParseDialect or Detect and hand it to NewClient. The zero Dialect is not valid.
+// Dialect is everything that differs between the RQ versions this package speaks. It is a plain value: get one
+// from ParseDialect or Detect and hand it to NewClient. The zero Dialect is not valid.
 type Dialect struct {
-	// Version is the text the dialect was made from, as it goes into worker records.
+	// Version is the string the dialect was made from, as it goes into worker records.
 	Version             string
 	Major, Minor, Patch int
 	// Tested says that this release, or another patch of its line, is in the interop matrix.
@@ -44,11 +44,11 @@ type Dialect struct {
 	ScheduledTTL bool
 	// StoppedReleasesDependents: a stopped job releases its dependents. Until 2.7.
 	StoppedReleasesDependents bool
-	// IntermediateGrace: maintenance leaves an id in the intermediate list alone for 60 s. Since 1.16.2.
-	// Without it, a claim through the intermediate list races with every maintaining worker.
+	// IntermediateGrace: maintenance leaves an id in the intermediate list alone for 60 s. Since 1.16.2. Without
+	// it, a claim through the intermediate list races with every maintaining worker.
 	IntermediateGrace bool
-	// SchedulerByName: the scheduler lock holds a scheduler name, not a PID, and rq:scheduler:<name> describes
-	// it. Since 2.10.
+	// SchedulerByName: the scheduler lock holds a scheduler name, not a PID, and rq:scheduler:<name> describes it.
+	// Since 2.10.
 	SchedulerByName bool
 }
 
@@ -68,8 +68,8 @@ func (e *UnsupportedVersionError) Error() string {
 		"set the rq version in the configuration if one of these describes your workers", clip(e.Version), from)
 }
 
-// ParseDialect returns the dialect of an RQ version such as "1.15.1" or "2.6". Suffixes like "rc1" or ".post1"
-// are ignored. Versions outside 1.15–1.16 and 2.0–2.10 give an *UnsupportedVersionError.
+// ParseDialect returns the dialect of an RQ version such as "1.15.1" or "2.6". Suffixes like "rc1" or ".post1" are
+// ignored. Versions outside 1.15–1.16 and 2.0–2.10 give an *UnsupportedVersionError.
 func ParseDialect(version string) (Dialect, error) {
 	n, ok := versionNumbers(version)
 	if !ok {
@@ -97,7 +97,7 @@ func ParseDialect(version string) (Dialect, error) {
 // versionPattern takes the release numbers and lets suffixes like "rc1", ".post1" and "+local" pass.
 var versionPattern = regexp.MustCompile(`^(\d{1,4})\.(\d{1,4})(?:\.(\d{1,4}))?(?:[a-z.+-][0-9A-Za-z.+-]{0,40})?$`)
 
-// versionNumbers reads the two or three leading numbers of a version text; a missing third one is 0.
+// versionNumbers reads the two or three leading numbers of a version; a missing third one is 0.
 func versionNumbers(version string) (n [3]int, ok bool) {
 	m := versionPattern.FindStringSubmatch(strings.TrimSpace(version))
 	if m == nil {
@@ -117,8 +117,8 @@ func (d Dialect) WipMember(id, executionID string) string {
 	return id
 }
 
-// SplitWipMember is the reverse of WipMember. With composite members it cuts at the last colon and wants 32
-// hex digits behind it, so ids with colons survive; anything else is taken as a bare id.
+// SplitWipMember is the reverse of WipMember. With composite members it cuts at the last colon and wants 32 hex
+// digits behind it, so ids with colons survive; anything else is taken as a bare id.
 func (d Dialect) SplitWipMember(member string) (id, executionID string) {
 	i := strings.LastIndexByte(member, ':')
 	if !d.CompositeWip || i < 0 || len(member)-i-1 != 32 {
@@ -141,8 +141,8 @@ type Detection struct {
 // ErrVersionUnknown says that neither configuration nor a live worker nor the bench names an RQ version.
 var ErrVersionUnknown = errors.New("rq version unknown: no live Python worker and no installed rq found; set the rq version in the configuration")
 
-// MixedVersionsError says that live Python workers of one Redis write incompatible formats, so that no
-// dialect is right for all of them.
+// MixedVersionsError says that live Python workers of one Redis write incompatible formats, so that no dialect is
+// right for all of them.
 type MixedVersionsError struct{ A, B string } // "<worker> (<version>)"
 
 // Error names one worker of each kind and what to do.
@@ -152,8 +152,8 @@ func (e *MixedVersionsError) Error() string {
 }
 
 // Detect finds the dialect to speak: the configured version, else that of live Python workers (records whose
-// python_version starts with "go" are workers of this package and don't count), else the version installed in the bench.
-// Workers of different compatible versions give the oldest one's dialect with the strictest id rule.
+// python_version starts with "go" are workers of this package and don't count), else the version installed in the
+// bench. Workers of different compatible versions give the oldest one's dialect with the strictest id rule.
 func Detect(ctx context.Context, rdb redis.UniversalClient, configured, benchVersion string) (Detection, error) {
 	if configured != "" {
 		return detection(configured, "configuration")

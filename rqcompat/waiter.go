@@ -21,8 +21,8 @@ const (
 // Waiter waits until a queue has something, on a connection of its own. It serves one goroutine at a time.
 //
 // It looks with BLMOVE q q LEFT LEFT, which moves the head onto itself: nothing changes place, other clients
-// blocked on the list are served all the same, and nobody has to poll an empty queue. Servers before Redis 6.2
-// are polled.
+// blocked on the list are served all the same, and nobody has to poll an empty queue. Servers before Redis 6.2 are
+// polled.
 type Waiter struct {
 	c      *Client
 	conn   *redis.Conn
@@ -43,8 +43,8 @@ func (w *Waiter) Close() error {
 	return err
 }
 
-// Wait returns true as soon as queue is not empty, and false after most or when ctx ends, then with its
-// error. On a queue that is not empty it returns at once.
+// Wait returns true as soon as queue is not empty, and false after most or when ctx ends, then with its error. On
+// a queue that is not empty it returns at once.
 func (w *Waiter) Wait(ctx context.Context, queue string, most time.Duration) (bool, error) {
 	deadline := time.Now().Add(most)
 	pause := waitPollMin

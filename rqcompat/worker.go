@@ -17,19 +17,19 @@ import (
 )
 
 const (
-	// recordTTL is the life of worker and execution records: RQ's 30 s of heartbeat interval and 60 s of
-	// patience. RQ lets idle workers live for 480 s because it speaks to Redis that rarely then; ours have the
-	// same life idle and busy, so a claim need not touch it.
+	// recordTTL is the life of worker and execution records: RQ's 30 s of heartbeat interval and 60 s of slack. RQ
+	// lets idle workers live for 480 s because it speaks to Redis that rarely then; ours have the same life idle
+	// and busy, so a claim need not touch it.
 	recordTTL = 90 * time.Second
 	// deadTTL is how long a record outlives the worker's orderly exit.
 	deadTTL = 60 * time.Second
 )
 
-// Worker is the record rq:worker:<name>. To RQ a worker runs one job at a time, so a process that runs many
-// has one record per slot: same PID, different names. rq/worker.py register_birth and refresh, 1.15.1–2.10.
+// Worker is the record rq:worker:<name>. To RQ a worker runs one job at a time, so a process that runs many has
+// one record per slot: same PID, different names. rq/worker.py register_birth and refresh, 1.15.1–2.10.
 type Worker struct {
-	// Name must be unique among all workers that ever live at the same time, across restarts too: outcomes
-	// are fenced by it.
+	// Name must be unique among all workers that ever live at the same time, across restarts too: outcomes are
+	// fenced by it.
 	Name   string
 	Queues []string
 	// PID must not be 0: tools hide such workers.
@@ -82,8 +82,8 @@ func (c *Client) record(w *Worker) (record, error) {
 // goVersion stands for python_version. Detect knows by it that this is not a Python worker.
 var goVersion = runtime.Version() + " dartwing-bridge"
 
-// records returns the different records of workers as the scripts take them, first their number, then the values of
-// each, and for every worker the number of its record. A hundred slots of one process send theirs once.
+// records returns the different records of workers as the scripts take them, first their number, then the values
+// of each, and for every worker the number of its record. A hundred slots of one process send theirs once.
 func (c *Client) records(ws []*Worker) (args []any, index []int, err error) {
 	known := map[record]int{}
 	index = make([]int, len(ws))
@@ -107,8 +107,7 @@ func (c *Client) records(ws []*Worker) (args []any, index []int, err error) {
 	return args, index, nil
 }
 
-// Deregister takes workers off the lists and lets their records die within a minute.
-// rq/worker.py register_death.
+// Deregister takes workers off the lists and lets their records die within a minute. rq/worker.py register_death.
 func (c *Client) Deregister(ctx context.Context, ws []*Worker) error {
 	if len(ws) == 0 {
 		return nil
@@ -157,9 +156,9 @@ func (c *Client) Heartbeat(ctx context.Context, ws []*Worker, ttl time.Duration)
 	return nil
 }
 
-// Workers lists the workers that have a live record, by name. Members of rq:workers whose record expired are
-// left out, and left to maintenance. A record with a broken field is returned without that field and the
-// problem is part of the error, so that one bad record does not hide the others. rq/worker.py Worker.all.
+// Workers lists the workers that have a live record, by name. Members of rq:workers whose record expired are left
+// out, and left to maintenance. A record with a broken field is returned without that field and the problem is
+// part of the error, so that one bad record does not hide the others. rq/worker.py Worker.all.
 func (c *Client) Workers(ctx context.Context) ([]*Worker, error) {
 	keys, err := c.rdb.SMembers(ctx, WorkersKey()).Result()
 	if err != nil {

@@ -9,8 +9,8 @@ import (
 	"github.com/opensoft/dartwing-bridge/rqcompat/pickle"
 )
 
-// zlib's reader and writer each carry tens of kilobytes of tables. Making one per job costs more than
-// everything else that is done with a job here, so both are pooled.
+// zlib's reader and writer each carry tens of kilobytes of tables. Making one per job costs more than everything
+// else that is done with a job here, so both are pooled.
 
 var inflaters = sync.Pool{New: func() any { return new(inflater) }}
 

@@ -4,7 +4,7 @@
 -- ARGV  1 flags, see job_end.lua    2 now, whole seconds    3 now, text    4 now, float seconds
 --       5 queue   6 member of rq:wip   7 id   8 execution   9 worker   10 started_at, text   11 the same, float
 --       12 how many lapses make the job fail   13 exception text for that, base64 of zlib
---       14 a lease that ends before this has lapsed, whole seconds
+--       14 a lease that ends before this has lapsed, whole seconds (now + slack)
 -- Reply 0 the lease was renewed, or somebody else was faster: nothing was changed
 --       1 the job had ended, or is gone: only the entry was removed    2 queued again    3 failed
 --

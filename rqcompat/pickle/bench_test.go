@@ -52,8 +52,7 @@ func measured(b *testing.B) cpython {
 	return c
 }
 
-// compare times op the way bench.py does, fastest of several runs, and reports
-// the ratio.
+// compare times op the way bench.py does, fastest of several runs, and reports the ratio.
 func compare(b *testing.B, python float64, op func()) {
 	const number, repeat = 5000, 40
 	best := time.Duration(math.MaxInt64)
@@ -70,8 +69,7 @@ func compare(b *testing.B, python float64, op func()) {
 	b.ReportMetric(ns/python, "x-cpython")
 }
 
-// BenchmarkDecodeJob reads a thousand jobs in turn that differ in one argument, as
-// jobs do.
+// BenchmarkDecodeJob reads a thousand jobs in turn that differ in one argument, as jobs do.
 func BenchmarkDecodeJob(b *testing.B) {
 	c := measured(b)
 	jobs := make([][]byte, 1000)

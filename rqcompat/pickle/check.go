@@ -1,8 +1,7 @@
 package pickle
 
-// checkDepth fails when a path through v is longer than limit. The stack
-// machine builds inside out and doesn't see depth; decode only asks for this
-// walk when there are more containers than levels.
+// checkDepth fails when a path through v is longer than limit. The stack machine builds inside out and doesn't see
+// depth; decode only asks for this walk when there are more containers than levels.
 func checkDepth(v any, limit int) error {
 	c := depthCheck{limit: limit, heights: map[any]int{}}
 	_, err := c.walk(v, 0)

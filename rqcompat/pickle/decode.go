@@ -1,13 +1,12 @@
 package pickle
 
-// Decode reads one pickle under DefaultLimits. It doesn't keep b. Strings of a
-// small pickle share one copy of it: clone one that outlives the rest by much.
+// Decode reads one pickle under DefaultLimits. It doesn't keep b. Strings of a small pickle share one copy of it:
+// clone one that outlives the rest by much.
 func Decode(b []byte) (any, error) {
 	return DefaultLimits.Decode(b)
 }
 
-// Decode reads one pickle under these limits. Errors are *SyntaxError or
-// *LimitError.
+// Decode reads one pickle under these limits. Errors are *SyntaxError or *LimitError.
 func (l Limits) Decode(b []byte) (any, error) {
 	l = l.resolve()
 	if len(b) > l.Input {
@@ -23,8 +22,8 @@ func (l Limits) Decode(b []byte) (any, error) {
 func (d *decoder) run() (any, error) {
 	for {
 		d.prev = d.op
-		if err := d.next(); err != nil {
-			return nil, err
+		if !d.next() {
+			return nil, d.noStop()
 		}
 		if d.op == opStop {
 			return d.finish()
@@ -168,8 +167,7 @@ func (d *decoder) setProto() error {
 	return nil
 }
 
-// frame checks the announced size only: like CPython's C unpickler it lets
-// opcodes reach over the end of a frame.
+// frame checks the announced size only: like CPython's C unpickler it lets opcodes reach over the end of a frame.
 func (d *decoder) frame() error {
 	n, err := d.uint(8)
 	if err != nil {

@@ -136,11 +136,11 @@ func (d *decoder) setTop(items []any) error {
 	return d.syntax("needs a dict or an object to put items into, not " + kindOf(v))
 }
 
-// smallDict is how many text keys are compared one by one.
+// smallDict is how many str keys are compared one by one.
 const smallDict = 8
 
-// addPairs adds alternating keys and values. A dict that stays small and has
-// text keys is kept free of duplicates right here, any other one at the end.
+// addPairs adds alternating keys and values. A dict that stays small and has str keys is kept free of duplicates
+// right here, any other one at the end.
 func (d *decoder) addPairs(v *Dict, items []any) error {
 	if len(items)%2 != 0 {
 		return d.syntax("finds a key without a value")

@@ -25,9 +25,8 @@ func (d *decoder) putIndex(size int) error {
 	return d.put(i)
 }
 
-// put remembers the top of the stack. Indexes normally count up from 0; a
-// stream that leaves large gaps gets a map, so that it can't ask for memory
-// that it doesn't pay for in bytes.
+// put remembers the top of the stack. Indexes normally count up from 0; a stream that leaves large gaps gets a
+// map, so that it can't ask for memory that it doesn't pay for in bytes.
 func (d *decoder) put(i uint64) error {
 	v, err := d.top()
 	if err != nil {

@@ -5,8 +5,7 @@ import (
 	"unicode/utf8"
 )
 
-// normal gives the value of the calls by which protocols without opcodes for
-// a type write it, and of nothing else.
+// normal gives the value of the calls by which protocols without opcodes for a type write it, and of nothing else.
 func (d *decoder) normal(g *Global, args []any) (v any, ok bool, err error) {
 	switch g.Module {
 	case "builtins":
@@ -32,8 +31,7 @@ func (d *decoder) normal(g *Global, args []any) (v any, ok bool, err error) {
 	return v, ok, err
 }
 
-// maxAttributeName bounds module and name of a Global made of getattr calls,
-// as each call copies the name.
+// maxAttributeName bounds module and name of a Global made of getattr calls, as each call copies the name.
 const maxAttributeName = 256
 
 // localName is a part of a qualified name that Python never looks up.
@@ -57,7 +55,7 @@ func isLatin1(v any) bool {
 	return s == "latin1" || s == "latin-1"
 }
 
-// latin1 gives the bytes of a text whose code points are bytes.
+// latin1 gives the bytes of a string whose code points are bytes.
 func (d *decoder) latin1(s string) (any, bool, error) {
 	ascii := 0
 	for ascii < len(s) && s[ascii] < utf8.RuneSelf {
@@ -79,8 +77,8 @@ func (d *decoder) latin1(s string) (any, bool, error) {
 	return Bytes(out), true, nil
 }
 
-// copying counts bytes that a normal form copies out of a value that may be
-// shared, so that a few opcodes can't multiply a long text.
+// copying counts bytes that a normal form copies out of a value that may be shared, so that a few opcodes can't
+// multiply a long string.
 func (d *decoder) copying(n int) error {
 	d.copied += n
 	if d.copied > d.lim.Input {

@@ -72,8 +72,7 @@ func (d *decoder) object(how How, callable, args any) (*Object, error) {
 	return o, nil
 }
 
-// growing counts the items of the lists and dicts among the arguments; -1 means
-// that there are none of them.
+// growing counts the items of the lists and dicts among the arguments; -1 means that there are none of them.
 func growing(o *Object) int {
 	n, any := 0, false
 	for _, v := range o.Args.(*Tuple).Items {
@@ -114,8 +113,8 @@ func (d *decoder) reduce() error {
 	return d.push(o)
 }
 
-// newObject turns a call of the functions that NEWOBJ and NEWOBJ_EX stand for
-// into what the opcodes would have given.
+// newObject turns a call of the functions that NEWOBJ and NEWOBJ_EX stand for into what the opcodes would have
+// given.
 func newObject(o *Object) {
 	g, _ := o.Callable.(*Global)
 	if g == nil || g.Module != "copyreg" {
@@ -225,11 +224,10 @@ func (d *decoder) build() error {
 	return nil
 }
 
-// stateSetter looks at a REDUCE whose result v was just thrown away. When it
-// was a call f(object, state) right after the object, f sets its state: that
-// is what a sixth item of __reduce__ does. Any other such call is dropped; CPython
-// writes it when an object turns out to be part of its own arguments, and
-// takes the one made inside instead.
+// stateSetter looks at a REDUCE whose result v was just thrown away. When it was a call f(object, state) right
+// after the object, f sets its state: that is what a sixth item of __reduce__ does. Any other such call is
+// dropped; CPython writes it when an object turns out to be part of its own arguments, and takes the one made
+// inside instead.
 func (d *decoder) stateSetter(v any) {
 	call, ok := v.(*Object)
 	if !ok || len(d.stack) == d.floor {

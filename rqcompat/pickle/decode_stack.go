@@ -5,8 +5,7 @@ import (
 	"sync"
 )
 
-// decoder is the stack machine. Stack, marks, memo
-// and familiar are kept between uses.
+// decoder is the stack machine. Stack, marks, memo and familiar are kept between uses.
 type decoder struct {
 	reader
 	lim   Limits
@@ -116,8 +115,7 @@ func (d *decoder) mark() error {
 	return nil
 }
 
-// popMark removes the last mark and returns the values above it. They stay
-// valid until the next push.
+// popMark removes the last mark and returns the values above it. They stay valid until the next push.
 func (d *decoder) popMark() ([]any, error) {
 	n := len(d.marks) - 1
 	if n < 0 {
@@ -134,9 +132,8 @@ func (d *decoder) popMark() ([]any, error) {
 	return items, nil
 }
 
-// Strings are cut out of copied blocks of the input. A pickle of up to
-// blockSize bytes is copied once. In a longer one a string above ownSize gets
-// memory of its own, so that keeping a string keeps at most a block alive.
+// Strings are cut out of copied blocks of the input. A pickle of up to blockSize bytes is copied once. In a longer
+// one a string above ownSize gets memory of its own, so that keeping a string keeps at most a block alive.
 const (
 	blockSize = 4096
 	ownSize   = 512

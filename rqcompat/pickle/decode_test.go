@@ -15,8 +15,8 @@ func bigInt(s string) *big.Int {
 	return v
 }
 
-// decodeTests are streams that CPython's pickler doesn't write but other programs
-// do, or that only stand in pickletools. What they mean was checked with CPython.
+// decodeTests are streams that CPython's pickler doesn't write but other programs do, or that only stand in
+// pickletools. What they mean was checked with CPython.
 var decodeTests = []struct {
 	name string
 	in   string
@@ -189,8 +189,8 @@ func TestSyntaxErrorText(t *testing.T) {
 	}
 }
 
-// TestPython2Names: they mean something in protocols 0 to 2 only, and a name
-// that happens to be one can't be written there.
+// TestPython2Names: they mean something in protocols 0 to 2 only, and a name that happens to be one can't be
+// written there.
 func TestPython2Names(t *testing.T) {
 	got, err := Decode([]byte("\x80\x03c__builtin__\nunicode\n."))
 	if err != nil {

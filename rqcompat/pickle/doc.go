@@ -1,10 +1,8 @@
 // Package pickle reads and writes Python's pickle format without Python.
 //
-// A pickle is a small program for a stack machine. Decode runs it
-// symbolically: plain values become Go values, and everything that would need
-// an import or a call becomes a description of it (Global, Object). Nothing is
-// ever imported, looked up or called, so a hostile pickle can at worst be
-// refused.
+// A pickle is a small program for a stack machine. Decode runs it symbolically: plain values become Go values, and
+// everything that would need an import or a call becomes a description of it (Global, Object). Nothing is ever
+// imported, looked up or called, so a hostile pickle can at worst be refused.
 //
 //	Python                Go
 //	None                  nil
@@ -20,24 +18,21 @@
 //	function, class       *Global
 //	any other object      *Object
 //
-// Protocols 0 to 5 are read, with every opcode that a stream alone can give a
-// meaning to. Persistent ids, extension codes and out-of-band buffers refer to
-// something outside the stream and are refused by name and position.
-// Protocols 2 to 5 are written, 4 by default, without frames.
+// Protocols 0 to 5 are read, with every opcode that a stream alone can give a meaning to. Persistent ids,
+// extension codes and out-of-band buffers refer to something outside the stream and are refused by name and
+// position. Protocols 2 to 5 are written, 4 by default, without frames.
 //
 // # Promise
 //
-// What is decoded and encoded again loads in Python to an equal value of the
-// same types, with the same order, the same sharing between lists, dicts,
-// sets, tuples, objects and byte arrays, and the same cycles. Sharing of
-// strings, bytes and numbers is kept where it saves space but is not promised,
-// as no Python program can depend on it.
+// What is decoded and encoded again loads in Python to an equal value of the same types, with the same order, the
+// same sharing between lists, dicts, sets, tuples, objects and byte arrays, and the same cycles. Sharing of
+// strings, bytes and numbers is kept where it saves space but is not promised, as no Python program can depend on
+// it.
 //
 // # Normal forms
 //
-// Older protocols have no opcodes for some plain types and write a call
-// instead. These calls are understood, so that a value looks the same whatever
-// protocol it came in:
+// Older protocols have no opcodes for some plain types and write a call instead. These calls are understood, so
+// that a value looks the same whatever protocol it came in:
 //
 //   - _codecs.encode(text, "latin1") and bytes() are Bytes
 //   - bytearray(...) of bytes or Latin-1 text is a ByteArray
@@ -48,19 +43,16 @@
 //   - module names of Python 2 in protocols 0 to 2 (__builtin__, copy_reg, ...)
 //     become those of Python 3, as CPython does by default
 //
-// Strings of Python 2 (opcodes STRING, BINSTRING, SHORT_BINSTRING) are text
-// when they are ASCII and are refused otherwise, as CPython does by default. A
-// call whose result the pickle throws away is dropped, except that of a state
-// setter (sixth item of __reduce__), which becomes part of its Object.
-// Duplicate keys of a dict and members of a set are merged as in Python.
-// Bytes after STOP are ignored.
+// Strings of Python 2 (opcodes STRING, BINSTRING, SHORT_BINSTRING) are text when they are ASCII and are refused
+// otherwise, as CPython does by default. A call whose result the pickle throws away is dropped, except that of a
+// state setter (sixth item of __reduce__), which becomes part of its Object. Duplicate keys of a dict and members
+// of a set are merged as in Python. Bytes after STOP are ignored.
 //
 // # Failure
 //
-// A malformed or refused stream gives a *SyntaxError with the offset and the
-// opcode, a stream that asks for too much a *LimitError with the name of the
-// limit, a value that has no pickle an *UnsupportedError. No input makes the
-// package panic. Decode takes time and memory in proportion to its input, within
-// Limits. The other forms of a value can be larger than the value, where it
-// shares much or where calls run in circles, and are cut or refused by limits.
+// A malformed or refused stream gives a *SyntaxError with the offset and the opcode, a stream that asks for too
+// much a *LimitError with the name of the limit, a value that has no pickle an *UnsupportedError. No input makes
+// the package panic. Decode takes time and memory in proportion to its input, within Limits. The other forms of a
+// value can be larger than the value, where it shares much or where calls run in circles, and are cut or refused
+// by limits.
 package pickle

@@ -7,13 +7,11 @@ import (
 
 // Encode writes v as a pickle of protocol 4 under DefaultLimits.
 //
-// It takes everything Decode returns and, besides, plain Go values: all integer
-// types, float32, []byte (bytes), []any and []string (list), map[string]any
-// (dict with sorted keys) and json.Number. A *List, *Dict, *Set, *Tuple, *Object
-// or *ByteArray that is referred to twice is one object in Python too.
+// It takes everything Decode returns and, besides, plain Go values: all integer types, float32, []byte (bytes),
+// []any and []string (list), map[string]any (dict with sorted keys) and json.Number. A *List, *Dict, *Set, *Tuple,
+// *Object or *ByteArray that is referred to twice is one object in Python too.
 //
-// Errors are *UnsupportedError for values and *LimitError for sizes. Neither
-// contains data of v.
+// Errors are *UnsupportedError for values and *LimitError for sizes. Neither contains data of v.
 func Encode(v any) ([]byte, error) {
 	return EncodeOptions{}.Encode(v)
 }

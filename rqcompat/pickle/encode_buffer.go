@@ -59,8 +59,8 @@ func (e *encoder) remember(s string) error {
 	return e.put(unsafe.Pointer(unsafe.StringData(s)), len(s))
 }
 
-// sized writes a string with the opcode for its length. Text has no short form
-// before protocol 4, and nothing has one for 4 GiB.
+// sized writes a string with the opcode for its length. Text has no short form before protocol 4, and nothing has
+// one for 4 GiB.
 func (e *encoder) sized(s string, short, normal, long byte) error {
 	if err := e.room(len(s) + 9); err != nil {
 		return err

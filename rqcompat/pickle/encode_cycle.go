@@ -2,14 +2,13 @@ package pickle
 
 import "unsafe"
 
-// A set subclass is made by a call that takes the list of its members, and a
-// member may lead back to the set. The list is still being written then, and a
-// reader that made the set of it now would miss members. CPython has no such list: it
-// makes a new one for each call. We have one, so it is filled before the inner
-// call, and what was on the way to fill it drops its part.
+// A set subclass is made by a call that takes the list of its members, and a member may lead back to the set. The
+// list is still being written then, and a reader that made the set of it now would miss members. CPython has no
+// such list: it makes a new one for each call. We have one, so it is filled before the inner call, and what was on
+// the way to fill it drops its part.
 
-// watch notes the call of v and the lists it takes. When the call is being
-// written already, they are due. The function it returns ends the call.
+// watch notes the call of v and the lists it takes. When the call is being written already, they are due. The
+// function it returns ends the call.
 func (e *encoder) watch(v *Object) func() {
 	inner := e.calling[v]
 	if e.calling == nil {
@@ -49,8 +48,8 @@ func (e *encoder) fillEarly(v any, p unsafe.Pointer, depth int) error {
 	return e.fill(v, w, depth+1)
 }
 
-// fill puts all items into v, which is on top of the reader's stack, unless
-// that happens while they are being written.
+// fill puts all items into v, which is on top of the reader's stack, unless that happens while they are being
+// written.
 func (e *encoder) fill(v any, w *filling, depth int) error {
 	e.b = append(e.b, opMark)
 	if err := children(v, func(item any) error { return e.save(item, depth) }); err != nil {

@@ -4,44 +4,47 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/big"
-	"slices"
 )
 
 // goValue writes the Go types that Decode never returns.
 func (e *encoder) goValue(v any, depth int) error {
 	switch v := v.(type) {
-	case int:
-		e.int(int64(v))
-	case int32:
-		e.int(int64(v))
-	case int16:
-		e.int(int64(v))
-	case int8:
-		e.int(int64(v))
-	case uint8:
-		e.int(int64(v))
-	case uint16:
-		e.int(int64(v))
-	case uint32:
-		e.int(int64(v))
-	case uint:
-		return e.bigInt(new(big.Int).SetUint64(uint64(v)))
-	case uint64:
-		return e.bigInt(new(big.Int).SetUint64(v))
-	case float32:
-		e.float(float64(v))
 	case []byte:
 		return e.bytes(Bytes(v))
 	case []any:
-		return e.goList(len(v), depth, func(i int) any { return v[i] })
+		return e.goContainer(&List{v}, depth)
 	case []string:
-		return e.goList(len(v), depth, func(i int) any { return v[i] })
+		return e.goContainer(&List{goItems(v)}, depth)
 	case map[string]any:
-		return e.goMap(v, depth)
+		return e.goContainer(&Dict{goPairs(v)}, depth)
 	case json.Number:
 		return e.number(v)
+	}
+	switch n := goNumber(v).(type) {
+	case int64:
+		e.int(n)
+	case float64:
+		e.float(n)
+	case *big.Int:
+		return e.bigInt(n)
 	default:
 		return &UnsupportedError{fmt.Sprintf("a value of Go type %T has no pickle", v)}
+	}
+	return nil
+}
+
+// goContainer writes what nothing can refer to a second time: it is not remembered.
+func (e *encoder) goContainer(v any, depth int) error {
+	if depth >= e.lim.Depth {
+		return &LimitError{"levels of depth", e.lim.Depth}
+	}
+	switch v := v.(type) {
+	case *List:
+		e.b = append(e.b, opEmptyList)
+		return e.appends(v.Items, depth+1)
+	case *Dict:
+		e.b = append(e.b, opEmptyDict)
+		return e.setItems(v.Items, depth+1)
 	}
 	return nil
 }
@@ -61,40 +64,5 @@ func (e *encoder) number(n json.Number) error {
 		return &UnsupportedError{"a json.Number is neither an integer nor a float in range"}
 	}
 	e.float(f)
-	return nil
-}
-
-func (e *encoder) goList(n, depth int, item func(int) any) error {
-	if depth >= e.lim.Depth {
-		return &LimitError{"levels of depth", e.lim.Depth}
-	}
-	e.b = append(e.b, opEmptyList)
-	return e.appends(n, depth+1, item)
-}
-
-func (e *encoder) goMap(m map[string]any, depth int) error {
-	if depth >= e.lim.Depth {
-		return &LimitError{"levels of depth", e.lim.Depth}
-	}
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	e.b = append(e.b, opEmptyDict)
-	for len(keys) > 0 {
-		n := min(batch, len(keys))
-		e.b = append(e.b, opMark)
-		for _, k := range keys[:n] {
-			if err := e.save(k, depth+1); err != nil {
-				return err
-			}
-			if err := e.save(m[k], depth+1); err != nil {
-				return err
-			}
-		}
-		e.b = append(e.b, opSetitems)
-		keys = keys[n:]
-	}
 	return nil
 }

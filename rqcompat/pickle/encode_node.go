@@ -34,7 +34,7 @@ func (e *encoder) node(v any, depth int) error {
 		if w := e.watched[p]; w != nil {
 			return e.fill(v, w, depth)
 		}
-		return e.appends(len(v.Items), depth, func(i int) any { return v.Items[i] })
+		return e.appends(v.Items, depth)
 	case *Tuple:
 		return e.tuple(v, p, depth)
 	case *Object:
@@ -54,22 +54,37 @@ func (e *encoder) node(v any, depth int) error {
 // batch is how many items CPython puts between MARK and APPENDS or SETITEMS.
 const batch = 1000
 
-func (e *encoder) appends(n, depth int, item func(int) any) error {
-	if n == 1 {
-		if err := e.save(item(0), depth); err != nil {
+func (e *encoder) appends(items []any, depth int) error {
+	if len(items) == 1 {
+		if err := e.save(items[0], depth); err != nil {
 			return err
 		}
 		e.b = append(e.b, opAppend)
 		return nil
 	}
-	for i := 0; i < n; i += batch {
-		e.b = append(e.b, opMark)
-		for j := i; j < min(i+batch, n); j++ {
-			if err := e.save(item(j), depth); err != nil {
-				return err
-			}
+	return e.batches(items, opAppends, depth)
+}
+
+// batches writes MARK, items and the opcode that takes them.
+func (e *encoder) batches(items []any, op byte, depth int) error {
+	for len(items) > 0 {
+		n := min(batch, len(items))
+		if err := e.marked(items[:n], depth); err != nil {
+			return err
 		}
-		e.b = append(e.b, opAppends)
+		e.b = append(e.b, op)
+		items = items[n:]
+	}
+	return nil
+}
+
+// marked writes MARK and items.
+func (e *encoder) marked(items []any, depth int) error {
+	e.b = append(e.b, opMark)
+	for _, item := range items {
+		if err := e.save(item, depth); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -108,9 +123,8 @@ func (e *encoder) setItems(items []Pair, depth int) error {
 	return nil
 }
 
-// written handles an immutable that its own items turned out to refer to: by
-// now they have written it, so what is on the reader's stack is dropped in its
-// favour.
+// written handles an immutable that its own items turned out to refer to: by now they have written it, so what is
+// on the reader's stack is dropped in its favor.
 func (e *encoder) written(p unsafe.Pointer, drop ...byte) bool {
 	i, ok := e.memo.get(p, isNode)
 	if ok {
@@ -156,18 +170,7 @@ func (e *encoder) set(v *Set, p unsafe.Pointer, depth int) error {
 	if err := e.put(p, isNode); err != nil {
 		return err
 	}
-	for items := v.Items; len(items) > 0; {
-		n := min(batch, len(items))
-		e.b = append(e.b, opMark)
-		for _, item := range items[:n] {
-			if err := e.save(item, depth); err != nil {
-				return err
-			}
-		}
-		e.b = append(e.b, opAdditems)
-		items = items[n:]
-	}
-	return nil
+	return e.batches(v.Items, opAdditems, depth)
 }
 
 func hashable(items []any) error {
@@ -186,11 +189,8 @@ func (e *encoder) frozenSet(v *FrozenSet, p unsafe.Pointer, depth int) error {
 	if e.proto < 4 {
 		return e.oldSet("frozenset", v.Items, p, depth)
 	}
-	e.b = append(e.b, opMark)
-	for _, item := range v.Items {
-		if err := e.save(item, depth); err != nil {
-			return err
-		}
+	if err := e.marked(v.Items, depth); err != nil {
+		return err
 	}
 	if e.written(p, opPopMark) {
 		return nil
@@ -204,7 +204,7 @@ func (e *encoder) oldSet(name string, items []any, p unsafe.Pointer, depth int) 
 	e.b = append(e.b, "cbuiltins\n"...)
 	e.b = append(e.b, name...)
 	e.b = append(e.b, '\n', opEmptyList)
-	if err := e.appends(len(items), depth, func(i int) any { return items[i] }); err != nil {
+	if err := e.appends(items, depth); err != nil {
 		return err
 	}
 	e.b = append(e.b, opTuple1, opReduce)

@@ -62,7 +62,7 @@ func (e *encoder) call(v *Object, depth int) error {
 
 // content writes what is put into an object after it is made.
 func (e *encoder) content(v *Object, depth int) error {
-	if err := e.appends(len(v.Items), depth, func(i int) any { return v.Items[i] }); err != nil {
+	if err := e.appends(v.Items, depth); err != nil {
 		return err
 	}
 	if err := e.setItems(v.Pairs, depth); err != nil {
@@ -105,8 +105,7 @@ func checkObject(v *Object) error {
 	return nil
 }
 
-// newObjEx has no opcode before protocol 4; the function of copyreg that the
-// opcode stands for does the same.
+// newObjEx has no opcode before protocol 4; the function of copyreg that the opcode stands for does the same.
 func (e *encoder) newObjEx(v *Object, depth int) error {
 	if e.proto < 4 {
 		e.b = append(e.b, "ccopyreg\n__newobj_ex__\n"...)
@@ -138,8 +137,8 @@ func (e *encoder) global(g *Global, p unsafe.Pointer) error {
 	return e.oldGlobal(g, p)
 }
 
-// oldGlobal writes a global for protocols without STACK_GLOBAL: names can't have
-// line ends, and each dot is a call of getattr.
+// oldGlobal writes a global for protocols without STACK_GLOBAL: names can't have line ends, and each dot is a call
+// of getattr.
 func (e *encoder) oldGlobal(g *Global, p unsafe.Pointer) error {
 	if !utf8.ValidString(g.Module) || !utf8.ValidString(g.Name) {
 		return &UnsupportedError{"a Global has a name that is not UTF-8"}

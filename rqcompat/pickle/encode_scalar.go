@@ -41,8 +41,8 @@ func (e *encoder) float(v float64) {
 	e.b = binary.BigEndian.AppendUint64(append(e.b, opBinfloat), math.Float64bits(v))
 }
 
-// bigInt writes two's complement, little-endian. CPython never shares integers,
-// but a hand-made pickle can, and its long one must not multiply.
+// bigInt writes two's complement, little-endian. CPython never shares integers, but a hand-made pickle can, and
+// its long one must not multiply.
 func (e *encoder) bigInt(v *big.Int) error {
 	if v == nil {
 		return &UnsupportedError{"a nil *big.Int has no value"}

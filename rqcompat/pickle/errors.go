@@ -2,8 +2,8 @@ package pickle
 
 import "fmt"
 
-// SyntaxError says where and why a stream is not a pickle that this package reads.
-// It never contains data of the stream.
+// SyntaxError says where and why a stream is not a pickle that this package reads. It never contains data of the
+// stream.
 type SyntaxError struct {
 	Offset int    // of the opcode, in bytes from the start
 	Opcode byte   // 0 when the stream ends where an opcode should be

@@ -2,10 +2,9 @@ package pickle
 
 import "hash/maphash"
 
-// familiar has short texts that came up before. Jobs of a bench repeat the
-// names of keys, sites, users and methods; taking them from here saves most of
-// the allocations of decoding one. A text is kept from the second time on, so
-// that what occurs once doesn't cost a copy.
+// familiar has short strings that came up before. Jobs of a bench repeat the names of keys, sites, users and
+// methods; taking them from here saves most of the allocations of decoding one. A string is kept from the second
+// time on, so that what occurs once doesn't cost a copy.
 type familiar struct {
 	seed  maphash.Seed
 	slots [1024]struct {
@@ -14,7 +13,7 @@ type familiar struct {
 	}
 }
 
-// familiarSize is the longest text to keep, in bytes.
+// familiarSize is the longest string to keep, in bytes.
 const familiarSize = 48
 
 // get returns b as a string in an interface, nil when it isn't familiar.

@@ -27,8 +27,7 @@ func seed(f *testing.F) {
 	}
 }
 
-// FuzzDecode: any input gives a value or one of the two errors, and a value
-// has a plain form, which is JSON.
+// FuzzDecode: any input gives a value or one of the two errors, and a value has a plain form, which is JSON.
 func FuzzDecode(f *testing.F) {
 	seed(f)
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -87,8 +86,8 @@ func roundTrip(t *testing.T, v any) {
 // unlucky are the errors that a program can't foresee.
 var unlucky = regexp.MustCompile("unhashable|can't be|second state")
 
-// FuzzProgram does the same with streams that are programs by construction, as
-// random bytes seldom get far: each byte chooses what to do next.
+// FuzzProgram does the same with streams that are programs by construction, as random bytes seldom get far: each
+// byte chooses what to do next.
 func FuzzProgram(f *testing.F) {
 	f.Add([]byte{8, 20, 0, 20, 1, 11, 21, 2, 12, 9, 3, 10})
 	f.Add([]byte{15, 16, 17, 18, 5, 5, 5, 14, 20, 30, 13, 9, 4})

@@ -19,8 +19,8 @@ type Instruction struct {
 	Argument string `json:"argument,omitempty"`
 }
 
-// Instructions yields the opcodes of a pickle in order, the last of them STOP. It only looks, so it also shows what
-// Decode refuses. A broken pickle ends with a *SyntaxError in place of an instruction.
+// Instructions yields the opcodes of a pickle in order, the last of them STOP. It only looks, so it also shows
+// what Decode refuses. A broken pickle ends with a *SyntaxError in place of an instruction.
 func Instructions(b []byte) iter.Seq2[Instruction, error] {
 	return func(yield func(Instruction, error) bool) {
 		r := reader{b: b}
@@ -34,8 +34,8 @@ func Instructions(b []byte) iter.Seq2[Instruction, error] {
 }
 
 func (r *reader) instruction() (Instruction, error) {
-	if err := r.next(); err != nil {
-		return Instruction{}, err
+	if !r.next() {
+		return Instruction{}, r.noStop()
 	}
 	name := opcodes[r.op].name
 	if name == "" {

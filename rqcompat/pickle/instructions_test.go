@@ -13,8 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// genops lists the opcodes of each pickle on stdin (base64, a line each) as Python does, with the arguments that are
-// numbers of fixed size, or null: pickletools can't read names beyond ASCII, which pickle writes.
+// genops lists the opcodes of each pickle on stdin (base64, a line each) as Python does, with the arguments that
+// are numbers of fixed size, or null: pickletools can't read names beyond ASCII, which pickle writes.
 const genops = `
 import base64, json, pickletools, sys
 fixed = "uint1 uint2 uint4 uint8 int4".split()

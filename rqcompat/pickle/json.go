@@ -5,8 +5,7 @@ import (
 	"strconv"
 )
 
-// appendJSON writes what converter.value returns, floats as Python does: with a
-// point or an exponent.
+// appendJSON writes what converter.value returns, floats as Python does: with a point or an exponent.
 func appendJSON(b []byte, v any) []byte {
 	switch v := v.(type) {
 	case bool:

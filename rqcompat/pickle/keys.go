@@ -7,8 +7,8 @@ import (
 	"slices"
 )
 
-// unhashable reports values that Python refuses as dict keys and set members.
-// What a tuple holds is looked at by keyer.
+// unhashable reports values that Python refuses as dict keys and set members. What a tuple holds is looked at by
+// keyer.
 func unhashable(v any) bool {
 	switch v.(type) {
 	case *List, *Dict, *Set, *ByteArray:
@@ -17,8 +17,8 @@ func unhashable(v any) bool {
 	return false
 }
 
-// keyer turns values into Go map keys that are equal when Python says so:
-// 1 == 1.0 == True, tuples by content, objects by identity.
+// keyer turns values into Go map keys that are equal when Python says so: 1 == 1.0 == True, tuples by content,
+// objects by identity.
 type keyer struct {
 	depth int
 	index map[any]int // the container at work: key to place

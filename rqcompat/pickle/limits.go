@@ -1,17 +1,16 @@
 package pickle
 
-// Limits bounds what Decode and Encode do for one value. A field that is zero
-// or negative means its default, so that the zero Limits are usable.
+// Limits bounds what Decode and Encode do for one value. A field that is zero or negative means its default, so
+// that the zero Limits are usable.
 type Limits struct {
-	// Input is the size of a pickle to decode, in bytes. Default 32 MiB.
-	// Text that has to be copied to bring old protocols' bytes into their
-	// normal form is limited by the same figure.
+	// Input is the size of a pickle to decode, in bytes. Default 32 MiB. Text that has to be copied to bring old
+	// protocols' bytes into their normal form is limited by the same figure.
 	Input int
-	// Nodes is the number of values, repeated references included. A node
-	// costs up to about 100 bytes of memory. Default 1,048,576.
+	// Nodes is the number of values, repeated references included. A node costs up to about 100 bytes of memory.
+	// Default 1,048,576.
 	Nodes int
-	// Depth is how deep containers and objects nest. CPython can't write more
-	// than its recursion limit of 1000. Default 1000, at most 100,000.
+	// Depth is how deep containers and objects nest. CPython can't write more than its recursion limit of 1000.
+	// Default 1000, at most 100,000.
 	Depth int
 	// Memo is the number of remembered values. Default 1,048,576.
 	Memo int

@@ -110,8 +110,8 @@ func TestEncodeLimits(t *testing.T) {
 	}
 }
 
-// TestBombs has streams that ask for far more than their size. Each has to end
-// soon, in the way that is named, and so have its other forms.
+// TestBombs has streams that ask for far more than their size. Each has to end soon, in the way that is named, and
+// so have its other forms.
 func TestBombs(t *testing.T) {
 	laughs := "]q\x00(NNNNNNNNNNe" + strings.Repeat("q\x00]q\x01(h\x00h\x00h\x00h\x00h\x00h\x00h\x00h\x00h\x00h\x00eq\x00", 100) + "."
 	tuples := "N" + strings.Repeat("2\x86", 300)

@@ -2,10 +2,9 @@ package pickle
 
 import "unsafe"
 
-// memoTable remembers under which index a value was written. It is an open
-// hash table of addresses: a Go map would cost more than the rest of Encode.
-// It holds real pointers, which keeps what they point to on the heap and in
-// its place while the table is in use.
+// memoTable remembers under which index a value was written. It is an open hash table of addresses: a Go map would
+// cost more than the rest of Encode. It holds real pointers, which keeps what they point to on the heap and in its
+// place while the table is in use.
 type memoTable struct {
 	slots []memoSlot // a power of two
 	used  int

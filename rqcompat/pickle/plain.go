@@ -6,19 +6,16 @@ import (
 	"fmt"
 	"math"
 	"math/big"
-	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 )
 
-// Plain converts a decoded value to map[string]any, []any, string, bool, int64,
-// json.Number (integers beyond int64), float64 and nil, for display and for
-// handlers. It never fails and always returns a finite tree.
+// Plain converts a decoded value to map[string]any, []any, string, bool, int64, json.Number (integers beyond
+// int64), float64 and nil, for display and for handlers. It never fails and always returns a finite tree.
 //
-// Tuples become lists and frappe._dict, OrderedDict and defaultdict become maps.
-// Every other change of meaning is named in lossy as "path: what happened", where
-// the path starts with $:
+// Tuples become lists and frappe._dict, OrderedDict and defaultdict become maps. Every other change of meaning is
+// named in lossy as "path: what happened", where the path starts with $:
 //
 //   - date, time, datetime, timedelta, Decimal and UUID are the text str() gives;
 //     a time zone without a fixed offset follows in brackets
@@ -250,8 +247,8 @@ func (c *converter) float(v float64) any {
 	return s
 }
 
-// big writes out an integer. The time for that grows faster than its length,
-// so a very long one costs more of the budget than its text.
+// big writes out an integer. The time for that grows faster than its length, so a very long one costs more of the
+// budget than its text.
 func (c *converter) big(v *big.Int) any {
 	if v == nil {
 		return nil
@@ -283,26 +280,6 @@ func (c *converter) goValue(v any, depth int) any {
 		return "<too deep>"
 	}
 	switch v := v.(type) {
-	case int:
-		return int64(v)
-	case int32:
-		return int64(v)
-	case int16:
-		return int64(v)
-	case int8:
-		return int64(v)
-	case uint8:
-		return int64(v)
-	case uint16:
-		return int64(v)
-	case uint32:
-		return int64(v)
-	case uint:
-		return c.big(new(big.Int).SetUint64(uint64(v)))
-	case uint64:
-		return c.big(new(big.Int).SetUint64(v))
-	case float32:
-		return c.float(float64(v))
 	case json.Number:
 		return v
 	case []byte:
@@ -310,18 +287,17 @@ func (c *converter) goValue(v any, depth int) any {
 	case []any:
 		return c.list(v, depth)
 	case []string:
-		items := make([]any, len(v))
-		for i, s := range v {
-			items[i] = s
-		}
-		return c.list(items, depth)
+		return c.list(goItems(v), depth)
 	case map[string]any:
-		items := make([]Pair, 0, len(v))
-		for k, e := range v {
-			items = append(items, Pair{k, e})
-		}
-		slices.SortFunc(items, func(a, b Pair) int { return strings.Compare(a.Key.(string), b.Key.(string)) })
-		return c.dict(items, depth)
+		return c.dict(goPairs(v), depth)
+	}
+	switch n := goNumber(v).(type) {
+	case int64:
+		return n
+	case float64:
+		return c.float(n)
+	case *big.Int:
+		return c.big(n)
 	}
 	c.note("Go type without a plain form")
 	return fmt.Sprintf("<%T>", v)

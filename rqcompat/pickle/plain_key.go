@@ -68,7 +68,7 @@ func newUniqueNames(before []string, items []Pair) *uniqueNames {
 	for _, k := range before {
 		u.next[k] = 2
 	}
-	for _, p := range items { // text keys keep their names
+	for _, p := range items { // str keys keep their names
 		if k, ok := p.Key.(string); ok {
 			u.next[k] = 2
 		}

@@ -27,8 +27,7 @@ func (c *converter) object(o *Object, depth int) any {
 	return c.fields(o, depth)
 }
 
-// dropAttributes notes attributes beside the entries. A _dict has itself as
-// its state, which says nothing.
+// dropAttributes notes attributes beside the entries. A _dict has itself as its state, which says nothing.
 func (c *converter) dropAttributes(o *Object) {
 	if o.HasState && o.State != nil && o.State != any(o) {
 		c.note("attributes of a dict dropped")
@@ -88,8 +87,7 @@ func (c *converter) arguments(m *members, o *Object, depth int) {
 	}
 	items := args.Items
 	if g, _ := o.Callable.(*Global); g != nil && g != o.Class() {
-		// copyreg._reconstructor(class, base, value): the base says nothing, a dict
-		// is among the entries.
+		// copyreg._reconstructor(class, base, value): the base says nothing, a dict is among the entries.
 		items = items[min(2, len(items)):]
 		if len(items) == 1 && (items[0] == nil || len(o.Entries()) > 0) {
 			items = nil

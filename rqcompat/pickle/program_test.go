@@ -2,9 +2,8 @@ package pickle
 
 import "encoding/binary"
 
-// program writes opcodes that suit what is on the stack. Kinds of values are
-// letters: l list, d dict, s set, t tuple, f frozenset, o object, g global,
-// b bytearray, a atom, and M for a MARK.
+// program writes opcodes that suit what is on the stack. Kinds of values are letters: l list, d dict, s set, t
+// tuple, f frozenset, o object, g global, b bytearray, a atom, and M for a MARK.
 type program struct {
 	choices []byte
 	out     []byte

@@ -14,17 +14,19 @@ type reader struct {
 	op    byte // current opcode
 }
 
-// next reads an opcode.
-func (r *reader) next() error {
+// next reads an opcode; there is none at the end of the input.
+func (r *reader) next() bool {
 	r.start = r.i
 	if r.i >= len(r.b) {
 		r.op = 0
-		return r.syntax("the pickle has no STOP")
+		return false
 	}
 	r.op = r.b[r.i]
 	r.i++
-	return nil
+	return true
 }
+
+func (r *reader) noStop() error { return r.syntax("the pickle has no STOP") }
 
 func (r *reader) syntax(msg string) error {
 	return &SyntaxError{Offset: r.start, Opcode: r.op, Msg: msg}

@@ -1,8 +1,8 @@
 package pickle
 
-// python3Name gives the name Python 3 has for a global of a protocol 0 to 2
-// pickle, which writers of Python 2 and Python 3 alike put down under its Python 2
-// name (Lib/_compat_pickle.py, CPython 3.11). Unknown names stay as they are.
+// python3Name gives the name Python 3 has for a global of a protocol 0 to 2 pickle, which writers of Python 2 and
+// Python 3 alike put down under its Python 2 name (Lib/_compat_pickle.py, CPython 3.11). Unknown names stay as
+// they are.
 func python3Name(module, name string) (string, string) {
 	if module == "exceptions" { // all its names moved, one of them was dropped
 		if name == "StandardError" {

@@ -3,7 +3,6 @@ package pickle
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 	"math/big"
 	"slices"
 	"strings"
@@ -11,9 +10,9 @@ import (
 	"unicode/utf8"
 )
 
-// Repr returns Python's repr() of a decoded value or of one that Encode takes. What is longer than most code points is cut
-// there and ends in "...". Classes that Python alone knows are shown as <module.Class>. The work is bounded by most,
-// not by the size of the value.
+// Repr returns Python's repr() of a decoded value or of one that Encode takes. What is longer than most code
+// points is cut there and ends in "...". Classes that Python alone knows are shown as <module.Class>. The work is
+// bounded by most, not by the size of the value.
 func Repr(v any, most int) string {
 	r := repr{most: most}
 	r.value(v)
@@ -92,17 +91,9 @@ func (r *repr) container(v any) {
 	case []any:
 		r.items("[", v, "]")
 	case []string:
-		items := make([]any, min(len(v), r.most+1))
-		for i := range items {
-			items[i] = v[i]
-		}
-		r.items("[", items, "]")
+		r.items("[", goItems(v[:min(len(v), r.most+1)]), "]")
 	case map[string]any:
-		var pairs []Pair
-		for _, k := range slices.Sorted(maps.Keys(v)) {
-			pairs = append(pairs, Pair{Key: k, Value: v[k]})
-		}
-		r.dict(pairs)
+		r.dict(goPairs(v))
 	case *List:
 		r.guarded(v, "[...]", func() { r.items("[", v.Items, "]") })
 	case *Tuple:

@@ -5,8 +5,8 @@ import (
 	"math/big"
 )
 
-// What this file reads are the states that CPython's datetime and uuid modules pickle (Modules/_datetimemodule.c, 3.11).
-// The texts are those of Python's str().
+// What this file reads are the states that CPython's datetime and uuid modules pickle (Modules/_datetimemodule.c,
+// 3.11). The strings are those of Python's str().
 
 // moment is a datetime, date or time.
 type moment struct {
@@ -15,8 +15,8 @@ type moment struct {
 	zone  any   // tzinfo, nil when it has none
 }
 
-// momentOf reads (4 bytes of date, 6 bytes of clock[, tzinfo]) of a class in module datetime. The high bit of the month
-// or, in a time, of the hour is fold.
+// momentOf reads (4 bytes of date, 6 bytes of clock[, tzinfo]) of a class in module datetime. The high bit of the
+// month or, in a time, of the hour is fold.
 func momentOf(class string, args []any) (m moment, ok bool) {
 	size := map[string]int{"datetime": 10, "date": 4, "time": 6}[class]
 	b, _ := first(args).(Bytes)
@@ -59,8 +59,8 @@ func (m moment) text() string {
 	return s + zoneText(m.zone)
 }
 
-// zoneText gives "+05:30" for zones whose pickle has the offset and "[name]"
-// for the others: what offset a name means is a matter of the reader's tables.
+// zoneText gives "+05:30" for zones whose pickle has the offset and "[name]" for the others: what offset a name
+// means is a matter of the reader's tables.
 func zoneText(v any) string {
 	if v == nil {
 		return ""

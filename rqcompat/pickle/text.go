@@ -7,8 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// validText accepts UTF-8 in which lone surrogates have their 3-byte form, as
-// Python's error handler surrogatepass does.
+// validText accepts UTF-8 in which lone surrogates have their 3-byte form, as Python's error handler surrogatepass
+// does.
 func validText(s string) bool {
 	for !utf8.ValidString(s) {
 		i := invalidAt(s)

@@ -33,19 +33,19 @@ type Pair struct {
 	Key, Value any
 }
 
-// Dict is a Python dict in insertion order. Decode never leaves two equal keys
-// in Items; who fills Items directly has to see to that.
+// Dict is a Python dict in insertion order. Decode never leaves two equal keys in Items; code that fills Items
+// directly has to see to that.
 type Dict struct {
 	Items []Pair
 }
 
-// Get returns the value of a text key. It looks through the entries one by
-// one, which suits keyword arguments; index large dicts yourself.
+// Get returns the value of a str key. It looks through the entries one by one, which suits keyword arguments;
+// index large dicts yourself.
 func (d *Dict) Get(key string) (any, bool) {
 	return get(d.Items, key)
 }
 
-// Set replaces the value of a text key in its place or appends an entry.
+// Set replaces the value of a str key in its place or appends an entry.
 func (d *Dict) Set(key string, v any) {
 	if i := find(d.Items, key); i >= 0 {
 		d.Items[i].Value = v
@@ -70,8 +70,8 @@ func find(items []Pair, key string) int {
 	return -1
 }
 
-// Global is a reference by name to a function, a class or an attribute of one.
-// Name is the qualified name and may have dots. It is never resolved.
+// Global is a reference by name to a function, a class or an attribute of one. Name is the qualified name and may
+// have dots. It is never resolved.
 type Global struct {
 	Module, Name string
 }
@@ -107,9 +107,8 @@ func (h How) String() string {
 	return "unknown"
 }
 
-// Object describes an object that Python would make by a call, and what it
-// would then put into it: Items by append, Pairs by item assignment, State by
-// __setstate__ or into __dict__, in this order.
+// Object describes an object that Python would make by a call, and what it would then put into it: Items by
+// append, Pairs by item assignment, State by __setstate__ or into __dict__, in this order.
 //
 // State may be the object itself (frappe._dict does that).
 type Object struct {
@@ -119,19 +118,19 @@ type Object struct {
 	Kwargs   any // *Dict for NewObjEx, else nil
 	State    any
 	HasState bool
-	// LateArgs says that a list or dict among the arguments got more content after
-	// the call. CPython writes that when the object keeps the list it is given and
-	// the list leads back to it; otherwise the call needs the whole list.
+	// LateArgs says that a list or dict among the arguments got more content after the call. CPython writes that
+	// when the object keeps the list it is given and the list leads back to it; otherwise the call needs the whole
+	// list.
 	LateArgs bool
-	// StateSetter is called with the object and State instead of __setstate__
-	// when it is not nil (sixth item of what __reduce__ returns).
+	// StateSetter is called with the object and State instead of __setstate__ when it is not nil (sixth item of
+	// what __reduce__ returns).
 	StateSetter any
 	Items       []any
 	Pairs       []Pair
 }
 
-// Class returns the class of the object, or the callable that makes it, looking
-// through copyreg's constructor; nil when it has no name.
+// Class returns the class of the object, or the callable that makes it, looking through copyreg's constructor; nil
+// when it has no name.
 func (o *Object) Class() *Global {
 	g, _ := o.Callable.(*Global)
 	if g == nil || g.Module != "copyreg" {
@@ -147,8 +146,7 @@ func (o *Object) Class() *Global {
 	return g
 }
 
-// Entries returns the entries of a dict subclass, whichever way the protocol
-// stored them; nil for other objects.
+// Entries returns the entries of a dict subclass, whichever way the protocol stored them; nil for other objects.
 func (o *Object) Entries() []Pair {
 	if len(o.Pairs) > 0 {
 		return o.Pairs
@@ -165,14 +163,8 @@ func (o *Object) Entries() []Pair {
 	return nil
 }
 
-// Get returns the entry of a dict subclass with a text key, such as an argument
-// in a frappe._dict.
-func (o *Object) Get(key string) (any, bool) {
-	return get(o.Entries(), key)
-}
-
-// Attributes returns what State puts into the object's attributes, slots
-// included, in order; nil when there are none or State has a form of its own.
+// Attributes returns what State puts into the object's attributes, slots included, in order; nil when there are
+// none or State has a form of its own.
 func (o *Object) Attributes() []Pair {
 	switch s := o.State.(type) {
 	case *Dict:

@@ -16,8 +16,7 @@ import (
 
 const vectorDir = "../../testdata/pickle"
 
-// vector is a line of vectors.jsonl: one value, pickled by CPython in protocols
-// 0 to 5 and three variants.
+// vector is a line of vectors.jsonl: one value, pickled by CPython in protocols 0 to 5 and three variants.
 type vector struct {
 	Name    string   `json:"name"`
 	Repr    string   `json:"repr"`
@@ -153,8 +152,8 @@ func TestVectors(t *testing.T) {
 	t.Logf("%d values, %d round trips judged", complete, got)
 }
 
-// TestDecodeLikePython has Python judge the streams of decodeTests as well. Some
-// name a module that doesn't exist or a memo index that Python has no memory for.
+// TestDecodeLikePython has Python judge the streams of decodeTests as well. Some name a module that doesn't exist
+// or a memo index that Python has no memory for.
 func TestDecodeLikePython(t *testing.T) {
 	interpreter := python(t)
 	var cases bytes.Buffer
@@ -272,8 +271,7 @@ func user(name string) *Object {
 	}
 }
 
-// TestVectorsCut cuts each pickle at every place: a part is an error, never a
-// panic.
+// TestVectorsCut cuts each pickle at every place: a part is an error, never a panic.
 func TestVectorsCut(t *testing.T) {
 	for _, v := range readVectors(t) {
 		for i, b := range v.Pickles {
