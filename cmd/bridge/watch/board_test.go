@@ -113,6 +113,17 @@ func TestListUpdatesNameRows(t *testing.T) {
 	}
 }
 
+func TestBoardOfOneJobIgnoresOthers(t *testing.T) {
+	view := &shown{}
+	b := &board{what: Subject{Job: "J"}, view: view, jobs: map[string]*State{"J": {ID: "J", Status: "Queued"}}, changed: map[string]bool{}}
+	for _, id := range []string{"other", "J"} {
+		b.event("job_status_changed", []json.RawMessage{json.RawMessage(`{"job_id":"` + id + `","to_status":"Completed","updated_at":"02"}`)})
+	}
+	if len(view.states) != 1 || view.states[0].ID != "J" || len(b.jobs) != 1 || !b.done() {
+		t.Errorf("shown %+v of jobs %v, want J alone, which is done", view.states, b.jobs)
+	}
+}
+
 func TestDisplays(t *testing.T) {
 	s := State{ID: "site1||3f8e7a44-5a0e-4d4e-9d5c-0c1c8d6e2b11", Title: "sample_job", Status: "Running", Progress: 41.6, Message: "step\x1b[2J 4\n of 10"}
 	if got, want := stateLine(s), "…3f8e7a44-5a…    sample_job         Running      42%  step\uFFFD[2J 4 of 10"; got != want {

@@ -2,6 +2,7 @@ package watch
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -118,7 +119,7 @@ func (w *watcher) connection(ctx context.Context) (connected bool, err error) {
 	return true, nil
 }
 
-func (w *watcher) subscribe(ctx context.Context, s *frappe.SocketIO) error {
+func (w *watcher) subscribe(ctx context.Context, s socket) error {
 	switch {
 	case w.What.Job != "":
 		return s.Emit(ctx, "doc_subscribe", "Background Job", w.What.Job)
@@ -129,7 +130,7 @@ func (w *watcher) subscribe(ctx context.Context, s *frappe.SocketIO) error {
 }
 
 // join asks for an organization's room.
-func (w *watcher) join(ctx context.Context, s *frappe.SocketIO, organization string) error {
+func (w *watcher) join(ctx context.Context, s socket, organization string) error {
 	if organization == "" || w.rooms[organization] {
 		return nil
 	}
@@ -137,8 +138,14 @@ func (w *watcher) join(ctx context.Context, s *frappe.SocketIO, organization str
 	return s.Emit(ctx, "doc_subscribe", "Organization", organization)
 }
 
+// socket is a connection to the realtime server, as [frappe.SocketIO] is one.
+type socket interface {
+	Emit(ctx context.Context, name string, args ...any) error
+	Next(ctx context.Context) (name string, args []json.RawMessage, err error)
+}
+
 // next takes one event, or reads rows when it is time.
-func (w *watcher) next(ctx context.Context, s *frappe.SocketIO) error {
+func (w *watcher) next(ctx context.Context, s socket) error {
 	if wait := time.Until(w.reread); wait > 0 {
 		waiting, cancel := context.WithTimeout(ctx, wait)
 		name, args, err := s.Next(waiting)

@@ -2,10 +2,15 @@ package watch
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/opensoft/dartwing-bridge/frappe"
 )
@@ -60,4 +65,46 @@ type endsJob struct {
 func (e *endsJob) Write(b []byte) (int, error) {
 	e.rows["J"] = &frappe.BackgroundJob{Name: "J", Status: frappe.StatusCompleted}
 	return e.to.Write(b)
+}
+
+// busySocket has an event every 50 ms and keeps what was asked for.
+type busySocket struct{ emitted []string }
+
+func (s *busySocket) Emit(_ context.Context, name string, args ...any) error {
+	s.emitted = append(s.emitted, fmt.Sprint(append([]any{name}, args...)...))
+	return nil
+}
+
+func (s *busySocket) Next(ctx context.Context) (string, []json.RawMessage, error) {
+	select {
+	case <-ctx.Done():
+		return "", nil, ctx.Err()
+	case <-time.After(50 * time.Millisecond):
+		return "list_update", []json.RawMessage{json.RawMessage(`{"doctype":"Background Job","name":"J"}`)}, nil
+	}
+}
+
+func TestRowsAreReadSoonHoweverMuchHappens(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rows := storedRows{"J": {Name: "J", Organization: "A", Status: frappe.StatusRunning}}
+		view, s := &shown{}, &busySocket{}
+		w := &watcher{
+			Follower: Follower{What: Subject{All: true}, Rows: rows, View: view},
+			board:    board{what: Subject{All: true}, view: view, jobs: map[string]*State{}, changed: map[string]bool{}},
+			rooms:    map[string]bool{}, reread: time.Now().Add(rereadEvery),
+		}
+		began := time.Now()
+		for len(view.states) == 0 && time.Since(began) < time.Second {
+			if err := w.next(t.Context(), s); err != nil {
+				t.Fatal(err)
+			}
+		}
+		// The first event comes after 50 ms and asks for a look 100 ms later.
+		if took := time.Since(began); took != 150*time.Millisecond {
+			t.Errorf("a changed row was read after %s, want 150ms", took)
+		}
+		if want := []string{"doc_subscribeOrganizationA"}; !slices.Equal(s.emitted, want) {
+			t.Errorf("asked for %q, want %q: the organization's room, once it is known", s.emitted, want)
+		}
+	})
 }
