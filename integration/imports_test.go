@@ -16,7 +16,7 @@ func dependencies(t *testing.T, patterns ...string) []string {
 
 var productPatterns = []string{"./bridge/...", "./cmd/...", "./frappe/...", "./rqcompat/..."}
 
-// What tests and the demo start is no part of the product: whoever installs the program doesn't get it.
+// What tests and the demo start is not part of the product: whoever installs the program doesn't get it.
 func TestProductHasNothingOfTheTests(t *testing.T) {
 	for _, path := range dependencies(t, productPatterns...) {
 		inside, ours := strings.CutPrefix(path, module)

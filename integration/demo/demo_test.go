@@ -3,13 +3,17 @@ package main
 import (
 	"encoding/json"
 	"os"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/opensoft/dartwing-bridge/bridge"
 	"github.com/opensoft/dartwing-bridge/cmd/bridge/exitcode"
+	"github.com/opensoft/dartwing-bridge/frappe"
 	"github.com/opensoft/dartwing-bridge/integration/servers"
 	"github.com/opensoft/dartwing-bridge/integration/servers/servertest"
+	"github.com/opensoft/dartwing-bridge/rqcompat"
 )
 
 // startDemo runs the demo in a process of its own, with a directory for everything temporary, which must be empty
@@ -86,6 +90,36 @@ func TestDemoInterrupted(t *testing.T) {
 		t.Errorf("exit code %d, want %d; output:\n%s\n%s", code, exitcode.Interrupted, out.String(), c.Output())
 	}
 	wantEmpty(t, temporary)
+}
+
+func TestDemoJudgesWhatIsOff(t *testing.T) {
+	for _, tc := range []struct {
+		what string
+		bend func(s *show, p *part)
+		want string // "" for no problem
+	}{
+		{"as it should", func(*show, *part) {}, ""},
+		{"another end", func(_ *show, p *part) { p.row.Status = frappe.StatusFailed }, "the row is Failed, want Completed"},
+		{"another organization", func(_ *show, p *part) { p.row.Organization = people[1].Organization }, "the row belongs to"},
+		{"RQ doesn't know", func(_ *show, p *part) { p.job = nil }, "RQ has no job"},
+		{"RQ knows another end", func(_ *show, p *part) { p.job.Status = rqcompat.StatusFailed }, "RQ says failed"},
+		{"Python ran it", func(_ *show, p *part) { p.job.WorkerName = "python" }, "Python ran it, want Go"},
+		{"an attempt too many", func(_ *show, p *part) { p.row.RetryCount = 1 }, "2 attempts, want 1"},
+		{"nothing was heard", func(s *show, _ *part) { s.heard[0] = nil }, "was told nothing"},
+		{"a stranger heard", func(s *show, _ *part) { s.heard[1] = map[string]bool{"JOB-1": true} }, "a stranger"},
+	} {
+		p := &part{
+			key: "key", by: inGo, status: frappe.StatusCompleted, rq: rqcompat.StatusFinished, attempts: 1, id: "site::JOB-1",
+			row: &frappe.BackgroundJob{Name: "JOB-1", Status: frappe.StatusCompleted, Organization: people[0].Organization},
+			job: &rqcompat.Job{Status: rqcompat.StatusFinished, WorkerName: bridge.WorkerPrefix + "x"},
+		}
+		s := &show{parts: []*part{p}, heard: []map[string]bool{{"JOB-1": true}, {}}}
+		tc.bend(s, p)
+		s.judge(p)
+		if got := strings.Join(p.problems, "; "); !strings.Contains(got, tc.want) || s.failed() != (tc.want != "") {
+			t.Errorf("%s: problems %q, want %q", tc.what, got, tc.want)
+		}
+	}
 }
 
 func TestDemoJudgesEachPart(t *testing.T) {

@@ -77,3 +77,13 @@ func TestBenchOfATestHasItsDatabases(t *testing.T) {
 		mustExec(t, openDB(t, m.UserDSN(name, name, password)), "CREATE TABLE t (i int)")
 	}
 }
+
+func TestBenchVariables(t *testing.T) {
+	for name, want := range map[string]bool{
+		"FRAPPE_SITE": true, "BRIDGE_BENCH": true, "RQ_ADMIN_PASWORD": true, "BRIDGE_CACHE": false, "PATH": false, "RQ_OTHER": false,
+	} {
+		if got := servers.IsBenchVariable(name); got != want {
+			t.Errorf("does %s change what a bench is? %v, want %v", name, got, want)
+		}
+	}
+}

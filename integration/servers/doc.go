@@ -1,7 +1,7 @@
 // Package servers starts the throw-away servers that tests, benchmarks and the demo run against: redis-server,
 // mariadbd and the Node realtime server, each a private child process on a free loopback port with its files in a
 // temporary directory of its own. It also prepares what such a run needs beside a server: a bench directory, a site
-// that answers the realtime server, and Python environments with one RQ version each.
+// that answers the realtime server, Python environments with one RQ version each, and programs that run beside.
 //
 // Promise: a returned server answers; nobody else's server is mistaken for it. Stop ends it and removes its files.
 // When the starting process dies, however it dies, its servers die with it and their directories are removed.

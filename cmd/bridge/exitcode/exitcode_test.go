@@ -40,6 +40,8 @@ func TestExitCodes(t *testing.T) {
 		{rows.ErrUnavailable, Unavailable},
 		{syscall.ECONNREFUSED, Unavailable},
 		{context.DeadlineExceeded, Temporary},
+		{errors.Join(rows.ErrUnavailable, context.DeadlineExceeded), Temporary},
+		{errors.Join(context.Canceled, Silent(Refused)), Refused},
 		{rows.ErrAccessDenied, Denied},
 		{&socketio.ConnectError{Namespace: "s"}, Denied},
 		{&frappe.ConfigError{}, Config},
@@ -53,6 +55,19 @@ func TestExitCodes(t *testing.T) {
 		}
 		if got := Of(err); got != tc.want {
 			t.Errorf("exit code of %v is %d, want %d", err, got, tc.want)
+		}
+	}
+}
+
+func TestSilence(t *testing.T) {
+	for _, tc := range []struct {
+		err  error
+		want bool
+	}{
+		{nil, false}, {errors.New("anything"), false}, {Usagef("x"), false}, {Silent(Failure), true}, {fmt.Errorf("do it: %w", Silent(Failure)), true},
+	} {
+		if got := IsSilent(tc.err); got != tc.want {
+			t.Errorf("is %v silent? %v, want %v", tc.err, got, tc.want)
 		}
 	}
 }

@@ -3,11 +3,13 @@ package watch
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
 	"github.com/vbauerster/mpb/v8"
 )
 
@@ -45,6 +47,80 @@ func TestEventsThatComeTwiceOrLate(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, view.states, cmpopts.IgnoreUnexported(State{}), cmpopts.IgnoreFields(State{}, "Updated")); diff != "" {
 		t.Errorf("shown states (-want +got):\n%s", diff)
+	}
+}
+
+func TestRowsOnABoard(t *testing.T) {
+	view := &shown{}
+	var heard []string
+	b := &board{
+		what: Subject{Organization: "A"}, view: view, jobs: map[string]*State{}, changed: map[string]bool{},
+		title: func(id string) string { return "title of " + id }, heard: func(id string) { heard = append(heard, id) },
+	}
+	event := func(id string) json.RawMessage {
+		return json.RawMessage(`{"job_id":"` + id + `","status":"Running","progress":10,"updated_at":"02"}`)
+	}
+	// Jobs that nobody knew: they wait for their rows.
+	for _, id := range []string{"mine", "theirs", "plain"} {
+		if !b.event("job_progress", []json.RawMessage{event(id)}) {
+			t.Errorf("the row of %s, of which nothing is known, is not to be read", id)
+		}
+	}
+	if b.event("job_progress", []json.RawMessage{event("mine")}) {
+		t.Error("a row that is to be read already is asked for again")
+	}
+	if len(view.states) > 0 {
+		t.Errorf("shown before a row was read: %+v", view.states)
+	}
+	b.row(&rows.BackgroundJob{Name: "over", JobType: "type", Organization: "A", Status: rows.StatusCompleted, OutputReference: "out", ErrorMessage: "earlier"})
+	b.row(&rows.BackgroundJob{Name: "open", Organization: "A", Status: rows.StatusFailed, ErrorMessage: "why", ProgressMessage: "half"})
+	names := b.toRead(map[string]bool{"open": true})
+	slices.Sort(names)
+	if want := []string{"mine", "plain", "theirs"}; !slices.Equal(names, want) {
+		t.Errorf("rows to be read are %q, want %q: neither those that were seen nor those that are over", names, want)
+	}
+	b.rows(names, map[string]*rows.BackgroundJob{
+		"mine":   {Name: "mine", JobType: "type", Organization: "A", Status: rows.StatusRunning, Progress: 20, ProgressMessage: "on", ErrorMessage: "earlier"},
+		"theirs": {Name: "theirs", JobType: "type", Organization: "B", Status: rows.StatusRunning},
+	})
+	want := []State{
+		{ID: "over", Title: "type", Organization: "A", Status: "Completed", Message: "out"},
+		{ID: "open", Organization: "A", Status: "Failed", Message: "why"},
+		{ID: "mine", Title: "type", Organization: "A", Status: "Running", Progress: 20, Message: "on"},
+		{ID: "plain", Title: "title of plain", Status: "Running", Progress: 10},
+	}
+	if diff := cmp.Diff(want, view.states, cmpopts.IgnoreUnexported(State{}), cmpopts.IgnoreFields(State{}, "Updated")); diff != "" {
+		t.Errorf("shown states (-want +got):\n%s", diff)
+	}
+	if want := []string{"mine", "theirs", "plain", "mine"}; !slices.Equal(heard, want) {
+		t.Errorf("heard of %q, want %q", heard, want)
+	}
+	if len(b.changed) > 0 {
+		t.Errorf("rows that were read are to be read again: %v", b.changed)
+	}
+}
+
+func TestListUpdatesNameRows(t *testing.T) {
+	message := []json.RawMessage{json.RawMessage(`{"doctype":"Background Job","name":"new"}`)}
+	for _, tc := range []struct {
+		what Subject
+		want bool
+	}{{Subject{All: true}, true}, {Subject{Organization: "A"}, false}} {
+		b := &board{what: tc.what, view: &shown{}, jobs: map[string]*State{}, changed: map[string]bool{}}
+		if got := b.event("list_update", message); got != tc.want || slices.Contains(b.toRead(nil), "new") != tc.want {
+			t.Errorf("who watches %+v has the row read: %v, want %v", tc.what, got, tc.want)
+		}
+	}
+}
+
+func TestBoardOfOneJobIgnoresOthers(t *testing.T) {
+	view := &shown{}
+	b := &board{what: Subject{Job: "J"}, view: view, jobs: map[string]*State{"J": {ID: "J", Status: "Queued"}}, changed: map[string]bool{}}
+	for _, id := range []string{"other", "J"} {
+		b.event("job_status_changed", []json.RawMessage{json.RawMessage(`{"job_id":"` + id + `","to_status":"Completed","updated_at":"02"}`)})
+	}
+	if len(view.states) != 1 || view.states[0].ID != "J" || len(b.jobs) != 1 || !b.done() {
+		t.Errorf("shown %+v of jobs %v, want J alone, which is done", view.states, b.jobs)
 	}
 }
 

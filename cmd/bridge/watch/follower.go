@@ -2,6 +2,7 @@ package watch
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -119,7 +120,7 @@ func (w *watcher) connection(ctx context.Context) (connected bool, err error) {
 	return true, nil
 }
 
-func (w *watcher) subscribe(ctx context.Context, s *socketio.Conn) error {
+func (w *watcher) subscribe(ctx context.Context, s socket) error {
 	switch {
 	case w.What.Job != "":
 		return s.Emit(ctx, "doc_subscribe", "Background Job", w.What.Job)
@@ -130,7 +131,7 @@ func (w *watcher) subscribe(ctx context.Context, s *socketio.Conn) error {
 }
 
 // join asks for an organization's room.
-func (w *watcher) join(ctx context.Context, s *socketio.Conn, organization string) error {
+func (w *watcher) join(ctx context.Context, s socket, organization string) error {
 	if organization == "" || w.rooms[organization] {
 		return nil
 	}
@@ -138,8 +139,14 @@ func (w *watcher) join(ctx context.Context, s *socketio.Conn, organization strin
 	return s.Emit(ctx, "doc_subscribe", "Organization", organization)
 }
 
+// socket is a connection to the realtime server, as [frappe.SocketIO] is one.
+type socket interface {
+	Emit(ctx context.Context, name string, args ...any) error
+	Next(ctx context.Context) (name string, args []json.RawMessage, err error)
+}
+
 // next takes one event, or reads rows when it is time.
-func (w *watcher) next(ctx context.Context, s *socketio.Conn) error {
+func (w *watcher) next(ctx context.Context, s socket) error {
 	if wait := time.Until(w.reread); wait > 0 {
 		waiting, cancel := context.WithTimeout(ctx, wait)
 		name, args, err := s.Next(waiting)

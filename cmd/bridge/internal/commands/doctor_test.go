@@ -132,13 +132,16 @@ func TestDoctorWithoutServers(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := bridgeCommand(t, "doctor")
-	if got.code != exitcode.Failure || strings.Contains(got.out+got.err, "s3cret") {
+	if got.code != exitcode.Failure || got.err != "" || strings.Contains(got.out, "s3cret") {
 		t.Errorf("doctor without servers: %+v", got)
 	}
 	for _, want := range []string{"error    redis_queue", "127.0.0.1:1", "error    site " + testSite, "→ start it"} {
 		if !strings.Contains(got.out, want) {
 			t.Errorf("doctor without servers lacks %q:\n%s", want, got.out)
 		}
+	}
+	if got := bridgeCommand(t, "doctor", "--site", "other.example"); !strings.Contains(got.out, "error    site other.example") || strings.Contains(got.out, testSite) {
+		t.Errorf("doctor of one site: %+v", got)
 	}
 	file := filepath.Join(dir, "sites", "common_site_config.json")
 	if err := os.WriteFile(file, []byte(`{"bridge": {},}`), 0o600); err != nil {

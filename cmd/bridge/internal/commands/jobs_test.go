@@ -37,8 +37,13 @@ JOB-YYYY-00001  echo_job  ORG-A         Queued  0%        YYYY-MM-DD hh:mm:ss  j
 	if got := steady(must(t, "jobs", "--status", "queued")); got != want {
 		t.Errorf("jobs prints\n%s\nwant\n%s", got, want)
 	}
-	if got := must(t, "jobs", "--status", "dead-letter"); strings.Contains(got, name) {
-		t.Errorf("the filter lets a queued job through: %s", got)
+	for _, filter := range []string{"--status=dead-letter", "--since=1h", "--until=-1h", "--type=sample_job", "--user=omar@example.com", "--organization=X", "--offset=1"} {
+		if got := must(t, "jobs", filter); strings.Contains(got, name) {
+			t.Errorf("jobs %s lets a queued job of jane's, just submitted, through: %s", filter, got)
+		}
+	}
+	if got := must(t, "jobs", "--since=-1h", "--until=1h", "--type=echo_job", "--user=jane@example.com", "--organization", testOrg); !strings.Contains(got, name) {
+		t.Errorf("filters that all fit leave the job out: %s", got)
 	}
 	b.worker()
 	waitStatus(t, name, "Completed")

@@ -54,7 +54,11 @@ signal ends the program at once; its jobs are rescued by others within 20 s.`,
 			})
 		},
 	}
-	f := c.Flags()
+	w.add(c.Flags())
+	return c
+}
+
+func (w *workerFlags) add(f *pflag.FlagSet) {
 	f.StringSliceVar(&w.own, "queue", nil, "queue type that is the bridge's alone; may be repeated")
 	f.StringSliceVar(&w.shared, "shared-queue", nil, "queue type worked together with Python; may be repeated")
 	f.BoolVar(&w.noShared, "no-shared", false, "work no shared queues")
@@ -65,7 +69,6 @@ signal ends the program at once; its jobs are rescued by others within 20 s.`,
 	f.StringVar(&w.rqVersion, "rq-version", "", "RQ version to speak, instead of the one found out")
 	f.StringVar(&w.org, "default-organization", "", "organization of jobs that name none")
 	f.BoolVar(&w.noSamples, "no-builtins", false, "without echo_job, sample_job and long_running_job")
-	return c
 }
 
 func (w *workerFlags) check(set *pflag.FlagSet) error {

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"os"
 	"os/exec"
 	"strings"
@@ -12,7 +13,33 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/opensoft/dartwing-bridge/integration/servers/servertest"
+	"github.com/opensoft/dartwing-bridge/rqcompat/pickle"
 )
+
+func TestArgumentsAreShown(t *testing.T) {
+	for input, want := range map[string]string{
+		"J\xfe\xff\xff\xff.":                    "-2",
+		"M\x01\x02.":                            "513",
+		"r\xfe\xff\xff\xff.":                    "4294967294",
+		"G\xbf\xf8\x00\x00\x00\x00\x00\x00.":    "-1.5",
+		"cos\nsystem\n.":                        `"os.system"`,
+		"\x8c\x02\xc3\xbc.":                     `"\u00fc"`,
+		"C\x02\x00\xff.":                        `b"\x00\xff"`,
+		"\x8a\x02\x01\x00.":                     "2 bytes of an integer",
+		"U\x46" + strings.Repeat("x", 70) + ".": `b"` + strings.Repeat("x", 60) + `"… (70 bytes)`,
+	} {
+		lines, err := List([]byte(input))
+		if err != nil || len(lines) != 2 || lines[0].Argument != want {
+			t.Errorf("%q is listed as %+v (%v), want the argument %s", input, lines, err, want)
+		}
+	}
+	for _, broken := range []string{"", "N", "J\xfe", "C\x03ab", "\xff.", "cos\nsystem"} {
+		var syntax *pickle.SyntaxError
+		if _, err := List([]byte(broken)); !errors.As(err, &syntax) {
+			t.Errorf("%q: error %v, want a SyntaxError", broken, err)
+		}
+	}
+}
 
 // genops prints the opcodes of each pickle on stdin (base64, a line each) as Python lists them, or null: pickletools
 // can't read names beyond ASCII, which pickle writes.
