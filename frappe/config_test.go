@@ -79,7 +79,7 @@ func TestConfigValues(t *testing.T) {
 func TestMergeOrder(t *testing.T) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "sites", commonFile), `{"db_host": "common", "redis_queue": "redis://common:1", "a": {"x": 1}, "b": 1, "rate": null}`)
-	write(t, filepath.Join(dir, "sites", "s", siteFile), `{"db_name": "n", "db_host": "site", "a": {"y": 2}, "rate": 1}`)
+	write(t, filepath.Join(dir, "sites", "s", siteFile), `{"db_name": "n", "db_host": "site", "db_port": 3310, "a": {"y": 2}, "rate": 1}`)
 	t.Setenv("FRAPPE_REDIS_QUEUE", "redis://environment:1")
 	t.Setenv("FRAPPE_DB_PORT", "3399")
 	t.Setenv("FRAPPE_DB_USER", "environment")

@@ -18,6 +18,18 @@ func TestOrganization(t *testing.T) {
 	if _, err := d.Organization(t.Context(), "ORG-9"); !errors.Is(err, ErrNoSuchOrganization) {
 		t.Errorf("absent: %v", err)
 	}
+	mustExec(t, d, "INSERT INTO `tabOrganization` (name,org_name,status) VALUES ('ORG-9','Nine','Active')")
+	if _, err := d.Organization(t.Context(), "ORG-9"); err != nil {
+		t.Errorf("made a moment after it was absent: %v", err)
+	}
+	mustExec(t, d, "UPDATE `tabOrganization` SET status='Inactive'")
+	if o, err := d.Organization(t.Context(), "ORG-1"); err != nil || o.Status != OrganizationActive {
+		t.Errorf("read again at once: %+v, %v; want what is kept for seconds", o, err)
+	}
+	d.organizations.Forget()
+	if o, err := d.Organization(t.Context(), "ORG-1"); err != nil || o.Status != OrganizationInactive {
+		t.Errorf("read anew: %+v, %v", o, err)
+	}
 }
 
 func TestJobTypesAreCachedForSeconds(t *testing.T) {

@@ -192,6 +192,26 @@ func TestTransitionSameRowTwice(t *testing.T) {
 	}
 }
 
+// Moves of one call that write equally many columns, but others, are written apart.
+func TestTransitionOfDifferentColumns(t *testing.T) {
+	_, d := installed(t, testMajor)
+	jobs := newJobs(t, d, 3, StatusQueued)
+	results, err := d.Transition(t.Context(), []Transition{
+		{Name: jobs[0].Name, From: StatusQueued, To: StatusFailed, Set: []Value{Job.ErrorMessage.To("error")}},
+		{Name: jobs[1].Name, From: StatusQueued, To: StatusFailed, Set: []Value{Job.OutputReference.To("output")}},
+		{Name: jobs[2].Name, From: StatusQueued, To: StatusFailed, Set: []Value{Job.ProgressMessage.To("progress")}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range [][3]string{{"error", "", ""}, {"", "output", ""}, {"", "", "progress"}} {
+		j := row(t, d, jobs[i].Name)
+		if got := [3]string{j.ErrorMessage, j.OutputReference, j.ProgressMessage}; !results[i].Applied || got != want {
+			t.Errorf("move %d, applied %v: error, output and progress are %q, want %q", i, results[i].Applied, got, want)
+		}
+	}
+}
+
 func TestTransitionCutsLongText(t *testing.T) {
 	_, d := installed(t, testMajor)
 	var log strings.Builder

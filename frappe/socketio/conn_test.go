@@ -205,8 +205,8 @@ func TestDialRefuses(t *testing.T) {
 		want string
 	}{
 		"nobody listens": {t.Context(), Config{URL: free, Site: "site1"}, "connection refused"},
-		"no site":        {t.Context(), Config{URL: free}, "no site name"},
-		"a path as site": {t.Context(), Config{URL: free, Site: "a/b"}, "no site name"},
+		"no site":        {t.Context(), Config{URL: free}, "is not the name of a site"},
+		"a path as site": {t.Context(), Config{URL: free, Site: "a/b"}, "is not the name of a site"},
 		"no URL":         {t.Context(), Config{Site: "s"}, "want http"},
 		"ws URL":         {t.Context(), Config{URL: "ws://x", Site: "s"}, "want http"},
 		"bad origin":     {t.Context(), Config{URL: free, Site: "s", Origin: "site1"}, "origin"},
@@ -230,7 +230,7 @@ func TestEnds(t *testing.T) {
 		"engine closed":    {func(f *fakeSocket) { f.send("1"); f.drain() }, "closed the connection"},
 		"websocket closed": {func(f *fakeSocket) { f.frame(8, []byte{0x03, 0xe9}) }, "status 1001"},
 		"went away":        {func(*fakeSocket) {}, "EOF"},
-		"no JSON":          {func(f *fakeSocket) { f.send("42/site1,nonsense"); f.drain() }, "no JSON array"},
+		"no JSON":          {func(f *fakeSocket) { f.send("42/site1,nonsense"); f.drain() }, "not a JSON array"},
 		"no name":          {func(f *fakeSocket) { f.send("42/site1,[7]"); f.drain() }, "without a name"},
 		"unknown type":     {func(f *fakeSocket) { f.send("49"); f.drain() }, "unknown Socket.IO packet"},
 		"bare message":     {func(f *fakeSocket) { f.send("4"); f.drain() }, "empty Socket.IO packet"},

@@ -31,7 +31,7 @@ func (m *Memo[T]) Get(ctx context.Context, key string, keep time.Duration, load 
 		if e == nil {
 			e = m.begin(key)
 			m.mu.Unlock()
-			return m.finish(e, key, keep, load)
+			return e.load(keep, load)
 		}
 		m.mu.Unlock()
 		select {
@@ -57,15 +57,13 @@ func (m *Memo[T]) begin(key string) *entry[T] {
 	return e
 }
 
-func (m *Memo[T]) finish(e *entry[T], key string, keep time.Duration, load func() (T, error)) (T, error) {
+func (e *entry[T]) load(keep time.Duration, load func() (T, error)) (T, error) {
 	defer close(e.loaded)
 	value, err := load()
-	if err != nil {
-		m.drop(e, key)
-		return value, err
+	if err == nil {
+		e.value, e.until = value, time.Now().Add(keep)
 	}
-	e.value, e.until = value, time.Now().Add(keep)
-	return value, nil
+	return value, err
 }
 
 func (m *Memo[T]) drop(e *entry[T], key string) {
