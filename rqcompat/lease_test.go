@@ -1,6 +1,7 @@
 package rqcompat
 
 import (
+	"slices"
 	"testing"
 	"time"
 )
@@ -33,6 +34,37 @@ func TestRenew(t *testing.T) {
 				b.wantTTL("rq:executions:a", 150)
 				b.wantScore("rq:executions:a", l.ExecutionID, "now+150")
 				b.wantHash(ExecutionKey("a", l.ExecutionID), map[string]string{"created_at": floatTime(l.StartedAt)})
+			}
+		}
+	})
+}
+
+// One batch renews leases on several queues, and answers each of them in its place.
+func TestRenewBatch(t *testing.T) {
+	everyDialect(t, func(t *testing.T, b *bed) {
+		for _, full := range []bool{false, true} {
+			b.do("FLUSHALL")
+			var ls []Lease
+			for i, id := range []string{"a", "b", "lost", "c"} {
+				queue := []string{"default", "long"}[i%2]
+				b.put(queue, id)
+				l := Lease{Queue: queue, ID: id, Worker: "w-" + id, ExecutionID: NewExecutionID(), StartedAt: time.Now()}
+				if got := b.tryClaim(l, true); got != Claimed {
+					t.Fatalf("claim %s: got %d, want it claimed", id, got)
+				}
+				ls = append(ls, l)
+			}
+			b.do("DEL", "rq:job:lost", "rq:wip:default")
+			got, err := b.Renew(b.ctx(), ls, 40*time.Second, full)
+			if err != nil || !slices.Equal(got, []LeaseState{LeaseHeld, LeaseHeld, LeaseJobDeleted, LeaseHeld}) {
+				t.Fatalf("renewed four leases (full %v), one of a deleted job: got %v, %v", full, got, err)
+			}
+			for _, l := range ls {
+				want := "now+41"
+				if l.ID == "lost" {
+					want = "none"
+				}
+				b.wantScore(WipKey(l.Queue), b.d.WipMember(l.ID, l.ExecutionID), want)
 			}
 		}
 	})

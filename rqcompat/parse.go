@@ -133,11 +133,11 @@ func (f *jobField) read(j *Job, value string) (want string) {
 		*to, err = wholeNumber(value)
 	case **bool:
 		want = wantFlag
-		*to, err = flag(value)
+		*to, err = intFlag(value)
 	case *bool:
 		var on *bool
 		want = wantFlag
-		on, err = flag(value)
+		on, err = intFlag(value)
 		*to = on != nil && *on
 	case *[]int64:
 		want = wantInts
@@ -162,8 +162,8 @@ func wholeNumber(value string) (*int64, error) {
 	return &n, nil
 }
 
-// flag reads bool(int(value)).
-func flag(value string) (*bool, error) {
+// intFlag reads bool(int(value)).
+func intFlag(value string) (*bool, error) {
 	n, err := wholeNumber(value)
 	if err != nil {
 		return nil, err

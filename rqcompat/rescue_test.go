@@ -95,6 +95,54 @@ func TestRescue(t *testing.T) {
 	})
 }
 
+// A Python worker's lease is 90 s and means what it says: only a caller with slack sees it early, and then with the
+// worker's name; a rescue without slack leaves it alone.
+func TestRescueLeavesLivePythonWorkers(t *testing.T) {
+	everyDialect(t, func(t *testing.T, b *bed) {
+		x := b.wip("theirs", "python-1")
+		b.do("ZADD", "rq:wip:default", time.Now().Unix()+60, b.d.WipMember("theirs", x))
+		if got, err := b.Lapsed(b.ctx(), "default", 0); len(got) != 0 || err != nil {
+			t.Fatalf("a lease with 60 s left is taken for lapsed: %+v, %v", got, err)
+		}
+		got, err := b.Lapsed(b.ctx(), "default", 75*time.Second)
+		if err != nil || len(got) != 1 || got[0].WorkerName != "python-1" || got[0].Status != StatusStarted {
+			t.Fatalf("looked with 75 s of slack: got %+v, %v; want the job of python-1, by its name", got, err)
+		}
+		before := b.hash("rq:job:theirs")
+		stale := got[0]
+		stale.slack = 0
+		b.rescue(stale, RescueNothing)
+		b.maintain(MaintenanceReport{})
+		b.wantHash("rq:job:theirs", before)
+		b.wantScore("rq:wip:default", b.d.WipMember("theirs", x), "now+60")
+	})
+}
+
+// A job whose lapse was seen in one worker's hands is not taken out of another's.
+func TestRescueOnlyFromTheHandsThatLapsed(t *testing.T) {
+	everyDialect(t, func(t *testing.T, b *bed) {
+		b.put("default", "a")
+		l := b.claim("default", "a")
+		b.lapse(l)
+		lapsed := b.lapsedOnly("default")
+		for field, value := range map[string]string{"worker_name": "python-1", "started_at": "2026-11-23T11:44:25.000000Z"} {
+			old := b.hash("rq:job:a")[field]
+			b.do("HSET", "rq:job:a", field, value)
+			b.lapse(l)
+			want := RescueNothing
+			if b.d.CompositeWip {
+				want = RescueDropped // the entry names the execution that lapsed, and nobody else's
+			}
+			b.rescue(lapsed, want)
+			b.wantHash("rq:job:a", map[string]string{"status": "started", field: value})
+			b.wantMembers("rq:queue:default")
+			b.do("HSET", "rq:job:a", field, old)
+			b.do("ZADD", "rq:wip:default", time.Now().Unix()-5, b.d.WipMember("a", l.ExecutionID))
+		}
+		b.rescue(lapsed, RescueRequeued)
+	})
+}
+
 func TestRescueRefuses(t *testing.T) {
 	everyDialect(t, func(t *testing.T, b *bed) {
 		b.put("default", "a")
@@ -259,6 +307,7 @@ func TestServerKilled(t *testing.T) {
 		b.put("default", fmt.Sprint(i))
 	}
 	var done atomic.Int64
+	some := make(chan struct{})
 	var wg sync.WaitGroup
 	for n := range 4 {
 		wg.Go(func() {
@@ -272,13 +321,13 @@ func TestServerKilled(t *testing.T) {
 				if _, err := b.Settle(b.ctx(), []Outcome{{Lease: l, Kind: OutcomeFinished, EndedAt: time.Now()}}); err != nil {
 					return
 				}
-				done.Add(1)
+				if done.Add(1) == 50 {
+					close(some)
+				}
 			}
 		})
 	}
-	for done.Load() < 50 {
-		time.Sleep(time.Millisecond)
-	}
+	<-some
 	r.Kill()
 	wg.Wait()
 	if err := r.Restart(b.ctx()); err != nil {

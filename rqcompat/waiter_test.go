@@ -112,7 +112,7 @@ func TestWaitWithoutUnblock(t *testing.T) {
 	b := &bed{t: t, Client: NewClient(rdb, d)}
 	ctx, cancel := context.WithCancel(b.ctx())
 	done := startWait(ctx, b.waiter(), time.Minute)
-	time.Sleep(100 * time.Millisecond)
+	b.blocked(1)
 	cancel()
 	if got := <-done; !errors.Is(got.err, context.Canceled) || got.took > 3*time.Second {
 		t.Errorf("%+v", got)

@@ -63,3 +63,53 @@ func ExampleJSON() {
 	// {"when":"2024-02-29","tag":["x"]}
 	// [$.when: datetime.date written as text]
 }
+
+// What a stream consists of can be looked at even if it can't be decoded.
+func ExampleInstructions() {
+	for in, err := range pickle.Instructions([]byte("\x80\x02K\x2aP1\n.")) {
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Printf("%d %s(%s)\n", in.Offset, in.Name, in.Argument)
+	}
+	_, err := pickle.Decode([]byte("\x80\x02K\x2aP1\n."))
+	fmt.Println(err)
+	// Output:
+	// 0 PROTO(2)
+	// 2 BININT1(42)
+	// 4 PERSID("1")
+	// 7 STOP()
+	// pickle: PERSID at byte 4: persistent ids are not supported: only the program that wrote them knows what they mean
+}
+
+func ExamplePlain() {
+	plain, lossy := pickle.Plain(&pickle.Dict{Items: []pickle.Pair{
+		{Key: "tags", Value: &pickle.Tuple{Items: []any{"a", "b"}}},
+		{Key: 7, Value: pickle.Bytes("raw")},
+	}})
+	fmt.Println(plain)
+	fmt.Println(lossy)
+	// Output:
+	// map[7:raw tags:[a b]]
+	// [$.{key}: key written as text $.7: bytes written as text]
+}
+
+func ExampleRepr() {
+	fmt.Println(pickle.Repr(&pickle.List{Items: []any{nil, true, 0.1, "it's", pickle.Bytes("\x00")}}, 75))
+	fmt.Println(pickle.Repr("a long string", 8))
+	// Output:
+	// [None, True, 0.1, "it's", b'\x00']
+	// 'a long ...
+}
+
+// Older readers need older protocols.
+func ExampleEncodeOptions_Encode() {
+	for _, protocol := range []int{2, 5} {
+		b, err := pickle.EncodeOptions{Protocol: protocol}.Encode("größe")
+		fmt.Printf("%q %v\n", b, err)
+	}
+	// Output:
+	// "\x80\x02X\a\x00\x00\x00größeq\x00." <nil>
+	// "\x80\x05\x8c\agröße\x94." <nil>
+}
