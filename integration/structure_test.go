@@ -29,9 +29,9 @@ const (
 
 // Those that still break the limits, with the figure that they may not exceed. Each is to go, none is to be added.
 var (
-	knownCircles = map[string]int{"bridge": 24, "frappe": 9}
+	knownCircles = map[string]int{}
 	knownLines   = map[string]int{
-		"bridge/client.go": 370, "bridge/config.go": 363, "bridge/route.go": 360, "rqcompat/worker.go": 359, "rqcompat/pickle/encode.go": 379,
+		"rqcompat/pickle/encode.go":        379,
 		"rqcompat/pickle/decode_object.go": 382, "rqcompat/pickle/decode_scalar.go": 390,
 	}
 )

@@ -11,6 +11,7 @@ import (
 	"github.com/opensoft/dartwing-bridge/bridge"
 	"github.com/opensoft/dartwing-bridge/cmd/bridge/exitcode"
 	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
 	"github.com/opensoft/dartwing-bridge/integration/servers"
 	"github.com/opensoft/dartwing-bridge/integration/servers/servertest"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
@@ -109,8 +110,8 @@ func TestDemoJudgesWhatIsOff(t *testing.T) {
 		{"a stranger heard", func(s *show, _ *part) { s.heard[1] = map[string]bool{"JOB-1": true} }, "a stranger"},
 	} {
 		p := &part{
-			key: "key", by: inGo, status: frappe.StatusCompleted, rq: rqcompat.StatusFinished, attempts: 1, id: "site::JOB-1",
-			row: &frappe.BackgroundJob{Name: "JOB-1", Status: frappe.StatusCompleted, Organization: people[0].Organization},
+			key: "key", by: inGo, status: rows.StatusCompleted, rq: rqcompat.StatusFinished, attempts: 1, id: "site::JOB-1",
+			row: &rows.BackgroundJob{Name: "JOB-1", Status: rows.StatusCompleted, Organization: people[0].Organization},
 			job: &rqcompat.Job{Status: rqcompat.StatusFinished, WorkerName: bridge.WorkerPrefix + "x"},
 		}
 		s := &show{parts: []*part{p}, heard: []map[string]bool{{"JOB-1": true}, {}}}
