@@ -319,6 +319,32 @@ func TestClaimStartedWithoutLease(t *testing.T) {
 	})
 }
 
+// Workers of one batch that differ are each registered as what they are.
+func TestClaimRegistersEachWorker(t *testing.T) {
+	b := newBed(t, "2.6.1")
+	born := time.Now().Add(-time.Hour)
+	workers := []*Worker{NewWorker("w1", "default"), NewWorker("w2", "default", "long"), NewWorker("w3", "default"), NewWorker("w4", "default", "long")}
+	var claims []Claim
+	for i, w := range workers {
+		w.Birth, w.PID = born, 100+i%2
+		id := fmt.Sprint("job", i)
+		b.put("default", id)
+		// The last one's record was there once: it is not registered, but found missing.
+		claims = append(claims, Claim{Queue: "default", ID: id, Worker: w, Register: i < 3, ExecutionID: NewExecutionID()})
+	}
+	got, err := b.Claim(b.ctx(), claims, time.Now(), time.Minute)
+	if err != nil || !slices.Equal(got, []ClaimResult{Claimed, Claimed, Claimed, Claimed}) {
+		t.Fatalf("claimed four jobs for four workers: got %v, %v", got, err)
+	}
+	for i, w := range workers {
+		b.wantHash("rq:worker:"+w.Name, map[string]string{
+			"queues": []string{"default", "default,long"}[i%2], "pid": strconv.Itoa(100 + i%2), "current_job": fmt.Sprint("job", i), "state": "busy",
+		})
+	}
+	b.wantMembers("rq:workers:long", "rq:worker:w2", "rq:worker:w4")
+	b.wantMembers("rq:workers:default", "rq:worker:w1", "rq:worker:w2", "rq:worker:w3", "rq:worker:w4")
+}
+
 func TestClaimRewritesExpiredWorker(t *testing.T) {
 	b := newBed(t, "2.6.1")
 	b.put("default", "a")

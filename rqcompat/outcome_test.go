@@ -352,6 +352,20 @@ func TestSettleFence(t *testing.T) {
 	}
 }
 
+// A worker whose record shows another job by now keeps it, and is not credited with this one.
+func TestSettleLeavesTheWorkersNextJob(t *testing.T) {
+	everyDialect(t, func(t *testing.T, b *bed) {
+		for _, kind := range []OutcomeKind{OutcomeFinished, OutcomeFailed, OutcomeStopped, OutcomeGivenBack} {
+			b.do("FLUSHALL")
+			b.put("default", "a")
+			l := b.claim("default", "a")
+			b.do("HSET", "rq:worker:w1", "current_job", "next")
+			b.settle(Outcome{Lease: l, Kind: kind}, Settled)
+			b.wantHash("rq:worker:w1", map[string]string{"current_job": "next", "state": "busy", "successful_job_count": "<none>", "failed_job_count": "<none>"})
+		}
+	})
+}
+
 // Settling twice, as after a lost reply, changes nothing the second time.
 func TestSettleTwice(t *testing.T) {
 	everyDialect(t, func(t *testing.T, b *bed) {
