@@ -351,7 +351,7 @@ func TestClaimRewritesExpiredWorker(t *testing.T) {
 	b.put("default", "b")
 	l := Lease{Queue: "default", ID: "a", Worker: "w1", ExecutionID: NewExecutionID(), StartedAt: time.Now()}
 	if got := b.tryClaim(l, false); got != Claimed {
-		t.Fatal(got)
+		t.Fatalf("claim %s without registering the worker: got %d, want it claimed", l.ID, got)
 	}
 	b.wantHash("rq:worker:w1", map[string]string{"pid": strconv.Itoa(b.worker.PID), "state": "busy", "current_job": "a"})
 	b.wantMembers("rq:workers", "rq:worker:w1")
@@ -359,7 +359,7 @@ func TestClaimRewritesExpiredWorker(t *testing.T) {
 
 	l = Lease{Queue: "default", ID: "b", Worker: "w1", ExecutionID: NewExecutionID(), StartedAt: time.Now()}
 	if got := b.tryClaim(l, false); got != Claimed {
-		t.Fatal(got)
+		t.Fatalf("claim %s without registering the worker: got %d, want it claimed", l.ID, got)
 	}
 	b.wantHash("rq:worker:w1", map[string]string{"successful_job_count": "1", "current_job": "b", "state": "busy"})
 }

@@ -53,7 +53,7 @@ func TestFetch(t *testing.T) {
 		t.Errorf("a job behind broken ones: %v", results[5].Err)
 	}
 	if _, err := p.Fetch(p.ctx, "none"); !errors.Is(err, rqcompat.ErrNoSuchJob) {
-		t.Errorf("%v", err)
+		t.Errorf("fetch of job none: got %v, want ErrNoSuchJob", err)
 	}
 }
 
@@ -116,11 +116,11 @@ func TestCancel(t *testing.T) {
 			}
 		}
 		if err := p.Cancel(p.ctx, "none", false); !errors.Is(err, rqcompat.ErrNoSuchJob) {
-			t.Errorf("%v", err)
+			t.Errorf("cancel of job none: got %v, want ErrNoSuchJob", err)
 		}
 		p.do("HSET", "rq:job:half", "last_heartbeat", "x")
 		if err := p.Cancel(p.ctx, "half", false); !errors.Is(err, rqcompat.ErrNoSuchJob) {
-			t.Errorf("%v", err)
+			t.Errorf("cancel of job half: got %v, want ErrNoSuchJob", err)
 		}
 		if p.hash("half")["status"] != "" {
 			t.Error("half a hash got a status")
@@ -208,7 +208,7 @@ func TestRequeue(t *testing.T) {
 			}
 		}
 		if err := p.Requeue(p.ctx, "none", false); !errors.Is(err, rqcompat.ErrNoSuchJob) {
-			t.Errorf("%v", err)
+			t.Errorf("requeue of job none: got %v, want ErrNoSuchJob", err)
 		}
 		p.want("queue", len(p.queue("q")), 3)
 	})
@@ -273,7 +273,7 @@ func TestDelete(t *testing.T) {
 
 		p.do("XADD", "rq:results:a", "*", "type", 1)
 		if err := p.Delete(p.ctx, "a"); !errors.Is(err, rqcompat.ErrNoSuchJob) {
-			t.Errorf("%v", err)
+			t.Errorf("delete of job a: got %v, want ErrNoSuchJob", err)
 		}
 		p.wantKeys(keys...)
 	})

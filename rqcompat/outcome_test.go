@@ -241,14 +241,14 @@ func TestSettleGivenBack(t *testing.T) {
 			w := NewWorker("w-"+id, "default")
 			l := Lease{Queue: "default", ID: id, Worker: w.Name, ExecutionID: NewExecutionID(), StartedAt: time.Now()}
 			if got := b.tryClaim(l, true); got != Claimed {
-				t.Fatal(got)
+				t.Fatalf("claim %s: got %d, want it claimed", id, got)
 			}
 			os = append(os, Outcome{Lease: l, Kind: OutcomeGivenBack, EndedAt: time.Now()})
 		}
 		b.do("DEL", "rq:queues")
 		got, err := b.Settle(b.ctx(), os)
 		if err != nil || !slices.Equal(got, []OutcomeResult{Settled, Settled}) {
-			t.Fatal(got, err)
+			t.Fatalf("gave two jobs back: got %v, %v, want both settled", got, err)
 		}
 		b.wantMembers("rq:queue:default", "a", "b", "c")
 		b.wantMembers("rq:queues", "rq:queue:default")
@@ -275,14 +275,14 @@ func TestSettleBatch(t *testing.T) {
 			b.put(queue, id)
 			l := Lease{Queue: queue, ID: id, Worker: "w-" + id, ExecutionID: NewExecutionID(), StartedAt: time.Now()}
 			if got := b.tryClaim(l, true); got != Claimed {
-				t.Fatal(got)
+				t.Fatalf("claim %s: got %d, want it claimed", id, got)
 			}
 			os = append(os, Outcome{Lease: l, Kind: kind, EndedAt: time.Now(), Exc: boom})
 		}
 		b.do("DEL", "rq:job:e")
 		got, err := b.Settle(b.ctx(), os)
 		if err != nil || !slices.Equal(got, []OutcomeResult{Settled, Settled, Settled, Settled, JobDeleted}) {
-			t.Fatal(got, err)
+			t.Fatalf("settled five jobs, the last of them deleted: got %v, %v", got, err)
 		}
 		for i, want := range []string{"finished", "failed", "stopped", "queued"} {
 			b.wantHash("rq:job:"+os[i].ID, map[string]string{"status": want})

@@ -58,7 +58,7 @@ func TestWaitLeavesTheQueueAlone(t *testing.T) {
 	b.do("RPUSH", "rq:queue:default", "a", "b", "c")
 	for _, done := range []chan waited{first, second} {
 		if got := <-done; !got.found || got.err != nil || got.took > 5*time.Second {
-			t.Errorf("got %+v", got)
+			t.Errorf("waited while three jobs were pushed: got %+v, want them found", got)
 		}
 	}
 	b.wantMembers("rq:queue:default", "a", "b", "c")
@@ -115,7 +115,7 @@ func TestWaitWithoutUnblock(t *testing.T) {
 	b.blocked(1)
 	cancel()
 	if got := <-done; !errors.Is(got.err, context.Canceled) || got.took > 3*time.Second {
-		t.Errorf("%+v", got)
+		t.Errorf("canceled a wait without CLIENT UNBLOCK: got %+v, want the context's error within 3 s", got)
 	}
 }
 
