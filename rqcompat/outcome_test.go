@@ -26,7 +26,9 @@ func TestSettleFinished(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			everyDialect(t, func(t *testing.T, b *bed) {
-				b.put("default", "a", "result_ttl", c.resultTTL, "meta", "m", "x_unknown", "kept")
+				b.put("default", "a", "result_ttl", c.resultTTL, "meta", "m", "x_unknown", "kept", "dependency_ids", `["p"]`)
+				b.do("SADD", "rq:job::a:dependencies", "p")
+				b.do("SADD", "rq:job:a:dependents", "nobody")
 				l := b.claim("default", "a")
 				ended := l.StartedAt.Add(1500 * time.Millisecond)
 				b.settle(Outcome{Lease: l, Kind: finishedOK, ReturnValue: python7, EndedAt: ended}, Settled)
@@ -35,7 +37,9 @@ func TestSettleFinished(t *testing.T) {
 					"status": "finished", "started_at": FormatTime(l.StartedAt), "ended_at": FormatTime(ended), "worker_name": "w1",
 					"meta": "m", "x_unknown": "kept", "result": "<none>",
 				})
-				b.wantTTL("rq:job:a", c.jobTTL)
+				for _, key := range []string{"rq:job:a", "rq:job::a:dependencies", "rq:job:a:dependents"} {
+					b.wantTTL(key, c.jobTTL)
+				}
 				b.wantScore("rq:finished:default", "a", c.score)
 				b.wantTTL("rq:results:a", c.stream)
 				if c.stream != -2 {
