@@ -174,6 +174,11 @@ func TestRequeue(t *testing.T) {
 		p.end("failed", "failed")
 		p.end("stopped", "stopped")
 		p.do("HSET", "rq:job:failed", "bridge_kills", 3)
+		sets := []string{"rq:job:failed:dependents", "rq:job::failed:dependencies"}
+		for _, key := range sets {
+			p.do("SADD", key, "x")
+			p.do("EXPIRE", key, 500)
+		}
 		if err := p.Cancel(p.ctx, "canceled", false); err != nil {
 			t.Fatal(err)
 		}
@@ -191,6 +196,9 @@ func TestRequeue(t *testing.T) {
 				t.Errorf("%s: %+v", id, j)
 			}
 			p.want("expiry", p.do("TTL", "rq:job:"+id), -1)
+		}
+		for _, key := range sets {
+			p.want("expiry of "+key, p.do("TTL", key), -1)
 		}
 		queue := p.queue("q")
 		if len(queue) != 3 || queue[2] != "failed" {

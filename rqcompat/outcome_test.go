@@ -240,6 +240,8 @@ func TestSettleGivenBack(t *testing.T) {
 		var os []Outcome
 		for _, id := range []string{"a", "b", "c"} {
 			b.put("default", id, "ttl", "90", "retries_left", "1", "bridge_kills", "1")
+			b.do("SADD", "rq:job:"+id+":dependents", "x")
+			b.do("SADD", "rq:job::"+id+":dependencies", "x")
 		}
 		for _, id := range []string{"a", "b"} {
 			w := NewWorker("w-"+id, "default")
@@ -263,7 +265,9 @@ func TestSettleGivenBack(t *testing.T) {
 				"status": "queued", "started_at": "", "worker_name": "", "last_heartbeat": "", "ended_at": "", "retries_left": "1",
 				"enqueued_at": "2026-11-23T11:44:24.461699Z", "bridge_kills": "1",
 			})
-			b.wantTTL("rq:job:"+o.ID, 90)
+			for _, key := range []string{"rq:job:" + o.ID, "rq:job:" + o.ID + ":dependents", "rq:job::" + o.ID + ":dependencies"} {
+				b.wantTTL(key, 90)
+			}
 		}
 		b.wantTTL("rq:results:a", -2)
 	})
