@@ -10,10 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/opensoft/dartwing-bridge/integration/servers/servertest"
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
-
-	"github.com/opensoft/dartwing-bridge/integration/servers/servertest"
 )
 
 // everyDialect runs a test in each dialect of the interop matrix, each on a Redis of its own.

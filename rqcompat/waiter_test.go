@@ -9,10 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/opensoft/dartwing-bridge/integration/servers"
 	"github.com/opensoft/dartwing-bridge/integration/servers/servertest"
+	"github.com/redis/go-redis/v9"
 )
 
 func (b *bed) waiter() *Waiter {
