@@ -10,10 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/opensoft/dartwing-bridge/integration/servers/servertest"
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
-
-	"github.com/opensoft/dartwing-bridge/integration/servers/servertest"
 )
 
 // everyDialect runs a test in each dialect of the interop matrix, each on a Redis of its own.
@@ -319,13 +318,39 @@ func TestClaimStartedWithoutLease(t *testing.T) {
 	})
 }
 
+// Workers of one batch that differ are each registered as what they are.
+func TestClaimRegistersEachWorker(t *testing.T) {
+	b := newBed(t, "2.6.1")
+	born := time.Now().Add(-time.Hour)
+	workers := []*Worker{NewWorker("w1", "default"), NewWorker("w2", "default", "long"), NewWorker("w3", "default"), NewWorker("w4", "default", "long")}
+	var claims []Claim
+	for i, w := range workers {
+		w.Birth, w.PID = born, 100+i%2
+		id := fmt.Sprint("job", i)
+		b.put("default", id)
+		// The last one's record was there once: it is not registered, but found missing.
+		claims = append(claims, Claim{Queue: "default", ID: id, Worker: w, Register: i < 3, ExecutionID: NewExecutionID()})
+	}
+	got, err := b.Claim(b.ctx(), claims, time.Now(), time.Minute)
+	if err != nil || !slices.Equal(got, []ClaimResult{Claimed, Claimed, Claimed, Claimed}) {
+		t.Fatalf("claimed four jobs for four workers: got %v, %v", got, err)
+	}
+	for i, w := range workers {
+		b.wantHash("rq:worker:"+w.Name, map[string]string{
+			"queues": []string{"default", "default,long"}[i%2], "pid": strconv.Itoa(100 + i%2), "current_job": fmt.Sprint("job", i), "state": "busy",
+		})
+	}
+	b.wantMembers("rq:workers:long", "rq:worker:w2", "rq:worker:w4")
+	b.wantMembers("rq:workers:default", "rq:worker:w1", "rq:worker:w2", "rq:worker:w3", "rq:worker:w4")
+}
+
 func TestClaimRewritesExpiredWorker(t *testing.T) {
 	b := newBed(t, "2.6.1")
 	b.put("default", "a")
 	b.put("default", "b")
 	l := Lease{Queue: "default", ID: "a", Worker: "w1", ExecutionID: NewExecutionID(), StartedAt: time.Now()}
 	if got := b.tryClaim(l, false); got != Claimed {
-		t.Fatal(got)
+		t.Fatalf("claim %s without registering the worker: got %d, want it claimed", l.ID, got)
 	}
 	b.wantHash("rq:worker:w1", map[string]string{"pid": strconv.Itoa(b.worker.PID), "state": "busy", "current_job": "a"})
 	b.wantMembers("rq:workers", "rq:worker:w1")
@@ -333,7 +358,7 @@ func TestClaimRewritesExpiredWorker(t *testing.T) {
 
 	l = Lease{Queue: "default", ID: "b", Worker: "w1", ExecutionID: NewExecutionID(), StartedAt: time.Now()}
 	if got := b.tryClaim(l, false); got != Claimed {
-		t.Fatal(got)
+		t.Fatalf("claim %s without registering the worker: got %d, want it claimed", l.ID, got)
 	}
 	b.wantHash("rq:worker:w1", map[string]string{"successful_job_count": "1", "current_job": "b", "state": "busy"})
 }

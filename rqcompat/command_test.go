@@ -87,7 +87,7 @@ func TestListen(t *testing.T) {
 		t.Errorf("command: %d, %v", n, err)
 	}
 	if h := wantHeard(t, got); h.worker != "bridge-9" || h.cmd != (Command{Name: CommandKillHorse}) {
-		t.Errorf("got %+v", h)
+		t.Errorf("sent kill-horse to bridge-9: heard %+v", h)
 	}
 }
 
@@ -105,7 +105,7 @@ func TestListenSubscribesAgain(t *testing.T) {
 			t.Errorf("got %+v, want a report of the lost connection", h)
 		}
 		if h := sendUntilHeard(b, got); h.worker != "w" || h.cmd.Name != CommandShutdown {
-			t.Errorf("got %+v", h)
+			t.Errorf("sent shutdown to w after the connection was lost: heard %+v", h)
 		}
 	}
 }
@@ -142,10 +142,10 @@ func TestSendStop(t *testing.T) {
 	b.claim("default", "a")
 	worker, err := b.SendStop(b.ctx(), "a")
 	if worker != "w1" || err != nil {
-		t.Errorf("got %q, %v", worker, err)
+		t.Errorf("stopped job a: asked worker %q, %v, want w1", worker, err)
 	}
 	if h := wantHeard(t, got); h != (heard{"w1", Command{Name: CommandStopJob, JobID: "a"}}) {
-		t.Errorf("got %+v", h)
+		t.Errorf("stopped job a, which w1 runs: heard %+v", h)
 	}
 	b.do("HSET", "rq:job:a", "worker_name", "dead")
 	if _, err := b.SendStop(b.ctx(), "a"); !errors.Is(err, ErrNotRunning) {

@@ -1,6 +1,8 @@
 // Package rqcompat speaks RQ, the Python job queue, over Redis: as a producer, a worker, a maintainer and an
 // inspector that RQ's own tools and processes, 1.15 to 2.10, can't tell from a Python one.
 //
+// PROTOCOL.md beside this file describes RQ's format: keys, fields, sequences, versions, traps.
+//
 // # Terms
 //
 // A job is a hash, rq:job:<id>, whose data field is a pickled call. Its id stands in exactly one place that says

@@ -4,10 +4,9 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/opensoft/dartwing-bridge/integration/servers/servertest"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
+	"github.com/redis/go-redis/v9"
 )
 
 func benchClient(b *testing.B) (*rqcompat.Client, *redis.Client) {

@@ -11,7 +11,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
-
 	"github.com/opensoft/dartwing-bridge/rqcompat"
 	"github.com/opensoft/dartwing-bridge/rqcompat/pickle"
 )
@@ -223,7 +222,7 @@ func TestDeduplicate(t *testing.T) {
 		refused := again
 		refused.DependsOn = []string{"parent"}
 		if _, err := p.Enqueue(p.ctx, refused); !errors.Is(err, rqcompat.ErrDependencyFailed) {
-			t.Errorf("%v", err)
+			t.Errorf("enqueued behind a failed parent: got %v, want ErrDependencyFailed", err)
 		}
 		p.wantKeys(keys...)
 		if err := p.Delete(p.ctx, "parent"); err != nil {
@@ -258,10 +257,10 @@ func TestEnqueueMany(t *testing.T) {
 		jobs, err := p.EnqueueMany(p.ctx, rs)
 		var be *rqcompat.BatchError
 		if !errors.As(err, &be) || !errors.Is(err, rqcompat.ErrDuplicateJob) || len(be.Errs) != 4 || be.Errs[1] == nil || be.Errs[0] != nil {
-			t.Fatalf("%v", err)
+			t.Fatalf("enqueued four jobs, the second a duplicate: got %v, want a BatchError that names it alone", err)
 		}
 		if len(jobs) != 4 || jobs[1] != nil || jobs[2].Status != rqcompat.StatusDeferred || jobs[3].Status != rqcompat.StatusQueued {
-			t.Errorf("%v", jobs)
+			t.Errorf("enqueued four jobs: got %+v, want no second one, the third deferred, the fourth queued", jobs)
 		}
 		p.want("queue", p.queue("q"), "[a]")
 
@@ -397,7 +396,7 @@ func TestEnqueueWithoutServer(t *testing.T) {
 	ctx, cancel := context.WithCancel(p.ctx)
 	cancel()
 	if _, err := p.Enqueue(ctx, rqcompat.Request{Queue: "q", Call: *mailCall()}); !errors.Is(err, context.Canceled) {
-		t.Errorf("%v", err)
+		t.Errorf("enqueued with a canceled context: got %v, want its error", err)
 	}
 	_ = p.rdb.Close()
 	if _, err := p.EnqueueMany(p.ctx, []rqcompat.Request{{Queue: "q", Call: *mailCall()}}); err == nil {

@@ -11,9 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/opensoft/dartwing-bridge/rqcompat"
+	"github.com/redis/go-redis/v9"
 )
 
 // serverError is how go-redis returns an error of the server.

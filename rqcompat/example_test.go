@@ -6,11 +6,10 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/opensoft/dartwing-bridge/integration/servers"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
 	"github.com/opensoft/dartwing-bridge/rqcompat/pickle"
+	"github.com/redis/go-redis/v9"
 )
 
 // exampleRedis is a client of a server of its own. Real ones need MaxRetries -1, too: a command whose reply got lost

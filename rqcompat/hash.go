@@ -50,8 +50,6 @@ func (f *jobField) write(j *Job) (value string, set bool) {
 		if *v != nil {
 			return bit(**v), true
 		}
-	case *bool:
-		return bit(*v), *v
 	case *[]int64:
 		if *v != nil {
 			return strings.ReplaceAll(fmt.Sprint(*v), " ", ", "), true // as Python's json.dumps

@@ -56,7 +56,7 @@ type Job struct {
 	RetriesLeft           *int64
 	RetryIntervals        []int64
 	NumberOfRetries       *int64
-	EnqueueAtFrontOnRetry bool
+	EnqueueAtFrontOnRetry *bool
 
 	DependencyIDs           []string
 	AllowDependencyFailures *bool

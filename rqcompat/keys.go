@@ -40,9 +40,6 @@ func FailedKey(queue string) string { return RegistryKey(Failed, queue) }
 // DeferredKey is the ZSET of jobs that wait for other jobs. rq/registry.py DeferredJobRegistry.
 func DeferredKey(queue string) string { return RegistryKey(Deferred, queue) }
 
-// ScheduledKey is the ZSET of jobs that are not due yet, scored by due time. rq/registry.py ScheduledJobRegistry.
-func ScheduledKey(queue string) string { return RegistryKey(Scheduled, queue) }
-
 // Registry names one of the sorted sets RQ keeps per queue; the value is the middle part of its key.
 type Registry string
 

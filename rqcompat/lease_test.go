@@ -2,6 +2,7 @@ package rqcompat
 
 import (
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 )
@@ -119,6 +120,7 @@ func TestRenewRepairs(t *testing.T) {
 	everyDialect(t, func(t *testing.T, b *bed) {
 		b.put("default", "a")
 		l := b.claim("default", "a")
+		l.Working = 100 * time.Second
 		b.do("DEL", "rq:wip:default", "rq:worker:w1", "rq:executions:a", ExecutionKey("a", l.ExecutionID))
 		b.wantRenew(l, false, LeaseHeld)
 		b.wantMembers("rq:wip:default", b.d.WipMember("a", l.ExecutionID))
@@ -128,8 +130,9 @@ func TestRenewRepairs(t *testing.T) {
 		b.wantTTL("rq:worker:w1", -2)
 		if b.d.CompositeWip {
 			b.wantHash(ExecutionKey("a", l.ExecutionID), map[string]string{"id": l.ExecutionID, "job_id": "a", "worker_name": "w1"})
-			if b.hash(ExecutionKey("a", l.ExecutionID))["created_at"] == "" {
-				t.Error("the execution has no created_at, which breaks job.delete in Python")
+			created, err := strconv.ParseFloat(b.hash(ExecutionKey("a", l.ExecutionID))["created_at"], 64)
+			if age := float64(time.Now().Unix()) - created; err != nil || age < 97 || age > 103 {
+				t.Errorf("renewed a job that is worked on for 100 s, whose execution was gone: it is made %.0f s old, %v, want 100", age, err)
 			}
 		}
 	})

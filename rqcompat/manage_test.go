@@ -53,7 +53,7 @@ func TestFetch(t *testing.T) {
 		t.Errorf("a job behind broken ones: %v", results[5].Err)
 	}
 	if _, err := p.Fetch(p.ctx, "none"); !errors.Is(err, rqcompat.ErrNoSuchJob) {
-		t.Errorf("%v", err)
+		t.Errorf("fetch of job none: got %v, want ErrNoSuchJob", err)
 	}
 }
 
@@ -116,11 +116,11 @@ func TestCancel(t *testing.T) {
 			}
 		}
 		if err := p.Cancel(p.ctx, "none", false); !errors.Is(err, rqcompat.ErrNoSuchJob) {
-			t.Errorf("%v", err)
+			t.Errorf("cancel of job none: got %v, want ErrNoSuchJob", err)
 		}
 		p.do("HSET", "rq:job:half", "last_heartbeat", "x")
 		if err := p.Cancel(p.ctx, "half", false); !errors.Is(err, rqcompat.ErrNoSuchJob) {
-			t.Errorf("%v", err)
+			t.Errorf("cancel of job half: got %v, want ErrNoSuchJob", err)
 		}
 		if p.hash("half")["status"] != "" {
 			t.Error("half a hash got a status")
@@ -174,6 +174,11 @@ func TestRequeue(t *testing.T) {
 		p.end("failed", "failed")
 		p.end("stopped", "stopped")
 		p.do("HSET", "rq:job:failed", "bridge_kills", 3)
+		sets := []string{"rq:job:failed:dependents", "rq:job::failed:dependencies"}
+		for _, key := range sets {
+			p.do("SADD", key, "x")
+			p.do("EXPIRE", key, 500)
+		}
 		if err := p.Cancel(p.ctx, "canceled", false); err != nil {
 			t.Fatal(err)
 		}
@@ -192,6 +197,9 @@ func TestRequeue(t *testing.T) {
 			}
 			p.want("expiry", p.do("TTL", "rq:job:"+id), -1)
 		}
+		for _, key := range sets {
+			p.want("expiry of "+key, p.do("TTL", key), -1)
+		}
 		queue := p.queue("q")
 		if len(queue) != 3 || queue[2] != "failed" {
 			t.Errorf("queue %v", queue)
@@ -208,7 +216,7 @@ func TestRequeue(t *testing.T) {
 			}
 		}
 		if err := p.Requeue(p.ctx, "none", false); !errors.Is(err, rqcompat.ErrNoSuchJob) {
-			t.Errorf("%v", err)
+			t.Errorf("requeue of job none: got %v, want ErrNoSuchJob", err)
 		}
 		p.want("queue", len(p.queue("q")), 3)
 	})
@@ -273,7 +281,7 @@ func TestDelete(t *testing.T) {
 
 		p.do("XADD", "rq:results:a", "*", "type", 1)
 		if err := p.Delete(p.ctx, "a"); !errors.Is(err, rqcompat.ErrNoSuchJob) {
-			t.Errorf("%v", err)
+			t.Errorf("delete of job a: got %v, want ErrNoSuchJob", err)
 		}
 		p.wantKeys(keys...)
 	})

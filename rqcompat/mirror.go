@@ -148,15 +148,7 @@ func (m *Mirror) ends(length int64, head, tail []string) (added, removed []strin
 	for n := m.root.next; n != first; n = n.next {
 		removed = append(removed, n.id)
 	}
-	var fresh []string
-	if !m.truncated {
-		last := len(tail) - 1
-		for last >= 0 && !m.has(tail[last]) {
-			last--
-		}
-		fresh = tail[last+1:]
-		m.tail = min(max(mirrorEnd, 2*int64(len(fresh))), mirrorMaxEnd)
-	}
+	fresh := m.behind(tail)
 	left := len(m.nodes) - len(removed) + anchor + len(fresh)
 	if m.truncated && int64(left) < min(m.limit/2, length) || !m.truncated && int64(left)+m.extra < length {
 		return nil, nil, false
@@ -171,6 +163,21 @@ func (m *Mirror) ends(length int64, head, tail []string) (added, removed []strin
 	}
 	m.listLen = length
 	return append(added, m.append(fresh)...), removed, true
+}
+
+// behind returns what of the list's tail is behind all that is known, and decides how much of the tail to ask for.
+// The tail of a list that is too long for the mirror is nothing to it.
+func (m *Mirror) behind(tail []string) []string {
+	if m.truncated {
+		return nil
+	}
+	last := len(tail) - 1
+	for last >= 0 && !m.has(tail[last]) {
+		last--
+	}
+	fresh := tail[last+1:]
+	m.tail = min(max(mirrorEnd, 2*int64(len(fresh))), mirrorMaxEnd)
+	return fresh
 }
 
 // ids lists the mirror in the order of the queue.

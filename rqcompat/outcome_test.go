@@ -26,7 +26,9 @@ func TestSettleFinished(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			everyDialect(t, func(t *testing.T, b *bed) {
-				b.put("default", "a", "result_ttl", c.resultTTL, "meta", "m", "x_unknown", "kept")
+				b.put("default", "a", "result_ttl", c.resultTTL, "meta", "m", "x_unknown", "kept", "dependency_ids", `["p"]`)
+				b.do("SADD", "rq:job::a:dependencies", "p")
+				b.do("SADD", "rq:job:a:dependents", "nobody")
 				l := b.claim("default", "a")
 				ended := l.StartedAt.Add(1500 * time.Millisecond)
 				b.settle(Outcome{Lease: l, Kind: finishedOK, ReturnValue: python7, EndedAt: ended}, Settled)
@@ -35,7 +37,9 @@ func TestSettleFinished(t *testing.T) {
 					"status": "finished", "started_at": FormatTime(l.StartedAt), "ended_at": FormatTime(ended), "worker_name": "w1",
 					"meta": "m", "x_unknown": "kept", "result": "<none>",
 				})
-				b.wantTTL("rq:job:a", c.jobTTL)
+				for _, key := range []string{"rq:job:a", "rq:job::a:dependencies", "rq:job:a:dependents"} {
+					b.wantTTL(key, c.jobTTL)
+				}
 				b.wantScore("rq:finished:default", "a", c.score)
 				b.wantTTL("rq:results:a", c.stream)
 				if c.stream != -2 {
@@ -236,19 +240,21 @@ func TestSettleGivenBack(t *testing.T) {
 		var os []Outcome
 		for _, id := range []string{"a", "b", "c"} {
 			b.put("default", id, "ttl", "90", "retries_left", "1", "bridge_kills", "1")
+			b.do("SADD", "rq:job:"+id+":dependents", "x")
+			b.do("SADD", "rq:job::"+id+":dependencies", "x")
 		}
 		for _, id := range []string{"a", "b"} {
 			w := NewWorker("w-"+id, "default")
 			l := Lease{Queue: "default", ID: id, Worker: w.Name, ExecutionID: NewExecutionID(), StartedAt: time.Now()}
 			if got := b.tryClaim(l, true); got != Claimed {
-				t.Fatal(got)
+				t.Fatalf("claim %s: got %d, want it claimed", id, got)
 			}
 			os = append(os, Outcome{Lease: l, Kind: OutcomeGivenBack, EndedAt: time.Now()})
 		}
 		b.do("DEL", "rq:queues")
 		got, err := b.Settle(b.ctx(), os)
 		if err != nil || !slices.Equal(got, []OutcomeResult{Settled, Settled}) {
-			t.Fatal(got, err)
+			t.Fatalf("gave two jobs back: got %v, %v, want both settled", got, err)
 		}
 		b.wantMembers("rq:queue:default", "a", "b", "c")
 		b.wantMembers("rq:queues", "rq:queue:default")
@@ -259,7 +265,9 @@ func TestSettleGivenBack(t *testing.T) {
 				"status": "queued", "started_at": "", "worker_name": "", "last_heartbeat": "", "ended_at": "", "retries_left": "1",
 				"enqueued_at": "2026-11-23T11:44:24.461699Z", "bridge_kills": "1",
 			})
-			b.wantTTL("rq:job:"+o.ID, 90)
+			for _, key := range []string{"rq:job:" + o.ID, "rq:job:" + o.ID + ":dependents", "rq:job::" + o.ID + ":dependencies"} {
+				b.wantTTL(key, 90)
+			}
 		}
 		b.wantTTL("rq:results:a", -2)
 	})
@@ -275,14 +283,14 @@ func TestSettleBatch(t *testing.T) {
 			b.put(queue, id)
 			l := Lease{Queue: queue, ID: id, Worker: "w-" + id, ExecutionID: NewExecutionID(), StartedAt: time.Now()}
 			if got := b.tryClaim(l, true); got != Claimed {
-				t.Fatal(got)
+				t.Fatalf("claim %s: got %d, want it claimed", id, got)
 			}
 			os = append(os, Outcome{Lease: l, Kind: kind, EndedAt: time.Now(), Exc: boom})
 		}
 		b.do("DEL", "rq:job:e")
 		got, err := b.Settle(b.ctx(), os)
 		if err != nil || !slices.Equal(got, []OutcomeResult{Settled, Settled, Settled, Settled, JobDeleted}) {
-			t.Fatal(got, err)
+			t.Fatalf("settled five jobs, the last of them deleted: got %v, %v", got, err)
 		}
 		for i, want := range []string{"finished", "failed", "stopped", "queued"} {
 			b.wantHash("rq:job:"+os[i].ID, map[string]string{"status": want})
@@ -350,6 +358,20 @@ func TestSettleFence(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A worker whose record shows another job by now keeps it, and is not credited with this one.
+func TestSettleLeavesTheWorkersNextJob(t *testing.T) {
+	everyDialect(t, func(t *testing.T, b *bed) {
+		for _, kind := range []OutcomeKind{OutcomeFinished, OutcomeFailed, OutcomeStopped, OutcomeGivenBack} {
+			b.do("FLUSHALL")
+			b.put("default", "a")
+			l := b.claim("default", "a")
+			b.do("HSET", "rq:worker:w1", "current_job", "next")
+			b.settle(Outcome{Lease: l, Kind: kind}, Settled)
+			b.wantHash("rq:worker:w1", map[string]string{"current_job": "next", "state": "busy", "successful_job_count": "<none>", "failed_job_count": "<none>"})
+		}
+	})
 }
 
 // Settling twice, as after a lost reply, changes nothing the second time.

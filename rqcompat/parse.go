@@ -134,11 +134,6 @@ func (f *jobField) read(j *Job, value string) (want string) {
 	case **bool:
 		want = wantFlag
 		*to, err = intFlag(value)
-	case *bool:
-		var on *bool
-		want = wantFlag
-		on, err = intFlag(value)
-		*to = on != nil && *on
 	case *[]int64:
 		want = wantInts
 		*to, err = jsonArray[int64](value)

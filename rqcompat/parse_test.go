@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-
 	"github.com/opensoft/dartwing-bridge/rqcompat"
 )
 
@@ -54,7 +53,7 @@ func TestParseJobReadsEveryField(t *testing.T) {
 		SuccessCallback: rqcompat.Callback{Name: "a.b", Timeout: ptr(int64(60))},
 		FailureCallback: rqcompat.Callback{Name: "c.d", Timeout: ptr(int64(61))},
 		Meta:            []byte("\x80\x05}."), RetriesLeft: ptr(int64(2)), RetryIntervals: []int64{5, 7},
-		NumberOfRetries: ptr(int64(1)), EnqueueAtFrontOnRetry: true,
+		NumberOfRetries: ptr(int64(1)), EnqueueAtFrontOnRetry: ptr(true),
 		DependencyIDs: []string{"p|1", "größe😀\"\\"}, AllowDependencyFailures: ptr(false), EnqueueAtFront: ptr(true),
 		GroupID: "g", RepeatsLeft: ptr(int64(3)), RepeatIntervals: []int64{}, Webhooks: []byte(`[{"url": "x"}]`),
 		ExcInfo: []byte("x\x9c\x03\x00"), Result: []byte("\x80\x05N."),

@@ -6,10 +6,9 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/opensoft/dartwing-bridge/integration/servers/servertest"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
+	"github.com/redis/go-redis/v9"
 )
 
 // peer is a client with a Redis of its own, seen from outside like another process on it would see it.

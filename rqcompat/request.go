@@ -10,7 +10,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/uuid"
-
 	"github.com/opensoft/dartwing-bridge/rqcompat/pickle"
 )
 

@@ -8,10 +8,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/opensoft/dartwing-bridge/integration/servers"
 	"github.com/opensoft/dartwing-bridge/integration/servers/servertest"
+	"github.com/redis/go-redis/v9"
 )
 
 // lapse makes the lease of a claimed job run out.
@@ -51,6 +50,40 @@ func TestRescueWithSlack(t *testing.T) {
 		}
 		b.rescue(got[0], RescueRequeued)
 	})
+}
+
+// A lease holds in the second in which it ends.
+func TestLeaseHoldsInItsLastSecond(t *testing.T) {
+	b := newBed(t, "2.6.1")
+	b.put("default", "a")
+	l := b.claim("default", "a")
+	b.lapse(l)
+	lapsed := b.lapsedOnly("default")
+	lapsed.slack = time.Minute
+	for {
+		now := time.Now().Unix()
+		b.do("ZADD", "rq:wip:default", now+60, b.d.WipMember("a", l.ExecutionID))
+		seen, err := b.Lapsed(b.ctx(), "default", time.Minute)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := b.Rescue(b.ctx(), "default", lapsed, 3)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if time.Now().Unix() == now { // else it was not that second any more
+			if len(seen) != 0 || got != RescueNothing {
+				t.Errorf("a lease that ends in this second: seen as lapsed %+v, rescued %d, want neither", seen, got)
+			}
+			return
+		}
+		if got != RescueNothing {
+			l = b.claim("default", "a")
+			b.lapse(l)
+			lapsed = b.lapsedOnly("default")
+			lapsed.slack = time.Minute
+		}
+	}
 }
 
 func TestRescue(t *testing.T) {

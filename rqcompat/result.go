@@ -9,9 +9,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/opensoft/dartwing-bridge/rqcompat/pickle"
+	"github.com/redis/go-redis/v9"
 )
 
 // ResultType tells how an execution ended. rq/results.py Result.Type.

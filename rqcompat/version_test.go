@@ -128,7 +128,7 @@ func TestDetect(t *testing.T) {
 				return
 			}
 			if err != nil || d.Source != test.source || d.Dialect.Version != test.want {
-				t.Errorf("got %s from %s, %v", d.Dialect.Version, d.Source, err)
+				t.Errorf("got %s from %s, %v; want %s from %s", d.Dialect.Version, d.Source, err, test.want, test.source)
 			}
 		})
 	}

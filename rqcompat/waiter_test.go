@@ -9,10 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/opensoft/dartwing-bridge/integration/servers"
 	"github.com/opensoft/dartwing-bridge/integration/servers/servertest"
+	"github.com/redis/go-redis/v9"
 )
 
 func (b *bed) waiter() *Waiter {
@@ -58,7 +57,7 @@ func TestWaitLeavesTheQueueAlone(t *testing.T) {
 	b.do("RPUSH", "rq:queue:default", "a", "b", "c")
 	for _, done := range []chan waited{first, second} {
 		if got := <-done; !got.found || got.err != nil || got.took > 5*time.Second {
-			t.Errorf("got %+v", got)
+			t.Errorf("waited while three jobs were pushed: got %+v, want them found", got)
 		}
 	}
 	b.wantMembers("rq:queue:default", "a", "b", "c")
@@ -115,7 +114,7 @@ func TestWaitWithoutUnblock(t *testing.T) {
 	b.blocked(1)
 	cancel()
 	if got := <-done; !errors.Is(got.err, context.Canceled) || got.took > 3*time.Second {
-		t.Errorf("%+v", got)
+		t.Errorf("canceled a wait without CLIENT UNBLOCK: got %+v, want the context's error within 3 s", got)
 	}
 }
 

@@ -26,7 +26,7 @@ end
 
 local function expired(key, m)
   local s = tonumber(call('ZSCORE', key, m) or '')
-  return s and s >= 0 and s <= now and call('ZREM', key, m) == 1
+  return s and s <= now and call('ZREM', key, m) == 1
 end
 
 local function in_wip()

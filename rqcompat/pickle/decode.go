@@ -1,9 +1,9 @@
 package pickle
 
-// Decode reads one pickle under DefaultLimits. It doesn't keep b. Strings of a small pickle share one copy of it:
-// clone one that outlives the rest by much.
+// Decode reads one pickle under the default Limits. It doesn't keep b. Strings of a small pickle share one copy of
+// it: clone one that outlives the rest by much.
 func Decode(b []byte) (any, error) {
-	return DefaultLimits.Decode(b)
+	return Limits{}.Decode(b)
 }
 
 // Decode reads one pickle under these limits. Errors are *SyntaxError or *LimitError.

@@ -5,7 +5,7 @@ import (
 	"math/big"
 )
 
-// Encode writes v as a pickle of protocol 4 under DefaultLimits.
+// Encode writes v as a pickle of protocol 4 under the default Limits.
 //
 // It takes everything Decode returns and, besides, plain Go values: all integer types, float32, []byte (bytes),
 // []any and []string (list), map[string]any (dict with sorted keys) and json.Number. A *List, *Dict, *Set, *Tuple,
@@ -20,7 +20,7 @@ func Encode(v any) ([]byte, error) {
 type EncodeOptions struct {
 	// Protocol is 2, 3, 4 or 5. Default 4, which Python reads since 3.4.
 	Protocol int
-	// Limits bounds the work; of Input nothing is used. Default DefaultLimits.
+	// Limits bounds the work; of Input nothing is used.
 	Limits Limits
 }
 
@@ -31,9 +31,6 @@ func (o EncodeOptions) Encode(v any) ([]byte, error) {
 	}
 	if o.Protocol < 2 || o.Protocol > 5 {
 		return nil, &UnsupportedError{fmt.Sprintf("protocol %d can't be written, only 2 to 5", o.Protocol)}
-	}
-	if o.Limits == (Limits{}) {
-		o.Limits = DefaultLimits
 	}
 	e := encoders.Get().(*encoder)
 	defer e.release()

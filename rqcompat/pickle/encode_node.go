@@ -27,14 +27,7 @@ func (e *encoder) node(v any, depth int) error {
 	case *Dict:
 		return e.dict(v, p, depth)
 	case *List:
-		e.b = append(e.b, opEmptyList)
-		if err := e.put(p, isNode); err != nil {
-			return err
-		}
-		if w := e.watched[p]; w != nil {
-			return e.fill(v, w, depth)
-		}
-		return e.appends(v.Items, depth)
+		return e.list(v, p, depth)
 	case *Tuple:
 		return e.tuple(v, p, depth)
 	case *Object:
@@ -87,6 +80,17 @@ func (e *encoder) marked(items []any, depth int) error {
 		}
 	}
 	return nil
+}
+
+func (e *encoder) list(v *List, p unsafe.Pointer, depth int) error {
+	e.b = append(e.b, opEmptyList)
+	if err := e.put(p, isNode); err != nil {
+		return err
+	}
+	if w := e.watched[p]; w != nil {
+		return e.fill(v, w, depth)
+	}
+	return e.appends(v.Items, depth)
 }
 
 func (e *encoder) dict(v *Dict, p unsafe.Pointer, depth int) error {

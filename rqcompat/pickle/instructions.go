@@ -80,13 +80,17 @@ func (r *reader) argument() (string, error) {
 	case op.form == signed:
 		return strconv.Itoa(int(int32(n))), nil
 	}
+	return r.counted(op.form, n)
+}
+
+func (r *reader) counted(as form, n uint64) (string, error) {
 	content, err := r.take(n)
 	switch {
 	case err != nil:
 		return "", err
-	case op.form == long:
+	case as == long:
 		return fmt.Sprintf("%d bytes of an integer", n), nil
-	case op.form == raw:
+	case as == raw:
 		return "b" + quoted(content), nil
 	}
 	return quoted(content), nil

@@ -20,31 +20,22 @@ type Limits struct {
 	Output int
 }
 
-// DefaultLimits are the limits of the functions Decode and Encode.
-var DefaultLimits = Limits{
-	Input:     32 << 20,
-	Nodes:     1 << 20,
-	Depth:     1000,
-	Memo:      1 << 20,
-	IntDigits: 100_000,
-	Output:    64 << 20,
-}
-
 // maxDepth keeps recursion far from the size at which Go ends the process.
 const maxDepth = 100_000
 
 func (l Limits) resolve() Limits {
-	orDefault := func(v *int, d int) {
-		if *v <= 0 {
-			*v = d
+	orDefault := func(v, d int) int {
+		if v <= 0 {
+			return d
 		}
+		return v
 	}
-	orDefault(&l.Input, 32<<20)
-	orDefault(&l.Nodes, 1<<20)
-	orDefault(&l.Depth, 1000)
-	orDefault(&l.Memo, 1<<20)
-	orDefault(&l.IntDigits, 100_000)
-	orDefault(&l.Output, 64<<20)
-	l.Depth = min(l.Depth, maxDepth)
-	return l
+	return Limits{
+		Input:     orDefault(l.Input, 32<<20),
+		Nodes:     orDefault(l.Nodes, 1<<20),
+		Depth:     min(orDefault(l.Depth, 1000), maxDepth),
+		Memo:      orDefault(l.Memo, 1<<20),
+		IntDigits: orDefault(l.IntDigits, 100_000),
+		Output:    orDefault(l.Output, 64<<20),
+	}
 }
