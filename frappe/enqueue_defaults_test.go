@@ -16,6 +16,7 @@ func TestNewEnqueueDefaults(t *testing.T) {
 		"nothing set":  {nil, EnqueueDefaults{600, 604800, callback, 60}},
 		"set":          {map[string]any{"rq_results_ttl": int64(5), "rq_job_failure_ttl": 7.0}, EnqueueDefaults{5, 7, callback, 60}},
 		"json numbers": {map[string]any{"rq_results_ttl": json.Number("-1"), "rq_job_failure_ttl": 7}, EnqueueDefaults{-1, 7, callback, 60}},
+		"zeros":        {map[string]any{"rq_results_ttl": 0, "rq_job_failure_ttl": 0.0}, EnqueueDefaults{600, 604800, callback, 60}},
 		"zero, text":   {map[string]any{"rq_results_ttl": int64(0), "rq_job_failure_ttl": "x"}, EnqueueDefaults{600, 604800, callback, 60}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -162,6 +162,15 @@ func TestInstalledApps(t *testing.T) {
 	}
 }
 
+// Whoever waits for a lock doesn't wait as long as Frappe does, and none is taken on gaps.
+func TestSession(t *testing.T) {
+	_, d := installed(t, testMajor)
+	var session string
+	if err := d.x.Get(&session, "SELECT CONCAT_WS(' ', @@tx_isolation, @@innodb_lock_wait_timeout)"); err != nil || session != "READ-COMMITTED 5" {
+		t.Errorf("isolation and lock wait of a connection: %q, %v, want READ-COMMITTED and 5 s", session, err)
+	}
+}
+
 // A server whose binary log is written by statement refuses READ COMMITTED writes.
 func TestStatementBinlog(t *testing.T) {
 	m := servertest.PrivateMariaDB(t, "--log-bin", "--server-id=1", "--binlog-format=STATEMENT")

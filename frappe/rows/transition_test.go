@@ -86,7 +86,7 @@ func TestTransitionsOfALife(t *testing.T) {
 				t.Errorf("started row: %+v", got)
 			}
 			done := d.Now()
-			r = transit(t, d, Transition{Name: j.Name, From: StatusRunning, To: StatusCompleted, StartedAt: started, Actor: "jane@example.com", Message: "Job completed successfully",
+			r = transit(t, d, Transition{Name: j.Name, From: StatusRunning, To: StatusCompleted, StartedAt: started, Actor: "joe@example.com", Message: "Job completed successfully",
 				Set: []Value{Job.Progress.To(100), Job.OutputReference.To("/files/x.pdf"), Job.CompletedAt.To(done), Job.ProgressMessage.To("")}})
 			if !r.Applied {
 				t.Fatalf("complete: %+v", r)
@@ -96,13 +96,13 @@ func TestTransitionsOfALife(t *testing.T) {
 				t.Errorf("completed row: %+v", got)
 			}
 			want := []string{">Pending jane@example.com 0 Job created", "Pending>Queued jane@example.com 0 Job enqueued",
-				"Queued>Running  0 Worker started execution", "Running>Completed jane@example.com 0 Job completed successfully"}
+				"Queued>Running  0 Worker started execution", "Running>Completed joe@example.com 0 Job completed successfully"}
 			if diff := cmp.Diff(want, history(t, d, j.Name)); diff != "" {
 				t.Error(diff)
 			}
 			var by, organization string
-			if err := d.x.Get(&by, "SELECT modified_by FROM `tabBackground Job`"); err != nil || by != "jane@example.com" {
-				t.Errorf("modified_by = %q, %v", by, err)
+			if err := d.x.Get(&by, "SELECT modified_by FROM `tabBackground Job`"); err != nil || by != "joe@example.com" {
+				t.Errorf("modified_by = %q, %v, want who completed it", by, err)
 			}
 			if err := d.x.Get(&organization, "SELECT DISTINCT organization FROM `tabJob Execution Log`"); err != nil || organization != j.Organization {
 				t.Errorf("organization of the log = %q, %v", organization, err)

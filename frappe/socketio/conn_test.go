@@ -249,7 +249,11 @@ func TestEnds(t *testing.T) {
 				f.send(event)
 				tc.script(f)
 			})
-			<-s.ended
+			select {
+			case <-s.ended:
+			case <-time.After(10 * time.Second):
+				t.Fatal("the connection goes on")
+			}
 			if name, _, err := s.Next(t.Context()); name != "last words" || err != nil {
 				t.Errorf("the event before the end: %q, %v", name, err)
 			}
