@@ -16,9 +16,12 @@ type done struct {
 	calls []string
 	items map[string][]int
 	slow  map[string]time.Duration
+	// late counts the calls whose context had ended before they began.
+	late int
 }
 
 func (d *done) work(ctx context.Context, lane string, items []int) {
+	late := ctx.Err() != nil
 	time.Sleep(d.slow[lane])
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -27,6 +30,9 @@ func (d *done) work(ctx context.Context, lane string, items []int) {
 		d.items = map[string][]int{}
 	}
 	d.items[lane] = append(d.items[lane], items...)
+	if late {
+		d.late++
+	}
 }
 
 // run runs lanes in the background; the returned function ends and awaits them.
@@ -123,6 +129,9 @@ func TestLanesWorkWhatIsLeftWhenTheyClose(t *testing.T) {
 		stop()
 		if !slices.Equal(d.items["a"], []int{0, 1}) || !slices.Equal(d.items["b"], []int{2}) {
 			t.Errorf("worked %v when Run returned, want 0 and 1 of a, 2 of b", d.items)
+		}
+		if d.late > 0 {
+			t.Errorf("%d calls began with a context that had ended, in which nothing can be sent", d.late)
 		}
 	})
 }

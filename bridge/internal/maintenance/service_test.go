@@ -62,7 +62,7 @@ func TestServicesHaveTheirPace(t *testing.T) {
 	})
 }
 
-// TestSlowServicesTickOnceASecond at least, and a stop is no failure.
+// TestSlowServicesTickOnceASecond at least, and a stop is not a failure.
 func TestSlowServicesTickOnceASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
