@@ -8,6 +8,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"weak"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
@@ -213,6 +214,24 @@ func TestAnAttemptHoldsNoParameters(t *testing.T) {
 		r.cancel(job.ErrStopped)
 		h.jobs.Wait()
 	})
+}
+
+// TestAFinishedAttemptIsForgotten at once: a thousand a second, each kept for the grace period, would be many.
+func TestAFinishedAttemptIsForgotten(t *testing.T) {
+	h := newHouse()
+	seen := make(chan weak.Pointer[run], 1)
+	h.start(t.Context(), plain(func(_ context.Context, r job.Reporter) (any, error) {
+		seen <- weak.Make(r.(*run))
+		return nil, nil
+	}))
+	h.jobs.Wait()
+	attempt := <-seen
+	for range 5 {
+		runtime.GC()
+	}
+	if attempt.Value() != nil {
+		t.Error("something still holds an attempt that has ended")
+	}
 }
 
 func TestRunningAreFound(t *testing.T) {
