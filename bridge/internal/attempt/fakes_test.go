@@ -130,16 +130,14 @@ type redis struct {
 
 	// odd are jobs whose outcome Redis refuses.
 	odd      map[string]error
-	result   rqcompat.OutcomeResult // of Settle; Settled if zero and not refused
 	refused  bool
 	state    map[string]rqcompat.LeaseState // by job
 	outcomes []rqcompat.Outcome
 	settles  int
 
-	renewed  []renewal
-	patterns []string
-	beats    []int // how many records each heartbeat renews
-	listen   map[string]func(worker string, c rqcompat.Command)
+	renewed []renewal
+	beats   []int // how many records each heartbeat renews
+	listen  map[string]func(worker string, c rqcompat.Command)
 }
 
 type renewal struct {

@@ -114,7 +114,7 @@ func TestAHandlerThatIgnoresItsContext(t *testing.T) {
 			if len(h.rq.outcomes) > 0 {
 				t.Errorf("%v: settled before the grace is over: %+v", cause, h.rq.outcomes)
 			}
-			time.Sleep(1)
+			time.Sleep(time.Nanosecond)
 			synctest.Wait()
 			end := []string{"row Running > Canceled", "rq stopped", "observers Canceled", "ended stopped"}
 			if cause == job.ErrShutdown {

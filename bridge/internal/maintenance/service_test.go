@@ -106,8 +106,6 @@ func TestADeliveryOutlivesAStop(t *testing.T) {
 type registryCalls struct {
 	calls    []string
 	err      map[string]error
-	ours     map[string]bool
-	trimmed  map[string]int64
 	inFailed map[string]int64
 }
 

@@ -224,7 +224,7 @@ func TestARowHasGrace(t *testing.T) {
 		if got := b.router().Route(t.Context(), queue, found)[0]; got.Verdict != Unready {
 			t.Errorf("just within the grace: %s, want unready", verdicts[got.Verdict])
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		got := b.router().Route(t.Context(), queue, found)[0]
 		if got.Verdict != Ours || got.Broken == nil || !strings.Contains(got.Broken.Error(), `has no Background Job "JOB-9", 10s after`) {
 			t.Errorf("when the grace is over: %s, %v, want ours to fail with the reason", verdicts[got.Verdict], got.Broken)
