@@ -274,7 +274,6 @@ func TestStoppedDuringAdmission(t *testing.T) {
 			h.Runner.Params.Rows = failsAfter{h.rows}
 			h.run(t, q)
 			h.rows.fail(nil)
-			h.rows.before = nil
 			h.jobs.Wait()
 			h.wantStory(t, "stopped while its row can't be moved", "row Queued > Canceled", "rq stopped", "observers Canceled", "ended stopped")
 			if got := h.rows.moves[0].Message; got != want {

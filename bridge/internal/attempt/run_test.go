@@ -111,7 +111,7 @@ func TestAHandlerThatIgnoresItsContext(t *testing.T) {
 			r.cancel(cause)
 			time.Sleep(5*time.Second - 1)
 			synctest.Wait()
-			if len(h.rq.outcomes) > 0 {
+			if len(h.rq.settled()) > 0 {
 				t.Errorf("%v: settled before the grace is over: %+v", cause, h.rq.outcomes)
 			}
 			time.Sleep(time.Nanosecond)

@@ -35,6 +35,13 @@ func (d *done) work(ctx context.Context, lane string, items []int) {
 	}
 }
 
+// story is what was called so far.
+func (d *done) story() []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.calls)
+}
+
 // run runs lanes in the background; the returned function ends and awaits them.
 func run(t *testing.T, l *Lanes[string, int]) (stop func()) {
 	ctx, cancel := context.WithCancel(t.Context())
@@ -63,9 +70,10 @@ func TestLanesKeepTheOrderWithinALane(t *testing.T) {
 			synctest.Wait()
 		}
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		// The first goes at once, the others together when it is done.
-		if want := []string{"a:[0]", "a:[1 2 3 4]"}; !slices.Equal(d.calls, want) {
-			t.Errorf("calls %v, want %v", d.calls, want)
+		if want := []string{"a:[0]", "a:[1 2 3 4]"}; !slices.Equal(d.story(), want) {
+			t.Errorf("calls %v, want %v", d.story(), want)
 		}
 		stop()
 	})
@@ -82,10 +90,11 @@ func TestASlowLaneDelaysItselfOnly(t *testing.T) {
 			l.Add("fast", n)
 			synctest.Wait()
 		}
-		if want := []string{"fast:[0]", "fast:[1]", "fast:[2]"}; !slices.Equal(d.calls, want) {
-			t.Errorf("while a lane is slow the other has done %v, want %v", d.calls, want)
+		if want := []string{"fast:[0]", "fast:[1]", "fast:[2]"}; !slices.Equal(d.story(), want) {
+			t.Errorf("while a lane is slow the other has done %v, want %v", d.story(), want)
 		}
 		time.Sleep(2 * time.Hour)
+		synctest.Wait()
 		stop()
 	})
 }
@@ -110,8 +119,9 @@ func TestAFullLaneDropsWhatItHas(t *testing.T) {
 			t.Errorf("told of dropped items: %v, want %v", dropped, want)
 		}
 		time.Sleep(3 * time.Hour)
-		if want := []string{"a:[0]", "a:[4 5]"}; !slices.Equal(d.calls, want) {
-			t.Errorf("worked %v, want %v", d.calls, want)
+		synctest.Wait()
+		if want := []string{"a:[0]", "a:[4 5]"}; !slices.Equal(d.story(), want) {
+			t.Errorf("worked %v, want %v", d.story(), want)
 		}
 		stop()
 	})

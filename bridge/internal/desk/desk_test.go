@@ -180,8 +180,8 @@ func TestEventsGoOutInOrder(t *testing.T) {
 		other.Site, other.Name = "b.example.com", "JOB-b"
 		d.Progressed(sites.Progressed{Subject: other})
 		synctest.Wait()
-		if len(p.events) != 4 || p.events[0].Site != "b.example.com" {
-			t.Errorf("while one site's events are slow %d others went out, want the 4 of the other site", len(p.events))
+		if sent := p.sent(); len(sent) != 4 || sent[0].Site != "b.example.com" {
+			t.Errorf("while one site's events are slow %d others went out, want the 4 of the other site", len(sent))
 		}
 		time.Sleep(time.Hour)
 		stop()

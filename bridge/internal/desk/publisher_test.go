@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -60,6 +61,13 @@ func (p *publisher) Run(ctx context.Context) error {
 func (p *publisher) Close() error {
 	p.closed = true
 	return p.err
+}
+
+// sent are the events so far.
+func (p *publisher) sent() []realtime.Event {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.events)
 }
 
 // rooms are those that got an event of that name, in order.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,6 +18,7 @@ import (
 
 // queue is a list in Redis, with what the poller uses of it.
 type queue struct {
+	mu      sync.Mutex
 	ids     []string // in Redis
 	known   []string // in the copy
 	hashes  map[string]*rqcompat.FetchResult
@@ -38,7 +40,16 @@ func newQueue(ids ...string) *queue {
 	return &queue{ids: ids, hashes: map[string]*rqcompat.FetchResult{}, verdict: map[string]route.Routed{}, fetchErr: map[int]error{}, arrived: make(chan struct{})}
 }
 
+// set changes the queue while a poller runs.
+func (l *queue) set(ids []string, err error) {
+	l.mu.Lock()
+	l.ids, l.err = ids, err
+	l.mu.Unlock()
+}
+
 func (l *queue) Sync(context.Context) (added, removed []string, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.syncs++
 	if l.err != nil {
 		return nil, nil, l.err

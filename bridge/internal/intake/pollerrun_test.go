@@ -50,7 +50,7 @@ func TestAnEmptyListIsWaitedFor(t *testing.T) {
 		if l.syncs != 3 || !slices.Equal(l.waited, []time.Duration{longestWait, longestWait, longestWait}) {
 			t.Errorf("an empty list was looked at %d times in 11 s and waited for %v, want 3 times, 5 s each", l.syncs, l.waited)
 		}
-		l.ids = []string{"a"}
+		l.set([]string{"a"}, nil)
 		l.arrived <- struct{}{}
 		synctest.Wait()
 		wantIDs(t, "as soon as a job arrives", idsOf(p.Fair.deal(9)), "a")
@@ -65,7 +65,7 @@ func TestTheClaimerIsHungry(t *testing.T) {
 		p := l.poller(false)
 		stop := runPoller(t, p)
 		synctest.Wait()
-		l.ids = append(l.ids, "b")
+		l.set([]string{"a", "b"}, nil)
 		p.hungry.Raise()
 		synctest.Wait()
 		wantIDs(t, "without waiting", idsOf(p.Fair.deal(9)), "a", "b")
@@ -85,7 +85,7 @@ func TestRedisIsAwayForAPoller(t *testing.T) {
 		if l.syncs < 10 || l.syncs > 25 {
 			t.Errorf("a Redis that is away was asked %d times in a minute, want ever less often", l.syncs)
 		}
-		l.err = nil
+		l.set([]string{"a"}, nil)
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
 		wantIDs(t, "when it is back", idsOf(p.Fair.deal(9)), "a")
