@@ -274,7 +274,6 @@ func TestStoppedDuringAdmission(t *testing.T) {
 			h.Runner.Params.Rows = failsAfter{h.rows}
 			h.run(t, q)
 			h.rows.fail(nil)
-			h.rows.before = nil
 			h.jobs.Wait()
 			h.wantStory(t, "stopped while its row can't be moved", "row Queued > Canceled", "rq stopped", "observers Canceled", "ended stopped")
 			if got := h.rows.moves[0].Message; got != want {
@@ -295,6 +294,20 @@ func (f failsAfter) Apply(ctx context.Context, m moves.Move, then func(context.C
 		}
 	}
 	return f.table.Apply(ctx, m, then)
+}
+
+// TestAMoveToRunningIsNotInterrupted: whether an interrupted one was carried out wouldn't be known.
+func TestAMoveToRunningIsNotInterrupted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse()
+		h.Ask = func(context.Context, policy.Question) policy.Answer {
+			h.running.unsettled()[0].cancel(job.ErrStopped)
+			return policy.Answer{}
+		}
+		h.run(t, h.delivery(rows.StatusQueued, obeys))
+		h.wantStory(t, "stopped just before", "row Queued > Running", "observers Running",
+			"row Running > Canceled", "rq stopped", "observers Canceled", "ended stopped")
+	})
 }
 
 // TestShutdownDuringAdmission gives the job back at once.

@@ -39,6 +39,27 @@ func (t *table) fail(err error) {
 	t.mu.Unlock()
 }
 
+// put adds a row, or takes its place.
+func (t *table) put(row *rows.BackgroundJob) {
+	t.mu.Lock()
+	t.rows[row.Name] = row
+	t.mu.Unlock()
+}
+
+// cancel is what a person does to a row past the engine.
+func (t *table) cancel(name string) {
+	t.mu.Lock()
+	t.rows[name].Status = rows.StatusCanceled
+	t.mu.Unlock()
+}
+
+// written are the reports so far.
+func (t *table) written() []sites.Report {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Clone(t.reports)
+}
+
 func (t *table) Apply(ctx context.Context, m moves.Move, then func(context.Context) error) (rows.TransitionResult, error) {
 	if err := m.Check(); err != nil {
 		return rows.TransitionResult{}, err
@@ -52,14 +73,30 @@ func (t *table) Apply(ctx context.Context, m moves.Move, then func(context.Conte
 	if t.before != nil {
 		t.before(m)
 	}
+	result := t.move(m)
+	if !result.Applied {
+		return result, nil
+	}
+	var err error
+	if then != nil {
+		err = then(ctx)
+	}
+	t.house.tell("observers %s", m.To)
+	return result, err
+}
+
+// move compares and swaps.
+func (t *table) move(m moves.Move) rows.TransitionResult {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	row := t.rows[m.Name]
 	switch {
 	case row == nil:
-		return rows.TransitionResult{Missing: true}, nil
+		return rows.TransitionResult{Missing: true}
 	case row.Status != m.From:
-		return rows.TransitionResult{Current: row.Status}, nil
+		return rows.TransitionResult{Current: row.Status}
 	case row.Status == rows.StatusRunning && !row.StartedAt.Equal(m.StartedAt):
-		return rows.TransitionResult{Current: row.Status, Fenced: true}, nil
+		return rows.TransitionResult{Current: row.Status, Fenced: true}
 	}
 	t.moves = append(t.moves, m)
 	path := string(m.To)
@@ -71,12 +108,7 @@ func (t *table) Apply(ctx context.Context, m moves.Move, then func(context.Conte
 	truth.Row = row
 	truth.Applied("now")
 	m.Applied("now")
-	var err error
-	if then != nil {
-		err = then(ctx)
-	}
-	t.house.tell("observers %s", m.To)
-	return rows.TransitionResult{Applied: true, Current: m.To, Modified: "now"}, err
+	return rows.TransitionResult{Applied: true, Current: m.To, Modified: "now"}
 }
 
 func (t *table) Arrive(_ context.Context, _ string, j rows.NewJob) (*rows.BackgroundJob, error) {
@@ -101,7 +133,9 @@ func (t *table) WriteProgress(_ context.Context, site string, reports []sites.Re
 	if err := t.fails(); err != nil {
 		return err
 	}
+	t.mu.Lock()
 	t.reports = append(t.reports, reports...)
+	t.mu.Unlock()
 	for _, r := range reports {
 		t.house.tell("progress %s %s %v %s", site, r.Progress.Name, r.Percent, r.Message)
 	}
@@ -112,6 +146,8 @@ func (t *table) Statuses(_ context.Context, _ string, names []string) (map[strin
 	if err := t.fails(); err != nil {
 		return nil, err
 	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	out := map[string]rows.Status{}
 	for _, name := range names {
 		if row := t.rows[name]; row != nil {
@@ -130,16 +166,14 @@ type redis struct {
 
 	// odd are jobs whose outcome Redis refuses.
 	odd      map[string]error
-	result   rqcompat.OutcomeResult // of Settle; Settled if zero and not refused
 	refused  bool
 	state    map[string]rqcompat.LeaseState // by job
 	outcomes []rqcompat.Outcome
 	settles  int
 
-	renewed  []renewal
-	patterns []string
-	beats    []int // how many records each heartbeat renews
-	listen   map[string]func(worker string, c rqcompat.Command)
+	renewed []renewal
+	beats   []int // how many records each heartbeat renews
+	listen  map[string]func(worker string, c rqcompat.Command)
 }
 
 type renewal struct {
@@ -161,6 +195,13 @@ func (r *redis) fail(err error) {
 	r.mu.Unlock()
 }
 
+// settled are the outcomes so far.
+func (r *redis) settled() []rqcompat.Outcome {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.outcomes)
+}
+
 func (r *redis) Settle(_ context.Context, os []rqcompat.Outcome) ([]rqcompat.OutcomeResult, error) {
 	r.settles++
 	if err := r.fails(); err != nil {
@@ -177,7 +218,9 @@ func (r *redis) Settle(_ context.Context, os []rqcompat.Outcome) ([]rqcompat.Out
 		if r.refused {
 			out[i] = rqcompat.NotOwner
 		}
+		r.mu.Lock()
 		r.outcomes = append(r.outcomes, o)
+		r.mu.Unlock()
 		r.house.tell("rq %s", words[o.Kind])
 	}
 	return out, nil

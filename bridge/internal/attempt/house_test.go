@@ -56,17 +56,25 @@ func newHouse() *house {
 		Logger:      slog.New(slog.NewTextHandler(h, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		CancelGrace: 5 * time.Second, Lease: 15 * time.Second, Slack: 75 * time.Second,
 		Ask: func(_ context.Context, q policy.Question) policy.Answer {
+			h.mu.Lock()
 			h.asked = append(h.asked, q)
+			h.mu.Unlock()
 			return h.answer
 		},
 		PlainProgress: func(site, user, id string, percent float64, message string) {
 			h.tell("plain %s %s %s %v %s", site, user, id, percent, message)
 		},
-		Failed:   func(queue string) { h.failed = append(h.failed, queue) },
+		Failed: func(queue string) {
+			h.mu.Lock()
+			h.failed = append(h.failed, queue)
+			h.mu.Unlock()
+		},
 		RowOfJob: func(id string) (string, string, bool) { return strings.Cut(id, "::") },
 		Ended: func(info job.Info, outcome string, err error, took time.Duration) {
 			h.tell("ended %s", outcome)
+			h.mu.Lock()
 			h.ends = append(h.ends, end{info, outcome, err, took})
+			h.mu.Unlock()
 		},
 	})
 	return h
@@ -170,7 +178,7 @@ func (h *house) delivery(status rows.Status, f func(ctx context.Context, r job.R
 		Name: "JOB-1", JobType: "export", Organization: "ORG-A", OwnerUser: "owner@example.com", Status: status,
 		MaxRetries: 3, TimeoutSeconds: 60, InputParameters: json.RawMessage(`{"password":"s3cret"}`),
 	}
-	h.rows.rows[row.Name] = row
+	h.rows.put(row)
 	read := *row
 	return &job.Queued{
 		Queue: job.Queue{Name: "b:go", Kind: "go", Own: true}, ID: site + "::JOB-1", Method: "export", Site: site, User: "owner@example.com",

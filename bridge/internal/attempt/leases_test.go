@@ -152,7 +152,7 @@ func TestTheRowOfARunningJobWasCanceled(t *testing.T) {
 		second.Row.Name, second.RowName, second.ID = "JOB-2", "JOB-2", site+"::JOB-2"
 		other := *h.rows.rows["JOB-1"]
 		other.Name = "JOB-2"
-		h.rows.rows["JOB-2"] = &other
+		h.rows.put(&other)
 		h.start(t.Context(), second)
 		h.start(t.Context(), plain(obeys))
 		time.Sleep(3 * time.Second)
@@ -161,7 +161,7 @@ func TestTheRowOfARunningJobWasCanceled(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
 		h.rows.fail(nil)
-		h.rows.rows["JOB-2"].Status = rows.StatusCanceled
+		h.rows.cancel("JOB-2")
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
 		left := map[string]bool{}

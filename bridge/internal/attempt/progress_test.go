@@ -25,7 +25,7 @@ func TestProgressIsWrittenOnceASecond(t *testing.T) {
 			for i := range 35 {
 				r.Progress(float64(i), "working")
 				time.Sleep(100 * time.Millisecond)
-				if n := len(h.rows.reports); n > len(at) {
+				if n := len(h.rows.written()); n > len(at) {
 					at = append(at, time.Since(begin).Round(100*time.Millisecond))
 				}
 			}
@@ -141,9 +141,11 @@ func TestAReportIsHandedOverOnce(t *testing.T) {
 			p.report(2, "x")
 		}
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		p.take(time.Now())
 		p.report(3, "x")
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if want := []time.Duration{0, time.Second, 61300 * time.Millisecond}; !slices.Equal(handed, want) {
 			t.Errorf("handed over after %v, want %v", handed, want)
 		}

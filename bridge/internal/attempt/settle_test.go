@@ -299,6 +299,23 @@ func TestSettleTogether(t *testing.T) {
 	}
 }
 
+// TestRedisGoesAwayWhileOutcomesAreTriedOneByOne: that is not a refusal.
+func TestRedisGoesAwayWhileOutcomesAreTriedOneByOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse()
+		calls := 0
+		h.outcomes.Call = func(ctx context.Context, os []rqcompat.Outcome) ([]outcomeAnswer, error) {
+			if calls++; calls == 1 {
+				return []outcomeAnswer{{err: errNoRedis}}, nil
+			}
+			return h.settleTogether(ctx, os)
+		}
+		h.start(t.Context(), plain(nil))
+		h.jobs.Wait()
+		h.wantStory(t, "tried again", "rq finished", "ended finished")
+	})
+}
+
 func TestADeliveryThatIsNoLongerOurs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse()

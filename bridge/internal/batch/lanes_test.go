@@ -16,9 +16,12 @@ type done struct {
 	calls []string
 	items map[string][]int
 	slow  map[string]time.Duration
+	// late counts the calls whose context had ended before they began.
+	late int
 }
 
 func (d *done) work(ctx context.Context, lane string, items []int) {
+	late := ctx.Err() != nil
 	time.Sleep(d.slow[lane])
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -27,6 +30,16 @@ func (d *done) work(ctx context.Context, lane string, items []int) {
 		d.items = map[string][]int{}
 	}
 	d.items[lane] = append(d.items[lane], items...)
+	if late {
+		d.late++
+	}
+}
+
+// story is what was called so far.
+func (d *done) story() []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.calls)
 }
 
 // run runs lanes in the background; the returned function ends and awaits them.
@@ -57,9 +70,10 @@ func TestLanesKeepTheOrderWithinALane(t *testing.T) {
 			synctest.Wait()
 		}
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		// The first goes at once, the others together when it is done.
-		if want := []string{"a:[0]", "a:[1 2 3 4]"}; !slices.Equal(d.calls, want) {
-			t.Errorf("calls %v, want %v", d.calls, want)
+		if want := []string{"a:[0]", "a:[1 2 3 4]"}; !slices.Equal(d.story(), want) {
+			t.Errorf("calls %v, want %v", d.story(), want)
 		}
 		stop()
 	})
@@ -76,10 +90,11 @@ func TestASlowLaneDelaysItselfOnly(t *testing.T) {
 			l.Add("fast", n)
 			synctest.Wait()
 		}
-		if want := []string{"fast:[0]", "fast:[1]", "fast:[2]"}; !slices.Equal(d.calls, want) {
-			t.Errorf("while a lane is slow the other has done %v, want %v", d.calls, want)
+		if want := []string{"fast:[0]", "fast:[1]", "fast:[2]"}; !slices.Equal(d.story(), want) {
+			t.Errorf("while a lane is slow the other has done %v, want %v", d.story(), want)
 		}
 		time.Sleep(2 * time.Hour)
+		synctest.Wait()
 		stop()
 	})
 }
@@ -104,8 +119,9 @@ func TestAFullLaneDropsWhatItHas(t *testing.T) {
 			t.Errorf("told of dropped items: %v, want %v", dropped, want)
 		}
 		time.Sleep(3 * time.Hour)
-		if want := []string{"a:[0]", "a:[4 5]"}; !slices.Equal(d.calls, want) {
-			t.Errorf("worked %v, want %v", d.calls, want)
+		synctest.Wait()
+		if want := []string{"a:[0]", "a:[4 5]"}; !slices.Equal(d.story(), want) {
+			t.Errorf("worked %v, want %v", d.story(), want)
 		}
 		stop()
 	})
@@ -123,6 +139,9 @@ func TestLanesWorkWhatIsLeftWhenTheyClose(t *testing.T) {
 		stop()
 		if !slices.Equal(d.items["a"], []int{0, 1}) || !slices.Equal(d.items["b"], []int{2}) {
 			t.Errorf("worked %v when Run returned, want 0 and 1 of a, 2 of b", d.items)
+		}
+		if d.late > 0 {
+			t.Errorf("%d calls began with a context that had ended, in which nothing can be sent", d.late)
 		}
 	})
 }

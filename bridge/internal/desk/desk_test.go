@@ -1,15 +1,11 @@
 package desk
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -24,105 +20,6 @@ import (
 const site = "a.example.com"
 
 var subject = sites.Subject{Site: site, Name: "JOB-1", JobType: "export", Organization: "ORG-A", Owner: "jane@example.com"}
-
-// publisher notes what is published.
-type publisher struct {
-	mu     sync.Mutex
-	events []realtime.Event
-	hints  []string // doc and list updates
-	calls  int
-	err    error
-	slow   map[string]time.Duration // by site
-	closed bool
-}
-
-func (p *publisher) Publish(_ context.Context, events ...realtime.Event) error {
-	if len(events) > 0 {
-		time.Sleep(p.slow[events[0].Site])
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.calls++
-	if p.err != nil {
-		return p.err
-	}
-	p.events = append(p.events, events...)
-	return nil
-}
-
-func (p *publisher) DocUpdate(site, doctype, name, modified string) {
-	p.mu.Lock()
-	p.hints = append(p.hints, strings.Join([]string{"doc", site, doctype, name, modified}, " "))
-	p.mu.Unlock()
-}
-
-func (p *publisher) ListUpdate(site, doctype string, names ...string) {
-	p.mu.Lock()
-	p.hints = append(p.hints, strings.Join(append([]string{"list", site, doctype}, names...), " "))
-	p.mu.Unlock()
-}
-
-func (p *publisher) Run(ctx context.Context) error {
-	<-ctx.Done()
-	return nil
-}
-
-func (p *publisher) Close() error {
-	p.closed = true
-	return p.err
-}
-
-// rooms are those that got an event of that name, in order.
-func (p *publisher) rooms(name string) (out []string) {
-	for _, e := range p.events {
-		if e.Name == name {
-			out = append(out, e.Room)
-		}
-	}
-	return out
-}
-
-// message is that of an event as a browser gets it.
-func message(t *testing.T, e realtime.Event) (m map[string]any) {
-	t.Helper()
-	encoded, err := json.Marshal(e.Message)
-	if err == nil {
-		err = json.Unmarshal(encoded, &m)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return m
-}
-
-// open makes a desk that publishes until the returned function is called.
-func open(t *testing.T, p *publisher, members []string, err error) (d *Desk, log *bytes.Buffer, stop func()) {
-	log = &bytes.Buffer{}
-	d = New(Params{
-		Publisher: p, Log: slog.New(slog.NewTextHandler(log, nil)),
-		Members: func(_ context.Context, s, organization string) ([]string, error) {
-			if s != site && organization != "ORG-A" {
-				t.Errorf("asked for the members of %s on %s", organization, s)
-			}
-			return members, err
-		},
-		Now: func(_ context.Context, site string) string { return "now on " + site },
-	})
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan struct{})
-	go func() {
-		d.Run(ctx)
-		close(done)
-	}()
-	return d, log, func() {
-		cancel()
-		<-done
-	}
-}
-
-func moved(from, to rows.Status, written rows.BackgroundJob) sites.Moved {
-	return sites.Moved{Subject: subject, From: from, To: to, Modified: "2026-03-01 10:00:00.000001", Written: written}
-}
 
 // TestAMoveIsTold to the organization, to open forms, to the owner and the members, and to the stock desk.
 func TestAMoveIsTold(t *testing.T) {
@@ -283,8 +180,8 @@ func TestEventsGoOutInOrder(t *testing.T) {
 		other.Site, other.Name = "b.example.com", "JOB-b"
 		d.Progressed(sites.Progressed{Subject: other})
 		synctest.Wait()
-		if len(p.events) != 4 || p.events[0].Site != "b.example.com" {
-			t.Errorf("while one site's events are slow %d others went out, want the 4 of the other site", len(p.events))
+		if sent := p.sent(); len(sent) != 4 || sent[0].Site != "b.example.com" {
+			t.Errorf("while one site's events are slow %d others went out, want the 4 of the other site", len(sent))
 		}
 		time.Sleep(time.Hour)
 		stop()

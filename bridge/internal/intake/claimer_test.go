@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,9 +20,10 @@ import (
 
 // claims is Redis as the claimer sees it, and who gets what was claimed.
 type claims struct {
+	mu        sync.Mutex
 	result    map[string]rqcompat.ClaimResult // by id; Claimed if it isn't there
 	err       error
-	suspended bool
+	suspended atomic.Bool
 
 	calls   [][]rqcompat.Claim
 	at      []time.Time
@@ -31,6 +34,8 @@ type claims struct {
 }
 
 func (r *claims) Claim(_ context.Context, cs []rqcompat.Claim, startedAt time.Time, lease time.Duration) ([]rqcompat.ClaimResult, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.calls = append(r.calls, slices.Clone(cs))
 	r.at, r.lease = append(r.at, startedAt), lease
 	if r.err != nil {
@@ -58,7 +63,7 @@ func (r *claims) claimer(n int) *Claimer {
 	fair := NewFairQueue(nil)
 	return NewClaimer(ClaimerParams{
 		Claim:      r.Claim,
-		Suspension: &policy.Suspension{Suspended: func(context.Context) (bool, error) { return r.suspended, nil }, Log: log},
+		Suspension: &policy.Suspension{Suspended: func(context.Context) (bool, error) { return r.suspended.Load(), nil }, Log: log},
 		Fair:       fair, Pollers: []*Poller{NewPoller(PollerParams{Queue: job.Queue{Name: "q"}, Fair: fair})},
 		Slots: workers.NewSlots(n, []string{"q"}), Lease: 90 * time.Second, Start: r.start, Log: log,
 	})
@@ -188,7 +193,9 @@ func TestAClaimThatFails(t *testing.T) {
 		if got := c.pollers["q"].dealt; !slices.Equal(got, []string{"a", "b"}) {
 			t.Errorf("the poller is told of %v, want a and b", got)
 		}
+		r.mu.Lock()
 		r.err = nil
+		r.mu.Unlock()
 		addJobs(c, "a", "b")
 		time.Sleep(time.Second)
 		synctest.Wait()
@@ -256,7 +263,8 @@ func TestClaimsAreOfALimitedSize(t *testing.T) {
 // TestSuspensionHoldsClaims, and the slots stay idle meanwhile.
 func TestSuspensionHoldsClaims(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := &claims{suspended: true}
+		r := &claims{}
+		r.suspended.Store(true)
 		c := r.claimer(2)
 		stop := runClaimer(t, c)
 		addJobs(c, "a")
@@ -265,7 +273,7 @@ func TestSuspensionHoldsClaims(t *testing.T) {
 		if len(r.calls) > 0 || c.Fair.Len() != 1 {
 			t.Errorf("%d claims while RQ is suspended, %d jobs wait", len(r.calls), c.Fair.Len())
 		}
-		r.suspended = false
+		r.suspended.Store(false)
 		time.Sleep(time.Second)
 		synctest.Wait()
 		if !slices.Equal(r.started, []string{"a"}) {

@@ -136,7 +136,7 @@ func (p *Poller) look(ctx context.Context) error {
 
 func (p *Poller) postpone(id string, seen, again time.Time) {
 	p.undecided[id] = undecided{seen, again}
-	if len(p.undecided) == 1 || again.Before(p.next) {
+	if again.Before(p.next) {
 		p.next = again
 	}
 }

@@ -160,7 +160,7 @@ func TestSafe(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			got := Safe(err)
 			if text := got.Error(); !strings.Contains(text, "can't be read") || !strings.Contains(text, fmt.Sprintf("%T", err)) {
-				t.Errorf("%q, want a text that names the type %T", text, err)
+				t.Errorf("%q, want a message that names the type %T", text, err)
 			}
 			if Classify(got) != Transient || CauseOf(t.Context()) != nil || Traceback(got, "m") == "" {
 				t.Error("what Safe returns can't be worked with")

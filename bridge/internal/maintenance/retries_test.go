@@ -88,9 +88,11 @@ func TestARetryIsDueInTime(t *testing.T) {
 		for range 400 {
 			time.Sleep(10 * time.Millisecond)
 			synctest.Wait()
+			b.mu.Lock()
 			for len(b.asked) > len(b.story) {
 				b.story = append(b.story, fmt.Sprint(time.Since(begin)))
 			}
+			b.mu.Unlock()
 		}
 		stop()
 		// Due at 555 ms; what was known before to be due later is found by the look that comes every second.

@@ -62,7 +62,7 @@ func TestServicesHaveTheirPace(t *testing.T) {
 	})
 }
 
-// TestSlowServicesTickOnceASecond at least, and a stop is no failure.
+// TestSlowServicesTickOnceASecond at least, and a stop is not a failure.
 func TestSlowServicesTickOnceASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
@@ -106,8 +106,6 @@ func TestADeliveryOutlivesAStop(t *testing.T) {
 type registryCalls struct {
 	calls    []string
 	err      map[string]error
-	ours     map[string]bool
-	trimmed  map[string]int64
 	inFailed map[string]int64
 }
 

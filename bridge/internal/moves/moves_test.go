@@ -18,10 +18,10 @@ import (
 const site = "a.example.com"
 
 var (
-	fence = time.Date(2026, 3, 1, 10, 0, 0, 1000, time.UTC)
-	now   = fence.Add(time.Minute)
-	said  = Said{Percent: 42, Message: "half", Output: "/files/out.txt"}
-	boom  = errors.New("boom\nsecond line")
+	fence   = time.Date(2026, 3, 1, 10, 0, 0, 1000, time.UTC)
+	now     = fence.Add(time.Minute)
+	said    = Said{Percent: 42, Message: "half", Output: "/files/out.txt"}
+	errBoom = errors.New("boom\nsecond line")
 
 	all = []rows.Status{
 		rows.StatusPending, rows.StatusQueued, rows.StatusRunning, rows.StatusCompleted,
@@ -44,7 +44,7 @@ func set(m Move) (names []string) {
 
 // catalogue has every move, as it is made of a row.
 func catalogue(row *rows.BackgroundJob) map[string]Move {
-	failure := Failure{Err: boom, Kind: job.Transient, Attempt: 3}
+	failure := Failure{Err: errBoom, Kind: job.Transient, Attempt: 3}
 	return map[string]Move{
 		"Start":      Start(site, row, now),
 		"Complete":   Complete(site, row, said, now),
@@ -186,8 +186,8 @@ func TestTheDiagramNamesTheMoves(t *testing.T) {
 func TestWhatEachMoveWrites(t *testing.T) {
 	running, failed, queued := rowIn(rows.StatusRunning), rowIn(rows.StatusFailed), rowIn(rows.StatusQueued)
 	timedOut := Failure{Err: &job.TimeoutError{Limit: time.Minute}, Kind: job.Transient, TimedOut: true, Attempt: 3}
-	failure := Failure{Err: boom, Kind: job.Transient, Attempt: 3}
-	permanent := Failure{Err: boom, Kind: job.Permanent, Attempt: 3}
+	failure := Failure{Err: errBoom, Kind: job.Transient, Attempt: 3}
+	permanent := Failure{Err: errBoom, Kind: job.Permanent, Attempt: 3}
 	tests := map[string]struct {
 		move        Move
 		message     string
@@ -226,7 +226,7 @@ func TestWhatEachMoveWrites(t *testing.T) {
 			move: Fail(site, running, said, failure, now, 90*time.Second), fence: fence,
 			message: "Job failed: boom (retry 3 of 5 in 1m30s)",
 			columns: "error_message error_type next_retry_at progress progress_message",
-			written: rows.BackgroundJob{ErrorMessage: boom.Error(), ErrorType: "Transient", NextRetryAt: now.Add(90 * time.Second), Progress: 42, ProgressMessage: "half"},
+			written: rows.BackgroundJob{ErrorMessage: errBoom.Error(), ErrorType: "Transient", NextRetryAt: now.Add(90 * time.Second), Progress: 42, ProgressMessage: "half"},
 			status:  rows.StatusFailed,
 		},
 		"time out": {
@@ -239,19 +239,19 @@ func TestWhatEachMoveWrites(t *testing.T) {
 		"dead letter": {
 			move: DeadLetter(site, running, said, permanent, now), message: "Job failed: boom", fence: fence,
 			columns: "completed_at error_message error_type progress progress_message",
-			written: rows.BackgroundJob{CompletedAt: now, ErrorMessage: boom.Error(), ErrorType: "Permanent", Progress: 42, ProgressMessage: "half"},
+			written: rows.BackgroundJob{CompletedAt: now, ErrorMessage: errBoom.Error(), ErrorType: "Permanent", Progress: 42, ProgressMessage: "half"},
 			status:  rows.StatusDeadLetter,
 		},
 		"dead letter of a row that never ran": {
 			move: DeadLetter(site, queued, Said{}, permanent, now), message: "Job failed: boom",
 			columns: "completed_at error_message error_type progress progress_message",
-			written: rows.BackgroundJob{CompletedAt: now, ErrorMessage: boom.Error(), ErrorType: "Permanent"},
+			written: rows.BackgroundJob{CompletedAt: now, ErrorMessage: errBoom.Error(), ErrorType: "Permanent"},
 			status:  rows.StatusDeadLetter,
 		},
 		"exhausted": {
 			move: Exhausted(site, running, said, failure, now), message: "Retries exhausted after 3 attempts", via: "Job failed: boom", fence: fence,
 			columns: "completed_at error_message error_type progress progress_message",
-			written: rows.BackgroundJob{CompletedAt: now, ErrorMessage: boom.Error(), ErrorType: "Transient", Progress: 42, ProgressMessage: "half"},
+			written: rows.BackgroundJob{CompletedAt: now, ErrorMessage: errBoom.Error(), ErrorType: "Transient", Progress: 42, ProgressMessage: "half"},
 			status:  rows.StatusDeadLetter, way: rows.StatusFailed,
 		},
 		"exhausted by a timeout": {

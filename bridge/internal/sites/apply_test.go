@@ -150,8 +150,8 @@ func TestAnIllegalMoveIsNotWritten(t *testing.T) {
 		t.Errorf("error %v, story %v, want a TransitionError and nothing", err, s.lines)
 	}
 	m := moves.Complete("b.example.com", runningRow(), moves.Said{}, time.Now())
-	sites.known["b.example.com"] = lookedUp{err: away, at: time.Now()}
-	if _, err := sites.Apply(t.Context(), m, nil); !errors.Is(err, away) || len(s.lines) > 0 {
+	sites.known["b.example.com"] = lookedUp{err: errAway, at: time.Now()}
+	if _, err := sites.Apply(t.Context(), m, nil); !errors.Is(err, errAway) || len(s.lines) > 0 {
 		t.Errorf("a site that can't be opened: %v, story %v, want its error and nothing", err, s.lines)
 	}
 }
