@@ -184,8 +184,9 @@ func TestCancelReachesTheHandler(t *testing.T) {
 		if cause := <-causes; !errors.Is(cause, ErrCanceled) {
 			t.Errorf("cause %v, want ErrCanceled", cause)
 		}
-		if d := time.Since(start); d > 2*time.Second {
-			t.Errorf("the handler heard of it after %s", d)
+		// The rows of running jobs are looked at every two seconds anyway: this is the command's doing.
+		if d := time.Since(start); d > time.Second {
+			t.Errorf("the handler heard of the cancel after %s, want at once", d)
 		}
 		b.waitJob(b.bench.JobID(testSite, name), rqcompat.StatusStopped)
 		if row := b.row(name); row.Status != rows.StatusCanceled || row.CanceledBy != "jane@example.com" {

@@ -191,8 +191,10 @@ func TestRetryAtOnce(t *testing.T) {
 	t.Parallel()
 	b := newBed(t, nil)
 	b.countTypes()
+	var attempts atomic.Int64
 	b.start(func(e *Engine) {
 		Register(e, "go.count", func(_ context.Context, job *Job[any]) (any, error) {
+			attempts.Add(1)
 			if job.Attempt <= 3 {
 				return nil, RetryAfter(0, fmt.Errorf("attempt %d", job.Attempt))
 			}
@@ -210,6 +212,9 @@ func TestRetryAtOnce(t *testing.T) {
 	if d := time.Since(begin); d > 10*time.Second {
 		t.Errorf("three retries without a pause took %s", d)
 	}
+	if n := attempts.Load(); n != 4*40 {
+		t.Errorf("40 jobs that fail three times made %d attempts, want 160", n)
+	}
 }
 
 // TestRetryWhileTheOldAttemptIsBeingSettled: the row is final already, RQ's job
@@ -224,8 +229,12 @@ func TestRetryWhileTheOldAttemptIsBeingSettled(t *testing.T) {
 	b.rdb.HSet(t.Context(), rqcompat.JobKey(id), "status", "started")
 	settled := time.AfterFunc(200*time.Millisecond, func() { b.rdb.HSet(context.Background(), rqcompat.JobKey(id), "status", "failed") })
 	defer settled.Stop()
+	begin := time.Now()
 	if _, err := b.client().Retry(t.Context(), testSite, name, ""); err != nil {
 		t.Fatal(err)
+	}
+	if d := time.Since(begin); d < 150*time.Millisecond {
+		t.Errorf("the retry was delivered after %s, want it to wait until the old attempt is settled", d)
 	}
 	if waiting := b.rdb.LRange(t.Context(), queue, 0, -1).Val(); len(waiting) != 1 || waiting[0] != id {
 		t.Errorf("on the queue: %v, want %s", waiting, id)

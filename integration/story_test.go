@@ -195,6 +195,9 @@ func tellStory(t *testing.T, s *story) {
 			t.Errorf("omar was told %s %s", e.Event, e.Message())
 		}
 	}
+	// He does hear what is his.
+	s.frappeEnqueue("go", "echo_job", values{"organization": "ORG-B", "user": s.omar.Name})
+	until(t, other, "Running")
 }
 
 // checkForm looks at what an open form of the job was told.

@@ -1,0 +1,173 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
+	"github.com/opensoft/dartwing-bridge/integration/servers"
+	"github.com/opensoft/dartwing-bridge/integration/servers/servertest"
+	"github.com/opensoft/dartwing-bridge/rqcompat"
+)
+
+// What the rooms do is tested in the rooms; here it is that the engine's wiring lets them do it.
+
+func TestFrappeForgetsTheRowsThatMoved(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, nil)
+	name := b.submit("echo_job", nil)
+	site, err := b.bench.Site(testSite)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cached, other := site.DBName()+"|document_cache::Background Job::"+name, site.DBName()+"|document_cache::Background Job::another"
+	for _, key := range []string{cached, other} {
+		if err := b.rdb.Set(t.Context(), key, "the row as it was", 0).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.start(nil)
+	b.waitJob(b.bench.JobID(testSite, name), rqcompat.StatusFinished)
+	if n := b.rdb.Exists(t.Context(), cached).Val(); n != 0 {
+		t.Error("after the run Frappe still has the row as it was in its document cache")
+	}
+	if n := b.rdb.Exists(t.Context(), other).Val(); n != 1 {
+		t.Error("the cached document of another row is gone as well")
+	}
+}
+
+func TestARowIsOnItsWayOnce(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, nil)
+	name := b.submit("echo_job", nil)
+	c := b.client()
+	for range 2 {
+		if err := c.courier.Deliver(t.Context(), testSite, b.row(name)); err != nil {
+			t.Fatalf("deliver a row that is on its way: %v", err)
+		}
+	}
+	waiting := b.rdb.LRange(t.Context(), rqcompat.QueueKey(b.bench.QueueName("go")), 0, -1).Val()
+	if len(waiting) != 1 || waiting[0] != b.bench.JobID(testSite, name) {
+		t.Errorf("a row that was delivered three times stands on the queue as %v, want once", waiting)
+	}
+}
+
+func TestFailedRegistriesStayBelowFrappesLimit(t *testing.T) {
+	t.Parallel()
+	b := newBedOn(t, servertest.Redis(t), nil, servers.BenchConfig{Common: map[string]any{"rq_failed_jobs_limit": 3}})
+	var ids []string
+	for i := range 6 {
+		ids = append(ids, b.raw("go", fmt.Sprintf("fails-%d", i), call(t, "nobody.has.it", nil), nil))
+	}
+	b.cfg.pace = fastPace
+	b.start(nil)
+	b.waitJob(b.enqueue("echo_job", nil), rqcompat.StatusFailed) // the seventh failure
+	b.eventually("three failed jobs are left", func() bool {
+		n, err := b.client().RQ().Count(t.Context(), rqcompat.Failed, b.bench.QueueName("go"))
+		return err == nil && n == 3
+	}, func() string { return fmt.Sprint(ids) })
+}
+
+func TestOnEndHearsHowEachAttemptEnded(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, nil)
+	b.countTypes()
+	ends := make(chan End, 10)
+	c := newCounter()
+	b.start(func(e *Engine) {
+		c.register(e)
+		Register(e, "go.fails", func(context.Context, *Job[any]) (any, error) { return nil, errors.New("it broke") })
+		e.OnEnd(func(end End) { ends <- end })
+	})
+	want := func(id, outcome, text string) {
+		t.Helper()
+		select {
+		case end := <-ends:
+			if end.ID != id || end.Outcome != outcome || (text == "") != (end.Err == nil) || end.Err != nil && !strings.Contains(end.Err.Error(), text) || end.Took <= 0 {
+				t.Errorf("told of %s that it is %s with %v after %s, want %s, %s with %q", end.ID, end.Outcome, end.Err, end.Took, id, outcome, text)
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatalf("nothing was told of %s, which is %s", id, outcome)
+		}
+	}
+	want(b.plain("go.count"), "finished", "")
+	want(b.plain("go.fails"), "failed", "it broke")
+	want(b.plain("nobody.has.it"), "failed", "no handler")
+	name := b.submit("holds", nil)
+	b.waitRow(name, rows.StatusRunning)
+	c.waitHeld(b, 1)
+	if _, err := b.client().Cancel(t.Context(), testSite, name, "jane@example.com"); err != nil {
+		t.Fatal(err)
+	}
+	want(b.bench.JobID(testSite, name), "stopped", ErrCanceled.Error())
+}
+
+func TestARowWhoseJobTypeNobodyHandlesIsADeadLetter(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, nil)
+	b.exec("UPDATE `tabJob Type` SET handler_method = 'nobody.has.it', type_name = 'unhandled', name = 'unhandled' WHERE name = 'echo_job'")
+	name := b.submit("unhandled", nil)
+	b.start(nil)
+	row := b.waitRow(name, rows.StatusDeadLetter)
+	if !strings.Contains(row.ErrorMessage, `no handler for "unhandled"`) {
+		t.Errorf("the row says %q, want that nobody handles it", row.ErrorMessage)
+	}
+	b.waitJob(b.bench.JobID(testSite, name), rqcompat.StatusFailed)
+}
+
+// TestSubmissionsOverTheEnginesConnections: from the program that runs the engine, and from inside a handler; a key
+// makes a repeated one the same job.
+func TestSubmissionsOverTheEnginesConnections(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, nil)
+	const child JobType[map[string]any] = "echo_job"
+	var e *Engine
+	r := b.start(func(engine *Engine) {
+		e = engine
+		Register(engine, "go.parent", func(ctx context.Context, job *Job[any]) (any, error) {
+			for range 2 {
+				for n := range 3 {
+					if _, err := child.Submit(ctx, job, map[string]any{"n": n}, SubmitRequest{Organization: "ORG-A", Key: fmt.Sprint(job.ID, n)}); err != nil {
+						return nil, err
+					}
+				}
+			}
+			return nil, nil
+		})
+	})
+	row, err := e.Submit(t.Context(), SubmitRequest{Site: testSite, JobType: "echo_job", Organization: "ORG-B"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.waitRow(row.Name, rows.StatusCompleted)
+	b.waitJob(b.enqueue("go.parent", nil), rqcompat.StatusFinished)
+	b.eventually("the children are completed", func() bool {
+		_, done, err := b.db.ListJobs(t.Context(), rows.ListFilter{Organization: "ORG-A", Statuses: []rows.Status{rows.StatusCompleted}, Limit: 1})
+		return err == nil && done == 3
+	}, func() string { return "" })
+	if _, all, err := b.db.ListJobs(t.Context(), rows.ListFilter{Organization: "ORG-A", Owner: "jane@example.com", Limit: 1}); err != nil || all != 3 {
+		t.Errorf("three children that were submitted twice are %d jobs of their parent's user (%v), want 3", all, err)
+	}
+	if err := r.stop(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.Submit(t.Context(), SubmitRequest{Site: testSite, JobType: "echo_job", Organization: "ORG-B"}); err == nil || !strings.Contains(err.Error(), "has stopped") {
+		t.Errorf("a submission to an engine that has stopped: %v", err)
+	}
+}
+
+func TestAnIDThatIsOnItsWayIsRefused(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, nil)
+	request := EnqueueRequest{Site: testSite, Method: "go.count", Queue: "go", ID: "nightly"}
+	if _, err := b.client().Enqueue(t.Context(), request); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.client().Enqueue(t.Context(), request); !errors.Is(err, rqcompat.ErrDuplicateJob) {
+		t.Errorf("the second job of an id is %v, want ErrDuplicateJob", err)
+	}
+}
