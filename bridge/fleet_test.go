@@ -3,11 +3,12 @@ package bridge
 import (
 	"context"
 	"fmt"
-	"github.com/opensoft/dartwing-bridge/bridge/internal/moves"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/opensoft/dartwing-bridge/bridge/internal/moves"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/wait"
 	"github.com/opensoft/dartwing-bridge/frappe"
