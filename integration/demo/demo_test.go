@@ -10,7 +10,6 @@ import (
 
 	"github.com/opensoft/dartwing-bridge/bridge"
 	"github.com/opensoft/dartwing-bridge/cmd/bridge/exitcode"
-	"github.com/opensoft/dartwing-bridge/frappe"
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
 	"github.com/opensoft/dartwing-bridge/integration/servers"
 	"github.com/opensoft/dartwing-bridge/integration/servers/servertest"
@@ -100,7 +99,7 @@ func TestDemoJudgesWhatIsOff(t *testing.T) {
 		want string // "" for no problem
 	}{
 		{"as it should", func(*show, *part) {}, ""},
-		{"another end", func(_ *show, p *part) { p.row.Status = frappe.StatusFailed }, "the row is Failed, want Completed"},
+		{"another end", func(_ *show, p *part) { p.row.Status = rows.StatusFailed }, "the row is Failed, want Completed"},
 		{"another organization", func(_ *show, p *part) { p.row.Organization = people[1].Organization }, "the row belongs to"},
 		{"RQ doesn't know", func(_ *show, p *part) { p.job = nil }, "RQ has no job"},
 		{"RQ knows another end", func(_ *show, p *part) { p.job.Status = rqcompat.StatusFailed }, "RQ says failed"},
