@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,9 +18,12 @@ import (
 
 // OpenBench opens the bench that flags, environment or working directory name.
 func (a *App) OpenBench() (*frappe.Bench, error) {
-	dir, err := a.benchDir()
-	if err != nil {
-		return nil, err
+	dir := cmp.Or(a.bench, os.Getenv("BRIDGE_BENCH"), os.Getenv("FRAPPE_BENCH_ROOT"))
+	if dir == "" {
+		var err error
+		if dir, err = benchAround(); err != nil {
+			return nil, err
+		}
 	}
 	b, err := benchconfig.Open(dir, a.Log)
 	if err != nil {
@@ -28,47 +32,37 @@ func (a *App) OpenBench() (*frappe.Bench, error) {
 	return b, nil
 }
 
-func (a *App) benchDir() (string, error) {
-	if a.bench != "" {
-		return a.bench, nil
-	}
-	for _, variable := range []string{"BRIDGE_BENCH", "FRAPPE_BENCH_ROOT"} {
-		if dir := os.Getenv(variable); dir != "" {
-			return dir, nil
-		}
-	}
+// benchAround finds the nearest directory at or above the working directory that is a bench.
+func benchAround() (string, error) {
 	start, err := os.Getwd()
 	if err != nil {
 		return "", fmt.Errorf("find the bench: %w", err)
 	}
-	if dir := benchAbove(start); dir != "" {
-		return dir, nil
-	}
-	return "", fmt.Errorf("%w: there is no sites/common_site_config.json in %s or above it; name the bench with --bench DIR or $BRIDGE_BENCH", frappe.ErrNotABench, start)
-}
-
-// benchAbove finds the nearest directory at or above start that is a bench.
-func benchAbove(start string) string {
 	for dir := start; ; dir = filepath.Dir(dir) {
 		if info, err := os.Stat(filepath.Join(dir, "sites", "common_site_config.json")); err == nil && info.Mode().IsRegular() {
-			return dir
+			return dir, nil
 		}
 		if dir == filepath.Dir(dir) {
-			return ""
+			return "", fmt.Errorf("%w: there is no sites/common_site_config.json in %s or above it; name the bench with --bench DIR or $BRIDGE_BENCH", frappe.ErrNotABench, start)
 		}
 	}
 }
 
 // SiteName chooses the site that a command is about.
 func (a *App) SiteName(b *frappe.Bench) (string, error) {
-	for _, name := range []string{a.Site, os.Getenv("FRAPPE_SITE"), b.Config().String("default_site", "")} {
-		if name != "" {
-			_, err := b.Site(name)
-			return name, withSites(b, err)
+	name := cmp.Or(a.Site, os.Getenv("FRAPPE_SITE"), b.Config().String("default_site", ""))
+	var unknown error
+	if name != "" {
+		if _, unknown = b.Site(name); !errors.Is(unknown, frappe.ErrNoSuchSite) {
+			return name, unknown
 		}
 	}
 	all, err := b.Sites()
 	switch {
+	case unknown != nil && len(all) > 0:
+		return "", fmt.Errorf("%w (sites of this bench: %s)", unknown, strings.Join(all, ", "))
+	case unknown != nil:
+		return "", unknown
 	case err != nil:
 		return "", err
 	case len(all) == 1:
@@ -77,17 +71,6 @@ func (a *App) SiteName(b *frappe.Bench) (string, error) {
 		return "", fmt.Errorf("%w: %s has none; run: bench new-site", frappe.ErrNoSuchSite, b.SitesDir)
 	}
 	return "", exitcode.Usagef("which site? Name one with --site: %s", strings.Join(all, ", "))
-}
-
-// withSites adds the names that would have been right to an unknown one.
-func withSites(b *frappe.Bench, err error) error {
-	if !errors.Is(err, frappe.ErrNoSuchSite) {
-		return err
-	}
-	if all, listErr := b.Sites(); listErr == nil && len(all) > 0 {
-		return fmt.Errorf("%w (sites of this bench: %s)", err, strings.Join(all, ", "))
-	}
-	return err
 }
 
 // OpenRows opens the database of the site that a command is about. The caller closes it.

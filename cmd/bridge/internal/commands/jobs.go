@@ -1,8 +1,10 @@
 package commands
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,11 +18,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// statuses are those of a Background Job, by their name in lower case.
-var statuses = []rows.Status{
-	rows.StatusPending, rows.StatusQueued, rows.StatusRunning, rows.StatusCompleted,
-	rows.StatusFailed, rows.StatusDeadLetter, rows.StatusCanceled, rows.StatusTimedOut,
-}
+// statuses are those of a Background Job.
+var statuses = []string{"Pending", "Queued", "Running", "Completed", "Failed", "Dead Letter", "Canceled", "Timed Out"}
 
 func jobsCommand(a *cli.App) *cobra.Command {
 	var (
@@ -36,18 +35,15 @@ func jobsCommand(a *cli.App) *cobra.Command {
   bridge jobs --type sample_job --limit 100 --json`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			var err error
-			if f.Statuses, err = parseStatuses(states); err != nil {
-				return err
-			}
 			if f.Limit < 1 || f.Offset < 0 {
 				return exitcode.Usagef("--limit is %d and --offset %d, want at least 1 and 0", f.Limit, f.Offset)
 			}
+			var badStatus, badSince, badUntil error
 			now := time.Now()
-			if f.From, err = moment(since, now); err != nil {
-				return err
-			}
-			if f.To, err = moment(until, now); err != nil {
+			f.Statuses, badStatus = parseStatuses(states)
+			f.From, badSince = moment(since, now)
+			f.To, badUntil = moment(until, now)
+			if err := cmp.Or(badStatus, badSince, badUntil); err != nil {
 				return err
 			}
 			return a.OnBench(func(b *frappe.Bench, _ bridge.Config) error { return listJobs(c.Context(), a, b, f) })
@@ -67,25 +63,14 @@ func jobsCommand(a *cli.App) *cobra.Command {
 
 func parseStatuses(names []string) (out []rows.Status, err error) {
 	for _, name := range names {
-		known := false
-		for _, s := range statuses {
-			if strings.EqualFold(name, string(s)) || strings.EqualFold(name, strings.ReplaceAll(string(s), " ", "-")) {
-				out, known = append(out, s), true
-			}
+		spaced := strings.ReplaceAll(name, "-", " ")
+		i := slices.IndexFunc(statuses, func(s string) bool { return strings.EqualFold(s, spaced) })
+		if i < 0 {
+			return nil, exitcode.Usagef("--status %q is none of %s", name, strings.Join(statuses, ", "))
 		}
-		if !known {
-			return nil, exitcode.Usagef("--status %q is none of %s", name, statusNames())
-		}
+		out = append(out, rows.Status(statuses[i]))
 	}
 	return out, nil
-}
-
-func statusNames() string {
-	var names []string
-	for _, s := range statuses {
-		names = append(names, string(s))
-	}
-	return strings.Join(names, ", ")
 }
 
 func listJobs(ctx context.Context, a *cli.App, b *frappe.Bench, f rows.ListFilter) error {

@@ -25,12 +25,12 @@ type Row struct {
 	ErrorMessage    string          `json:"error_message,omitempty"`
 	RetryCount      int             `json:"retry_count"`
 	MaxRetries      int             `json:"max_retries"`
-	NextRetryAt     *time.Time      `json:"next_retry_at,omitempty"`
+	NextRetryAt     time.Time       `json:"next_retry_at,omitzero"`
 	TimeoutSeconds  int             `json:"timeout_seconds"`
-	CreatedAt       *time.Time      `json:"created_at,omitempty"`
-	StartedAt       *time.Time      `json:"started_at,omitempty"`
-	CompletedAt     *time.Time      `json:"completed_at,omitempty"`
-	CanceledAt      *time.Time      `json:"canceled_at,omitempty"`
+	CreatedAt       time.Time       `json:"created_at,omitzero"`
+	StartedAt       time.Time       `json:"started_at,omitzero"`
+	CompletedAt     time.Time       `json:"completed_at,omitzero"`
+	CanceledAt      time.Time       `json:"canceled_at,omitzero"`
 	CanceledBy      string          `json:"canceled_by,omitempty"`
 	InputParameters json.RawMessage `json:"input_parameters,omitempty"`
 }
@@ -41,11 +41,11 @@ func RowOf(r *rows.BackgroundJob, params bool) *Row {
 		return nil
 	}
 	v := &Row{
-		Name: r.Name, JobType: r.JobType, Organization: r.Organization, OwnerUser: r.OwnerUser, Status: r.Status, Priority: r.Priority,
-		DependsOn: r.DependsOn, Progress: r.Progress, ProgressMessage: r.ProgressMessage, OutputReference: r.OutputReference,
-		ErrorType: r.ErrorType, ErrorMessage: r.ErrorMessage, RetryCount: r.RetryCount, MaxRetries: r.MaxRetries, NextRetryAt: stamp(r.NextRetryAt),
-		TimeoutSeconds: r.TimeoutSeconds, CreatedAt: stamp(r.CreatedAt), StartedAt: stamp(r.StartedAt), CompletedAt: stamp(r.CompletedAt),
-		CanceledAt: stamp(r.CanceledAt), CanceledBy: r.CanceledBy,
+		Name: r.Name, JobType: r.JobType, Organization: r.Organization, OwnerUser: r.OwnerUser, Status: r.Status,
+		Priority: r.Priority, DependsOn: r.DependsOn, Progress: r.Progress, ProgressMessage: r.ProgressMessage,
+		OutputReference: r.OutputReference, ErrorType: r.ErrorType, ErrorMessage: r.ErrorMessage,
+		RetryCount: r.RetryCount, MaxRetries: r.MaxRetries, NextRetryAt: r.NextRetryAt, TimeoutSeconds: r.TimeoutSeconds,
+		CreatedAt: r.CreatedAt, StartedAt: r.StartedAt, CompletedAt: r.CompletedAt, CanceledAt: r.CanceledAt, CanceledBy: r.CanceledBy,
 	}
 	if params && json.Valid(r.InputParameters) {
 		v.InputParameters = r.InputParameters
@@ -69,12 +69,4 @@ func historyOf(entries []rows.LogEntry) []LogEntry {
 		out = append(out, LogEntry(e))
 	}
 	return out
-}
-
-// stamp is a moment for programs; nil if it is unset.
-func stamp(t time.Time) *time.Time {
-	if t.IsZero() {
-		return nil
-	}
-	return &t
 }

@@ -13,10 +13,10 @@ type RQ struct {
 	Status     rqcompat.Status `json:"status"`
 	Queue      string          `json:"queue"`
 	Worker     string          `json:"worker_name,omitempty"`
-	CreatedAt  *time.Time      `json:"created_at,omitempty"`
-	EnqueuedAt *time.Time      `json:"enqueued_at,omitempty"`
-	StartedAt  *time.Time      `json:"started_at,omitempty"`
-	EndedAt    *time.Time      `json:"ended_at,omitempty"`
+	CreatedAt  time.Time       `json:"created_at,omitzero"`
+	EnqueuedAt time.Time       `json:"enqueued_at,omitzero"`
+	StartedAt  time.Time       `json:"started_at,omitzero"`
+	EndedAt    time.Time       `json:"ended_at,omitzero"`
 	Timeout    *int64          `json:"timeout,omitempty"`
 	Results    []Result        `json:"results,omitempty"`
 	// Arguments is what --params adds.
@@ -39,8 +39,8 @@ func RQOf(j *rqcompat.Job, results []rqcompat.Result) *RQ {
 		return nil
 	}
 	v := &RQ{
-		ID: j.ID, Status: j.Status, Queue: j.Origin, Worker: j.WorkerName, CreatedAt: stamp(j.CreatedAt), EnqueuedAt: stamp(j.EnqueuedAt),
-		StartedAt: stamp(j.StartedAt), EndedAt: stamp(j.EndedAt), Timeout: j.Timeout,
+		ID: j.ID, Status: j.Status, Queue: j.Origin, Worker: j.WorkerName,
+		CreatedAt: j.CreatedAt, EnqueuedAt: j.EnqueuedAt, StartedAt: j.StartedAt, EndedAt: j.EndedAt, Timeout: j.Timeout,
 	}
 	for _, r := range results {
 		v.Results = append(v.Results, resultOf(r))
