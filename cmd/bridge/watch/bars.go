@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 
 	"github.com/opensoft/dartwing-bridge/cmd/bridge/output"
 	"github.com/vbauerster/mpb/v8"
@@ -20,10 +21,8 @@ type bars struct {
 
 // jobBar is one job's bar; its state is read by the renderer.
 type jobBar struct {
-	bar *mpb.Bar
-
-	mu    sync.Mutex
-	state State
+	bar   *mpb.Bar
+	state atomic.Pointer[State]
 }
 
 // barWidth leaves room for name and message on a line of 120 characters.
@@ -42,7 +41,8 @@ func (b *bars) Show(s State) {
 	defer b.mu.Unlock()
 	j := b.open[s.ID]
 	if j == nil {
-		j = &jobBar{state: s}
+		j = &jobBar{}
+		j.state.Store(&s)
 		j.bar = b.progress.New(0, mpb.BarStyle().Lbound("[").Rbound("]"), mpb.BarWidth(barWidth),
 			mpb.PrependDecorators(decor.Any(func(decor.Statistics) string { return j.label() })),
 			mpb.AppendDecorators(decor.Any(func(decor.Statistics) string { return j.tail() })))
@@ -50,35 +50,27 @@ func (b *bars) Show(s State) {
 		j.bar.SetTotal(100, false)
 		b.open[s.ID] = j
 	}
-	j.mu.Lock()
-	j.state = s
-	j.mu.Unlock()
+	j.state.Store(&s)
 	j.bar.SetCurrent(int64(s.Progress))
-	if s.over() {
-		j.end()
-		delete(b.open, s.ID)
-	}
-}
-
-// end completes the bar, or leaves it where the job ended.
-func (j *jobBar) end() {
-	if j.state.Progress >= 100 {
-		j.bar.SetTotal(100, true)
+	if !s.over() {
 		return
 	}
-	j.bar.Abort(false)
+	delete(b.open, s.ID)
+	if s.Progress >= 100 {
+		j.bar.SetTotal(100, true)
+	} else {
+		j.bar.Abort(false) // it stays where the job ended
+	}
 }
 
 func (j *jobBar) label() string {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return fmt.Sprintf("%-15s %-18s %-11s ", output.Clip(output.ShortID(j.state.ID), 15), output.Clip(output.OneLine(j.state.Title), 18), j.state.Status)
+	s := j.state.Load()
+	return fmt.Sprintf("%-15s %-18s %-11s ", output.Clip(output.ShortID(s.ID), 15), output.Clip(output.OneLine(s.Title), 18), s.Status)
 }
 
 func (j *jobBar) tail() string {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return fmt.Sprintf(" %3.0f%% %s", j.state.Progress, output.Clip(output.Squeezed(j.state.Message), 44))
+	s := j.state.Load()
+	return fmt.Sprintf(" %3.0f%% %s", s.Progress, output.Clip(output.Squeezed(s.Message), 44))
 }
 
 // Close implements [Display].

@@ -15,19 +15,14 @@ type Subject struct {
 
 // board has what is known of each job and shows what changes.
 type board struct {
-	what Subject
-	view Display
-	// title names a job that has no row; heard is told about every event that names a job. Both may be nil.
-	title func(id string) string
-	heard func(id string)
-
+	Follower
 	jobs    map[string]*State
 	changed map[string]bool // names of rows to read
 }
 
 // done reports whether the one job that is watched has ended.
 func (b *board) done() bool {
-	s := b.jobs[b.what.Job]
+	s := b.jobs[b.What.Job]
 	return s != nil && s.over()
 }
 
@@ -37,22 +32,22 @@ func (b *board) event(name string, args []json.RawMessage) (readSoon bool) {
 	if len(args) == 0 || json.Unmarshal(args[0], &m) != nil {
 		return false
 	}
-	if name == "list_update" && m.DocType == "Background Job" && b.what.All {
+	if name == "list_update" && m.DocType == "Background Job" && b.What.All {
 		b.changed[m.Name] = true
 		return true
 	}
-	if m.JobID == "" || name != bridge.EventProgress && name != bridge.EventStatusChanged || b.what.Job != "" && b.what.Job != m.JobID {
+	if m.JobID == "" || name != bridge.EventProgress && name != bridge.EventStatusChanged || b.What.Job != "" && b.What.Job != m.JobID {
 		return false
 	}
-	if b.heard != nil {
-		b.heard(m.JobID)
+	if b.Heard != nil {
+		b.Heard(m.JobID)
 	}
 	s := b.jobs[m.JobID]
 	if s == nil {
 		s = &State{ID: m.JobID, unread: true}
 		b.jobs[m.JobID], b.changed[m.JobID], readSoon = s, true, true
-		if b.title != nil {
-			s.Title = b.title(m.JobID)
+		if b.Title != nil {
+			s.Title = b.Title(m.JobID)
 		}
 	}
 	was := *s
@@ -69,11 +64,8 @@ func (b *board) event(name string, args []json.RawMessage) (readSoon bool) {
 // client is in.
 func (b *board) tell(was State, s *State) {
 	was.Updated, was.modified = s.Updated, s.modified
-	if s.unread {
-		return
-	}
-	if was != *s && (b.what.Organization == "" || s.Organization == "" || s.Organization == b.what.Organization) {
-		b.view.Show(*s)
+	if !s.unread && was != *s && (b.What.Organization == "" || s.Organization == "" || s.Organization == b.What.Organization) {
+		b.View.Show(*s)
 	}
 }
 
@@ -97,18 +89,18 @@ func (b *board) rows(names []string, found map[string]*rows.BackgroundJob) {
 			b.row(row)
 		} else if s := b.jobs[name]; s != nil && s.unread {
 			s.unread = false
-			b.view.Show(*s)
+			b.View.Show(*s)
 		}
 	}
 }
 
 // toRead names the rows to be read beside those that were seen a moment ago.
 func (b *board) toRead(seen map[string]bool) (names []string) {
-	if b.what.Job != "" {
-		names = append(names, b.what.Job)
+	if b.What.Job != "" {
+		names = append(names, b.What.Job)
 	}
 	for id, s := range b.jobs {
-		if !s.over() && !seen[id] && id != b.what.Job {
+		if !s.over() && !seen[id] && id != b.What.Job {
 			names = append(names, id)
 		}
 	}

@@ -21,7 +21,8 @@ type Display interface {
 func NewDisplay(w io.Writer, asJSON bool) Display {
 	switch {
 	case asJSON:
-		return &lines{out: w, format: jsonLine}
+		to := json.NewEncoder(w)
+		return &lines{print: func(s State) { _ = to.Encode(s) }}
 	case output.IsTerminal(w):
 		return newBars(w)
 	}
@@ -30,20 +31,19 @@ func NewDisplay(w io.Writer, asJSON bool) Display {
 
 // NewLines shows a line per change.
 func NewLines(w io.Writer) Display {
-	return &lines{out: w, format: func(s State) string { return time.Now().Format("15:04:05.0") + "  " + stateLine(s) }}
+	return &lines{print: func(s State) { fmt.Fprintln(w, time.Now().Format("15:04:05.0")+"  "+stateLine(s)) }}
 }
 
 type lines struct {
-	mu     sync.Mutex
-	out    io.Writer
-	format func(State) string
+	mu    sync.Mutex
+	print func(State)
 }
 
 // Show implements [Display].
 func (l *lines) Show(s State) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	fmt.Fprintln(l.out, l.format(s))
+	l.print(s)
 }
 
 // Close implements [Display].
@@ -51,13 +51,6 @@ func (l *lines) Close() {}
 
 // stateLine is a job's state in one line.
 func stateLine(s State) string {
-	return fmt.Sprintf("%-16s %-18s %-11s %3.0f%%  %s", output.ShortID(s.ID), output.Clip(output.OneLine(s.Title), 18), s.Status, s.Progress, output.Clip(output.Squeezed(s.Message), 70))
-}
-
-func jsonLine(s State) string {
-	b, err := json.Marshal(s)
-	if err != nil {
-		return "{}" // strings and finite numbers always encode
-	}
-	return string(b)
+	return fmt.Sprintf("%-16s %-18s %-11s %3.0f%%  %s", output.ShortID(s.ID), output.Clip(output.OneLine(s.Title), 18), s.Status,
+		s.Progress, output.Clip(output.Squeezed(s.Message), 70))
 }

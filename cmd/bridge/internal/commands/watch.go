@@ -68,8 +68,9 @@ func follow(ctx context.Context, a *cli.App, b *frappe.Bench, site string, to wa
 	}
 	pool := rows.NewPool(b)
 	defer pool.Close()
+	open := func(ctx context.Context) (watch.Rows, error) { return pool.DB(ctx, site) }
 	shown := watch.NewDisplay(a.Out, a.JSON)
-	last, err := watch.Follower{Socket: socket, What: what, Rows: watch.SiteRows(pool, site), View: shown, Log: a.Log}.Run(ctx)
+	last, err := watch.Follower{Socket: socket, What: what, Rows: open, View: shown, Log: a.Log}.Run(ctx)
 	shown.Close()
 	switch {
 	case errors.Is(err, context.Canceled) && what.Job == "":
