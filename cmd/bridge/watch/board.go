@@ -2,6 +2,8 @@ package watch
 
 import (
 	"encoding/json"
+	"maps"
+	"slices"
 
 	"github.com/opensoft/dartwing-bridge/bridge"
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
@@ -95,19 +97,16 @@ func (b *board) rows(names []string, found map[string]*rows.BackgroundJob) {
 }
 
 // toRead names the rows to be read beside those that were seen a moment ago.
-func (b *board) toRead(seen map[string]bool) (names []string) {
+func (b *board) toRead(seen map[string]bool) []string {
+	names := maps.Clone(b.changed)
 	if b.What.Job != "" {
-		names = append(names, b.What.Job)
+		names[b.What.Job] = true
 	}
 	for id, s := range b.jobs {
-		if !s.over() && !seen[id] && id != b.What.Job {
-			names = append(names, id)
+		if !s.over() {
+			names[id] = true
 		}
 	}
-	for name := range b.changed {
-		if s := b.jobs[name]; (s == nil || s.over()) && !seen[name] { // the others are named already
-			names = append(names, name)
-		}
-	}
-	return names
+	maps.DeleteFunc(names, func(name string, _ bool) bool { return seen[name] })
+	return slices.Collect(maps.Keys(names))
 }

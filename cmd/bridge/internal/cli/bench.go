@@ -13,7 +13,6 @@ import (
 	"github.com/opensoft/dartwing-bridge/bridge/benchconfig"
 	"github.com/opensoft/dartwing-bridge/cmd/bridge/exitcode"
 	"github.com/opensoft/dartwing-bridge/frappe"
-	"github.com/opensoft/dartwing-bridge/frappe/rows"
 )
 
 // OpenBench opens the bench that flags, environment or working directory name.
@@ -71,19 +70,6 @@ func (a *App) SiteName(b *frappe.Bench) (string, error) {
 		return "", fmt.Errorf("%w: %s has none; run: bench new-site", frappe.ErrNoSuchSite, b.SitesDir)
 	}
 	return "", exitcode.Usagef("which site? Name one with --site: %s", strings.Join(all, ", "))
-}
-
-// OpenRows opens the database of the site that a command is about. The caller closes it.
-func (a *App) OpenRows(ctx context.Context, b *frappe.Bench) (*rows.DB, error) {
-	name, err := a.SiteName(b)
-	if err != nil {
-		return nil, err
-	}
-	site, err := b.Site(name)
-	if err != nil {
-		return nil, err
-	}
-	return rows.Open(ctx, site)
 }
 
 // OnBench runs do with the opened bench and its configuration.

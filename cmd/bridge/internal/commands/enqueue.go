@@ -3,6 +3,7 @@ package commands
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,6 +20,9 @@ import (
 
 // waitPoll is how often a job that is waited for is looked at.
 const waitPoll = 100 * time.Millisecond
+
+// ends are the statuses of a job that RQ is through with.
+var ends = []rqcompat.Status{rqcompat.StatusFinished, rqcompat.StatusFailed, rqcompat.StatusStopped, rqcompat.StatusCanceled}
 
 func enqueueCommand(a *cli.App) *cobra.Command {
 	var (
@@ -75,10 +79,10 @@ else as text. With --wait the exit code tells how the job ended.`,
 func checkQueue(b *frappe.Bench, queue string) error {
 	var known []string
 	for _, q := range b.QueueTypes() {
-		if q.Name == queue {
-			return nil
-		}
 		known = append(known, q.Name)
+	}
+	if slices.Contains(known, queue) {
+		return nil
 	}
 	return exitcode.Usagef("--queue %q is not one of the bench's: %s", queue, strings.Join(known, ", "))
 }
@@ -118,7 +122,7 @@ func awaitJob(ctx context.Context, rq *rqcompat.Client, id string) (*rqcompat.Jo
 		if err != nil && job == nil {
 			return nil, nil, err
 		}
-		if ended(job.Status) {
+		if slices.Contains(ends, job.Status) {
 			results, err := rq.Results(ctx, id)
 			return job, results, err
 		}
@@ -128,14 +132,6 @@ func awaitJob(ctx context.Context, rq *rqcompat.Client, id string) (*rqcompat.Jo
 		case <-tick.C:
 		}
 	}
-}
-
-func ended(s rqcompat.Status) bool {
-	switch s {
-	case rqcompat.StatusFinished, rqcompat.StatusFailed, rqcompat.StatusStopped, rqcompat.StatusCanceled:
-		return true
-	}
-	return false
 }
 
 // printEnd prints what a job returned, or why it failed.

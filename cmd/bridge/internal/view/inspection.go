@@ -21,7 +21,11 @@ func InspectionOf(in bridge.Inspection, params bool) map[string]any {
 	}
 	view := map[string]any{"row": RowOf(in.Row, params), "rq": rq}
 	if in.Row != nil {
-		view["history"] = historyOf(in.History)
+		var history []LogEntry
+		for _, entry := range in.History {
+			history = append(history, LogEntry(entry))
+		}
+		view["history"] = history
 	}
 	return view
 }
