@@ -51,40 +51,32 @@ const Explanation = `Exit codes, for scripts:
 
 Of several jobs in one command, the first that went wrong decides.`
 
-// Error ends the program with a code of its own.
-type Error struct {
-	Code int
-	Err  error // nil when the command has said everything already
+// coded is an error that has a code of its own.
+type coded struct {
+	error
+	code int
 }
 
-func (e *Error) Error() string {
-	if e.Err == nil {
-		return fmt.Sprintf("exit code %d", e.Code)
-	}
-	return e.Err.Error()
-}
-
-func (e *Error) Unwrap() error { return e.Err }
+func (e coded) Unwrap() error { return e.error }
 
 // Usagef is a mistake in the command line.
 func Usagef(format string, args ...any) error { return With(Usage, fmt.Errorf(format, args...)) }
 
 // With gives err a code, whatever kind of error it is.
-func With(code int, err error) error { return &Error{Code: code, Err: err} }
+func With(code int, err error) error { return coded{err, code} }
+
+var errSilent = errors.New("the command has said everything already")
 
 // Silent ends the program with a code and without another word.
-func Silent(code int) error { return &Error{Code: code} }
+func Silent(code int) error { return With(code, errSilent) }
 
 // IsSilent reports whether there is nothing to be printed about err.
-func IsSilent(err error) bool {
-	e, ok := errors.AsType[*Error](err)
-	return ok && e.Err == nil
-}
+func IsSilent(err error) bool { return errors.Is(err, errSilent) }
 
-// Of is the code for an error: that of an [Error] in its chain, else that of its kind; OK for nil.
+// Of is the code for an error: that which [With] gave one in its chain, else that of its kind; OK for nil.
 func Of(err error) int {
-	if own, ok := errors.AsType[*Error](err); ok {
-		return own.Code
+	if own, ok := errors.AsType[coded](err); ok {
+		return own.code
 	}
 	switch {
 	case err == nil:

@@ -32,11 +32,10 @@ type Follower struct {
 	Rows func(ctx context.Context) (Rows, error)
 	View Display
 	Log  *slog.Logger
-	// Title names a job that has no row; may be nil.
-	Title func(id string) string
-	// Heard is told about every event that names a job; may be nil.
-	Heard func(id string)
-	// Connected is called for every connection that is made; may be nil.
+	// Title names a job that has no row, Heard is told about every event that names a job, and Connected about every
+	// connection that is made. Each may be nil.
+	Title     func(id string) string
+	Heard     func(id string)
 	Connected func()
 }
 

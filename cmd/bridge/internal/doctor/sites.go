@@ -106,7 +106,7 @@ func (r *report) realtime(ctx context.Context, b *frappe.Bench) {
 	head, err := io.ReadAll(io.LimitReader(response.Body, 2))
 	if err != nil || response.StatusCode != http.StatusOK || string(head) != "0{" {
 		r.warn("realtime", fix, "%s answers %s and is not a Socket.IO server", url, response.Status)
-		return
+	} else {
+		r.ok("realtime", "%s", url)
 	}
-	r.ok("realtime", "%s", url)
 }

@@ -5,8 +5,13 @@ package view
 import (
 	"cmp"
 	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
 	"time"
 
+	"github.com/opensoft/dartwing-bridge/bridge"
+	"github.com/opensoft/dartwing-bridge/cmd/bridge/output"
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
 	"github.com/opensoft/dartwing-bridge/rqcompat/pickle"
@@ -122,3 +127,113 @@ func resultOf(r rqcompat.Result) Result {
 	v.Value, _ = pickle.Plain(value)
 	return v
 }
+
+// InspectionOf is all that is known of a job, as an object.
+func InspectionOf(in bridge.Inspection, params bool) map[string]any {
+	rq := RQOf(in.Job, in.Results)
+	if rq != nil && params {
+		rq.Arguments, _ = calledWith(in.Job)
+	}
+	view := map[string]any{"row": RowOf(in.Row, params), "rq": rq}
+	if in.Row != nil {
+		var history []LogEntry
+		for _, entry := range in.History {
+			history = append(history, LogEntry(entry))
+		}
+		view["history"] = history
+	}
+	return view
+}
+
+// calledWith is what a job's payload says, as plain values.
+func calledWith(job *rqcompat.Job) (any, error) {
+	call, err := job.Call()
+	if err != nil {
+		return nil, err
+	}
+	args, _ := pickle.Plain(&pickle.List{Items: call.Args})
+	kwargs, _ := pickle.Plain(call.Kwargs)
+	return map[string]any{"function": call.Func, "args": args, "kwargs": kwargs}, nil
+}
+
+// PrintInspection prints all that is known of a job.
+func PrintInspection(w io.Writer, in bridge.Inspection, params bool) error {
+	if in.Row == nil {
+		fmt.Fprintln(w, "No Background Job: all that is known of this job is in RQ.")
+	} else if err := printRow(w, in, params); err != nil {
+		return err
+	}
+	fmt.Fprintln(w)
+	if in.Job == nil {
+		fmt.Fprintln(w, "RQ has no job for it (any more).")
+		return nil
+	}
+	return printRQ(w, in, params)
+}
+
+func printRow(w io.Writer, in bridge.Inspection, params bool) error {
+	r := in.Row
+	fmt.Fprintf(w, "%s  %s\n", r.Name, r.Status)
+	pairs := []string{
+		"type", r.JobType, "organization", r.Organization, "submitted by", r.OwnerUser, "priority", r.Priority,
+		"progress", strings.TrimSpace(fmt.Sprintf("%.0f%% %s", r.Progress, r.ProgressMessage)), "output", r.OutputReference,
+		"retries", fmt.Sprintf("%d of %d", r.RetryCount, r.MaxRetries), "next retry", output.Clock(r.NextRetryAt), "timeout", fmt.Sprintf("%d s", r.TimeoutSeconds),
+		"created", output.Clock(r.CreatedAt), "started", output.Clock(r.StartedAt), "completed", output.Clock(r.CompletedAt),
+		"canceled", strings.TrimSpace(output.Clock(r.CanceledAt) + " " + r.CanceledBy), "depends on", r.DependsOn, "error type", r.ErrorType,
+	}
+	if params {
+		pairs = append(pairs, "parameters", string(r.InputParameters))
+	}
+	if err := output.Fields(w, pairs...); err != nil {
+		return err
+	}
+	if r.ErrorMessage != "" {
+		fmt.Fprintf(w, "  error\n%s\n", indent(output.Lines(r.ErrorMessage)))
+	}
+	fmt.Fprintln(w, "\nHistory")
+	var cells [][]string
+	for _, h := range in.History {
+		cells = append(cells, []string{"  " + h.Timestamp.Format("15:04:05.000"), cmp.Or(string(h.FromStatus), "-"), string(h.ToStatus), cmp.Or(h.Actor, "-"), h.Message})
+	}
+	return output.Table(w, []string{"  TIME", "FROM", "TO", "ACTOR", "MESSAGE"}, cells)
+}
+
+func printRQ(w io.Writer, in bridge.Inspection, params bool) error {
+	j := in.Job
+	fmt.Fprintf(w, "RQ  %s  %s\n", output.OneLine(j.ID), j.Status)
+	took := ""
+	if !j.StartedAt.IsZero() && !j.EndedAt.IsZero() {
+		took = j.EndedAt.Sub(j.StartedAt).Round(time.Millisecond).String()
+	}
+	if err := output.Fields(w, "queue", j.Origin, "worker", j.WorkerName, "enqueued", output.Clock(j.EnqueuedAt.Local()), "started", output.Clock(j.StartedAt.Local()),
+		"ended", output.Clock(j.EndedAt.Local()), "took", took); err != nil {
+		return err
+	}
+	if params {
+		arguments, err := calledWith(j)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintln(w, "  called with")
+		if err := output.JSON(w, arguments); err != nil {
+			return err
+		}
+	}
+	for _, r := range in.Results {
+		v := resultOf(r)
+		fmt.Fprintf(w, "  result %s %s\n", v.At.Local().Format("15:04:05.000"), v.Outcome)
+		switch {
+		case v.Error != "":
+			fmt.Fprintln(w, indent(output.Lines(v.Error)))
+		case v.Traceback != "":
+			fmt.Fprintln(w, indent(output.Lines(v.Traceback)))
+		case v.Value != nil:
+			if err := output.JSON(w, v.Value); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func indent(text string) string { return "    " + strings.ReplaceAll(text, "\n", "\n    ") }
