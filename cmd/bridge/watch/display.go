@@ -42,14 +42,12 @@ type lines struct {
 	print func(State)
 }
 
-// Show implements [Display].
 func (l *lines) Show(s State) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.print(s)
 }
 
-// Close implements [Display].
 func (l *lines) Close() {}
 
 // stateLine is a job's state in one line.
@@ -82,7 +80,6 @@ func newBars(out io.Writer, options ...mpb.ContainerOption) *bars {
 	}
 }
 
-// Show implements [Display].
 func (b *bars) Show(s State) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -120,7 +117,6 @@ func (j *jobBar) tail() string {
 	return fmt.Sprintf(" %3.0f%% %s", s.Progress, output.Clip(output.Squeezed(s.Message), 44))
 }
 
-// Close implements [Display].
 func (b *bars) Close() {
 	b.mu.Lock()
 	for _, j := range b.open {

@@ -46,7 +46,9 @@ func jobsCommand(a *cli.App) *cobra.Command {
 			if err := cmp.Or(badStatus, badSince, badUntil); err != nil {
 				return err
 			}
-			return a.OnBench(func(b *frappe.Bench, _ bridge.Config) error { return listJobs(c.Context(), a, b, f) })
+			return a.OnSite(func(b *frappe.Bench, _ bridge.Config, site string) error {
+				return listJobs(c.Context(), a, b, site, f)
+			})
 		},
 	}
 	flags := c.Flags()
@@ -73,11 +75,7 @@ func parseStatuses(names []string) (out []rows.Status, err error) {
 	return out, nil
 }
 
-func listJobs(ctx context.Context, a *cli.App, b *frappe.Bench, f rows.ListFilter) error {
-	site, err := a.SiteName(b)
-	if err != nil {
-		return err
-	}
+func listJobs(ctx context.Context, a *cli.App, b *frappe.Bench, site string, f rows.ListFilter) error {
 	pool := rows.NewPool(b)
 	defer pool.Close()
 	db, err := pool.DB(ctx, site)

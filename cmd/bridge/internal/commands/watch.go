@@ -44,11 +44,7 @@ Watching a job ends with it: exit code 0 if it completed, else 1.`,
 			if (what.Job != "" || what.All) == (what.Organization != "") {
 				return exitcode.Usagef("name one of a job, all, and --organization")
 			}
-			return a.OnBench(func(b *frappe.Bench, _ bridge.Config) error {
-				site, err := a.SiteName(b)
-				if err != nil {
-					return err
-				}
+			return a.OnSite(func(b *frappe.Bench, _ bridge.Config, site string) error {
 				return follow(c.Context(), a, b, site, to, what)
 			})
 		},

@@ -29,8 +29,7 @@ func (r *report) queueServer(ctx context.Context, rdb redis.UniversalClient) {
 	if err != nil {
 		r.fail("clock", err, "")
 	} else {
-		after := time.Now()
-		r.clock(now.Sub(before.Add(after.Sub(before) / 2)))
+		r.clock(now.Sub(before.Add(time.Since(before) / 2)))
 	}
 	// A server that hides its configuration has somebody who looks after it.
 	config, err := rdb.ConfigGet(ctx, "maxmemory*").Result()

@@ -222,12 +222,9 @@ func printRQ(w io.Writer, in bridge.Inspection, params bool) error {
 	for _, r := range in.Results {
 		v := resultOf(r)
 		fmt.Fprintf(w, "  result %s %s\n", v.At.Local().Format("15:04:05.000"), v.Outcome)
-		switch {
-		case v.Error != "":
-			fmt.Fprintln(w, indent(output.Lines(v.Error)))
-		case v.Traceback != "":
-			fmt.Fprintln(w, indent(output.Lines(v.Traceback)))
-		case v.Value != nil:
+		if text := cmp.Or(v.Error, v.Traceback); text != "" {
+			fmt.Fprintln(w, indent(output.Lines(text)))
+		} else if v.Value != nil {
 			if err := output.JSON(w, v.Value); err != nil {
 				return err
 			}
