@@ -112,7 +112,8 @@ func (s *show) attend(ctx context.Context, log *slog.Logger, person int, connect
 	socket, err := watch.Connection{URL: s.stage.realtime.URL, Key: who.key, Secret: "secret"}.Config(s.stage.bench, siteName)
 	if err == nil {
 		w := watch.Follower{
-			Socket: socket, What: watch.Subject{Organization: who.Organization}, Rows: watch.SiteRows(s.stage.pool, siteName), View: s.view, Log: log,
+			Socket: socket, What: watch.Subject{Organization: who.Organization}, View: s.view, Log: log,
+			Rows:  func(ctx context.Context) (watch.Rows, error) { return s.stage.pool.DB(ctx, siteName) },
 			Title: s.title, Connected: connected,
 			Heard: func(id string) {
 				s.mu.Lock()

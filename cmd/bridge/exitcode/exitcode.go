@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 
 	"github.com/opensoft/dartwing-bridge/bridge"
 	"github.com/opensoft/dartwing-bridge/frappe"
@@ -50,61 +51,56 @@ const Explanation = `Exit codes, for scripts:
 
 Of several jobs in one command, the first that went wrong decides.`
 
-// Error ends the program with a code of its own.
-type Error struct {
-	Code int
-	Err  error // nil when the command has said everything already
+// coded is an error that has a code of its own.
+type coded struct {
+	error
+	code int
 }
 
-func (e *Error) Error() string {
-	if e.Err == nil {
-		return fmt.Sprintf("exit code %d", e.Code)
-	}
-	return e.Err.Error()
-}
-
-func (e *Error) Unwrap() error { return e.Err }
+func (e coded) Unwrap() error { return e.error }
 
 // Usagef is a mistake in the command line.
 func Usagef(format string, args ...any) error { return With(Usage, fmt.Errorf(format, args...)) }
 
 // With gives err a code, whatever kind of error it is.
-func With(code int, err error) error { return &Error{Code: code, Err: err} }
+func With(code int, err error) error { return coded{err, code} }
+
+var errSilent = errors.New("the command has said everything already")
 
 // Silent ends the program with a code and without another word.
-func Silent(code int) error { return &Error{Code: code} }
+func Silent(code int) error { return With(code, errSilent) }
 
 // IsSilent reports whether there is nothing to be printed about err.
-func IsSilent(err error) bool {
-	var e *Error
-	return errors.As(err, &e) && e.Err == nil
-}
+func IsSilent(err error) bool { return errors.Is(err, errSilent) }
 
-// Of is the code for an error: that of an [Error] in its chain, else that of its kind; OK for nil.
+// Of is the code for an error: that which [With] gave one in its chain, else that of its kind; OK for nil.
 func Of(err error) int {
-	var own *Error
+	if own, ok := errors.AsType[coded](err); ok {
+		return own.code
+	}
 	switch {
 	case err == nil:
 		return OK
-	case errors.As(err, &own):
-		return own.Code
 	case errors.Is(err, context.Canceled):
 		return Interrupted
 	case isAny(err, bridge.ErrBadRequest, rqcompat.ErrBadRequest):
 		return Usage
-	case isConfiguration(err):
+	case isA[*frappe.ConfigError](err) || isA[*rqcompat.UnsupportedVersionError](err) || isA[*rqcompat.MixedVersionsError](err),
+		isAny(err, frappe.ErrNotABench, rows.ErrNoDatabase, rows.ErrTableMissing, rows.ErrColumnMissing, rqcompat.ErrVersionUnknown):
 		return Config
-	case isAny(err, rows.ErrNoSuchJob, frappe.ErrNoSuchSite, rows.ErrNoSuchOrganization, bridge.ErrNoSuchJobType, rqcompat.ErrNoSuchJob, os.ErrNotExist):
+	case isAny(err, rows.ErrNoSuchJob, frappe.ErrNoSuchSite, rows.ErrNoSuchOrganization, bridge.ErrNoSuchJobType,
+		rqcompat.ErrNoSuchJob, os.ErrNotExist):
 		return NotFound
-	case isRefused(err):
+	case isA[*bridge.TransitionError](err), isAny(err, bridge.ErrJobTypeDisabled, bridge.ErrOrganizationDissolved,
+		rqcompat.ErrCanceled, rqcompat.ErrDuplicateJob, rqcompat.ErrNotRequeueable, rqcompat.ErrNotRunning):
 		return Refused
 	case IsDenied(err):
 		return Denied
-	case isUnreadable(err):
+	case isA[*pickle.SyntaxError](err), isA[*pickle.LimitError](err), isA[*rqcompat.FieldError](err), errors.Is(err, rqcompat.ErrBadCall):
 		return Data
-	case isAny(err, context.DeadlineExceeded):
+	case errors.Is(err, context.DeadlineExceeded):
 		return Temporary
-	case isAway(err):
+	case rqcompat.IsAway(err), isA[*net.DNSError](err), isAny(err, rows.ErrUnavailable, realtime.ErrAway, os.ErrDeadlineExceeded):
 		return Unavailable
 	case rows.IsTransient(err):
 		return Temporary
@@ -112,44 +108,18 @@ func Of(err error) int {
 	return Failure
 }
 
+func isA[E error](err error) bool {
+	_, ok := errors.AsType[E](err)
+	return ok
+}
+
 func isAny(err error, targets ...error) bool {
-	for _, target := range targets {
-		if errors.Is(err, target) {
-			return true
-		}
-	}
-	return false
-}
-
-func isRefused(err error) bool {
-	var move *bridge.TransitionError
-	return errors.As(err, &move) || isAny(err, bridge.ErrJobTypeDisabled, bridge.ErrOrganizationDissolved, rqcompat.ErrCanceled, rqcompat.ErrDuplicateJob, rqcompat.ErrNotRequeueable, rqcompat.ErrNotRunning)
-}
-
-func isConfiguration(err error) bool {
-	var file *frappe.ConfigError
-	var version *rqcompat.UnsupportedVersionError
-	var mixed *rqcompat.MixedVersionsError
-	return errors.As(err, &file) || errors.As(err, &version) || errors.As(err, &mixed) ||
-		isAny(err, frappe.ErrNotABench, rows.ErrNoDatabase, rows.ErrTableMissing, rows.ErrColumnMissing, rqcompat.ErrVersionUnknown)
+	return slices.ContainsFunc(targets, func(target error) bool { return errors.Is(err, target) })
 }
 
 // IsDenied reports whether a server answered and refused who asked.
 func IsDenied(err error) bool {
-	var refused *socketio.ConnectError
-	return errors.Is(err, rows.ErrAccessDenied) || errors.As(err, &refused) && refused.Namespace != "" ||
+	refused, ok := errors.AsType[*socketio.ConnectError](err)
+	return ok && refused.Namespace != "" || errors.Is(err, rows.ErrAccessDenied) ||
 		redis.HasErrorPrefix(err, "NOAUTH") || redis.HasErrorPrefix(err, "WRONGPASS") || redis.HasErrorPrefix(err, "NOPERM")
-}
-
-func isUnreadable(err error) bool {
-	var syntax *pickle.SyntaxError
-	var limit *pickle.LimitError
-	var field *rqcompat.FieldError
-	return errors.As(err, &syntax) || errors.As(err, &limit) || errors.As(err, &field) || errors.Is(err, rqcompat.ErrBadCall)
-}
-
-// isAway reports whether a server can't be reached, as opposed to one that answers and refuses.
-func isAway(err error) bool {
-	var name *net.DNSError
-	return rqcompat.IsAway(err) || errors.As(err, &name) || isAny(err, rows.ErrUnavailable, realtime.ErrAway, os.ErrDeadlineExceeded)
 }

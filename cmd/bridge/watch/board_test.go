@@ -21,7 +21,7 @@ func (s *shown) Close()       {}
 
 func TestEventsThatComeTwiceOrLate(t *testing.T) {
 	view := &shown{}
-	b := &board{what: Subject{All: true}, view: view, changed: map[string]bool{}, jobs: map[string]*State{"J": {ID: "J", Status: "Queued"}}}
+	b := &board{Follower: Follower{What: Subject{All: true}, View: view}, changed: map[string]bool{}, jobs: map[string]*State{"J": {ID: "J", Status: "Queued"}}}
 	for _, event := range []struct{ name, message string }{
 		{"job_progress", `{"job_id":"J","status":"Running","progress":5,"updated_at":"02"}`}, // a late one: it waits again
 		{"job_status_changed", `{"job_id":"J","to_status":"Running","updated_at":"10"}`},
@@ -54,8 +54,11 @@ func TestRowsOnABoard(t *testing.T) {
 	view := &shown{}
 	var heard []string
 	b := &board{
-		what: Subject{Organization: "A"}, view: view, jobs: map[string]*State{}, changed: map[string]bool{},
-		title: func(id string) string { return "title of " + id }, heard: func(id string) { heard = append(heard, id) },
+		Follower: Follower{
+			What: Subject{Organization: "A"}, View: view,
+			Title: func(id string) string { return "title of " + id }, Heard: func(id string) { heard = append(heard, id) },
+		},
+		jobs: map[string]*State{}, changed: map[string]bool{},
 	}
 	event := func(id string) json.RawMessage {
 		return json.RawMessage(`{"job_id":"` + id + `","status":"Running","progress":10,"updated_at":"02"}`)
@@ -106,7 +109,7 @@ func TestListUpdatesNameRows(t *testing.T) {
 		what Subject
 		want bool
 	}{{Subject{All: true}, true}, {Subject{Organization: "A"}, false}} {
-		b := &board{what: tc.what, view: &shown{}, jobs: map[string]*State{}, changed: map[string]bool{}}
+		b := &board{Follower: Follower{What: tc.what, View: &shown{}}, jobs: map[string]*State{}, changed: map[string]bool{}}
 		if got := b.event("list_update", message); got != tc.want || slices.Contains(b.toRead(nil), "new") != tc.want {
 			t.Errorf("who watches %+v has the row read: %v, want %v", tc.what, got, tc.want)
 		}
@@ -115,7 +118,7 @@ func TestListUpdatesNameRows(t *testing.T) {
 
 func TestBoardOfOneJobIgnoresOthers(t *testing.T) {
 	view := &shown{}
-	b := &board{what: Subject{Job: "J"}, view: view, jobs: map[string]*State{"J": {ID: "J", Status: "Queued"}}, changed: map[string]bool{}}
+	b := &board{Follower: Follower{What: Subject{Job: "J"}, View: view}, jobs: map[string]*State{"J": {ID: "J", Status: "Queued"}}, changed: map[string]bool{}}
 	for _, id := range []string{"other", "J"} {
 		b.event("job_status_changed", []json.RawMessage{json.RawMessage(`{"job_id":"` + id + `","to_status":"Completed","updated_at":"02"}`)})
 	}

@@ -2,9 +2,9 @@ package watch
 
 import (
 	"cmp"
-	"fmt"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/opensoft/dartwing-bridge/cmd/bridge/exitcode"
@@ -32,20 +32,14 @@ func (c *Connection) AddFlags(f *pflag.FlagSet) {
 
 // ServerURL is the bench's own realtime server.
 func ServerURL(b *frappe.Bench) string {
-	port := b.Config().Int("socketio_port", 9000)
-	if text := os.Getenv("FRAPPE_SOCKETIO_PORT"); text != "" {
-		return "http://127.0.0.1:" + text
-	}
-	return fmt.Sprintf("http://127.0.0.1:%d", port)
+	return "http://127.0.0.1:" + cmp.Or(os.Getenv("FRAPPE_SOCKETIO_PORT"), strconv.Itoa(b.Config().Int("socketio_port", 9000)))
 }
 
 // Config is how to dial. That there are no usable credentials is a mistake of usage.
 func (c Connection) Config(b *frappe.Bench, site string) (socketio.Config, error) {
-	cfg := socketio.Config{URL: c.URL, Site: site, Origin: c.origin, Header: http.Header{}}
-	if cfg.URL == "" {
-		cfg.URL = ServerURL(b)
-	}
-	key, secret, sid := cmp.Or(c.Key, os.Getenv("BRIDGE_API_KEY")), cmp.Or(c.Secret, os.Getenv("BRIDGE_API_SECRET")), cmp.Or(c.sid, os.Getenv("BRIDGE_SID"))
+	cfg := socketio.Config{URL: cmp.Or(c.URL, ServerURL(b)), Site: site, Origin: c.origin, Header: http.Header{}}
+	key, secret := cmp.Or(c.Key, os.Getenv("BRIDGE_API_KEY")), cmp.Or(c.Secret, os.Getenv("BRIDGE_API_SECRET"))
+	sid := cmp.Or(c.sid, os.Getenv("BRIDGE_SID"))
 	switch {
 	case c.sid != "" || key == "" && sid != "":
 		cfg.Header.Set("Cookie", "sid="+sid)

@@ -28,26 +28,33 @@ const (
 type Follower struct {
 	Socket socketio.Config
 	What   Subject
-	Rows   Rows
-	View   Display
-	Log    *slog.Logger
-	// Title names a job that has no row; may be nil.
-	Title func(id string) string
-	// Heard is told about every event that names a job; may be nil.
-	Heard func(id string)
-	// Connected is called for every connection that is made; may be nil.
+	// Rows opens the rows of the watched site, each time that they are read: its configuration may change.
+	Rows func(ctx context.Context) (Rows, error)
+	View Display
+	Log  *slog.Logger
+	// Title names a job that has no row, Heard is told about every event that names a job, and Connected about every
+	// connection that is made. Each may be nil.
+	Title     func(id string) string
+	Heard     func(id string)
 	Connected func()
+}
+
+// Rows reads Background Jobs, as [rows.DB] does.
+type Rows interface {
+	BackgroundJobs(ctx context.Context, names []string) (map[string]*rows.BackgroundJob, error)
+	ListJobs(ctx context.Context, f rows.ListFilter) (jobs []*rows.BackgroundJob, total int, err error)
 }
 
 // Run follows until the watched job has ended, and returns its last state; or until ctx ends, with
 // [context.Canceled]; or until the server refuses, with a [socketio.ConnectError]. A server that is away is tried again
 // for ever.
 func (f Follower) Run(ctx context.Context) (State, error) {
-	w := &watcher{Follower: f, board: board{
-		what: f.What, view: f.View, title: f.Title, heard: f.Heard, jobs: map[string]*State{}, changed: map[string]bool{},
-	}}
-	if err := w.begin(ctx); err != nil {
+	w := &watcher{board: board{Follower: f, jobs: map[string]*State{}, changed: map[string]bool{}}}
+	if err := w.read(ctx); err != nil {
 		return State{}, err
+	}
+	if name := f.What.Job; name != "" && w.jobs[name] == nil {
+		return State{}, fmt.Errorf("%w: %s (a job without a row is followed with: bridge job ID)", rows.ErrNoSuchJob, name)
 	}
 	pause := firstPause
 	for !w.done() {
@@ -73,28 +80,9 @@ func (f Follower) Run(ctx context.Context) (State, error) {
 
 // watcher is one run. It is used by one goroutine.
 type watcher struct {
-	Follower
 	board
 	rooms  map[string]bool // organizations asked for on this connection
 	reread time.Time
-}
-
-// begin shows what is there already. A job must exist to be watched.
-func (w *watcher) begin(ctx context.Context) error {
-	name := w.What.Job
-	if name == "" {
-		_, err := w.readOpen(ctx)
-		return err
-	}
-	found, err := w.Rows.Named(ctx, []string{name})
-	if err != nil {
-		return err
-	}
-	if found[name] == nil {
-		return fmt.Errorf("%w: %s (a job without a row is followed with: bridge job ID)", rows.ErrNoSuchJob, name)
-	}
-	w.row(found[name])
-	return nil
 }
 
 // connection follows one connection until it breaks or the job has ended.
@@ -174,46 +162,41 @@ func (w *watcher) next(ctx context.Context, s socket) error {
 	return nil
 }
 
-// catchUp reads the rows that changed and those that are open: an event may have come before its subscription was
-// granted, or while the connection was lost.
+// catchUp reads rows again: an event may have come before its subscription was granted, or while the connection was
+// lost.
 func (w *watcher) catchUp(ctx context.Context) {
 	w.reread = time.Now().Add(rereadEvery)
-	seen, err := w.readOpen(ctx)
-	if err == nil {
-		err = w.readNamed(ctx, w.toRead(seen))
-	}
-	if err != nil && ctx.Err() == nil {
+	if err := w.read(ctx); err != nil && ctx.Err() == nil {
 		w.Log.Warn("rows can't be read now; events go on", "error", err)
 	}
 }
 
-// readOpen shows the open jobs of an organization, or of all, and says which those are.
-func (w *watcher) readOpen(ctx context.Context) (seen map[string]bool, err error) {
-	if w.What.Job != "" {
-		return nil, nil
-	}
-	rows, err := w.Rows.Open(ctx, w.What.Organization, openRows)
+// read reads the newest jobs that have not ended for good, of an organization or of all, and the rows of those that are
+// known to be open or to have changed.
+func (w *watcher) read(ctx context.Context) error {
+	db, err := w.Rows(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	seen = map[string]bool{}
-	for _, row := range rows {
-		seen[row.Name] = true
-		w.row(row)
-	}
-	return seen, nil
-}
-
-func (w *watcher) readNamed(ctx context.Context, names []string) error {
-	var found map[string]*rows.BackgroundJob
-	if len(names) > 0 {
-		var err error
-		if found, err = w.Rows.Named(ctx, names); err != nil {
+	seen := map[string]bool{}
+	if w.What.Job == "" {
+		open, _, err := db.ListJobs(ctx, rows.ListFilter{Organization: w.What.Organization, Limit: openRows, Statuses: []rows.Status{
+			rows.StatusPending, rows.StatusQueued, rows.StatusRunning, rows.StatusFailed, rows.StatusTimedOut,
+		}})
+		if err != nil {
 			return err
 		}
+		for _, row := range open {
+			seen[row.Name] = true
+			w.row(row)
+		}
 	}
-	w.rows(names, found)
-	return nil
+	names := w.toRead(seen)
+	found, err := db.BackgroundJobs(ctx, names)
+	if err == nil {
+		w.rows(names, found)
+	}
+	return err
 }
 
 // idle waits for the next try to connect and reads rows meanwhile.

@@ -19,17 +19,19 @@ import (
 // storedRows is a table of rows.
 type storedRows map[string]*rows.BackgroundJob
 
-func (r storedRows) Named(context.Context, []string) (map[string]*rows.BackgroundJob, error) {
+func (r storedRows) BackgroundJobs(context.Context, []string) (map[string]*rows.BackgroundJob, error) {
 	return r, nil
 }
 
-func (r storedRows) Open(context.Context, string, int) ([]*rows.BackgroundJob, error) {
-	return nil, nil
+func (r storedRows) ListJobs(context.Context, rows.ListFilter) ([]*rows.BackgroundJob, int, error) {
+	return nil, 0, nil
 }
 
+func (r storedRows) open(context.Context) (Rows, error) { return r, nil }
+
 // follower watches a job where there is no realtime server.
-func follower(stored Rows, log *slog.Logger) Follower {
-	return Follower{Socket: socketio.Config{URL: "http://127.0.0.1:1", Site: "s"}, What: Subject{Job: "J"}, Rows: stored, View: &shown{}, Log: log}
+func follower(stored storedRows, log *slog.Logger) Follower {
+	return Follower{Socket: socketio.Config{URL: "http://127.0.0.1:1", Site: "s"}, What: Subject{Job: "J"}, Rows: stored.open, View: &shown{}, Log: log}
 }
 
 func TestJobThatIsNotThereCannotBeWatched(t *testing.T) {
@@ -90,9 +92,11 @@ func TestRowsAreReadSoonHoweverMuchHappens(t *testing.T) {
 		rows := storedRows{"J": {Name: "J", Organization: "A", Status: rows.StatusRunning}}
 		view, s := &shown{}, &busySocket{}
 		w := &watcher{
-			Follower: Follower{What: Subject{All: true}, Rows: rows, View: view},
-			board:    board{what: Subject{All: true}, view: view, jobs: map[string]*State{}, changed: map[string]bool{}},
-			rooms:    map[string]bool{}, reread: time.Now().Add(rereadEvery),
+			board: board{
+				Follower: Follower{What: Subject{All: true}, Rows: rows.open, View: view},
+				jobs:     map[string]*State{}, changed: map[string]bool{},
+			},
+			rooms: map[string]bool{}, reread: time.Now().Add(rereadEvery),
 		}
 		began := time.Now()
 		for len(view.states) == 0 && time.Since(began) < time.Second {

@@ -22,11 +22,10 @@ func jobArguments(object string, words []string) (map[string]any, error) {
 		if err != nil {
 			return nil, exitcode.Usagef("the arguments are no JSON: %v; want an object such as '{\"count\": 3}'", err)
 		}
-		m, ok := v.(map[string]any)
-		if !ok {
+		var ok bool
+		if arguments, ok = v.(map[string]any); !ok {
 			return nil, exitcode.Usagef("the arguments are JSON but no object; want one such as '{\"count\": 3}'")
 		}
-		arguments = m
 	}
 	for _, word := range words {
 		key, text, ok := strings.Cut(word, "=")

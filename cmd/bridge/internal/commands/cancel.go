@@ -1,10 +1,12 @@
 package commands
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 
+	"github.com/opensoft/dartwing-bridge/bridge"
 	"github.com/opensoft/dartwing-bridge/cmd/bridge/exitcode"
 	"github.com/opensoft/dartwing-bridge/cmd/bridge/internal/cli"
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
@@ -13,32 +15,18 @@ import (
 )
 
 func cancelCommand(a *cli.App) *cobra.Command {
-	var actor string
-	c := &cobra.Command{
+	return moveCommand(a, "cancels", (*bridge.Client).Cancel, stopInRQ, &cobra.Command{
 		Use:   "cancel NAME...",
 		Short: "Cancel jobs that wait or run",
 		Long: `Cancel jobs that wait or run. NAME is a Background Job's name, or the RQ id of a
 job that has no row: a waiting one is canceled in RQ, a running one is stopped.`,
 		Example: `  bridge cancel JOB-2026-00042
   bridge cancel --user jane@example.com JOB-2026-00042 JOB-2026-00043`,
-		Args: cobra.MinimumNArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			return forEach(c.Context(), a, args, func(s cli.Session, name string) (string, error) {
-				row, err := s.Client.Cancel(c.Context(), s.Site, name, actor)
-				if noRow(err) {
-					return stopInRQ(c.Context(), s, name, err)
-				}
-				return statusOf(row), err
-			})
-		},
-	}
-	c.Flags().StringVar(&actor, "user", "Administrator", "who cancels, for the history")
-	return c
+	})
 }
 
 func retryCommand(a *cli.App) *cobra.Command {
-	var actor string
-	c := &cobra.Command{
+	return moveCommand(a, "retries", (*bridge.Client).Retry, requeueInRQ, &cobra.Command{
 		Use:   "retry NAME...",
 		Short: "Queue jobs again that failed",
 		Long: `Queue jobs again that failed, timed out or are in the dead letters; a new series
@@ -46,24 +34,38 @@ of retries starts. NAME is a Background Job's name, or the RQ id of a job that
 has no row.`,
 		Example: `  bridge retry JOB-2026-00042
   bridge jobs --status "dead letter" --json | jq -r '.jobs[].name' | xargs bridge retry`,
-		Args: cobra.MinimumNArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			return forEach(c.Context(), a, args, func(s cli.Session, name string) (string, error) {
-				row, err := s.Client.Retry(c.Context(), s.Site, name, actor)
-				if noRow(err) {
-					return requeueInRQ(c.Context(), s, name, err)
-				}
-				return statusOf(row), err
-			})
-		},
-	}
-	c.Flags().StringVar(&actor, "user", "Administrator", "who retries, for the history")
-	return c
+	})
 }
 
-// noRow reports whether all that may be known of a job is in RQ.
-func noRow(err error) bool {
-	return errors.Is(err, rows.ErrNoSuchJob) || errors.Is(err, rows.ErrTableMissing)
+// moveCommand completes a command that moves each of the named jobs: move one that has a row, inRQ one that has none.
+// Both say what has become of it.
+func moveCommand(
+	a *cli.App, moves string,
+	move func(c *bridge.Client, ctx context.Context, site, name, actor string) (*rows.BackgroundJob, error),
+	inRQ func(ctx context.Context, rq *rqcompat.Client, id string) (string, error),
+	c *cobra.Command,
+) *cobra.Command {
+	actor := c.Flags().String("user", "Administrator", "who "+moves+", for the history")
+	c.Args = cobra.MinimumNArgs(1)
+	c.RunE = func(c *cobra.Command, args []string) error {
+		ctx := c.Context()
+		return forEach(ctx, a, args, func(s cli.Session, name string) (string, error) {
+			row, err := move(s.Client, ctx, s.Site, name, *actor)
+			if err == nil {
+				return string(row.Status), nil
+			}
+			if !errors.Is(err, rows.ErrNoSuchJob) && !errors.Is(err, rows.ErrTableMissing) {
+				return "", err
+			}
+			// All that may be known of it is in RQ; if that isn't so, the rows have the word.
+			status, rqErr := inRQ(ctx, s.Client.RQ(), name)
+			if !errors.Is(rqErr, rqcompat.ErrNoSuchJob) {
+				err = rqErr
+			}
+			return status, err
+		})
+	}
+	return c
 }
 
 // forEach does one thing to every named job. One that goes wrong doesn't keep the others from it; the first decides
@@ -79,17 +81,14 @@ func forEach(ctx context.Context, a *cli.App, names []string, do func(s cli.Sess
 		var first error
 		for _, name := range names {
 			status, err := do(s, name)
-			o := outcome{Name: name, Status: status}
 			if err != nil {
-				o.Error, o.Status = err.Error(), ""
-				if first == nil {
-					first = err
-				}
+				first = cmp.Or(first, err)
 				fmt.Fprintf(a.Err, "bridge: %v\n", err)
-			} else {
-				a.Say("%s %s", name, status)
+				outcomes = append(outcomes, outcome{Name: name, Error: err.Error()})
+				continue
 			}
-			outcomes = append(outcomes, o)
+			a.Say("%s %s", name, status)
+			outcomes = append(outcomes, outcome{Name: name, Status: status})
 		}
 		if a.JSON {
 			if err := a.PrintJSON(outcomes); err != nil {
@@ -103,20 +102,9 @@ func forEach(ctx context.Context, a *cli.App, names []string, do func(s cli.Sess
 	})
 }
 
-func statusOf(row *rows.BackgroundJob) string {
-	if row == nil {
-		return ""
-	}
-	return string(row.Status)
-}
-
-// stopInRQ cancels a job that has no row. unknown is what the rows said.
-func stopInRQ(ctx context.Context, s cli.Session, id string, unknown error) (string, error) {
-	rq := s.Client.RQ()
+func stopInRQ(ctx context.Context, rq *rqcompat.Client, id string) (string, error) {
 	job, err := rq.Fetch(ctx, id)
 	switch {
-	case job == nil && errors.Is(err, rqcompat.ErrNoSuchJob):
-		return "", unknown
 	case job == nil:
 		return "", err
 	case job.Status == rqcompat.StatusStarted:
@@ -126,11 +114,6 @@ func stopInRQ(ctx context.Context, s cli.Session, id string, unknown error) (str
 	return string(rqcompat.StatusCanceled), rq.Cancel(ctx, id, false)
 }
 
-// requeueInRQ queues a job again that has no row.
-func requeueInRQ(ctx context.Context, s cli.Session, id string, unknown error) (string, error) {
-	err := s.Client.RQ().Requeue(ctx, id, false)
-	if errors.Is(err, rqcompat.ErrNoSuchJob) {
-		return "", unknown
-	}
-	return string(rqcompat.StatusQueued), err
+func requeueInRQ(ctx context.Context, rq *rqcompat.Client, id string) (string, error) {
+	return string(rqcompat.StatusQueued), rq.Requeue(ctx, id, false)
 }

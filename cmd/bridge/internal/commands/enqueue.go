@@ -3,6 +3,7 @@ package commands
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/opensoft/dartwing-bridge/cmd/bridge/internal/cli"
 	"github.com/opensoft/dartwing-bridge/cmd/bridge/internal/view"
 	"github.com/opensoft/dartwing-bridge/cmd/bridge/output"
+	"github.com/opensoft/dartwing-bridge/cmd/bridge/watch"
 	"github.com/opensoft/dartwing-bridge/frappe"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
 	"github.com/opensoft/dartwing-bridge/rqcompat/pickle"
@@ -19,6 +21,9 @@ import (
 
 // waitPoll is how often a job that is waited for is looked at.
 const waitPoll = 100 * time.Millisecond
+
+// ends are the statuses of a job that RQ is through with.
+var ends = []rqcompat.Status{rqcompat.StatusFinished, rqcompat.StatusFailed, rqcompat.StatusStopped, rqcompat.StatusCanceled}
 
 func enqueueCommand(a *cli.App) *cobra.Command {
 	var (
@@ -75,10 +80,10 @@ else as text. With --wait the exit code tells how the job ended.`,
 func checkQueue(b *frappe.Bench, queue string) error {
 	var known []string
 	for _, q := range b.QueueTypes() {
-		if q.Name == queue {
-			return nil
-		}
 		known = append(known, q.Name)
+	}
+	if slices.Contains(known, queue) {
+		return nil
 	}
 	return exitcode.Usagef("--queue %q is not one of the bench's: %s", queue, strings.Join(known, ", "))
 }
@@ -118,7 +123,7 @@ func awaitJob(ctx context.Context, rq *rqcompat.Client, id string) (*rqcompat.Jo
 		if err != nil && job == nil {
 			return nil, nil, err
 		}
-		if ended(job.Status) {
+		if slices.Contains(ends, job.Status) {
 			results, err := rq.Results(ctx, id)
 			return job, results, err
 		}
@@ -128,14 +133,6 @@ func awaitJob(ctx context.Context, rq *rqcompat.Client, id string) (*rqcompat.Jo
 		case <-tick.C:
 		}
 	}
-}
-
-func ended(s rqcompat.Status) bool {
-	switch s {
-	case rqcompat.StatusFinished, rqcompat.StatusFailed, rqcompat.StatusStopped, rqcompat.StatusCanceled:
-		return true
-	}
-	return false
 }
 
 // printEnd prints what a job returned, or why it failed.
@@ -157,12 +154,71 @@ func printEnd(a *cli.App, job *rqcompat.Job, results []rqcompat.Result) error {
 			return err
 		}
 		plain, _ := pickle.Plain(value)
-		if err := a.PrintJSON(plain); err != nil {
-			return err
-		}
+		return a.PrintJSON(plain)
 	}
 	if failed {
 		return exitcode.Silent(exitcode.Failure)
 	}
+	return nil
+}
+
+func submitCommand(a *cli.App) *cobra.Command {
+	var (
+		r      bridge.SubmitRequest
+		params string
+		live   bool
+		to     watch.Connection
+	)
+	c := &cobra.Command{
+		Use:   "submit JOB_TYPE [key=value ...]",
+		Short: "Submit a Background Job of a Job Type",
+		Long: `Submit a Background Job: a row in the site's database, with progress, retries,
+a history and dead letters, and its delivery through RQ.
+
+A value that is JSON is taken as JSON (count=3, on=true, ids=[1,2]), anything
+else as text. With --watch the exit code tells how the job ended.`,
+		Example: `  bridge submit sample_job --organization ORG-2026-00001 duration=10
+  bridge submit echo_job --user jane@example.com --priority High --params '{"text": "hello"}'
+  bridge submit sample_job --watch --api-key K --api-secret S duration=20`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			arguments, err := jobArguments(params, args[1:])
+			if err != nil {
+				return err
+			}
+			r.JobType, r.Parameters = args[0], arguments
+			return a.WithClient(c.Context(), func(s cli.Session) error {
+				r.Site = s.Site
+				return submit(c.Context(), a, s, r, live, to)
+			})
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&r.Organization, "organization", "", "organization (default: bridge.default_organization)")
+	f.StringVar(&r.Priority, "priority", "", "Low, Normal, High or Critical (default: the Job Type's)")
+	f.StringVar(&r.User, "user", "Administrator", "user who submits and owns the job")
+	f.StringVar(&params, "params", "", "parameters as one JSON object")
+	f.BoolVar(&live, "watch", false, "show its progress until it has ended")
+	to.AddFlags(f)
+	return c
+}
+
+func submit(ctx context.Context, a *cli.App, s cli.Session, r bridge.SubmitRequest, live bool, to watch.Connection) error {
+	if live {
+		// Who can't watch finds out before anything is submitted.
+		if _, err := to.Config(s.Bench, s.Site); err != nil {
+			return err
+		}
+	}
+	row, err := s.Client.Submit(ctx, r)
+	switch {
+	case err != nil:
+		return err
+	case live:
+		return follow(ctx, a, s.Bench, s.Site, to, watch.Subject{Job: row.Name})
+	case a.JSON:
+		return a.PrintJSON(view.RowOf(row, true))
+	}
+	fmt.Fprintln(a.Out, row.Name)
 	return nil
 }

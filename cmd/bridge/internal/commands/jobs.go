@@ -1,8 +1,10 @@
 package commands
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,11 +18,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// statuses are those of a Background Job, by their name in lower case.
-var statuses = []rows.Status{
-	rows.StatusPending, rows.StatusQueued, rows.StatusRunning, rows.StatusCompleted,
-	rows.StatusFailed, rows.StatusDeadLetter, rows.StatusCanceled, rows.StatusTimedOut,
-}
+// statuses are those of a Background Job.
+var statuses = []string{"Pending", "Queued", "Running", "Completed", "Failed", "Dead Letter", "Canceled", "Timed Out"}
 
 func jobsCommand(a *cli.App) *cobra.Command {
 	var (
@@ -36,21 +35,20 @@ func jobsCommand(a *cli.App) *cobra.Command {
   bridge jobs --type sample_job --limit 100 --json`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			var err error
-			if f.Statuses, err = parseStatuses(states); err != nil {
-				return err
-			}
 			if f.Limit < 1 || f.Offset < 0 {
 				return exitcode.Usagef("--limit is %d and --offset %d, want at least 1 and 0", f.Limit, f.Offset)
 			}
+			var badStatus, badSince, badUntil error
 			now := time.Now()
-			if f.From, err = moment(since, now); err != nil {
+			f.Statuses, badStatus = parseStatuses(states)
+			f.From, badSince = moment(since, now)
+			f.To, badUntil = moment(until, now)
+			if err := cmp.Or(badStatus, badSince, badUntil); err != nil {
 				return err
 			}
-			if f.To, err = moment(until, now); err != nil {
-				return err
-			}
-			return a.OnBench(func(b *frappe.Bench, _ bridge.Config) error { return listJobs(c.Context(), a, b, f) })
+			return a.OnSite(func(b *frappe.Bench, _ bridge.Config, site string) error {
+				return listJobs(c.Context(), a, b, site, f)
+			})
 		},
 	}
 	flags := c.Flags()
@@ -67,33 +65,23 @@ func jobsCommand(a *cli.App) *cobra.Command {
 
 func parseStatuses(names []string) (out []rows.Status, err error) {
 	for _, name := range names {
-		known := false
-		for _, s := range statuses {
-			if strings.EqualFold(name, string(s)) || strings.EqualFold(name, strings.ReplaceAll(string(s), " ", "-")) {
-				out, known = append(out, s), true
-			}
+		spaced := strings.ReplaceAll(name, "-", " ")
+		i := slices.IndexFunc(statuses, func(s string) bool { return strings.EqualFold(s, spaced) })
+		if i < 0 {
+			return nil, exitcode.Usagef("--status %q is none of %s", name, strings.Join(statuses, ", "))
 		}
-		if !known {
-			return nil, exitcode.Usagef("--status %q is none of %s", name, statusNames())
-		}
+		out = append(out, rows.Status(statuses[i]))
 	}
 	return out, nil
 }
 
-func statusNames() string {
-	var names []string
-	for _, s := range statuses {
-		names = append(names, string(s))
-	}
-	return strings.Join(names, ", ")
-}
-
-func listJobs(ctx context.Context, a *cli.App, b *frappe.Bench, f rows.ListFilter) error {
-	db, err := a.OpenRows(ctx, b)
+func listJobs(ctx context.Context, a *cli.App, b *frappe.Bench, site string, f rows.ListFilter) error {
+	pool := rows.NewPool(b)
+	defer pool.Close()
+	db, err := pool.DB(ctx, site)
 	if err != nil {
 		return err
 	}
-	defer db.Close()
 	listed, total, err := db.ListJobs(ctx, f)
 	if err != nil {
 		return err
@@ -128,4 +116,45 @@ func progressText(r *rows.BackgroundJob) string {
 		text += " " + output.Clip(r.ProgressMessage, 40)
 	}
 	return text
+}
+
+func jobCommand(a *cli.App) *cobra.Command {
+	var params bool
+	c := &cobra.Command{
+		Use:   "job NAME",
+		Short: "Show one job: its row, its history, and what RQ says",
+		Long: `Show one job: its Background Job row, its history, and RQ's view (status, worker,
+result, traceback). NAME is a Background Job's name or an RQ job id.
+
+What the job was called with may be confidential and is shown only with --params.`,
+		Example: `  bridge job JOB-2026-00042
+  bridge job 'site1.localhost||3f8e7a44-5a0e-4d4e-9d5c-0c1c8d6e2b11' --params
+  bridge job JOB-2026-00042 --json | jq .history`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.WithClient(c.Context(), func(s cli.Session) error {
+				in, err := inspect(c.Context(), s, args[0])
+				if err != nil {
+					return err
+				}
+				if a.JSON {
+					return a.PrintJSON(view.InspectionOf(in, params))
+				}
+				return view.PrintInspection(a.Out, in, params)
+			})
+		},
+	}
+	c.Flags().BoolVar(&params, "params", false, "also show what the job was called with")
+	return c
+}
+
+// inspect looks a job up by its row's name or by an RQ id. The id of a row's own delivery is the row's name behind
+// the site's.
+func inspect(ctx context.Context, s cli.Session, name string) (bridge.Inspection, error) {
+	if site, row, ok := s.Bench.SplitJobID(name); ok && site == s.Site {
+		if in, err := s.Client.Inspect(ctx, site, row); err == nil && in.Row != nil && in.Row.Name == row {
+			return in, nil
+		}
+	}
+	return s.Client.Inspect(ctx, s.Site, name)
 }

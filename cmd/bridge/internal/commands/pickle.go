@@ -10,7 +10,6 @@ import (
 
 	"github.com/opensoft/dartwing-bridge/cmd/bridge/exitcode"
 	"github.com/opensoft/dartwing-bridge/cmd/bridge/internal/cli"
-	"github.com/opensoft/dartwing-bridge/cmd/bridge/internal/opcodes"
 	"github.com/opensoft/dartwing-bridge/cmd/bridge/output"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
 	"github.com/opensoft/dartwing-bridge/rqcompat/pickle"
@@ -56,6 +55,7 @@ What JSON can't say exactly is named on stderr, with its place (with --json: und
 	return c
 }
 
+// pickleSource reads what is to be shown: a file, stdin, or the data of a job.
 func pickleSource(ctx context.Context, a *cli.App, args []string, file string) (data []byte, err error) {
 	switch {
 	case file != "":
@@ -97,38 +97,33 @@ func readAtMost(r io.Reader) ([]byte, error) {
 
 // showPickle prints a pickle's value. The opcodes of one that can't be decoded are still listed, as far as they go.
 func showPickle(a *cli.App, payload []byte, listed bool) error {
-	var listing []opcodes.Line
-	var listErr error
+	var listing []pickle.Instruction
 	if listed {
-		listing, listErr = opcodes.List(payload)
+		for in, err := range pickle.Instructions(payload) {
+			if err == nil { // else decoding says it
+				listing = append(listing, in)
+			}
+		}
 	}
 	v, err := pickle.Decode(payload)
-	if err != nil {
-		if !a.JSON {
-			printOpcodes(a, listing)
+	if err == nil {
+		text, lossy := pickle.JSON(v)
+		if a.JSON {
+			view := map[string]any{"value": json.RawMessage(text), "lossy": lossy}
+			if listed {
+				view["opcodes"] = listing
+			}
+			return a.PrintJSON(view)
 		}
-		return err
-	}
-	text, lossy := pickle.JSON(v)
-	if a.JSON {
-		view := map[string]any{"value": json.RawMessage(text), "lossy": lossy}
-		if listed {
-			view["opcodes"] = listing
+		err = a.PrintJSON(json.RawMessage(text))
+		for _, note := range lossy {
+			fmt.Fprintln(a.Err, "lossy:", output.OneLine(note))
 		}
-		return errors.Join(a.PrintJSON(view), listErr)
 	}
-	if err := a.PrintJSON(json.RawMessage(text)); err != nil {
-		return err
+	if !a.JSON {
+		for _, in := range listing {
+			fmt.Fprintf(a.Out, "%6d  %-17s %s\n", in.Offset, in.Name, in.Argument)
+		}
 	}
-	for _, note := range lossy {
-		fmt.Fprintln(a.Err, "lossy:", output.OneLine(note))
-	}
-	printOpcodes(a, listing)
-	return listErr
-}
-
-func printOpcodes(a *cli.App, listing []opcodes.Line) {
-	for _, l := range listing {
-		fmt.Fprintf(a.Out, "%6d  %-17s %s\n", l.Offset, l.Name, l.Argument)
-	}
+	return err
 }

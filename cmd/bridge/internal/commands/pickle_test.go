@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"github.com/opensoft/dartwing-bridge/cmd/bridge/exitcode"
-	"github.com/opensoft/dartwing-bridge/cmd/bridge/internal/opcodes"
 	"github.com/opensoft/dartwing-bridge/integration/servers"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
 	"github.com/opensoft/dartwing-bridge/rqcompat/pickle"
@@ -33,7 +32,7 @@ func TestPickleFromStdinAndFile(t *testing.T) {
 	view := decode[struct {
 		Value   json.RawMessage
 		Lossy   []string
-		Opcodes []opcodes.Line
+		Opcodes []pickle.Instruction
 	}](t, bridgeWithInput(t, string(data), "pickle", "-", "--json", "--opcodes").out)
 	if compact(t, string(view.Value)) != want || len(view.Opcodes) < 8 || view.Opcodes[0].Name != "PROTO" || view.Opcodes[len(view.Opcodes)-1].Name != "STOP" {
 		t.Errorf("pickle --json --opcodes: %+v", view)

@@ -1,10 +1,12 @@
-// Package commands has the commands of the program, a file each.
+// Package commands has the commands of the program: those about the same in one file.
 package commands
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 
 	"github.com/opensoft/dartwing-bridge/cmd/bridge/exitcode"
@@ -19,7 +21,6 @@ func Run(ctx context.Context, version string, args []string, s cli.Streams) int 
 	logging.Disable() // of the Redis library: what goes wrong comes back as an error
 	root := rootCommand(&cli.App{Streams: s, Version: version})
 	root.SetArgs(args)
-	root.SetIn(s.In)
 	root.SetOut(s.Out)
 	root.SetErr(s.Err)
 	ran, err := root.ExecuteContextC(ctx)
@@ -89,5 +90,27 @@ func usageArguments(c *cobra.Command) {
 	}
 	for _, sub := range c.Commands() {
 		usageArguments(sub)
+	}
+}
+
+// supportedRQ are the versions whose wire format is spoken.
+const supportedRQ = "1.15, 1.16, 2.0 to 2.10"
+
+func versionCommand(a *cli.App) *cobra.Command {
+	return &cobra.Command{
+		Use:     "version",
+		Short:   "Print the versions of the program and of what it speaks",
+		Example: "  bridge version --json",
+		Args:    cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			version := cmp.Or(a.Version, "(devel)")
+			if a.JSON {
+				return a.PrintJSON(map[string]string{
+					"version": version, "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH, "rq": supportedRQ,
+				})
+			}
+			fmt.Fprintf(a.Out, "bridge %s (%s, %s/%s), speaks RQ %s\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH, supportedRQ)
+			return nil
+		},
 	}
 }

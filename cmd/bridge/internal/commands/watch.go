@@ -44,11 +44,7 @@ Watching a job ends with it: exit code 0 if it completed, else 1.`,
 			if (what.Job != "" || what.All) == (what.Organization != "") {
 				return exitcode.Usagef("name one of a job, all, and --organization")
 			}
-			return a.OnBench(func(b *frappe.Bench, _ bridge.Config) error {
-				site, err := a.SiteName(b)
-				if err != nil {
-					return err
-				}
+			return a.OnSite(func(b *frappe.Bench, _ bridge.Config, site string) error {
 				return follow(c.Context(), a, b, site, to, what)
 			})
 		},
@@ -68,8 +64,9 @@ func follow(ctx context.Context, a *cli.App, b *frappe.Bench, site string, to wa
 	}
 	pool := rows.NewPool(b)
 	defer pool.Close()
+	open := func(ctx context.Context) (watch.Rows, error) { return pool.DB(ctx, site) }
 	shown := watch.NewDisplay(a.Out, a.JSON)
-	last, err := watch.Follower{Socket: socket, What: what, Rows: watch.SiteRows(pool, site), View: shown, Log: a.Log}.Run(ctx)
+	last, err := watch.Follower{Socket: socket, What: what, Rows: open, View: shown, Log: a.Log}.Run(ctx)
 	shown.Close()
 	switch {
 	case errors.Is(err, context.Canceled) && what.Job == "":

@@ -4,8 +4,8 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
-	"time"
 
 	"github.com/opensoft/dartwing-bridge/bridge"
 	"github.com/opensoft/dartwing-bridge/cmd/bridge/exitcode"
@@ -17,11 +17,8 @@ import (
 
 // workerFlags overlay the configuration.
 type workerFlags struct {
-	own, shared         []string
-	noShared, noSamples bool
-	concurrency         int
-	stop, grace, lease  time.Duration
-	rqVersion, org      string
+	bridge.Config
+	noShared bool
 }
 
 func workerCommand(a *cli.App) *cobra.Command {
@@ -59,26 +56,26 @@ signal ends the program at once; its jobs are rescued by others within 20 s.`,
 }
 
 func (w *workerFlags) add(f *pflag.FlagSet) {
-	f.StringSliceVar(&w.own, "queue", nil, "queue type that is the bridge's alone; may be repeated")
-	f.StringSliceVar(&w.shared, "shared-queue", nil, "queue type worked together with Python; may be repeated")
+	f.StringSliceVar(&w.Queues, "queue", nil, "queue type that is the bridge's alone; may be repeated")
+	f.StringSliceVar(&w.SharedQueues, "shared-queue", nil, "queue type worked together with Python; may be repeated")
 	f.BoolVar(&w.noShared, "no-shared", false, "work no shared queues")
-	f.IntVar(&w.concurrency, "concurrency", 0, "how many jobs run at once")
-	f.DurationVar(&w.stop, "stop-timeout", 0, "how long a stop waits for running jobs")
-	f.DurationVar(&w.grace, "cancel-grace", 0, "how long a canceled handler may take to return")
-	f.DurationVar(&w.lease, "lease", 0, "how long a claim holds without renewal, at most 15s")
-	f.StringVar(&w.rqVersion, "rq-version", "", "RQ version to speak, instead of the one found out")
-	f.StringVar(&w.org, "default-organization", "", "organization of jobs that name none")
-	f.BoolVar(&w.noSamples, "no-builtins", false, "without echo_job, sample_job and long_running_job")
+	f.IntVar(&w.Concurrency, "concurrency", 0, "how many jobs run at once")
+	f.DurationVar(&w.StopTimeout, "stop-timeout", 0, "how long a stop waits for running jobs")
+	f.DurationVar(&w.CancelGrace, "cancel-grace", 0, "how long a canceled handler may take to return")
+	f.DurationVar(&w.Lease, "lease", 0, "how long a claim holds without renewal, at most 15s")
+	f.StringVar(&w.RQVersion, "rq-version", "", "RQ version to speak, instead of the one found out")
+	f.StringVar(&w.DefaultOrganization, "default-organization", "", "organization of jobs that name none")
+	f.BoolVar(&w.NoSamples, "no-builtins", false, "without echo_job, sample_job and long_running_job")
 }
 
 func (w *workerFlags) check(set *pflag.FlagSet) error {
 	switch {
 	// Zero would silently mean the default.
-	case set.Changed("concurrency") && w.concurrency < 1:
-		return exitcode.Usagef("--concurrency is %d, want at least 1", w.concurrency)
-	case w.noShared && len(w.shared) > 0:
+	case set.Changed("concurrency") && w.Concurrency < 1:
+		return exitcode.Usagef("--concurrency is %d, want at least 1", w.Concurrency)
+	case w.noShared && len(w.SharedQueues) > 0:
 		return exitcode.Usagef("--no-shared and --shared-queue exclude each other")
-	case w.stop < 0 || w.grace < 0 || w.lease < 0:
+	case w.StopTimeout < 0 || w.CancelGrace < 0 || w.Lease < 0:
 		return exitcode.Usagef("durations can't be negative")
 	}
 	return nil
@@ -86,16 +83,16 @@ func (w *workerFlags) check(set *pflag.FlagSet) error {
 
 func (w *workerFlags) overlay(cfg *bridge.Config, set *pflag.FlagSet) {
 	for flag, apply := range map[string]func(){
-		"queue":                func() { cfg.Queues = w.own },
-		"shared-queue":         func() { cfg.SharedQueues = w.shared },
+		"queue":                func() { cfg.Queues = w.Queues },
+		"shared-queue":         func() { cfg.SharedQueues = w.SharedQueues },
 		"no-shared":            func() { cfg.SharedQueues = []string{} },
-		"concurrency":          func() { cfg.Concurrency = w.concurrency },
-		"stop-timeout":         func() { cfg.StopTimeout = w.stop },
-		"cancel-grace":         func() { cfg.CancelGrace = w.grace },
-		"lease":                func() { cfg.Lease = w.lease },
-		"rq-version":           func() { cfg.RQVersion = w.rqVersion },
-		"default-organization": func() { cfg.DefaultOrganization = w.org },
-		"no-builtins":          func() { cfg.NoSamples = w.noSamples },
+		"concurrency":          func() { cfg.Concurrency = w.Concurrency },
+		"stop-timeout":         func() { cfg.StopTimeout = w.StopTimeout },
+		"cancel-grace":         func() { cfg.CancelGrace = w.CancelGrace },
+		"lease":                func() { cfg.Lease = w.Lease },
+		"rq-version":           func() { cfg.RQVersion = w.RQVersion },
+		"default-organization": func() { cfg.DefaultOrganization = w.DefaultOrganization },
+		"no-builtins":          func() { cfg.NoSamples = w.NoSamples },
 	} {
 		if set.Changed(flag) {
 			apply()
@@ -103,7 +100,7 @@ func (w *workerFlags) overlay(cfg *bridge.Config, set *pflag.FlagSet) {
 	}
 }
 
-// work runs an engine until it has stopped in order.
+// work runs an engine until it has stopped in order, as the first signal makes it; the second ends the process.
 func work(ctx context.Context, a *cli.App, cfg bridge.Config) error {
 	e, err := bridge.New(cfg)
 	if err != nil {
@@ -113,32 +110,20 @@ func work(ctx context.Context, a *cli.App, cfg bridge.Config) error {
 	defer cancel()
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
-	stopped := make(chan struct{})
-	watched := make(chan struct{})
-	go func() {
-		defer close(watched)
-		stopOnSignal(a, signals, cancel, stopped)
-	}()
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		if s, ok := <-signals; ok {
+			a.Log.Info("stopping; a second signal stops at once", "signal", s.String())
+			cancel()
+		}
+		if s, ok := <-signals; ok {
+			a.Log.Error("stopped hard: running jobs are rescued when their leases lapse", "signal", s.String())
+			os.Exit(exitcode.Interrupted)
+		}
+	})
 	err = e.Run(ctx)
 	signal.Stop(signals)
-	close(stopped)
-	<-watched
+	close(signals)
+	watching.Wait()
 	return err
-}
-
-// stopOnSignal starts the orderly stop on the first signal and ends the process on the second.
-func stopOnSignal(a *cli.App, signals <-chan os.Signal, stop context.CancelFunc, stopped <-chan struct{}) {
-	select {
-	case s := <-signals:
-		a.Log.Info("stopping; a second signal stops at once", "signal", s.String())
-		stop()
-	case <-stopped:
-		return
-	}
-	select {
-	case s := <-signals:
-		a.Log.Error("stopped hard: running jobs are rescued when their leases lapse", "signal", s.String())
-		os.Exit(exitcode.Interrupted)
-	case <-stopped:
-	}
 }

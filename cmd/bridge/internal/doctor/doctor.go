@@ -4,6 +4,7 @@ package doctor
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/opensoft/dartwing-bridge/bridge"
 	"github.com/opensoft/dartwing-bridge/bridge/benchconfig"
@@ -11,6 +12,42 @@ import (
 	"github.com/opensoft/dartwing-bridge/frappe"
 	"github.com/redis/go-redis/v9"
 )
+
+// checkTimeout bounds each conversation with a server, so that one that hangs doesn't keep the report.
+const checkTimeout = 5 * time.Second
+
+// Level says how bad a finding is.
+type Level string
+
+// The levels, from good to bad.
+const (
+	OK      Level = "ok"
+	Warning Level = "warning"
+	Error   Level = "error"
+)
+
+// Finding is one line of the report.
+type Finding struct {
+	Level Level  `json:"level"`
+	Check string `json:"check"`
+	Text  string `json:"text"`
+	Fix   string `json:"fix,omitempty"` // what to do
+}
+
+// report collects findings.
+type report struct{ findings []Finding }
+
+func (r *report) add(level Level, check, fix, format string, args ...any) {
+	r.findings = append(r.findings, Finding{level, check, fmt.Sprintf(format, args...), fix})
+}
+
+func (r *report) ok(check, format string, args ...any) { r.add(OK, check, "", format, args...) }
+
+func (r *report) warn(check, fix, format string, args ...any) {
+	r.add(Warning, check, fix, format, args...)
+}
+
+func (r *report) fail(check string, err error, fix string) { r.add(Error, check, fix, "%v", err) }
 
 // Examine runs all checks, in the order in which problems explain each other. Of the sites it looks at all, or only
 // at the one that is named.
@@ -74,10 +111,10 @@ func (r *report) redis(ctx context.Context, name string, options func() (*redis.
 	}
 	version := info["Server"]["redis_version"]
 	if !atLeast(version, 6, 2) {
-		r.bad(name, "upgrade it: the bridge waits with BLMOVE, which came with 6.2", "%v, Redis %s", o.Addrs, version)
-		return rdb
+		r.add(Error, name, "upgrade it: the bridge waits with BLMOVE, which came with 6.2", "%v, Redis %s", o.Addrs, version)
+	} else {
+		r.ok(name, "%v, Redis %s", o.Addrs, version)
 	}
-	r.ok(name, "%v, Redis %s", o.Addrs, version)
 	return rdb
 }
 

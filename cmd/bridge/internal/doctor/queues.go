@@ -15,10 +15,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// What the doctor looks at in the queue's Redis.
-
+// Clocks: started_at, leases and due times are compared across machines.
 const (
-	// Clocks: started_at, leases and due times are compared across machines.
 	skewWarning = time.Second
 	skewError   = 10 * time.Second
 )
@@ -31,26 +29,25 @@ func (r *report) queueServer(ctx context.Context, rdb redis.UniversalClient) {
 	if err != nil {
 		r.fail("clock", err, "")
 	} else {
-		after := time.Now()
-		r.clock(now.Sub(before.Add(after.Sub(before) / 2)))
+		r.clock(now.Sub(before.Add(time.Since(before) / 2)))
 	}
 	// A server that hides its configuration has somebody who looks after it.
-	policy, err := rdb.ConfigGet(ctx, "maxmemory*").Result()
-	if err == nil && policy["maxmemory"] != "0" && policy["maxmemory"] != "" && policy["maxmemory-policy"] != "noeviction" {
-		r.warn("redis_queue", "set maxmemory-policy noeviction: the queue is no cache", "it may evict jobs: maxmemory %s, policy %s", policy["maxmemory"], policy["maxmemory-policy"])
+	config, err := rdb.ConfigGet(ctx, "maxmemory*").Result()
+	if most, policy := config["maxmemory"], config["maxmemory-policy"]; err == nil && most != "0" && most != "" && policy != "noeviction" {
+		r.warn("redis_queue", "set maxmemory-policy noeviction: the queue is no cache", "it may evict jobs: maxmemory %s, policy %s", most, policy)
 	}
 }
 
 func (r *report) clock(skew time.Duration) {
 	fix := "run a time service (chrony, systemd-timesyncd) on both machines"
-	text := fmt.Sprintf("Redis is %s off this machine", skew.Abs().Round(time.Millisecond))
+	off := skew.Abs().Round(time.Millisecond)
 	switch {
 	case skew.Abs() >= skewError:
-		r.bad("clock", fix, "%s: leases of running jobs would lapse", text)
+		r.add(Error, "clock", fix, "Redis is %s off this machine: leases of running jobs would lapse", off)
 	case skew.Abs() >= skewWarning:
-		r.warn("clock", fix, "%s", text)
+		r.warn("clock", fix, "Redis is %s off this machine", off)
 	default:
-		r.ok("clock", "%s", text)
+		r.ok("clock", "Redis is %s off this machine", off)
 	}
 }
 
@@ -66,7 +63,8 @@ func (r *report) rq(ctx context.Context, b *frappe.Bench, cfg bridge.Config, rdb
 	if found.Dialect.Tested {
 		r.ok("rq version", "%s, from %s", found.Dialect.Version, found.Source)
 	} else {
-		r.warn("rq version", "nothing need be done; report what looks wrong", "%s, from %s: its format is known from its source, it is not in the test matrix", found.Dialect.Version, found.Source)
+		r.warn("rq version", "nothing need be done; report what looks wrong",
+			"%s, from %s: its format is known from its source, it is not in the test matrix", found.Dialect.Version, found.Source)
 	}
 	rq := rqcompat.NewClient(rdb, found.Dialect)
 	if suspended, err := rq.Suspended(ctx); err == nil && suspended {
@@ -78,63 +76,58 @@ func (r *report) rq(ctx context.Context, b *frappe.Bench, cfg bridge.Config, rdb
 	}
 }
 
-// isBridge tells a bridge's worker record from a Python worker's.
-func isBridge(w *rqcompat.Worker) bool { return strings.HasPrefix(w.Name, bridge.WorkerPrefix) }
+// crew is the workers of one kind, Python's or the bridge's: how many there are, and who works each queue type.
+type crew struct {
+	size int
+	on   map[string][]string
+}
+
+func (c *crew) queues() string {
+	if len(c.on) == 0 {
+		return "no queue of this bench"
+	}
+	return strings.Join(slices.Sorted(maps.Keys(c.on)), ", ")
+}
 
 func (r *report) workers(ctx context.Context, b *frappe.Bench, cfg bridge.Config, rq *rqcompat.Client) {
 	all, err := rq.Workers(ctx)
 	if err != nil {
 		r.warn("workers", "remove the broken record, or let it expire", "%v", err)
 	}
-	python, ours := map[string][]string{}, map[string]int{}
-	pythons, slots := 0, 0
+	python, ours := &crew{on: map[string][]string{}}, &crew{on: map[string][]string{}}
 	for _, w := range all {
-		if isBridge(w) {
-			slots++
-		} else {
-			pythons++
+		c := python
+		if strings.HasPrefix(w.Name, bridge.WorkerPrefix) {
+			c = ours
 		}
+		c.size++
 		for _, queue := range w.Queues {
-			if kind := b.QueueTypeOf(queue); kind == "" {
-				continue
-			} else if isBridge(w) {
-				ours[kind]++
-			} else {
-				python[kind] = append(python[kind], w.Name)
+			if kind := b.QueueTypeOf(queue); kind != "" {
+				c.on[kind] = append(c.on[kind], w.Name)
 			}
 		}
 	}
-	r.ok("workers", "Python: %d, on %s", pythons, kindsText(slices.Sorted(maps.Keys(python))))
-	if slots == 0 {
+	r.ok("workers", "Python: %d, on %s", python.size, python.queues())
+	if ours.size == 0 {
 		r.warn("workers", "start one: bridge worker", "no bridge works this bench")
 	} else {
-		r.ok("workers", "bridge: %s, on %s", output.Plural(slots, "worker record"), kindsText(slices.Sorted(maps.Keys(ours))))
+		r.ok("workers", "bridge: %s, on %s", output.Plural(ours.size, "worker record"), ours.queues())
 	}
 	for _, kind := range ownQueues(b, cfg) {
-		if names := python[kind]; len(names) > 0 {
-			r.warn("workers", "start Python workers with --queue short,default,long", "Python works %q too, which is the bridge's own: %s will fail jobs that only Go can run", kind, strings.Join(names, ", "))
+		if names := python.on[kind]; len(names) > 0 {
+			r.warn("workers", "start Python workers with --queue short,default,long",
+				"Python works %q too, which is the bridge's own: %s will fail jobs that only Go can run", kind, strings.Join(names, ", "))
 		}
 	}
 }
 
 // ownQueues are the queue types that belong to the bridge alone.
 func ownQueues(b *frappe.Bench, cfg bridge.Config) []string {
-	if cfg.Queues != nil {
-		return cfg.Queues
+	isGo := func(q frappe.QueueType) bool { return q.Name == "go" }
+	if cfg.Queues == nil && slices.ContainsFunc(b.QueueTypes(), isGo) {
+		return []string{"go"}
 	}
-	for _, q := range b.QueueTypes() {
-		if q.Name == "go" {
-			return []string{"go"}
-		}
-	}
-	return nil
-}
-
-func kindsText(kinds []string) string {
-	if len(kinds) == 0 {
-		return "no queue of this bench"
-	}
-	return strings.Join(kinds, ", ")
+	return cfg.Queues
 }
 
 func (r *report) queue(ctx context.Context, b *frappe.Bench, rq *rqcompat.Client, kind string) {
@@ -144,17 +137,19 @@ func (r *report) queue(ctx context.Context, b *frappe.Bench, rq *rqcompat.Client
 		r.fail(check, err, "")
 		return
 	}
-	counts := map[rqcompat.Registry]int64{}
+	in := map[rqcompat.Registry]int64{}
 	for _, registry := range []rqcompat.Registry{rqcompat.Wip, rqcompat.Failed, rqcompat.Scheduled} {
-		if counts[registry], err = rq.Count(ctx, registry, queue); err != nil {
+		if in[registry], err = rq.Count(ctx, registry, queue); err != nil {
 			r.fail(check, err, "")
 			return
 		}
 	}
-	text := fmt.Sprintf("%d waiting, %d running, %d scheduled, %d failed", waiting, counts[rqcompat.Wip], counts[rqcompat.Scheduled], counts[rqcompat.Failed])
+	failed := in[rqcompat.Failed]
+	text := fmt.Sprintf("%d waiting, %d running, %d scheduled, %d failed", waiting, in[rqcompat.Wip], in[rqcompat.Scheduled], failed)
 	limit := int64(b.Config().Int("rq_failed_jobs_limit", 1000))
-	if counts[rqcompat.Failed]*10 >= limit*9 {
-		r.warn(check, "look at them (bridge job ID), then: rq requeue --all, or empty the registry", "%s: the failed registry is almost full (%d), the oldest are dropped", text, limit)
+	if failed*10 >= limit*9 {
+		r.warn(check, "look at them (bridge job ID), then: rq requeue --all, or empty the registry",
+			"%s: the failed registry is almost full (%d), the oldest are dropped", text, limit)
 	} else {
 		r.ok(check, "%s", text)
 	}

@@ -12,8 +12,6 @@ import (
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
 )
 
-// What the doctor looks at beside Redis: the sites and the realtime server.
-
 func (r *report) sites(ctx context.Context, b *frappe.Bench, only string) {
 	names, err := b.Sites()
 	if only != "" {
@@ -24,7 +22,7 @@ func (r *report) sites(ctx context.Context, b *frappe.Bench, only string) {
 		return
 	}
 	if len(names) == 0 {
-		r.bad("sites", "run: bench new-site", "the bench has none")
+		r.add(Error, "sites", "run: bench new-site", "the bench has none")
 	}
 	for _, name := range names {
 		site, err := b.Site(name)
@@ -57,23 +55,21 @@ func (r *report) database(ctx context.Context, site *frappe.Site) {
 		r.fail(check, err, "")
 		return
 	}
-	fatal := false
+	worst := OK
 	for _, p := range problems {
 		what := strings.TrimSuffix(strings.Join([]string{p.Table, p.Column + p.Index}, "."), ".")
 		if p.Install {
 			p.Fix = "run: bridge install --site " + site.Name
 		}
+		level := Warning
 		if p.Fatal {
-			fatal = true
-			r.bad(check, p.Fix, "%s: %s", what, p.Problem)
-		} else {
-			r.warn(check, p.Fix, "%s: %s", what, p.Problem)
+			level, worst = Error, Error
 		}
+		r.add(level, check, p.Fix, "%s: %s", what, p.Problem)
 	}
-	if fatal {
-		return
+	if worst != Error {
+		r.ok(check, "database %s, time zone %s, %s", site.DBName(), db.Location(), jobCounts(ctx, db))
 	}
-	r.ok(check, "database %s, time zone %s, %s", site.DBName(), db.Location(), jobCounts(ctx, db))
 }
 
 // jobCounts says how many jobs are where a person may want to look.
@@ -110,7 +106,7 @@ func (r *report) realtime(ctx context.Context, b *frappe.Bench) {
 	head, err := io.ReadAll(io.LimitReader(response.Body, 2))
 	if err != nil || response.StatusCode != http.StatusOK || string(head) != "0{" {
 		r.warn("realtime", fix, "%s answers %s and is not a Socket.IO server", url, response.Status)
-		return
+	} else {
+		r.ok("realtime", "%s", url)
 	}
-	r.ok("realtime", "%s", url)
 }
