@@ -73,8 +73,9 @@ func TestDecodeLimits(t *testing.T) {
 
 func TestEncodeLimits(t *testing.T) {
 	var deep any
+	var deepSlice, deepMap any
 	for range 11 {
-		deep = &List{[]any{deep}}
+		deep, deepSlice, deepMap = &List{[]any{deep}}, []any{deepSlice}, map[string]any{"": deepMap}
 	}
 	endless := &Tuple{[]any{nil}}
 	endless.Items[0] = endless
@@ -88,6 +89,10 @@ func TestEncodeLimits(t *testing.T) {
 	}{
 		{"depth", Limits{Depth: 10}, deep, "levels of depth"},
 		{"depth fits", Limits{Depth: 11}, deep, ""},
+		{"depth of Go slices", Limits{Depth: 10}, deepSlice, "levels of depth"},
+		{"depth of Go slices fits", Limits{Depth: 11}, deepSlice, ""},
+		{"depth of Go maps", Limits{Depth: 10}, deepMap, "levels of depth"},
+		{"depth of Go maps fits", Limits{Depth: 11}, deepMap, ""},
 		{"tuple in itself, which Python can't have", Limits{}, endless, "levels of depth"},
 		{"Go map in itself", Limits{}, loop, "levels of depth"},
 		{"nodes", Limits{Nodes: 3}, []any{1, 2, 3}, "nodes"},

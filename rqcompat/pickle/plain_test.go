@@ -80,6 +80,9 @@ func TestJSON(t *testing.T) {
 		{"Decimal", object("decimal.Decimal", "1.50"), `"1.50"`, []string{"$: decimal.Decimal written as text"}},
 		{"UUID", withState(object("uuid.UUID"), &Dict{[]Pair{{"int", int64(5)}}}), `"00000000-0000-0000-0000-000000000005"`,
 			[]string{"$: uuid.UUID written as text"}},
+		{"UUID that isn't one", withState(object("uuid.UUID"), &Dict{[]Pair{{"int", int64(-5)}}}), `{"__class__":"uuid.UUID","int":-5}`,
+			[]string{"$: object of uuid.UUID"}},
+		{"floats", &List{[]any{1e15, 1e16, 9.9e-5, 1e-4}}, `[1000000000000000.0,1e+16,9.9e-05,0.0001]`, nil},
 		{"document", withState(object("frappe.User"), &Dict{[]Pair{{"doctype", "User"}, {"__class__", "mine"}}}),
 			`{"__class__":"frappe.User","doctype":"User","__class__ (2)":"mine"}`, []string{"$: object of frappe.User"}},
 		{"everything an object can have", &Object{
