@@ -249,17 +249,19 @@ func TestEnds(t *testing.T) {
 				f.send(event)
 				tc.script(f)
 			})
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			defer cancel()
 			select {
 			case <-s.ended:
-			case <-time.After(10 * time.Second):
-				t.Fatal("the connection goes on")
+			case <-ctx.Done():
+				t.Error("the connection goes on")
 			}
-			if name, _, err := s.Next(t.Context()); name != "last words" || err != nil {
+			if name, _, err := s.Next(ctx); name != "last words" || err != nil {
 				t.Errorf("the event before the end: %q, %v", name, err)
 			}
 			var err error
 			for err == nil {
-				_, _, err = s.Next(t.Context())
+				_, _, err = s.Next(ctx)
 			}
 			if !strings.Contains(err.Error(), tc.want) || errors.Is(err, ErrClosed) {
 				t.Errorf("error %q lacks %q", err, tc.want)
