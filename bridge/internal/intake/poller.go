@@ -200,11 +200,5 @@ func (p *Poller) rest(ctx context.Context) {
 	if p.Queue.Own {
 		poll = ownPoll
 	}
-	timer := time.NewTimer(poll)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	case <-p.hungry:
-	}
+	p.hungry.Within(ctx, poll)
 }

@@ -86,14 +86,9 @@ func (s *Retries) pause() time.Duration {
 // Run looks when something is due, and every second, until ctx ends.
 func (s *Retries) Run(ctx context.Context) {
 	for ctx.Err() == nil {
-		timer := time.NewTimer(s.pause())
-		select {
-		case <-ctx.Done():
-		case <-s.woke:
-		case <-timer.C:
+		if woke := s.woke.Within(ctx, s.pause()); !woke && ctx.Err() == nil {
 			s.look(ctx)
 		}
-		timer.Stop()
 	}
 }
 

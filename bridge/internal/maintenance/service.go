@@ -8,6 +8,7 @@ import (
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/moves"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/wait"
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
 )
 
@@ -29,24 +30,17 @@ func Run(ctx context.Context, log *slog.Logger, services []Service) {
 		due[i] = start.Add(s.Delay)
 		tick = min(tick, s.Every)
 	}
-	ticker := time.NewTicker(tick)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case now := <-ticker.C:
-			for i, s := range services {
-				if now.Before(due[i]) {
-					continue
-				}
-				due[i] = now.Add(s.Every)
-				if err := s.Do(ctx); err != nil && ctx.Err() == nil {
-					log.Warn("maintenance failed; it is tried again", "error", err, "what", s.What)
-				}
+	wait.Every(ctx, tick, func(now time.Time) {
+		for i, s := range services {
+			if now.Before(due[i]) {
+				continue
+			}
+			due[i] = now.Add(s.Every)
+			if err := s.Do(ctx); err != nil && ctx.Err() == nil {
+				log.Warn("maintenance failed; it is tried again", "error", err, "what", s.What)
 			}
 		}
-	}
+	})
 }
 
 // Rows is what maintenance does with rows; *sites.Sites does it.
