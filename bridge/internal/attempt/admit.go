@@ -15,9 +15,6 @@ import (
 	"github.com/opensoft/dartwing-bridge/rqcompat"
 )
 
-// admitter prepares claimed jobs to run.
-type admitter struct{ *Params }
-
 // admission is what becomes of a claimed job: it runs (the zero value), it is refused, or only its delivery is ended
 // because its row needs nothing, or can't be had now.
 type admission struct {
@@ -37,7 +34,7 @@ const defaultTimeout = 180 * time.Second
 
 // admit prepares r to run. The row is the truth: a delivery whose row says that nothing is to be done is only tidied
 // up.
-func (x admitter) admit(r *run, q *job.Queued) admission {
+func (x *Runner) admit(r *run, q *job.Queued) admission {
 	if q.Broken != nil {
 		if q.Row != nil {
 			r.setRow(q.Row)
@@ -75,7 +72,7 @@ func (x admitter) admit(r *run, q *job.Queued) admission {
 }
 
 // admitRow makes sure of the row and moves it to Running.
-func (x admitter) admitRow(r *run, q *job.Queued, answer policy.Answer) (admission, error) {
+func (x *Runner) admitRow(r *run, q *job.Queued, answer policy.Answer) (admission, error) {
 	if q.Row == nil {
 		if q.Organization == "" {
 			return refused(policy.NeedsOrganization(q.JobType.TypeName)), nil
@@ -112,7 +109,7 @@ func arrival(q *job.Queued) rows.NewJob {
 }
 
 // moveToRunning is the compare-and-swap that makes this attempt the row's.
-func (x admitter) moveToRunning(r *run) (admission, error) {
+func (x *Runner) moveToRunning(r *run) (admission, error) {
 	for {
 		result, err := x.Rows.Apply(context.WithoutCancel(r.ctx), moves.Start(r.info.Site, r.row, r.lease.StartedAt), nil)
 		switch {

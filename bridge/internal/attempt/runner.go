@@ -17,11 +17,10 @@ import (
 
 // Runner runs claimed jobs.
 type Runner struct {
-	*Params
-	admitter
-	settler
-	running running
-	reports *batch.Lanes[string, *run]
+	Params
+	running  running
+	reports  *batch.Lanes[string, *run]
+	outcomes batch.Batcher[rqcompat.Outcome, outcomeAnswer]
 
 	// jobs counts the goroutines that run jobs; abandoned those among them that were left behind.
 	jobs      sync.WaitGroup
@@ -30,7 +29,8 @@ type Runner struct {
 
 // NewRunner prepares a runner.
 func NewRunner(p Params) *Runner {
-	x := &Runner{Params: &p, admitter: admitter{&p}, settler: newSettler(&p), running: running{byWorker: map[string]*run{}}}
+	x := &Runner{Params: p, running: running{byWorker: map[string]*run{}}}
+	x.outcomes.Limit, x.outcomes.Call = outcomeBatch, x.settleTogether
 	x.reports = batch.NewLanes(1<<20, x.writeProgress, func(string, int) {})
 	return x
 }
