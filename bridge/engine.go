@@ -56,7 +56,7 @@ func (e *Engine) registerForeign() error {
 	var errs []error
 	for name, cfg := range e.cfg.Foreign {
 		var (
-			run foreign.Handler
+			run job.Call
 			err error
 		)
 		if cfg.Exec != nil {

@@ -11,9 +11,8 @@ import (
 	"github.com/opensoft/dartwing-bridge/frappe"
 )
 
-// The job types that every bridge offers, to try an installation with. They
-// take the parameters of the Dartwing app's samples and say the same of their
-// progress.
+// The job types that every bridge offers, to try an installation with. They take the parameters of the Dartwing app's
+// samples and say the same of their progress.
 
 // sampleParams describe a job of ten steps.
 type sampleParams struct {
@@ -23,8 +22,8 @@ type sampleParams struct {
 	FailType string `json:"fail_type"`
 	// FailAtProgress is the percentage at which it fails. Default: at the end.
 	FailAtProgress float64 `json:"fail_at_progress"`
-	// FailAttempts lets only the first attempts fail, so that a retry recovers.
-	// Default: all fail. The app's sample has no such parameter.
+	// FailAttempts lets only the first attempts fail, so that a retry recovers. Default: all fail. The app's sample has no
+	// such parameter.
 	FailAttempts int `json:"fail_attempts"`
 }
 
@@ -51,8 +50,8 @@ func registerSamples(e *Engine) {
 	e.register("long_running_job", &registration{source: "the samples", handle: typed("long_running_job", false, longRunningJob)})
 }
 
-// echoJob returns its parameters. It takes them unread, so that a number stays
-// what it is: any other way a large int would become a float.
+// echoJob returns its parameters. It takes them unread, so that a number stays what it is: any other way a large int
+// would become a float.
 func echoJob(_ context.Context, job *Job[json.RawMessage]) (any, error) {
 	job.Progress(50, "Processing...")
 	job.Progress(100, "Done!")

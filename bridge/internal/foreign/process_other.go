@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// processAttributes puts a program into a process group of its own. Only Linux
-// can also have it killed together with the bridge.
+// processAttributes puts a program into a process group of its own. Only Linux can also have it killed together with
+// the bridge.
 func processAttributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true}
 }

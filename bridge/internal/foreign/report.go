@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
 )
 
 const (
@@ -18,21 +20,21 @@ const (
 	stderrTail = 8 << 10
 )
 
-// report is one line of JSON from a handler in another language. A message
-// without a progress is none: log lines in JSON have messages too.
+// report is one line of JSON from a handler in another language. A message without a progress is none: log lines in
+// JSON have messages too.
 type report struct {
 	Progress  *float64        `json:"progress"`
-	Message   *string         `json:"message"`
+	Message   string          `json:"message"`
 	Output    *string         `json:"output"`
 	Result    json.RawMessage `json:"result"`
 	Error     *string         `json:"error"`
 	Permanent bool            `json:"permanent"`
 }
 
-// reportReader takes a handler's output as it comes, cuts it into lines and
-// passes them on. It isn't safe for concurrent use.
+// reportReader takes a handler's output as it comes, cuts it into lines and passes them on. It isn't safe for
+// concurrent use.
 type reportReader struct {
-	r         Reporter
+	r         job.Reporter
 	line      []byte
 	skipping  bool // inside a line that was too long
 	logged    int
@@ -43,8 +45,6 @@ type reportReader struct {
 	takesErrors bool
 	failure     *report
 }
-
-func newReportReader(r Reporter) *reportReader { return &reportReader{r: r} }
 
 // Write never fails, so that a handler is never stopped by what it says.
 func (rr *reportReader) Write(b []byte) (int, error) {
@@ -88,28 +88,20 @@ func (rr *reportReader) take(line []byte) bool {
 	if line[0] != '{' || json.Unmarshal(line, &rep) != nil {
 		return false
 	}
-	known := false
 	if rep.Progress != nil {
-		known = true
-		message := ""
-		if rep.Message != nil {
-			message = *rep.Message
-		}
-		rr.r.Progress(*rep.Progress, message)
+		rr.r.Progress(*rep.Progress, rep.Message)
 	}
 	if rep.Output != nil {
-		known = true
 		rr.r.SetOutput(*rep.Output)
 	}
 	if rep.Result != nil {
-		known = true
 		rr.result, rr.hasResult = decodeResult(rep.Result), true
 	}
-	if rep.Error != nil && rr.takesErrors {
-		known = true
+	failed := rep.Error != nil && rr.takesErrors
+	if failed {
 		rr.failure = &rep
 	}
-	return known
+	return rep.Progress != nil || rep.Output != nil || rep.Result != nil || failed
 }
 
 func (rr *reportReader) log(line []byte) {
@@ -122,14 +114,12 @@ func (rr *reportReader) log(line []byte) {
 	}
 }
 
-// decodeResult keeps whole numbers exact. The text is valid JSON already.
+// decodeResult keeps whole numbers exact. raw is valid JSON, or empty for no result.
 func decodeResult(raw json.RawMessage) any {
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.UseNumber()
 	var v any
-	if err := d.Decode(&v); err != nil {
-		return nil
-	}
+	_ = d.Decode(&v)
 	return v
 }
 
@@ -168,8 +158,7 @@ func (t *tail) String() string {
 	for skipped > 0 && len(b) > 0 && !utf8.RuneStart(b[0]) {
 		b, skipped = b[1:], skipped+1
 	}
-	text := strings.ReplaceAll(strings.ToValidUTF8(string(b), "\uFFFD"), "\x00", "")
-	text = strings.TrimSpace(text)
+	text := strings.TrimSpace(strings.ReplaceAll(strings.ToValidUTF8(string(b), "\uFFFD"), "\x00", ""))
 	if skipped > 0 {
 		return fmt.Sprintf("[%d bytes left out] %s", skipped, text)
 	}

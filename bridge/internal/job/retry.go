@@ -45,8 +45,7 @@ func (p RetryPolicy) Validate() error {
 	return errors.Join(errs...)
 }
 
-// Pause returns how long to wait before the given retry (1 is the first): Base × 2^(retry−1), at most Max, with
-// jitter.
+// Pause returns how long to wait before the given retry (1 is the first): Base × 2^(retry−1), at most Max, with jitter.
 func (p RetryPolicy) Pause(retry int) time.Duration {
 	p = p.WithDefaults()
 	d := p.Base
