@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -60,8 +61,7 @@ type Config struct {
 
 // pace is how often maintenance is done.
 type pace struct {
-	// rescue is how often lapsed leases are looked for. With a lease of at most 15 s a job of a dead worker is back in
-	// its queue within 20 s.
+	// rescue is how often lapsed leases are looked for.
 	rescue time.Duration
 	// takeBack is how often the failed registries are searched for Go jobs that Python took.
 	takeBack time.Duration
@@ -152,9 +152,7 @@ type HTTPConfig struct {
 
 // withDefaults returns c with every zero field set to its default.
 func (c Config) withDefaults() Config {
-	if c.Log == nil {
-		c.Log = slog.New(slog.DiscardHandler)
-	}
+	c.Log = cmp.Or(c.Log, slog.New(slog.DiscardHandler))
 	if c.Queues == nil && slices.ContainsFunc(c.Bench.QueueTypes(), func(q frappe.QueueType) bool { return q.Name == "go" }) {
 		c.Queues = []string{"go"}
 	}
@@ -165,25 +163,13 @@ func (c Config) withDefaults() Config {
 			}
 		}
 	}
-	if c.Concurrency == 0 {
-		c.Concurrency = 100
-	}
-	if c.MaxKills == 0 {
-		c.MaxKills = 3
-	}
-	if c.pace == (pace{}) {
-		c.pace = defaultPace
-	}
-	for field, value := range map[*time.Duration]time.Duration{
-		&c.StopTimeout: 30 * time.Second,
-		&c.CancelGrace: 10 * time.Second,
-		&c.Lease:       15 * time.Second,
-		&c.RowGrace:    10 * time.Second,
-	} {
-		if *field == 0 {
-			*field = value
-		}
-	}
+	c.Concurrency = cmp.Or(c.Concurrency, 100)
+	c.MaxKills = cmp.Or(c.MaxKills, 3)
+	c.StopTimeout = cmp.Or(c.StopTimeout, 30*time.Second)
+	c.CancelGrace = cmp.Or(c.CancelGrace, 10*time.Second)
+	c.Lease = cmp.Or(c.Lease, 15*time.Second)
+	c.RowGrace = cmp.Or(c.RowGrace, 10*time.Second)
+	c.pace = cmp.Or(c.pace, defaultPace)
 	return c
 }
 
@@ -222,19 +208,16 @@ func (c Config) validateQueues() error {
 	if len(c.Queues)+len(c.SharedQueues) == 0 {
 		bad(`no queue to work: set bridge.queues, e.g. ["go"], or bridge.shared_queues`)
 	}
-	known := c.Bench.QueueTypes()
-	times := map[string]int{}
-	for _, q := range slices.Concat(c.Queues, c.SharedQueues) {
-		if times[q]++; times[q] != 2 {
-			if !slices.ContainsFunc(known, func(t frappe.QueueType) bool { return t.Name == q }) {
-				bad(`queue %q is not one of the bench's (%s): add it to "workers" in common_site_config.json`, q, sites.QueueNames(known))
-			}
-			continue
-		}
-		if slices.Contains(c.Queues, q) && slices.Contains(c.SharedQueues, q) {
+	known, all := c.Bench.QueueTypes(), slices.Concat(c.Queues, c.SharedQueues)
+	for i, q := range all {
+		again := slices.Contains(all[:i], q)
+		switch {
+		case again && slices.Contains(c.Queues, q) && slices.Contains(c.SharedQueues, q):
 			bad("queue %q is in bridge.queues and in bridge.shared_queues: it can be own or shared, not both", q)
-		} else {
+		case again:
 			bad("queue %q is listed twice", q)
+		case !slices.ContainsFunc(known, func(t frappe.QueueType) bool { return t.Name == q }):
+			bad(`queue %q is not one of the bench's (%s): add it to "workers" in common_site_config.json`, q, sites.QueueNames(known))
 		}
 	}
 	return errors.Join(errs...)
@@ -245,14 +228,11 @@ func (c Config) validateForeign() error {
 	for name, h := range c.Foreign {
 		if (h.Exec == nil) == (h.HTTP == nil) {
 			errs = append(errs, fmt.Errorf(`bridge.handlers[%q] needs exactly one of "exec" and "http"`, name))
-			continue
-		}
-		// A program that is being killed in order must not count as abandoned.
-		if h.Exec == nil {
-			continue
-		}
-		if grace := foreign.Exec(*h.Exec).Grace(); grace >= c.CancelGrace {
-			errs = append(errs, fmt.Errorf("bridge.handlers[%q].exec.kill_grace is %s, want less than bridge.cancel_grace, which is %s", name, grace, c.CancelGrace))
+		} else if h.Exec != nil {
+			// A program that is being killed in order must not count as abandoned.
+			if grace := foreign.Exec(*h.Exec).Grace(); grace >= c.CancelGrace {
+				errs = append(errs, fmt.Errorf("bridge.handlers[%q].exec.kill_grace is %s, want less than bridge.cancel_grace, which is %s", name, grace, c.CancelGrace))
+			}
 		}
 	}
 	return errors.Join(errs...)

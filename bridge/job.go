@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -91,7 +92,7 @@ func (j *Job[P]) Submit(ctx context.Context, r SubmitRequest) (*rows.BackgroundJ
 	if j.reporter == nil {
 		return nil, errNoEngine
 	}
-	r.Site, r.Organization, r.User = orElse(r.Site, j.Site), orElse(r.Organization, j.Organization), orElse(r.User, j.User)
+	r.Site, r.Organization, r.User = cmp.Or(r.Site, j.Site), cmp.Or(r.Organization, j.Organization), cmp.Or(r.User, j.User)
 	return j.reporter.Submit(ctx, r)
 }
 

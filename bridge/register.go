@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
@@ -110,9 +111,7 @@ func (e *Engine) register(name string, r *registration) {
 // Use adds middleware around every handler, those in other languages included; the first one added is the outermost.
 // It must be called before Run. A job that is refused before its handler is called doesn't pass through; OnEnd sees it.
 func (e *Engine) Use(ms ...Middleware) {
-	if e.started.Load() {
-		panic("bridge: Use is called after Run")
-	}
+	e.mustNotRun("Use")
 	e.middleware = append(e.middleware, ms...)
 }
 
@@ -122,8 +121,8 @@ func (e *Engine) wrapped(submitter Submitter) job.Handlers {
 	handlers := make(job.Handlers, len(e.handlers))
 	for name, r := range e.handlers {
 		handle := r.handle
-		for i := len(e.middleware) - 1; i >= 0; i-- {
-			handle = e.middleware[i](handle)
+		for _, around := range slices.Backward(e.middleware) {
+			handle = around(handle)
 		}
 		handlers[name] = &job.Handler{Name: name, Retry: r.retry, Call: func(ctx context.Context, info job.Info, params json.RawMessage, r job.Reporter) (any, error) {
 			return handle(ctx, NewJob(JobInfo(info), params, attemptReporter{r, submitter}))

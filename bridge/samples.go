@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -71,10 +72,10 @@ func sampleJob(ctx context.Context, job *Job[sampleParams]) (any, error) {
 	}
 	fails := p.FailType != "" && (p.FailAttempts == 0 || job.Attempt <= p.FailAttempts)
 	for step := 1; step <= sampleSteps; step++ {
-		done := 100 * float64(step) / sampleSteps
-		job.Progress(done, fmt.Sprintf("Processing step %d of %d...", step, sampleSteps))
-		if fails && p.FailAtProgress > 0 && done >= p.FailAtProgress {
-			return nil, simulated(p.FailType, fmt.Sprintf("at %g%%", done))
+		percent := 100 * float64(step) / sampleSteps
+		job.Progress(percent, fmt.Sprintf("Processing step %d of %d...", step, sampleSteps))
+		if fails && p.FailAtProgress > 0 && percent >= p.FailAtProgress {
+			return nil, simulated(p.FailType, fmt.Sprintf("at %g%%", percent))
 		}
 		if wait.Sleep(ctx, duration/sampleSteps); ctx.Err() != nil {
 			return nil, context.Cause(ctx)
@@ -83,7 +84,11 @@ func sampleJob(ctx context.Context, job *Job[sampleParams]) (any, error) {
 	if fails {
 		return nil, simulated(p.FailType, "at completion")
 	}
-	output := fmt.Sprintf("/files/sample-output-%s.txt", orElse(job.Name, job.ID))
+	return done(job, fmt.Sprintf("/files/sample-output-%s.txt", cmp.Or(job.Name, job.ID)))
+}
+
+// done ends a sample with its output.
+func done[P any](job *Job[P], output string) (any, error) {
 	job.SetOutput(output)
 	return map[string]any{"output_reference": output}, nil
 }
@@ -104,9 +109,7 @@ func longRunningJob(ctx context.Context, job *Job[longRunningParams]) (any, erro
 	for {
 		elapsed := time.Since(start)
 		if elapsed >= duration {
-			output := fmt.Sprintf("Completed after %g seconds", duration.Seconds())
-			job.SetOutput(output)
-			return map[string]any{"output_reference": output}, nil
+			return done(job, fmt.Sprintf("Completed after %g seconds", duration.Seconds()))
 		}
 		job.Progress(100*elapsed.Seconds()/duration.Seconds(), fmt.Sprintf("Running for %ds...", int(elapsed.Seconds())))
 		if wait.Sleep(ctx, min(duration-elapsed, time.Second)); ctx.Err() != nil {

@@ -1,6 +1,7 @@
 package job
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -17,16 +18,9 @@ type RetryPolicy struct {
 
 // WithDefaults returns p with every zero field set to its default.
 func (p RetryPolicy) WithDefaults() RetryPolicy {
-	if p.Base == 0 {
-		p.Base = time.Minute
-	}
-	if p.Max == 0 {
-		p.Max = 16 * p.Base
-	}
-	if p.Jitter == 0 {
-		p.Jitter = 0.2
-	}
-	p.Jitter = max(p.Jitter, 0)
+	p.Base = cmp.Or(p.Base, time.Minute)
+	p.Max = cmp.Or(p.Max, 16*p.Base)
+	p.Jitter = max(cmp.Or(p.Jitter, 0.2), 0)
 	return p
 }
 
