@@ -75,7 +75,7 @@ func (s *Sites) writer(ctx context.Context, name string) (*writer, error) {
 	if fresh {
 		return w, nil
 	}
-	db, err := s.pool.DB(ctx, name)
+	db, err := s.Pool.DB(ctx, name)
 	if err != nil {
 		return nil, err
 	}
@@ -132,7 +132,7 @@ func (s *Sites) Apply(ctx context.Context, m moves.Move, then func(context.Conte
 		return result, withCure(m.Site, err)
 	}
 	for _, column := range result.Cut {
-		s.log.Warn("text was too long for its field and was cut", "site", m.Site, "job", m.Name, "field", column)
+		s.Log.Warn("text was too long for its field and was cut", "site", m.Site, "job", m.Name, "field", column)
 	}
 	m.Applied(result.Modified)
 	if then != nil {
@@ -192,7 +192,7 @@ func DeskTime(t time.Time) string { return t.Format("2006-01-02 15:04:05.000000"
 // forgetDocuments removes the moved rows from Frappe's document cache, which would show the old ones otherwise: for
 // ever in version 15.
 func (s *Sites) forgetDocuments(ctx context.Context, site *frappe.Site, ts []rows.Transition, results []rows.TransitionResult) {
-	if s.cache == nil {
+	if s.Cache == nil {
 		return
 	}
 	var names []string
@@ -204,7 +204,7 @@ func (s *Sites) forgetDocuments(ctx context.Context, site *frappe.Site, ts []row
 	if len(names) == 0 {
 		return
 	}
-	if err := rows.InvalidateDocument(ctx, s.cache, site.DBName(), DocType, names...); err != nil {
-		s.log.Warn("document cache not invalidated; Frappe code may see old rows for a while", "error", err, "site", site.Name)
+	if err := rows.InvalidateDocument(ctx, s.Cache, site.DBName(), DocType, names...); err != nil {
+		s.Log.Warn("document cache not invalidated; Frappe code may see old rows for a while", "error", err, "site", site.Name)
 	}
 }
