@@ -108,19 +108,9 @@ func run[P any](ctx context.Context, fn Handler[P], params func(strict bool) (P,
 	p, err := params(s.strict)
 	var value any
 	if err == nil {
-		value, err = call(func() (any, error) { return fn(ctx, bridge.NewJob(s.info, p, r)) })
+		value, err = job.Protect(func() (any, error) { return fn(ctx, bridge.NewJob(s.info, p, r)) })
 	}
 	return r.result(s, value, job.Safe(err), job.CauseOf(ctx))
-}
-
-// call makes an error of a panic, as the engine does.
-func call(fn func() (any, error)) (value any, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			value, err = nil, job.Recovered(v)
-		}
-	}()
-	return fn()
 }
 
 // result puts together what was recorded and what the engine would make of the attempt's end.

@@ -58,7 +58,7 @@ func (x *Runner) finish(r *run) {
 }
 
 // callHandler runs the handler under the attempt's clock. A panic becomes an error that holds the stack.
-func (x *Runner) callHandler(settle context.Context, r *run, params json.RawMessage) (result any, err error) {
+func (x *Runner) callHandler(settle context.Context, r *run, params json.RawMessage) (any, error) {
 	if r.info.Timeout > 0 {
 		clock := time.AfterFunc(r.info.Timeout, func() { r.cancel(job.ErrTimeout) })
 		defer clock.Stop()
@@ -69,12 +69,7 @@ func (x *Runner) callHandler(settle context.Context, r *run, params json.RawMess
 		time.AfterFunc(x.CancelGrace, func() { x.abandon(settle, r) })
 	})
 	defer stopWatching()
-	defer func() {
-		if v := recover(); v != nil {
-			result, err = nil, job.Recovered(v)
-		}
-	}()
-	return r.handler.Call(r.ctx, r.info, params, r)
+	return job.Protect(func() (any, error) { return r.handler.Call(r.ctx, r.info, params, r) })
 }
 
 // abandon settles an attempt whose handler doesn't return. The goroutine goes on and keeps its slot; what it still

@@ -64,8 +64,15 @@ type PanicError struct {
 
 func (e *PanicError) Error() string { return fmt.Sprintf("handler panicked: %v\n%s", e.Value, e.Stack) }
 
-// Recovered makes a PanicError of what recover returned.
-func Recovered(v any) error { return &PanicError{Value: v, Stack: debug.Stack()} }
+// Protect calls f and makes a *PanicError of a panic.
+func Protect(f func() (any, error)) (result any, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			result, err = nil, &PanicError{Value: v, Stack: debug.Stack()}
+		}
+	}()
+	return f()
+}
 
 // ParamsError says that a job's parameters don't fit the handler's type.
 type ParamsError struct {
