@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
@@ -57,11 +59,7 @@ func (s *TakeBack) Do(ctx context.Context) error {
 				fresh = append(fresh, m.ID)
 			}
 		}
-		for key := range s.stays {
-			if key.Queue == q.Name && !present[key] {
-				delete(s.stays, key)
-			}
-		}
+		maps.DeleteFunc(s.stays, func(key job.Key, _ bool) bool { return key.Queue == q.Name && !present[key] })
 		var errs []error
 		for _, id := range fresh {
 			stays, err := s.one(ctx, q, id)
@@ -114,10 +112,5 @@ func (s *TakeBack) one(ctx context.Context, q job.Queue, id string) (stays bool,
 func pythonFailedToFind(exc string) bool {
 	exc = strings.TrimRight(exc, "\n")
 	last := exc[strings.LastIndexByte(exc, '\n')+1:]
-	for _, name := range pythonCannot {
-		if strings.Contains(last, name) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(pythonCannot, func(name string) bool { return strings.Contains(last, name) })
 }

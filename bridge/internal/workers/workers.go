@@ -58,12 +58,10 @@ func (s *Slots) NamePattern() string { return s.prefix + "*" }
 func (s *Slots) Take(n int) []*Slot {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var out []*Slot
-	for len(out) < n && len(s.idle) > 0 {
-		last := len(s.idle) - 1
-		out = append(out, s.idle[last])
-		s.idle = s.idle[:last]
-	}
+	warm := max(len(s.idle)-n, 0)
+	out := slices.Clone(s.idle[warm:])
+	slices.Reverse(out)
+	s.idle = s.idle[:warm]
 	for len(out) < n && s.left > 0 {
 		s.left--
 		out = append(out, &Slot{Worker: s.name()})
