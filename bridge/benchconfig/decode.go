@@ -31,6 +31,12 @@ func decode(text json.RawMessage, into any) error {
 	return nil
 }
 
+// wanted names the types of values other than objects.
+var wanted = map[reflect.Kind]string{
+	reflect.Int: "a whole number", reflect.Float64: "a number", reflect.Bool: "true or false",
+	reflect.String: "a string", reflect.Slice: "a list",
+}
+
 // mistyped says in the words of configuration files that a value is of another type than its key. Nothing is shown that
 // stands inside a list or an object, or in the place of one: it may be a credential.
 func mistyped(err error, text json.RawMessage) error {
@@ -38,20 +44,9 @@ func mistyped(err error, text json.RawMessage) error {
 	if !errors.As(err, &wrong) {
 		return err
 	}
-	want, shown := "", true
-	switch wrong.Type.Kind() {
-	case reflect.Int:
-		want = "a whole number"
-	case reflect.Float64:
-		want = "a number"
-	case reflect.Bool:
-		want = "true or false"
-	case reflect.String:
-		want = "a string"
-	case reflect.Slice:
-		want = "a list"
-	default:
-		want, shown = "an object", false
+	want, shown := wanted[wrong.Type.Kind()]
+	if !shown {
+		want = "an object"
 	}
 	kind, _, _ := strings.Cut(wrong.Value, " ") // "number 12.5" shows the number
 	switch {

@@ -32,10 +32,8 @@ func NewLanes[K comparable, T any](limit int, work func(ctx context.Context, lan
 func (l *Lanes[K, T]) Add(lane K, item T) {
 	lost := 0
 	l.mu.Lock()
-	if lost = len(l.waiting[lane]); lost < l.limit {
-		lost = 0
-	} else {
-		l.waiting[lane] = nil
+	if n := len(l.waiting[lane]); n >= l.limit {
+		lost, l.waiting[lane] = n, nil
 	}
 	l.waiting[lane] = append(l.waiting[lane], item)
 	idle := !l.busy[lane]

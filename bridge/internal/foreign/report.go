@@ -66,7 +66,7 @@ func (rr *reportReader) append(part []byte) {
 	}
 	if len(rr.line)+len(part) > maxReport {
 		rr.skipping = true
-		rr.r.Log().Warn("a line of the handler's output is too long and was ignored", "limit", maxReport, "start", clip(rr.line, part))
+		rr.r.Log().Warn("a line of the handler's output is too long and was ignored", "limit", maxReport, "start", clip(append(rr.line, part...)))
 		rr.line = nil
 		return
 	}
@@ -124,8 +124,7 @@ func decodeResult(raw json.RawMessage) any {
 }
 
 // clip returns the start of some text for a log line.
-func clip(parts ...[]byte) string {
-	b := bytes.Join(parts, nil)
+func clip(b []byte) string {
 	if len(b) <= maxLogLine {
 		return strings.ToValidUTF8(string(b), "\uFFFD")
 	}

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
 )
 
@@ -17,7 +16,7 @@ const lockRenew = 20 * time.Second
 // the jobs of the scheduled registries otherwise.
 type Scheduler struct {
 	RQ     *rqcompat.Client
-	Queues []job.Queue
+	Queues []string
 	Log    *slog.Logger
 
 	lock    *rqcompat.SchedulerLock
@@ -29,11 +28,7 @@ func (s *Scheduler) Do(ctx context.Context) (err error) {
 	now := time.Now()
 	switch {
 	case s.lock == nil:
-		var names []string
-		for _, q := range s.Queues {
-			names = append(names, q.Name)
-		}
-		s.lock, err = s.RQ.AcquireScheduler(ctx, names, rqcompat.NewExecutionID())
+		s.lock, err = s.RQ.AcquireScheduler(ctx, s.Queues, rqcompat.NewExecutionID())
 		s.renewed = now
 	case now.Sub(s.renewed) >= lockRenew:
 		err = errors.Join(s.lock.Renew(ctx), s.lock.Acquire(ctx))
