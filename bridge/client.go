@@ -54,7 +54,7 @@ func (c *Client) RQ() *rqcompat.Client { return c.rq }
 func (c *Client) Cancel(ctx context.Context, site, name, actor string) (*rows.BackgroundJob, error) {
 	id := c.cfg.Bench.JobID(site, name)
 	return c.moveByHand(ctx, site, name, func(row *rows.BackgroundJob) (moves.Move, func(context.Context) error) {
-		then := c.takeOffQueue(id)
+		then := func(ctx context.Context) error { return c.takeOffQueue(ctx, id) }
 		if row.Status == rows.StatusRunning {
 			// If the command gets lost, the engine sees the row within two seconds.
 			then = func(ctx context.Context) error {
@@ -66,14 +66,12 @@ func (c *Client) Cancel(ctx context.Context, site, name, actor string) (*rows.Ba
 	})
 }
 
-func (c *Client) takeOffQueue(id string) func(context.Context) error {
-	return func(ctx context.Context) error {
-		err := c.rq.Cancel(ctx, id, false)
-		if errors.Is(err, rqcompat.ErrNoSuchJob) || errors.Is(err, rqcompat.ErrCanceled) {
-			return nil // delivered under another id; whoever claims it finds the row canceled
-		}
-		return err
+func (c *Client) takeOffQueue(ctx context.Context, id string) error {
+	err := c.rq.Cancel(ctx, id, false)
+	if errors.Is(err, rqcompat.ErrNoSuchJob) || errors.Is(err, rqcompat.ErrCanceled) {
+		return nil // delivered under another id; whoever claims it finds the row canceled
 	}
+	return err
 }
 
 // Retry queues a job again that failed, timed out or is in the dead letters. It starts a new series of retries. actor

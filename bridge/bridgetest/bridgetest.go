@@ -104,17 +104,17 @@ func run[P any](ctx context.Context, fn Handler[P], params func(strict bool) (P,
 	if s.info.Timeout > 0 {
 		defer time.AfterFunc(s.info.Timeout, func() { cancel(bridge.ErrTimeout) }).Stop()
 	}
-	r := &recorder{submitErr: s.submitErr}
+	r := &recorder{setting: s}
 	p, err := params(s.strict)
 	var value any
 	if err == nil {
 		value, err = job.Protect(func() (any, error) { return fn(ctx, bridge.NewJob(s.info, p, r)) })
 	}
-	return r.result(s, value, job.Safe(err), job.CauseOf(ctx))
+	return r.result(value, job.Safe(err), job.CauseOf(ctx))
 }
 
 // result puts together what was recorded and what the engine would make of the attempt's end.
-func (r *recorder) result(s setting, value any, err, cause error) *Result {
+func (r *recorder) result(value any, err, cause error) *Result {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	out := r.heard
@@ -126,11 +126,11 @@ func (r *recorder) result(s setting, value any, err, cause error) *Result {
 		return &out
 	}
 	row := &rows.BackgroundJob{
-		Name: s.info.Name, JobType: s.info.JobType, Status: rows.StatusRunning,
-		RetryCount: s.info.Attempt - 1, MaxRetries: s.maxRetries,
+		Name: r.info.Name, JobType: r.info.JobType, Status: rows.StatusRunning,
+		RetryCount: r.info.Attempt - 1, MaxRetries: r.maxRetries,
 	}
 	now := time.Now()
-	move := attempt.Judge(job.Info(s.info), row, err, cause, job.RetryPolicy{Jitter: -1}, now)
+	move := attempt.Judge(job.Info(r.info), row, err, cause, job.RetryPolicy{Jitter: -1}, now)
 	out.Status = move.To
 	if at := move.Written().NextRetryAt; !at.IsZero() {
 		out.RetryIn = at.Sub(now)

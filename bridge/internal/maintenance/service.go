@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/moves"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/wait"
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
@@ -72,7 +71,7 @@ func (d Deliver) of(site string, row *rows.BackgroundJob) func(context.Context) 
 }
 
 // each runs do for every queue and joins the errors: one queue must not keep the others.
-func each(queues []job.Queue, do func(q job.Queue) error) error {
+func each[Q any](queues []Q, do func(Q) error) error {
 	var errs []error
 	for _, q := range queues {
 		errs = append(errs, do(q))
