@@ -48,9 +48,8 @@ func (c *Client) Close() error { return c.close() }
 // RQ gives RQ's view of the bench's Redis.
 func (c *Client) RQ() *rqcompat.Client { return c.rq }
 
-// Cancel cancels a job that waits or runs. The row is moved first; a running handler hears of it at once. actor is the
-// user who wants it, "" for the system. Canceling what has ended is a *TransitionError, an unknown name
-// rows.ErrNoSuchJob.
+// Cancel cancels a job that waits or runs; a running handler hears of it at once. actor is the user who wants it, ""
+// for the system. A job that has ended is a *TransitionError, an unknown name rows.ErrNoSuchJob.
 func (c *Client) Cancel(ctx context.Context, site, name, actor string) (*rows.BackgroundJob, error) {
 	id := c.cfg.Bench.JobID(site, name)
 	return c.moveByHand(ctx, site, name, func(row *rows.BackgroundJob) (moves.Move, func(context.Context) error) {
@@ -74,9 +73,8 @@ func (c *Client) takeOffQueue(ctx context.Context, id string) error {
 	return err
 }
 
-// Retry queues a job again that failed, timed out or is in the dead letters. It starts a new series of retries. actor
-// is the user who wants it, "" for the system. A job in another state is a *TransitionError, an unknown name
-// rows.ErrNoSuchJob.
+// Retry queues a job again that failed, timed out or is in the dead letters, for a new series of retries. actor and
+// errors are as in Cancel; a job in any other state is a *TransitionError.
 func (c *Client) Retry(ctx context.Context, site, name, actor string) (*rows.BackgroundJob, error) {
 	return c.moveByHand(ctx, site, name, func(row *rows.BackgroundJob) (moves.Move, func(context.Context) error) {
 		return moves.Requeue(site, row, actor), func(ctx context.Context) error { return c.courier.Deliver(ctx, site, row) }

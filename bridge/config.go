@@ -44,8 +44,7 @@ type Config struct {
 	StopTimeout time.Duration
 	// CancelGrace is how long a canceled handler may take to return before it is abandoned. Default: 10 s.
 	CancelGrace time.Duration
-	// Lease is how long a claim holds without renewal, 1 s to 15 s, so that the jobs of a dead worker are back within
-	// 20 s. Default: 15 s.
+	// Lease is how long a claim holds without renewal, 1 s to 15 s: dead workers' jobs are back 5 s later. Default: 15 s.
 	Lease time.Duration
 	// RowGrace is how long a job waits for its row to appear, since Python may enqueue before it commits. Default: 10 s.
 	RowGrace time.Duration
@@ -65,8 +64,7 @@ type pace struct {
 	rescue time.Duration
 	// takeBack is how often the failed registries are searched for Go jobs that Python took.
 	takeBack time.Duration
-	// orphans is how often rows are searched that should be on their way and have no delivery; orphanAge is how long
-	// they must not have moved.
+	// orphans is how often rows without a delivery are searched; orphanAge is how long they must not have moved.
 	orphans, orphanAge time.Duration
 	// maintain is RQ's own interval for cleaning its registries.
 	maintain time.Duration
@@ -78,8 +76,7 @@ var defaultPace = pace{
 	maintain: 10 * time.Minute,
 }
 
-// RetryPolicy is a schedule of attempts after a transient failure: the n-th retry comes Base × 2^(n−1) after the
-// failure, at most Max.
+// RetryPolicy is when transient failures are retried: the n-th time Base × 2^(n−1) after the failure, at most Max.
 type RetryPolicy struct {
 	// Base is the pause before the first retry. Default: 1 min.
 	Base time.Duration

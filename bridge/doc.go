@@ -30,8 +30,7 @@
 //
 // An orderly stop claims nothing more, waits, cancels what still runs with ErrShutdown as the cause and gives it back
 // without spending a retry. After a crash leases lapse within 15 s and any bridge of the bench gives the jobs back; one
-// that takes its worker down three times is dead-lettered. Delivery is therefore at least once: a handler must bear
-// being run again.
+// that takes its worker down three times is dead-lettered. Delivery is at least once: a handler must bear to run again.
 //
 // # Parameters from Python
 //

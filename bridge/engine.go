@@ -13,8 +13,7 @@ import (
 	"github.com/opensoft/dartwing-bridge/rqcompat"
 )
 
-// Engine works the jobs of one bench. Make it with New, give it handlers with Register and middleware with Use, and Run
-// it once.
+// Engine works the jobs of one bench. Make it with New, give it handlers (Register) and middleware (Use), Run it once.
 type Engine struct {
 	cfg        Config
 	handlers   map[string]*registration
@@ -28,8 +27,7 @@ type Engine struct {
 	rooms              *rooms
 }
 
-// New prepares an engine: it checks the configuration and reports everything that is wrong with it at once. Servers are
-// first contacted by Run.
+// New prepares an engine and reports everything that is wrong with cfg at once. Servers are first contacted by Run.
 func New(cfg Config) (*Engine, error) {
 	if cfg.Bench == nil {
 		return nil, errNoBench

@@ -52,8 +52,7 @@ type Reporter interface {
 	Submit(ctx context.Context, r SubmitRequest) (*rows.BackgroundJob, error)
 }
 
-// NewJob makes a Job that reports to r; handlers get theirs from an Engine, so this is for tests of handlers. A nil r
-// drops what is reported.
+// NewJob makes a Job that reports to r, for tests of handlers; an Engine makes its own. A nil r drops what is reported.
 func NewJob[P any](info JobInfo, params P, r Reporter) *Job[P] {
 	return &Job[P]{JobInfo: info, Params: params, reporter: r}
 }

@@ -39,8 +39,7 @@ type registration struct {
 // HandlerOption changes how one handler is called.
 type HandlerOption func(*registration)
 
-// WithRetry gives a handler's jobs a schedule of their own instead of Config.Retry. A policy that makes no sense panics
-// in Register.
+// WithRetry gives a handler's jobs a schedule of their own instead of Config.Retry. Register panics on a senseless one.
 func WithRetry(p RetryPolicy) HandlerOption {
 	return func(r *registration) {
 		policy := job.RetryPolicy(p).WithDefaults()
@@ -48,15 +47,13 @@ func WithRetry(p RetryPolicy) HandlerOption {
 	}
 }
 
-// StrictParams makes a parameter that P has no field for a *ParamsError. Without it such a parameter is ignored, as
-// encoding/json does.
+// StrictParams makes a parameter that P has no field for a *ParamsError instead of ignoring it.
 func StrictParams() HandlerOption {
 	return func(r *registration) { r.strict = true }
 }
 
 // Register makes fn the handler of name: a Job Type's name or handler_method, a method that Python passes to
-// frappe.enqueue, or the function of a plain RQ job. It must be called before Run. A nil fn, an empty name and a name
-// that is taken panic.
+// frappe.enqueue, or the function of a plain RQ job. A nil fn, an empty or taken name and a call after Run panic.
 //
 // fn's context ends when the job is canceled, runs into its timeout or must be given back; context.Cause tells which.
 // What fn returns becomes RQ's return value (JSON-like values only). An error of a job with a row means a retry unless

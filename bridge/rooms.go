@@ -16,8 +16,7 @@ import (
 )
 
 // registrySlack is how much longer than its lease a job's entry in RQ's started registry lasts: 90 s in all, as RQ's
-// own. Whoever reads that registry through RQ fails what has lapsed there, and a rescue, which gives it back, must come
-// first.
+// own. Whoever reads that registry through RQ fails what has lapsed there, and a rescue must come first.
 const registrySlack = 75 * time.Second
 
 // rooms are the parts of a working engine, each with what it needs.

@@ -23,8 +23,7 @@ type sampleParams struct {
 	FailType string `json:"fail_type"`
 	// FailAtProgress is the percentage at which it fails. Default: at the end.
 	FailAtProgress float64 `json:"fail_at_progress"`
-	// FailAttempts lets only the first attempts fail, so that a retry recovers. Default: all fail. The app's sample has no
-	// such parameter.
+	// FailAttempts lets only the first attempts fail, so that a retry recovers; not in the app's sample. Default: all.
 	FailAttempts int `json:"fail_attempts"`
 }
 
@@ -51,8 +50,7 @@ func registerSamples(e *Engine) {
 	e.register("long_running_job", &registration{source: "the samples", handle: typed("long_running_job", false, longRunningJob)})
 }
 
-// echoJob returns its parameters. It takes them unread, so that a number stays what it is: any other way a large int
-// would become a float.
+// echoJob returns its parameters. It takes them unread, since a large int would become a float any other way.
 func echoJob(_ context.Context, job *Job[json.RawMessage]) (any, error) {
 	job.Progress(50, "Processing...")
 	job.Progress(100, "Done!")

@@ -38,8 +38,7 @@ type SubmitRequest struct {
 
 // Submit creates the row of a job and enqueues its delivery. If the delivery can't be enqueued the row is taken back;
 // should even that fail, an engine delivers the row within a minute. The errors are ErrBadRequest, ErrNoSuchJobType,
-// ErrJobTypeDisabled, ErrOrganizationDissolved, rows.ErrNoSuchOrganization, frappe.ErrNoSuchSite, and those of servers
-// that are away.
+// ErrJobTypeDisabled, ErrOrganizationDissolved, rows.ErrNoSuchOrganization, frappe.ErrNoSuchSite, and servers' own.
 func (c *Client) Submit(ctx context.Context, r SubmitRequest) (*rows.BackgroundJob, error) {
 	db, err := c.sites.DB(ctx, r.Site)
 	if err != nil {

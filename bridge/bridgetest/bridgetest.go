@@ -30,8 +30,7 @@ type setting struct {
 }
 
 // Info is what the handler is told of its attempt. Default: the job JOB-TEST of Administrator on site1.localhost, in its
-// first attempt, without a timeout. An Attempt of 0 counts as 1. After a Timeout above zero the handler's context ends
-// with bridge.ErrTimeout.
+// first attempt. An Attempt of 0 counts as 1. The context ends with bridge.ErrTimeout after a Timeout above zero.
 func Info(info bridge.JobInfo) Option { return func(s *setting) { s.info = info } }
 
 // MaxRetries is how many retries the job has, as a Job Type says. Default: 5.
@@ -54,8 +53,7 @@ type Result struct {
 	// Status is what a row would be: Completed, Failed or Timed Out (another attempt follows), Dead Letter (none does),
 	// Canceled, Queued (given back because of a shutdown), or Running (bridge.ErrLost: it is somebody else's).
 	Status rows.Status
-	// RetryIn is the pause before the next attempt, else zero: what bridge.RetryAfter asked for, or that of the default
-	// schedule without its jitter.
+	// RetryIn is the pause before the next attempt, if one follows: bridge.RetryAfter's, or the default's without jitter.
 	RetryIn time.Duration
 	// Progress are the reports in their order. An engine writes the newest once a second.
 	Progress []Progress
@@ -76,9 +74,8 @@ type Progress struct {
 	Message string
 }
 
-// Run runs fn with params. To cancel it, end ctx with one of bridge's causes, bridge.ErrCanceled for instance; a test of
-// timeouts and pauses takes no time inside testing/synctest. Run returns when fn does: a handler that ignores its context
-// isn't abandoned here.
+// Run runs fn with params and returns when fn does: nothing is abandoned here. To cancel it, end ctx with one of
+// bridge's causes, bridge.ErrCanceled for instance; inside testing/synctest a test of timeouts and pauses takes no time.
 func Run[P any](ctx context.Context, fn Handler[P], params P, options ...Option) *Result {
 	return run(ctx, fn, func(bool) (P, error) { return params, nil }, options)
 }

@@ -25,15 +25,13 @@ type admission struct {
 func refused(err error) admission                      { return admission{refusal: err} }
 func onlyDelivery(kind rqcompat.OutcomeKind) admission { return admission{delivery: kind} }
 
-// unreadyPause is how long a job is held that must be given back because a server is away, so that it doesn't go round
-// and round.
+// unreadyPause is how long a job that goes back because a server is away is held, so as not to go round and round.
 const unreadyPause = time.Second
 
 // defaultTimeout is that of a job without a row whose hash names none: rq/defaults.py DEFAULT_TIMEOUT.
 const defaultTimeout = 180 * time.Second
 
-// admit prepares r to run. The row is the truth: a delivery whose row says that nothing is to be done is only tidied
-// up.
+// admit prepares r to run. The row is the truth: if it needs nothing done, its delivery is only tidied up.
 func (x *Runner) admit(r *run, q *job.Queued) admission {
 	if q.Broken != nil {
 		if q.Row != nil {

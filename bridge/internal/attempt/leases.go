@@ -14,8 +14,7 @@ import (
 	"github.com/opensoft/dartwing-bridge/rqcompat"
 )
 
-// cancelPoll is how often the rows of running jobs are asked whether they were canceled, in case the command about it
-// got lost.
+// cancelPoll is how often running jobs' rows are asked for a cancel, in case the command about it got lost.
 const cancelPoll = 2 * time.Second
 
 // RenewLeases keeps leases and worker records alive until ctx ends. A full renewal, which also writes the heartbeats of

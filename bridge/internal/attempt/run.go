@@ -28,8 +28,7 @@ type run struct {
 	name     atomic.Pointer[string]
 	progress progress
 
-	// ended is set by whoever settles the attempt: its handler's return or, when that doesn't come, the end of the grace
-	// period.
+	// ended is set by whoever settles the attempt: its handler's return, else the end of the grace period.
 	ended atomic.Bool
 	// settled is set when the last write is done: no lease is needed any more.
 	settled atomic.Bool

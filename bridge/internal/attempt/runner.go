@@ -35,8 +35,7 @@ func NewRunner(p Params) *Runner {
 	return x
 }
 
-// Start makes an attempt of a claimed job and lets it go. The handler's context ends with work; last writes are tried
-// until settle ends.
+// Start lets an attempt go. Its handler's context ends with work; last writes are tried until settle ends.
 func (x *Runner) Start(work, settle context.Context, q *job.Queued, slot *workers.Slot, lease rqcompat.Lease) {
 	r := &run{
 		info: job.Info{

@@ -102,8 +102,7 @@ func (d *Desk) Progressed(p sites.Progressed) {
 	d.lanes.Add(p.Site, news{about: p.Subject, name: EventProgress, message: message, listed: true})
 }
 
-// PlainProgress tells the submitter about a job without a row; nobody else may see it, and there is no document to look
-// at.
+// PlainProgress tells the submitter about a job without a row, which nobody else may see and no document shows.
 func (d *Desk) PlainProgress(site, user, id string, percent float64, text string) {
 	if site == "" || user == "" {
 		return
@@ -158,12 +157,10 @@ func (d *Desk) eventsOf(ctx context.Context, n news) []realtime.Event {
 	return events
 }
 
-// maxAudience bounds the fan-out to single users; larger organizations follow their jobs through
-// doc:Organization/<name>.
+// maxAudience bounds the fan-out to single users; larger organizations follow doc:Organization/<name>.
 const maxAudience = 50
 
-// audience lists the users told by name: the owner and the organization's members. The owner alone if they can't be
-// read now.
+// audience lists the users told by name: the owner and the organization's members, if those can be read now.
 func (d *Desk) audience(ctx context.Context, s sites.Subject) []string {
 	users := []string{s.Owner}
 	members, err := d.Members(ctx, s.Site, s.Organization)
@@ -178,8 +175,7 @@ func (d *Desk) audience(ctx context.Context, s sites.Subject) []string {
 	return users
 }
 
-// brief cuts what a row may say at length, a panic with its stack for instance, to what every member of an organization
-// is sent.
+// brief cuts what a row says at length, a panic's stack for instance, to what is sent to every member.
 func brief(text string) string {
 	text, _, _ = strings.Cut(text, "\n")
 	if runes := []rune(text); len(runes) > 500 {

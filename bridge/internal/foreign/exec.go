@@ -134,8 +134,7 @@ func (c Exec) outcome(ctx context.Context, r job.Reporter, cmd *exec.Cmd, err er
 	return nil, transient(errors.New(text))
 }
 
-// permanentStatuses are those of sysexits.h that the same call will meet again: usage, data, no input, no user, no
-// permission, configuration.
+// permanentStatuses of sysexits.h: usage, data, no input, no user, no permission, configuration.
 var permanentStatuses = []int{64, 65, 66, 67, 77, 78}
 
 // environment puts the job's own variables last: of equal names the last wins.

@@ -8,8 +8,7 @@ import (
 	"syscall"
 )
 
-// signalGroup signals every process of a group. A group that is gone is os.ErrProcessDone, as package exec expects of a
-// Cancel function.
+// signalGroup signals all of a group; one that is gone is os.ErrProcessDone, as exec.Cmd expects of Cancel.
 func signalGroup(pgid int, sig syscall.Signal) error {
 	err := syscall.Kill(-pgid, sig)
 	if errors.Is(err, syscall.ESRCH) {

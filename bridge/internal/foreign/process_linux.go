@@ -12,8 +12,7 @@ func processAttributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }
 
-// startAndWait keeps its thread while the program runs: Pdeathsig fires when the thread that started it ends, not when
-// the process does.
+// startAndWait keeps its thread while the program runs: Pdeathsig fires when the thread that started it ends.
 func startAndWait(cmd *exec.Cmd) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()

@@ -7,8 +7,7 @@ import (
 	"syscall"
 )
 
-// processAttributes puts a program into a process group of its own. Only Linux can also have it killed together with
-// the bridge.
+// processAttributes gives a program its own process group. Only Linux can also have it killed together with the bridge.
 func processAttributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true}
 }

@@ -20,8 +20,7 @@ const (
 	stderrTail = 8 << 10
 )
 
-// report is one line of JSON from a handler in another language. A message without a progress is none: log lines in
-// JSON have messages too.
+// report is one line of JSON from a handler. A message alone is none: log lines in JSON have messages too.
 type report struct {
 	Progress  *float64        `json:"progress"`
 	Message   string          `json:"message"`
@@ -31,8 +30,7 @@ type report struct {
 	Permanent bool            `json:"permanent"`
 }
 
-// reportReader takes a handler's output as it comes, cuts it into lines and passes them on. It isn't safe for
-// concurrent use.
+// reportReader cuts a handler's output into lines as it comes and passes them on. It isn't safe for concurrent use.
 type reportReader struct {
 	r         job.Reporter
 	line      []byte

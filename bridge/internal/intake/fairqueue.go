@@ -15,8 +15,7 @@ type FairQueue struct {
 
 	mu    sync.Mutex
 	lines map[job.Tenant]*line
-	// ring holds the lines that have jobs, in the order of their turns; at is whose turn it is, and spent how many jobs
-	// of this turn are dealt.
+	// ring holds the lines that have jobs, in turn; at is whose turn it is, and spent how many jobs of it are dealt.
 	ring      []*line
 	at, spent int
 	known     map[job.Key]*waiting

@@ -29,8 +29,7 @@ type wish struct {
 func (e *wish) Error() string { return e.err.Error() }
 func (e *wish) Unwrap() error { return e.err }
 
-// Mark says of err which kind it is, whatever it wraps. An after above zero is when the next attempt shall start.
-// Of nil it makes nil.
+// Mark says which kind err is, whatever it wraps; nil stays nil. An after above zero is when to try again.
 func Mark(err error, kind ErrorType, after time.Duration) error {
 	if err == nil {
 		return nil

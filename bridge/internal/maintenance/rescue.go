@@ -40,8 +40,7 @@ type RescueParams struct {
 // Rescue gives back the jobs whose lease lapsed: their worker is dead, or cut off for so long that it has given up.
 type Rescue struct{ RescueParams }
 
-// Do rescues once on every queue. The row goes first: a crash in between leaves a Queued row whose delivery is still to
-// be rescued.
+// Do rescues once on every queue. The row goes first: after a crash in between its delivery is still to be rescued.
 func (s Rescue) Do(ctx context.Context) error {
 	return each(s.Queues, func(q job.Queue) error {
 		lapsed, err := s.RQ.Lapsed(ctx, q.Name, s.Slack)

@@ -26,9 +26,8 @@ type Courier struct {
 	OwnQueues []string
 }
 
-// Deliver puts the delivery of a Queued row into Redis: the executor's envelope under the row's canonical id. It is
-// safe to repeat: a delivery that is on its way already is left alone, and a row is run once however often it is
-// delivered.
+// Deliver puts the delivery of a Queued row into Redis: the executor's envelope under the row's canonical id. It may be
+// repeated: a delivery on its way is left alone, and a row is run once however often it is delivered.
 func (c Courier) Deliver(ctx context.Context, site string, row *rows.BackgroundJob) error {
 	call := frappe.Call{
 		Site: site, User: row.OwnerUser, Method: frappe.Executor, JobName: row.JobType, IsAsync: true,
@@ -82,8 +81,7 @@ func (c Courier) Request(kind, id string, timeout int64, call frappe.Call) (rqco
 	}, nil
 }
 
-// queueOf gives the queue type for a priority: the bridge's own queue if there is one, else what the Python engine
-// would take.
+// queueOf gives the queue type for a priority: the bridge's own if there is one, else that of the Python engine.
 func (c Courier) queueOf(priority string) string {
 	if len(c.OwnQueues) > 0 {
 		return c.OwnQueues[0]

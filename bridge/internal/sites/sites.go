@@ -50,8 +50,7 @@ type lookedUp struct {
 	at   time.Time
 }
 
-// lookEvery is how often a site's files are looked at for changes; a bench with a thousand jobs a second would do
-// little else otherwise.
+// lookEvery is how often a site's files are looked at for changes; at a thousand jobs a second, each time is too often.
 const lookEvery = time.Second
 
 // Site finds a site of the bench.

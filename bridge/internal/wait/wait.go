@@ -1,5 +1,4 @@
-// Package wait has what loops wait with: a flag that is raised, a sleep that a context ends, a tick, and a backoff that
-// speaks once.
+// Package wait has what loops wait with: a flag that is raised, a sleep, a tick, and a backoff that speaks once.
 package wait
 
 import (
