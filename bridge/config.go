@@ -196,12 +196,12 @@ func (c Config) validate() error {
 	if err := job.RetryPolicy(c.Retry).WithDefaults().Validate(); err != nil {
 		bad("bridge.retry: %w", err)
 	}
-	return errors.Join(append(errs, c.validateQueues(), c.validateForeign())...)
+	c.validateQueues(bad)
+	c.validateForeign(bad)
+	return errors.Join(errs...)
 }
 
-func (c Config) validateQueues() error {
-	var errs []error
-	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+func (c Config) validateQueues(bad func(format string, args ...any)) {
 	if len(c.Queues)+len(c.SharedQueues) == 0 {
 		bad(`no queue to work: set bridge.queues, e.g. ["go"], or bridge.shared_queues`)
 	}
@@ -217,20 +217,17 @@ func (c Config) validateQueues() error {
 			bad(`queue %q is not one of the bench's (%s): add it to "workers" in common_site_config.json`, q, sites.QueueNames(known))
 		}
 	}
-	return errors.Join(errs...)
 }
 
-func (c Config) validateForeign() error {
-	var errs []error
+func (c Config) validateForeign(bad func(format string, args ...any)) {
 	for name, h := range c.Foreign {
 		if (h.Exec == nil) == (h.HTTP == nil) {
-			errs = append(errs, fmt.Errorf(`bridge.handlers[%q] needs exactly one of "exec" and "http"`, name))
+			bad(`bridge.handlers[%q] needs exactly one of "exec" and "http"`, name)
 		} else if h.Exec != nil {
 			// A program that is being killed in order must not count as abandoned.
 			if grace := foreign.Exec(*h.Exec).Grace(); grace >= c.CancelGrace {
-				errs = append(errs, fmt.Errorf("bridge.handlers[%q].exec.kill_grace is %s, want less than bridge.cancel_grace, which is %s", name, grace, c.CancelGrace))
+				bad("bridge.handlers[%q].exec.kill_grace is %s, want less than bridge.cancel_grace, which is %s", name, grace, c.CancelGrace)
 			}
 		}
 	}
-	return errors.Join(errs...)
 }

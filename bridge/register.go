@@ -48,9 +48,7 @@ func WithRetry(p RetryPolicy) HandlerOption {
 }
 
 // StrictParams makes a parameter that P has no field for a *ParamsError instead of ignoring it.
-func StrictParams() HandlerOption {
-	return func(r *registration) { r.strict = true }
-}
+func StrictParams() HandlerOption { return func(r *registration) { r.strict = true } }
 
 // Register makes fn the handler of name: a Job Type's name or handler_method, a method that Python passes to
 // frappe.enqueue, or the function of a plain RQ job. A nil fn, an empty or taken name and a call after Run panic.

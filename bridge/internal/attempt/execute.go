@@ -63,9 +63,7 @@ func (x *Runner) callHandler(settle context.Context, r *run, params json.RawMess
 		defer clock.Stop()
 	}
 	// A handler that ignores its ended context for the grace period can't be stopped, only left behind.
-	stopWatching := context.AfterFunc(r.ctx, func() {
-		time.AfterFunc(x.CancelGrace, func() { x.abandon(settle, r) })
-	})
+	stopWatching := context.AfterFunc(r.ctx, func() { time.AfterFunc(x.CancelGrace, func() { x.abandon(settle, r) }) })
 	defer stopWatching()
 	return job.Protect(func() (any, error) { return r.handler.Call(r.ctx, r.info, params, r) })
 }

@@ -18,6 +18,4 @@ func signalGroup(pgid int, sig syscall.Signal) error {
 }
 
 // groupAlive reports whether the group has members. Signal 0 reaches nobody.
-func groupAlive(pgid int) bool {
-	return syscall.Kill(-pgid, 0) == nil
-}
+func groupAlive(pgid int) bool { return syscall.Kill(-pgid, 0) == nil }

@@ -133,30 +133,26 @@ func clip(b []byte) string {
 type tail struct {
 	max     int
 	b       []byte
-	skipped int64
+	written int
 }
 
 func (t *tail) Write(b []byte) (int, error) {
+	t.written += len(b)
 	t.b = append(t.b, b...)
 	if len(t.b) > 2*t.max {
-		cut := len(t.b) - t.max
-		t.skipped += int64(cut)
-		t.b = append(t.b[:0], t.b[cut:]...)
+		t.b = append(t.b[:0], t.b[len(t.b)-t.max:]...)
 	}
 	return len(b), nil
 }
 
 // String returns valid text, and says how much is missing before it.
 func (t *tail) String() string {
-	b, skipped := t.b, t.skipped
-	if cut := len(b) - t.max; cut > 0 {
-		b, skipped = b[cut:], skipped+int64(cut)
-	}
-	for skipped > 0 && len(b) > 0 && !utf8.RuneStart(b[0]) {
-		b, skipped = b[1:], skipped+1
+	b := t.b[max(len(t.b)-t.max, 0):]
+	for t.written > len(b) && len(b) > 0 && !utf8.RuneStart(b[0]) {
+		b = b[1:]
 	}
 	text := strings.TrimSpace(strings.ReplaceAll(strings.ToValidUTF8(string(b), "\uFFFD"), "\x00", ""))
-	if skipped > 0 {
+	if skipped := t.written - len(b); skipped > 0 {
 		return fmt.Sprintf("[%d bytes left out] %s", skipped, text)
 	}
 	return text

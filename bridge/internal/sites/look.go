@@ -113,9 +113,7 @@ func Each(sites iter.Seq[string], do func(site string)) {
 
 // Unready reports whether what keeps a row from being written lies outside the job: a server that is away, a password,
 // a missing table. Anything else would come back for ever.
-func Unready(err error) bool {
-	return isGone(err) || lacksColumns(err) || rows.IsTransient(err)
-}
+func Unready(err error) bool { return isGone(err) || lacksColumns(err) || rows.IsTransient(err) }
 
 // isGone reports whether a site's database can't be used at all.
 func isGone(err error) bool {
