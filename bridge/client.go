@@ -12,8 +12,7 @@ import (
 	"github.com/opensoft/dartwing-bridge/rqcompat"
 )
 
-// Client submits, cancels, retries and inspects jobs of a bench. It needs no running engine; any number of them may be
-// used beside each other. Safe for concurrent use.
+// Client submits, cancels, retries and inspects jobs of a bench, without an engine. Safe for concurrent use.
 type Client struct {
 	cfg Config
 	*connections

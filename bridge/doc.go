@@ -16,8 +16,7 @@
 //	6 settle   internal/attempt  row and log, then RQ's outcome
 //	7 publish  internal/desk     what clients of the site's Socket.IO server see
 //
-// Decoding happens once, when a job is first seen on its queue, since what it asks for decides whether and when it is
-// claimed. ARCHITECTURE.md tells the whole story.
+// A job is decoded once, when first seen: what it asks for decides whether it is claimed. See also ARCHITECTURE.md.
 //
 // # The row is the truth, Redis is delivery
 //

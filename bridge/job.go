@@ -66,8 +66,7 @@ func (j *Job[P]) Progress(percent float64, message string) {
 	}
 }
 
-// SetOutput names what the job made: a file's URL or a document, at most 140 characters. It is stored as
-// output_reference when the job completes.
+// SetOutput names what the job made, in at most 140 characters: its output_reference once it completes.
 func (j *Job[P]) SetOutput(reference string) {
 	if j.reporter != nil {
 		j.reporter.SetOutput(reference)

@@ -110,8 +110,7 @@ func (e *Engine) Use(ms ...Middleware) {
 	e.middleware = append(e.middleware, ms...)
 }
 
-// wrapped are the handlers as the rooms call them: inside the middleware, with a Job that reports to its attempt and
-// submits over the engine's connections.
+// wrapped are the handlers as the rooms call them: inside the middleware, with a Job of their attempt.
 func (e *Engine) wrapped(submitter Submitter) job.Handlers {
 	handlers := make(job.Handlers, len(e.handlers))
 	for name, r := range e.handlers {

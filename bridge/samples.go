@@ -12,8 +12,7 @@ import (
 	"github.com/opensoft/dartwing-bridge/frappe"
 )
 
-// The job types that every bridge offers, to try an installation with. They take the parameters of the Dartwing app's
-// samples and say the same of their progress.
+// Job types to try an installation with. They take the parameters of the Dartwing app's samples and say the same.
 
 // sampleParams describe a job of ten steps.
 type sampleParams struct {

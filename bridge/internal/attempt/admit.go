@@ -15,8 +15,7 @@ import (
 	"github.com/opensoft/dartwing-bridge/rqcompat"
 )
 
-// admission is what becomes of a claimed job: it runs (the zero value), it is refused, or only its delivery is ended
-// because its row needs nothing, or can't be had now.
+// admission is what becomes of a claimed job: it runs (zero), is refused, or only its delivery ends, as its row says.
 type admission struct {
 	refusal  error
 	delivery rqcompat.OutcomeKind

@@ -62,8 +62,7 @@ func (r *run) Progress(percent float64, message string) { r.progress.report(perc
 // SetOutput implements job.Reporter.
 func (r *run) SetOutput(reference string) { r.output.Store(&reference) }
 
-// Log implements job.Reporter: the engine's log with what identifies the job on each line. It is made when it is
-// wanted, since most jobs write nothing.
+// Log implements job.Reporter: the log names the job on each line. It is made when wanted: most jobs write nothing.
 func (r *run) Log() *slog.Logger { return slog.New(jobFields{r.base.Handler(), r}) }
 
 // jobFields adds what identifies a job when a line is written; by then it may have got its row.

@@ -137,8 +137,7 @@ func (d *Desk) publish(ctx context.Context, site string, all []news) {
 	}
 }
 
-// eventsOf addresses one event to the room of the organization, which a server with the app's own handler has, and to
-// rooms that clients of a stock server are in.
+// eventsOf addresses an event to the organization's room, which the app's handler has, and to those of a stock server.
 func (d *Desk) eventsOf(ctx context.Context, n news) []realtime.Event {
 	// Encoded once for all rooms. A map of strings and numbers always encodes.
 	encoded, _ := json.Marshal(n.message)

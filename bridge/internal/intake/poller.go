@@ -88,8 +88,7 @@ func (p *Poller) Run(ctx context.Context) {
 	}
 }
 
-// forget notes that the claimer dealt out a job. One that is back on its list before the next look, as a retried one
-// may be, must count as new then.
+// forget notes that the claimer dealt out a job. If it is back on its list at the next look, it must count as new.
 func (p *Poller) forget(id string) {
 	p.mu.Lock()
 	p.dealt = append(p.dealt, id)

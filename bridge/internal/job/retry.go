@@ -8,8 +8,7 @@ import (
 	"time"
 )
 
-// RetryPolicy is the schedule of attempts after a transient failure. A zero field means its default: one minute, 16
-// times the base, 0.2; a negative Jitter means none.
+// RetryPolicy is bridge.RetryPolicy, where it is documented.
 type RetryPolicy struct {
 	Base   time.Duration
 	Max    time.Duration

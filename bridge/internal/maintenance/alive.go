@@ -24,8 +24,7 @@ func (a *Alive) addID(id string)                { a.ids[id] = true }
 func (a *Alive) addWaiting(id string)           { a.addID(id); a.addID(sites.ArrivalHash(id)) }
 func (a *Alive) addRunning(startedAt time.Time) { a.fences[fence(startedAt)] = true }
 
-// Census finds out what is alive, on all queues of the bench: a row may be on its way through a queue that another
-// bridge, or Python alone, works.
+// Census finds out what is alive on all queues of the bench, also on those that only others work.
 type Census struct {
 	RQ interface {
 		Queues(ctx context.Context) ([]string, error)

@@ -12,8 +12,7 @@ import (
 // lockRenew is how often the scheduler's locks are renewed, and those that somebody else holds are tried again.
 const lockRenew = 20 * time.Second
 
-// Scheduler does the work of RQ's scheduler for the queues that nobody else schedules: on a Frappe bench nobody moves
-// the jobs of the scheduled registries otherwise.
+// Scheduler does the work of RQ's scheduler for the queues that nobody else schedules: a Frappe bench has none.
 type Scheduler struct {
 	RQ     *rqcompat.Client
 	Queues []string

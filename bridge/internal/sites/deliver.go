@@ -52,8 +52,7 @@ func (c Courier) Deliver(ctx context.Context, site string, row *rows.BackgroundJ
 	}
 }
 
-// settling is how long an attempt whose row has moved on may still be started in RQ. It must not be taken for the
-// delivery of what the row waits for now.
+// settling is how long an attempt may still be started in RQ after its row has moved on: it isn't the new delivery.
 const settling = time.Second
 
 // Request builds what frappe.enqueue would write for call on a queue type. A timeout of zero means the queue's.
