@@ -12,8 +12,7 @@ import (
 	"github.com/opensoft/dartwing-bridge/rqcompat"
 )
 
-// Client submits, cancels, retries and inspects jobs of a bench. It needs no running engine; any number of them may be
-// used beside each other. Safe for concurrent use.
+// Client submits, cancels, retries and inspects jobs of a bench, without an engine. Safe for concurrent use.
 type Client struct {
 	cfg Config
 	*connections
@@ -48,13 +47,12 @@ func (c *Client) Close() error { return c.close() }
 // RQ gives RQ's view of the bench's Redis.
 func (c *Client) RQ() *rqcompat.Client { return c.rq }
 
-// Cancel cancels a job that waits or runs. The row is moved first; a running handler hears of it at once. actor is the
-// user who wants it, "" for the system. Canceling what has ended is a *TransitionError, an unknown name
-// rows.ErrNoSuchJob.
+// Cancel cancels a job that waits or runs; a running handler hears of it at once. actor is the user who wants it, ""
+// for the system. A job that has ended is a *TransitionError, an unknown name rows.ErrNoSuchJob.
 func (c *Client) Cancel(ctx context.Context, site, name, actor string) (*rows.BackgroundJob, error) {
 	id := c.cfg.Bench.JobID(site, name)
 	return c.moveByHand(ctx, site, name, func(row *rows.BackgroundJob) (moves.Move, func(context.Context) error) {
-		then := c.takeOffQueue(id)
+		then := func(ctx context.Context) error { return c.takeOffQueue(ctx, id) }
 		if row.Status == rows.StatusRunning {
 			// If the command gets lost, the engine sees the row within two seconds.
 			then = func(ctx context.Context) error {
@@ -66,19 +64,16 @@ func (c *Client) Cancel(ctx context.Context, site, name, actor string) (*rows.Ba
 	})
 }
 
-func (c *Client) takeOffQueue(id string) func(context.Context) error {
-	return func(ctx context.Context) error {
-		err := c.rq.Cancel(ctx, id, false)
-		if errors.Is(err, rqcompat.ErrNoSuchJob) || errors.Is(err, rqcompat.ErrCanceled) {
-			return nil // delivered under another id; whoever claims it finds the row canceled
-		}
-		return err
+func (c *Client) takeOffQueue(ctx context.Context, id string) error {
+	err := c.rq.Cancel(ctx, id, false)
+	if errors.Is(err, rqcompat.ErrNoSuchJob) || errors.Is(err, rqcompat.ErrCanceled) {
+		return nil // delivered under another id; whoever claims it finds the row canceled
 	}
+	return err
 }
 
-// Retry queues a job again that failed, timed out or is in the dead letters. It starts a new series of retries. actor
-// is the user who wants it, "" for the system. A job in another state is a *TransitionError, an unknown name
-// rows.ErrNoSuchJob.
+// Retry queues a job again that failed, timed out or is in the dead letters, for a new series of retries. actor and
+// errors are as in Cancel; a job in any other state is a *TransitionError.
 func (c *Client) Retry(ctx context.Context, site, name, actor string) (*rows.BackgroundJob, error) {
 	return c.moveByHand(ctx, site, name, func(row *rows.BackgroundJob) (moves.Move, func(context.Context) error) {
 		return moves.Requeue(site, row, actor), func(ctx context.Context) error { return c.courier.Deliver(ctx, site, row) }

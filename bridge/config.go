@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -43,8 +44,7 @@ type Config struct {
 	StopTimeout time.Duration
 	// CancelGrace is how long a canceled handler may take to return before it is abandoned. Default: 10 s.
 	CancelGrace time.Duration
-	// Lease is how long a claim holds without renewal, 1 s to 15 s, so that the jobs of a dead worker are back within
-	// 20 s. Default: 15 s.
+	// Lease is how long a claim holds without renewal, 1 s to 15 s: dead workers' jobs are back 5 s later. Default: 15 s.
 	Lease time.Duration
 	// RowGrace is how long a job waits for its row to appear, since Python may enqueue before it commits. Default: 10 s.
 	RowGrace time.Duration
@@ -60,13 +60,11 @@ type Config struct {
 
 // pace is how often maintenance is done.
 type pace struct {
-	// rescue is how often lapsed leases are looked for. With a lease of at most 15 s a job of a dead worker is back in
-	// its queue within 20 s.
+	// rescue is how often lapsed leases are looked for.
 	rescue time.Duration
 	// takeBack is how often the failed registries are searched for Go jobs that Python took.
 	takeBack time.Duration
-	// orphans is how often rows are searched that should be on their way and have no delivery; orphanAge is how long
-	// they must not have moved.
+	// orphans is how often rows without a delivery are searched; orphanAge is how long they must not have moved.
 	orphans, orphanAge time.Duration
 	// maintain is RQ's own interval for cleaning its registries.
 	maintain time.Duration
@@ -78,8 +76,7 @@ var defaultPace = pace{
 	maintain: 10 * time.Minute,
 }
 
-// RetryPolicy is a schedule of attempts after a transient failure: the n-th retry comes Base × 2^(n−1) after the
-// failure, at most Max.
+// RetryPolicy is when transient failures are retried: the n-th time Base × 2^(n−1) after the failure, at most Max.
 type RetryPolicy struct {
 	// Base is the pause before the first retry. Default: 1 min.
 	Base time.Duration
@@ -152,9 +149,7 @@ type HTTPConfig struct {
 
 // withDefaults returns c with every zero field set to its default.
 func (c Config) withDefaults() Config {
-	if c.Log == nil {
-		c.Log = slog.New(slog.DiscardHandler)
-	}
+	c.Log = cmp.Or(c.Log, slog.New(slog.DiscardHandler))
 	if c.Queues == nil && slices.ContainsFunc(c.Bench.QueueTypes(), func(q frappe.QueueType) bool { return q.Name == "go" }) {
 		c.Queues = []string{"go"}
 	}
@@ -165,25 +160,13 @@ func (c Config) withDefaults() Config {
 			}
 		}
 	}
-	if c.Concurrency == 0 {
-		c.Concurrency = 100
-	}
-	if c.MaxKills == 0 {
-		c.MaxKills = 3
-	}
-	if c.pace == (pace{}) {
-		c.pace = defaultPace
-	}
-	for field, value := range map[*time.Duration]time.Duration{
-		&c.StopTimeout: 30 * time.Second,
-		&c.CancelGrace: 10 * time.Second,
-		&c.Lease:       15 * time.Second,
-		&c.RowGrace:    10 * time.Second,
-	} {
-		if *field == 0 {
-			*field = value
-		}
-	}
+	c.Concurrency = cmp.Or(c.Concurrency, 100)
+	c.MaxKills = cmp.Or(c.MaxKills, 3)
+	c.StopTimeout = cmp.Or(c.StopTimeout, 30*time.Second)
+	c.CancelGrace = cmp.Or(c.CancelGrace, 10*time.Second)
+	c.Lease = cmp.Or(c.Lease, 15*time.Second)
+	c.RowGrace = cmp.Or(c.RowGrace, 10*time.Second)
+	c.pace = cmp.Or(c.pace, defaultPace)
 	return c
 }
 
@@ -213,47 +196,38 @@ func (c Config) validate() error {
 	if err := job.RetryPolicy(c.Retry).WithDefaults().Validate(); err != nil {
 		bad("bridge.retry: %w", err)
 	}
-	return errors.Join(append(errs, c.validateQueues(), c.validateForeign())...)
+	c.validateQueues(bad)
+	c.validateForeign(bad)
+	return errors.Join(errs...)
 }
 
-func (c Config) validateQueues() error {
-	var errs []error
-	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+func (c Config) validateQueues(bad func(format string, args ...any)) {
 	if len(c.Queues)+len(c.SharedQueues) == 0 {
 		bad(`no queue to work: set bridge.queues, e.g. ["go"], or bridge.shared_queues`)
 	}
-	known := c.Bench.QueueTypes()
-	times := map[string]int{}
-	for _, q := range slices.Concat(c.Queues, c.SharedQueues) {
-		if times[q]++; times[q] != 2 {
-			if !slices.ContainsFunc(known, func(t frappe.QueueType) bool { return t.Name == q }) {
-				bad(`queue %q is not one of the bench's (%s): add it to "workers" in common_site_config.json`, q, sites.QueueNames(known))
-			}
-			continue
-		}
-		if slices.Contains(c.Queues, q) && slices.Contains(c.SharedQueues, q) {
+	known, all := c.Bench.QueueTypes(), slices.Concat(c.Queues, c.SharedQueues)
+	for i, q := range all {
+		again := slices.Contains(all[:i], q)
+		switch {
+		case again && slices.Contains(c.Queues, q) && slices.Contains(c.SharedQueues, q):
 			bad("queue %q is in bridge.queues and in bridge.shared_queues: it can be own or shared, not both", q)
-		} else {
+		case again:
 			bad("queue %q is listed twice", q)
+		case !slices.ContainsFunc(known, func(t frappe.QueueType) bool { return t.Name == q }):
+			bad(`queue %q is not one of the bench's (%s): add it to "workers" in common_site_config.json`, q, sites.QueueNames(known))
 		}
 	}
-	return errors.Join(errs...)
 }
 
-func (c Config) validateForeign() error {
-	var errs []error
+func (c Config) validateForeign(bad func(format string, args ...any)) {
 	for name, h := range c.Foreign {
 		if (h.Exec == nil) == (h.HTTP == nil) {
-			errs = append(errs, fmt.Errorf(`bridge.handlers[%q] needs exactly one of "exec" and "http"`, name))
-			continue
-		}
-		// A program that is being killed in order must not count as abandoned.
-		if h.Exec == nil {
-			continue
-		}
-		if grace := foreign.Exec(*h.Exec).Grace(); grace >= c.CancelGrace {
-			errs = append(errs, fmt.Errorf("bridge.handlers[%q].exec.kill_grace is %s, want less than bridge.cancel_grace, which is %s", name, grace, c.CancelGrace))
+			bad(`bridge.handlers[%q] needs exactly one of "exec" and "http"`, name)
+		} else if h.Exec != nil {
+			// A program that is being killed in order must not count as abandoned.
+			if grace := foreign.Exec(*h.Exec).Grace(); grace >= c.CancelGrace {
+				bad("bridge.handlers[%q].exec.kill_grace is %s, want less than bridge.cancel_grace, which is %s", name, grace, c.CancelGrace)
+			}
 		}
 	}
-	return errors.Join(errs...)
 }

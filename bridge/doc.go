@@ -16,8 +16,7 @@
 //	6 settle   internal/attempt  row and log, then RQ's outcome
 //	7 publish  internal/desk     what clients of the site's Socket.IO server see
 //
-// Decoding happens once, when a job is first seen on its queue, since what it asks for decides whether and when it is
-// claimed. ARCHITECTURE.md tells the whole story.
+// A job is decoded once, when first seen: what it asks for decides whether it is claimed. See also ARCHITECTURE.md.
 //
 // # The row is the truth, Redis is delivery
 //
@@ -30,8 +29,7 @@
 //
 // An orderly stop claims nothing more, waits, cancels what still runs with ErrShutdown as the cause and gives it back
 // without spending a retry. After a crash leases lapse within 15 s and any bridge of the bench gives the jobs back; one
-// that takes its worker down three times is dead-lettered. Delivery is therefore at least once: a handler must bear
-// being run again.
+// that takes its worker down three times is dead-lettered. Delivery is at least once: a handler must bear to run again.
 //
 // # Parameters from Python
 //

@@ -13,8 +13,7 @@ import (
 	"github.com/opensoft/dartwing-bridge/rqcompat"
 )
 
-// Engine works the jobs of one bench. Make it with New, give it handlers with Register and middleware with Use, and Run
-// it once.
+// Engine works the jobs of one bench. Make it with New, give it handlers (Register) and middleware (Use), Run it once.
 type Engine struct {
 	cfg        Config
 	handlers   map[string]*registration
@@ -28,8 +27,7 @@ type Engine struct {
 	rooms              *rooms
 }
 
-// New prepares an engine: it checks the configuration and reports everything that is wrong with it at once. Servers are
-// first contacted by Run.
+// New prepares an engine and reports everything that is wrong with cfg at once. Servers are first contacted by Run.
 func New(cfg Config) (*Engine, error) {
 	if cfg.Bench == nil {
 		return nil, errNoBench
@@ -55,15 +53,7 @@ func New(cfg Config) (*Engine, error) {
 func (e *Engine) registerForeign() error {
 	var errs []error
 	for name, cfg := range e.cfg.Foreign {
-		var (
-			run foreign.Handler
-			err error
-		)
-		if cfg.Exec != nil {
-			run, err = foreign.NewExec(foreign.Exec(*cfg.Exec))
-		} else {
-			run, err = foreign.NewHTTP(foreign.HTTP(*cfg.HTTP))
-		}
+		run, err := cfg.handler()
 		if err != nil {
 			errs = append(errs, fmt.Errorf("bridge.handlers[%q]: %w", name, err))
 			continue
@@ -73,6 +63,13 @@ func (e *Engine) registerForeign() error {
 		}})
 	}
 	return errors.Join(errs...)
+}
+
+func (h ForeignHandler) handler() (job.Call, error) {
+	if h.Exec != nil {
+		return foreign.NewExec(foreign.Exec(*h.Exec))
+	}
+	return foreign.NewHTTP(foreign.HTTP(*h.HTTP))
 }
 
 // Run works jobs until ctx ends or a shutdown command arrives, and then stops in order: nothing new is claimed; running
@@ -164,10 +161,15 @@ type End struct {
 // OnEnd calls f after each attempt of any handler, and after each job that was refused before its handler was called,
 // when row and RQ know of it. f runs on the job's goroutine and should not block. It must be called before Run.
 func (e *Engine) OnEnd(f func(End)) {
-	if e.started.Load() {
-		panic("bridge: OnEnd is called after Run")
-	}
+	e.mustNotRun("OnEnd")
 	e.onEnd = append(e.onEnd, f)
+}
+
+// mustNotRun panics once Run was called.
+func (e *Engine) mustNotRun(method string) {
+	if e.started.Load() {
+		panic("bridge: " + method + " is called after Run")
+	}
 }
 
 func (e *Engine) ended(info job.Info, outcome string, err error, took time.Duration) {

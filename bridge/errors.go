@@ -9,8 +9,7 @@ import (
 	"github.com/opensoft/dartwing-bridge/bridge/internal/sites"
 )
 
-// Causes of a handler's ended context, found with context.Cause. A handler that wants to know why it has to stop
-// compares with these.
+// Causes of a handler's ended context, as context.Cause gives them.
 var (
 	// ErrCanceled says that the owner or an administrator canceled the job.
 	ErrCanceled = job.ErrCanceled

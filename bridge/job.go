@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -51,8 +52,7 @@ type Reporter interface {
 	Submit(ctx context.Context, r SubmitRequest) (*rows.BackgroundJob, error)
 }
 
-// NewJob makes a Job that reports to r; handlers get theirs from an Engine, so this is for tests of handlers. A nil r
-// drops what is reported.
+// NewJob makes a Job that reports to r, for tests of handlers; an Engine makes its own. A nil r drops what is reported.
 func NewJob[P any](info JobInfo, params P, r Reporter) *Job[P] {
 	return &Job[P]{JobInfo: info, Params: params, reporter: r}
 }
@@ -66,8 +66,7 @@ func (j *Job[P]) Progress(percent float64, message string) {
 	}
 }
 
-// SetOutput names what the job made: a file's URL or a document, at most 140 characters. It is stored as
-// output_reference when the job completes.
+// SetOutput names what the job made, in at most 140 characters: its output_reference once it completes.
 func (j *Job[P]) SetOutput(reference string) {
 	if j.reporter != nil {
 		j.reporter.SetOutput(reference)
@@ -91,7 +90,7 @@ func (j *Job[P]) Submit(ctx context.Context, r SubmitRequest) (*rows.BackgroundJ
 	if j.reporter == nil {
 		return nil, errNoEngine
 	}
-	r.Site, r.Organization, r.User = orElse(r.Site, j.Site), orElse(r.Organization, j.Organization), orElse(r.User, j.User)
+	r.Site, r.Organization, r.User = cmp.Or(r.Site, j.Site), cmp.Or(r.Organization, j.Organization), cmp.Or(r.User, j.User)
 	return j.reporter.Submit(ctx, r)
 }
 

@@ -5,8 +5,7 @@ import (
 	"reflect"
 )
 
-// misfit is the error of a JSON value that isn't a T. encoding/json adds the field to an error of this type, and nothing
-// of it shows the value.
+// misfit is the error of a JSON value that isn't a T. encoding/json adds the field; nothing of it shows the value.
 func misfit[T any](value []byte, like string) error {
 	kind := "number"
 	switch value[0] {

@@ -20,8 +20,7 @@ var (
 // maxExponent keeps a few bytes, "1E+999999999", from becoming a number of gigabytes.
 const maxExponent = 6144 // that of IEEE 754's decimal128
 
-// Rat is the exact value. ok is false for the empty Decimal, for NaN and the infinities, and for an exponent beyond
-// ±6144.
+// Rat is the exact value. ok is false for the empty Decimal, NaN, the infinities, and an exponent beyond ±6144.
 func (d Decimal) Rat() (r *big.Rat, ok bool) {
 	m := decimalText.FindStringSubmatch(string(d))
 	if m == nil {

@@ -114,8 +114,7 @@ func (d Date) MarshalJSON() ([]byte, error) {
 	return json.Marshal(d.String())
 }
 
-// Timedelta is Python's datetime.timedelta: "1:30:00", "-1 day, 23:59:59.5". A JSON number of seconds is understood as
-// well. It reaches to 292 years; None is zero.
+// Timedelta is Python's datetime.timedelta, below 292 years: "-1 day, 23:59:59.5", or a number of seconds. None is zero.
 type Timedelta time.Duration
 
 // Duration is the same in Go's type.

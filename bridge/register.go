@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
@@ -38,8 +39,7 @@ type registration struct {
 // HandlerOption changes how one handler is called.
 type HandlerOption func(*registration)
 
-// WithRetry gives a handler's jobs a schedule of their own instead of Config.Retry. A policy that makes no sense panics
-// in Register.
+// WithRetry gives a handler's jobs a schedule of their own instead of Config.Retry. Register panics on a senseless one.
 func WithRetry(p RetryPolicy) HandlerOption {
 	return func(r *registration) {
 		policy := job.RetryPolicy(p).WithDefaults()
@@ -47,15 +47,11 @@ func WithRetry(p RetryPolicy) HandlerOption {
 	}
 }
 
-// StrictParams makes a parameter that P has no field for a *ParamsError. Without it such a parameter is ignored, as
-// encoding/json does.
-func StrictParams() HandlerOption {
-	return func(r *registration) { r.strict = true }
-}
+// StrictParams makes a parameter that P has no field for a *ParamsError instead of ignoring it.
+func StrictParams() HandlerOption { return func(r *registration) { r.strict = true } }
 
 // Register makes fn the handler of name: a Job Type's name or handler_method, a method that Python passes to
-// frappe.enqueue, or the function of a plain RQ job. It must be called before Run. A nil fn, an empty name and a name
-// that is taken panic.
+// frappe.enqueue, or the function of a plain RQ job. A nil fn, an empty or taken name and a call after Run panic.
 //
 // fn's context ends when the job is canceled, runs into its timeout or must be given back; context.Cause tells which.
 // What fn returns becomes RQ's return value (JSON-like values only). An error of a job with a row means a retry unless
@@ -110,20 +106,17 @@ func (e *Engine) register(name string, r *registration) {
 // Use adds middleware around every handler, those in other languages included; the first one added is the outermost.
 // It must be called before Run. A job that is refused before its handler is called doesn't pass through; OnEnd sees it.
 func (e *Engine) Use(ms ...Middleware) {
-	if e.started.Load() {
-		panic("bridge: Use is called after Run")
-	}
+	e.mustNotRun("Use")
 	e.middleware = append(e.middleware, ms...)
 }
 
-// wrapped are the handlers as the rooms call them: inside the middleware, with a Job that reports to its attempt and
-// submits over the engine's connections.
+// wrapped are the handlers as the rooms call them: inside the middleware, with a Job of their attempt.
 func (e *Engine) wrapped(submitter Submitter) job.Handlers {
 	handlers := make(job.Handlers, len(e.handlers))
 	for name, r := range e.handlers {
 		handle := r.handle
-		for i := len(e.middleware) - 1; i >= 0; i-- {
-			handle = e.middleware[i](handle)
+		for _, around := range slices.Backward(e.middleware) {
+			handle = around(handle)
 		}
 		handlers[name] = &job.Handler{Name: name, Retry: r.retry, Call: func(ctx context.Context, info job.Info, params json.RawMessage, r job.Reporter) (any, error) {
 			return handle(ctx, NewJob(JobInfo(info), params, attemptReporter{r, submitter}))

@@ -16,8 +16,7 @@ import (
 )
 
 // registrySlack is how much longer than its lease a job's entry in RQ's started registry lasts: 90 s in all, as RQ's
-// own. Whoever reads that registry through RQ fails what has lapsed there, and a rescue, which gives it back, must come
-// first.
+// own. Whoever reads that registry through RQ fails what has lapsed there, and a rescue must come first.
 const registrySlack = 75 * time.Second
 
 // rooms are the parts of a working engine, each with what it needs.
@@ -65,7 +64,7 @@ func furnish(cfg Config, c *connections, handlers job.Handlers, ended attempt.En
 	})
 	w.retries = maintenance.NewRetries(maintenance.RetriesParams{Rows: c.sites, Deliver: c.courier.Deliver, Handled: router.Handled, Log: cfg.Log})
 	c.sites.Observe(w.retries)
-	w.scheduler = &maintenance.Scheduler{RQ: c.rq, Queues: queues, Log: cfg.Log}
+	w.scheduler = &maintenance.Scheduler{RQ: c.rq, Queues: names, Log: cfg.Log}
 	w.services = w.maintenance(router, queues, registries)
 	return w
 }
@@ -123,18 +122,15 @@ func (w *rooms) work(ctx context.Context) {
 	watchers := loop(watching, w.runner.RenewLeases, w.runner.WatchCancels, w.runner.WriteReports, w.retries.Run,
 		func(ctx context.Context) { w.runner.Listen(ctx, stopClaiming) },
 		func(ctx context.Context) { maintenance.Run(ctx, w.cfg.Log, w.services) })
-	claimers := loop(claiming, w.claimer.Run)
-	pollers := make([]func(context.Context), len(w.pollers))
-	for i, p := range w.pollers {
-		pollers[i] = p.Run
+	taking := loop(claiming, w.claimer.Run)
+	for _, p := range w.pollers {
+		taking.Go(func() { p.Run(claiming) })
 	}
-	polling := loop(claiming, pollers...)
 
 	w.cfg.Log.Info("bridge is working", "own", w.cfg.Queues, "shared", w.cfg.SharedQueues, "concurrency", w.cfg.Concurrency,
 		"rq", w.detection.Dialect.Version, "rq_from", w.detection.Source)
 	<-claiming.Done()
-	polling.Wait()
-	claimers.Wait()
+	taking.Wait()
 	w.runner.Drain(w.cfg.StopTimeout, func() { stopHandlers(ErrShutdown) })
 	stopHandlers(ErrShutdown)
 	stopWatching() // nothing needs leases any more

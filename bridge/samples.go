@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,9 +12,7 @@ import (
 	"github.com/opensoft/dartwing-bridge/frappe"
 )
 
-// The job types that every bridge offers, to try an installation with. They
-// take the parameters of the Dartwing app's samples and say the same of their
-// progress.
+// Job types to try an installation with. They take the parameters of the Dartwing app's samples and say the same.
 
 // sampleParams describe a job of ten steps.
 type sampleParams struct {
@@ -23,8 +22,7 @@ type sampleParams struct {
 	FailType string `json:"fail_type"`
 	// FailAtProgress is the percentage at which it fails. Default: at the end.
 	FailAtProgress float64 `json:"fail_at_progress"`
-	// FailAttempts lets only the first attempts fail, so that a retry recovers.
-	// Default: all fail. The app's sample has no such parameter.
+	// FailAttempts lets only the first attempts fail, so that a retry recovers; not in the app's sample. Default: all.
 	FailAttempts int `json:"fail_attempts"`
 }
 
@@ -51,8 +49,7 @@ func registerSamples(e *Engine) {
 	e.register("long_running_job", &registration{source: "the samples", handle: typed("long_running_job", false, longRunningJob)})
 }
 
-// echoJob returns its parameters. It takes them unread, so that a number stays
-// what it is: any other way a large int would become a float.
+// echoJob returns its parameters. It takes them unread, since a large int would become a float any other way.
 func echoJob(_ context.Context, job *Job[json.RawMessage]) (any, error) {
 	job.Progress(50, "Processing...")
 	job.Progress(100, "Done!")
@@ -72,10 +69,10 @@ func sampleJob(ctx context.Context, job *Job[sampleParams]) (any, error) {
 	}
 	fails := p.FailType != "" && (p.FailAttempts == 0 || job.Attempt <= p.FailAttempts)
 	for step := 1; step <= sampleSteps; step++ {
-		done := 100 * float64(step) / sampleSteps
-		job.Progress(done, fmt.Sprintf("Processing step %d of %d...", step, sampleSteps))
-		if fails && p.FailAtProgress > 0 && done >= p.FailAtProgress {
-			return nil, simulated(p.FailType, fmt.Sprintf("at %g%%", done))
+		percent := 100 * float64(step) / sampleSteps
+		job.Progress(percent, fmt.Sprintf("Processing step %d of %d...", step, sampleSteps))
+		if fails && p.FailAtProgress > 0 && percent >= p.FailAtProgress {
+			return nil, simulated(p.FailType, fmt.Sprintf("at %g%%", percent))
 		}
 		if wait.Sleep(ctx, duration/sampleSteps); ctx.Err() != nil {
 			return nil, context.Cause(ctx)
@@ -84,7 +81,11 @@ func sampleJob(ctx context.Context, job *Job[sampleParams]) (any, error) {
 	if fails {
 		return nil, simulated(p.FailType, "at completion")
 	}
-	output := fmt.Sprintf("/files/sample-output-%s.txt", orElse(job.Name, job.ID))
+	return done(job, fmt.Sprintf("/files/sample-output-%s.txt", cmp.Or(job.Name, job.ID)))
+}
+
+// done ends a sample with its output.
+func done[P any](job *Job[P], output string) (any, error) {
 	job.SetOutput(output)
 	return map[string]any{"output_reference": output}, nil
 }
@@ -105,9 +106,7 @@ func longRunningJob(ctx context.Context, job *Job[longRunningParams]) (any, erro
 	for {
 		elapsed := time.Since(start)
 		if elapsed >= duration {
-			output := fmt.Sprintf("Completed after %g seconds", duration.Seconds())
-			job.SetOutput(output)
-			return map[string]any{"output_reference": output}, nil
+			return done(job, fmt.Sprintf("Completed after %g seconds", duration.Seconds()))
 		}
 		job.Progress(100*elapsed.Seconds()/duration.Seconds(), fmt.Sprintf("Running for %ds...", int(elapsed.Seconds())))
 		if wait.Sleep(ctx, min(duration-elapsed, time.Second)); ctx.Err() != nil {

@@ -1,10 +1,12 @@
 package bridge
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/google/uuid"
@@ -36,8 +38,7 @@ type SubmitRequest struct {
 
 // Submit creates the row of a job and enqueues its delivery. If the delivery can't be enqueued the row is taken back;
 // should even that fail, an engine delivers the row within a minute. The errors are ErrBadRequest, ErrNoSuchJobType,
-// ErrJobTypeDisabled, ErrOrganizationDissolved, rows.ErrNoSuchOrganization, frappe.ErrNoSuchSite, and those of servers
-// that are away.
+// ErrJobTypeDisabled, ErrOrganizationDissolved, rows.ErrNoSuchOrganization, frappe.ErrNoSuchSite, and servers' own.
 func (c *Client) Submit(ctx context.Context, r SubmitRequest) (*rows.BackgroundJob, error) {
 	db, err := c.sites.DB(ctx, r.Site)
 	if err != nil {
@@ -77,7 +78,7 @@ func (c *Client) newJob(ctx context.Context, db *rows.DB, r SubmitRequest) (rows
 	if err != nil {
 		return rows.NewJob{}, err
 	}
-	r.Organization = orElse(r.Organization, c.cfg.DefaultOrganization)
+	r.Organization = cmp.Or(r.Organization, c.cfg.DefaultOrganization)
 	if r.Organization == "" && types[r.JobType] != nil {
 		return rows.NewJob{}, fmt.Errorf("%w: no organization given, and bridge.default_organization is not set", ErrBadRequest)
 	}
@@ -89,7 +90,7 @@ func (c *Client) newJob(ctx context.Context, db *rows.DB, r SubmitRequest) (rows
 	if t == nil {
 		return rows.NewJob{}, fmt.Errorf("site %s: %w: %q", r.Site, ErrNoSuchJobType, r.JobType)
 	}
-	r.Priority = orElse(r.Priority, t.DefaultPriority)
+	r.Priority = cmp.Or(r.Priority, t.DefaultPriority)
 	if _, known := job.PriorityOf(r.Priority); !known && r.Priority != "" {
 		return rows.NewJob{}, fmt.Errorf("%w: priority %q is not one of Low, Normal, High, Critical", ErrBadRequest, r.Priority)
 	}
@@ -98,7 +99,7 @@ func (c *Client) newJob(ctx context.Context, db *rows.DB, r SubmitRequest) (rows
 		return rows.NewJob{}, err
 	}
 	j := rows.NewJob{
-		JobType: r.JobType, Organization: r.Organization, OwnerUser: orElse(r.User, "Administrator"), Priority: r.Priority,
+		JobType: r.JobType, Organization: r.Organization, OwnerUser: cmp.Or(r.User, "Administrator"), Priority: r.Priority,
 		MaxRetries: t.MaxRetries, TimeoutSeconds: t.DefaultTimeout, InputParameters: params, Status: rows.StatusQueued,
 	}
 	if r.Key != "" {
@@ -109,17 +110,13 @@ func (c *Client) newJob(ctx context.Context, db *rows.DB, r SubmitRequest) (rows
 
 // objectOf encodes parameters, which must be a JSON object.
 func objectOf(v any) (json.RawMessage, error) {
-	if v == nil {
-		return json.RawMessage("{}"), nil
-	}
 	b, err := json.Marshal(v)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, fmt.Errorf("%w: encode the parameters: %w", ErrBadRequest, err)
-	}
-	if string(b) == "null" { // a nil map or pointer
+	case string(b) == "null": // also of a nil map or pointer
 		return json.RawMessage("{}"), nil
-	}
-	if b[0] != '{' {
+	case b[0] != '{':
 		return nil, fmt.Errorf("%w: the parameters are not a JSON object: %.40s", ErrBadRequest, b)
 	}
 	return b, nil
@@ -152,22 +149,13 @@ func (c *Client) Enqueue(ctx context.Context, r EnqueueRequest) (*rqcompat.Job, 
 	if r.Site == "" || r.Method == "" {
 		return nil, fmt.Errorf("%w: enqueue needs a site and a method", ErrBadRequest)
 	}
-	kwargs := map[string]any{}
-	for k, v := range r.Kwargs {
-		kwargs[k] = v
-	}
-	call := frappe.Call{Site: r.Site, User: orElse(r.User, "Administrator"), Method: r.Method, IsAsync: true, Kwargs: kwargs}
-	request, err := c.courier.Request(orElse(r.Queue, "default"), orElse(r.ID, uuid.NewString()), r.Timeout, call)
+	kwargs := map[string]any{} // an object for Python also where there are none
+	maps.Copy(kwargs, r.Kwargs)
+	call := frappe.Call{Site: r.Site, User: cmp.Or(r.User, "Administrator"), Method: r.Method, IsAsync: true, Kwargs: kwargs}
+	request, err := c.courier.Request(cmp.Or(r.Queue, "default"), cmp.Or(r.ID, uuid.NewString()), r.Timeout, call)
 	if err != nil {
 		return nil, err
 	}
 	request.At, request.AtFront, request.Deduplicate = r.At, r.AtFront, r.ID != ""
 	return c.rq.Enqueue(ctx, request)
-}
-
-func orElse(s, otherwise string) string {
-	if s == "" {
-		return otherwise
-	}
-	return s
 }

@@ -31,6 +31,12 @@ func decode(text json.RawMessage, into any) error {
 	return nil
 }
 
+// wanted names the types of values other than objects.
+var wanted = map[reflect.Kind]string{
+	reflect.Int: "a whole number", reflect.Float64: "a number", reflect.Bool: "true or false",
+	reflect.String: "a string", reflect.Slice: "a list",
+}
+
 // mistyped says in the words of configuration files that a value is of another type than its key. Nothing is shown that
 // stands inside a list or an object, or in the place of one: it may be a credential.
 func mistyped(err error, text json.RawMessage) error {
@@ -38,20 +44,9 @@ func mistyped(err error, text json.RawMessage) error {
 	if !errors.As(err, &wrong) {
 		return err
 	}
-	want, shown := "", true
-	switch wrong.Type.Kind() {
-	case reflect.Int:
-		want = "a whole number"
-	case reflect.Float64:
-		want = "a number"
-	case reflect.Bool:
-		want = "true or false"
-	case reflect.String:
-		want = "a string"
-	case reflect.Slice:
-		want = "a list"
-	default:
-		want, shown = "an object", false
+	want, shown := wanted[wrong.Type.Kind()]
+	if !shown {
+		want = "an object"
 	}
 	kind, _, _ := strings.Cut(wrong.Value, " ") // "number 12.5" shows the number
 	switch {
@@ -66,51 +61,35 @@ func mistyped(err error, text json.RawMessage) error {
 // seconds is a duration above zero, written as a number of seconds or as Go writes durations.
 type seconds time.Duration
 
-func (s seconds) duration() time.Duration { return time.Duration(s) }
-
-func (s *seconds) UnmarshalJSON(b []byte) error {
-	d, err := parseSeconds(b)
-	if err != nil || d == 0 {
-		return notADuration(b, "a duration above zero")
-	}
-	*s = seconds(d)
-	return nil
+func (s *seconds) UnmarshalJSON(b []byte) (err error) {
+	*s, err = duration[seconds](b, 1, "a duration above zero")
+	return err
 }
 
 // limit is a duration, or zero for none.
 type limit time.Duration
 
-func (l limit) duration() time.Duration { return time.Duration(l) }
-
-func (l *limit) UnmarshalJSON(b []byte) error {
-	d, err := parseSeconds(b)
-	if err != nil {
-		return notADuration(b, "a duration")
-	}
-	*l = limit(d)
-	return nil
+func (l *limit) UnmarshalJSON(b []byte) (err error) {
+	*l, err = duration[limit](b, 0, "a duration")
+	return err
 }
 
-func parseSeconds(b []byte) (time.Duration, error) {
+// duration reads one of at least least.
+func duration[D ~int64](b []byte, least D, want string) (D, error) {
 	text := strings.Trim(string(b), `"`)
 	d, err := time.ParseDuration(text)
 	if err != nil {
 		var n float64
-		n, err = strconv.ParseFloat(text, 64)
-		d = time.Duration(n * float64(time.Second))
-		if !(n <= 1e9) { // NaN too
+		if n, err = strconv.ParseFloat(text, 64); !(n <= 1e9) { // NaN too
 			err = strconv.ErrRange
 		}
+		d = time.Duration(n * float64(time.Second))
 	}
-	if d < 0 {
-		err = strconv.ErrRange
+	if err == nil && D(d) >= least {
+		return D(d), nil
 	}
-	return d, err
-}
-
-func notADuration(b []byte, want string) error {
 	if bytes.ContainsAny(b, "{[") {
 		b = []byte("a list or an object")
 	}
-	return fmt.Errorf(`%.60s is not %s: write seconds (30) or a string ("30s", "2m")`, b, want)
+	return 0, fmt.Errorf(`%.60s is not %s: write seconds (30) or a string ("30s", "2m")`, b, want)
 }

@@ -56,17 +56,13 @@ func overlay(values map[string]json.RawMessage, keys map[string]any, environment
 // list with commas, anything else as JSON.
 func environmentValue(value string, into any) json.RawMessage {
 	var plain any = value
-	switch into.(type) {
-	case *string:
-	case *[]string:
-		if json.Valid([]byte(value)) && value[0] == '[' {
-			return json.RawMessage(value)
-		}
+	_, isString := into.(*string)
+	_, isList := into.(*[]string)
+	switch {
+	case !isString && json.Valid([]byte(value)) && (!isList || value[0] == '['):
+		return json.RawMessage(value)
+	case isList:
 		plain = strings.Split(value, ",")
-	default:
-		if json.Valid([]byte(value)) {
-			return json.RawMessage(value)
-		}
 	}
 	text, _ := json.Marshal(plain) // strings always encode
 	return text

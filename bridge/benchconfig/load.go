@@ -22,9 +22,8 @@ func Open(dir string, log *slog.Logger) (*frappe.Bench, error) {
 	return frappe.OpenBench(dir, frappe.Options{Section: section, Log: log})
 }
 
-// Load reads the configuration of the bridge for b; Log is the bench's. An unknown key, an unknown BRIDGE_… variable and
-// a value of the wrong type are errors that name the key, all of them at once. Whether values make sense together is
-// checked by bridge.New.
+// Load reads the configuration of the bridge for b; Log is the bench's. Unknown keys, unknown BRIDGE_… variables and
+// values of the wrong type are errors that name the key, all at once. Whether values fit together bridge.New checks.
 func Load(b *frappe.Bench) (bridge.Config, error) {
 	c := bridge.Config{Bench: b, Log: b.Log}
 	values, err := fileValues(b.Config()[section])

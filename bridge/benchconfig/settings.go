@@ -1,6 +1,11 @@
 package benchconfig
 
-import "github.com/opensoft/dartwing-bridge/bridge"
+import (
+	"cmp"
+	"time"
+
+	"github.com/opensoft/dartwing-bridge/bridge"
+)
 
 // settings are a bridge.Config and what files write in another form.
 type settings struct {
@@ -40,12 +45,9 @@ type retry struct {
 }
 
 func (r retry) policy() bridge.RetryPolicy {
-	p := bridge.RetryPolicy{Base: r.Base.duration(), Max: r.Max.duration()}
+	p := bridge.RetryPolicy{Base: time.Duration(r.Base), Max: time.Duration(r.Max)}
 	if r.Jitter != nil {
-		p.Jitter = *r.Jitter
-		if p.Jitter == 0 {
-			p.Jitter = -1 // none is what zero says in a file
-		}
+		p.Jitter = cmp.Or(*r.Jitter, -1) // none is what zero says in a file
 	}
 	return p
 }
@@ -74,10 +76,10 @@ func foreign(handlers map[string]handler) map[string]bridge.ForeignHandler {
 	for name, h := range handlers {
 		var f bridge.ForeignHandler
 		if e := h.Exec; e != nil {
-			f.Exec = &bridge.ExecConfig{Command: e.Command, Dir: e.Dir, Env: e.Env, KillGrace: e.KillGrace.duration()}
+			f.Exec = &bridge.ExecConfig{Command: e.Command, Dir: e.Dir, Env: e.Env, KillGrace: time.Duration(e.KillGrace)}
 		}
 		if e := h.HTTP; e != nil {
-			f.HTTP = &bridge.HTTPConfig{URL: e.URL, Method: e.Method, Headers: e.Headers, Timeout: e.Timeout.duration()}
+			f.HTTP = &bridge.HTTPConfig{URL: e.URL, Method: e.Method, Headers: e.Headers, Timeout: time.Duration(e.Timeout)}
 		}
 		all[name] = f
 	}

@@ -30,8 +30,7 @@ type setting struct {
 }
 
 // Info is what the handler is told of its attempt. Default: the job JOB-TEST of Administrator on site1.localhost, in its
-// first attempt, without a timeout. An Attempt of 0 counts as 1. After a Timeout above zero the handler's context ends
-// with bridge.ErrTimeout.
+// first attempt. An Attempt of 0 counts as 1. The context ends with bridge.ErrTimeout after a Timeout above zero.
 func Info(info bridge.JobInfo) Option { return func(s *setting) { s.info = info } }
 
 // MaxRetries is how many retries the job has, as a Job Type says. Default: 5.
@@ -54,8 +53,7 @@ type Result struct {
 	// Status is what a row would be: Completed, Failed or Timed Out (another attempt follows), Dead Letter (none does),
 	// Canceled, Queued (given back because of a shutdown), or Running (bridge.ErrLost: it is somebody else's).
 	Status rows.Status
-	// RetryIn is the pause before the next attempt, else zero: what bridge.RetryAfter asked for, or that of the default
-	// schedule without its jitter.
+	// RetryIn is the pause before the next attempt, if one follows: bridge.RetryAfter's, or the default's without jitter.
 	RetryIn time.Duration
 	// Progress are the reports in their order. An engine writes the newest once a second.
 	Progress []Progress
@@ -76,9 +74,8 @@ type Progress struct {
 	Message string
 }
 
-// Run runs fn with params. To cancel it, end ctx with one of bridge's causes, bridge.ErrCanceled for instance; a test of
-// timeouts and pauses takes no time inside testing/synctest. Run returns when fn does: a handler that ignores its context
-// isn't abandoned here.
+// Run runs fn with params and returns when fn does: nothing is abandoned here. To cancel it, end ctx with one of
+// bridge's causes, bridge.ErrCanceled for instance; inside testing/synctest a test of timeouts and pauses takes no time.
 func Run[P any](ctx context.Context, fn Handler[P], params P, options ...Option) *Result {
 	return run(ctx, fn, func(bool) (P, error) { return params, nil }, options)
 }
@@ -104,27 +101,17 @@ func run[P any](ctx context.Context, fn Handler[P], params func(strict bool) (P,
 	if s.info.Timeout > 0 {
 		defer time.AfterFunc(s.info.Timeout, func() { cancel(bridge.ErrTimeout) }).Stop()
 	}
-	r := &recorder{submitErr: s.submitErr}
+	r := &recorder{setting: s}
 	p, err := params(s.strict)
 	var value any
 	if err == nil {
-		value, err = call(func() (any, error) { return fn(ctx, bridge.NewJob(s.info, p, r)) })
+		value, err = job.Protect(func() (any, error) { return fn(ctx, bridge.NewJob(s.info, p, r)) })
 	}
-	return r.result(s, value, job.Safe(err), job.CauseOf(ctx))
-}
-
-// call makes an error of a panic, as the engine does.
-func call(fn func() (any, error)) (value any, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			value, err = nil, job.Recovered(v)
-		}
-	}()
-	return fn()
+	return r.result(value, job.Safe(err), job.CauseOf(ctx))
 }
 
 // result puts together what was recorded and what the engine would make of the attempt's end.
-func (r *recorder) result(s setting, value any, err, cause error) *Result {
+func (r *recorder) result(value any, err, cause error) *Result {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	out := r.heard
@@ -136,11 +123,11 @@ func (r *recorder) result(s setting, value any, err, cause error) *Result {
 		return &out
 	}
 	row := &rows.BackgroundJob{
-		Name: s.info.Name, JobType: s.info.JobType, Status: rows.StatusRunning,
-		RetryCount: s.info.Attempt - 1, MaxRetries: s.maxRetries,
+		Name: r.info.Name, JobType: r.info.JobType, Status: rows.StatusRunning,
+		RetryCount: r.info.Attempt - 1, MaxRetries: r.maxRetries,
 	}
 	now := time.Now()
-	move := attempt.Judge(job.Info(s.info), row, err, cause, job.RetryPolicy{Jitter: -1}, now)
+	move := attempt.Judge(job.Info(r.info), row, err, cause, job.RetryPolicy{Jitter: -1}, now)
 	out.Status = move.To
 	if at := move.Written().NextRetryAt; !at.IsZero() {
 		out.RetryIn = at.Sub(now)

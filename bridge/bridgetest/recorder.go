@@ -16,8 +16,7 @@ import (
 
 // recorder is what the job of a handler under test reports to.
 type recorder struct {
-	submitErr error
-
+	setting
 	mu    sync.Mutex
 	heard Result
 }

@@ -15,11 +15,7 @@ import (
 	"github.com/opensoft/dartwing-bridge/rqcompat"
 )
 
-// admitter prepares claimed jobs to run.
-type admitter struct{ *Params }
-
-// admission is what becomes of a claimed job: it runs (the zero value), it is refused, or only its delivery is ended
-// because its row needs nothing, or can't be had now.
+// admission is what becomes of a claimed job: it runs (zero), is refused, or only its delivery ends, as its row says.
 type admission struct {
 	refusal  error
 	delivery rqcompat.OutcomeKind
@@ -28,16 +24,14 @@ type admission struct {
 func refused(err error) admission                      { return admission{refusal: err} }
 func onlyDelivery(kind rqcompat.OutcomeKind) admission { return admission{delivery: kind} }
 
-// unreadyPause is how long a job is held that must be given back because a server is away, so that it doesn't go round
-// and round.
+// unreadyPause is how long a job that goes back because a server is away is held, so as not to go round and round.
 const unreadyPause = time.Second
 
 // defaultTimeout is that of a job without a row whose hash names none: rq/defaults.py DEFAULT_TIMEOUT.
 const defaultTimeout = 180 * time.Second
 
-// admit prepares r to run. The row is the truth: a delivery whose row says that nothing is to be done is only tidied
-// up.
-func (x admitter) admit(r *run, q *job.Queued) admission {
+// admit prepares r to run. The row is the truth: if it needs nothing done, its delivery is only tidied up.
+func (x *Runner) admit(r *run, q *job.Queued) admission {
 	if q.Broken != nil {
 		if q.Row != nil {
 			r.setRow(q.Row)
@@ -75,7 +69,7 @@ func (x admitter) admit(r *run, q *job.Queued) admission {
 }
 
 // admitRow makes sure of the row and moves it to Running.
-func (x admitter) admitRow(r *run, q *job.Queued, answer policy.Answer) (admission, error) {
+func (x *Runner) admitRow(r *run, q *job.Queued, answer policy.Answer) (admission, error) {
 	if q.Row == nil {
 		if q.Organization == "" {
 			return refused(policy.NeedsOrganization(q.JobType.TypeName)), nil
@@ -112,7 +106,7 @@ func arrival(q *job.Queued) rows.NewJob {
 }
 
 // moveToRunning is the compare-and-swap that makes this attempt the row's.
-func (x admitter) moveToRunning(r *run) (admission, error) {
+func (x *Runner) moveToRunning(r *run) (admission, error) {
 	for {
 		result, err := x.Rows.Apply(context.WithoutCancel(r.ctx), moves.Start(r.info.Site, r.row, r.lease.StartedAt), nil)
 		switch {

@@ -2,6 +2,5 @@
 // came of it. While handlers run it keeps what they hold: leases are renewed, commands and cancels reach them.
 //
 // Settling goes row and log first, then RQ's outcome, then the observers. A crash in between is mended by whoever gets
-// the delivery next: it finds a final row and only tidies up. For as long as a server is away, what has to be written is
-// kept and tried again.
+// the delivery next: it finds a final row and only tidies up. What can't be written is tried again until it can.
 package attempt

@@ -44,14 +44,14 @@ func (e ended) judge() ending {
 	err := e.err
 	switch {
 	case err == nil:
-		return e.ending(rqcompat.OutcomeFinished, nil, moves.Complete)
+		return e.ending(rqcompat.OutcomeFinished, nil, func() moves.Move { return moves.Complete(e.info.Site, e.row, e.said, e.now) })
 	case errors.Is(e.cause, job.ErrShutdown) && (e.row == nil || e.row.Status == rows.StatusRunning):
-		return e.ending(rqcompat.OutcomeGivenBack, nil, func(site string, row *rows.BackgroundJob, said moves.Said, _ time.Time) moves.Move {
-			return moves.GiveBack(site, row, "Worker is shutting down").WithReport(said)
+		return e.ending(rqcompat.OutcomeGivenBack, nil, func() moves.Move {
+			return moves.GiveBack(e.info.Site, e.row, "Worker is shutting down").WithReport(e.said)
 		})
 	case errors.Is(e.cause, job.ErrCanceled), errors.Is(e.cause, job.ErrStopped):
-		return e.ending(rqcompat.OutcomeStopped, err, func(site string, row *rows.BackgroundJob, said moves.Said, now time.Time) moves.Move {
-			return moves.Cancel(site, row, "", e.cancelMessage(), now).WithReport(said)
+		return e.ending(rqcompat.OutcomeStopped, err, func() moves.Move {
+			return moves.Cancel(e.info.Site, e.row, "", e.cancelMessage(), e.now).WithReport(e.said)
 		})
 	case errors.Is(e.cause, job.ErrTimeout):
 		err = &job.TimeoutError{Limit: e.info.Timeout, Abandoned: errors.Is(err, job.ErrAbandoned)}
@@ -62,10 +62,10 @@ func (e ended) judge() ending {
 }
 
 // ending puts an ending together; the move is only made for a job with a row.
-func (e ended) ending(kind rqcompat.OutcomeKind, err error, move func(string, *rows.BackgroundJob, moves.Said, time.Time) moves.Move) ending {
+func (e ended) ending(kind rqcompat.OutcomeKind, err error, move func() moves.Move) ending {
 	end := ending{kind: kind, err: err}
 	if e.row != nil {
-		m := move(e.info.Site, e.row, e.said, e.now)
+		m := move()
 		end.move = &m
 	}
 	return end
@@ -85,14 +85,14 @@ func (e ended) cancelMessage() string {
 // failure decides between another attempt and the dead letters.
 func (e ended) failure(err error) ending {
 	f := moves.Failure{Err: err, Kind: job.Classify(err), TimedOut: errors.Is(e.cause, job.ErrTimeout), Attempt: e.info.Attempt}
-	end := e.ending(rqcompat.OutcomeFailed, err, func(site string, row *rows.BackgroundJob, said moves.Said, now time.Time) moves.Move {
+	end := e.ending(rqcompat.OutcomeFailed, err, func() moves.Move {
 		switch {
 		case f.Kind == job.Permanent:
-			return moves.DeadLetter(site, row, said, f, now)
-		case row.RetryCount >= row.MaxRetries:
-			return moves.Exhausted(site, row, said, f, now)
+			return moves.DeadLetter(e.info.Site, e.row, e.said, f, e.now)
+		case e.row.RetryCount >= e.row.MaxRetries:
+			return moves.Exhausted(e.info.Site, e.row, e.said, f, e.now)
 		}
-		return moves.Fail(site, row, said, f, now, job.PauseAfter(err, e.retry, f.Attempt))
+		return moves.Fail(e.info.Site, e.row, e.said, f, e.now, job.PauseAfter(err, e.retry, f.Attempt))
 	})
 	end.permanent = f.Kind == job.Permanent
 	return end

@@ -32,8 +32,7 @@ func (x *Runner) execute(settle context.Context, r *run, q *job.Queued) {
 // errGoexit is the error of an attempt whose handler left without returning.
 var errGoexit = errors.New("the handler called runtime.Goexit instead of returning")
 
-// perform runs the handler of an admitted attempt and settles it. It settles in a deferred call, as runtime.Goexit
-// runs nothing else.
+// perform runs the handler of an admitted attempt and settles it, deferred: after runtime.Goexit nothing else runs.
 func (x *Runner) perform(settle context.Context, r *run, params json.RawMessage) {
 	var result any
 	err := errGoexit
@@ -58,27 +57,18 @@ func (x *Runner) finish(r *run) {
 }
 
 // callHandler runs the handler under the attempt's clock. A panic becomes an error that holds the stack.
-func (x *Runner) callHandler(settle context.Context, r *run, params json.RawMessage) (result any, err error) {
+func (x *Runner) callHandler(settle context.Context, r *run, params json.RawMessage) (any, error) {
 	if r.info.Timeout > 0 {
 		clock := time.AfterFunc(r.info.Timeout, func() { r.cancel(job.ErrTimeout) })
 		defer clock.Stop()
 	}
-	// From the moment the context ends the handler has a grace period; a handler that ignores its context can't be
-	// stopped, only left behind.
-	stopWatching := context.AfterFunc(r.ctx, func() {
-		time.AfterFunc(x.CancelGrace, func() { x.abandon(settle, r) })
-	})
+	// A handler that ignores its ended context for the grace period can't be stopped, only left behind.
+	stopWatching := context.AfterFunc(r.ctx, func() { time.AfterFunc(x.CancelGrace, func() { x.abandon(settle, r) }) })
 	defer stopWatching()
-	defer func() {
-		if v := recover(); v != nil {
-			result, err = nil, job.Recovered(v)
-		}
-	}()
-	return r.handler.Call(r.ctx, r.info, params, r)
+	return job.Protect(func() (any, error) { return r.handler.Call(r.ctx, r.info, params, r) })
 }
 
-// abandon settles an attempt whose handler doesn't return. The goroutine goes on and keeps its slot; what it still
-// returns is dropped.
+// abandon settles an attempt whose handler doesn't return: it keeps its slot, and what it still returns is dropped.
 func (x *Runner) abandon(settle context.Context, r *run) {
 	if !r.ended.CompareAndSwap(false, true) {
 		return

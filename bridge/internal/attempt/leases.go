@@ -8,35 +8,28 @@ import (
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/sites"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/wait"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/workers"
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
 )
 
-// cancelPoll is how often the rows of running jobs are asked whether they were canceled, in case the command about it
-// got lost.
+// cancelPoll is how often running jobs' rows are asked for a cancel, in case the command about it got lost.
 const cancelPoll = 2 * time.Second
 
 // RenewLeases keeps leases and worker records alive until ctx ends. A full renewal, which also writes the heartbeats of
 // jobs and executions, costs ten times as much and comes with the workers' heartbeat.
 func (x *Runner) RenewLeases(ctx context.Context) {
-	renew := time.NewTicker(x.Lease / 3)
-	defer renew.Stop()
 	x.heartbeat(ctx)
 	var last time.Time
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case now := <-renew.C:
-			full := now.Sub(last) >= workers.Interval
-			x.renew(ctx, full)
-			if full {
-				x.heartbeat(ctx)
-				last = now
-			}
+	wait.Every(ctx, x.Lease/3, func(now time.Time) {
+		full := now.Sub(last) >= workers.Interval
+		x.renew(ctx, full)
+		if full {
+			x.heartbeat(ctx)
+			last = now
 		}
-	}
+	})
 }
 
 func (x *Runner) heartbeat(ctx context.Context) {
@@ -74,16 +67,7 @@ func (x *Runner) renew(ctx context.Context, full bool) {
 
 // WatchCancels looks for cancels until ctx ends. It is apart from the leases, which don't wait for a database.
 func (x *Runner) WatchCancels(ctx context.Context) {
-	look := time.NewTicker(cancelPoll)
-	defer look.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-look.C:
-			x.lookForCancels(ctx)
-		}
-	}
+	wait.Every(ctx, cancelPoll, func(time.Time) { x.lookForCancels(ctx) })
 }
 
 // lookForCancels asks the rows of running jobs whether they were canceled.

@@ -28,16 +28,13 @@ type run struct {
 	name     atomic.Pointer[string]
 	progress progress
 
-	// ended is set by whoever settles the attempt: its handler's return or, when that doesn't come, the end of the grace
-	// period.
+	// ended is set by whoever settles the attempt: its handler's return, else the end of the grace period.
 	ended atomic.Bool
 	// settled is set when the last write is done: no lease is needed any more.
 	settled atomic.Bool
 
-	base *slog.Logger
-
-	mu     sync.Mutex
-	output string
+	base   *slog.Logger
+	output atomic.Pointer[string]
 }
 
 // setRow gives the attempt its row.
@@ -50,31 +47,22 @@ func (r *run) setRow(row *rows.BackgroundJob) {
 }
 
 // rowName gives the name of the run's row, "" if it has none (yet). Safe for concurrent use.
-func (r *run) rowName() string {
-	if p := r.name.Load(); p != nil {
-		return *p
+func (r *run) rowName() string { return orEmpty(r.name.Load()) }
+
+func orEmpty(s *string) string {
+	if s == nil {
+		return ""
 	}
-	return ""
+	return *s
 }
 
 // Progress implements job.Reporter.
 func (r *run) Progress(percent float64, message string) { r.progress.report(percent, message) }
 
 // SetOutput implements job.Reporter.
-func (r *run) SetOutput(reference string) {
-	r.mu.Lock()
-	r.output = reference
-	r.mu.Unlock()
-}
+func (r *run) SetOutput(reference string) { r.output.Store(&reference) }
 
-func (r *run) outputReference() string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.output
-}
-
-// Log implements job.Reporter: the engine's log with what identifies the job on each line. It is made when it is
-// wanted, since most jobs write nothing.
+// Log implements job.Reporter: the log names the job on each line. It is made when wanted: most jobs write nothing.
 func (r *run) Log() *slog.Logger { return slog.New(jobFields{r.base.Handler(), r}) }
 
 // jobFields adds what identifies a job when a line is written; by then it may have got its row.
@@ -97,7 +85,6 @@ func (f jobFields) Handle(ctx context.Context, line slog.Record) error {
 func (f jobFields) WithAttrs(attrs []slog.Attr) slog.Handler {
 	return jobFields{f.Handler.WithAttrs(attrs), f.r}
 }
-
 func (f jobFields) WithGroup(name string) slog.Handler {
 	return jobFields{f.Handler.WithGroup(name), f.r}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/opensoft/dartwing-bridge/bridge/internal/batch"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/sites"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/wait"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/workers"
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
@@ -16,11 +17,10 @@ import (
 
 // Runner runs claimed jobs.
 type Runner struct {
-	*Params
-	admitter
-	settler
-	running running
-	reports *batch.Lanes[string, *run]
+	Params
+	running  running
+	reports  *batch.Lanes[string, *run]
+	outcomes batch.Batcher[rqcompat.Outcome, outcomeAnswer]
 
 	// jobs counts the goroutines that run jobs; abandoned those among them that were left behind.
 	jobs      sync.WaitGroup
@@ -29,13 +29,13 @@ type Runner struct {
 
 // NewRunner prepares a runner.
 func NewRunner(p Params) *Runner {
-	x := &Runner{Params: &p, admitter: admitter{&p}, settler: newSettler(&p), running: running{byWorker: map[string]*run{}}}
+	x := &Runner{Params: p, running: running{byWorker: map[string]*run{}}}
+	x.outcomes.Limit, x.outcomes.Call = outcomeBatch, x.settleTogether
 	x.reports = batch.NewLanes(1<<20, x.writeProgress, func(string, int) {})
 	return x
 }
 
-// Start makes an attempt of a claimed job and lets it go. The handler's context ends with work; last writes are tried
-// until settle ends.
+// Start lets an attempt go. Its handler's context ends with work; last writes are tried until settle ends.
 func (x *Runner) Start(work, settle context.Context, q *job.Queued, slot *workers.Slot, lease rqcompat.Lease) {
 	r := &run{
 		info: job.Info{
@@ -72,22 +72,22 @@ const lastWrites = 2 * time.Second
 
 // Drain waits for the running jobs, then cancels them with stop, then leaves them behind.
 func (x *Runner) Drain(timeout time.Duration, stop func()) {
-	done := make(chan struct{})
+	running, end := context.WithCancel(context.Background())
 	go func() {
 		x.jobs.Wait()
-		close(done)
+		end()
 	}()
 	if n := len(x.running.unsettled()); n > 0 {
 		x.Logger.Info("stopping: waiting for running jobs", "jobs", n, "timeout", timeout)
 	}
-	if isClosedWithin(done, timeout) {
+	if wait.Sleep(running, timeout); running.Err() != nil {
 		return
 	}
 	x.Logger.Warn("stopping: canceling running jobs; they go back to their queues", "jobs", len(x.running.unsettled()))
 	stop()
 	limit := time.Now().Add(x.CancelGrace + lastWrites)
 	for time.Now().Before(limit) {
-		if isClosedWithin(done, 20*time.Millisecond) {
+		if wait.Sleep(running, 20*time.Millisecond); running.Err() != nil {
 			return
 		}
 		if int64(x.running.count()) == x.abandoned.Load() && len(x.running.unsettled()) == 0 {
@@ -95,17 +95,6 @@ func (x *Runner) Drain(timeout time.Duration, stop func()) {
 		}
 	}
 	x.Logger.Error("stopping: handlers that ignore their context are left behind", "handlers", x.abandoned.Load())
-}
-
-func isClosedWithin(done <-chan struct{}, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-done:
-		return true
-	case <-timer.C:
-		return false
-	}
 }
 
 // writeProgress writes what the runs of one site report.

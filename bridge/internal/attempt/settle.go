@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/opensoft/dartwing-bridge/bridge/internal/batch"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/moves"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/sites"
@@ -19,22 +18,14 @@ import (
 // outcomeBatch is how many outcomes one script settles at most.
 const outcomeBatch = 250
 
-// settler ends attempts.
-type settler struct {
-	*Params
-	outcomes *batch.Batcher[rqcompat.Outcome, outcomeAnswer]
-}
-
-func newSettler(p *Params) settler {
-	return settler{p, &batch.Batcher[rqcompat.Outcome, outcomeAnswer]{Limit: outcomeBatch, Call: settler{Params: p}.settleTogether}}
-}
-
 // settle ends an attempt with what its handler returned.
-func (x settler) settle(ctx context.Context, r *run, result any, err error) {
+func (x *Runner) settle(ctx context.Context, r *run, result any, err error) {
 	cause := job.CauseOf(r.ctx)
 	if err != nil && errors.Is(cause, job.ErrLost) {
 		r.Log().Warn("attempt no longer belongs to this worker; its result is dropped", "error", err)
-		x.release(ctx, r)
+		// Of the job nothing is written, since the outcome is refused; the worker's record and what is left of the execution
+		// must not go on to say that it runs.
+		x.writeOutcome(ctx, r, ending{kind: rqcompat.OutcomeGivenBack}, nil)
 		return
 	}
 	percent, message := r.progress.close()
@@ -43,7 +34,7 @@ func (x settler) settle(ctx context.Context, r *run, result any, err error) {
 		said: moves.Said{Percent: percent, Message: message},
 	}
 	if err == nil {
-		e.said.Output = r.outputReference()
+		e.said.Output = orEmpty(r.output.Load())
 	}
 	end := e.judge()
 	x.logEnding(r, end)
@@ -61,7 +52,7 @@ var words = map[rqcompat.OutcomeKind]string{
 	rqcompat.OutcomeStopped: "stopped", rqcompat.OutcomeGivenBack: "given back",
 }
 
-func (x settler) retryOf(r *run) job.RetryPolicy {
+func (x *Runner) retryOf(r *run) job.RetryPolicy {
 	if r.handler != nil && r.handler.Retry != nil {
 		return *r.handler.Retry
 	}
@@ -70,7 +61,7 @@ func (x settler) retryOf(r *run) job.RetryPolicy {
 
 // logEnding says how an attempt ended, as loud as somebody has to look: a panic is a fault of the handler, a dead letter
 // waits for a person, a failure is retried by itself.
-func (x settler) logEnding(r *run, end ending) {
+func (x *Runner) logEnding(r *run, end ending) {
 	took := slog.Duration("took", time.Since(r.lease.StartedAt))
 	if end.kind != rqcompat.OutcomeFailed {
 		if r.base.Enabled(context.Background(), slog.LevelDebug) {
@@ -96,7 +87,7 @@ func (x settler) logEnding(r *run, end ending) {
 
 // settleRow moves the row to what the attempt came to, then writes RQ's outcome. If the row was moved meanwhile (a
 // cancel), the row wins and the end follows it; if another attempt has it by now, nothing is written.
-func (x settler) settleRow(ctx context.Context, r *run, end *ending, result any) {
+func (x *Runner) settleRow(ctx context.Context, r *run, end *ending, result any) {
 	var (
 		moved   rows.TransitionResult
 		refused error
@@ -134,7 +125,7 @@ func (x settler) settleRow(ctx context.Context, r *run, end *ending, result any)
 
 // insist repeats what must not get lost while a server is away, until it works or the process's last moment is over.
 // Meanwhile the lease is renewed; a lost one ends the waiting, since the job is then somebody else's.
-func (x settler) insist(ctx context.Context, r *run, what string, try func(context.Context) error) bool {
+func (x *Runner) insist(ctx context.Context, r *run, what string, try func(context.Context) error) bool {
 	pause := wait.Backoff{Log: r.Log(), What: what}
 	for {
 		err := try(ctx)
@@ -154,7 +145,7 @@ func (x settler) insist(ctx context.Context, r *run, what string, try func(conte
 const stoppedText = "Job stopped by user, work-horse terminated."
 
 // writeOutcome writes the attempt's end to Redis.
-func (x settler) writeOutcome(ctx context.Context, r *run, end ending, result any) {
+func (x *Runner) writeOutcome(ctx context.Context, r *run, end ending, result any) {
 	o := rqcompat.Outcome{Lease: r.lease, Kind: end.kind, EndedAt: time.Now(), NoRQRetry: r.row != nil || end.permanent}
 	switch end.kind {
 	case rqcompat.OutcomeFinished:
@@ -172,25 +163,16 @@ func (x settler) writeOutcome(ctx context.Context, r *run, end ending, result an
 }
 
 // settleDelivery ends a delivery whose row needs nothing.
-func (x settler) settleDelivery(ctx context.Context, r *run, kind rqcompat.OutcomeKind) {
-	o := rqcompat.Outcome{Lease: r.lease, Kind: kind, EndedAt: time.Now(), NoRQRetry: true}
-	switch kind {
-	case rqcompat.OutcomeFailed:
-		o.Exc = job.Traceback(fmt.Errorf("row %s is %s: %s", r.row.Name, r.row.Status, r.row.ErrorMessage), r.info.Method)
-	case rqcompat.OutcomeStopped:
-		o.Exc = stoppedText
+func (x *Runner) settleDelivery(ctx context.Context, r *run, kind rqcompat.OutcomeKind) {
+	end := ending{kind: kind, permanent: true}
+	if kind == rqcompat.OutcomeFailed {
+		end.err = fmt.Errorf("row %s is %s: %s", r.row.Name, r.row.Status, r.row.ErrorMessage)
 	}
-	x.hand(ctx, r, o)
-}
-
-// release frees the worker of a job that is somebody else's by now. Of the job nothing is written, since the outcome
-// is refused; the worker's record and what is left of the execution must not go on to say that it runs.
-func (x settler) release(ctx context.Context, r *run) {
-	x.hand(ctx, r, rqcompat.Outcome{Lease: r.lease, Kind: rqcompat.OutcomeGivenBack, EndedAt: time.Now()})
+	x.writeOutcome(ctx, r, end, nil)
 }
 
 // hand gives an outcome to the next batch.
-func (x settler) hand(ctx context.Context, r *run, o rqcompat.Outcome) {
+func (x *Runner) hand(ctx context.Context, r *run, o rqcompat.Outcome) {
 	var answer outcomeAnswer
 	ok := x.insist(ctx, r, "outcome can't be written yet", func(ctx context.Context) (err error) {
 		answer, err = x.outcomes.Do(ctx, o)
@@ -216,7 +198,7 @@ type outcomeAnswer struct {
 
 // settleTogether writes a batch of outcomes in one script. If Redis refuses that, one of them meets something odd, a
 // key of the wrong type for instance; each is then tried by itself, so that it keeps nobody else.
-func (x settler) settleTogether(ctx context.Context, os []rqcompat.Outcome) ([]outcomeAnswer, error) {
+func (x *Runner) settleTogether(ctx context.Context, os []rqcompat.Outcome) ([]outcomeAnswer, error) {
 	results, err := x.RQ.Settle(ctx, os)
 	if err != nil && rqcompat.IsAway(err) {
 		return nil, err

@@ -1,5 +1,4 @@
-// Package batch joins what many goroutines ask for at about the same time: Batcher answers each of them, Lanes takes
-// what nobody waits for.
+// Package batch joins what many goroutines ask for at once: Batcher answers each, Lanes takes what nobody waits for.
 package batch
 
 import (
@@ -38,8 +37,7 @@ func (b *Batcher[T, R]) Do(ctx context.Context, item T) (R, error) {
 	b.busy = true
 	b.mu.Unlock()
 	if lead {
-		// Nothing was waiting, so r is in the first batch; what came meanwhile is somebody else's and doesn't keep
-		// this caller.
+		// Nothing was waiting, so r is in the first batch; what came meanwhile doesn't keep this caller.
 		b.next()
 		go b.drain()
 	}

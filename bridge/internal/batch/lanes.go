@@ -22,8 +22,7 @@ type Lanes[K comparable, T any] struct {
 	filled  wait.Flag
 }
 
-// NewLanes makes lanes whose items go to work, everything that waits in one call. A lane that would hold more than
-// limit items drops those it has and says so to dropped.
+// NewLanes makes lanes whose items go to work, all that wait in one call. A full lane drops them and tells dropped.
 func NewLanes[K comparable, T any](limit int, work func(ctx context.Context, lane K, items []T), dropped func(lane K, n int)) *Lanes[K, T] {
 	return &Lanes[K, T]{work: work, limit: limit, dropped: dropped, waiting: map[K][]T{}, busy: map[K]bool{}, filled: wait.NewFlag()}
 }
@@ -32,10 +31,8 @@ func NewLanes[K comparable, T any](limit int, work func(ctx context.Context, lan
 func (l *Lanes[K, T]) Add(lane K, item T) {
 	lost := 0
 	l.mu.Lock()
-	if lost = len(l.waiting[lane]); lost < l.limit {
-		lost = 0
-	} else {
-		l.waiting[lane] = nil
+	if n := len(l.waiting[lane]); n >= l.limit {
+		lost, l.waiting[lane] = n, nil
 	}
 	l.waiting[lane] = append(l.waiting[lane], item)
 	idle := !l.busy[lane]

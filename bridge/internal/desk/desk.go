@@ -102,8 +102,7 @@ func (d *Desk) Progressed(p sites.Progressed) {
 	d.lanes.Add(p.Site, news{about: p.Subject, name: EventProgress, message: message, listed: true})
 }
 
-// PlainProgress tells the submitter about a job without a row; nobody else may see it, and there is no document to look
-// at.
+// PlainProgress tells the submitter about a job without a row, which nobody else may see and no document shows.
 func (d *Desk) PlainProgress(site, user, id string, percent float64, text string) {
 	if site == "" || user == "" {
 		return
@@ -138,8 +137,7 @@ func (d *Desk) publish(ctx context.Context, site string, all []news) {
 	}
 }
 
-// eventsOf addresses one event to the room of the organization, which a server with the app's own handler has, and to
-// rooms that clients of a stock server are in.
+// eventsOf addresses an event to the organization's room, which the app's handler has, and to those of a stock server.
 func (d *Desk) eventsOf(ctx context.Context, n news) []realtime.Event {
 	// Encoded once for all rooms. A map of strings and numbers always encodes.
 	encoded, _ := json.Marshal(n.message)
@@ -158,12 +156,10 @@ func (d *Desk) eventsOf(ctx context.Context, n news) []realtime.Event {
 	return events
 }
 
-// maxAudience bounds the fan-out to single users; larger organizations follow their jobs through
-// doc:Organization/<name>.
+// maxAudience bounds the fan-out to single users; larger organizations follow doc:Organization/<name>.
 const maxAudience = 50
 
-// audience lists the users told by name: the owner and the organization's members. The owner alone if they can't be
-// read now.
+// audience lists the users told by name: the owner and the organization's members, if those can be read now.
 func (d *Desk) audience(ctx context.Context, s sites.Subject) []string {
 	users := []string{s.Owner}
 	members, err := d.Members(ctx, s.Site, s.Organization)
@@ -178,8 +174,7 @@ func (d *Desk) audience(ctx context.Context, s sites.Subject) []string {
 	return users
 }
 
-// brief cuts what a row may say at length, a panic with its stack for instance, to what every member of an organization
-// is sent.
+// brief cuts what a row says at length, a panic's stack for instance, to what is sent to every member.
 func brief(text string) string {
 	text, _, _ = strings.Cut(text, "\n")
 	if runes := []rune(text); len(runes) > 500 {

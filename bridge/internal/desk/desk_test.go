@@ -244,7 +244,8 @@ func TestTooMuchIsDropped(t *testing.T) {
 }
 
 func TestBrief(t *testing.T) {
-	long := job.Recovered(errors.New(strings.Repeat("ä", 600))).Error()
+	_, panicked := job.Protect(func() (any, error) { panic(strings.Repeat("ä", 600)) })
+	long := panicked.Error()
 	for given, want := range map[string]string{
 		"short": "short", "first\nsecond": "first", strings.Repeat("ä", 500): strings.Repeat("ä", 500), "": "",
 		strings.Repeat("ä", 501): strings.Repeat("ä", 499) + "…",

@@ -11,7 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -24,8 +24,7 @@ const (
 	pollGroup = 20 * time.Millisecond
 )
 
-// inheritedEnvironment is what a handler's program sees of the bridge's own
-// environment, which may hold passwords.
+// inheritedEnvironment is what a handler's program sees of the bridge's own environment, which may hold passwords.
 var inheritedEnvironment = []string{"PATH", "HOME", "LANG", "TZ"}
 
 // Exec is a handler that runs a program per job. Package bridge documents it, as ExecConfig.
@@ -45,7 +44,7 @@ func (c Exec) Grace() time.Duration {
 }
 
 // NewExec checks cfg against this machine: a program that can't be found is told at start and not job by job.
-func NewExec(cfg Exec) (Handler, error) {
+func NewExec(cfg Exec) (job.Call, error) {
 	if len(cfg.Command) == 0 || cfg.Command[0] == "" {
 		return nil, errors.New(`exec: "command" is empty: give the program and its arguments as a list`)
 	}
@@ -70,49 +69,43 @@ func NewExec(cfg Exec) (Handler, error) {
 			return nil, fmt.Errorf("exec: environment variable %q: names that start with BRIDGE_ are reserved", name)
 		}
 	}
-	h := &execHandler{cfg: cfg, grace: cfg.Grace()}
-	return h.run, nil
+	return cfg.run, nil
 }
 
-type execHandler struct {
-	cfg   Exec
-	grace time.Duration
-}
-
-func (h *execHandler) run(ctx context.Context, info job.Info, params json.RawMessage, r Reporter) (any, error) {
+func (c Exec) run(ctx context.Context, info job.Info, params json.RawMessage, r job.Reporter) (any, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	reports := newReportReader(r)
+	reports := &reportReader{r: r}
 	stderr := &tail{max: stderrTail}
-	cmd := exec.CommandContext(ctx, h.cfg.Command[0], h.cfg.Command[1:]...)
-	cmd.Dir = h.cfg.Dir
-	cmd.Env = h.environment(info)
+	cmd := exec.CommandContext(ctx, c.Command[0], c.Command[1:]...)
+	cmd.Dir = c.Dir
+	cmd.Env = c.environment(info)
 	cmd.Stdin = bytes.NewReader(orEmpty(params))
 	cmd.Stdout = reports
 	cmd.Stderr = stderr
 	cmd.SysProcAttr = processAttributes()
-	cmd.WaitDelay = h.grace
-	var told stopTime
+	cmd.WaitDelay = c.Grace()
+	var told atomic.Pointer[time.Time]
 	cmd.Cancel = func() error {
-		told.set(time.Now())
+		now := time.Now()
+		told.Store(&now)
 		return signalGroup(cmd.Process.Pid, syscall.SIGTERM)
 	}
 	err := startAndWait(cmd)
 	if cmd.Process == nil {
-		return nil, transient(fmt.Errorf("start %s: %w", h.cfg.Command[0], err))
+		return nil, transient(fmt.Errorf("start %s: %w", c.Command[0], err))
 	}
-	h.endGroup(cmd.Process.Pid, told.get())
+	c.endGroup(cmd.Process.Pid, told.Load())
 	reports.finish()
-	return h.outcome(ctx, r, cmd, err, reports, stderr)
+	return c.outcome(ctx, r, cmd, err, reports, stderr)
 }
 
-// endGroup leaves a stopped group its grace and kills what is left. The group
-// id can't have been reused: it stays taken while the group has members, and
-// ids are given out in turn.
-func (h *execHandler) endGroup(pid int, told time.Time) {
-	if !told.IsZero() {
-		for deadline := told.Add(h.grace); groupAlive(pid) && time.Now().Before(deadline); {
+// endGroup leaves a stopped group its grace and kills what is left. The group id can't have been reused: it stays taken
+// while the group has members, and ids are given out in turn.
+func (c Exec) endGroup(pid int, told *time.Time) {
+	if told != nil {
+		for deadline := told.Add(c.Grace()); groupAlive(pid) && time.Now().Before(deadline); {
 			time.Sleep(pollGroup)
 		}
 	}
@@ -120,43 +113,39 @@ func (h *execHandler) endGroup(pid int, told time.Time) {
 	_ = signalGroup(pid, syscall.SIGKILL)
 }
 
-func (h *execHandler) outcome(ctx context.Context, r Reporter, cmd *exec.Cmd, err error, reports *reportReader, stderr *tail) (any, error) {
+func (c Exec) outcome(ctx context.Context, r job.Reporter, cmd *exec.Cmd, err error, reports *reportReader, stderr *tail) (any, error) {
 	status := cmd.ProcessState.ExitCode()
 	if ctx.Err() != nil && !(status == 0 && reports.hasResult) {
-		return nil, fmt.Errorf("%s was stopped: %w", h.cfg.Command[0], context.Cause(ctx))
+		return nil, fmt.Errorf("%s was stopped: %w", c.Command[0], context.Cause(ctx))
 	}
 	if status == 0 {
 		if errors.Is(err, exec.ErrWaitDelay) {
-			r.Log().Warn("the program left a process behind that kept its output open; it was killed", "program", h.cfg.Command[0])
+			r.Log().Warn("the program left a process behind that kept its output open; it was killed", "program", c.Command[0])
 		}
 		return reports.result, nil
 	}
-	text := fmt.Sprintf("%s: %s", h.cfg.Command[0], cmd.ProcessState)
+	text := fmt.Sprintf("%s: %s", c.Command[0], cmd.ProcessState)
 	if said := stderr.String(); said != "" {
 		text += ": " + said
 	}
-	if permanentStatus(status) {
+	if slices.Contains(permanentStatuses, status) {
 		return nil, permanent(errors.New(text))
 	}
 	return nil, transient(errors.New(text))
 }
 
-// permanentStatus sorts the codes of sysexits.h: permanent is what the same
-// call will meet again.
-func permanentStatus(status int) bool {
-	const usage, dataErr, noInput, noUser, noPerm, config = 64, 65, 66, 67, 77, 78
-	return slices.Contains([]int{usage, dataErr, noInput, noUser, noPerm, config}, status)
-}
+// permanentStatuses of sysexits.h: usage, data, no input, no user, no permission, configuration.
+var permanentStatuses = []int{64, 65, 66, 67, 77, 78}
 
 // environment puts the job's own variables last: of equal names the last wins.
-func (h *execHandler) environment(r job.Info) []string {
+func (c Exec) environment(r job.Info) []string {
 	var env []string
 	for _, name := range inheritedEnvironment {
 		if value, ok := os.LookupEnv(name); ok {
 			env = append(env, name+"="+value)
 		}
 	}
-	for name, value := range h.cfg.Env {
+	for name, value := range c.Env {
 		env = append(env, name+"="+value)
 	}
 	for _, v := range [][2]string{
@@ -168,23 +157,4 @@ func (h *execHandler) environment(r job.Info) []string {
 		env = append(env, "BRIDGE_"+v[0]+"="+strings.ReplaceAll(v[1], "\x00", ""))
 	}
 	return env
-}
-
-// stopTime is when the process group was told to stop; written by the
-// goroutine that watches the context.
-type stopTime struct {
-	mu sync.Mutex
-	at time.Time
-}
-
-func (s *stopTime) set(t time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.at = t
-}
-
-func (s *stopTime) get() time.Time {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.at
 }

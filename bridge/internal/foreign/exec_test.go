@@ -17,7 +17,7 @@ import (
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
 )
 
-func shell(t *testing.T, cfg Exec, script string) Handler {
+func shell(t *testing.T, cfg Exec, script string) job.Call {
 	t.Helper()
 	cfg.Command = []string{"sh", "-c", script}
 	run, err := NewExec(cfg)

@@ -18,8 +18,7 @@ import (
 )
 
 const (
-	// maxAnswer bounds the body of an answer; of a failed one only the start is
-	// read, for the error.
+	// maxAnswer bounds the body of an answer; of a failed one only the start is read, for the error.
 	maxAnswer      = 1 << 20
 	maxErrorAnswer = 8 << 10
 	maxErrorText   = 500
@@ -36,7 +35,7 @@ type HTTP struct {
 }
 
 // NewHTTP checks cfg.
-func NewHTTP(cfg HTTP) (Handler, error) {
+func NewHTTP(cfg HTTP) (job.Call, error) {
 	u, err := url.Parse(cfg.URL)
 	switch {
 	case err != nil:
@@ -58,14 +57,11 @@ func NewHTTP(cfg HTTP) (Handler, error) {
 		return nil, err
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
-	// All calls go to one host; the default of two would make most of them
-	// connect anew.
+	// All calls go to one host; the default of two would make most of them connect anew.
 	transport.MaxIdleConnsPerHost = transport.MaxIdleConns
 	h.client = &http.Client{
-		Transport: transport,
-		CheckRedirect: func(*http.Request, []*http.Request) error {
-			return http.ErrUseLastResponse
-		},
+		Transport:     transport,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return h.run, nil
 }
@@ -78,7 +74,7 @@ type httpHandler struct {
 
 var errHTTPTimeout = errors.New("the service didn't finish within the configured timeout")
 
-func (h *httpHandler) run(ctx context.Context, info job.Info, params json.RawMessage, r Reporter) (any, error) {
+func (h *httpHandler) run(ctx context.Context, info job.Info, params json.RawMessage, r job.Reporter) (any, error) {
 	if h.cfg.Timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, h.cfg.Timeout, errHTTPTimeout)
@@ -151,8 +147,7 @@ func (h *httpHandler) broken(ctx context.Context, err error) error {
 	return transient(fmt.Errorf("call %s: %w", h.place, err))
 }
 
-// refused is an answer other than 2xx. HTTPError classifies itself; a redirect
-// it can't know.
+// refused is an answer other than 2xx. HTTPError classifies itself; a redirect it can't know.
 func (h *httpHandler) refused(res *http.Response) error {
 	// The answer's text is a courtesy: what can be read of it is enough.
 	body, _ := io.ReadAll(io.LimitReader(res.Body, maxErrorAnswer))
@@ -169,7 +164,7 @@ func (h *httpHandler) refused(res *http.Response) error {
 }
 
 // answer reads {"result": …, "output": …}.
-func (h *httpHandler) answer(ctx context.Context, r Reporter, body io.Reader) (any, error) {
+func (h *httpHandler) answer(ctx context.Context, r job.Reporter, body io.Reader) (any, error) {
 	b, err := io.ReadAll(io.LimitReader(body, maxAnswer+1))
 	switch {
 	case err != nil:
@@ -186,16 +181,12 @@ func (h *httpHandler) answer(ctx context.Context, r Reporter, body io.Reader) (a
 	if rep.Output != nil {
 		r.SetOutput(*rep.Output)
 	}
-	if rep.Result == nil {
-		return nil, nil
-	}
 	return decodeResult(rep.Result), nil
 }
 
 // stream passes reports on while they come.
-func (h *httpHandler) stream(ctx context.Context, r Reporter, body io.Reader) (any, error) {
-	reports := newReportReader(r)
-	reports.takesErrors = true
+func (h *httpHandler) stream(ctx context.Context, r job.Reporter, body io.Reader) (any, error) {
+	reports := &reportReader{r: r, takesErrors: true}
 	if _, err := io.Copy(reports, body); err != nil {
 		return nil, h.broken(ctx, err)
 	}

@@ -16,7 +16,7 @@ import (
 )
 
 // service starts an HTTP server with one handler and returns a job handler that calls it.
-func service(t *testing.T, cfg HTTP, serve http.HandlerFunc) Handler {
+func service(t *testing.T, cfg HTTP, serve http.HandlerFunc) job.Call {
 	t.Helper()
 	s := httptest.NewServer(serve)
 	t.Cleanup(s.Close)

@@ -8,8 +8,7 @@ import (
 	"syscall"
 )
 
-// signalGroup signals every process of a group. A group that is gone is
-// os.ErrProcessDone, as package exec expects of a Cancel function.
+// signalGroup signals all of a group; one that is gone is os.ErrProcessDone, as exec.Cmd expects of Cancel.
 func signalGroup(pgid int, sig syscall.Signal) error {
 	err := syscall.Kill(-pgid, sig)
 	if errors.Is(err, syscall.ESRCH) {
@@ -19,6 +18,4 @@ func signalGroup(pgid int, sig syscall.Signal) error {
 }
 
 // groupAlive reports whether the group has members. Signal 0 reaches nobody.
-func groupAlive(pgid int) bool {
-	return syscall.Kill(-pgid, 0) == nil
-}
+func groupAlive(pgid int) bool { return syscall.Kill(-pgid, 0) == nil }

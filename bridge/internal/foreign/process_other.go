@@ -7,10 +7,7 @@ import (
 	"syscall"
 )
 
-// processAttributes puts a program into a process group of its own. Only Linux
-// can also have it killed together with the bridge.
-func processAttributes() *syscall.SysProcAttr {
-	return &syscall.SysProcAttr{Setpgid: true}
-}
+// processAttributes gives a program its own process group. Only Linux can also have it killed together with the bridge.
+func processAttributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
 
 func startAndWait(cmd *exec.Cmd) error { return cmd.Run() }

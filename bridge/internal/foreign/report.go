@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
 )
 
 const (
@@ -18,21 +20,19 @@ const (
 	stderrTail = 8 << 10
 )
 
-// report is one line of JSON from a handler in another language. A message
-// without a progress is none: log lines in JSON have messages too.
+// report is one line of JSON from a handler. A message alone is none: log lines in JSON have messages too.
 type report struct {
 	Progress  *float64        `json:"progress"`
-	Message   *string         `json:"message"`
+	Message   string          `json:"message"`
 	Output    *string         `json:"output"`
 	Result    json.RawMessage `json:"result"`
 	Error     *string         `json:"error"`
 	Permanent bool            `json:"permanent"`
 }
 
-// reportReader takes a handler's output as it comes, cuts it into lines and
-// passes them on. It isn't safe for concurrent use.
+// reportReader cuts a handler's output into lines as it comes and passes them on. It isn't safe for concurrent use.
 type reportReader struct {
-	r         Reporter
+	r         job.Reporter
 	line      []byte
 	skipping  bool // inside a line that was too long
 	logged    int
@@ -43,8 +43,6 @@ type reportReader struct {
 	takesErrors bool
 	failure     *report
 }
-
-func newReportReader(r Reporter) *reportReader { return &reportReader{r: r} }
 
 // Write never fails, so that a handler is never stopped by what it says.
 func (rr *reportReader) Write(b []byte) (int, error) {
@@ -66,7 +64,7 @@ func (rr *reportReader) append(part []byte) {
 	}
 	if len(rr.line)+len(part) > maxReport {
 		rr.skipping = true
-		rr.r.Log().Warn("a line of the handler's output is too long and was ignored", "limit", maxReport, "start", clip(rr.line, part))
+		rr.r.Log().Warn("a line of the handler's output is too long and was ignored", "limit", maxReport, "start", clip(append(rr.line, part...)))
 		rr.line = nil
 		return
 	}
@@ -88,28 +86,20 @@ func (rr *reportReader) take(line []byte) bool {
 	if line[0] != '{' || json.Unmarshal(line, &rep) != nil {
 		return false
 	}
-	known := false
 	if rep.Progress != nil {
-		known = true
-		message := ""
-		if rep.Message != nil {
-			message = *rep.Message
-		}
-		rr.r.Progress(*rep.Progress, message)
+		rr.r.Progress(*rep.Progress, rep.Message)
 	}
 	if rep.Output != nil {
-		known = true
 		rr.r.SetOutput(*rep.Output)
 	}
 	if rep.Result != nil {
-		known = true
 		rr.result, rr.hasResult = decodeResult(rep.Result), true
 	}
-	if rep.Error != nil && rr.takesErrors {
-		known = true
+	failed := rep.Error != nil && rr.takesErrors
+	if failed {
 		rr.failure = &rep
 	}
-	return known
+	return rep.Progress != nil || rep.Output != nil || rep.Result != nil || failed
 }
 
 func (rr *reportReader) log(line []byte) {
@@ -122,20 +112,17 @@ func (rr *reportReader) log(line []byte) {
 	}
 }
 
-// decodeResult keeps whole numbers exact. The text is valid JSON already.
+// decodeResult keeps whole numbers exact. raw is valid JSON, or empty for no result.
 func decodeResult(raw json.RawMessage) any {
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.UseNumber()
 	var v any
-	if err := d.Decode(&v); err != nil {
-		return nil
-	}
+	_ = d.Decode(&v)
 	return v
 }
 
 // clip returns the start of some text for a log line.
-func clip(parts ...[]byte) string {
-	b := bytes.Join(parts, nil)
+func clip(b []byte) string {
 	if len(b) <= maxLogLine {
 		return strings.ToValidUTF8(string(b), "\uFFFD")
 	}
@@ -146,31 +133,26 @@ func clip(parts ...[]byte) string {
 type tail struct {
 	max     int
 	b       []byte
-	skipped int64
+	written int
 }
 
 func (t *tail) Write(b []byte) (int, error) {
+	t.written += len(b)
 	t.b = append(t.b, b...)
 	if len(t.b) > 2*t.max {
-		cut := len(t.b) - t.max
-		t.skipped += int64(cut)
-		t.b = append(t.b[:0], t.b[cut:]...)
+		t.b = append(t.b[:0], t.b[len(t.b)-t.max:]...)
 	}
 	return len(b), nil
 }
 
 // String returns valid text, and says how much is missing before it.
 func (t *tail) String() string {
-	b, skipped := t.b, t.skipped
-	if cut := len(b) - t.max; cut > 0 {
-		b, skipped = b[cut:], skipped+int64(cut)
+	b := t.b[max(len(t.b)-t.max, 0):]
+	for t.written > len(b) && len(b) > 0 && !utf8.RuneStart(b[0]) {
+		b = b[1:]
 	}
-	for skipped > 0 && len(b) > 0 && !utf8.RuneStart(b[0]) {
-		b, skipped = b[1:], skipped+1
-	}
-	text := strings.ReplaceAll(strings.ToValidUTF8(string(b), "\uFFFD"), "\x00", "")
-	text = strings.TrimSpace(text)
-	if skipped > 0 {
+	text := strings.TrimSpace(strings.ReplaceAll(strings.ToValidUTF8(string(b), "\uFFFD"), "\x00", ""))
+	if skipped := t.written - len(b); skipped > 0 {
 		return fmt.Sprintf("[%d bytes left out] %s", skipped, text)
 	}
 	return text

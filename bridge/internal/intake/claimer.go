@@ -98,8 +98,7 @@ func (c *Claimer) claim(ctx context.Context, dealt []*job.Queued, free []*worker
 		c.pollers[q.Queue.Name].forget(q.ID)
 	}
 	if err != nil {
-		// Whether they were claimed isn't known. If they were, their leases lapse and maintenance gives them back; the
-		// names must not be used again.
+		// If they were claimed nevertheless, maintenance gives them back; the names must not be used again.
 		for _, s := range free {
 			c.Slots.Rename(s)
 		}

@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
@@ -14,8 +15,7 @@ type FairQueue struct {
 
 	mu    sync.Mutex
 	lines map[job.Tenant]*line
-	// ring holds the lines that have jobs, in the order of their turns; at is whose turn it is, and spent how many jobs
-	// of this turn are dealt.
+	// ring holds the lines that have jobs, in turn; at is whose turn it is, and spent how many jobs of it are dealt.
 	ring      []*line
 	at, spent int
 	known     map[job.Key]*waiting
@@ -131,23 +131,19 @@ func (f *FairQueue) Rows(yield func(site, name string)) {
 
 // retire takes a line without jobs out of the ring and forgets it.
 func (f *FairQueue) retire(l *line) {
-	for i, other := range f.ring {
-		if other == l {
-			f.ring = append(f.ring[:i], f.ring[i+1:]...)
-			if i < f.at {
-				f.at--
-			} else if i == f.at {
-				f.spent = 0
-			}
-			break
-		}
+	i := slices.Index(f.ring, l)
+	f.ring = slices.Delete(f.ring, i, i+1)
+	if i < f.at {
+		f.at--
+	} else if i == f.at {
+		f.spent = 0
 	}
 	delete(f.lines, l.tenant)
 }
 
 // next takes the oldest job of the highest priority; the line must have one.
 func (l *line) next() *job.Queued {
-	for p := len(l.lists) - 1; p >= 0; p-- {
+	for p := range slices.Backward(l.lists[:]) {
 		for len(l.lists[p]) > 0 {
 			w := l.lists[p][0]
 			l.lists[p][0] = nil

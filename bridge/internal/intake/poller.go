@@ -17,8 +17,7 @@ import (
 const (
 	// fetchBatch is how many new jobs are read in one round trip.
 	fetchBatch = 200
-	// ownPoll and sharedPoll are how often a list that isn't empty is looked at. An empty one is waited for without
-	// polling.
+	// ownPoll and sharedPoll are how often a list is looked at. An empty one is waited for without polling.
 	ownPoll    = 10 * time.Millisecond
 	sharedPoll = 25 * time.Millisecond
 	// longestWait is how long an empty list is waited for before it is looked at anyway.
@@ -54,8 +53,7 @@ type PollerParams struct {
 	Log    *slog.Logger
 }
 
-// Poller watches one queue: it keeps a copy of the list, has each new id routed, and hands what is ours to the fair
-// queue.
+// Poller watches one queue: it copies the list, has each new id routed, and hands what is ours to the fair queue.
 type Poller struct {
 	PollerParams
 	// undecided are the jobs that are looked at again, by id; next is when the first of them is.
@@ -90,8 +88,7 @@ func (p *Poller) Run(ctx context.Context) {
 	}
 }
 
-// forget notes that the claimer dealt out a job. One that is back on its list before the next look, as a retried one
-// may be, must count as new then.
+// forget notes that the claimer dealt out a job. If it is back on its list at the next look, it must count as new.
 func (p *Poller) forget(id string) {
 	p.mu.Lock()
 	p.dealt = append(p.dealt, id)
@@ -200,11 +197,5 @@ func (p *Poller) rest(ctx context.Context) {
 	if p.Queue.Own {
 		poll = ownPoll
 	}
-	timer := time.NewTimer(poll)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	case <-p.hungry:
-	}
+	p.hungry.Within(ctx, poll)
 }

@@ -27,10 +27,13 @@ type Reporter interface {
 	Log() *slog.Logger
 }
 
+// Call makes one attempt at a job. params may be empty, which means {}.
+type Call func(ctx context.Context, info Info, params json.RawMessage, r Reporter) (any, error)
+
 // Handler is what runs the jobs of one name, after its parameters' type is forgotten.
 type Handler struct {
 	Name string
-	Call func(ctx context.Context, info Info, params json.RawMessage, r Reporter) (any, error)
+	Call Call
 	// Retry is the handler's own schedule; nil means the engine's.
 	Retry *RetryPolicy
 }

@@ -49,8 +49,7 @@ func namesPermanentException(text string) bool {
 	return slices.Contains(permanentExceptions, class[strings.LastIndexByte(class, '.')+1:])
 }
 
-// PauseAfter is how long to wait before the given retry of a job that ended with err: what the handler asked for,
-// else the policy's pause.
+// PauseAfter is how long to wait before a retry of a job that ended with err: what err asks for, else the policy's.
 func PauseAfter(err error, p RetryPolicy, retry int) time.Duration {
 	var said *wish
 	if errors.As(err, &said) && said.after > 0 {

@@ -29,8 +29,7 @@ type wish struct {
 func (e *wish) Error() string { return e.err.Error() }
 func (e *wish) Unwrap() error { return e.err }
 
-// Mark says of err which kind it is, whatever it wraps. An after above zero is when the next attempt shall start.
-// Of nil it makes nil.
+// Mark says which kind err is, whatever it wraps; nil stays nil. An after above zero is when to try again.
 func Mark(err error, kind ErrorType, after time.Duration) error {
 	if err == nil {
 		return nil
@@ -64,8 +63,15 @@ type PanicError struct {
 
 func (e *PanicError) Error() string { return fmt.Sprintf("handler panicked: %v\n%s", e.Value, e.Stack) }
 
-// Recovered makes a PanicError of what recover returned.
-func Recovered(v any) error { return &PanicError{Value: v, Stack: debug.Stack()} }
+// Protect calls f and makes a *PanicError of a panic.
+func Protect(f func() (any, error)) (result any, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			result, err = nil, &PanicError{Value: v, Stack: debug.Stack()}
+		}
+	}()
+	return f()
+}
 
 // ParamsError says that a job's parameters don't fit the handler's type.
 type ParamsError struct {

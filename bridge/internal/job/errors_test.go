@@ -25,7 +25,7 @@ func TestClassify(t *testing.T) {
 		{"parameters", &ParamsError{Handler: "h", Err: base}, Permanent},
 		{"no handler", fmt.Errorf("w: %w", &NoHandlerError{Method: "m", Queue: "go"}), Permanent},
 		{"refusal", Refuse("RowError", "no"), Permanent},
-		{"panic", Recovered("oops"), Transient},
+		{"panic", recovered("oops"), Transient},
 		{"http 400", &HTTPError{Status: 400}, Permanent},
 		{"http 404", &HTTPError{Status: 404}, Permanent},
 		{"http 408", &HTTPError{Status: 408}, Transient},
@@ -78,7 +78,7 @@ func TestTracebackEndsLikePython(t *testing.T) {
 		{"permanent", Mark(errors.New("bad"), Permanent, 0), "bridge.PermanentError: bad"},
 		{"timeout", fmt.Errorf("%w", ErrTimeout), "rq.timeouts.JobTimeoutException: " + ErrTimeout.Error()},
 		{"timeout in RQ's words", &TimeoutError{Limit: 90 * time.Second}, "rq.timeouts.JobTimeoutException: Task exceeded maximum timeout value (90 seconds)"},
-		{"panic", Recovered("oops"), "bridge.PanicError: handler panicked: oops"},
+		{"panic", recovered("oops"), "bridge.PanicError: handler panicked: oops"},
 		{"parameters", &ParamsError{Handler: "h", Err: errors.New("x")}, `bridge.ParamsError: parameters of "h" don't fit its handler: x`},
 		{"refusal", fmt.Errorf("w: %w", Refuse("OrganizationError", "Organization not found: %s", "O")), "bridge.OrganizationError: w: Organization not found: O"},
 		{"many lines", errors.New("first\nsecond\n"), "bridge.TransientError: first"},
@@ -101,7 +101,7 @@ func TestTracebackEndsLikePython(t *testing.T) {
 	if text := Traceback(errors.New("first\nsecond"), "m"); !strings.Contains(text, "first\nsecond\n") {
 		t.Errorf("the second line of the error is missing:\n%s", text)
 	}
-	if text := Traceback(Recovered("x"), "m"); !strings.Contains(text, "errors_test.go") {
+	if text := Traceback(recovered("x"), "m"); !strings.Contains(text, "errors_test.go") {
 		t.Errorf("the stack of a panic is missing:\n%s", text)
 	}
 }
@@ -190,4 +190,10 @@ func TestCauseOf(t *testing.T) {
 	if CauseOf(foreign) != nil {
 		t.Error("a foreign cancel is not a cause of ours")
 	}
+}
+
+// recovered is the error of a handler that panics with v.
+func recovered(v any) error {
+	_, err := Protect(func() (any, error) { panic(v) })
+	return err
 }

@@ -34,8 +34,7 @@ type Queued struct {
 	Priority     Priority
 	// Timeout is that of the RQ job, zero for unlimited; nil if it names none.
 	Timeout *time.Duration
-	// RowName is the Background Job that the call names, if any, and Row that row. A job that names none gets its row
-	// when it starts.
+	// RowName is the Background Job that the call names, and Row that row. One that names none gets its row at its start.
 	RowName string
 	Row     *rows.BackgroundJob
 	// JobType is what the job's method belongs to; nil for a job without a row.
@@ -93,8 +92,7 @@ var priorities = []string{rows.PriorityLow, rows.PriorityNormal, rows.PriorityHi
 // Priorities is how many there are.
 const Priorities = 4
 
-// PriorityOf reads a value of Background Job.priority; ok is false for one that the field doesn't know, which counts
-// as Normal.
+// PriorityOf reads a value of Background Job.priority; one that the field doesn't know counts as Normal and isn't ok.
 func PriorityOf(name string) (p Priority, ok bool) {
 	if i := slices.Index(priorities, name); i >= 0 {
 		return Priority(i), true

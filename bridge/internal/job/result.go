@@ -21,8 +21,7 @@ func EncodeResult(result any) (string, error) {
 	return encoded, err
 }
 
-// throughJSON encodes what only encoding/json knows to express: structs, and types with a MarshalJSON of their own,
-// which may panic.
+// throughJSON encodes what only encoding/json can express: structs, and types with a MarshalJSON, which may panic.
 func throughJSON(result any) (encoded string, err error) {
 	defer func() {
 		if v := recover(); v != nil {

@@ -1,14 +1,14 @@
 package job
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
 )
 
-// RetryPolicy is the schedule of attempts after a transient failure. A zero field means its default: one minute, 16
-// times the base, 0.2; a negative Jitter means none.
+// RetryPolicy is bridge.RetryPolicy, where it is documented.
 type RetryPolicy struct {
 	Base   time.Duration
 	Max    time.Duration
@@ -17,16 +17,9 @@ type RetryPolicy struct {
 
 // WithDefaults returns p with every zero field set to its default.
 func (p RetryPolicy) WithDefaults() RetryPolicy {
-	if p.Base == 0 {
-		p.Base = time.Minute
-	}
-	if p.Max == 0 {
-		p.Max = 16 * p.Base
-	}
-	if p.Jitter == 0 {
-		p.Jitter = 0.2
-	}
-	p.Jitter = max(p.Jitter, 0)
+	p.Base = cmp.Or(p.Base, time.Minute)
+	p.Max = cmp.Or(p.Max, 16*p.Base)
+	p.Jitter = max(cmp.Or(p.Jitter, 0.2), 0)
 	return p
 }
 
@@ -45,8 +38,7 @@ func (p RetryPolicy) Validate() error {
 	return errors.Join(errs...)
 }
 
-// Pause returns how long to wait before the given retry (1 is the first): Base × 2^(retry−1), at most Max, with
-// jitter.
+// Pause returns how long to wait before the given retry (1 is the first): Base × 2^(retry−1), at most Max, with jitter.
 func (p RetryPolicy) Pause(retry int) time.Duration {
 	p = p.WithDefaults()
 	d := p.Base

@@ -42,8 +42,7 @@ func exceptionName(err error) string {
 	return "bridge.TransientError"
 }
 
-// Traceback renders err as RQ's tools expect it: the first line announces a traceback, the last one is
-// "class: message". where is the method that ran.
+// Traceback renders the err of method where as RQ's tools expect it: announced, with "class: message" at its end.
 func Traceback(err error, where string) string {
 	var b strings.Builder
 	b.WriteString("Traceback (most recent call last):\n  File \"")
@@ -58,8 +57,7 @@ func Traceback(err error, where string) string {
 		b.WriteByte('\n')
 		text = fmt.Sprintf("handler panicked: %v", panicked.Value)
 	}
-	// A message of several lines would hide its first line from tools that show the last one; they get the whole text
-	// above and its first line at the end.
+	// Tools that show the last line get the first line of a longer message there, below the whole of it.
 	first, rest, more := strings.Cut(text, "\n")
 	if more {
 		b.WriteString(first + "\n" + rest + "\n")

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/route"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/sites"
 	"github.com/opensoft/dartwing-bridge/frappe"
@@ -25,8 +24,7 @@ func (a *Alive) addID(id string)                { a.ids[id] = true }
 func (a *Alive) addWaiting(id string)           { a.addID(id); a.addID(sites.ArrivalHash(id)) }
 func (a *Alive) addRunning(startedAt time.Time) { a.fences[fence(startedAt)] = true }
 
-// Census finds out what is alive, on all queues of the bench: a row may be on its way through a queue that another
-// bridge, or Python alone, works.
+// Census finds out what is alive on all queues of the bench, also on those that only others work.
 type Census struct {
 	RQ interface {
 		Queues(ctx context.Context) ([]string, error)
@@ -46,24 +44,24 @@ func (c Census) Take(ctx context.Context) (*Alive, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = each(queues, func(q job.Queue) error {
+	err = each(queues, func(queue string) error {
 		// The queue comes first: a job that is claimed meanwhile is then seen twice and not never.
-		waiting, err := c.RQ.QueueIDs(ctx, q.Name, 0, -1)
+		waiting, err := c.RQ.QueueIDs(ctx, queue, 0, -1)
 		if err != nil {
 			return err
 		}
 		for _, id := range waiting {
 			alive.addWaiting(id)
 		}
-		return c.started(ctx, q, alive)
+		return c.started(ctx, queue, alive)
 	})
 	c.Waiting(func(site, name string) { alive.addID(c.Bench.JobID(site, name)) })
 	return alive, err
 }
 
 // started collects the attempts in a queue's started registry.
-func (c Census) started(ctx context.Context, q job.Queue, alive *Alive) error {
-	members, err := c.RQ.Members(ctx, rqcompat.Wip, q.Name, 0, -1)
+func (c Census) started(ctx context.Context, queue string, alive *Alive) error {
+	members, err := c.RQ.Members(ctx, rqcompat.Wip, queue, 0, -1)
 	if err != nil {
 		return err
 	}
@@ -89,7 +87,7 @@ func (c Census) started(ctx context.Context, q job.Queue, alive *Alive) error {
 }
 
 // queues lists the queues of the bench, also those that only others work.
-func (c Census) queues(ctx context.Context) ([]job.Queue, error) {
+func (c Census) queues(ctx context.Context) ([]string, error) {
 	names, err := c.RQ.Queues(ctx)
 	if err != nil {
 		return nil, err
@@ -98,9 +96,5 @@ func (c Census) queues(ctx context.Context) ([]job.Queue, error) {
 		names = append(names, c.Bench.QueueName(t.Name))
 	}
 	slices.Sort(names)
-	var qs []job.Queue
-	for _, name := range slices.Compact(names) {
-		qs = append(qs, job.Queue{Name: name, Kind: c.Bench.QueueTypeOf(name)})
-	}
-	return qs, nil
+	return slices.Compact(names), nil
 }

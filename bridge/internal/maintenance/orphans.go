@@ -50,7 +50,7 @@ func (s *Orphans) Do(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	stale, errs := s.stale(ctx, slices.DeleteFunc(slices.Clone(all), func(site string) bool { return !s.Rows.IsOpen(site) }))
+	stale, errs := s.stale(ctx, all)
 	if len(stale) == 0 {
 		return errors.Join(errs...)
 	}
@@ -66,14 +66,14 @@ func (s *Orphans) Do(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// stale reads the rows that have not moved for a while.
-func (s *Orphans) stale(ctx context.Context, names []string) (map[string][]*rows.BackgroundJob, []error) {
-	var (
-		mu    sync.Mutex
-		stale = map[string][]*rows.BackgroundJob{}
-		errs  []error
-	)
+// stale reads the rows of the sites in use that have not moved for a while.
+func (s *Orphans) stale(ctx context.Context, names []string) (stale map[string][]*rows.BackgroundJob, errs []error) {
+	var mu sync.Mutex
+	stale = map[string][]*rows.BackgroundJob{}
 	sites.Each(slices.Values(names), func(site string) {
+		if !s.Rows.IsOpen(site) {
+			return
+		}
 		found, err := s.Rows.Stale(ctx, site, s.seenUntil(site), s.Age, orphanBatch)
 		mu.Lock()
 		defer mu.Unlock()

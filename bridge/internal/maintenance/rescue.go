@@ -40,8 +40,7 @@ type RescueParams struct {
 // Rescue gives back the jobs whose lease lapsed: their worker is dead, or cut off for so long that it has given up.
 type Rescue struct{ RescueParams }
 
-// Do rescues once on every queue. The row goes first: a crash in between leaves a Queued row whose delivery is still to
-// be rescued.
+// Do rescues once on every queue. The row goes first: after a crash in between its delivery is still to be rescued.
 func (s Rescue) Do(ctx context.Context) error {
 	return each(s.Queues, func(q job.Queue) error {
 		lapsed, err := s.RQ.Lapsed(ctx, q.Name, s.Slack)
@@ -50,14 +49,11 @@ func (s Rescue) Do(ctx context.Context) error {
 		}
 		var errs []error
 		for _, l := range lapsed {
-			if !workers.IsOurs(l.WorkerName) {
-				continue // Python's; RQ's own rules judge it
+			// A Python worker's is judged by RQ's own rules; one of this process, after Redis was away, is mended by the next
+			// renewal. A job whose site is away waits; it must not keep others.
+			if workers.IsOurs(l.WorkerName) && !s.Holds(l.WorkerName) {
+				errs = append(errs, s.one(ctx, q, l))
 			}
-			if s.Holds(l.WorkerName) {
-				continue // our own, after Redis was away: the next renewal mends it
-			}
-			// A job whose site is away waits; it must not keep others.
-			errs = append(errs, s.one(ctx, q, l))
 		}
 		return errors.Join(errs...)
 	})
@@ -69,16 +65,14 @@ func (s Rescue) one(ctx context.Context, q job.Queue, l rqcompat.LapsedJob) erro
 		return err
 	}
 	give := func(ctx context.Context) error { return s.giveBack(ctx, q, l) }
-	if row == nil || row.Status != rows.StatusRunning || !sameInstant(row.StartedAt, l.StartedAt) {
-		return give(ctx)
-	}
-	move := moves.GiveBack(site, row, workerDied)
-	if l.Kills+1 >= s.MaxKills {
-		move = moves.Poison(site, row, time.Now())
-	}
-	result, err := s.Rows.Apply(ctx, move, give)
-	if err != nil || result.Applied {
-		return err
+	if row != nil && row.Status == rows.StatusRunning && sameInstant(row.StartedAt, l.StartedAt) {
+		move := moves.GiveBack(site, row, workerDied)
+		if l.Kills+1 >= s.MaxKills {
+			move = moves.Poison(site, row, time.Now())
+		}
+		if result, err := s.Rows.Apply(ctx, move, give); err != nil || result.Applied {
+			return err
+		}
 	}
 	return give(ctx)
 }

@@ -15,8 +15,7 @@ import (
 )
 
 const (
-	// retryTick is how often sites are asked what is due. A retry that this process scheduled itself is moved when it is
-	// due.
+	// retryTick is how often sites are asked what is due. A retry that this process scheduled itself doesn't wait for it.
 	retryTick = time.Second
 	// quietTick is how often sites are asked that have shown no job yet.
 	quietTick = 15 * time.Second
@@ -86,14 +85,9 @@ func (s *Retries) pause() time.Duration {
 // Run looks when something is due, and every second, until ctx ends.
 func (s *Retries) Run(ctx context.Context) {
 	for ctx.Err() == nil {
-		timer := time.NewTimer(s.pause())
-		select {
-		case <-ctx.Done():
-		case <-s.woke:
-		case <-timer.C:
+		if woke := s.woke.Within(ctx, s.pause()); !woke && ctx.Err() == nil {
 			s.look(ctx)
 		}
-		timer.Stop()
 	}
 }
 
@@ -126,8 +120,7 @@ func (s *Retries) sites(now time.Time) (ask []string) {
 	return ask
 }
 
-// moveDue moves a site's due rows back to the queue. Whoever wins the compare-and-swap delivers; a crash in between is
-// mended by Orphans.
+// moveDue queues a site's due rows. Whoever wins the compare-and-swap delivers; Orphans mends a crash in between.
 func (s *Retries) moveDue(ctx context.Context, site string) error {
 	due, err := s.Rows.Due(ctx, site, s.Handled, dueBatch)
 	if errors.Is(err, rows.ErrTableMissing) {

@@ -6,18 +6,16 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
 )
 
 // lockRenew is how often the scheduler's locks are renewed, and those that somebody else holds are tried again.
 const lockRenew = 20 * time.Second
 
-// Scheduler does the work of RQ's scheduler for the queues that nobody else schedules: on a Frappe bench nobody moves
-// the jobs of the scheduled registries otherwise.
+// Scheduler does the work of RQ's scheduler for the queues that nobody else schedules: a Frappe bench has none.
 type Scheduler struct {
 	RQ     *rqcompat.Client
-	Queues []job.Queue
+	Queues []string
 	Log    *slog.Logger
 
 	lock    *rqcompat.SchedulerLock
@@ -29,11 +27,7 @@ func (s *Scheduler) Do(ctx context.Context) (err error) {
 	now := time.Now()
 	switch {
 	case s.lock == nil:
-		var names []string
-		for _, q := range s.Queues {
-			names = append(names, q.Name)
-		}
-		s.lock, err = s.RQ.AcquireScheduler(ctx, names, rqcompat.NewExecutionID())
+		s.lock, err = s.RQ.AcquireScheduler(ctx, s.Queues, rqcompat.NewExecutionID())
 		s.renewed = now
 	case now.Sub(s.renewed) >= lockRenew:
 		err = errors.Join(s.lock.Renew(ctx), s.lock.Acquire(ctx))

@@ -6,8 +6,8 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/moves"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/wait"
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
 )
 
@@ -29,24 +29,17 @@ func Run(ctx context.Context, log *slog.Logger, services []Service) {
 		due[i] = start.Add(s.Delay)
 		tick = min(tick, s.Every)
 	}
-	ticker := time.NewTicker(tick)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case now := <-ticker.C:
-			for i, s := range services {
-				if now.Before(due[i]) {
-					continue
-				}
-				due[i] = now.Add(s.Every)
-				if err := s.Do(ctx); err != nil && ctx.Err() == nil {
-					log.Warn("maintenance failed; it is tried again", "error", err, "what", s.What)
-				}
+	wait.Every(ctx, tick, func(now time.Time) {
+		for i, s := range services {
+			if now.Before(due[i]) {
+				continue
+			}
+			due[i] = now.Add(s.Every)
+			if err := s.Do(ctx); err != nil && ctx.Err() == nil {
+				log.Warn("maintenance failed; it is tried again", "error", err, "what", s.What)
 			}
 		}
-	}
+	})
 }
 
 // Rows is what maintenance does with rows; *sites.Sites does it.
@@ -78,7 +71,7 @@ func (d Deliver) of(site string, row *rows.BackgroundJob) func(context.Context) 
 }
 
 // each runs do for every queue and joins the errors: one queue must not keep the others.
-func each(queues []job.Queue, do func(q job.Queue) error) error {
+func each[Q any](queues []Q, do func(Q) error) error {
 	var errs []error
 	for _, q := range queues {
 		errs = append(errs, do(q))

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
@@ -49,31 +51,24 @@ func (s *TakeBack) Do(ctx context.Context) error {
 			return err
 		}
 		present := make(map[job.Key]bool, len(members))
-		var fresh []string
+		var errs []error
 		for _, m := range members {
 			key := job.Key{Queue: q.Name, ID: m.ID}
 			present[key] = true
-			if !s.stays[key] {
-				fresh = append(fresh, m.ID)
+			if s.stays[key] {
+				continue
 			}
-		}
-		for key := range s.stays {
-			if key.Queue == q.Name && !present[key] {
-				delete(s.stays, key)
-			}
-		}
-		var errs []error
-		for _, id := range fresh {
-			stays, err := s.one(ctx, q, id)
+			stays, err := s.one(ctx, q, m.ID)
 			if rqcompat.IsAway(err) {
 				return err
 			}
 			// One that can't be read must not keep the others.
 			errs = append(errs, err)
 			if stays {
-				s.stays[job.Key{Queue: q.Name, ID: id}] = true
+				s.stays[key] = true
 			}
 		}
+		maps.DeleteFunc(s.stays, func(key job.Key, _ bool) bool { return key.Queue == q.Name && !present[key] })
 		return errors.Join(errs...)
 	})
 }
@@ -114,10 +109,5 @@ func (s *TakeBack) one(ctx context.Context, q job.Queue, id string) (stays bool,
 func pythonFailedToFind(exc string) bool {
 	exc = strings.TrimRight(exc, "\n")
 	last := exc[strings.LastIndexByte(exc, '\n')+1:]
-	for _, name := range pythonCannot {
-		if strings.Contains(last, name) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(pythonCannot, func(name string) bool { return strings.Contains(last, name) })
 }

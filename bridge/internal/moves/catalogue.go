@@ -178,8 +178,7 @@ func (m Move) Written() (written rows.BackgroundJob) {
 	return written
 }
 
-// Applied brings Row up to date once the move is committed; modified is the row's new time stamp as the desk compares
-// it.
+// Applied brings Row up to date once the move is committed; modified is its new time stamp as the desk compares it.
 func (m Move) Applied(modified string) {
 	m.Row.Status, m.Row.ModifiedRaw = m.To, modified
 	if m.To == rows.StatusRunning {

@@ -12,8 +12,7 @@ import (
 // ErrOrganizationDissolved says that the organization takes no jobs any more.
 var ErrOrganizationDissolved = errors.New("the organization is dissolved")
 
-// organization holds the jobs of a suspended organization and refuses those of one that is gone. While the site can't
-// be asked, a job may start; a submission is refused.
+// organization holds jobs of a suspended organization and refuses those of one that is gone, as jobType does.
 var organization = Rule{Name: "organization", Ask: func(ctx context.Context, f Facts, q Question) Answer {
 	if q.JobType == "" {
 		return Answer{}

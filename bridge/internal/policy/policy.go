@@ -82,9 +82,7 @@ type Chain struct {
 }
 
 // New returns the chain of all rules.
-func New(f Facts) Chain {
-	return Chain{Facts: f, Rules: []Rule{maintenance, jobType, organization}}
-}
+func New(f Facts) Chain { return Chain{Facts: f, Rules: []Rule{maintenance, jobType, organization}} }
 
 // Ask returns the answer of the first rule that doesn't say Go.
 func (c Chain) Ask(ctx context.Context, q Question) Answer {

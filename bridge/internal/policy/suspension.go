@@ -9,8 +9,7 @@ import (
 // suspensionPoll is how often rq:suspended is looked at, as RQ's workers do.
 const suspensionPoll = time.Second
 
-// Suspension holds all jobs while RQ is suspended (`rq suspend`). It is asked before every claim and remembers the
-// answer for a moment. Used by one goroutine.
+// Suspension holds all jobs while RQ is suspended (`rq suspend`); it remembers for a moment. Used by one goroutine.
 type Suspension struct {
 	// Suspended asks Redis.
 	Suspended func(context.Context) (bool, error)

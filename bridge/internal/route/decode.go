@@ -49,8 +49,7 @@ func RowOf(j *rqcompat.Job) (site, name string, ok bool) {
 	return q.Site, q.RowName, err == nil && q.RowName != ""
 }
 
-// refuseCallback refuses a job with a Python callback that must run after it; Frappe's own house-keeping one is done
-// by the bridge itself.
+// refuseCallback refuses a job with a Python callback after it; Frappe's house-keeping one the bridge does itself.
 func refuseCallback(j *rqcompat.Job) error {
 	for _, cb := range []rqcompat.Callback{j.SuccessCallback, j.FailureCallback, j.StoppedCallback} {
 		if cb.Name != "" && !frappe.IsFrappeCallback(cb.Name) {

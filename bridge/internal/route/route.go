@@ -189,8 +189,7 @@ func (r *Router) byRow(q *job.Queued, site sites.Found, seen time.Time) (Verdict
 	return Ours, nil
 }
 
-// match finds what runs method: a handler of that name, and the Job Type that method belongs to by its handler_method
-// or its name.
+// match finds what runs method: a handler of that name, and the Job Type of that handler_method or name.
 func (r *Router) match(types map[string]*rows.JobType, method string) (*rows.JobType, *job.Handler) {
 	jobType := types[method]
 	if jobType == nil {

@@ -50,15 +50,13 @@ type writer struct {
 	site    *frappe.Site
 	db      *rows.DB
 	checked time.Time // when it was last looked whether the site still has this database
-	// Starts and ends have batches of their own: a job that starts must not wait for the slower transaction of jobs
-	// that end.
+	// Starts have batches of their own: they must not wait for the slower transaction of jobs that end.
 	starts, ends *batch.Batcher[rows.Transition, rows.TransitionResult]
 	arrivals     *batch.Batcher[rows.NewJob, *rows.BackgroundJob]
 	access       *access.Directory
 }
 
-// rowBatch is how many rows share one transaction at most: enough that the price of a commit disappears, few enough
-// that locks are short.
+// rowBatch is how many rows share one transaction at most: enough to make commits cheap, few enough for short locks.
 const rowBatch = 100
 
 // writer opens a site's rows on first use.
@@ -75,7 +73,7 @@ func (s *Sites) writer(ctx context.Context, name string) (*writer, error) {
 	if fresh {
 		return w, nil
 	}
-	db, err := s.pool.DB(ctx, name)
+	db, err := s.Pool.DB(ctx, name)
 	if err != nil {
 		return nil, err
 	}
@@ -132,7 +130,7 @@ func (s *Sites) Apply(ctx context.Context, m moves.Move, then func(context.Conte
 		return result, withCure(m.Site, err)
 	}
 	for _, column := range result.Cut {
-		s.log.Warn("text was too long for its field and was cut", "site", m.Site, "job", m.Name, "field", column)
+		s.Log.Warn("text was too long for its field and was cut", "site", m.Site, "job", m.Name, "field", column)
 	}
 	m.Applied(result.Modified)
 	if then != nil {
@@ -159,8 +157,7 @@ type Report struct {
 	rows.Progress
 }
 
-// WriteProgress writes the reports of one site and tells the observers of those whose row still belongs to their
-// attempt.
+// WriteProgress writes the reports of one site and tells observers of those whose row is still their attempt's.
 func (s *Sites) WriteProgress(ctx context.Context, site string, reports []Report) error {
 	w, err := s.writer(ctx, site)
 	if err != nil {
@@ -189,10 +186,9 @@ func (s *Sites) WriteProgress(ctx context.Context, site string, reports []Report
 // DeskTime is how Frappe writes a datetime: str(datetime) with microseconds.
 func DeskTime(t time.Time) string { return t.Format("2006-01-02 15:04:05.000000") }
 
-// forgetDocuments removes the moved rows from Frappe's document cache, which would show the old ones otherwise: for
-// ever in version 15.
+// forgetDocuments removes moved rows from Frappe's document cache, which shows the old ones else, in v15 for ever.
 func (s *Sites) forgetDocuments(ctx context.Context, site *frappe.Site, ts []rows.Transition, results []rows.TransitionResult) {
-	if s.cache == nil {
+	if s.Cache == nil {
 		return
 	}
 	var names []string
@@ -204,7 +200,7 @@ func (s *Sites) forgetDocuments(ctx context.Context, site *frappe.Site, ts []row
 	if len(names) == 0 {
 		return
 	}
-	if err := rows.InvalidateDocument(ctx, s.cache, site.DBName(), DocType, names...); err != nil {
-		s.log.Warn("document cache not invalidated; Frappe code may see old rows for a while", "error", err, "site", site.Name)
+	if err := rows.InvalidateDocument(ctx, s.Cache, site.DBName(), DocType, names...); err != nil {
+		s.Log.Warn("document cache not invalidated; Frappe code may see old rows for a while", "error", err, "site", site.Name)
 	}
 }

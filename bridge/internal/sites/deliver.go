@@ -26,9 +26,8 @@ type Courier struct {
 	OwnQueues []string
 }
 
-// Deliver puts the delivery of a Queued row into Redis: the executor's envelope under the row's canonical id. It is
-// safe to repeat: a delivery that is on its way already is left alone, and a row is run once however often it is
-// delivered.
+// Deliver puts the delivery of a Queued row into Redis: the executor's envelope under the row's canonical id. It may be
+// repeated: a delivery on its way is left alone, and a row is run once however often it is delivered.
 func (c Courier) Deliver(ctx context.Context, site string, row *rows.BackgroundJob) error {
 	call := frappe.Call{
 		Site: site, User: row.OwnerUser, Method: frappe.Executor, JobName: row.JobType, IsAsync: true,
@@ -53,8 +52,7 @@ func (c Courier) Deliver(ctx context.Context, site string, row *rows.BackgroundJ
 	}
 }
 
-// settling is how long an attempt whose row has moved on may still be started in RQ. It must not be taken for the
-// delivery of what the row waits for now.
+// settling is how long an attempt may still be started in RQ after its row has moved on: it isn't the new delivery.
 const settling = time.Second
 
 // Request builds what frappe.enqueue would write for call on a queue type. A timeout of zero means the queue's.
@@ -82,8 +80,7 @@ func (c Courier) Request(kind, id string, timeout int64, call frappe.Call) (rqco
 	}, nil
 }
 
-// queueOf gives the queue type for a priority: the bridge's own queue if there is one, else what the Python engine
-// would take.
+// queueOf gives the queue type for a priority: the bridge's own if there is one, else that of the Python engine.
 func (c Courier) queueOf(priority string) string {
 	if len(c.OwnQueues) > 0 {
 		return c.OwnQueues[0]

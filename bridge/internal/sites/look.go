@@ -49,7 +49,7 @@ func (s *Sites) Look(ctx context.Context, name string, look func(context.Context
 
 // withCure adds to an error what a person can do about it.
 func withCure(site string, err error) error {
-	if errors.Is(err, rows.ErrTableMissing) || errors.Is(err, rows.ErrColumnMissing) {
+	if lacksColumns(err) {
 		return fmt.Errorf("%w; run: bridge install --site %s", err, site)
 	}
 	return err
@@ -73,7 +73,7 @@ func (s *Sites) away(name string) error {
 
 // note remembers whether a site can be used, and tells when that changes.
 func (s *Sites) note(name string, err error) {
-	gone := errors.Is(err, rows.ErrUnavailable) || errors.Is(err, rows.ErrAccessDenied) || errors.Is(err, rows.ErrNoDatabase)
+	gone := isGone(err)
 	s.mu.Lock()
 	_, was := s.absent[name]
 	if gone {
@@ -84,9 +84,9 @@ func (s *Sites) note(name string, err error) {
 	s.mu.Unlock()
 	switch {
 	case gone && !was:
-		s.log.Error("the site's database can't be used; its jobs wait, others go on", "error", err, "site", name)
+		s.Log.Error("the site's database can't be used; its jobs wait, others go on", "error", err, "site", name)
 	case was && !gone:
-		s.log.Info("the site's database can be used again", "site", name)
+		s.Log.Info("the site's database can be used again", "site", name)
 	}
 }
 
@@ -113,13 +113,14 @@ func Each(sites iter.Seq[string], do func(site string)) {
 
 // Unready reports whether what keeps a row from being written lies outside the job: a server that is away, a password,
 // a missing table. Anything else would come back for ever.
-func Unready(err error) bool {
-	for _, outside := range []error{
-		rows.ErrUnavailable, rows.ErrAccessDenied, rows.ErrNoDatabase, rows.ErrTableMissing, rows.ErrColumnMissing,
-	} {
-		if errors.Is(err, outside) {
-			return true
-		}
-	}
-	return rows.IsTransient(err)
+func Unready(err error) bool { return isGone(err) || lacksColumns(err) || rows.IsTransient(err) }
+
+// isGone reports whether a site's database can't be used at all.
+func isGone(err error) bool {
+	return errors.Is(err, rows.ErrUnavailable) || errors.Is(err, rows.ErrAccessDenied) || errors.Is(err, rows.ErrNoDatabase)
+}
+
+// lacksColumns reports whether a site's tables are missing or older than this program.
+func lacksColumns(err error) bool {
+	return errors.Is(err, rows.ErrTableMissing) || errors.Is(err, rows.ErrColumnMissing)
 }

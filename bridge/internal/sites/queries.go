@@ -2,6 +2,7 @@ package sites
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
@@ -9,53 +10,69 @@ import (
 
 // What loops that serve all sites read; each is a Look.
 
-// Statuses reads the status of rows.
-func (s *Sites) Statuses(ctx context.Context, site string, names []string) (statuses map[string]rows.Status, err error) {
+// read is a Look at one thing.
+func read[T any](ctx context.Context, s *Sites, site string, query func(context.Context, *rows.DB) (T, error)) (found T, err error) {
 	err = s.Look(ctx, site, func(ctx context.Context, db *rows.DB) (err error) {
-		statuses, err = db.Statuses(ctx, names)
+		found, err = query(ctx, db)
 		return err
 	})
-	return statuses, err
+	return found, err
+}
+
+// JobTypes reads a site's Job Types; a site without these tables has none.
+func (s *Sites) JobTypes(ctx context.Context, site string) (map[string]*rows.JobType, error) {
+	return read(ctx, s, site, jobTypes)
+}
+
+func jobTypes(ctx context.Context, db *rows.DB) (map[string]*rows.JobType, error) {
+	types, err := db.JobTypes(ctx)
+	if errors.Is(err, rows.ErrTableMissing) {
+		return nil, nil
+	}
+	return types, err
+}
+
+// Organization reads an organization; rows.ErrNoSuchOrganization if there is none.
+func (s *Sites) Organization(ctx context.Context, site, name string) (*rows.Organization, error) {
+	return read(ctx, s, site, func(ctx context.Context, db *rows.DB) (*rows.Organization, error) { return db.Organization(ctx, name) })
+}
+
+// Statuses reads the status of rows.
+func (s *Sites) Statuses(ctx context.Context, site string, names []string) (map[string]rows.Status, error) {
+	return read(ctx, s, site, func(ctx context.Context, db *rows.DB) (map[string]rows.Status, error) { return db.Statuses(ctx, names) })
 }
 
 // Row reads a row; rows.ErrNoSuchJob if there is none.
-func (s *Sites) Row(ctx context.Context, site, name string) (row *rows.BackgroundJob, err error) {
-	err = s.Look(ctx, site, func(ctx context.Context, db *rows.DB) (err error) {
-		row, err = db.BackgroundJob(ctx, name)
-		return err
+func (s *Sites) Row(ctx context.Context, site, name string) (*rows.BackgroundJob, error) {
+	return read(ctx, s, site, func(ctx context.Context, db *rows.DB) (*rows.BackgroundJob, error) {
+		return db.BackgroundJob(ctx, name)
 	})
-	return row, err
 }
 
 // RowOfArrival reads the row that was made for an RQ job; rows.ErrNoSuchJob if there is none.
-func (s *Sites) RowOfArrival(ctx context.Context, site, id string) (row *rows.BackgroundJob, err error) {
-	err = s.Look(ctx, site, func(ctx context.Context, db *rows.DB) (err error) {
-		row, err = db.FindByHash(ctx, ArrivalHash(id))
-		return err
+func (s *Sites) RowOfArrival(ctx context.Context, site, id string) (*rows.BackgroundJob, error) {
+	return read(ctx, s, site, func(ctx context.Context, db *rows.DB) (*rows.BackgroundJob, error) {
+		return db.FindByHash(ctx, ArrivalHash(id))
 	})
-	return row, err
 }
 
 // Due reads up to limit rows whose retry has come, of the Job Types that handled names.
-func (s *Sites) Due(ctx context.Context, site string, handled func(map[string]*rows.JobType) []string, limit int) (due []*rows.BackgroundJob, err error) {
-	err = s.Look(ctx, site, func(ctx context.Context, db *rows.DB) error {
+func (s *Sites) Due(ctx context.Context, site string, handled func(map[string]*rows.JobType) []string, limit int) ([]*rows.BackgroundJob, error) {
+	return read(ctx, s, site, func(ctx context.Context, db *rows.DB) ([]*rows.BackgroundJob, error) {
 		types, err := jobTypes(ctx, db)
-		if err == nil {
-			due, err = db.Due(ctx, db.Now(), handled(types), limit)
+		if err != nil {
+			return nil, err
 		}
-		return err
+		return db.Due(ctx, db.Now(), handled(types), limit)
 	})
-	return due, err
 }
 
 // Stale reads up to limit unfinished rows that have not moved for age, oldest first; those that moved last before from
 // are left out.
-func (s *Sites) Stale(ctx context.Context, site string, from time.Time, age time.Duration, limit int) (stale []*rows.BackgroundJob, err error) {
-	err = s.Look(ctx, site, func(ctx context.Context, db *rows.DB) (err error) {
-		stale, err = db.Stale(ctx, from, db.Now().Add(-age), limit)
-		return err
+func (s *Sites) Stale(ctx context.Context, site string, from time.Time, age time.Duration, limit int) ([]*rows.BackgroundJob, error) {
+	return read(ctx, s, site, func(ctx context.Context, db *rows.DB) ([]*rows.BackgroundJob, error) {
+		return db.Stale(ctx, from, db.Now().Add(-age), limit)
 	})
-	return stale, err
 }
 
 // Members lists the users of an organization, waiting for the site as long as ctx lasts.

@@ -2,7 +2,6 @@ package sites
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"maps"
 	"sync"
@@ -16,20 +15,6 @@ import (
 // DocType is the DocType whose rows the engine moves.
 const DocType = "Background Job"
 
-// Sites are the sites of a bench. Safe for concurrent use.
-type Sites struct {
-	bench     *frappe.Bench
-	pool      *rows.Pool
-	cache     redis.UniversalClient // redis_cache, for document caches; may be nil
-	log       *slog.Logger
-	observers []Observer
-
-	mu      sync.Mutex
-	writers map[string]*writer
-	known   map[string]lookedUp
-	absent  map[string]absence
-}
-
 // Params are what Sites needs.
 type Params struct {
 	Bench *frappe.Bench
@@ -39,16 +24,24 @@ type Params struct {
 	Log   *slog.Logger
 }
 
-// Observe adds an observer. It must be called before the first move.
-func (s *Sites) Observe(o Observer) { s.observers = append(s.observers, o) }
+// Sites are the sites of a bench. Safe for concurrent use.
+type Sites struct {
+	Params
+	observers []Observer
+
+	mu      sync.Mutex
+	writers map[string]*writer
+	known   map[string]lookedUp
+	absent  map[string]absence
+}
 
 // New prepares the sites; databases are opened on first use.
 func New(p Params) *Sites {
-	return &Sites{
-		bench: p.Bench, pool: p.Pool, cache: p.Cache, log: p.Log,
-		writers: map[string]*writer{}, known: map[string]lookedUp{}, absent: map[string]absence{},
-	}
+	return &Sites{Params: p, writers: map[string]*writer{}, known: map[string]lookedUp{}, absent: map[string]absence{}}
 }
+
+// Observe adds an observer. It must be called before the first move.
+func (s *Sites) Observe(o Observer) { s.observers = append(s.observers, o) }
 
 // lookedUp is a site, or why it can't be opened, at a time.
 type lookedUp struct {
@@ -57,8 +50,7 @@ type lookedUp struct {
 	at   time.Time
 }
 
-// lookEvery is how often a site's files are looked at for changes; a bench with a thousand jobs a second would do
-// little else otherwise.
+// lookEvery is how often a site's files are looked at for changes; at a thousand jobs a second, each time is too often.
 const lookEvery = time.Second
 
 // Site finds a site of the bench.
@@ -71,7 +63,7 @@ func (s *Sites) Site(name string) (*frappe.Site, error) {
 		return k.site, k.err
 	}
 	k = lookedUp{at: now}
-	k.site, k.err = s.bench.Site(name)
+	k.site, k.err = s.Bench.Site(name)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if k.err != nil && len(s.known) > 1000 {
@@ -82,7 +74,7 @@ func (s *Sites) Site(name string) (*frappe.Site, error) {
 }
 
 // Names lists the sites of the bench.
-func (s *Sites) Names() ([]string, error) { return s.bench.Sites() }
+func (s *Sites) Names() ([]string, error) { return s.Bench.Sites() }
 
 // Maintenance reports whether a site's tables may be altered right now.
 func (s *Sites) Maintenance(name string) bool {
@@ -104,32 +96,6 @@ func (s *Sites) IsOpen(name string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.writers[name] != nil
-}
-
-// JobTypes reads a site's Job Types; a site without these tables has none.
-func (s *Sites) JobTypes(ctx context.Context, name string) (types map[string]*rows.JobType, err error) {
-	err = s.Look(ctx, name, func(ctx context.Context, db *rows.DB) (err error) {
-		types, err = jobTypes(ctx, db)
-		return err
-	})
-	return types, err
-}
-
-func jobTypes(ctx context.Context, db *rows.DB) (map[string]*rows.JobType, error) {
-	types, err := db.JobTypes(ctx)
-	if errors.Is(err, rows.ErrTableMissing) {
-		return nil, nil
-	}
-	return types, err
-}
-
-// Organization reads an organization; rows.ErrNoSuchOrganization if there is none.
-func (s *Sites) Organization(ctx context.Context, site, name string) (org *rows.Organization, err error) {
-	err = s.Look(ctx, site, func(ctx context.Context, db *rows.DB) (err error) {
-		org, err = db.Organization(ctx, name)
-		return err
-	})
-	return org, err
 }
 
 // Found are a site's Job Types and the rows that a batch of jobs names, or why they can't be read.

@@ -1,5 +1,4 @@
-// Package wait has what loops wait with: a flag that is raised, a sleep that a context ends, and a backoff that
-// speaks once.
+// Package wait has what loops wait with: a flag that is raised, a sleep, a tick, and a backoff that speaks once.
 package wait
 
 import (
@@ -32,13 +31,33 @@ func (f Flag) Wait(ctx context.Context) bool {
 	}
 }
 
-// Sleep waits for d or the end of ctx.
-func Sleep(ctx context.Context, d time.Duration) {
+// Within is Wait for d at most.
+func (f Flag) Within(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
 	case <-timer.C:
+	case <-f:
+		return true
+	}
+	return false
+}
+
+// Sleep waits for d or the end of ctx.
+func Sleep(ctx context.Context, d time.Duration) { Flag(nil).Within(ctx, d) }
+
+// Every calls do again and again, the first time after d, until ctx ends.
+func Every(ctx context.Context, d time.Duration, do func(now time.Time)) {
+	ticker := time.NewTicker(d)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-ticker.C:
+			do(now)
+		}
 	}
 }
 

@@ -1,5 +1,4 @@
-// Package workers shows this process to RQ: a worker record for each slot in which a job runs, since a worker record has
-// a single current_job.
+// Package workers shows this process to RQ: a worker record for each slot, since a record has a single current_job.
 package workers
 
 import (
@@ -58,12 +57,10 @@ func (s *Slots) NamePattern() string { return s.prefix + "*" }
 func (s *Slots) Take(n int) []*Slot {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var out []*Slot
-	for len(out) < n && len(s.idle) > 0 {
-		last := len(s.idle) - 1
-		out = append(out, s.idle[last])
-		s.idle = s.idle[:last]
-	}
+	warm := max(len(s.idle)-n, 0)
+	out := slices.Clone(s.idle[warm:])
+	slices.Reverse(out)
+	s.idle = s.idle[:warm]
 	for len(out) < n && s.left > 0 {
 		s.left--
 		out = append(out, &Slot{Worker: s.name()})
@@ -94,8 +91,7 @@ func (s *Slots) GiveBack(free ...*Slot) {
 	s.Freed.Raise()
 }
 
-// PutBack returns slots that were taken and not needed, as if they had never been taken: the same one is the next
-// again, and idle for as long.
+// PutBack returns slots as if they had never been taken: the same one is the next again, and idle for as long.
 func (s *Slots) PutBack(unused []*Slot) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -111,8 +107,7 @@ func (s *Slots) Rename(f *Slot) {
 	f.Worker, f.Registered = s.name(), false
 }
 
-// retire lists the registered slots that are idle, and takes out those idle since before limit, but for keep of them:
-// their records can go.
+// retire lists the registered idle slots; cold are those idle since before limit, but for keep: their records can go.
 func (s *Slots) retire(limit time.Time, keep int) (warm, cold []*rqcompat.Worker) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
