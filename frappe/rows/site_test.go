@@ -100,7 +100,8 @@ func lockWaits(t testing.TB) (n int) {
 		t.Fatal(err)
 	}
 	defer root.Close()
-	if err := root.Get(&n, "SELECT COUNT(*) FROM information_schema.innodb_trx WHERE trx_state='LOCK WAIT'"); err != nil {
+	// innodb_trx would say it too, but whoever asks it again within 0.1 s gets the old answer.
+	if err := root.Get(&n, "SELECT variable_value FROM information_schema.global_status WHERE variable_name='INNODB_ROW_LOCK_CURRENT_WAITS'"); err != nil {
 		t.Fatal(err)
 	}
 	return n
