@@ -70,6 +70,31 @@ func TestMaintainAbandoned(t *testing.T) {
 	})
 }
 
+// What was renewed, or released, after maintenance listed it is left alone.
+func TestMaintainSparesWhatIsAliveByThen(t *testing.T) {
+	everyDialect(t, func(t *testing.T, b *bed) {
+		x := b.wip("renewed", "python")
+		b.do("ZADD", "rq:wip:default", time.Now().Unix()+60, b.d.WipMember("renewed", x))
+		b.put("default", "waits", "status", "deferred")
+		b.do("ZADD", "rq:deferred:default", time.Now().Unix()+60, "waits")
+		b.put("default", "gone")
+		var ended int
+		p := pass{c: b.Client, queue: "default", now: time.Now(), report: &MaintenanceReport{}}
+		err := p.run(b.ctx(), []scriptCall{
+			p.abandonCall("wip", b.d.WipMember("renewed", x), "renewed", x, boom),
+			p.abandonCall("deferred", "waits", "waits", "", boom),
+			p.abandonCall("intermediate", "gone", "gone", "", boom),
+		}, &ended)
+		if err != nil || ended != 0 || *p.report != (MaintenanceReport{}) {
+			t.Errorf("ended three jobs that are not to be ended any more: %d, %+v, %v, want nothing done", ended, *p.report, err)
+		}
+		b.wantHash("rq:job:renewed", map[string]string{"status": "started"})
+		b.wantHash("rq:job:waits", map[string]string{"status": "deferred"})
+		b.wantHash("rq:job:gone", map[string]string{"status": "queued"})
+		b.wantScore("rq:wip:default", b.d.WipMember("renewed", x), "now+60")
+	})
+}
+
 // Frappe 15 ids can look like composite members; a job of an RQ 1.x worker is found under its whole member.
 func TestMaintainBareMemberWithColons(t *testing.T) {
 	everyDialect(t, func(t *testing.T, b *bed) {

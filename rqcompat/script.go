@@ -16,21 +16,15 @@ import (
 //go:embed lua/*.lua
 var luaFiles embed.FS
 
-// includeLine starts a line of a .lua file that is replaced by another file, once per script, for functions that
-// several scripts use.
+// includeLine starts a line of a .lua file that is replaced by another file, for functions that several scripts
+// use.
 const includeLine = "--@include "
 
 // newScript loads lua/<file>. It is called from package variables only, where a missing file is a programming
 // error and panics.
-func newScript(file string) *redis.Script {
-	return redis.NewScript(scriptSource(file, map[string]bool{}))
-}
+func newScript(file string) *redis.Script { return redis.NewScript(scriptSource(file)) }
 
-func scriptSource(file string, included map[string]bool) string {
-	if included[file] {
-		return ""
-	}
-	included[file] = true
+func scriptSource(file string) string {
 	b, err := luaFiles.ReadFile("lua/" + file)
 	if err != nil {
 		panic(err)
@@ -38,7 +32,7 @@ func scriptSource(file string, included map[string]bool) string {
 	var out strings.Builder
 	for line := range strings.Lines(string(b)) {
 		if name, ok := strings.CutPrefix(line, includeLine); ok {
-			line = scriptSource(strings.TrimSpace(name), included)
+			line = scriptSource(strings.TrimSpace(name))
 		}
 		out.WriteString(line)
 	}
