@@ -27,13 +27,9 @@ type rooms struct {
 	runner    *attempt.Runner
 	fair      *intake.FairQueue
 	pollers   []*intake.Poller
-	claimer   *intake.Claimer
 	retries   *maintenance.Retries
 	scheduler *maintenance.Scheduler
 	services  []maintenance.Service
-
-	// The contexts of handlers and of last writes; they outlive that of Run and end in order.
-	handlers, writes context.Context
 }
 
 // furnish builds the rooms.
@@ -55,18 +51,22 @@ func furnish(cfg Config, c *connections, handlers job.Handlers, ended attempt.En
 			Queue: q, List: c.rq.NewMirror(q.Name), Waiter: c.rq.NewWaiter(), Fetch: c.rq.FetchMany, Router: router, Fair: w.fair, Log: cfg.Log,
 		}))
 	}
-	w.claimer = intake.NewClaimer(intake.ClaimerParams{
-		Claim: c.rq.Claim, Suspension: &policy.Suspension{Suspended: c.rq.Suspended, Log: cfg.Log},
-		Fair: w.fair, Pollers: w.pollers, Slots: w.slots, Lease: cfg.Lease + registrySlack, Log: cfg.Log,
-		Start: func(q *job.Queued, slot *workers.Slot, lease rqcompat.Lease) {
-			w.runner.Start(w.handlers, w.writes, q, slot, lease)
-		},
-	})
 	w.retries = maintenance.NewRetries(maintenance.RetriesParams{Rows: c.sites, Deliver: c.courier.Deliver, Handled: router.Handled, Log: cfg.Log})
 	c.sites.Observe(w.retries)
 	w.scheduler = &maintenance.Scheduler{RQ: c.rq, Queues: names, Log: cfg.Log}
 	w.services = w.maintenance(router, queues, registries)
 	return w
+}
+
+// claimer lets handlers run until the context of handlers ends; their last writes are tried until that of writes ends.
+func (w *rooms) claimer(handlers, writes context.Context) *intake.Claimer {
+	return intake.NewClaimer(intake.ClaimerParams{
+		Claim: w.rq.Claim, Suspension: &policy.Suspension{Suspended: w.rq.Suspended, Log: w.cfg.Log},
+		Fair: w.fair, Pollers: w.pollers, Slots: w.slots, Lease: w.cfg.Lease + registrySlack, Log: w.cfg.Log,
+		Start: func(q *job.Queued, slot *workers.Slot, lease rqcompat.Lease) {
+			w.runner.Start(handlers, writes, q, slot, lease)
+		},
+	})
 }
 
 // maintenance lists what is done again and again.
@@ -116,13 +116,12 @@ func (w *rooms) work(ctx context.Context) {
 	watching, stopWatching := context.WithCancel(writes)
 	publishing, stopPublishing := context.WithCancel(writes)
 	defer giveUp()
-	w.handlers, w.writes = handlers, writes
 
 	events := loop(publishing, w.desk.Run)
 	watchers := loop(watching, w.runner.RenewLeases, w.runner.WatchCancels, w.runner.WriteReports, w.retries.Run,
 		func(ctx context.Context) { w.runner.Listen(ctx, stopClaiming) },
 		func(ctx context.Context) { maintenance.Run(ctx, w.cfg.Log, w.services) })
-	taking := loop(claiming, w.claimer.Run)
+	taking := loop(claiming, w.claimer(handlers, writes).Run)
 	for _, p := range w.pollers {
 		taking.Go(func() { p.Run(claiming) })
 	}
