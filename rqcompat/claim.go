@@ -41,13 +41,12 @@ func NewExecutionID() string {
 
 var claimScript = newScript("claim.lua")
 
-// Claim takes jobs out of their queues and starts them, each in one atomic step: at no time is a job neither in
-// its queue nor in the started registry. startedAt, cut to microseconds, becomes the job's started_at and is, with
-// the worker's name, what Renew and Settle recognize the owner by. The lease is the time after which cleaners may
-// take the job away unless Renew is called. There is one result per claim, in order. After an error the caller
-// cannot know whether it owns the jobs; the leases lapse on their own and Rescue returns them. Redis finds an
-// entry by walking the list from its head: a claim 10,000 entries deep costs it some 0.2 ms more than one at the
-// head.
+// Claim takes jobs out of their queues and starts them, each in one atomic step: at no time is a job neither in its
+// queue nor in the started registry. startedAt, cut to microseconds, becomes the job's started_at and is, with the
+// worker's name, what Renew and Settle recognize the owner by. The lease is the time after which cleaners may take the
+// job away unless Renew is called. There is one result per claim, in order. After an error the caller cannot know
+// whether it owns the jobs; the leases lapse on their own and Rescue returns them. Redis finds an entry by walking the
+// list from its head: a claim 10,000 entries deep costs it some 0.2 ms more than one at the head.
 //
 // Stands for rq/worker.py prepare_execution and prepare_job_execution, 1.15.1–2.10.
 func (c *Client) Claim(ctx context.Context, claims []Claim, startedAt time.Time, lease time.Duration) ([]ClaimResult, error) {

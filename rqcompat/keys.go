@@ -59,8 +59,7 @@ func RegistryKey(r Registry, queue string) string { return "rq:" + string(r) + "
 // ExecutionKey is the HASH of one running execution. rq/executions.py Execution.key, since 2.0.
 func ExecutionKey(id, executionID string) string { return "rq:execution:" + id + ":" + executionID }
 
-// ExecutionsKey is the ZSET of execution ids of one job. rq/executions.py ExecutionRegistry.key_template, since
-// 2.0.
+// ExecutionsKey is the ZSET of execution ids of one job. rq/executions.py ExecutionRegistry.key_template, since 2.0.
 func ExecutionsKey(id string) string { return "rq:executions:" + id }
 
 // WorkersKey is the SET of full worker keys. rq/worker_registration.py REDIS_WORKER_KEYS.
@@ -76,12 +75,10 @@ func WorkerKey(name string) string { return workerPrefix + name }
 // PubSubChannel is the channel that carries commands for one worker. rq/command.py PUBSUB_CHANNEL_TEMPLATE.
 func PubSubChannel(worker string) string { return "rq:pubsub:" + worker }
 
-// SuspendedKey is the STRING that exists while all workers shall take no new job. rq/suspension.py
-// WORKERS_SUSPENDED.
+// SuspendedKey is the STRING that exists while all workers shall take no new job. rq/suspension.py WORKERS_SUSPENDED.
 func SuspendedKey() string { return "rq:suspended" }
 
-// CleanLockKey is the STRING that one maintaining worker of a queue holds. rq/queue.py
-// Queue.acquire_maintenance_lock.
+// CleanLockKey is the STRING that one maintaining worker of a queue holds. rq/queue.py Queue.acquire_maintenance_lock.
 func CleanLockKey(queue string) string { return "rq:clean_registries:" + queue }
 
 // SchedulerLockKey is the STRING held by the scheduler of a queue. Its value is a PID or, since 2.10, a scheduler

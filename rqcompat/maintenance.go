@@ -50,8 +50,7 @@ var (
 // registry whose worker is ours are left to Rescue. A part that cannot be done does not keep the others from being
 // done; its error is returned with the report.
 //
-// Stands for rq/worker.py run_maintenance_tasks and clean_registries, 1.15.1–2.10; see abandon.lua for
-// differences.
+// Stands for rq/worker.py run_maintenance_tasks and clean_registries, 1.15.1–2.10; see abandon.lua for differences.
 func (c *Client) Maintain(ctx context.Context, queue string, ours func(workerName string) bool) (MaintenanceReport, error) {
 	var r MaintenanceReport
 	// RQ's value is 1 and nobody reads it; a value of our own lets us delete the lock only while it is ours.

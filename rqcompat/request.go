@@ -31,8 +31,7 @@ type Request struct {
 	// Description is for people. Default RQ's text of the call.
 	Description string
 
-	// Timeout in seconds, -1 for none. Default 180, RQ's own; it is never left out, because Python workers need
-	// it.
+	// Timeout in seconds, -1 for none. Default 180, RQ's own; it is never left out, because Python workers need it.
 	Timeout *int64
 	// ResultTTL and FailureTTL in seconds, -1 forever, 0 deletes at once. Default what the worker uses.
 	ResultTTL, FailureTTL *int64
@@ -180,8 +179,7 @@ func (d Dialect) idProblem(id string) string {
 
 const idChars = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
 
-// newJob is rq/queue.py Queue.create_job: the job as it will be stored, with status and enqueued_at left to the
-// script.
+// newJob is rq/queue.py Queue.create_job: the job as it will be stored, with status and enqueued_at left to the script.
 func (c *Client) newJob(r Request, now time.Time) (*Job, error) {
 	if err := c.check(r); err != nil {
 		return nil, err

@@ -116,8 +116,7 @@ func streamTime(id string) time.Time {
 	return time.UnixMilli(n).UTC()
 }
 
-// EncodeResult returns the return_value field for a value: base64 of its pickle, or "" for nil, which RQ leaves
-// out.
+// EncodeResult returns the return_value field for a value: base64 of its pickle, or "" for nil, which RQ leaves out.
 func EncodeResult(v any) (string, error) {
 	if v == nil {
 		return "", nil

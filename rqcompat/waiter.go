@@ -20,9 +20,8 @@ const (
 
 // Waiter waits until a queue has something, on a connection of its own. It serves one goroutine at a time.
 //
-// It looks with BLMOVE q q LEFT LEFT, which moves the head onto itself: nothing changes place, other clients
-// blocked on the list are served all the same, and nobody has to poll an empty queue. Servers before Redis 6.2 are
-// polled.
+// It looks with BLMOVE q q LEFT LEFT, which moves the head onto itself: nothing changes place, other clients blocked on
+// the list are served all the same, and nobody has to poll an empty queue. Servers before Redis 6.2 are polled.
 type Waiter struct {
 	c      *Client
 	conn   *redis.Conn
