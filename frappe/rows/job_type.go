@@ -95,15 +95,7 @@ func (d *DB) InsertJobTypes(ctx context.Context, types []JobType) (inserted []st
 		for _, c := range columns {
 			args = append(args, forDriver(c.field(&types[i]), d.Location()))
 		}
-		var n int64
-		err := d.retry(ctx, "insert job type "+name, func(ctx context.Context) error {
-			r, err := d.x.ExecContext(ctx, insert, args...)
-			if err != nil {
-				return err
-			}
-			n, err = r.RowsAffected()
-			return err
-		})
+		n, err := d.exec(ctx, "insert job type "+name, insert, args...)
 		if err != nil {
 			return inserted, err
 		}

@@ -2,6 +2,7 @@ package rows
 
 import (
 	"cmp"
+	"iter"
 	"slices"
 	"strings"
 )
@@ -23,6 +24,26 @@ func inChunks(names []string, f func([]string) error) error {
 	}
 	return nil
 }
+
+// statements cuts rows into pieces that one INSERT carries: at most most of them, and not much more than maxStatement
+// bytes of text.
+func statements[R any](rows []R, most int, size func(R) int) iter.Seq[[]R] {
+	return func(yield func([]R) bool) {
+		for len(rows) > 0 {
+			n, bytes := 1, size(rows[0])
+			for ; n < len(rows) && n < most && bytes < maxStatement; n++ {
+				bytes += size(rows[n])
+			}
+			if !yield(rows[:n]) {
+				return
+			}
+			rows = rows[n:]
+		}
+	}
+}
+
+// caseByName is the SQL for a value per row, with a name and a value to follow for each of n rows.
+func caseByName(n int) string { return "CASE `name`" + strings.Repeat(" WHEN ? THEN ?", n) + " END" }
 
 func anys[T any](list []T) []any {
 	args := make([]any, len(list))

@@ -179,7 +179,9 @@ func (b *batch) commit(ctx context.Context, moves []*move, skipLocked bool) erro
 		return err
 	}
 	for _, m := range moves {
-		m.publish()
+		if !m.locked {
+			*m.result = m.outcome
+		}
 	}
 	return nil
 }
