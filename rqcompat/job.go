@@ -19,15 +19,8 @@ const (
 	StatusCanceled  Status = "canceled"
 )
 
-// Known says whether s is one of the statuses RQ 1.15 to 2.10 use.
-func (s Status) Known() bool {
-	switch s {
-	case StatusCreated, StatusQueued, StatusStarted, StatusFinished, StatusFailed, StatusDeferred,
-		StatusScheduled, StatusStopped, StatusCanceled:
-		return true
-	}
-	return false
-}
+var statuses = []Status{StatusCreated, StatusQueued, StatusStarted, StatusFinished, StatusFailed, StatusDeferred,
+	StatusScheduled, StatusStopped, StatusCanceled}
 
 // Callback names a Python function RQ calls at the end of a job, and the seconds it may take (nil: not stored).
 type Callback struct {

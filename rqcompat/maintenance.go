@@ -93,6 +93,10 @@ func (p *pass) expire(ctx context.Context, key string, removed *int64) (err erro
 	return err
 }
 
+func (p *pass) expired(ctx context.Context, key string) ([]string, error) {
+	return p.c.rdb.ZRangeByScore(ctx, key, &redis.ZRangeBy{Min: "0", Max: p.unix()}).Result()
+}
+
 func (p *pass) unix() string { return strconv.FormatInt(p.now.Unix(), 10) }
 
 // abandonCall builds the call that ends one job found at where.
@@ -129,11 +133,11 @@ func (p *pass) run(ctx context.Context, calls []scriptCall, ended *int) error {
 }
 
 func (p *pass) abandoned(ctx context.Context, ours func(string) bool) error {
-	members, err := p.c.rdb.ZRangeByScore(ctx, WipKey(p.queue), &redis.ZRangeBy{Min: "0", Max: p.unix()}).Result()
+	members, err := p.expired(ctx, WipKey(p.queue))
 	if err != nil {
 		return err
 	}
-	exc := "Moved to FailedJobRegistry, due to AbandonedJobError, at " + p.now.UTC().Format("2006-01-02 15:04:05.000000")
+	exc := p.now.UTC().Format("Moved to FailedJobRegistry, due to AbandonedJobError, at 2006-01-02 15:04:05.000000")
 	for batch := range slices.Chunk(members, lapsedMost) {
 		lapsed, err := p.c.lapsed(ctx, batch)
 		if err != nil {
@@ -157,11 +161,11 @@ func (p *pass) deferred(ctx context.Context) error {
 	if !p.c.d.DeferredExpires {
 		return nil
 	}
-	ids, err := p.c.rdb.ZRangeByScore(ctx, DeferredKey(p.queue), &redis.ZRangeBy{Min: "0", Max: p.unix()}).Result()
+	ids, err := p.expired(ctx, DeferredKey(p.queue))
 	if err != nil {
 		return err
 	}
-	exc := "Expired in DeferredJobRegistry, moved to FailedJobRegistry at " + p.now.UTC().Format("2006-01-02 15:04:05.000000")
+	exc := p.now.UTC().Format("Expired in DeferredJobRegistry, moved to FailedJobRegistry at 2006-01-02 15:04:05.000000")
 	var calls []scriptCall
 	for _, id := range ids {
 		calls = append(calls, p.abandonCall("deferred", id, id, "", exc))
@@ -175,11 +179,7 @@ func (p *pass) workers(ctx context.Context) error {
 		return err
 	}
 	for batch := range slices.Chunk(keys, lapsedMost) {
-		args := make([]any, len(batch))
-		for i, k := range batch {
-			args[i] = k
-		}
-		n, err := p.c.runScript(ctx, forgetWorkersScript, []string{QueueWorkersKey(p.queue)}, args...).Int64()
+		n, err := p.c.runScript(ctx, forgetWorkersScript, []string{QueueWorkersKey(p.queue)}, anys(batch)...).Int64()
 		if err != nil {
 			return err
 		}
@@ -234,10 +234,7 @@ func (c *Client) MaintainGroups(ctx context.Context) (removed int64, err error) 
 			return removed, fmt.Errorf("maintain group %q: %w", clip(name), err)
 		}
 		for first := 0; first == 0 || first < len(ids); first += lapsedMost {
-			args := []any{name}
-			for _, id := range ids[first:min(first+lapsedMost, len(ids))] {
-				args = append(args, id)
-			}
+			args := append([]any{name}, anys(ids[first:min(first+lapsedMost, len(ids))])...)
 			n, err := c.runScript(ctx, forgetGroupScript, []string{GroupsKey(), GroupKey(name)}, args...).Int64()
 			if err != nil {
 				return removed, fmt.Errorf("maintain group %q: %w", clip(name), err)

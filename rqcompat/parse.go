@@ -122,7 +122,7 @@ func (f *jobField) read(j *Job, value string) (want string) {
 			err = errField
 		}
 	case *Status:
-		if want, *to = wantStatus, Status(value); !to.Known() {
+		if want, *to = wantStatus, Status(value); !slices.Contains(statuses, *to) {
 			err = errField
 		}
 	case *time.Time:

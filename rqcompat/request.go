@@ -107,23 +107,26 @@ func (c *Client) check(r Request) error {
 }
 
 func checkTimes(r Request, bad func(string, ...any)) {
-	if t := r.Timeout; t != nil && (*t == 0 || *t < -1) {
-		bad("timeout is %d, want seconds above 0, or -1 for none", *t)
-	}
-	for _, f := range []struct {
+	for _, s := range []struct {
 		name  string
 		value *int64
-	}{{"result ttl", r.ResultTTL}, {"failure ttl", r.FailureTTL}} {
-		if f.value != nil && *f.value < -1 {
-			bad("%s is %d, want seconds from 0 on, or -1 forever", f.name, *f.value)
+		least int64 // or -1, if it may be unlimited
+		most  string
+	}{
+		{"timeout", r.Timeout, 1, ", or -1 for none"},
+		{"result ttl", r.ResultTTL, 0, ", or -1 forever"},
+		{"failure ttl", r.FailureTTL, 0, ", or -1 forever"},
+		{"ttl", r.TTL, 1, ""},
+		{"callback timeout", r.SuccessCallback.Timeout, 1, ", or -1 for none"},
+		{"callback timeout", r.FailureCallback.Timeout, 1, ", or -1 for none"},
+		{"callback timeout", r.StoppedCallback.Timeout, 1, ", or -1 for none"},
+	} {
+		if s.value != nil && *s.value < s.least && (s.most == "" || *s.value != -1) {
+			bad("%s is %d, want seconds from %d on%s", s.name, *s.value, s.least, s.most)
 		}
 	}
-	if t := r.TTL; t != nil {
-		if *t <= 0 {
-			bad("ttl is %d, want seconds above 0", *t)
-		} else if !r.At.IsZero() && time.Until(r.At) >= time.Duration(*t)*time.Second {
-			bad("ttl of %d s ends before the job is due", *t)
-		}
+	if r.TTL != nil && *r.TTL > 0 && !r.At.IsZero() && time.Until(r.At) >= time.Duration(*r.TTL)*time.Second {
+		bad("ttl of %d s ends before the job is due", *r.TTL)
 	}
 	if r.RetryMax < 0 {
 		bad("retry max is %d, want 0 or more", r.RetryMax)
@@ -137,9 +140,6 @@ func checkTimes(r Request, bad func(string, ...any)) {
 		}
 	}
 	for _, cb := range []Callback{r.SuccessCallback, r.FailureCallback, r.StoppedCallback} {
-		if cb.Timeout != nil && (*cb.Timeout == 0 || *cb.Timeout < -1) {
-			bad("callback timeout is %d, want seconds above 0", *cb.Timeout)
-		}
 		if !utf8.ValidString(cb.Name) {
 			bad("callback name is not UTF-8")
 		}

@@ -66,44 +66,29 @@ func (c *Client) Results(ctx context.Context, id string) ([]Result, error) {
 }
 
 func parseResult(e redis.XMessage) Result {
-	p := resultParser{fields: e.Values}
-	r := Result{ID: e.ID, CreatedAt: streamTime(e.ID), WorkerName: p.text("worker_name")}
-	kind, err := strconv.Atoi(p.text("type"))
+	text := func(name string) string { s, _ := e.Values[name].(string); return s }
+	var errs []error
+	// The value of a field may be the job's own data, which is not for errors.
+	bad := func(name, value, want string) {
+		errs = append(errs, &FieldError{Field: "results." + name, Value: value, Want: want})
+	}
+	r := Result{ID: e.ID, CreatedAt: streamTime(e.ID), WorkerName: text("worker_name")}
+	kind, err := strconv.Atoi(text("type"))
 	if err != nil || kind < int(ResultSuccessful) || kind > int(ResultMaxRetries) {
-		p.bad("type", "a result type from 1 to 5")
+		bad("type", clip(text("type")), "a result type from 1 to 5")
 	}
 	r.Type = ResultType(kind)
-	if r.ExcString, err = DecodeExc(p.text("exc_string")); err != nil {
-		p.bad("exc_string", "base64 of zlib of text")
+	if r.ExcString, err = DecodeExc(text("exc_string")); err != nil {
+		bad("exc_string", "", "base64 of zlib of text")
 	}
-	if text, ok := e.Values["return_value"]; ok {
-		text, _ := text.(string)
-		if r.ReturnValue, err = base64.StdEncoding.DecodeString(text); err != nil || text == "" {
+	if _, ok := e.Values["return_value"]; ok {
+		if r.ReturnValue, err = base64.StdEncoding.DecodeString(text("return_value")); err != nil || len(r.ReturnValue) == 0 {
 			r.ReturnValue = nil
-			p.bad("return_value", "base64 of a serialized value")
+			bad("return_value", "", "base64 of a serialized value")
 		}
 	}
-	r.Err = errors.Join(p.errs...)
+	r.Err = errors.Join(errs...)
 	return r
-}
-
-type resultParser struct {
-	fields map[string]any
-	errs   []error
-}
-
-func (p *resultParser) text(name string) string {
-	s, _ := p.fields[name].(string)
-	return s
-}
-
-// bad reports a field of which the value may be the job's own data: it is not in the error.
-func (p *resultParser) bad(name, want string) {
-	value := ""
-	if name == "type" {
-		value = clip(p.text(name))
-	}
-	p.errs = append(p.errs, &FieldError{Field: "results." + name, Value: value, Want: want})
 }
 
 // streamTime is the millisecond part of a stream id.

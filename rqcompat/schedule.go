@@ -98,13 +98,9 @@ func (l *SchedulerLock) record(ctx context.Context) error {
 	if !l.c.d.SchedulerByName || len(l.held) == 0 {
 		return nil
 	}
-	host, err := os.Hostname()
-	if err != nil {
-		host = "unknown"
-	}
 	key := SchedulerKey(l.name)
-	_, err = l.c.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
-		p.HSet(ctx, key, "name", l.name, "hostname", strings.ToValidUTF8(host, "?"), "pid", os.Getpid(),
+	_, err := l.c.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
+		p.HSet(ctx, key, "name", l.name, "hostname", hostname(), "pid", os.Getpid(),
 			"queues", strings.Join(l.queues, ","), "created_at", FormatTime(l.born), "last_heartbeat", FormatTime(time.Now()))
 		p.Expire(ctx, key, schedulerTTL)
 		return nil

@@ -128,6 +128,14 @@ func codes[Code ~int, Item any](
 	return all, nil
 }
 
+func anys(list []string) []any {
+	args := make([]any, len(list))
+	for i, v := range list {
+		args[i] = v
+	}
+	return args
+}
+
 // bit is how scripts take a bool.
 func bit(b bool) string {
 	if b {

@@ -78,23 +78,21 @@ func (w *Waiter) look(ctx context.Context, queue string, block time.Duration) (b
 	if err := w.connect(ctx); err != nil {
 		return false, err
 	}
-	type answer struct{ err error }
-	done := make(chan answer, 1)
+	done := make(chan error, 1)
 	key := QueueKey(queue)
 	go func() {
 		// Not ctx: go-redis would give the call up only between commands, and then with the connection unusable.
 		// Do, because BLMove rounds the time up to whole seconds; waitBlock is below any read timeout.
-		err := w.conn.Do(context.WithoutCancel(ctx), "BLMOVE", key, key, "LEFT", "LEFT", secondsText(max(block, time.Millisecond))).Err()
-		done <- answer{err}
+		done <- w.conn.Do(context.WithoutCancel(ctx), "BLMOVE", key, key, "LEFT", "LEFT", secondsText(max(block, time.Millisecond))).Err()
 	}()
 	select {
-	case a := <-done:
-		return w.looked(queue, a.err)
+	case err := <-done:
+		return w.looked(queue, err)
 	case <-ctx.Done():
 	}
 	w.unblock(ctx)
-	if a := <-done; a.err != nil && !errors.Is(a.err, redis.Nil) {
-		_, _ = w.looked(queue, a.err)
+	if err := <-done; err != nil {
+		_, _ = w.looked(queue, err)
 	}
 	return false, ctx.Err()
 }

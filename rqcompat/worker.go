@@ -43,14 +43,15 @@ type Worker struct {
 
 // NewWorker returns an idle worker of this process, born now.
 func NewWorker(name string, queues ...string) *Worker {
+	return &Worker{Name: name, Queues: queues, PID: os.Getpid(), Hostname: hostname(), Birth: time.Now()}
+}
+
+func hostname() string {
 	host, err := os.Hostname()
 	if err != nil {
 		host = "unknown"
 	}
-	return &Worker{
-		Name: name, Queues: queues, PID: os.Getpid(), Hostname: strings.ToValidUTF8(host, "?"),
-		Birth: time.Now(),
-	}
+	return strings.ToValidUTF8(host, "?")
 }
 
 // record is the part of a worker's hash that stays the same for its life, as lua/worker_record.lua takes it:
@@ -97,9 +98,7 @@ func (c *Client) records(ws []*Worker) (args []any, index []int, err error) {
 		if !ok {
 			n = len(known)
 			known[r] = n
-			for _, v := range r {
-				args = append(args, v)
-			}
+			args = append(args, anys(r[:])...)
 		}
 		index[i] = n
 	}
@@ -180,29 +179,23 @@ func (c *Client) Workers(ctx context.Context) ([]*Worker, error) {
 		for i, cmd := range cmds {
 			h, err := cmd.(*redis.MapStringStringCmd).Result()
 			name, ok := workerName(batch[i])
-			if err != nil || !ok {
-				bad = append(bad, fmt.Errorf("%w %q: %w", errWorker, clip(batch[i]), orNotAKey(err)))
-				continue
-			}
-			if len(h) == 0 {
-				continue
-			}
-			w, err := parseWorker(name, h)
-			if err != nil {
+			switch {
+			case !ok && err == nil:
+				err = errNotAKey
+				fallthrough
+			case err != nil:
+				bad = append(bad, fmt.Errorf("%w %q: %w", errWorker, clip(batch[i]), err))
+			case len(h) > 0:
+				w, err := parseWorker(name, h)
 				bad = append(bad, err)
+				ws = append(ws, w)
 			}
-			ws = append(ws, w)
 		}
 	}
 	return ws, errors.Join(bad...)
 }
 
-func orNotAKey(err error) error {
-	if err == nil {
-		return errors.New("not a worker key in rq:workers")
-	}
-	return err
-}
+var errNotAKey = errors.New("not a worker key in rq:workers")
 
 func parseWorker(name string, h map[string]string) (*Worker, error) {
 	w := &Worker{Name: name, Hostname: h["hostname"], CurrentJob: h["current_job"]}
@@ -215,14 +208,13 @@ func parseWorker(name string, h map[string]string) (*Worker, error) {
 			bad = append(bad, fmt.Errorf("%w %q: field %s %q: %w", errWorker, clip(name), field, clip(h[field]), err))
 		}
 	}
+	var err error
 	if s := h["birth"]; s != "" {
-		birth, err := ParseTime(s)
-		w.Birth = birth
+		w.Birth, err = ParseTime(s)
 		note("birth", err)
 	}
 	if s := h["pid"]; s != "" {
-		pid, err := strconv.Atoi(s)
-		w.PID = pid
+		w.PID, err = strconv.Atoi(s)
 		note("pid", err)
 	}
 	return w, errors.Join(bad...)

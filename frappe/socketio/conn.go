@@ -53,7 +53,7 @@ type Conn struct {
 	cancel  context.CancelFunc // ends the reader
 	ended   chan struct{}      // closed by the reader after err is set
 	err     error
-	events  chan event
+	events  chan event // closed like ended
 	closed  chan struct{}
 	closing sync.Once
 }
@@ -140,7 +140,7 @@ func (s *Conn) join(ctx context.Context) error {
 	}
 	s.maxPayload = open.MaxPayload
 	s.silence = time.Duration(open.PingInterval+open.PingTimeout) * time.Millisecond
-	if err := s.write(ctx, connectPacket(s.namespace)); err != nil {
+	if err := s.write(ctx, message(socketConnect, s.namespace, nil)); err != nil {
 		return err
 	}
 	for {
@@ -207,6 +207,7 @@ func (s *Conn) read(ctx context.Context) {
 		err = fmt.Errorf("socket.io at %s: %w", s.place, err)
 	}
 	s.err = err
+	close(s.events)
 }
 
 func (s *Conn) readEvents(ctx context.Context) error {
@@ -247,26 +248,22 @@ func (s *Conn) readEvents(ctx context.Context) error {
 // Next returns the next event and its arguments in the order in which they came. Events that came before the connection
 // ended are still returned; then it tells why it ended, ErrClosed after Close. A ctx that ends leaves the connection as
 // it is.
-func (s *Conn) Next(ctx context.Context) (event string, args []json.RawMessage, err error) {
+func (s *Conn) Next(ctx context.Context) (name string, args []json.RawMessage, err error) {
+	var e event
+	open := true
 	select {
-	case e := <-s.events:
-		return e.name, e.args, nil
+	case e, open = <-s.events:
 	default:
+		select {
+		case e, open = <-s.events:
+		case <-ctx.Done():
+			return "", nil, ctx.Err()
+		}
 	}
-	select {
-	case e := <-s.events:
-		return e.name, e.args, nil
-	case <-ctx.Done():
-		return "", nil, ctx.Err()
-	case <-s.ended:
-	}
-	// What the reader left before it ended comes first.
-	select {
-	case e := <-s.events:
-		return e.name, e.args, nil
-	default:
+	if !open {
 		return "", nil, s.err
 	}
+	return e.name, e.args, nil
 }
 
 // Emit sends an event, e.g. "doc_subscribe" with DocType and name. It returns when the event is on its way; Frappe's
@@ -279,7 +276,7 @@ func (s *Conn) Emit(ctx context.Context, event string, args ...any) error {
 	if err != nil {
 		return fmt.Errorf("emit %q: %w", event, err)
 	}
-	packet := eventPacket(s.namespace, body)
+	packet := message(socketEventKind, s.namespace, body)
 	if s.maxPayload > 0 && len(packet) > s.maxPayload {
 		return fmt.Errorf("emit %q: %d bytes, the server takes at most %d", event, len(packet), s.maxPayload)
 	}
@@ -308,7 +305,7 @@ func (s *Conn) Close() error {
 		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 		defer cancel()
 		// The connection may be gone already, which is what is wanted.
-		_ = s.write(ctx, disconnectPacket(s.namespace))
+		_ = s.write(ctx, message(socketDisconnect, s.namespace, nil))
 		s.cancel()
 	})
 	<-s.ended
