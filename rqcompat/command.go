@@ -107,10 +107,7 @@ func (c *Client) SendCommand(ctx context.Context, worker string, cmd Command) (r
 		return 0, fmt.Errorf("send %s: %w", cmd.Name, err)
 	}
 	receivers, err = c.rdb.Publish(ctx, PubSubChannel(worker), payload).Result()
-	if err != nil {
-		return 0, fmt.Errorf("send %s to worker %q: %w", cmd.Name, clip(worker), err)
-	}
-	return receivers, nil
+	return receivers, wrap(err, "send %s to worker %q", cmd.Name, clip(worker))
 }
 
 // ErrNotRunning says that a job is not being executed, so there is nobody to send a command to.

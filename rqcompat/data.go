@@ -59,10 +59,7 @@ func payload(in *inflater, data []byte, limit int) (b []byte, notZlib, err error
 // are *pickle.SyntaxError, *pickle.LimitError or ErrBadCall, wrapped; none carries argument values.
 func (j *Job) Call() (*Call, error) {
 	call, err := j.call()
-	if err != nil {
-		return nil, fmt.Errorf("decode call: %w", err)
-	}
-	return call, nil
+	return call, wrap(err, "decode call")
 }
 
 func (j *Job) call() (*Call, error) {

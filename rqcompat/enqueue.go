@@ -21,12 +21,10 @@ type DuplicateJobError struct {
 	Status Status
 }
 
-// Error names the job.
 func (e *DuplicateJobError) Error() string {
 	return fmt.Sprintf("%v: %q is %s", ErrDuplicateJob, clip(e.ID), e.Status)
 }
 
-// Is makes errors.Is(err, ErrDuplicateJob) true.
 func (e *DuplicateJobError) Is(target error) bool { return target == ErrDuplicateJob }
 
 // DependencyError says that a dependency has ended in a way that will never release the job.
@@ -36,7 +34,6 @@ type DependencyError struct {
 	Status     Status
 }
 
-// Error names both jobs.
 func (e *DependencyError) Error() string {
 	return fmt.Sprintf("dependency has failed: job %q depends on %q, which is %s: requeue that one first or drop the dependency",
 		clip(e.ID), clip(e.Dependency), e.Status)

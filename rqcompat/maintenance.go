@@ -74,10 +74,7 @@ func (c *Client) Maintain(ctx context.Context, queue string, ours func(workerNam
 		p.stuck(ctx),
 		c.runScript(context.WithoutCancel(ctx), unlockScript, []string{lock}, token).Err(),
 	)
-	if err != nil {
-		return r, fmt.Errorf("maintain queue %q: %w", clip(queue), err)
-	}
-	return r, nil
+	return r, wrap(err, "maintain queue %q", clip(queue))
 }
 
 // pass is one run over one queue.

@@ -26,7 +26,6 @@ type FieldError struct {
 	Want  string
 }
 
-// Error names the field, its value and what was wanted instead.
 func (e *FieldError) Error() string {
 	return fmt.Sprintf("job field %s is %q, want %s", e.Field, e.Value, e.Want)
 }

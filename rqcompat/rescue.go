@@ -123,8 +123,5 @@ func (c *Client) Rescue(ctx context.Context, queue string, l LapsedJob, maxKills
 	n, err := c.runScript(ctx, rescueScript, nil, c.d.endFlags(), now.Unix(), FormatTime(now), floatTime(now), queue, l.Member,
 		l.ID, l.ExecutionID, l.WorkerName, FormatTime(l.StartedAt), floatTime(l.StartedAt), maxKills, EncodeExc(exc),
 		now.Add(l.slack).Unix()).Int()
-	if err != nil {
-		return RescueNothing, fmt.Errorf("rescue job %q: %w", clip(l.ID), err)
-	}
-	return RescueResult(n), nil
+	return RescueResult(n), wrap(err, "rescue job %q", clip(l.ID))
 }

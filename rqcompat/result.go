@@ -45,10 +45,7 @@ func (r *Result) Value() (any, error) {
 		return nil, nil
 	}
 	v, err := decodeValue(r.ReturnValue)
-	if err != nil {
-		return nil, fmt.Errorf("decode return value of result %s: %w", r.ID, err)
-	}
-	return v, nil
+	return v, wrap(err, "decode return value of result %s", r.ID)
 }
 
 // Results returns the recorded outcomes of a job, newest first; none when there is no stream. An entry that can't
@@ -107,10 +104,7 @@ func EncodeResult(v any) (string, error) {
 		return "", nil
 	}
 	b, err := pickle.Encode(v)
-	if err != nil {
-		return "", fmt.Errorf("encode result: %w", err)
-	}
-	return base64.StdEncoding.EncodeToString(b), nil
+	return base64.StdEncoding.EncodeToString(b), wrap(err, "encode result")
 }
 
 // DecodeResult reads a return_value field written with the pickle or JSON serializer; "" is None.
@@ -123,10 +117,7 @@ func DecodeResult(s string) (any, error) {
 		return nil, fmt.Errorf("decode result: %w", err)
 	}
 	v, err := decodeValue(b)
-	if err != nil {
-		return nil, fmt.Errorf("decode result: %w", err)
-	}
-	return v, nil
+	return v, wrap(err, "decode result")
 }
 
 // EncodeExc returns the exc_string field for a traceback text: base64 of zlib of its UTF-8.
@@ -146,8 +137,5 @@ func DecodeExc(s string) (string, error) {
 	in := inflaters.Get().(*inflater)
 	defer in.release()
 	text, err := in.inflate(b, DefaultPayloadLimit)
-	if err != nil {
-		return "", fmt.Errorf("decode exception text: %w", err)
-	}
-	return strings.ToValidUTF8(string(text), "\ufffd"), nil
+	return strings.ToValidUTF8(string(text), "\ufffd"), wrap(err, "decode exception text")
 }

@@ -105,10 +105,7 @@ func (l *SchedulerLock) record(ctx context.Context) error {
 		p.Expire(ctx, key, schedulerTTL)
 		return nil
 	})
-	if err != nil {
-		return fmt.Errorf("write scheduler record: %w", err)
-	}
-	return nil
+	return wrap(err, "write scheduler record")
 }
 
 // Release gives the locks back and removes the record.
@@ -123,10 +120,7 @@ func (l *SchedulerLock) Release(ctx context.Context) error {
 	if !l.c.d.SchedulerByName {
 		return nil
 	}
-	if err := l.c.rdb.Del(ctx, SchedulerKey(l.name)).Err(); err != nil {
-		return fmt.Errorf("remove scheduler record: %w", err)
-	}
-	return nil
+	return wrap(l.c.rdb.Del(ctx, SchedulerKey(l.name)).Err(), "remove scheduler record")
 }
 
 // EnqueueDue moves all scheduled jobs of a queue that are due at now into the queue and returns how many. Each

@@ -58,7 +58,6 @@ type UnsupportedVersionError struct {
 	Source  string // where the version came from; may be empty
 }
 
-// Error names the version and what to do.
 func (e *UnsupportedVersionError) Error() string {
 	from := ""
 	if e.Source != "" {
@@ -145,7 +144,6 @@ var ErrVersionUnknown = errors.New("rq version unknown: no live Python worker an
 // right for all of them.
 type MixedVersionsError struct{ A, B string } // "<worker> (<version>)"
 
-// Error names one worker of each kind and what to do.
 func (e *MixedVersionsError) Error() string {
 	return fmt.Sprintf("live workers disagree: %s and %s use incompatible started registries; "+
 		"stop one kind, or set the rq version in the configuration", e.A, e.B)

@@ -58,7 +58,7 @@ func (w *Waiter) Wait(ctx context.Context, queue string, most time.Duration) (bo
 		if w.noMove {
 			n, err := w.c.rdb.LLen(ctx, QueueKey(queue)).Result()
 			if err != nil || n > 0 {
-				return n > 0, orWait(queue, err)
+				return n > 0, wrap(err, "wait for queue %q", clip(queue))
 			}
 			if err := sleep(ctx, min(pause, left)); err != nil {
 				return false, err
@@ -109,7 +109,7 @@ func (w *Waiter) looked(queue string, err error) (bool, error) {
 	}
 	// The connection may be broken: the next look gets another.
 	_ = w.Close()
-	return false, orWait(queue, err)
+	return false, wrap(err, "wait for queue %q", clip(queue))
 }
 
 // unblock ends the blocking command of the waiter's connection. Where that is not allowed the command ends by
@@ -141,13 +141,6 @@ func (w *Waiter) connect(ctx context.Context) error {
 	}
 	w.conn, w.id = conn, id
 	return nil
-}
-
-func orWait(queue string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("wait for queue %q: %w", clip(queue), err)
 }
 
 // sleep waits for d or until ctx ends.

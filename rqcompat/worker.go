@@ -124,10 +124,7 @@ func (c *Client) Deregister(ctx context.Context, ws []*Worker) error {
 		}
 		return nil
 	})
-	if err != nil {
-		return fmt.Errorf("deregister %d workers: %w", len(ws), err)
-	}
-	return nil
+	return wrap(err, "deregister %d workers", len(ws))
 }
 
 var heartbeatScript = newScript("heartbeat.lua")
@@ -149,10 +146,7 @@ func (c *Client) Heartbeat(ctx context.Context, ws []*Worker, ttl time.Duration)
 	for _, r := range replies {
 		err = cmp.Or(err, r.Err())
 	}
-	if err != nil {
-		return fmt.Errorf("heartbeat of %d workers: %w", len(ws), err)
-	}
-	return nil
+	return wrap(err, "heartbeat of %d workers", len(ws))
 }
 
 // Workers lists the workers that have a live record, by name. Members of rq:workers whose record expired are left
