@@ -226,10 +226,7 @@ func loneSurrogate(s string) (rune, bool) {
 
 // pythonDatetime is str(datetime): no fraction when the microseconds are zero.
 func pythonDatetime(t time.Time) string {
-	if t.Nanosecond()/1000 == 0 {
-		return t.Format("2006-01-02 15:04:05")
-	}
-	return t.Format("2006-01-02 15:04:05.000000")
+	return strings.TrimSuffix(t.Format("2006-01-02 15:04:05.000000"), ".000000")
 }
 
 // Digest is the hexadecimal SHA-256 of s. A job_hash is its first 16 digits.

@@ -16,20 +16,14 @@ type EnqueueDefaults struct {
 	FailureCallbackTimeout int64
 }
 
-const (
-	defaultResultTTL       = 10 * 60
-	defaultFailureTTL      = 7 * 24 * 60 * 60
-	failureCallbackTimeout = 60
-)
-
 // NewEnqueueDefaults reads rq_results_ttl and rq_job_failure_ttl from a site's merged configuration. As in Python, zero
 // and missing mean the default.
 func NewEnqueueDefaults(config Config) EnqueueDefaults {
 	return EnqueueDefaults{
-		ResultTTL:              int64(cmp.Or(config.Int("rq_results_ttl", 0), defaultResultTTL)),
-		FailureTTL:             int64(cmp.Or(config.Int("rq_job_failure_ttl", 0), defaultFailureTTL)),
+		ResultTTL:              int64(cmp.Or(config.Int("rq_results_ttl", 0), 10*60)),
+		FailureTTL:             int64(cmp.Or(config.Int("rq_job_failure_ttl", 0), 7*24*60*60)),
 		FailureCallback:        truncateFailedJob,
-		FailureCallbackTimeout: failureCallbackTimeout,
+		FailureCallbackTimeout: 60,
 	}
 }
 

@@ -48,7 +48,7 @@ func (c *Client) Enqueue(ctx context.Context, r Request) (*Job, error) {
 	if err != nil {
 		return nil, fmt.Errorf("enqueue: %w", err)
 	}
-	if err := enqueued(job, c.runScript(ctx, enqueueScript, call.keys, call.args...)); err != nil {
+	if err := enqueued(job, enqueueScript.Run(ctx, c.rdb, call.keys, call.args...)); err != nil {
 		return nil, err
 	}
 	return job, nil

@@ -1,7 +1,5 @@
 package rqcompat
 
-import "strings"
-
 // One function per Redis key. The names are RQ's own and are shared with every Python process on the same Redis,
 // so none of them can change.
 
@@ -9,16 +7,16 @@ import "strings"
 func QueuesKey() string { return "rq:queues" }
 
 // QueueKey is the LIST of job ids waiting in a queue; its head runs next. rq/queue.py Queue.key.
-func QueueKey(queue string) string { return queuePrefix + queue }
+func QueueKey(queue string) string { return "rq:queue:" + queue }
 
 // IntermediateKey is the LIST of ids that a single-queue Python worker popped and has not started yet. rq/queue.py
 // Queue.get_intermediate_queue_key.
-func IntermediateKey(queue string) string { return queuePrefix + queue + intermediateSuffix }
+func IntermediateKey(queue string) string { return QueueKey(queue) + intermediateSuffix }
 
 // FirstSeenKey is the STRING with the time at which maintenance first met id in the intermediate list.
 // rq/intermediate_queue.py IntermediateQueue.get_first_seen_key, since 1.16.2.
 func FirstSeenKey(queue, id string) string {
-	return queuePrefix + queue + intermediateSuffix + ":first_seen:" + id
+	return IntermediateKey(queue) + ":first_seen:" + id
 }
 
 // JobKey is the HASH of a job. rq/job.py Job.key_for.
@@ -70,7 +68,7 @@ func WorkersKey() string { return "rq:workers" }
 func QueueWorkersKey(queue string) string { return "rq:workers:" + queue }
 
 // WorkerKey is the HASH of one worker. rq/worker.py BaseWorker.key.
-func WorkerKey(name string) string { return workerPrefix + name }
+func WorkerKey(name string) string { return "rq:worker:" + name }
 
 // PubSubChannel is the channel that carries commands for one worker. rq/command.py PUBSUB_CHANNEL_TEMPLATE.
 func PubSubChannel(worker string) string { return "rq:pubsub:" + worker }
@@ -95,14 +93,6 @@ func GroupsKey() string { return "rq:groups" }
 func GroupKey(name string) string { return "rq:group:" + name }
 
 const (
-	queuePrefix        = "rq:queue:"
-	workerPrefix       = "rq:worker:"
 	intermediateSuffix = ":intermediate"
 	dependentsSuffix   = ":dependents"
 )
-
-// queueName turns a member of rq:queues into a queue name; ok is false for a member RQ itself could not read.
-func queueName(key string) (name string, ok bool) { return strings.CutPrefix(key, queuePrefix) }
-
-// workerName turns a member of rq:workers into a worker name.
-func workerName(key string) (name string, ok bool) { return strings.CutPrefix(key, workerPrefix) }

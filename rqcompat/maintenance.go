@@ -72,7 +72,7 @@ func (c *Client) Maintain(ctx context.Context, queue string, ours func(workerNam
 		p.deferred(ctx),
 		p.workers(ctx),
 		p.stuck(ctx),
-		c.runScript(context.WithoutCancel(ctx), unlockScript, []string{lock}, token).Err(),
+		unlockScript.Run(context.WithoutCancel(ctx), c.rdb, []string{lock}, token).Err(),
 	)
 	return r, wrap(err, "maintain queue %q", clip(queue))
 }
@@ -176,7 +176,7 @@ func (p *pass) workers(ctx context.Context) error {
 		return err
 	}
 	for batch := range slices.Chunk(keys, lapsedMost) {
-		n, err := p.c.runScript(ctx, forgetWorkersScript, []string{QueueWorkersKey(p.queue)}, anys(batch)...).Int64()
+		n, err := forgetWorkersScript.Run(ctx, p.c.rdb, []string{QueueWorkersKey(p.queue)}, anys(batch)...).Int64()
 		if err != nil {
 			return err
 		}
@@ -232,7 +232,7 @@ func (c *Client) MaintainGroups(ctx context.Context) (removed int64, err error) 
 		}
 		for first := 0; first == 0 || first < len(ids); first += lapsedMost {
 			args := append([]any{name}, anys(ids[first:min(first+lapsedMost, len(ids))])...)
-			n, err := c.runScript(ctx, forgetGroupScript, []string{GroupsKey(), GroupKey(name)}, args...).Int64()
+			n, err := forgetGroupScript.Run(ctx, c.rdb, []string{GroupsKey(), GroupKey(name)}, args...).Int64()
 			if err != nil {
 				return removed, fmt.Errorf("maintain group %q: %w", clip(name), err)
 			}
@@ -250,7 +250,7 @@ const trimBatch = 50
 // Python don't get.
 func (c *Client) TrimFailed(ctx context.Context, queue string, limit int64) (removed int64, err error) {
 	for {
-		n, err := c.runScript(ctx, trimFailedScript, []string{FailedKey(queue)}, max(limit, 0), trimBatch).Int64()
+		n, err := trimFailedScript.Run(ctx, c.rdb, []string{FailedKey(queue)}, max(limit, 0), trimBatch).Int64()
 		removed += n
 		if err != nil {
 			return removed, fmt.Errorf("trim failed jobs of queue %q to %d: %w", clip(queue), limit, err)

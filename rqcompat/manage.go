@@ -93,7 +93,7 @@ func fetched(id string, hash map[string]string, err error) (job *Job, _ error) {
 // wanted. ErrNoSuchJob or ErrCanceled when there is nothing to cancel. rq/job.py Job.cancel.
 func (c *Client) Cancel(ctx context.Context, id string, releaseDependents bool) error {
 	now := time.Now()
-	n, err := c.runScript(ctx, cancelScript, []string{JobKey(id)}, id, now.Unix(), FormatTime(now), bit(releaseDependents)).Int()
+	n, err := cancelScript.Run(ctx, c.rdb, []string{JobKey(id)}, id, now.Unix(), FormatTime(now), bit(releaseDependents)).Int()
 	switch {
 	case err != nil:
 	case n < 0:
@@ -117,7 +117,7 @@ func (c *Client) Requeue(ctx context.Context, id string, atFront bool) error {
 	if atFront {
 		push = "LPUSH"
 	}
-	reply, err := c.runScript(ctx, requeueScript, []string{JobKey(id)}, id, FormatTime(time.Now()), push, emptyExc).Slice()
+	reply, err := requeueScript.Run(ctx, c.rdb, []string{JobKey(id)}, id, FormatTime(time.Now()), push, emptyExc).Slice()
 	switch {
 	case err != nil:
 	case reply[0] == int64(1):
@@ -134,7 +134,7 @@ func (c *Client) Requeue(ctx context.Context, id string, atFront bool) error {
 // Delete removes a job with everything that mentions it, its results included. It does not stop a job that runs.
 // ErrNoSuchJob when there is no hash; leftovers such as results are removed all the same. rq/job.py Job.delete.
 func (c *Client) Delete(ctx context.Context, id string) error {
-	n, err := c.runScript(ctx, deleteScript, []string{JobKey(id)}, id).Int()
+	n, err := deleteScript.Run(ctx, c.rdb, []string{JobKey(id)}, id).Int()
 	if err == nil && n == 0 {
 		err = ErrNoSuchJob
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // Member is one entry of a registry. ExecutionID is set in Wip of RQ 2 only. What Score means depends on the
@@ -24,7 +25,7 @@ func (c *Client) Queues(ctx context.Context) ([]string, error) {
 	}
 	names := keys[:0]
 	for _, k := range keys {
-		if name, ok := queueName(k); ok {
+		if name, ok := strings.CutPrefix(k, QueueKey("")); ok {
 			names = append(names, name)
 		}
 	}

@@ -120,7 +120,7 @@ var rescueScript = newScript("rescue.lua")
 func (c *Client) Rescue(ctx context.Context, queue string, l LapsedJob, maxKills int) (RescueResult, error) {
 	now := time.Now()
 	exc := fmt.Sprintf("rqcompat.PoisonedJobError: the job took its worker down %d times and is not tried again\n", maxKills)
-	n, err := c.runScript(ctx, rescueScript, nil, c.d.endFlags(), now.Unix(), FormatTime(now), floatTime(now), queue, l.Member,
+	n, err := rescueScript.Run(ctx, c.rdb, nil, c.d.endFlags(), now.Unix(), FormatTime(now), floatTime(now), queue, l.Member,
 		l.ID, l.ExecutionID, l.WorkerName, FormatTime(l.StartedAt), floatTime(l.StartedAt), maxKills, EncodeExc(exc),
 		now.Add(l.slack).Unix()).Int()
 	return RescueResult(n), wrap(err, "rescue job %q", clip(l.ID))

@@ -80,7 +80,7 @@ func (l *SchedulerLock) Acquire(ctx context.Context) error {
 func (l *SchedulerLock) Renew(ctx context.Context) error {
 	var still []string
 	for i, q := range l.held {
-		n, err := l.c.runScript(ctx, renewLockScript, []string{SchedulerLockKey(q)}, l.value(), seconds(schedulerTTL)).Int()
+		n, err := renewLockScript.Run(ctx, l.c.rdb, []string{SchedulerLockKey(q)}, l.value(), seconds(schedulerTTL)).Int()
 		if err != nil {
 			l.held = append(still, l.held[i:]...)
 			return fmt.Errorf("renew scheduler of queue %q: %w", clip(q), err)
@@ -112,7 +112,7 @@ func (l *SchedulerLock) record(ctx context.Context) error {
 func (l *SchedulerLock) Release(ctx context.Context) error {
 	for len(l.held) > 0 {
 		key := SchedulerLockKey(l.held[0])
-		if err := l.c.runScript(ctx, unlockScript, []string{key}, l.value()).Err(); err != nil {
+		if err := unlockScript.Run(ctx, l.c.rdb, []string{key}, l.value()).Err(); err != nil {
 			return fmt.Errorf("release scheduler of queue %q: %w", clip(l.held[0]), err)
 		}
 		l.held = l.held[1:]
@@ -128,7 +128,7 @@ func (l *SchedulerLock) Release(ctx context.Context) error {
 // enqueue_scheduled_jobs.
 func (c *Client) EnqueueDue(ctx context.Context, queue string, now time.Time) (n int, err error) {
 	for {
-		got, err := c.runScript(ctx, enqueueDueScript, nil, now.Unix(), FormatTime(now), queue, dueBatch, bit(c.d.RetryAtFront)).Int64Slice()
+		got, err := enqueueDueScript.Run(ctx, c.rdb, nil, now.Unix(), FormatTime(now), queue, dueBatch, bit(c.d.RetryAtFront)).Int64Slice()
 		if err != nil {
 			return n, fmt.Errorf("enqueue due jobs of queue %q: %w", clip(queue), err)
 		}

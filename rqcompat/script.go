@@ -45,11 +45,6 @@ func scriptSource(file string, included map[string]bool) string {
 	return out.String()
 }
 
-// runScript runs one script and returns its reply.
-func (c *Client) runScript(ctx context.Context, s *redis.Script, keys []string, args ...any) *redis.Cmd {
-	return s.Run(ctx, c.rdb, keys, args...)
-}
-
 // scriptCall is one call of a script in a batch.
 type scriptCall struct {
 	keys []string

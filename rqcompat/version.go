@@ -203,7 +203,7 @@ func liveVersions(ctx context.Context, rdb redis.UniversalClient) ([]liveVersion
 		}
 		version, _ := v[0].(string)
 		python, _ := v[1].(string)
-		if name, ok := workerName(keys[i]); ok && version != "" && v[2] == nil && !strings.HasPrefix(python, "go") {
+		if name, ok := strings.CutPrefix(keys[i], WorkerKey("")); ok && version != "" && v[2] == nil && !strings.HasPrefix(python, "go") {
 			live = append(live, liveVersion{name, version})
 		}
 	}

@@ -172,7 +172,7 @@ func (c *Client) Workers(ctx context.Context) ([]*Worker, error) {
 		}
 		for i, cmd := range cmds {
 			h, err := cmd.(*redis.MapStringStringCmd).Result()
-			name, ok := workerName(batch[i])
+			name, ok := strings.CutPrefix(batch[i], WorkerKey(""))
 			switch {
 			case !ok && err == nil:
 				err = errNotAKey

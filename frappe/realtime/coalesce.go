@@ -27,7 +27,7 @@ func (p *Publisher) ListUpdate(site, doctype string, names ...string) {
 	if len(names) == 0 {
 		return
 	}
-	p.collect(&p.lists, windowKey{site: site, doctype: doctype}, names)
+	p.collect(windowKey{site: site, doctype: doctype}, names)
 }
 
 // DocUpdate tells the open form of a document that its row changed, at most every 2 s per document. modified is the
@@ -37,12 +37,20 @@ func (p *Publisher) DocUpdate(site, doctype, name, modified string) {
 	if name == "" {
 		return
 	}
-	p.collect(&p.docs, windowKey{site: site, doctype: doctype, name: name}, []string{modified})
+	p.collect(windowKey{site: site, doctype: doctype, name: name}, []string{modified})
 }
 
-func (p *Publisher) collect(l *lane, key windowKey, values []string) {
+// lane needs p.mu.
+func (p *Publisher) lane(key windowKey) *lane {
+	if key.name == "" {
+		return &p.lists
+	}
+	return &p.docs
+}
+
+func (p *Publisher) collect(key windowKey, values []string) {
 	p.mu.Lock()
-	ready := l.add(key, values)
+	ready := p.lane(key).add(key, values)
 	p.mu.Unlock()
 	if ready {
 		select {
@@ -64,34 +72,24 @@ func (p *Publisher) sendDue(ctx context.Context, everything bool) error {
 		p.log.Warn("more desk updates than can be remembered", "dropped", dropped)
 	}
 	for len(taken) > 0 {
-		batch, events := nextBatch(taken)
+		n, events := 0, []Event(nil)
+		for ; n < len(taken) && len(events) < publishBatch; n++ {
+			events = taken[n].appendEvents(events)
+		}
 		if err := p.Publish(ctx, events...); errors.Is(err, ErrAway) {
 			p.restore(taken)
 			return err
 		}
-		taken = taken[batch:]
+		taken = taken[n:]
 	}
 	return nil
-}
-
-// nextBatch returns how many of taken fit one round trip, and their events.
-func nextBatch(taken []takenWindow) (n int, events []Event) {
-	for n < len(taken) && (n == 0 || len(events) < publishBatch) {
-		events = taken[n].appendEvents(events)
-		n++
-	}
-	return n, events
 }
 
 func (p *Publisher) restore(taken []takenWindow) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, t := range taken {
-		if t.key.name == "" {
-			p.lists.restore(t)
-		} else {
-			p.docs.restore(t)
-		}
+		p.lane(t.key).restore(t)
 	}
 }
 

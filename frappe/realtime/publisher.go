@@ -205,7 +205,7 @@ func (p *Publisher) Run(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
-			return p.flush(sending)
+			return p.sendDue(sending, true)
 		case <-p.wake:
 		case <-timer.C:
 		}
@@ -219,12 +219,10 @@ func (p *Publisher) Run(ctx context.Context) error {
 func (p *Publisher) Close() error {
 	p.running.Lock()
 	defer p.running.Unlock()
-	err := p.flush(context.Background())
+	err := p.sendDue(context.Background(), true)
 	p.pending.Wait()
 	return err
 }
-
-func (p *Publisher) flush(ctx context.Context) error { return p.sendDue(ctx, true) }
 
 // report logs the first failure of a row of them and the recovery.
 func (p *Publisher) report(err error, failing bool) bool {

@@ -56,10 +56,11 @@ func (d *DB) CreateJobs(ctx context.Context, js []NewJob) ([]*BackgroundJob, err
 		}
 	}
 	what := fmt.Sprintf("create %d jobs", len(js))
-	c, err := d.newCreation(ctx, js)
+	job, log, err := d.tables.ofJobs(ctx)
 	if err != nil {
 		return nil, err
 	}
+	c := &creation{d: d, js: js, job: job, log: log}
 	for draw := 1; ; draw++ {
 		err := d.retry(ctx, what, c.run)
 		switch {
@@ -84,18 +85,6 @@ type creation struct {
 	js       []NewJob
 	job, log *tableInfo
 	jobs     []*BackgroundJob
-}
-
-func (d *DB) newCreation(ctx context.Context, js []NewJob) (*creation, error) {
-	job, err := d.tables.get(ctx, tableJob)
-	if err != nil {
-		return nil, err
-	}
-	log, err := d.tables.get(ctx, tableLog)
-	if err != nil {
-		return nil, err
-	}
-	return &creation{d: d, js: js, job: job, log: log}, nil
 }
 
 // catchUp sets the counter to the highest number that this year's rows have.

@@ -1,6 +1,7 @@
 package rows
 
 import (
+	"cmp"
 	"embed"
 	"encoding/json"
 	"fmt"
@@ -104,10 +105,7 @@ func (f docField) column(check string) string {
 	var def string
 	switch f.Type {
 	case "Data", "Link", "Dynamic Link", "Select":
-		def = "varchar(140)"
-		if f.Length > 0 {
-			def = fmt.Sprintf("varchar(%d)", f.Length)
-		}
+		def = fmt.Sprintf("varchar(%d)", cmp.Or(f.Length, 140))
 	case "Text":
 		return "text"
 	case "JSON":
@@ -133,10 +131,7 @@ func (f docField) column(check string) string {
 }
 
 func (f docField) number() string {
-	n, err := strconv.Atoi(f.Default)
-	if err != nil {
-		n = 0
-	}
+	n, _ := strconv.Atoi(f.Default) // 0 for anything else
 	return strconv.Itoa(n)
 }
 

@@ -76,6 +76,14 @@ func (c *tableCache) get(ctx context.Context, name string) (*tableInfo, error) {
 	return t, nil
 }
 
+// ofJobs describes the tables of Background Jobs and of their log.
+func (c *tableCache) ofJobs(ctx context.Context) (job, log *tableInfo, err error) {
+	if job, err = c.get(ctx, tableJob); err == nil {
+		log, err = c.get(ctx, tableLog)
+	}
+	return job, log, err
+}
+
 // has reports whether all of the tables exist.
 func (c *tableCache) has(ctx context.Context, names ...string) (bool, error) {
 	for _, name := range names {

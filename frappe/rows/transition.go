@@ -57,11 +57,7 @@ func (d *DB) Transition(ctx context.Context, ts []Transition) ([]TransitionResul
 	if len(ts) == 0 {
 		return nil, nil
 	}
-	job, err := d.tables.get(ctx, tableJob)
-	if err != nil {
-		return nil, err
-	}
-	log, err := d.tables.get(ctx, tableLog)
+	job, log, err := d.tables.ofJobs(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -76,17 +72,11 @@ func (d *DB) Transition(ctx context.Context, ts []Transition) ([]TransitionResul
 			continue
 		}
 		b.moves = append(b.moves, m)
-	}
-	d.reportCuts(b.moves)
-	return results, b.run(ctx)
-}
-
-func (d *DB) reportCuts(moves []*move) {
-	for _, m := range moves {
 		if len(m.result.Cut) > 0 {
 			d.log.Info("text was too long for its column and was cut", "site", d.site, "job_id", m.Name, "columns", m.result.Cut)
 		}
 	}
+	return results, b.run(ctx)
 }
 
 // batch is the moves of one call that are still to be made.
