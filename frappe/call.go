@@ -28,12 +28,9 @@ var ErrNotFrappe = errors.New("not a job of frappe.enqueue")
 // CallError says which argument of a Frappe job is missing or has the wrong type. It never shows the value: arguments
 // may be confidential.
 type CallError struct {
-	// Key is the argument of execute_job.
-	Key string
-	// Want says what execute_job takes.
-	Want string
-	// Got is the type found, or "nothing" for a missing argument.
-	Got string
+	Key  string // the argument of execute_job
+	Want string // what execute_job takes
+	Got  string // the type found, or "nothing" for a missing argument
 }
 
 func (e *CallError) Error() string {
@@ -42,18 +39,12 @@ func (e *CallError) Error() string {
 
 // Call is one call of frappe.enqueue: what ExecuteJob gets as its keyword arguments (15.41 to 17).
 type Call struct {
-	// Site is the site's directory name.
-	Site string
-	// User is the session user at enqueue time; "" runs as Administrator.
-	User string
-	// Method is the dotted path of what to run, also when Python pickled a function object.
-	Method string
-	// Event is a legacy tag, "" for none.
-	Event string
-	// JobName is the label given by the caller, else the dotted path.
-	JobName string
-	// IsAsync is true for everything that went through Redis.
-	IsAsync bool
+	Site    string // the site's directory name
+	User    string // the session user at enqueue time; "" runs as Administrator
+	Method  string // the dotted path of what to run, also when Python pickled a function object
+	Event   string // a legacy tag, "" for none
+	JobName string // the label given by the caller, else the dotted path
+	IsAsync bool   // true for everything that went through Redis
 	// Kwargs are the arguments for Method, as the caller of ParseCall decoded them: a Getter or a map[string]any. nil
 	// is written as an empty dict.
 	Kwargs any

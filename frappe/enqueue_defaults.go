@@ -5,15 +5,12 @@ import "cmp"
 // EnqueueDefaults are the fields of an RQ job that frappe.enqueue sets beside the call itself
 // (frappe/utils/background_jobs.py enqueue, 15.41 to 17). All times are seconds.
 type EnqueueDefaults struct {
-	// ResultTTL is how long a finished job is kept.
-	ResultTTL int64
-	// FailureTTL is how long a failed job is kept.
-	FailureTTL int64
+	ResultTTL  int64 // how long a finished job is kept
+	FailureTTL int64 // how long a failed job is kept
 	// FailureCallback is the function RQ calls after a failure when the caller named none: it keeps the failed registry
 	// short.
-	FailureCallback string
-	// FailureCallbackTimeout bounds that call.
-	FailureCallbackTimeout int64
+	FailureCallback        string
+	FailureCallbackTimeout int64 // bounds that call
 }
 
 // NewEnqueueDefaults reads rq_results_ttl and rq_job_failure_ttl from a site's merged configuration. As in Python, zero

@@ -12,8 +12,7 @@ import (
 // Claim asks for one job of a queue, for one worker.
 type Claim struct {
 	Queue, ID string
-	// Worker will show the job as its current one. It must not have another one.
-	Worker *Worker
+	Worker    *Worker // will show the job as its current one, and must not have another one
 	// Register writes the worker's whole record with the claim. Without it only what changes is written, unless
 	// the record turns out to have expired.
 	Register bool

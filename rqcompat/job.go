@@ -33,8 +33,7 @@ type Callback struct {
 type Job struct {
 	ID, Origin, Description string
 	Status                  Status
-	// Data is the call as stored: usually zlib over pickle. See Payload and Call.
-	Data []byte
+	Data                    []byte // the call as stored: usually zlib over pickle. See Payload and Call.
 
 	CreatedAt, EnqueuedAt, StartedAt, EndedAt, LastHeartbeat time.Time
 	WorkerName                                               string
@@ -43,8 +42,7 @@ type Job struct {
 	Timeout, ResultTTL, FailureTTL, TTL *int64
 
 	SuccessCallback, FailureCallback, StoppedCallback Callback
-	// Meta is the serialized, uncompressed dict of the job.
-	Meta []byte
+	Meta                                              []byte // the serialized, uncompressed dict of the job
 
 	RetriesLeft           *int64
 	RetryIntervals        []int64
@@ -58,8 +56,7 @@ type Job struct {
 	GroupID         string
 	RepeatsLeft     *int64
 	RepeatIntervals []int64
-	// Webhooks is JSON, as stored.
-	Webhooks []byte
+	Webhooks        []byte // JSON, as stored
 	// ExcInfo and Result are the legacy fields as stored; results live in the stream (Client.Results).
 	ExcInfo, Result []byte
 

@@ -22,19 +22,14 @@ const (
 
 // MaintenanceReport counts what one pass did.
 type MaintenanceReport struct {
-	// Busy says that somebody else is maintaining the queue; nothing was done.
-	Busy bool
-	// Expired entries of the finished and failed registries.
-	Finished, Failed int64
+	Busy             bool  // somebody else is maintaining the queue; nothing was done
+	Finished, Failed int64 // expired entries of the finished and failed registries
 	// Abandoned jobs of dead workers and Stuck ones of the intermediate list, failed or retried; Retried is how
 	// many of both were retried.
 	Abandoned, Stuck, Retried int
-	// Deferred jobs that expired and failed (2.0–2.7 only).
-	Deferred int
-	// Dropped entries whose job had ended, was queued again or does not exist.
-	Dropped int
-	// Workers taken off the lists because their record had expired.
-	Workers int64
+	Deferred                  int   // deferred jobs that expired and failed (2.0–2.7 only)
+	Dropped                   int   // dropped entries whose job had ended, was queued again or does not exist
+	Workers                   int64 // workers taken off the lists because their record had expired
 }
 
 var (

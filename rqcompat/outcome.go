@@ -28,15 +28,12 @@ const (
 // execution's any more is refused.
 type Outcome struct {
 	Lease
-	Kind OutcomeKind
-	// ReturnValue is what EncodeResult returned; "" is None, which RQ does not store.
-	ReturnValue string
-	// Exc is the error text of a failed or stopped job, best with a last line like "module.Type: message".
-	Exc string
+	Kind        OutcomeKind
+	ReturnValue string // what EncodeResult returned; "" is None, which RQ does not store
+	Exc         string // the error text of a failed or stopped job, best with a last line like "module.Type: message"
 	// EndedAt becomes ended_at. The time worked is Working or, when that is 0, EndedAt − StartedAt.
-	EndedAt time.Time
-	// NoRQRetry ignores retries_left.
-	NoRQRetry bool
+	EndedAt   time.Time
+	NoRQRetry bool // ignores retries_left
 }
 
 // OutcomeResult says whether an outcome was taken.

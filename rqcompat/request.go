@@ -21,40 +21,29 @@ const (
 
 // Request is a job to enqueue. Only Queue and Call (or Data) are needed.
 type Request struct {
-	Queue string
-	// ID is the job's id. Default a new UUID.
-	ID string
-	// Call is what to run.
-	Call Call
-	// Data is an already encoded call (EncodeCall) and replaces Call.
-	Data []byte
-	// Description is for people. Default RQ's text of the call.
-	Description string
+	Queue       string
+	ID          string // the job's id. Default a new UUID.
+	Call        Call   // what to run
+	Data        []byte // an already encoded call (EncodeCall), instead of Call
+	Description string // for people. Default RQ's text of the call.
 
 	// Timeout in seconds, -1 for none. Default 180, RQ's own; it is never left out, because Python workers need it.
 	Timeout *int64
 	// ResultTTL and FailureTTL in seconds, -1 forever, 0 deletes at once. Default what the worker uses.
 	ResultTTL, FailureTTL *int64
-	// TTL is how many seconds the job may wait in its queue before it disappears. Default forever.
-	TTL *int64
+	TTL                   *int64 // how many seconds the job may wait in its queue before it disappears. Default forever.
 
 	// AtFront puts the job to the head of the queue, also when it is scheduled or deferred and gets there later.
 	AtFront bool
-	// At schedules the job; some scheduler must serve the queue. Default now.
-	At time.Time
+	At      time.Time // schedules the job; some scheduler must serve the queue. Default now.
 
-	// DependsOn are jobs that must finish first. Ones that don't exist (any more) count as finished.
-	DependsOn []string
-	// AllowDependencyFailures takes failed dependencies for finished ones.
-	AllowDependencyFailures bool
+	DependsOn               []string // jobs that must finish first. Ones that don't exist (any more) count as finished.
+	AllowDependencyFailures bool     // takes failed dependencies for finished ones
 
-	// RetryMax is how often RQ shall run the job again after a failure. Default never.
-	RetryMax int
-	// RetryIntervals are the pauses before, in seconds; the last one repeats. Default none.
-	RetryIntervals []int64
+	RetryMax       int     // how often RQ shall run the job again after a failure. Default never.
+	RetryIntervals []int64 // the pauses before, in seconds; the last one repeats. Default none.
 
-	// Meta is the job's meta dict.
-	Meta map[string]any
+	Meta map[string]any // the job's meta dict
 	// SuccessCallback, FailureCallback and StoppedCallback name functions that every Python process which may
 	// clean the queue must be able to import. A nil timeout is RQ's 60 s.
 	SuccessCallback, FailureCallback, StoppedCallback Callback

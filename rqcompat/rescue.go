@@ -17,8 +17,7 @@ type LapsedJob struct {
 	Status     Status
 	WorkerName string
 	StartedAt  time.Time
-	// Kills is how often the job lapsed before.
-	Kills int
+	Kills      int // how often the job lapsed before
 
 	slack time.Duration // of the Lapsed that found it
 }

@@ -27,16 +27,13 @@ const (
 
 // Result is one entry of a job's result stream. rq/results.py Result.restore, 1.15.1–2.10.
 type Result struct {
-	ID         string // of the stream entry
-	Type       ResultType
-	CreatedAt  time.Time // from the id, milliseconds
-	WorkerName string
-	// ExcString is the traceback text of a failure.
-	ExcString string
-	// ReturnValue is the serialized value; nil stands for None. See Value.
-	ReturnValue []byte
-	// Err says what of this entry could not be read; Python readers raise on it.
-	Err error
+	ID          string // of the stream entry
+	Type        ResultType
+	CreatedAt   time.Time // from the id, milliseconds
+	WorkerName  string
+	ExcString   string // the traceback text of a failure
+	ReturnValue []byte // the serialized value; nil stands for None. See Value.
+	Err         error  // what of this entry could not be read; Python readers raise on it
 }
 
 // Value decodes the return value. None is nil.

@@ -15,35 +15,24 @@ import (
 // Dialect is everything that differs between the RQ versions this package speaks. It is a plain value: get one
 // from ParseDialect or Detect and hand it to NewClient. The zero Dialect is not valid.
 type Dialect struct {
-	// Version is the string the dialect was made from, as it goes into worker records.
-	Version             string
+	Version             string // the string the dialect was made from, as it goes into worker records
 	Major, Minor, Patch int
-	// Tested says that this release, or another patch of its line, is in the interop matrix.
-	Tested bool
+	Tested              bool // this release, or another patch of its line, is in the interop matrix
 
 	// CompositeWip: members of rq:wip:<q> are "<id>:<execution>" and each execution has records of its own
 	// (rq:execution:…, rq:executions:…). Since 2.0; before, the member is the id.
-	CompositeWip bool
-	// GroupField: every job hash has group_id. Since 2.0.
-	GroupField bool
-	// DeferredExpires: maintenance fails members of rq:deferred:<q> whose score has passed. 2.0–2.7.
-	DeferredExpires bool
+	CompositeWip    bool
+	GroupField      bool // every job hash has group_id. Since 2.0.
+	DeferredExpires bool // maintenance fails members of rq:deferred:<q> whose score has passed. 2.0–2.7.
 	// IDNoColon: Python readers cut an id at its first ":" (since 2.0) and refuse new ones with it (since 2.1).
-	IDNoColon bool
-	// IDCharset: ids must match [A-Za-z0-9_-]+, also when read. Since 2.8.
-	IDCharset bool
-	// ResultWorkerName: result entries carry worker_name. Since 2.5.
-	ResultWorkerName bool
-	// ResultExecution: result entries carry execution_id and the execution's start and end. Since 2.8.
-	ResultExecution bool
-	// Repeat: repeats_left and repeat_intervals exist. Since 2.3.
-	Repeat bool
-	// RetryAtFront: enqueue_at_front_on_retry exists. Since 2.8.
-	RetryAtFront bool
-	// ScheduledTTL: the ttl of a scheduled job runs from the moment of scheduling. Since 2.8.
-	ScheduledTTL bool
-	// StoppedReleasesDependents: a stopped job releases its dependents. Until 2.7.
-	StoppedReleasesDependents bool
+	IDNoColon                 bool
+	IDCharset                 bool // ids must match [A-Za-z0-9_-]+, also when read. Since 2.8.
+	ResultWorkerName          bool // result entries carry worker_name. Since 2.5.
+	ResultExecution           bool // result entries carry execution_id and the execution's start and end. Since 2.8.
+	Repeat                    bool // repeats_left and repeat_intervals exist. Since 2.3.
+	RetryAtFront              bool // enqueue_at_front_on_retry exists. Since 2.8.
+	ScheduledTTL              bool // the ttl of a scheduled job runs from the moment of scheduling. Since 2.8.
+	StoppedReleasesDependents bool // a stopped job releases its dependents. Until 2.7.
 	// IntermediateGrace: maintenance leaves an id in the intermediate list alone for 60 s. Since 1.16.2. Without
 	// it, a claim through the intermediate list races with every maintaining worker.
 	IntermediateGrace bool

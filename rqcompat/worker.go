@@ -30,15 +30,12 @@ const (
 type Worker struct {
 	// Name must be unique among all workers that ever live at the same time, across restarts too: outcomes are
 	// fenced by it.
-	Name   string
-	Queues []string
-	// PID must not be 0: tools hide such workers.
-	PID      int
-	Hostname string
-	// CurrentJob is the id of the job it works on; empty means that it is idle.
-	CurrentJob string
-	// Birth is when it started.
-	Birth time.Time
+	Name       string
+	Queues     []string
+	PID        int // not 0: tools hide such workers
+	Hostname   string
+	CurrentJob string    // the id of the job it works on; empty means that it is idle
+	Birth      time.Time // when it started
 }
 
 // NewWorker returns an idle worker of this process, born now.

@@ -33,23 +33,17 @@ var ErrAway = errors.New("realtime events can't be published: redis_queue is awa
 
 // Event is one message for the browsers in a room.
 type Event struct {
-	// Name is what a client listens for.
-	Name string
-	// Site is the site's directory name: the Socket.IO namespace.
-	Site string
-	// Room says who gets it; use one of the Room functions.
-	Room string
-	// Message is the payload, anything that encoding/json takes.
-	Message any
+	Name    string // what a client listens for
+	Site    string // the site's directory name: the Socket.IO namespace
+	Room    string // who gets it; use one of the Room functions
+	Message any    // the payload, anything that encoding/json takes
 }
 
 // EventError says why an event was refused. Such an event would stop the realtime server of all sites, or reach every
 // client of every site.
 type EventError struct {
-	// Name, Site and Room are those of the event.
-	Name, Site, Room string
-	// Reason says what is wrong.
-	Reason string
+	Name, Site, Room string // those of the event
+	Reason           string // what is wrong
 }
 
 func (e *EventError) Error() string {
