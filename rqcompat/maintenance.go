@@ -12,8 +12,7 @@ import (
 )
 
 const (
-	// cleanLockTTL is RQ's: one pass at a time for the whole fleet, even if the holder dies.
-	cleanLockTTL = 899 * time.Second
+	cleanLockTTL = 899 * time.Second // RQ's: one pass at a time for the whole fleet, even if the holder dies
 	// stuckGrace is how long an id may stay in the intermediate list, and stuckMarkTTL how long the moment it was
 	// first seen is remembered. rq/intermediate_queue.py.
 	stuckGrace   = 60 * time.Second

@@ -14,14 +14,10 @@ type OutcomeKind int
 
 // The ways an execution ends.
 const (
-	// OutcomeFinished is success.
-	OutcomeFinished OutcomeKind = iota + 1
-	// OutcomeFailed is failure; the job's own retries are spent first, unless Outcome.NoRQRetry.
-	OutcomeFailed
-	// OutcomeStopped is the end by a stop-job command. No retry.
-	OutcomeStopped
-	// OutcomeGivenBack returns an unfinished job to the head of its queue as if it had not been claimed.
-	OutcomeGivenBack
+	OutcomeFinished  OutcomeKind = iota + 1 // success
+	OutcomeFailed                           // failure; the job's own retries are spent first, unless Outcome.NoRQRetry
+	OutcomeStopped                          // the end by a stop-job command; no retry
+	OutcomeGivenBack                        // unfinished, back to the head of its queue as if it had not been claimed
 )
 
 // Outcome is the end of one execution. The Lease in it names the execution: an outcome of a job that is not this

@@ -15,8 +15,7 @@ import (
 const (
 	// schedulerTTL is the life of a scheduler's locks and record: its interval of 1 s and 60 s of slack.
 	schedulerTTL = 61 * time.Second
-	// dueBatch is how many scheduled jobs one script call looks at.
-	dueBatch = 200
+	dueBatch     = 200 // how many scheduled jobs one script call looks at
 )
 
 var (

@@ -21,8 +21,7 @@ const (
 	// lets idle workers live for 480 s because it speaks to Redis that rarely then; ours have the same life idle
 	// and busy, so a claim need not touch it.
 	recordTTL = 90 * time.Second
-	// deadTTL is how long a record outlives the worker's orderly exit.
-	deadTTL = 60 * time.Second
+	deadTTL   = 60 * time.Second // how long a record outlives the worker's orderly exit
 )
 
 // Worker is the record rq:worker:<name>. To RQ a worker runs one job at a time, so a process that runs many has

@@ -12,8 +12,7 @@ const (
 	// maxStatement is how much text one INSERT carries; servers refuse packets over max_allowed_packet, 16 MiB by
 	// default.
 	maxStatement = 4 << 20
-	// maxIn keeps a list of names below the size at which MariaDB turns it into a temporary table.
-	maxIn = 500
+	maxIn        = 500 // keeps a list of names below the size at which MariaDB turns it into a temporary table
 )
 
 func inChunks(names []string, f func([]string) error) error {

@@ -21,13 +21,10 @@ import (
 const (
 	// defaultDialTimeout covers that the realtime server asks the site who is connecting before it answers.
 	defaultDialTimeout = 15 * time.Second
-	// closeTimeout bounds Close when the server doesn't read any more.
-	closeTimeout = time.Second
-	writeTimeout = 10 * time.Second
-	// maxMessage bounds one message of the server.
-	maxMessage = 8 << 20
-	// maxUnread is how many events may wait for Next.
-	maxUnread = 1024
+	closeTimeout       = time.Second // of Close when the server doesn't read any more
+	writeTimeout       = 10 * time.Second
+	maxMessage         = 8 << 20 // one message of the server
+	maxUnread          = 1024    // how many events may wait for Next
 )
 
 var (
