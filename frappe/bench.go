@@ -245,8 +245,7 @@ func configWarnings(path string, c Config) []string {
 	return warnings
 }
 
-// RQVersion is the version of rq installed in the bench's virtual environment, or the one that the section's rq_version
-// names; "" when unknown.
+// RQVersion is the version of rq in the bench's virtual environment, or the section's rq_version; "" when unknown.
 func (b *Bench) RQVersion() string { return b.rqVersion }
 
 // watchedFile is a configuration file that is read again when it changed on disk.

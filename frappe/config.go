@@ -32,8 +32,8 @@ func (c Config) String(key, def string) string {
 	return def
 }
 
-// Int is the value of key as a whole number (a numeric string counts: Frappe 15 keeps db_port as a string), def when it is
-// absent or not a number.
+// Int is the value of key as a whole number (a numeric string counts: Frappe 15 keeps db_port as one), def when it
+// isn't one.
 func (c Config) Int(key string, def int) int {
 	n, ok := wholeNumber(c[key])
 	if !ok {

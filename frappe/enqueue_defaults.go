@@ -7,14 +7,13 @@ import "cmp"
 type EnqueueDefaults struct {
 	ResultTTL  int64 // how long a finished job is kept
 	FailureTTL int64 // how long a failed job is kept
-	// FailureCallback is the function RQ calls after a failure when the caller named none: it keeps the failed registry
-	// short.
+	// FailureCallback is the function RQ calls after a failure if the caller named none: it trims the failed registry.
 	FailureCallback        string
 	FailureCallbackTimeout int64 // bounds that call
 }
 
-// NewEnqueueDefaults reads rq_results_ttl and rq_job_failure_ttl from a site's merged configuration. As in Python, zero
-// and missing mean the default.
+// NewEnqueueDefaults reads rq_results_ttl and rq_job_failure_ttl from a site's merged configuration. Zero means the
+// default.
 func NewEnqueueDefaults(config Config) EnqueueDefaults {
 	return EnqueueDefaults{
 		ResultTTL:              int64(cmp.Or(config.Int("rq_results_ttl", 0), 10*60)),
@@ -30,6 +29,5 @@ func (EnqueueDefaults) Timeout(asked, queue int64) int64 {
 }
 
 // IsFrappeCallback reports whether a callback named in a job hash is Frappe's own bookkeeping, which a Go worker does
-// itself by other means. Any other non-empty name is a Python function of the job's caller: only a Python worker can
-// run it.
+// itself by other means. Any other name is a Python function of the job's caller: only a Python worker can run it.
 func IsFrappeCallback(name string) bool { return name == truncateFailedJob }

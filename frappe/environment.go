@@ -6,8 +6,7 @@ import (
 	"strings"
 )
 
-// Environment variables overrule both files (frappe/__init__.py get_site_config of 15, frappe/config.py of 16): db_host
-// is FRAPPE_DB_HOST.
+// FRAPPE_DB_HOST overrules db_host of both files (frappe/__init__.py get_site_config of 15, frappe/config.py of 16).
 var (
 	environmentKeys = []string{"redis_queue", "redis_cache", "db_type", "db_host", "db_port", "db_socket"}
 	// environmentKeys16 are only looked at by Frappe 16 and later; 15 reads these three from the files alone.

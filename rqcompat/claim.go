@@ -84,8 +84,7 @@ func (c *Client) claimArgs(claims []Claim, startedAt time.Time, lease time.Durat
 	return args, nil
 }
 
-// leaseEnd is the score of a lease that starts at now, rounded up: RQ compares whole seconds, and a lease must not
-// end early.
+// leaseEnd is the score of a lease that starts at now, rounded up: RQ compares whole seconds, and none may end early.
 func leaseEnd(now time.Time, lease time.Duration) int64 {
 	end := now.Add(lease)
 	if end.Nanosecond() > 0 {

@@ -27,9 +27,8 @@ var ErrBadCall = errors.New("payload is not a call")
 // DefaultPayloadLimit is the inflated size of data that Payload(0) and Call accept, in bytes.
 const DefaultPayloadLimit = 32 << 20
 
-// Payload returns the serialized call in memory of its own: data inflated or, when it is not a zlib stream, as it
-// is, because RQ accepts uncompressed payloads. More than limit bytes give a *pickle.LimitError; a limit of 0
-// means DefaultPayloadLimit.
+// Payload returns the serialized call in memory of its own: data inflated or, when it is not a zlib stream, as it is,
+// because RQ accepts uncompressed payloads. More than limit (0: DefaultPayloadLimit) bytes give a *pickle.LimitError.
 func (j *Job) Payload(limit int) ([]byte, error) {
 	in := inflaters.Get().(*inflater)
 	defer in.release()

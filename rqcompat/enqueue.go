@@ -57,11 +57,10 @@ func (c *Client) Enqueue(ctx context.Context, r Request) (*Job, error) {
 // enqueueChunk bounds the size of one pipeline of EnqueueMany.
 const enqueueChunk = 1000
 
-// EnqueueMany writes many jobs with one round trip per 1000. Each job is atomic, the batch is not; requests take
-// effect in their order, so later ones may depend on earlier ones. A faulty request stops the batch before
-// anything is written. Jobs that Redis refused (duplicates, failed dependencies) are nil in the result, and the error
-// joins one for each that names its request; the others are enqueued. After a connection error any of the jobs may have
-// been written.
+// EnqueueMany writes many jobs with one round trip per 1000. Each job is atomic, the batch is not; requests take effect
+// in their order, so later ones may depend on earlier ones. A faulty request stops the batch before anything is
+// written. Jobs that Redis refused (duplicates, failed dependencies) are nil in the result, and the error joins one for
+// each that names its request; the others are enqueued. After a connection error any may have been written.
 func (c *Client) EnqueueMany(ctx context.Context, rs []Request) ([]*Job, error) {
 	now := time.Now()
 	jobs := make([]*Job, len(rs))

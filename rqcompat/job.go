@@ -5,8 +5,7 @@ import "time"
 // Status is the state of a job as RQ writes it. rq/job.py JobStatus.
 type Status string
 
-// The statuses of RQ 1.15 to 2.10. StatusCreated is read (2.4.1 and later write it) but never written here: older
-// peers don't know it.
+// The statuses of RQ 1.15 to 2.10. StatusCreated is only read (2.4.1 and later write it): older peers don't know it.
 const (
 	StatusCreated   Status = "created"
 	StatusQueued    Status = "queued"

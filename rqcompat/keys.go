@@ -1,7 +1,6 @@
 package rqcompat
 
-// One function per Redis key. The names are RQ's own and are shared with every Python process on the same Redis,
-// so none of them can change.
+// One function per Redis key. The names are RQ's own, shared with every Python process, so none can change.
 
 // QueuesKey is the SET of full queue keys ("rq:queue:<q>") that exist. rq/queue.py Queue.redis_queues_keys.
 func QueuesKey() string { return "rq:queues" }

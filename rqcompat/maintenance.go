@@ -23,8 +23,7 @@ const (
 type MaintenanceReport struct {
 	Busy             bool  // somebody else is maintaining the queue; nothing was done
 	Finished, Failed int64 // expired entries of the finished and failed registries
-	// Abandoned jobs of dead workers and Stuck ones of the intermediate list, failed or retried; Retried is how
-	// many of both were retried.
+	// Abandoned jobs of dead workers and Stuck ones of the intermediate list; Retried of both were retried, not failed.
 	Abandoned, Stuck, Retried int
 	Deferred                  int   // deferred jobs that expired and failed (2.0–2.7 only)
 	Dropped                   int   // dropped entries whose job had ended, was queued again or does not exist
@@ -240,8 +239,7 @@ func (c *Client) MaintainGroups(ctx context.Context) (removed int64, err error) 
 const trimBatch = 50
 
 // TrimFailed deletes the oldest failed and stopped jobs of a queue until at most limit are left, and returns how
-// many entries it removed. Frappe's own limit works through a Python callback, which jobs run by others than
-// Python don't get.
+// many entries it removed. Frappe's own limit is a Python callback, which jobs run by others don't get.
 func (c *Client) TrimFailed(ctx context.Context, queue string, limit int64) (removed int64, err error) {
 	for {
 		n, err := trimFailedScript.Run(ctx, c.rdb, []string{FailedKey(queue)}, max(limit, 0), trimBatch).Int64()

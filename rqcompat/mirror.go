@@ -11,8 +11,8 @@ import (
 
 const (
 	mirrorLimit = 100_000 // what one mirror holds: the head of a longer queue
-	// mirrorEnd is how many ids of either end are looked at to find what is new. The tail grows with the rate at
-	// which jobs arrive.
+	// mirrorEnd is how many ids of either end are looked at to find what is new. The tail grows with the rate of
+	// arrival.
 	mirrorEnd    = 8
 	mirrorMaxEnd = 4096
 	// mirrorDrift is how long a difference in length may stay before the whole list is read again, plus a part
@@ -104,8 +104,7 @@ func (m *Mirror) Sync(ctx context.Context) (added, removed []string, err error) 
 	if !ok || m.drifted(now) {
 		more, gone, err := m.full(ctx, now)
 		if ok {
-			// What the ends showed is taken up and must be told now; the drift that is left makes the next Sync
-			// read the list again.
+			// What the ends showed must be told now; the drift that is left makes the next Sync read the list again.
 			err = nil
 		}
 		return append(added, more...), append(removed, gone...), err

@@ -15,8 +15,7 @@ import (
 // ErrNoSuchJob says that there is no job of this id.
 var ErrNoSuchJob = errors.New("no such job")
 
-// ErrNoData says that a hash exists but lacks the data field. RQ treats it as no job at all, so it is an
-// ErrNoSuchJob as well.
+// ErrNoData says that a hash exists but lacks the data field. To RQ that is no job, so it is an ErrNoSuchJob, too.
 var ErrNoData = fmt.Errorf("%w: its hash has no data field", ErrNoSuchJob)
 
 // FieldError is a field of a job hash that can't be read. A Python worker that pops such a job exits.
@@ -40,10 +39,9 @@ const (
 	wantText   = "UTF-8 text"
 )
 
-// ParseJob reads the fields of rq:job:<id>. It always returns a job with everything that could be read. The error
-// joins a *FieldError per unreadable field, in field order, and ErrNoData when there is no call; fields that could
-// not be read are kept in Extra, so that Hash gives them back unchanged. It accepts what rq/job.py Job.restore
-// accepts, 1.15.1–2.10.
+// ParseJob reads the fields of rq:job:<id>. It always returns a job with everything that could be read. The error joins
+// a *FieldError per unreadable field, in field order, and ErrNoData when there is no call; such fields are kept in
+// Extra, and Hash gives them back unchanged. It accepts what rq/job.py Job.restore accepts, 1.15.1–2.10.
 func ParseJob(id string, hash map[string]string) (*Job, error) {
 	p := parser{job: &Job{ID: id}}
 	for field, value := range hash {

@@ -74,8 +74,8 @@ func (l *SchedulerLock) Acquire(ctx context.Context) error {
 	return l.record(ctx)
 }
 
-// Renew keeps the locks for another 61 s and forgets those that are not ours any more. RQ does so every second;
-// every 20 s is enough.
+// Renew keeps the locks for another 61 s and forgets those that aren't ours any more. RQ does so every second; 20 s are
+// enough.
 func (l *SchedulerLock) Renew(ctx context.Context) error {
 	var still []string
 	for i, q := range l.held {

@@ -16,12 +16,11 @@ import (
 //go:embed lua/*.lua
 var luaFiles embed.FS
 
-// includeLine starts a line of a .lua file that is replaced by another file, once per script, for functions that
-// several scripts use.
+// includeLine starts a line of a .lua file that stands for another file, with functions of several scripts, once per
+// script.
 const includeLine = "--@include "
 
-// newScript loads lua/<file>. It is called from package variables only, where a missing file is a programming
-// error and panics.
+// newScript loads lua/<file>. Only package variables call it: a missing file is a programming error and panics.
 func newScript(file string) *redis.Script {
 	return redis.NewScript(scriptSource(file, map[string]bool{}))
 }
@@ -85,8 +84,8 @@ func (c *Client) runScripts(ctx context.Context, s *redis.Script, calls []script
 // unpack stays far below Lua's limit.
 const scriptBatch = 250
 
-// runBatches runs a script for all items in one round trip, scriptBatch of them at a time, with the arguments that
-// args makes of each batch.
+// runBatches runs a script for all items in one round trip, scriptBatch at a time, with the arguments that args makes
+// of each.
 func runBatches[Item any](
 	ctx context.Context, c *Client, s *redis.Script, items []Item, args func(batch []Item) ([]any, error),
 ) ([]*redis.Cmd, error) {

@@ -36,8 +36,7 @@ type Dialect struct {
 	// IntermediateGrace: maintenance leaves an id in the intermediate list alone for 60 s. Since 1.16.2. Without
 	// it, a claim through the intermediate list races with every maintaining worker.
 	IntermediateGrace bool
-	// SchedulerByName: the scheduler lock holds a scheduler name, not a PID, and rq:scheduler:<name> describes it.
-	// Since 2.10.
+	// SchedulerByName: the scheduler lock holds a name, not a PID, and rq:scheduler:<name> describes it. Since 2.10.
 	SchedulerByName bool
 }
 
@@ -129,8 +128,8 @@ type Detection struct {
 // ErrVersionUnknown says that neither configuration nor a live worker nor the bench names an RQ version.
 var ErrVersionUnknown = errors.New("rq version unknown: no live Python worker and no installed rq found; set the rq version in the configuration")
 
-// MixedVersionsError says that live Python workers of one Redis write incompatible formats, so that no dialect is
-// right for all of them.
+// MixedVersionsError says that live Python workers of one Redis write incompatible formats: no dialect is right for
+// all.
 type MixedVersionsError struct{ A, B string } // "<worker> (<version>)"
 
 func (e *MixedVersionsError) Error() string {

@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	// waitBlock is the longest single blocking look. It bounds how long a canceled Wait may linger where CLIENT
-	// UNBLOCK is not allowed.
+	// waitBlock is the longest single blocking look. A canceled Wait lingers no longer where CLIENT UNBLOCK isn't
+	// allowed.
 	waitBlock = time.Second
 	// waitPollMin and waitPollMax bound the pace of looking at a list that is not empty.
 	waitPollMin = 20 * time.Millisecond
@@ -112,8 +112,7 @@ func (w *Waiter) looked(queue string, err error) (bool, error) {
 	return false, wrap(err, "wait for queue %q", clip(queue))
 }
 
-// unblock ends the blocking command of the waiter's connection. Where that is not allowed the command ends by
-// itself within waitBlock.
+// unblock ends the waiter's blocking command. Where that is not allowed it ends by itself within waitBlock.
 func (w *Waiter) unblock(ctx context.Context) {
 	if w.id == 0 {
 		return

@@ -27,8 +27,7 @@ const (
 // Worker is the record rq:worker:<name>. To RQ a worker runs one job at a time, so a process that runs many has
 // one record per slot: same PID, different names. rq/worker.py register_birth and refresh, 1.15.1–2.10.
 type Worker struct {
-	// Name must be unique among all workers that ever live at the same time, across restarts too: outcomes are
-	// fenced by it.
+	// Name must be unique among all workers alive, across restarts too: outcomes are fenced by it.
 	Name       string
 	Queues     []string
 	PID        int // not 0: tools hide such workers

@@ -21,8 +21,7 @@ const (
 	maxListNames = 500
 )
 
-// ListUpdate tells open lists of a DocType that rows changed, at most every 3 s for a DocType and site. It never
-// blocks.
+// ListUpdate tells open lists that rows of a DocType changed, at most every 3 s per DocType and site. It never blocks.
 func (p *Publisher) ListUpdate(site, doctype string, names ...string) {
 	if len(names) == 0 {
 		return
@@ -134,8 +133,8 @@ func (t takenWindow) appendEvents(events []Event) []Event {
 	return events
 }
 
-// lane holds the windows of one interval. Since all last equally long, they end in the order in which they began, and
-// no update needs a search.
+// lane holds the windows of one interval. All last equally long and so end in the order they began: no update needs a
+// search.
 type lane struct {
 	interval time.Duration
 	windows  map[windowKey]*window
@@ -195,7 +194,7 @@ func (w *window) empty() []string {
 	return values[max(0, len(values)-maxListNames):]
 }
 
-// take removes the values whose turn it is and starts their windows anew. A window that ended without an update is
+// take removes the values whose turn it is and starts their windows anew. One that ended without an update is
 // forgotten.
 func (l *lane) take(now time.Time, everything bool) (taken []takenWindow) {
 	due := l.ready
@@ -217,8 +216,8 @@ func (l *lane) take(now time.Time, everything bool) (taken []takenWindow) {
 	return taken
 }
 
-// restore puts values back that couldn't be sent, as older than those that came meanwhile. Their window still runs,
-// since take has just started it.
+// restore puts values back that couldn't be sent, as older than those that came meanwhile. take has just started their
+// window.
 func (l *lane) restore(t takenWindow) {
 	w := l.windows[t.key]
 	newer := w.empty()

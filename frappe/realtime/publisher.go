@@ -1,5 +1,5 @@
-// Package realtime publishes events to the browsers of a Frappe desk (15.41 to 17), through redis_queue and the realtime
-// server, so that no message can harm that server and no steady stream keeps a desk from refreshing.
+// Package realtime publishes events to the browsers of a Frappe desk (15.41 to 17), through redis_queue and the
+// realtime server, so that no message can harm that server and no steady stream keeps a desk from refreshing.
 package realtime
 
 import (
@@ -39,8 +39,8 @@ type Event struct {
 	Message any    // the payload, anything that encoding/json takes
 }
 
-// EventError says why an event was refused. Such an event would stop the realtime server of all sites, or reach every
-// client of every site.
+// EventError says why an event was refused. It would stop the realtime server of all sites, or reach every client of
+// every site.
 type EventError struct {
 	Name, Site, Room string // those of the event
 	Reason           string // what is wrong
@@ -56,15 +56,14 @@ func RoomUser(user string) string { return "user:" + user }
 // RoomDoc is whoever opened a document's form.
 func RoomDoc(doctype, name string) string { return "doc:" + doctype + "/" + name }
 
-// RoomDocType is whoever has a list of the DocType open. Send nothing but names there: owners of other documents listen
-// too.
+// RoomDocType is whoever has a list of the DocType open. Send only names there: owners of other documents listen too.
 func RoomDocType(doctype string) string { return "doctype:" + doctype }
 
 // RoomOrganization reaches clients of a realtime server that joins them to it. A stock server joins nobody.
 func RoomOrganization(organization string) string { return "org:" + organization }
 
-// Publisher sends events to the realtime server through redis_queue. It is safe for concurrent use. Publish after
-// COMMIT: browsers re-read the row.
+// Publisher sends events to the realtime server through redis_queue. Safe for concurrent use. Publish after COMMIT:
+// browsers re-read rows.
 type Publisher struct {
 	log  *slog.Logger
 	send func(ctx context.Context, payloads [][]byte) error
@@ -208,8 +207,8 @@ func (p *Publisher) Run(ctx context.Context) error {
 	}
 }
 
-// Close sends what ListUpdate and DocUpdate still hold and waits for sends that were left behind. Call it after Run has
-// returned, or without Run.
+// Close sends what ListUpdate and DocUpdate still hold and waits for sends that were left behind. Call it after Run, or
+// without.
 func (p *Publisher) Close() error {
 	p.running.Lock()
 	defer p.running.Unlock()

@@ -9,8 +9,7 @@ import (
 	"time"
 )
 
-// column describes one column of a table whose rows are R. What is said here is all that reading, creating and changing
-// a row know of it.
+// column describes one column of a table whose rows are R. Reading, creating and changing a row know no more of it.
 type column[R any] struct {
 	name  string
 	use   use
@@ -48,8 +47,7 @@ var (
 	colModifiedBy = jobCol("modified_by", writeOnly, func(j *BackgroundJob) *string { return &j.OwnerUser })
 )
 
-// Job has a column for each field of a Background Job that a transition may set; its To gives a Value for
-// Transition.Set.
+// Job has a column for each field of a Background Job that a transition may set; To gives a Value for its Set.
 var Job = struct {
 	Priority, DependsOn, ProgressMessage, OutputReference, ErrorMessage, ErrorType, CanceledBy Column[string]
 	RetryCount, MaxRetries, TimeoutSeconds                                                     Column[int]

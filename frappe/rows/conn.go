@@ -143,8 +143,8 @@ func (d *conn) Now() time.Time { return siteNow(d.Location()) }
 // Location is the site's time zone.
 func (d *conn) Location() *time.Location { return d.loc.Load() }
 
-// retry runs op until it succeeds, fails for good, or has met too much trouble. op must be repeatable; an error that op
-// has explained itself is final.
+// retry runs op until it succeeds, fails for good, or met too much trouble. op must be repeatable; an error it
+// explained itself is final.
 func (d *conn) retry(ctx context.Context, what string, op func(context.Context) error) error {
 	var deadlocks, waits, reconnects int
 	for {

@@ -117,8 +117,8 @@ func (c *creation) run(ctx context.Context) error {
 	return err
 }
 
-// find answers whether the rows are there after a COMMIT that got no answer. Only when that can't be found out either
-// is the end left open.
+// find answers whether the rows are there after a COMMIT that got no answer. The end is only left open when that can't
+// be found out.
 func (c *creation) find(ctx context.Context, evidence string, cause error) error {
 	for turn := range maxReconnects + 1 {
 		committed, err := c.d.logExists(context.WithoutCancel(ctx), evidence)

@@ -7,8 +7,7 @@ import (
 	"github.com/opensoft/dartwing-bridge/frappe/internal/memo"
 )
 
-// DB is a site's database: a small pool of connections, and the rows that are read and written there. Safe for
-// concurrent use.
+// DB is a site's database: a small pool of connections, and the rows read and written there. Safe for concurrent use.
 type DB struct {
 	conn
 	tables        tableCache

@@ -73,8 +73,7 @@ func logInsert(t *tableInfo, names []string, rows []logRow) (string, []any) {
 	return b.String(), args
 }
 
-// insertLog writes log rows, at least one, in as few statements as their size allows, and returns the name of the
-// first.
+// insertLog writes log rows, at least one, in few statements, and returns the name of the first.
 func insertLog(ctx context.Context, tx *sql.Tx, t *tableInfo, now time.Time, rows []logRow) (first string, err error) {
 	names := hashNames(now, len(rows))
 	first = names[0]

@@ -78,8 +78,7 @@ func (d *DB) JobTypes(ctx context.Context) (map[string]*JobType, error) {
 	})
 }
 
-// InsertJobTypes inserts the Job Types that don't exist yet and names those it inserted. Existing ones stay as they
-// are.
+// InsertJobTypes inserts the Job Types that don't exist yet and names them. Others stay as they are.
 func (d *DB) InsertJobTypes(ctx context.Context, types []JobType) (inserted []string, err error) {
 	t, err := d.tables.get(ctx, tableJobType)
 	if err != nil {

@@ -26,8 +26,8 @@ type Pool struct {
 
 // pooled is the database of one site.
 type pooled struct {
-	// turn is taken while a connection is made, apart from the pool's lock: a server that doesn't answer must not hold
-	// up other sites.
+	// turn is taken while a connection is made, apart from the pool's lock: a silent server must not hold up other
+	// sites.
 	turn     chan struct{}
 	db       *DB
 	key      string // what db was opened with

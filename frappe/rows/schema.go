@@ -135,8 +135,7 @@ func (f docField) number() string {
 	return strconv.Itoa(n)
 }
 
-// index is one index of a table. Its name is the one frappe.db.add_index would give it, so that neither side makes a
-// second one.
+// index is one index of a table. Its name is that of frappe.db.add_index, so that neither side makes a second one.
 type index []string
 
 func (i index) name() string {

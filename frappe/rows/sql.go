@@ -9,8 +9,7 @@ import (
 
 const (
 	maxBatch = 200 // rows of one transaction
-	// maxStatement is how much text one INSERT carries; servers refuse packets over max_allowed_packet, 16 MiB by
-	// default.
+	// maxStatement is how much text one INSERT carries; max_allowed_packet is 16 MiB by default.
 	maxStatement = 4 << 20
 	maxIn        = 500 // keeps a list of names below the size at which MariaDB turns it into a temporary table
 )
@@ -24,8 +23,7 @@ func inChunks(names []string, f func([]string) error) error {
 	return nil
 }
 
-// statements cuts rows into pieces that one INSERT carries: at most most of them, and not much more than maxStatement
-// bytes of text.
+// statements cuts rows into pieces for one INSERT: at most most of them, not much more than maxStatement bytes.
 func statements[R any](rows []R, most int, size func(R) int) iter.Seq[[]R] {
 	return func(yield func([]R) bool) {
 		for len(rows) > 0 {

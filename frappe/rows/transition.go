@@ -13,19 +13,17 @@ import (
 )
 
 // Transition is one guarded move of a Background Job row: it happens only while the row still has the status From (and,
-// where that is Running, still belongs to the attempt StartedAt), and leaves a Job Execution Log row in the same
-// transaction.
+// where that is Running, still belongs to the attempt StartedAt), and leaves a log row in the same transaction.
 type Transition struct {
 	Name     string
 	From, To Status
 	// StartedAt is the fence: with From Running the row's started_at must equal it to the microsecond; with To Running
-	// it becomes the row's started_at. From Running with a zero StartedAt is not fenced, which only an administrator's
-	// cancel should want.
+	// it becomes the row's started_at. From Running with a zero StartedAt is not fenced: for an administrator's cancel
+	// only.
 	StartedAt time.Time
 	Actor     string // User of the log row and of modified_by; "" is the system
 	Message   string // of the log row
-	// Via is an intermediate state that gets a log row of its own (Running -Failed-> Queued is "given back"); "" for
-	// none.
+	// Via is a state between that gets a log row of its own (Running -Failed-> Queued is "given back"); "" for none.
 	Via        Status
 	ViaMessage string
 	// Set holds further columns to write, as in Job.Progress.To(100). Of two values for one column the later one

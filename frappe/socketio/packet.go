@@ -25,8 +25,7 @@ const (
 	socketBinaryAck    = '6'
 )
 
-// packet is one decoded Socket.IO packet: type, namespace with a comma unless it is "/", id of an acknowledgement,
-// JSON.
+// packet is one decoded Socket.IO packet: type, namespace and comma unless it is "/", acknowledgement's id, JSON.
 type packet struct {
 	kind      byte
 	namespace string
