@@ -29,16 +29,6 @@ func (e *FieldError) Error() string {
 	return fmt.Sprintf("job field %s is %q, want %s", e.Field, e.Value, e.Want)
 }
 
-const (
-	wantTime   = "a UTC timestamp like 2026-01-02T03:04:05.000006Z"
-	wantInt    = "a whole number"
-	wantFlag   = "1 or 0"
-	wantStatus = "a status of RQ 1.15 to 2.10"
-	wantInts   = "a JSON list of whole numbers"
-	wantIDs    = "a JSON list of job ids"
-	wantText   = "UTF-8 text"
-)
-
 // ParseJob reads the fields of rq:job:<id>. It always returns a job with everything that could be read. The error joins
 // a *FieldError per unreadable field, in field order, and ErrNoData when there is no call; such fields are kept in
 // Extra, and Hash gives them back unchanged. It accepts what rq/job.py Job.restore accepts, 1.15.1–2.10.
@@ -113,29 +103,29 @@ func (f *jobField) read(j *Job, value string) (want string) {
 	case *[]byte:
 		*to = []byte(value)
 	case *string:
-		if want = wantText; utf8.ValidString(value) {
+		if want = "UTF-8 text"; utf8.ValidString(value) {
 			*to = value
 		} else {
 			err = errField
 		}
 	case *Status:
-		if want, *to = wantStatus, Status(value); !slices.Contains(statuses, *to) {
+		if want, *to = "a status of RQ 1.15 to 2.10", Status(value); !slices.Contains(statuses, *to) {
 			err = errField
 		}
 	case *time.Time:
-		want = wantTime
+		want = "a UTC timestamp like 2026-01-02T03:04:05.000006Z"
 		*to, err = ParseTime(value)
 	case **int64:
-		want = wantInt
+		want = "a whole number"
 		*to, err = wholeNumber(value)
 	case **bool:
-		want = wantFlag
+		want = "1 or 0"
 		*to, err = intFlag(value)
 	case *[]int64:
-		want = wantInts
+		want = "a JSON list of whole numbers"
 		*to, err = jsonArray[int64](value)
 	case *[]string:
-		want = wantIDs
+		want = "a JSON list of job ids"
 		if *to, err = jsonArray[string](value); len(*to) == 0 {
 			*to = nil // RQ writes no empty list
 		}

@@ -219,7 +219,6 @@ func mergeLive(live []liveVersion) (Detection, error) {
 			} else {
 				from = name
 			}
-			older.Dialect.IDNoColon = have.IDNoColon || d.Dialect.IDNoColon
 			older.Dialect.IDCharset = have.IDCharset || d.Dialect.IDCharset
 			found = older
 		}

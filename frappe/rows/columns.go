@@ -133,14 +133,6 @@ func settableColumns() (list []*jobColumn) {
 	return list
 }
 
-func columnNames[R any](columns []*column[R]) []string {
-	list := make([]string, len(columns))
-	for i, c := range columns {
-		list[i] = c.name
-	}
-	return list
-}
-
 func numbered[R any](columns []*column[R]) []*column[R] {
 	for i, c := range columns {
 		c.order = i
@@ -148,14 +140,9 @@ func numbered[R any](columns []*column[R]) []*column[R] {
 	return columns
 }
 
-// toRead are the columns that are read from a table that may lack some.
-func toRead[R any](t *tableInfo, columns []*column[R]) []*column[R] {
-	return slices.DeleteFunc(slices.Clone(columns), func(c *column[R]) bool { return c.use == writeOnly || !t.has(c.name) })
-}
-
-// toCreate are the columns that are written at creation into a table that may lack some.
-func toCreate[R any](t *tableInfo, columns []*column[R]) []*column[R] {
-	return slices.DeleteFunc(slices.Clone(columns), func(c *column[R]) bool { return c.use == readOnly || !t.has(c.name) })
+// present are the columns that a table has, which may lack some, but for those of one use.
+func present[R any](t *tableInfo, columns []*column[R], but use) []*column[R] {
+	return slices.DeleteFunc(slices.Clone(columns), func(c *column[R]) bool { return c.use == but || !t.has(c.name) })
 }
 
 // fromText gives a field what its column holds; nil is NULL.

@@ -168,8 +168,8 @@ func (n *NewJob) row(t *tableInfo, name string, now time.Time) *BackgroundJob {
 
 // insertJobs writes the rows in as few statements as their size allows.
 func insertJobs(ctx context.Context, tx *sql.Tx, t *tableInfo, loc *time.Location, jobs []*BackgroundJob) error {
-	columns := toCreate(t, jobColumns)
-	head := "INSERT INTO `" + tableJob + "` (" + quoteColumns(columnNames(columns)) + ") VALUES "
+	columns := present(t, jobColumns, readOnly)
+	head := "INSERT INTO `" + tableJob + "` (" + quoteColumns(columns) + ") VALUES "
 	one := "(" + marks(len(columns)) + ")"
 	for some := range statements(jobs, maxBatch, func(j *BackgroundJob) int { return len(j.InputParameters) }) {
 		var args []any

@@ -85,8 +85,8 @@ func (d *DB) InsertJobTypes(ctx context.Context, types []JobType) (inserted []st
 		return nil, err
 	}
 	defer d.jobTypes.Forget()
-	columns := toCreate(t, jobTypeColumns)
-	insert := "INSERT IGNORE INTO `" + tableJobType + "` (`name`,`creation`,`modified`,`modified_by`,`owner`," + quoteColumns(columnNames(columns)) +
+	columns := present(t, jobTypeColumns, readOnly)
+	insert := "INSERT IGNORE INTO `" + tableJobType + "` (`name`,`creation`,`modified`,`modified_by`,`owner`," + quoteColumns(columns) +
 		") VALUES (" + marks(5+len(columns)) + ")"
 	for i := range types {
 		name, now := types[i].TypeName, formatTime(d.Now(), d.Location())

@@ -61,7 +61,13 @@ func nullable(s string) any {
 	return s
 }
 
-func quoteColumns(columns []string) string { return "`" + strings.Join(columns, "`,`") + "`" }
+func quoteColumns[R any](columns []*column[R]) string {
+	names := make([]string, len(columns))
+	for i, c := range columns {
+		names[i] = "`" + c.name + "`"
+	}
+	return strings.Join(names, ",")
+}
 
 // systemUser is who a row is written as when nobody in particular acts.
 func systemUser(actor string) string {
