@@ -141,8 +141,8 @@ func appendIndent(b []byte, depth int) []byte {
 	return append(append(b, '\n'), strings.Repeat(" ", depth)...)
 }
 
-// appendNumber writes a JSON number as Python would after reading it: an int of any size, or a float if it has fraction
-// or exponent.
+// appendNumber writes a JSON number as Python would after reading it: an int of any size, a float with fraction or
+// exponent.
 func appendNumber(b []byte, n json.Number) ([]byte, error) {
 	text := n.String()
 	if strings.ContainsAny(text, ".eE") {
@@ -159,8 +159,7 @@ func appendNumber(b []byte, n json.Number) ([]byte, error) {
 	return i.Append(b, 10), nil
 }
 
-// appendFloat writes Python's repr(f): the shortest digits that read back as f, with an exponent below 1e-4 and from
-// 1e16.
+// appendFloat writes Python's repr(f): the shortest digits that read back as f, an exponent below 1e-4 and from 1e16.
 func appendFloat(b []byte, f float64) []byte {
 	switch {
 	case math.IsNaN(f):
@@ -215,8 +214,7 @@ func appendEscape(b []byte, r rune) []byte {
 	return append(b, '\\', 'u', hexDigits[r>>12&15], hexDigits[r>>8&15], hexDigits[r>>4&15], hexDigits[r&15])
 }
 
-// loneSurrogate reads the three bytes that Python's "surrogatepass" gives a surrogate without a partner; UTF-8 has
-// none.
+// loneSurrogate reads the three bytes that Python's "surrogatepass" gives a surrogate without a partner.
 func loneSurrogate(s string) (rune, bool) {
 	if len(s) < 3 || s[0] != 0xed || s[1]&0xe0 != 0xa0 || s[2]&0xc0 != 0x80 {
 		return 0, false

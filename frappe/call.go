@@ -25,8 +25,8 @@ const (
 // ErrNotFrappe says that an RQ job wasn't made by frappe.enqueue: its function is not ExecuteJob.
 var ErrNotFrappe = errors.New("not a job of frappe.enqueue")
 
-// CallError says which argument of a Frappe job is missing or has the wrong type. It never shows the value, which may
-// be confidential.
+// CallError says which argument of a Frappe job is missing or has the wrong type, never its value, which may be
+// confidential.
 type CallError struct {
 	Key  string // the argument of execute_job
 	Want string // what execute_job takes
@@ -45,8 +45,7 @@ type Call struct {
 	Event   string // a legacy tag, "" for none
 	JobName string // the label given by the caller, else the dotted path
 	IsAsync bool   // true for everything that went through Redis
-	// Kwargs are the arguments for Method, as ParseCall's caller decoded them: a Getter or a map[string]any. nil stands
-	// for an empty dict.
+	// Kwargs are the arguments for Method, as ParseCall got them: a Getter or a map[string]any; nil is an empty dict.
 	Kwargs any
 }
 
@@ -245,8 +244,7 @@ func (a *arguments) truth(key string) bool {
 	return false
 }
 
-// label reads a string that only describes the job. Python takes any value there, so a strange one must not fail the
-// job.
+// label reads a string that only describes the job. Python takes any value there, so a strange one fails no job.
 func (a *arguments) label(key string) string {
 	v, _ := a.Get(key)
 	s, _ := textOf(v)

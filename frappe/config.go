@@ -32,8 +32,7 @@ func (c Config) String(key, def string) string {
 	return def
 }
 
-// Int is the value of key as a whole number (a numeric string counts: Frappe 15 keeps db_port as one), def when it
-// isn't one.
+// Int is the value of key as a whole number (a numeric string counts: Frappe 15's db_port is one), def when it isn't.
 func (c Config) Int(key string, def int) int {
 	n, ok := wholeNumber(c[key])
 	if !ok {

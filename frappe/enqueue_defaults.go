@@ -12,8 +12,7 @@ type EnqueueDefaults struct {
 	FailureCallbackTimeout int64 // bounds that call
 }
 
-// NewEnqueueDefaults reads rq_results_ttl and rq_job_failure_ttl from a site's merged configuration. Zero means the
-// default.
+// NewEnqueueDefaults reads rq_results_ttl and rq_job_failure_ttl from a site's configuration. Zero means the default.
 func NewEnqueueDefaults(config Config) EnqueueDefaults {
 	return EnqueueDefaults{
 		ResultTTL:              int64(cmp.Or(config.Int("rq_results_ttl", 0), 10*60)),

@@ -11,8 +11,7 @@ import (
 
 // RedisQueue are the connection options of redis_queue, with the bench's credentials in Frappe's order: the ACL user of
 // use_rq_auth, else RQ_ADMIN_PASWORD (Frappe spells it so), else what the URL carries (redis_queue.py,
-// background_jobs.py get_redis_conn). The client never repeats a command: an RPUSH whose reply got lost would run
-// twice.
+// background_jobs.py get_redis_conn). The client never repeats a command: an RPUSH without reply would run twice.
 func (b *Bench) RedisQueue() (*redis.UniversalOptions, error) {
 	c := b.Config()
 	o, err := redisOptions(c, "redis_queue")
@@ -53,8 +52,7 @@ func redisOptions(c Config, key string) (o *redis.UniversalOptions, err error) {
 		return nil, err
 	}
 	o.MaxRetries = -1
-	// Only hosted clusters send these. In automatic mode go-redis 9.23 negotiates them on each connection, with a data
-	// race.
+	// Only hosted clusters send these. In automatic mode go-redis 9.23 negotiates them, with a data race.
 	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	return o, nil
 }

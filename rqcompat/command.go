@@ -99,8 +99,7 @@ func parseCommand(payload string) Command {
 	return cmd
 }
 
-// SendCommand sends a command to a worker and says how many listened: 0 means that nobody got it. rq/command.py
-// send_command.
+// SendCommand sends a command to a worker and says how many listened: 0 is nobody. rq/command.py send_command.
 func (c *Client) SendCommand(ctx context.Context, worker string, cmd Command) (receivers int64, err error) {
 	payload, err := json.Marshal(cmd)
 	if err != nil {

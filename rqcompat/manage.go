@@ -34,8 +34,7 @@ func (e *NotRequeueableError) Error() string {
 
 func (e *NotRequeueableError) Is(target error) bool { return target == ErrNotRequeueable }
 
-// Fetch reads one job. One that can be read in part comes with the error of ParseJob; ErrNoSuchJob for none. rq/job.py
-// Job.fetch.
+// Fetch reads one job, or what can be read of it with the error of ParseJob; ErrNoSuchJob if none. rq/job.py Job.fetch.
 func (c *Client) Fetch(ctx context.Context, id string) (*Job, error) {
 	hash, err := c.rdb.HGetAll(ctx, JobKey(id)).Result()
 	return fetched(id, hash, err)

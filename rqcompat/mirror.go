@@ -11,8 +11,7 @@ import (
 
 const (
 	mirrorLimit = 100_000 // what one mirror holds: the head of a longer queue
-	// mirrorEnd is how many ids of either end are looked at to find what is new. The tail grows with the rate of
-	// arrival.
+	// mirrorEnd is how many ids of either end are looked at for new ones. The tail grows with the rate of arrival.
 	mirrorEnd    = 8
 	mirrorMaxEnd = 4096
 	// mirrorDrift is how long a difference in length may stay before the whole list is read again, plus a part

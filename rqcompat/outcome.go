@@ -20,8 +20,7 @@ const (
 	OutcomeGivenBack                        // unfinished, back to the head of its queue as if it had not been claimed
 )
 
-// Outcome is the end of one execution. The Lease in it names the execution: one of a job that isn't its any more is
-// refused.
+// Outcome is the end of one execution. The Lease in it names the execution: one of a lost job is refused.
 type Outcome struct {
 	Lease
 	Kind        OutcomeKind

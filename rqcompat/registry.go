@@ -8,8 +8,7 @@ import (
 )
 
 // Member is one entry of a registry. ExecutionID is set in Wip of RQ 2 only. What Score means depends on the
-// registry: the end of a lease, of a result's life, a due time, or the time of the cancel, in Unix seconds; it may
-// be -1 or infinite.
+// registry: the end of a lease or of a result's life, a due time, the time of the cancel; Unix seconds, -1 or infinite.
 type Member struct {
 	ID          string
 	ExecutionID string

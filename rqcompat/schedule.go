@@ -74,8 +74,7 @@ func (l *SchedulerLock) Acquire(ctx context.Context) error {
 	return l.record(ctx)
 }
 
-// Renew keeps the locks for another 61 s and forgets those that aren't ours any more. RQ does so every second; 20 s are
-// enough.
+// Renew keeps the locks for another 61 s and forgets those we lost. RQ does so every second; 20 s are enough.
 func (l *SchedulerLock) Renew(ctx context.Context) error {
 	var still []string
 	for i, q := range l.held {

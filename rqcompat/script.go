@@ -16,8 +16,7 @@ import (
 //go:embed lua/*.lua
 var luaFiles embed.FS
 
-// includeLine starts a line of a .lua file that stands for another file, with functions of several scripts, once per
-// script.
+// includeLine starts a line of a .lua file that stands for another file of functions, taken once per script.
 const includeLine = "--@include "
 
 // newScript loads lua/<file>. Only package variables call it: a missing file is a programming error and panics.
@@ -84,8 +83,7 @@ func (c *Client) runScripts(ctx context.Context, s *redis.Script, calls []script
 // unpack stays far below Lua's limit.
 const scriptBatch = 250
 
-// runBatches runs a script for all items in one round trip, scriptBatch at a time, with the arguments that args makes
-// of each.
+// runBatches runs a script for all items in one round trip, scriptBatch at a time, with the arguments from args.
 func runBatches[Item any](
 	ctx context.Context, c *Client, s *redis.Script, items []Item, args func(batch []Item) ([]any, error),
 ) ([]*redis.Cmd, error) {

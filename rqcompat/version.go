@@ -58,10 +58,7 @@ func (e *UnsupportedVersionError) Error() string {
 // ParseDialect returns the dialect of an RQ version such as "1.15.1" or "2.6". Suffixes like "rc1" or ".post1" are
 // ignored. Versions outside 1.15–1.16 and 2.0–2.10 give an *UnsupportedVersionError.
 func ParseDialect(version string) (Dialect, error) {
-	n, ok := versionNumbers(version)
-	if !ok {
-		return Dialect{}, &UnsupportedVersionError{Version: version}
-	}
+	n := versionNumbers(version)
 	one := n[0] == 1 && (n[1] == 15 || n[1] == 16)
 	two := n[0] == 2 && n[1] <= 10
 	if !one && !two {
@@ -84,16 +81,14 @@ func ParseDialect(version string) (Dialect, error) {
 // versionPattern takes the release numbers and lets suffixes like "rc1", ".post1" and "+local" pass.
 var versionPattern = regexp.MustCompile(`^(\d{1,4})\.(\d{1,4})(?:\.(\d{1,4}))?(?:[a-z.+-][0-9A-Za-z.+-]{0,40})?$`)
 
-// versionNumbers reads the two or three leading numbers of a version; a missing third one is 0.
-func versionNumbers(version string) (n [3]int, ok bool) {
-	m := versionPattern.FindStringSubmatch(strings.TrimSpace(version))
-	if m == nil {
-		return n, false
+// versionNumbers reads the two or three leading numbers of a version; a missing one is 0.
+func versionNumbers(version string) (n [3]int) {
+	if m := versionPattern.FindStringSubmatch(strings.TrimSpace(version)); m != nil {
+		for i := range n {
+			n[i], _ = strconv.Atoi(m[i+1]) // digits only, or empty
+		}
 	}
-	for i := range n {
-		n[i], _ = strconv.Atoi(m[i+1]) // digits only, or empty
-	}
-	return n, true
+	return n
 }
 
 // WipMember is the member of rq:wip:<q> for one execution of a job.
@@ -111,10 +106,8 @@ func (d Dialect) SplitWipMember(member string) (id, executionID string) {
 	if !d.CompositeWip || i < 0 || len(member)-i-1 != 32 {
 		return member, ""
 	}
-	for _, c := range []byte(member[i+1:]) {
-		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
-			return member, ""
-		}
+	if strings.Trim(member[i+1:], "0123456789abcdef") != "" {
+		return member, ""
 	}
 	return member[:i], member[i+1:]
 }
@@ -128,8 +121,7 @@ type Detection struct {
 // ErrVersionUnknown says that neither configuration nor a live worker nor the bench names an RQ version.
 var ErrVersionUnknown = errors.New("rq version unknown: no live Python worker and no installed rq found; set the rq version in the configuration")
 
-// MixedVersionsError says that live Python workers of one Redis write incompatible formats: no dialect is right for
-// all.
+// MixedVersionsError says that live Python workers of one Redis write incompatible formats: none is right for all.
 type MixedVersionsError struct{ A, B string } // "<worker> (<version>)"
 
 func (e *MixedVersionsError) Error() string {

@@ -10,8 +10,7 @@ import (
 )
 
 const (
-	// waitBlock is the longest single blocking look. A canceled Wait lingers no longer where CLIENT UNBLOCK isn't
-	// allowed.
+	// waitBlock is the longest blocking look. A canceled Wait lingers no longer where CLIENT UNBLOCK isn't allowed.
 	waitBlock = time.Second
 	// waitPollMin and waitPollMax bound the pace of looking at a list that is not empty.
 	waitPollMin = 20 * time.Millisecond

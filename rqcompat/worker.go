@@ -93,7 +93,9 @@ func (c *Client) records(ws []*Worker) (args []any, index []int, err error) {
 		if !ok {
 			n = len(known)
 			known[r] = n
-			args = append(args, anys(r[:])...)
+			for _, v := range r {
+				args = append(args, v)
+			}
 		}
 		index[i] = n
 	}

@@ -133,8 +133,7 @@ func (t takenWindow) appendEvents(events []Event) []Event {
 	return events
 }
 
-// lane holds the windows of one interval. All last equally long and so end in the order they began: no update needs a
-// search.
+// lane holds the windows of one interval. All last equally long and end in the order they began: no search.
 type lane struct {
 	interval time.Duration
 	windows  map[windowKey]*window
@@ -194,8 +193,7 @@ func (w *window) empty() []string {
 	return values[max(0, len(values)-maxListNames):]
 }
 
-// take removes the values whose turn it is and starts their windows anew. One that ended without an update is
-// forgotten.
+// take removes the values that are due and starts their windows anew. One that ended without an update is forgotten.
 func (l *lane) take(now time.Time, everything bool) (taken []takenWindow) {
 	due := l.ready
 	l.ready = nil
@@ -216,8 +214,7 @@ func (l *lane) take(now time.Time, everything bool) (taken []takenWindow) {
 	return taken
 }
 
-// restore puts values back that couldn't be sent, as older than those that came meanwhile. take has just started their
-// window.
+// restore puts values back that couldn't be sent, as older than those that came meanwhile. Their window has just begun.
 func (l *lane) restore(t takenWindow) {
 	w := l.windows[t.key]
 	newer := w.empty()

@@ -39,8 +39,7 @@ type Event struct {
 	Message any    // the payload, anything that encoding/json takes
 }
 
-// EventError says why an event was refused. It would stop the realtime server of all sites, or reach every client of
-// every site.
+// EventError says why an event was refused. It would stop the realtime server or reach every client of every site.
 type EventError struct {
 	Name, Site, Room string // those of the event
 	Reason           string // what is wrong
@@ -207,8 +206,7 @@ func (p *Publisher) Run(ctx context.Context) error {
 	}
 }
 
-// Close sends what ListUpdate and DocUpdate still hold and waits for sends that were left behind. Call it after Run, or
-// without.
+// Close sends what ListUpdate and DocUpdate still hold and waits for sends left behind. Call it after Run, or without.
 func (p *Publisher) Close() error {
 	p.running.Lock()
 	defer p.running.Unlock()

@@ -117,8 +117,8 @@ func (c *creation) run(ctx context.Context) error {
 	return err
 }
 
-// find answers whether the rows are there after a COMMIT that got no answer. The end is only left open when that can't
-// be found out.
+// find answers whether the rows are there after a COMMIT that got no answer. If that can't be found out the end is left
+// open.
 func (c *creation) find(ctx context.Context, evidence string, cause error) error {
 	for turn := range maxReconnects + 1 {
 		committed, err := c.d.logExists(context.WithoutCancel(ctx), evidence)

@@ -218,8 +218,8 @@ func (d *DB) checkTable(ctx context.Context, def docType) ([]TableProblem, error
 	return problems, err
 }
 
-// prepareSeries makes this year's counter ahead of time: Frappe's own two statements deadlock when two create the same
-// key at once.
+// prepareSeries makes this year's counter ahead of time: Frappe's two statements deadlock when two make one key at
+// once.
 func (d *DB) prepareSeries(ctx context.Context) error {
 	exists, err := d.tables.has(ctx, "tabSeries")
 	if err != nil || !exists {

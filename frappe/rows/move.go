@@ -97,8 +97,7 @@ func (m *move) set(t *tableInfo, loc *time.Location, v Value) error {
 	return nil
 }
 
-// decide compares the move with its row and reports whether it has to be written. Another try of the transaction calls
-// it again.
+// decide compares the move with its row and reports whether to write it. A repeated transaction calls it again.
 func (m *move) decide(row *lockedRow, skipLocked bool) bool {
 	m.locked, m.outcome = false, TransitionResult{Cut: m.result.Cut}
 	if row == nil {

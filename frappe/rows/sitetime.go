@@ -22,8 +22,7 @@ var defaultLocation = sync.OnceValue(func() *time.Location {
 	return loc
 })
 
-// siteNow never returns a full second: Python prints such a datetime without its fraction, and the desk compares
-// strings.
+// siteNow never returns a full second: Python prints one without fraction, and the desk compares strings.
 func siteNow(loc *time.Location) time.Time {
 	now := time.Now().In(loc).Truncate(time.Microsecond)
 	if now.Nanosecond() == 0 {

@@ -18,8 +18,7 @@ type Transition struct {
 	Name     string
 	From, To Status
 	// StartedAt is the fence: with From Running the row's started_at must equal it to the microsecond; with To Running
-	// it becomes the row's started_at. From Running with a zero StartedAt is not fenced: for an administrator's cancel
-	// only.
+	// it becomes the row's started_at. From Running with a zero StartedAt is not fenced: an administrator's cancel.
 	StartedAt time.Time
 	Actor     string // User of the log row and of modified_by; "" is the system
 	Message   string // of the log row

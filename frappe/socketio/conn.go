@@ -242,8 +242,7 @@ func (s *Conn) readEvents(ctx context.Context) error {
 }
 
 // Next returns the next event and its arguments in the order in which they came. Events that came before the connection
-// ended are still returned; then it tells why it ended, ErrClosed after Close. The end of ctx leaves the connection
-// alone.
+// ended are still returned; then why it ended, ErrClosed after Close. The end of ctx leaves the connection alone.
 func (s *Conn) Next(ctx context.Context) (name string, args []json.RawMessage, err error) {
 	var e event
 	open := true
@@ -293,8 +292,8 @@ func (s *Conn) write(ctx context.Context, packet string) error {
 	return s.conn.Write(ctx, websocket.MessageText, []byte(packet))
 }
 
-// Close tells the server to leave the namespace and ends the connection, in a second at most. It returns nil, and may
-// be called again.
+// Close tells the server to leave the namespace and ends the connection, within a second. It returns nil and may be
+// called again.
 func (s *Conn) Close() error {
 	s.closing.Do(func() {
 		close(s.closed)

@@ -12,8 +12,7 @@ import (
 
 // Config says where to connect and as whom.
 type Config struct {
-	// URL is the realtime server, http or https: the site's own URL behind a proxy, else "http://127.0.0.1:9000".
-	// Required.
+	// URL is the realtime server, http or https: the site's URL behind a proxy, else "http://127.0.0.1:9000". Required.
 	URL  string
 	Site string // the site's directory name: the namespace. Required.
 	// Header is sent with the connection: Cookie, which most versions demand, and Authorization. A missing

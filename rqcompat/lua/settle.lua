@@ -14,8 +14,7 @@
 -- parent does afterwards (state idle). "back" has no RQ equivalent: the job is queued again, first in line, as if it
 -- had never been claimed. The fence: the hash says status "started" with this worker_name and started_at. Whoever takes
 -- a job away (a rescuer, a cleaner, requeue, cancel) changes one of them. Differences from RQ: only fields that change
--- are written; a job that was canceled while it ran stays canceled; a repeat in rq:scheduled has that status in every
--- version.
+-- are written; a job canceled while it ran stays canceled; a repeat in rq:scheduled has that status in every version.
 local flags, now, ts, default_ttl = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
 local first_outcome, values = 5, 11
 -- The outcome at work. settle sets these for the functions below.
