@@ -181,10 +181,12 @@ func updateStatement(moves []*move) (string, []any) {
 		}
 		b.WriteString("`" + first.column.name + "`=")
 		if slices.ContainsFunc(moves[1:], func(m *move) bool { return m.cells[i].value != first.value }) {
-			b.WriteString(caseByName(len(moves)))
+			b.WriteString("CASE `name`")
 			for _, m := range moves {
+				b.WriteString(" WHEN ? THEN ?")
 				args = append(args, m.Name, m.cells[i].value)
 			}
+			b.WriteString(" END")
 			continue
 		}
 		b.WriteByte('?')

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -130,7 +131,7 @@ func progressStatement(reports []*report) (string, []any) {
 		fences = append(fences, r.name, r.fence)
 		names = append(names, r.name)
 	}
-	byName := caseByName(len(reports))
+	byName := "CASE `name`" + strings.Repeat(" WHEN ? THEN ?", len(reports)) + " END"
 	query := "SET STATEMENT innodb_lock_wait_timeout=1 FOR UPDATE `" + tableJob + "` FORCE INDEX (PRIMARY) SET `progress`=" + byName +
 		",`progress_message`=" + byName + " WHERE `name` IN (" + marks(len(names)) +
 		") AND `status`='Running' AND `started_at`=CAST(" + byName + " AS datetime(6))"

@@ -39,9 +39,6 @@ func statements[R any](rows []R, most int, size func(R) int) iter.Seq[[]R] {
 	}
 }
 
-// caseByName is the SQL for a value per row, with a name and a value to follow for each of n rows.
-func caseByName(n int) string { return "CASE `name`" + strings.Repeat(" WHEN ? THEN ?", n) + " END" }
-
 func anys[T any](list []T) []any {
 	args := make([]any, len(list))
 	for i, v := range list {
