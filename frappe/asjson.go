@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"math/big"
 	"reflect"
@@ -68,45 +69,35 @@ func appendJSON(b []byte, v any, depth int) ([]byte, error) {
 }
 
 func appendDict(b []byte, m map[string]any, depth int) ([]byte, error) {
-	if len(m) == 0 {
-		return append(b, "{}"...), nil
-	}
 	// The byte order of UTF-8 is the code point order Python sorts by.
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	b = append(b, '{')
-	for i, k := range keys {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = appendASCII(appendIndent(b, depth+1), k)
-		b = append(b, ": "...)
-		var err error
-		if b, err = appendJSON(b, m[k], depth+1); err != nil {
-			return nil, err
-		}
-	}
-	return append(appendIndent(b, depth), '}'), nil
+	keys := slices.Sorted(maps.Keys(m))
+	return appendAll(b, "{}", len(keys), depth, func(b []byte, i int) ([]byte, error) {
+		b = append(appendASCII(b, keys[i]), ": "...)
+		return appendJSON(b, m[keys[i]], depth+1)
+	})
 }
 
 func appendList(b []byte, items []any, depth int) ([]byte, error) {
-	if len(items) == 0 {
-		return append(b, "[]"...), nil
+	return appendAll(b, "[]", len(items), depth, func(b []byte, i int) ([]byte, error) {
+		return appendJSON(b, items[i], depth+1)
+	})
+}
+
+// appendAll writes n entries between two brackets, each on a line of its own.
+func appendAll(b []byte, brackets string, n, depth int, entry func(b []byte, i int) ([]byte, error)) (_ []byte, err error) {
+	if n == 0 {
+		return append(b, brackets...), nil
 	}
-	b = append(b, '[')
-	for i, item := range items {
+	b = append(b, brackets[0])
+	for i := range n {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		var err error
-		if b, err = appendJSON(appendIndent(b, depth+1), item, depth+1); err != nil {
+		if b, err = entry(appendIndent(b, depth+1), i); err != nil {
 			return nil, err
 		}
 	}
-	return append(appendIndent(b, depth), ']'), nil
+	return append(appendIndent(b, depth), brackets[1]), nil
 }
 
 // appendOther brings maps and slices of other types, and whatever has a JSON form of its own, down to the plain values.
@@ -147,15 +138,11 @@ func isMarshaler(v any) bool {
 }
 
 func appendIndent(b []byte, depth int) []byte {
-	b = append(b, '\n')
-	for range depth {
-		b = append(b, ' ')
-	}
-	return b
+	return append(append(b, '\n'), strings.Repeat(" ", depth)...)
 }
 
-// appendNumber writes a JSON number as Python would after reading it: an int of any size, or a float when it has a
-// fraction or an exponent.
+// appendNumber writes a JSON number as Python would after reading it: an int of any size, a float with fraction or
+// exponent.
 func appendNumber(b []byte, n json.Number) ([]byte, error) {
 	text := n.String()
 	if strings.ContainsAny(text, ".eE") {
@@ -172,8 +159,7 @@ func appendNumber(b []byte, n json.Number) ([]byte, error) {
 	return i.Append(b, 10), nil
 }
 
-// appendFloat writes Python's repr(f): the shortest digits that read back as f, with an exponent below 1e-4 and from
-// 1e16 on.
+// appendFloat writes Python's repr(f): the shortest digits that read back as f, an exponent below 1e-4 and from 1e16.
 func appendFloat(b []byte, f float64) []byte {
 	switch {
 	case math.IsNaN(f):
@@ -196,6 +182,8 @@ func appendFloat(b []byte, f float64) []byte {
 
 const hexDigits = "0123456789abcdef"
 
+var shortEscapes = [utf8.RuneSelf]byte{'"': '"', '\\': '\\', '\n': 'n', '\r': 'r', '\t': 't', '\f': 'f', '\b': 'b'}
+
 func appendASCII(b []byte, s string) []byte {
 	b = append(b, '"')
 	for i := 0; i < len(s); {
@@ -207,20 +195,10 @@ func appendASCII(b []byte, s string) []byte {
 		}
 		i += size
 		switch {
-		case r == '"' || r == '\\':
-			b = append(b, '\\', byte(r))
+		case r < utf8.RuneSelf && shortEscapes[r] != 0:
+			b = append(b, '\\', shortEscapes[r])
 		case r >= ' ' && r <= '~':
 			b = append(b, byte(r))
-		case r == '\n':
-			b = append(b, `\n`...)
-		case r == '\r':
-			b = append(b, `\r`...)
-		case r == '\t':
-			b = append(b, `\t`...)
-		case r == '\f':
-			b = append(b, `\f`...)
-		case r == '\b':
-			b = append(b, `\b`...)
 		case r > 0xffff:
 			r -= 0x10000
 			b = appendEscape(b, 0xd800+r>>10)
@@ -236,8 +214,7 @@ func appendEscape(b []byte, r rune) []byte {
 	return append(b, '\\', 'u', hexDigits[r>>12&15], hexDigits[r>>8&15], hexDigits[r>>4&15], hexDigits[r&15])
 }
 
-// loneSurrogate reads the three bytes that Python's "surrogatepass" gives a surrogate without a partner; UTF-8 proper
-// has no form for it.
+// loneSurrogate reads the three bytes that Python's "surrogatepass" gives a surrogate without a partner.
 func loneSurrogate(s string) (rune, bool) {
 	if len(s) < 3 || s[0] != 0xed || s[1]&0xe0 != 0xa0 || s[2]&0xc0 != 0x80 {
 		return 0, false
@@ -247,10 +224,7 @@ func loneSurrogate(s string) (rune, bool) {
 
 // pythonDatetime is str(datetime): no fraction when the microseconds are zero.
 func pythonDatetime(t time.Time) string {
-	if t.Nanosecond()/1000 == 0 {
-		return t.Format("2006-01-02 15:04:05")
-	}
-	return t.Format("2006-01-02 15:04:05.000000")
+	return strings.TrimSuffix(t.Format("2006-01-02 15:04:05.000000"), ".000000")
 }
 
 // Digest is the hexadecimal SHA-256 of s. A job_hash is its first 16 digits.

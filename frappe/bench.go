@@ -1,6 +1,7 @@
 package frappe
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -23,8 +24,7 @@ type QueueType struct {
 // Options say how a bench is opened.
 type Options struct {
 	// Section is the key of common_site_config.json, and of a site's own file, whose object holds what the caller sets
-	// right about a bench: frappe_version, rq_version, job_id_separator and, for package rows, db_connections. "" is
-	// none.
+	// right about a bench: frappe_version, rq_version, job_id_separator and, for rows, db_connections. "" is none.
 	Section string
 	// Log gets what can't be returned: a configuration file that became unreadable, text that was cut. nil discards it.
 	Log *slog.Logger
@@ -128,10 +128,7 @@ func benchID(c Config, root string) string {
 	if id, ok := c["bench_id"].(string); ok {
 		return id
 	}
-	path := os.Getenv("FRAPPE_BENCH_ROOT")
-	if path == "" {
-		path = resolvedRoot(root)
-	}
+	path := cmp.Or(os.Getenv("FRAPPE_BENCH_ROOT"), resolvedRoot(root))
 	return strings.ReplaceAll(strings.Trim(path, "/"), "/", "-")
 }
 
@@ -171,12 +168,11 @@ func majorVersion(own Config, root string) (int, error) {
 // installedRQ is the version of the rq distribution in the bench's virtual environment.
 func installedRQ(root string) string {
 	found, _ := filepath.Glob(filepath.Join(root, "env", "lib", "python*", "site-packages", "rq-*.dist-info"))
-	slices.Sort(found)
 	if len(found) == 0 {
 		return ""
 	}
-	name := strings.TrimSuffix(filepath.Base(found[len(found)-1]), ".dist-info")
-	return strings.TrimPrefix(name, "rq-")
+	name := filepath.Base(slices.Max(found))
+	return strings.TrimSuffix(strings.TrimPrefix(name, "rq-"), ".dist-info")
 }
 
 // jobIDSeparator stands between site and id. Frappe changed it together with the move to RQ 2; where the installed rq
@@ -188,14 +184,12 @@ func jobIDSeparator(own Config, major int, rq string) (string, error) {
 		}
 		return s, nil
 	}
+	two := major >= 16
 	head, _, _ := strings.Cut(rq, ".")
 	if n, err := strconv.Atoi(head); err == nil {
-		if n >= 2 {
-			return "||", nil
-		}
-		return "::", nil
+		two = n >= 2
 	}
-	if major >= 16 {
+	if two {
 		return "||", nil
 	}
 	return "::", nil
@@ -250,8 +244,7 @@ func configWarnings(path string, c Config) []string {
 	return warnings
 }
 
-// RQVersion is the version of rq installed in the bench's virtual environment, or the one that the section's rq_version
-// names; "" when unknown.
+// RQVersion is the version of rq in the bench's virtual environment, or the section's rq_version; "" when unknown.
 func (b *Bench) RQVersion() string { return b.rqVersion }
 
 // watchedFile is a configuration file that is read again when it changed on disk.

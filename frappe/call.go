@@ -25,15 +25,12 @@ const (
 // ErrNotFrappe says that an RQ job wasn't made by frappe.enqueue: its function is not ExecuteJob.
 var ErrNotFrappe = errors.New("not a job of frappe.enqueue")
 
-// CallError says which argument of a Frappe job is missing or has the wrong type. It never shows the value: arguments
-// may be confidential.
+// CallError says which argument of a Frappe job is missing or has the wrong type, never its value, which may be
+// confidential.
 type CallError struct {
-	// Key is the argument of execute_job.
-	Key string
-	// Want says what execute_job takes.
-	Want string
-	// Got is the type found, or "nothing" for a missing argument.
-	Got string
+	Key  string // the argument of execute_job
+	Want string // what execute_job takes
+	Got  string // the type found, or "nothing" for a missing argument
 }
 
 func (e *CallError) Error() string {
@@ -42,20 +39,13 @@ func (e *CallError) Error() string {
 
 // Call is one call of frappe.enqueue: what ExecuteJob gets as its keyword arguments (15.41 to 17).
 type Call struct {
-	// Site is the site's directory name.
-	Site string
-	// User is the session user at enqueue time; "" runs as Administrator.
-	User string
-	// Method is the dotted path of what to run, also when Python pickled a function object.
-	Method string
-	// Event is a legacy tag, "" for none.
-	Event string
-	// JobName is the label given by the caller, else the dotted path.
-	JobName string
-	// IsAsync is true for everything that went through Redis.
-	IsAsync bool
-	// Kwargs are the arguments for Method, as the caller of ParseCall decoded them: a Getter or a map[string]any. nil
-	// is written as an empty dict.
+	Site    string // the site's directory name
+	User    string // the session user at enqueue time; "" runs as Administrator
+	Method  string // the dotted path of what to run, also when Python pickled a function object
+	Event   string // a legacy tag, "" for none
+	JobName string // the label given by the caller, else the dotted path
+	IsAsync bool   // true for everything that went through Redis
+	// Kwargs are the arguments for Method, as ParseCall got them: a Getter or a map[string]any; nil is an empty dict.
 	Kwargs any
 }
 
@@ -76,29 +66,23 @@ func ParseCall(function string, kwargs Getter) (*Call, error) {
 		return nil, fmt.Errorf("function %q: %w", function, ErrNotFrappe)
 	}
 	if kwargs == nil {
-		return nil, &CallError{Key: "site", Want: "str", Got: "nothing"}
+		kwargs = plainDict(nil)
 	}
-	c := &Call{IsAsync: true}
-	var err error
-	if c.Site, err = requiredText(kwargs, "site", "str"); err != nil {
-		return nil, err
+	a := arguments{Getter: kwargs}
+	c := &Call{
+		Site:    a.text("site", "str", stringOf),
+		Method:  a.text("method", "str or function", textOf),
+		User:    a.user(),
+		IsAsync: a.truth("is_async"),
+		Event:   a.label("event"),
 	}
-	if c.Method, err = requiredText(kwargs, "method", "str or function"); err != nil {
-		return nil, err
+	c.JobName = cmp.Or(a.label("job_name"), c.Method)
+	if c.Kwargs, _ = a.Get("kwargs"); getterOf(c.Kwargs) == nil {
+		a.refuse("kwargs", "dict")
 	}
-	if c.User, err = optionalUser(kwargs); err != nil {
-		return nil, err
+	if a.err != nil {
+		return nil, a.err
 	}
-	if c.IsAsync, err = truth(kwargs, "is_async", true); err != nil {
-		return nil, err
-	}
-	inner, found := kwargs.Get("kwargs")
-	if !found || getterOf(inner) == nil {
-		return nil, callError("kwargs", "dict", inner, found)
-	}
-	c.Kwargs = inner
-	c.Event = label(kwargs, "event", "")
-	c.JobName = label(kwargs, "job_name", c.Method)
 	return c, nil
 }
 
@@ -106,28 +90,26 @@ func ParseCall(function string, kwargs Getter) (*Call, error) {
 // show-pending-jobs and purge-jobs index them directly. The method is a string, since unpickling a function would
 // import its module in every process that looks at the job.
 func (c *Call) Arguments() map[string]any {
-	args := map[string]any{
+	kwargs := c.Kwargs
+	if kwargs == nil {
+		kwargs = map[string]any{}
+	}
+	return map[string]any{
 		"site":     c.Site,
-		"user":     nil,
+		"user":     orNone(c.User),
 		"method":   c.Method,
-		"event":    nil,
-		"job_name": c.JobName,
+		"event":    orNone(c.Event),
+		"job_name": cmp.Or(c.JobName, c.Method),
 		"is_async": c.IsAsync,
-		"kwargs":   c.Kwargs,
+		"kwargs":   kwargs,
 	}
-	if c.User != "" {
-		args["user"] = c.User
+}
+
+func orNone(s string) any {
+	if s == "" {
+		return nil
 	}
-	if c.Event != "" {
-		args["event"] = c.Event
-	}
-	if c.JobName == "" {
-		args["job_name"] = c.Method
-	}
-	if c.Kwargs == nil {
-		args["kwargs"] = map[string]any{}
-	}
-	return args
+	return s
 }
 
 // Target looks through Frappe's wrappers and returns what the call is really about: for a method of one document
@@ -155,27 +137,27 @@ func (c *Call) BackgroundJobID() (name string, ok bool) {
 	if !strings.HasSuffix(c.Target(), executorSuffix) {
 		return "", false
 	}
-	kwargs := getterOf(c.Kwargs)
-	if kwargs == nil {
-		return "", true
-	}
 	for _, key := range []string{"background_job_id", "job_id"} {
-		v, _ := kwargs.Get(key)
-		if name, _ := v.(string); name != "" {
+		if name, _ := c.argument(key).(string); name != "" {
 			return name, true
 		}
 	}
 	return "", true
 }
 
-// text returns an inner argument that is a string or a function, else "".
-func (c *Call) text(key string) string {
+// argument is one of the arguments for Method, nil when it isn't there.
+func (c *Call) argument(key string) any {
 	kwargs := getterOf(c.Kwargs)
 	if kwargs == nil {
-		return ""
+		return nil
 	}
 	v, _ := kwargs.Get(key)
-	s, _ := textOf(v)
+	return v
+}
+
+// text returns an inner argument that is a string or a function, else "".
+func (c *Call) text(key string) string {
+	s, _ := textOf(c.argument(key))
 	return s
 }
 
@@ -207,65 +189,66 @@ func textOf(v any) (string, bool) {
 	return "", false
 }
 
-func requiredText(kwargs Getter, key, want string) (string, error) {
-	v, found := kwargs.Get(key)
+func stringOf(v any) (string, bool) {
 	s, ok := v.(string)
-	if key == "method" {
-		s, ok = textOf(v)
-	}
-	if !ok {
-		return "", callError(key, want, v, found)
-	}
-	if s == "" {
-		return "", &CallError{Key: key, Want: want, Got: "an empty string"}
-	}
-	return s, nil
+	return s, ok
 }
 
-func optionalUser(kwargs Getter) (string, error) {
-	v, found := kwargs.Get("user")
-	if v == nil {
-		return "", nil
-	}
-	s, ok := v.(string)
-	if !ok {
-		return "", callError("user", "str or None", v, found)
-	}
-	return s, nil
+// arguments reads the keyword arguments of execute_job. err is about the first one that it can't take.
+type arguments struct {
+	Getter
+	err error
 }
 
-// truth reads a flag the way Python's "if" would, for the types a flag has.
-func truth(kwargs Getter, key string, missing bool) (bool, error) {
-	v, found := kwargs.Get(key)
-	if !found {
-		return missing, nil
+func (a *arguments) refuse(key, want string) {
+	if a.err != nil {
+		return
 	}
-	switch v := v.(type) {
-	case nil:
-		return false, nil
-	case bool:
-		return v, nil
-	case int64:
-		return v != 0, nil
-	}
-	return false, callError(key, "bool", v, found)
-}
-
-// label reads a string that only describes the job. Python takes any value there, so a strange one must not fail the job.
-func label(kwargs Getter, key, missing string) string {
-	v, _ := kwargs.Get(key)
-	if s, ok := textOf(v); ok && s != "" {
-		return s
-	}
-	return missing
-}
-
-func callError(key, want string, v any, found bool) error {
 	e := &CallError{Key: key, Want: want, Got: "nothing"}
-	if found {
+	if v, found := a.Get(key); found {
 		e.Got = pythonType(v)
 	}
-	return e
+	a.err = e
+}
+
+func (a *arguments) text(key, want string, of func(any) (string, bool)) string {
+	v, _ := a.Get(key)
+	s, _ := of(v)
+	if s == "" {
+		a.refuse(key, want)
+	}
+	return s
+}
+
+func (a *arguments) user() string {
+	v, _ := a.Get("user")
+	s, ok := v.(string)
+	if !ok && v != nil {
+		a.refuse("user", "str or None")
+	}
+	return s
+}
+
+// truth reads a flag the way Python's "if" would, for the types a flag has. A missing one is true.
+func (a *arguments) truth(key string) bool {
+	v, found := a.Get(key)
+	switch v := v.(type) {
+	case nil:
+		return !found
+	case bool:
+		return v
+	case int64:
+		return v != 0
+	}
+	a.refuse(key, "bool")
+	return false
+}
+
+// label reads a string that only describes the job. Python takes any value there, so a strange one fails no job.
+func (a *arguments) label(key string) string {
+	v, _ := a.Get(key)
+	s, _ := textOf(v)
+	return s
 }
 
 func pythonType(v any) string {
@@ -279,6 +262,9 @@ func pythonType(v any) string {
 	case float64:
 		return "float"
 	case string:
+		if v == "" {
+			return "an empty string"
+		}
 		return "str"
 	case []any:
 		return "list"

@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"os"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // Config is a configuration as Frappe sees it: JSON values by key. Numbers are json.Number.
@@ -30,8 +32,7 @@ func (c Config) String(key, def string) string {
 	return def
 }
 
-// Int is the value of key as a whole number (a numeric string counts: Frappe 15 keeps db_port as a string), def when it is
-// absent or not a number.
+// Int is the value of key as a whole number (a numeric string counts: Frappe 15's db_port is one), def when it isn't.
 func (c Config) Int(key string, def int) int {
 	n, ok := wholeNumber(c[key])
 	if !ok {
@@ -117,12 +118,8 @@ func wholeNumber(v any) (int64, bool) {
 // overlaid is c with the keys of over on top, as Python's dict.update does: shallow, and null is a value too.
 func (c Config) overlaid(over Config) Config {
 	merged := make(Config, len(c)+len(over))
-	for k, v := range c {
-		merged[k] = v
-	}
-	for k, v := range over {
-		merged[k] = v
-	}
+	maps.Copy(merged, c)
+	maps.Copy(merged, over)
 	return merged
 }
 
@@ -156,6 +153,11 @@ func readConfig(path string) (Config, error) {
 	return parseConfig(path, text)
 }
 
+const (
+	jsonSpace  = " \t\r\n"
+	wantObject = "the file must hold one JSON object {…}"
+)
+
 func parseConfig(path string, text []byte) (Config, error) {
 	if len(bytes.TrimSpace(text)) == 0 {
 		return nil, &ConfigError{File: path, Problem: "the file is empty", Fix: "write at least {}"}
@@ -164,56 +166,31 @@ func parseConfig(path string, text []byte) (Config, error) {
 	dec.UseNumber()
 	var c Config
 	err := dec.Decode(&c)
-	if err == nil && c == nil {
-		return nil, &ConfigError{File: path, Line: 1, Column: 1, Problem: "the value is null", Fix: "the file must hold one JSON object {…}"}
-	}
-	if err == nil {
-		return c, trailing(path, text, dec)
-	}
-	return nil, syntaxAt(path, text, err)
-}
-
-func trailing(path string, text []byte, dec *json.Decoder) error {
-	end := int(dec.InputOffset())
-	rest := text[end:]
-	if len(bytes.TrimSpace(rest)) == 0 {
-		return nil
-	}
-	at := end + len(rest) - len(bytes.TrimLeft(rest, " \t\r\n"))
-	line, column := position(text, at)
-	return &ConfigError{File: path, Line: line, Column: column, Problem: "there is text after the end of the JSON object", Fix: "remove it, or a closing brace too many before it"}
-}
-
-// syntaxAt turns a decoder's error into one that shows the place the way an editor counts.
-func syntaxAt(path string, text []byte, err error) error {
-	e := &ConfigError{File: path, Problem: "broken JSON: " + err.Error()}
 	var syntax *json.SyntaxError
 	var kind *json.UnmarshalTypeError
 	switch {
 	case errors.As(err, &syntax):
 		at := max(int(syntax.Offset)-1, 0)
-		if errors.Is(err, io.ErrUnexpectedEOF) || strings.HasPrefix(syntax.Error(), "unexpected end") {
-			at = len(bytes.TrimRight(text, " \t\r\n"))
-		}
-		e.Line, e.Column = position(text, at)
-		e.Fix = hint(text, at)
+		return nil, problemAt(path, text, at, "broken JSON: "+err.Error(), hint(text, at))
 	case errors.As(err, &kind):
-		e.Line, e.Column = 1, 1
-		e.Problem = "the value is not an object but " + kind.Value
-		e.Fix = "the file must hold one JSON object {…}"
+		return nil, problemAt(path, text, 0, "the value is not an object but "+kind.Value, wantObject)
 	case errors.Is(err, io.ErrUnexpectedEOF):
-		e.Line, e.Column = position(text, len(bytes.TrimRight(text, " \t\r\n")))
-		e.Problem = "broken JSON: the file ends in the middle"
-		e.Fix = "a closing brace, bracket or quote is missing"
+		return nil, problemAt(path, text, len(bytes.TrimRight(text, jsonSpace)),
+			"broken JSON: the file ends in the middle", "a closing brace, bracket or quote is missing")
+	case err != nil:
+		return nil, &ConfigError{File: path, Problem: "broken JSON: " + err.Error()}
+	case c == nil:
+		return nil, problemAt(path, text, 0, "the value is null", wantObject)
 	}
-	return e
+	if rest := bytes.TrimLeft(text[dec.InputOffset():], jsonSpace); len(rest) > 0 {
+		return c, problemAt(path, text, len(text)-len(rest),
+			"there is text after the end of the JSON object", "remove it, or a closing brace too many before it")
+	}
+	return c, nil
 }
 
 func hint(text []byte, at int) string {
-	if at >= len(text) {
-		return "a closing brace, bracket or quote is missing"
-	}
-	before := bytes.TrimRight(text[:at], " \t\r\n")
+	before := bytes.TrimRight(text[:at], jsonSpace)
 	switch c := text[at]; {
 	case (c == '}' || c == ']') && bytes.HasSuffix(before, []byte(",")):
 		return "remove the comma before it: JSON allows none after the last entry"
@@ -229,10 +206,9 @@ func hint(text []byte, at int) string {
 	return "correct the file at this place"
 }
 
-// position counts lines and columns (in characters) from 1.
-func position(text []byte, at int) (line, column int) {
-	at = min(at, len(text))
+// problemAt names the place as an editor counts: lines, and columns in characters, from 1.
+func problemAt(path string, text []byte, at int, problem, fix string) *ConfigError {
 	head := text[:at]
-	line = bytes.Count(head, []byte("\n")) + 1
-	return line, len([]rune(string(head[bytes.LastIndexByte(head, '\n')+1:]))) + 1
+	line := head[bytes.LastIndexByte(head, '\n')+1:]
+	return &ConfigError{File: path, Line: bytes.Count(head, []byte("\n")) + 1, Column: utf8.RuneCount(line) + 1, Problem: problem, Fix: fix}
 }

@@ -5,31 +5,20 @@ import "cmp"
 // EnqueueDefaults are the fields of an RQ job that frappe.enqueue sets beside the call itself
 // (frappe/utils/background_jobs.py enqueue, 15.41 to 17). All times are seconds.
 type EnqueueDefaults struct {
-	// ResultTTL is how long a finished job is kept.
-	ResultTTL int64
-	// FailureTTL is how long a failed job is kept.
-	FailureTTL int64
-	// FailureCallback is the function RQ calls after a failure when the caller named none: it keeps the failed registry
-	// short.
-	FailureCallback string
-	// FailureCallbackTimeout bounds that call.
-	FailureCallbackTimeout int64
+	ResultTTL  int64 // how long a finished job is kept
+	FailureTTL int64 // how long a failed job is kept
+	// FailureCallback is the function RQ calls after a failure if the caller named none: it trims the failed registry.
+	FailureCallback        string
+	FailureCallbackTimeout int64 // bounds that call
 }
 
-const (
-	defaultResultTTL       = 10 * 60
-	defaultFailureTTL      = 7 * 24 * 60 * 60
-	failureCallbackTimeout = 60
-)
-
-// NewEnqueueDefaults reads rq_results_ttl and rq_job_failure_ttl from a site's merged configuration. As in Python, zero
-// and missing mean the default.
+// NewEnqueueDefaults reads rq_results_ttl and rq_job_failure_ttl from a site's configuration. Zero means the default.
 func NewEnqueueDefaults(config Config) EnqueueDefaults {
 	return EnqueueDefaults{
-		ResultTTL:              int64(cmp.Or(config.Int("rq_results_ttl", 0), defaultResultTTL)),
-		FailureTTL:             int64(cmp.Or(config.Int("rq_job_failure_ttl", 0), defaultFailureTTL)),
+		ResultTTL:              int64(cmp.Or(config.Int("rq_results_ttl", 0), 10*60)),
+		FailureTTL:             int64(cmp.Or(config.Int("rq_job_failure_ttl", 0), 7*24*60*60)),
 		FailureCallback:        truncateFailedJob,
-		FailureCallbackTimeout: failureCallbackTimeout,
+		FailureCallbackTimeout: 60,
 	}
 }
 
@@ -39,6 +28,5 @@ func (EnqueueDefaults) Timeout(asked, queue int64) int64 {
 }
 
 // IsFrappeCallback reports whether a callback named in a job hash is Frappe's own bookkeeping, which a Go worker does
-// itself by other means. Any other non-empty name is a Python function of the job's caller: only a Python worker can
-// run it.
+// itself by other means. Any other name is a Python function of the job's caller: only a Python worker can run it.
 func IsFrappeCallback(name string) bool { return name == truncateFailedJob }

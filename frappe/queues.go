@@ -16,22 +16,13 @@ func (b *Bench) QueueTypes() []QueueType {
 	workers := b.Config().Object("workers")
 	for _, name := range slices.Sorted(maps.Keys(workers)) {
 		q := QueueType{name, int64(workers.Object(name).Int("timeout", DefaultTimeout))}
-		if i := queueIndex(types, name); i >= 0 {
+		if i := slices.IndexFunc(types, func(t QueueType) bool { return t.Name == name }); i >= 0 {
 			types[i] = q
 			continue
 		}
 		types = append(types, q)
 	}
 	return types
-}
-
-func queueIndex(types []QueueType, name string) int {
-	for i, t := range types {
-		if t.Name == name {
-			return i
-		}
-	}
-	return -1
 }
 
 // QueueName is RQ's name of a queue type: "<bench id>:<type>".

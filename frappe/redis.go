@@ -11,8 +11,7 @@ import (
 
 // RedisQueue are the connection options of redis_queue, with the bench's credentials in Frappe's order: the ACL user of
 // use_rq_auth, else RQ_ADMIN_PASWORD (Frappe spells it so), else what the URL carries (redis_queue.py,
-// background_jobs.py get_redis_conn). Commands are never repeated by the client: an RPUSH whose reply got lost would
-// run twice.
+// background_jobs.py get_redis_conn). The client never repeats a command: an RPUSH without reply would run twice.
 func (b *Bench) RedisQueue() (*redis.UniversalOptions, error) {
 	c := b.Config()
 	o, err := redisOptions(c, "redis_queue")
@@ -43,10 +42,22 @@ func (b *Bench) RedisCache() (*redis.UniversalOptions, error) {
 	return redisOptions(b.Config(), "redis_cache")
 }
 
-func redisOptions(c Config, key string) (*redis.UniversalOptions, error) {
+func redisOptions(c Config, key string) (o *redis.UniversalOptions, err error) {
 	if c.Bool(key + "_sentinel_enabled") {
-		return sentinelOptions(c, key)
+		o, err = sentinelOptions(c, key)
+	} else {
+		o, err = serverOptions(c, key)
 	}
+	if err != nil {
+		return nil, err
+	}
+	o.MaxRetries = -1
+	// Only hosted clusters send these. In automatic mode go-redis 9.23 negotiates them, with a data race.
+	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	return o, nil
+}
+
+func serverOptions(c Config, key string) (*redis.UniversalOptions, error) {
 	o, err := redis.ParseURL(c.String(key, ""))
 	if err != nil {
 		// The parser's error may quote the URL, and with it a password.
@@ -55,7 +66,6 @@ func redisOptions(c Config, key string) (*redis.UniversalOptions, error) {
 	return &redis.UniversalOptions{
 		Addrs: []string{o.Addr}, DB: o.DB, Username: o.Username, Password: o.Password, TLSConfig: o.TLSConfig,
 		DialTimeout: o.DialTimeout, ReadTimeout: o.ReadTimeout, WriteTimeout: o.WriteTimeout, PoolSize: o.PoolSize,
-		MaxRetries: -1, MaintNotificationsConfig: noMaintNotifications(),
 	}, nil
 }
 
@@ -80,14 +90,5 @@ func sentinelOptions(c Config, key string) (*redis.UniversalOptions, error) {
 		SentinelPassword: c.String(key+"_sentinel_password", ""),
 		Username:         c.String(key+"_master_username", ""),
 		Password:         c.String(key+"_master_password", ""),
-		MaxRetries:       -1,
-
-		MaintNotificationsConfig: noMaintNotifications(),
 	}, nil
-}
-
-// noMaintNotifications turns off what only hosted clusters send. In its automatic mode go-redis 9.23 negotiates it on
-// each connection and has a data race there.
-func noMaintNotifications() *maintnotifications.Config {
-	return &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 }

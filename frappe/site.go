@@ -66,8 +66,7 @@ func (b *Bench) Site(name string) (*Site, error) {
 	return s, nil
 }
 
-// refresh rereads the site's file if it changed. While it is broken the last good content stays in force. It needs the
-// bench's lock.
+// refresh rereads the site's file if it changed. A broken one leaves the last good content. Needs the bench's lock.
 func (s *Site) refresh(generation int) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -12,8 +12,7 @@ import (
 // Claim asks for one job of a queue, for one worker.
 type Claim struct {
 	Queue, ID string
-	// Worker will show the job as its current one. It must not have another one.
-	Worker *Worker
+	Worker    *Worker // will show the job as its current one, and must not have another one
 	// Register writes the worker's whole record with the claim. Without it only what changes is written, unless
 	// the record turns out to have expired.
 	Register bool
@@ -41,13 +40,12 @@ func NewExecutionID() string {
 
 var claimScript = newScript("claim.lua")
 
-// Claim takes jobs out of their queues and starts them, each in one atomic step: at no time is a job neither in
-// its queue nor in the started registry. startedAt, cut to microseconds, becomes the job's started_at and is, with
-// the worker's name, what Renew and Settle recognize the owner by. The lease is the time after which cleaners may
-// take the job away unless Renew is called. There is one result per claim, in order. After an error the caller
-// cannot know whether it owns the jobs; the leases lapse on their own and Rescue returns them. Redis finds an
-// entry by walking the list from its head: a claim 10,000 entries deep costs it some 0.2 ms more than one at the
-// head.
+// Claim takes jobs out of their queues and starts them, each in one atomic step: at no time is a job neither in its
+// queue nor in the started registry. startedAt, cut to microseconds, becomes the job's started_at and is, with the
+// worker's name, what Renew and Settle recognize the owner by. The lease is the time after which cleaners may take the
+// job away unless Renew is called. There is one result per claim, in order. After an error the caller cannot know
+// whether it owns the jobs; the leases lapse on their own and Rescue returns them. Redis finds an entry by walking the
+// list from its head: a claim 10,000 entries deep costs it some 0.2 ms more than one at the head.
 //
 // Stands for rq/worker.py prepare_execution and prepare_job_execution, 1.15.1–2.10.
 func (c *Client) Claim(ctx context.Context, claims []Claim, startedAt time.Time, lease time.Duration) ([]ClaimResult, error) {
@@ -86,8 +84,7 @@ func (c *Client) claimArgs(claims []Claim, startedAt time.Time, lease time.Durat
 	return args, nil
 }
 
-// leaseEnd is the score of a lease that starts at now, rounded up: RQ compares whole seconds, and a lease must not
-// end early.
+// leaseEnd is the score of a lease that starts at now, rounded up: RQ compares whole seconds, and none may end early.
 func leaseEnd(now time.Time, lease time.Duration) int64 {
 	end := now.Add(lease)
 	if end.Nanosecond() > 0 {

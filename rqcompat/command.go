@@ -99,18 +99,14 @@ func parseCommand(payload string) Command {
 	return cmd
 }
 
-// SendCommand sends a command to a worker and says how many listened: 0 means that nobody got it. rq/command.py
-// send_command.
+// SendCommand sends a command to a worker and says how many listened: 0 is nobody. rq/command.py send_command.
 func (c *Client) SendCommand(ctx context.Context, worker string, cmd Command) (receivers int64, err error) {
 	payload, err := json.Marshal(cmd)
 	if err != nil {
 		return 0, fmt.Errorf("send %s: %w", cmd.Name, err)
 	}
 	receivers, err = c.rdb.Publish(ctx, PubSubChannel(worker), payload).Result()
-	if err != nil {
-		return 0, fmt.Errorf("send %s to worker %q: %w", cmd.Name, clip(worker), err)
-	}
-	return receivers, nil
+	return receivers, wrap(err, "send %s to worker %q", cmd.Name, clip(worker))
 }
 
 // ErrNotRunning says that a job is not being executed, so there is nobody to send a command to.

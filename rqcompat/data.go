@@ -27,9 +27,8 @@ var ErrBadCall = errors.New("payload is not a call")
 // DefaultPayloadLimit is the inflated size of data that Payload(0) and Call accept, in bytes.
 const DefaultPayloadLimit = 32 << 20
 
-// Payload returns the serialized call in memory of its own: data inflated or, when it is not a zlib stream, as it
-// is, because RQ accepts uncompressed payloads. More than limit bytes give a *pickle.LimitError; a limit of 0
-// means DefaultPayloadLimit.
+// Payload returns the serialized call in memory of its own: data inflated or, when it is not a zlib stream, as it is,
+// because RQ accepts uncompressed payloads. More than limit (0: DefaultPayloadLimit) bytes give a *pickle.LimitError.
 func (j *Job) Payload(limit int) ([]byte, error) {
 	in := inflaters.Get().(*inflater)
 	defer in.release()
@@ -58,27 +57,28 @@ func payload(in *inflater, data []byte, limit int) (b []byte, notZlib, err error
 // Call decodes the payload of RQ's default (pickle) and JSON serializers. Nothing in it is imported or run. Errors
 // are *pickle.SyntaxError, *pickle.LimitError or ErrBadCall, wrapped; none carries argument values.
 func (j *Job) Call() (*Call, error) {
+	call, err := j.call()
+	return call, wrap(err, "decode call")
+}
+
+func (j *Job) call() (*Call, error) {
 	if len(j.Data) == 0 {
-		return nil, fmt.Errorf("decode call: %w", ErrNoData)
+		return nil, ErrNoData
 	}
 	in := inflaters.Get().(*inflater)
 	defer in.release()
 	b, notZlib, err := payload(in, j.Data, 0)
 	if err != nil {
-		return nil, fmt.Errorf("decode call: %w", err)
+		return nil, err
 	}
 	v, err := decodeValue(b)
 	if err != nil && notZlib != nil {
-		return nil, fmt.Errorf("decode call: data is no zlib stream (%v) and no plain payload: %w", notZlib, err)
+		return nil, fmt.Errorf("data is no zlib stream (%v) and no plain payload: %w", notZlib, err)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("decode call: %w", err)
+		return nil, err
 	}
-	call, err := toCall(v)
-	if err != nil {
-		return nil, fmt.Errorf("decode call: %w", err)
-	}
-	return call, nil
+	return toCall(v)
 }
 
 func toCall(v any) (*Call, error) {
@@ -134,70 +134,51 @@ func EncodeCall(c Call) ([]byte, error) {
 // since protocol 2 start with a byte that JSON can't, older ones end with a dot, which JSON can't either.
 func decodeValue(b []byte) (any, error) {
 	if len(b) > 0 && b[0] != 0x80 && json.Valid(b) {
-		return decodeJSON(b)
+		dec := json.NewDecoder(bytes.NewReader(b))
+		dec.UseNumber()
+		return jsonValue(dec), nil
 	}
 	return pickle.Decode(b)
 }
 
-// decodeJSON reads valid JSON into the types pickle.Decode uses, dicts in order.
-func decodeJSON(b []byte) (any, error) {
-	dec := json.NewDecoder(bytes.NewReader(b))
-	dec.UseNumber()
-	return jsonValue(dec)
-}
-
-func jsonValue(dec *json.Decoder) (any, error) {
-	t, err := dec.Token()
-	if err != nil {
-		return nil, fmt.Errorf("read JSON: %w", err)
-	}
+// jsonValue reads valid JSON, which gives a decoder no errors, into the types pickle.Decode uses, dicts in order.
+func jsonValue(dec *json.Decoder) any {
+	t, _ := dec.Token()
 	switch t := t.(type) {
 	case json.Delim:
+		defer dec.Token() // its end
 		if t == '[' {
 			return jsonList(dec)
 		}
 		return jsonDict(dec)
 	case json.Number:
-		return jsonNumber(string(t)), nil
+		return jsonNumber(string(t))
 	}
-	return t, nil
+	return t
 }
 
-func jsonList(dec *json.Decoder) (any, error) {
+func jsonList(dec *json.Decoder) *pickle.List {
 	list := &pickle.List{}
 	for dec.More() {
-		v, err := jsonValue(dec)
-		if err != nil {
-			return nil, err
-		}
-		list.Items = append(list.Items, v)
+		list.Items = append(list.Items, jsonValue(dec))
 	}
-	_, err := dec.Token()
-	return list, err
+	return list
 }
 
-func jsonDict(dec *json.Decoder) (any, error) {
+func jsonDict(dec *json.Decoder) *pickle.Dict {
 	dict := &pickle.Dict{}
-	at := map[string]int{}
+	at := map[any]int{}
 	for dec.More() {
-		k, err := dec.Token()
-		if err != nil {
-			return nil, fmt.Errorf("read JSON: %w", err)
+		key, _ := dec.Token()
+		i, ok := at[key]
+		if !ok {
+			i = len(dict.Items)
+			at[key] = i
+			dict.Items = append(dict.Items, pickle.Pair{Key: key})
 		}
-		v, err := jsonValue(dec)
-		if err != nil {
-			return nil, err
-		}
-		key := k.(string) // the decoder lets nothing else pass as a key
-		if i, ok := at[key]; ok {
-			dict.Items[i].Value = v
-			continue
-		}
-		at[key] = len(dict.Items)
-		dict.Items = append(dict.Items, pickle.Pair{Key: key, Value: v})
+		dict.Items[i].Value = jsonValue(dec)
 	}
-	_, err := dec.Token()
-	return dict, err
+	return dict
 }
 
 // jsonNumber follows Python: without point and exponent it is an int of any size.

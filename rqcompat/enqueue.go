@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -20,61 +21,22 @@ type DuplicateJobError struct {
 	Status Status
 }
 
-// Error names the job.
 func (e *DuplicateJobError) Error() string {
 	return fmt.Sprintf("%v: %q is %s", ErrDuplicateJob, clip(e.ID), e.Status)
 }
 
-// Is makes errors.Is(err, ErrDuplicateJob) true.
 func (e *DuplicateJobError) Is(target error) bool { return target == ErrDuplicateJob }
 
-// ErrDependencyFailed says that a dependency has ended in a way that will never release the job.
-var ErrDependencyFailed = errors.New("dependency has failed")
-
-// DependencyError is an ErrDependencyFailed with the dependency.
+// DependencyError says that a dependency has ended in a way that will never release the job.
 type DependencyError struct {
 	ID         string
 	Dependency string
 	Status     Status
 }
 
-// Error names both jobs.
 func (e *DependencyError) Error() string {
-	return fmt.Sprintf("%v: job %q depends on %q, which is %s: requeue that one first or drop the dependency",
-		ErrDependencyFailed, clip(e.ID), clip(e.Dependency), e.Status)
-}
-
-// Is makes errors.Is(err, ErrDependencyFailed) true.
-func (e *DependencyError) Is(target error) bool { return target == ErrDependencyFailed }
-
-// BatchError says which requests of EnqueueMany were not enqueued.
-type BatchError struct {
-	Errs []error // one per request, nil where the job was enqueued
-}
-
-// Error counts the failures and shows the first.
-func (e *BatchError) Error() string {
-	n, text := 0, ""
-	for i, err := range e.Errs {
-		if err != nil {
-			if n == 0 {
-				text = fmt.Sprintf("request %d: %v", i, err)
-			}
-			n++
-		}
-	}
-	return fmt.Sprintf("%d of %d jobs not enqueued; %s", n, len(e.Errs), text)
-}
-
-// Unwrap gives the failures to errors.Is and errors.As.
-func (e *BatchError) Unwrap() []error {
-	var errs []error
-	for _, err := range e.Errs {
-		if err != nil {
-			errs = append(errs, err)
-		}
-	}
-	return errs
+	return fmt.Sprintf("dependency has failed: job %q depends on %q, which is %s: requeue that one first or drop the dependency",
+		clip(e.ID), clip(e.Dependency), e.Status)
 }
 
 // Enqueue writes one job in one atomic step: into its queue, into the schedule, or, when dependencies are not
@@ -86,7 +48,7 @@ func (c *Client) Enqueue(ctx context.Context, r Request) (*Job, error) {
 	if err != nil {
 		return nil, fmt.Errorf("enqueue: %w", err)
 	}
-	if err := enqueued(job, c.runScript(ctx, enqueueScript, call.keys, call.args...)); err != nil {
+	if err := enqueued(job, enqueueScript.Run(ctx, c.rdb, call.keys, call.args...)); err != nil {
 		return nil, err
 	}
 	return job, nil
@@ -95,10 +57,10 @@ func (c *Client) Enqueue(ctx context.Context, r Request) (*Job, error) {
 // enqueueChunk bounds the size of one pipeline of EnqueueMany.
 const enqueueChunk = 1000
 
-// EnqueueMany writes many jobs with one round trip per 1000. Each job is atomic, the batch is not; requests take
-// effect in their order, so later ones may depend on earlier ones. A faulty request stops the batch before
-// anything is written. Jobs that Redis refused (duplicates, failed dependencies) are nil in the result and named
-// by a *BatchError; the others are enqueued. After a connection error any of the jobs may have been written.
+// EnqueueMany writes many jobs with one round trip per 1000. Each job is atomic, the batch is not; requests take effect
+// in their order, so later ones may depend on earlier ones. A faulty request stops the batch before anything is
+// written. Jobs that Redis refused (duplicates, failed dependencies) are nil in the result, and the error joins one for
+// each that names its request; the others are enqueued. After a connection error any may have been written.
 func (c *Client) EnqueueMany(ctx context.Context, rs []Request) ([]*Job, error) {
 	now := time.Now()
 	jobs := make([]*Job, len(rs))
@@ -109,22 +71,23 @@ func (c *Client) EnqueueMany(ctx context.Context, rs []Request) ([]*Job, error) 
 			return nil, fmt.Errorf("enqueue %d jobs: request %d: %w", len(rs), i, err)
 		}
 	}
-	failed := BatchError{Errs: make([]error, len(rs))}
-	bad := false
-	for from := 0; from < len(calls); from += enqueueChunk {
-		to := min(from+enqueueChunk, len(calls))
-		replies, err := c.runScripts(ctx, enqueueScript, calls[from:to])
+	var replies []*redis.Cmd
+	for chunk := range slices.Chunk(calls, enqueueChunk) {
+		some, err := c.runScripts(ctx, enqueueScript, chunk)
 		if err != nil {
 			return nil, fmt.Errorf("enqueue %d jobs: %w", len(rs), err)
 		}
-		for i, reply := range replies {
-			if err := enqueued(jobs[from+i], reply); err != nil {
-				jobs[from+i], failed.Errs[from+i], bad = nil, err, true
-			}
+		replies = append(replies, some...)
+	}
+	var refused []error
+	for i, reply := range replies {
+		if err := enqueued(jobs[i], reply); err != nil {
+			jobs[i] = nil
+			refused = append(refused, fmt.Errorf("request %d: %w", i, err))
 		}
 	}
-	if bad {
-		return jobs, &failed
+	if len(refused) > 0 {
+		return jobs, fmt.Errorf("%d of %d jobs not enqueued: %w", len(refused), len(rs), errors.Join(refused...))
 	}
 	return jobs, nil
 }
@@ -149,9 +112,7 @@ func (c *Client) prepare(r Request, now time.Time) (scriptCall, *Job, error) {
 	args := make([]any, 0, 64)
 	args = append(args, job.ID, r.Queue, where, due, FormatTime(now), ttl, bit(r.Deduplicate),
 		c.deferredScore(r.TTL, now), bit(c.d.ScheduledTTL), bit(r.AllowDependencyFailures), len(r.DependsOn))
-	for _, d := range r.DependsOn {
-		args = append(args, d)
-	}
+	args = append(args, anys(r.DependsOn)...)
 	for name, value := range job.Hash() {
 		args = append(args, name, value)
 	}

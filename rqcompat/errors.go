@@ -2,6 +2,7 @@ package rqcompat
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -25,6 +26,14 @@ func IsAway(err error) bool {
 func isReplyError(err error) bool {
 	var e redis.Error
 	return errors.As(err, &e)
+}
+
+// wrap is err with what was being done, nil for nil. Where every allocation counts it is written out.
+func wrap(err error, format string, args ...any) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", fmt.Sprintf(format, args...), err)
 }
 
 // clip shortens a value that goes into an error message.

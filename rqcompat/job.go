@@ -5,8 +5,7 @@ import "time"
 // Status is the state of a job as RQ writes it. rq/job.py JobStatus.
 type Status string
 
-// The statuses of RQ 1.15 to 2.10. StatusCreated is read (2.4.1 and later write it) but never written here: older
-// peers don't know it.
+// The statuses of RQ 1.15 to 2.10. StatusCreated is only read (2.4.1 and later write it): older peers don't know it.
 const (
 	StatusCreated   Status = "created"
 	StatusQueued    Status = "queued"
@@ -19,15 +18,8 @@ const (
 	StatusCanceled  Status = "canceled"
 )
 
-// Known says whether s is one of the statuses RQ 1.15 to 2.10 use.
-func (s Status) Known() bool {
-	switch s {
-	case StatusCreated, StatusQueued, StatusStarted, StatusFinished, StatusFailed, StatusDeferred,
-		StatusScheduled, StatusStopped, StatusCanceled:
-		return true
-	}
-	return false
-}
+var statuses = []Status{StatusCreated, StatusQueued, StatusStarted, StatusFinished, StatusFailed, StatusDeferred,
+	StatusScheduled, StatusStopped, StatusCanceled}
 
 // Callback names a Python function RQ calls at the end of a job, and the seconds it may take (nil: not stored).
 type Callback struct {
@@ -40,8 +32,7 @@ type Callback struct {
 type Job struct {
 	ID, Origin, Description string
 	Status                  Status
-	// Data is the call as stored: usually zlib over pickle. See Payload and Call.
-	Data []byte
+	Data                    []byte // the call as stored: usually zlib over pickle. See Payload and Call.
 
 	CreatedAt, EnqueuedAt, StartedAt, EndedAt, LastHeartbeat time.Time
 	WorkerName                                               string
@@ -50,8 +41,7 @@ type Job struct {
 	Timeout, ResultTTL, FailureTTL, TTL *int64
 
 	SuccessCallback, FailureCallback, StoppedCallback Callback
-	// Meta is the serialized, uncompressed dict of the job.
-	Meta []byte
+	Meta                                              []byte // the serialized, uncompressed dict of the job
 
 	RetriesLeft           *int64
 	RetryIntervals        []int64
@@ -65,8 +55,7 @@ type Job struct {
 	GroupID         string
 	RepeatsLeft     *int64
 	RepeatIntervals []int64
-	// Webhooks is JSON, as stored.
-	Webhooks []byte
+	Webhooks        []byte // JSON, as stored
 	// ExcInfo and Result are the legacy fields as stored; results live in the stream (Client.Results).
 	ExcInfo, Result []byte
 

@@ -1,24 +1,21 @@
 package rqcompat
 
-import "strings"
-
-// One function per Redis key. The names are RQ's own and are shared with every Python process on the same Redis,
-// so none of them can change.
+// One function per Redis key. The names are RQ's own, shared with every Python process, so none can change.
 
 // QueuesKey is the SET of full queue keys ("rq:queue:<q>") that exist. rq/queue.py Queue.redis_queues_keys.
 func QueuesKey() string { return "rq:queues" }
 
 // QueueKey is the LIST of job ids waiting in a queue; its head runs next. rq/queue.py Queue.key.
-func QueueKey(queue string) string { return queuePrefix + queue }
+func QueueKey(queue string) string { return "rq:queue:" + queue }
 
 // IntermediateKey is the LIST of ids that a single-queue Python worker popped and has not started yet. rq/queue.py
 // Queue.get_intermediate_queue_key.
-func IntermediateKey(queue string) string { return queuePrefix + queue + intermediateSuffix }
+func IntermediateKey(queue string) string { return QueueKey(queue) + intermediateSuffix }
 
 // FirstSeenKey is the STRING with the time at which maintenance first met id in the intermediate list.
 // rq/intermediate_queue.py IntermediateQueue.get_first_seen_key, since 1.16.2.
 func FirstSeenKey(queue, id string) string {
-	return queuePrefix + queue + intermediateSuffix + ":first_seen:" + id
+	return IntermediateKey(queue) + ":first_seen:" + id
 }
 
 // JobKey is the HASH of a job. rq/job.py Job.key_for.
@@ -59,8 +56,7 @@ func RegistryKey(r Registry, queue string) string { return "rq:" + string(r) + "
 // ExecutionKey is the HASH of one running execution. rq/executions.py Execution.key, since 2.0.
 func ExecutionKey(id, executionID string) string { return "rq:execution:" + id + ":" + executionID }
 
-// ExecutionsKey is the ZSET of execution ids of one job. rq/executions.py ExecutionRegistry.key_template, since
-// 2.0.
+// ExecutionsKey is the ZSET of execution ids of one job. rq/executions.py ExecutionRegistry.key_template, since 2.0.
 func ExecutionsKey(id string) string { return "rq:executions:" + id }
 
 // WorkersKey is the SET of full worker keys. rq/worker_registration.py REDIS_WORKER_KEYS.
@@ -71,17 +67,15 @@ func WorkersKey() string { return "rq:workers" }
 func QueueWorkersKey(queue string) string { return "rq:workers:" + queue }
 
 // WorkerKey is the HASH of one worker. rq/worker.py BaseWorker.key.
-func WorkerKey(name string) string { return workerPrefix + name }
+func WorkerKey(name string) string { return "rq:worker:" + name }
 
 // PubSubChannel is the channel that carries commands for one worker. rq/command.py PUBSUB_CHANNEL_TEMPLATE.
 func PubSubChannel(worker string) string { return "rq:pubsub:" + worker }
 
-// SuspendedKey is the STRING that exists while all workers shall take no new job. rq/suspension.py
-// WORKERS_SUSPENDED.
+// SuspendedKey is the STRING that exists while all workers shall take no new job. rq/suspension.py WORKERS_SUSPENDED.
 func SuspendedKey() string { return "rq:suspended" }
 
-// CleanLockKey is the STRING that one maintaining worker of a queue holds. rq/queue.py
-// Queue.acquire_maintenance_lock.
+// CleanLockKey is the STRING that one maintaining worker of a queue holds. rq/queue.py Queue.acquire_maintenance_lock.
 func CleanLockKey(queue string) string { return "rq:clean_registries:" + queue }
 
 // SchedulerLockKey is the STRING held by the scheduler of a queue. Its value is a PID or, since 2.10, a scheduler
@@ -98,14 +92,6 @@ func GroupsKey() string { return "rq:groups" }
 func GroupKey(name string) string { return "rq:group:" + name }
 
 const (
-	queuePrefix        = "rq:queue:"
-	workerPrefix       = "rq:worker:"
 	intermediateSuffix = ":intermediate"
 	dependentsSuffix   = ":dependents"
 )
-
-// queueName turns a member of rq:queues into a queue name; ok is false for a member RQ itself could not read.
-func queueName(key string) (name string, ok bool) { return strings.CutPrefix(key, queuePrefix) }
-
-// workerName turns a member of rq:workers into a worker name.
-func workerName(key string) (name string, ok bool) { return strings.CutPrefix(key, workerPrefix) }

@@ -9,10 +9,8 @@ import (
 // Lease is a claimed job's tie to its owner, as long as it runs.
 type Lease struct {
 	Queue, ID, Worker, ExecutionID string
-	// StartedAt is what was given to Claim.
-	StartedAt time.Time
-	// Working is how long the job has been worked on.
-	Working time.Duration
+	StartedAt                      time.Time     // what was given to Claim
+	Working                        time.Duration // how long the job has been worked on
 }
 
 // LeaseState says whether a lease was renewed.

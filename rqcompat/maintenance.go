@@ -12,8 +12,7 @@ import (
 )
 
 const (
-	// cleanLockTTL is RQ's: one pass at a time for the whole fleet, even if the holder dies.
-	cleanLockTTL = 899 * time.Second
+	cleanLockTTL = 899 * time.Second // RQ's: one pass at a time for the whole fleet, even if the holder dies
 	// stuckGrace is how long an id may stay in the intermediate list, and stuckMarkTTL how long the moment it was
 	// first seen is remembered. rq/intermediate_queue.py.
 	stuckGrace   = 60 * time.Second
@@ -22,19 +21,13 @@ const (
 
 // MaintenanceReport counts what one pass did.
 type MaintenanceReport struct {
-	// Busy says that somebody else is maintaining the queue; nothing was done.
-	Busy bool
-	// Expired entries of the finished and failed registries.
-	Finished, Failed int64
-	// Abandoned jobs of dead workers and Stuck ones of the intermediate list, failed or retried; Retried is how
-	// many of both were retried.
+	Busy             bool  // somebody else is maintaining the queue; nothing was done
+	Finished, Failed int64 // expired entries of the finished and failed registries
+	// Abandoned jobs of dead workers and Stuck ones of the intermediate list; Retried of both were retried, not failed.
 	Abandoned, Stuck, Retried int
-	// Deferred jobs that expired and failed (2.0–2.7 only).
-	Deferred int
-	// Dropped entries whose job had ended, was queued again or does not exist.
-	Dropped int
-	// Workers taken off the lists because their record had expired.
-	Workers int64
+	Deferred                  int   // deferred jobs that expired and failed (2.0–2.7 only)
+	Dropped                   int   // dropped entries whose job had ended, was queued again or does not exist
+	Workers                   int64 // workers taken off the lists because their record had expired
 }
 
 var (
@@ -50,8 +43,7 @@ var (
 // registry whose worker is ours are left to Rescue. A part that cannot be done does not keep the others from being
 // done; its error is returned with the report.
 //
-// Stands for rq/worker.py run_maintenance_tasks and clean_registries, 1.15.1–2.10; see abandon.lua for
-// differences.
+// Stands for rq/worker.py run_maintenance_tasks and clean_registries, 1.15.1–2.10; see abandon.lua for differences.
 func (c *Client) Maintain(ctx context.Context, queue string, ours func(workerName string) bool) (MaintenanceReport, error) {
 	var r MaintenanceReport
 	// RQ's value is 1 and nobody reads it; a value of our own lets us delete the lock only while it is ours.
@@ -73,12 +65,9 @@ func (c *Client) Maintain(ctx context.Context, queue string, ours func(workerNam
 		p.deferred(ctx),
 		p.workers(ctx),
 		p.stuck(ctx),
-		c.runScript(context.WithoutCancel(ctx), unlockScript, []string{lock}, token).Err(),
+		unlockScript.Run(context.WithoutCancel(ctx), c.rdb, []string{lock}, token).Err(),
 	)
-	if err != nil {
-		return r, fmt.Errorf("maintain queue %q: %w", clip(queue), err)
-	}
-	return r, nil
+	return r, wrap(err, "maintain queue %q", clip(queue))
 }
 
 // pass is one run over one queue.
@@ -92,6 +81,10 @@ type pass struct {
 func (p *pass) expire(ctx context.Context, key string, removed *int64) (err error) {
 	*removed, err = p.c.rdb.ZRemRangeByScore(ctx, key, "0", p.unix()).Result()
 	return err
+}
+
+func (p *pass) expired(ctx context.Context, key string) ([]string, error) {
+	return p.c.rdb.ZRangeByScore(ctx, key, &redis.ZRangeBy{Min: "0", Max: p.unix()}).Result()
 }
 
 func (p *pass) unix() string { return strconv.FormatInt(p.now.Unix(), 10) }
@@ -130,11 +123,11 @@ func (p *pass) run(ctx context.Context, calls []scriptCall, ended *int) error {
 }
 
 func (p *pass) abandoned(ctx context.Context, ours func(string) bool) error {
-	members, err := p.c.rdb.ZRangeByScore(ctx, WipKey(p.queue), &redis.ZRangeBy{Min: "0", Max: p.unix()}).Result()
+	members, err := p.expired(ctx, WipKey(p.queue))
 	if err != nil {
 		return err
 	}
-	exc := "Moved to FailedJobRegistry, due to AbandonedJobError, at " + p.now.UTC().Format("2006-01-02 15:04:05.000000")
+	exc := p.now.UTC().Format("Moved to FailedJobRegistry, due to AbandonedJobError, at 2006-01-02 15:04:05.000000")
 	for batch := range slices.Chunk(members, lapsedMost) {
 		lapsed, err := p.c.lapsed(ctx, batch)
 		if err != nil {
@@ -158,11 +151,11 @@ func (p *pass) deferred(ctx context.Context) error {
 	if !p.c.d.DeferredExpires {
 		return nil
 	}
-	ids, err := p.c.rdb.ZRangeByScore(ctx, DeferredKey(p.queue), &redis.ZRangeBy{Min: "0", Max: p.unix()}).Result()
+	ids, err := p.expired(ctx, DeferredKey(p.queue))
 	if err != nil {
 		return err
 	}
-	exc := "Expired in DeferredJobRegistry, moved to FailedJobRegistry at " + p.now.UTC().Format("2006-01-02 15:04:05.000000")
+	exc := p.now.UTC().Format("Expired in DeferredJobRegistry, moved to FailedJobRegistry at 2006-01-02 15:04:05.000000")
 	var calls []scriptCall
 	for _, id := range ids {
 		calls = append(calls, p.abandonCall("deferred", id, id, "", exc))
@@ -176,11 +169,7 @@ func (p *pass) workers(ctx context.Context) error {
 		return err
 	}
 	for batch := range slices.Chunk(keys, lapsedMost) {
-		args := make([]any, len(batch))
-		for i, k := range batch {
-			args[i] = k
-		}
-		n, err := p.c.runScript(ctx, forgetWorkersScript, []string{QueueWorkersKey(p.queue)}, args...).Int64()
+		n, err := forgetWorkersScript.Run(ctx, p.c.rdb, []string{QueueWorkersKey(p.queue)}, anys(batch)...).Int64()
 		if err != nil {
 			return err
 		}
@@ -235,11 +224,8 @@ func (c *Client) MaintainGroups(ctx context.Context) (removed int64, err error) 
 			return removed, fmt.Errorf("maintain group %q: %w", clip(name), err)
 		}
 		for first := 0; first == 0 || first < len(ids); first += lapsedMost {
-			args := []any{name}
-			for _, id := range ids[first:min(first+lapsedMost, len(ids))] {
-				args = append(args, id)
-			}
-			n, err := c.runScript(ctx, forgetGroupScript, []string{GroupsKey(), GroupKey(name)}, args...).Int64()
+			args := append([]any{name}, anys(ids[first:min(first+lapsedMost, len(ids))])...)
+			n, err := forgetGroupScript.Run(ctx, c.rdb, []string{GroupsKey(), GroupKey(name)}, args...).Int64()
 			if err != nil {
 				return removed, fmt.Errorf("maintain group %q: %w", clip(name), err)
 			}
@@ -253,11 +239,10 @@ func (c *Client) MaintainGroups(ctx context.Context) (removed int64, err error) 
 const trimBatch = 50
 
 // TrimFailed deletes the oldest failed and stopped jobs of a queue until at most limit are left, and returns how
-// many entries it removed. Frappe's own limit works through a Python callback, which jobs run by others than
-// Python don't get.
+// many entries it removed. Frappe's own limit is a Python callback, which jobs run by others don't get.
 func (c *Client) TrimFailed(ctx context.Context, queue string, limit int64) (removed int64, err error) {
 	for {
-		n, err := c.runScript(ctx, trimFailedScript, []string{FailedKey(queue)}, max(limit, 0), trimBatch).Int64()
+		n, err := trimFailedScript.Run(ctx, c.rdb, []string{FailedKey(queue)}, max(limit, 0), trimBatch).Int64()
 		removed += n
 		if err != nil {
 			return removed, fmt.Errorf("trim failed jobs of queue %q to %d: %w", clip(queue), limit, err)

@@ -27,17 +27,14 @@ type NotRequeueableError struct {
 	Status Status
 }
 
-// Error says what is wanted instead.
 func (e *NotRequeueableError) Error() string {
 	return fmt.Sprintf("%v: job %q has status %q; it must be failed, stopped or canceled and still in that registry",
 		ErrNotRequeueable, clip(e.ID), clip(string(e.Status)))
 }
 
-// Is makes errors.Is(err, ErrNotRequeueable) true.
 func (e *NotRequeueableError) Is(target error) bool { return target == ErrNotRequeueable }
 
-// Fetch reads one job. A job that can be read in part comes with the error of ParseJob; ErrNoSuchJob when there is
-// none. rq/job.py Job.fetch.
+// Fetch reads one job, or what can be read of it with the error of ParseJob; ErrNoSuchJob if none. rq/job.py Job.fetch.
 func (c *Client) Fetch(ctx context.Context, id string) (*Job, error) {
 	hash, err := c.rdb.HGetAll(ctx, JobKey(id)).Result()
 	return fetched(id, hash, err)
@@ -77,14 +74,13 @@ func (c *Client) FetchMany(ctx context.Context, ids []string) ([]*FetchResult, e
 	return results, nil
 }
 
-func fetched(id string, hash map[string]string, err error) (*Job, error) {
+func fetched(id string, hash map[string]string, err error) (job *Job, _ error) {
 	if err == nil && len(hash) == 0 {
 		err = ErrNoSuchJob
 	}
-	if err != nil {
-		return nil, fmt.Errorf("fetch job %q: %w", clip(id), err)
+	if err == nil {
+		job, err = ParseJob(id, hash)
 	}
-	job, err := ParseJob(id, hash)
 	if err != nil {
 		return job, fmt.Errorf("fetch job %q: %w", clip(id), err)
 	}
@@ -96,7 +92,7 @@ func fetched(id string, hash map[string]string, err error) (*Job, error) {
 // wanted. ErrNoSuchJob or ErrCanceled when there is nothing to cancel. rq/job.py Job.cancel.
 func (c *Client) Cancel(ctx context.Context, id string, releaseDependents bool) error {
 	now := time.Now()
-	n, err := c.runScript(ctx, cancelScript, []string{JobKey(id)}, id, now.Unix(), FormatTime(now), bit(releaseDependents)).Int()
+	n, err := cancelScript.Run(ctx, c.rdb, []string{JobKey(id)}, id, now.Unix(), FormatTime(now), bit(releaseDependents)).Int()
 	switch {
 	case err != nil:
 	case n < 0:
@@ -120,7 +116,7 @@ func (c *Client) Requeue(ctx context.Context, id string, atFront bool) error {
 	if atFront {
 		push = "LPUSH"
 	}
-	reply, err := c.runScript(ctx, requeueScript, []string{JobKey(id)}, id, FormatTime(time.Now()), push, emptyExc).Slice()
+	reply, err := requeueScript.Run(ctx, c.rdb, []string{JobKey(id)}, id, FormatTime(time.Now()), push, emptyExc).Slice()
 	switch {
 	case err != nil:
 	case reply[0] == int64(1):
@@ -137,14 +133,11 @@ func (c *Client) Requeue(ctx context.Context, id string, atFront bool) error {
 // Delete removes a job with everything that mentions it, its results included. It does not stop a job that runs.
 // ErrNoSuchJob when there is no hash; leftovers such as results are removed all the same. rq/job.py Job.delete.
 func (c *Client) Delete(ctx context.Context, id string) error {
-	n, err := c.runScript(ctx, deleteScript, []string{JobKey(id)}, id).Int()
+	n, err := deleteScript.Run(ctx, c.rdb, []string{JobKey(id)}, id).Int()
 	if err == nil && n == 0 {
 		err = ErrNoSuchJob
 	}
-	if err != nil {
-		return fmt.Errorf("delete job %q: %w", clip(id), err)
-	}
-	return nil
+	return wrap(err, "delete job %q", clip(id))
 }
 
 // Suspend tells all workers of this Redis, Python ones included, to take no new job: for d, in whole seconds
@@ -153,25 +146,16 @@ func (c *Client) Suspend(ctx context.Context, d time.Duration) error {
 	if d > 0 {
 		d = (d + time.Second - 1).Truncate(time.Second)
 	}
-	if err := c.rdb.Set(ctx, SuspendedKey(), 1, max(d, 0)).Err(); err != nil {
-		return fmt.Errorf("suspend workers: %w", err)
-	}
-	return nil
+	return wrap(c.rdb.Set(ctx, SuspendedKey(), 1, max(d, 0)).Err(), "suspend workers")
 }
 
 // Resume ends a suspension; without one it does nothing. rq/suspension.py resume.
 func (c *Client) Resume(ctx context.Context) error {
-	if err := c.rdb.Del(ctx, SuspendedKey()).Err(); err != nil {
-		return fmt.Errorf("resume workers: %w", err)
-	}
-	return nil
+	return wrap(c.rdb.Del(ctx, SuspendedKey()).Err(), "resume workers")
 }
 
 // Suspended says whether workers shall take no new job. rq/suspension.py is_suspended.
 func (c *Client) Suspended(ctx context.Context) (bool, error) {
 	n, err := c.rdb.Exists(ctx, SuspendedKey()).Result()
-	if err != nil {
-		return false, fmt.Errorf("read suspension: %w", err)
-	}
-	return n > 0, nil
+	return n > 0, wrap(err, "read suspension")
 }

@@ -10,18 +10,15 @@ import (
 )
 
 const (
-	// mirrorLimit bounds what one mirror holds: the head of a longer queue.
-	mirrorLimit = 100_000
-	// mirrorEnd is how many ids of either end are looked at to find what is new. The tail grows with the rate at
-	// which jobs arrive.
+	mirrorLimit = 100_000 // what one mirror holds: the head of a longer queue
+	// mirrorEnd is how many ids of either end are looked at for new ones. The tail grows with the rate of arrival.
 	mirrorEnd    = 8
 	mirrorMaxEnd = 4096
 	// mirrorDrift is how long a difference in length may stay before the whole list is read again, plus a part
 	// that grows with the list, so that reading it stays a small share of the server's time.
 	mirrorDrift         = 2 * time.Second
 	mirrorDriftPer10000 = time.Second
-	// mirrorAnyway is when the list is read again although nothing looks wrong.
-	mirrorAnyway = time.Minute
+	mirrorAnyway        = time.Minute // when the list is read again although nothing looks wrong
 )
 
 // Mirror is a copy of the ids in one queue, in order, kept up to date cheaply. It may lag: only Claim decides who
@@ -98,29 +95,35 @@ func (m *Mirror) Sync(ctx context.Context) (added, removed []string, err error) 
 	if !m.synced || now.Sub(m.lastFull) > mirrorAnyway {
 		return m.full(ctx, now)
 	}
-	key := QueueKey(m.queue)
-	var length *redis.IntCmd
-	var head, tail *redis.StringSliceCmd
-	_, err = m.c.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
-		length = p.LLen(ctx, key)
-		head = p.LRange(ctx, key, 0, mirrorEnd-1)
-		tail = p.LRange(ctx, key, -m.tail, -1)
-		return nil
-	})
+	length, head, tail, err := m.look(ctx, mirrorEnd, m.tail)
 	if err != nil {
-		return nil, nil, fmt.Errorf("look at queue %q: %w", clip(m.queue), err)
+		return nil, nil, err
 	}
-	added, removed, ok := m.ends(length.Val(), head.Val(), tail.Val())
+	added, removed, ok := m.ends(length, head, tail)
 	if !ok || m.drifted(now) {
 		more, gone, err := m.full(ctx, now)
 		if ok {
-			// What the ends showed is taken up and must be told now; the drift that is left makes the next Sync
-			// read the list again.
+			// What the ends showed must be told now; the drift that is left makes the next Sync read the list again.
 			err = nil
 		}
 		return append(added, more...), append(removed, gone...), err
 	}
 	return added, removed, nil
+}
+
+// look reads the list's length, its first ids and its last ones in one step.
+func (m *Mirror) look(ctx context.Context, first, last int64) (length int64, head, tail []string, err error) {
+	key := QueueKey(m.queue)
+	var n *redis.IntCmd
+	var h, t *redis.StringSliceCmd
+	_, err = m.c.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
+		n, h, t = p.LLen(ctx, key), p.LRange(ctx, key, 0, first-1), p.LRange(ctx, key, -last, -1)
+		return nil
+	})
+	if err != nil {
+		return 0, nil, nil, fmt.Errorf("look at queue %q: %w", clip(m.queue), err)
+	}
+	return n.Val(), h.Val(), t.Val(), nil
 }
 
 // ends applies what both ends of the list show. It reports false, and changes nothing, when they don't connect to
@@ -212,20 +215,13 @@ func (m *Mirror) drifted(now time.Time) bool {
 
 // full reads the list from the start and replaces the mirror.
 func (m *Mirror) full(ctx context.Context, now time.Time) (added, removed []string, err error) {
-	key := QueueKey(m.queue)
-	var length *redis.IntCmd
-	var list *redis.StringSliceCmd
-	_, err = m.c.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
-		length = p.LLen(ctx, key)
-		list = p.LRange(ctx, key, 0, m.limit-1)
-		return nil
-	})
+	length, list, _, err := m.look(ctx, m.limit, 1)
 	if err != nil {
-		return nil, nil, fmt.Errorf("read queue %q: %w", clip(m.queue), err)
+		return nil, nil, err
 	}
 	old, oldest := m.nodes, m.ids()
 	m.reset()
-	for _, id := range list.Val() {
+	for _, id := range list {
 		if m.insertBefore(&m.root, id) && old[id] == nil {
 			added = append(added, id)
 		}
@@ -235,7 +231,7 @@ func (m *Mirror) full(ctx context.Context, now time.Time) (added, removed []stri
 			removed = append(removed, id)
 		}
 	}
-	m.listLen = length.Val()
+	m.listLen = length
 	m.truncated = m.listLen > m.limit
 	m.extra = m.listLen - int64(len(m.nodes))
 	m.synced, m.lastFull, m.driftSince = true, now, time.Time{}

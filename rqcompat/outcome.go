@@ -14,29 +14,21 @@ type OutcomeKind int
 
 // The ways an execution ends.
 const (
-	// OutcomeFinished is success.
-	OutcomeFinished OutcomeKind = iota + 1
-	// OutcomeFailed is failure; the job's own retries are spent first, unless Outcome.NoRQRetry.
-	OutcomeFailed
-	// OutcomeStopped is the end by a stop-job command. No retry.
-	OutcomeStopped
-	// OutcomeGivenBack returns an unfinished job to the head of its queue as if it had not been claimed.
-	OutcomeGivenBack
+	OutcomeFinished  OutcomeKind = iota + 1 // success
+	OutcomeFailed                           // failure; the job's own retries are spent first, unless Outcome.NoRQRetry
+	OutcomeStopped                          // the end by a stop-job command; no retry
+	OutcomeGivenBack                        // unfinished, back to the head of its queue as if it had not been claimed
 )
 
-// Outcome is the end of one execution. The Lease in it names the execution: an outcome of a job that is not this
-// execution's any more is refused.
+// Outcome is the end of one execution. The Lease in it names the execution: one of a lost job is refused.
 type Outcome struct {
 	Lease
-	Kind OutcomeKind
-	// ReturnValue is what EncodeResult returned; "" is None, which RQ does not store.
-	ReturnValue string
-	// Exc is the error text of a failed or stopped job, best with a last line like "module.Type: message".
-	Exc string
+	Kind        OutcomeKind
+	ReturnValue string // what EncodeResult returned; "" is None, which RQ does not store
+	Exc         string // the error text of a failed or stopped job, best with a last line like "module.Type: message"
 	// EndedAt becomes ended_at. The time worked is Working or, when that is 0, EndedAt − StartedAt.
-	EndedAt time.Time
-	// NoRQRetry ignores retries_left.
-	NoRQRetry bool
+	EndedAt   time.Time
+	NoRQRetry bool // ignores retries_left
 }
 
 // OutcomeResult says whether an outcome was taken.

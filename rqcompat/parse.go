@@ -15,8 +15,7 @@ import (
 // ErrNoSuchJob says that there is no job of this id.
 var ErrNoSuchJob = errors.New("no such job")
 
-// ErrNoData says that a hash exists but lacks the data field. RQ treats it as no job at all, so it is an
-// ErrNoSuchJob as well.
+// ErrNoData says that a hash exists but lacks the data field. To RQ that is no job, so it is an ErrNoSuchJob, too.
 var ErrNoData = fmt.Errorf("%w: its hash has no data field", ErrNoSuchJob)
 
 // FieldError is a field of a job hash that can't be read. A Python worker that pops such a job exits.
@@ -26,25 +25,13 @@ type FieldError struct {
 	Want  string
 }
 
-// Error names the field, its value and what was wanted instead.
 func (e *FieldError) Error() string {
 	return fmt.Sprintf("job field %s is %q, want %s", e.Field, e.Value, e.Want)
 }
 
-const (
-	wantTime   = "a UTC timestamp like 2026-01-02T03:04:05.000006Z"
-	wantInt    = "a whole number"
-	wantFlag   = "1 or 0"
-	wantStatus = "a status of RQ 1.15 to 2.10"
-	wantInts   = "a JSON list of whole numbers"
-	wantIDs    = "a JSON list of job ids"
-	wantText   = "UTF-8 text"
-)
-
-// ParseJob reads the fields of rq:job:<id>. It always returns a job with everything that could be read. The error
-// joins a *FieldError per unreadable field, in field order, and ErrNoData when there is no call; fields that could
-// not be read are kept in Extra, so that Hash gives them back unchanged. It accepts what rq/job.py Job.restore
-// accepts, 1.15.1–2.10.
+// ParseJob reads the fields of rq:job:<id>. It always returns a job with everything that could be read. The error joins
+// a *FieldError per unreadable field, in field order, and ErrNoData when there is no call; such fields are kept in
+// Extra, and Hash gives them back unchanged. It accepts what rq/job.py Job.restore accepts, 1.15.1–2.10.
 func ParseJob(id string, hash map[string]string) (*Job, error) {
 	p := parser{job: &Job{ID: id}}
 	for field, value := range hash {
@@ -116,29 +103,29 @@ func (f *jobField) read(j *Job, value string) (want string) {
 	case *[]byte:
 		*to = []byte(value)
 	case *string:
-		if want = wantText; utf8.ValidString(value) {
+		if want = "UTF-8 text"; utf8.ValidString(value) {
 			*to = value
 		} else {
 			err = errField
 		}
 	case *Status:
-		if want, *to = wantStatus, Status(value); !to.Known() {
+		if want, *to = "a status of RQ 1.15 to 2.10", Status(value); !slices.Contains(statuses, *to) {
 			err = errField
 		}
 	case *time.Time:
-		want = wantTime
+		want = "a UTC timestamp like 2026-01-02T03:04:05.000006Z"
 		*to, err = ParseTime(value)
 	case **int64:
-		want = wantInt
+		want = "a whole number"
 		*to, err = wholeNumber(value)
 	case **bool:
-		want = wantFlag
+		want = "1 or 0"
 		*to, err = intFlag(value)
 	case *[]int64:
-		want = wantInts
+		want = "a JSON list of whole numbers"
 		*to, err = jsonArray[int64](value)
 	case *[]string:
-		want = wantIDs
+		want = "a JSON list of job ids"
 		if *to, err = jsonArray[string](value); len(*to) == 0 {
 			*to = nil // RQ writes no empty list
 		}

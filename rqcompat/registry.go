@@ -4,11 +4,11 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // Member is one entry of a registry. ExecutionID is set in Wip of RQ 2 only. What Score means depends on the
-// registry: the end of a lease, of a result's life, a due time, or the time of the cancel, in Unix seconds; it may
-// be -1 or infinite.
+// registry: the end of a lease or of a result's life, a due time, the time of the cancel; Unix seconds, -1 or infinite.
 type Member struct {
 	ID          string
 	ExecutionID string
@@ -24,7 +24,7 @@ func (c *Client) Queues(ctx context.Context) ([]string, error) {
 	}
 	names := keys[:0]
 	for _, k := range keys {
-		if name, ok := queueName(k); ok {
+		if name, ok := strings.CutPrefix(k, QueueKey("")); ok {
 			names = append(names, name)
 		}
 	}
@@ -35,30 +35,21 @@ func (c *Client) Queues(ctx context.Context) ([]string, error) {
 // QueueLen is the number of jobs waiting in a queue.
 func (c *Client) QueueLen(ctx context.Context, queue string) (int64, error) {
 	n, err := c.rdb.LLen(ctx, QueueKey(queue)).Result()
-	if err != nil {
-		return 0, fmt.Errorf("count queue %q: %w", clip(queue), err)
-	}
-	return n, nil
+	return n, wrap(err, "count queue %q", clip(queue))
 }
 
 // QueueIDs returns ids waiting in a queue, next to run first, from the index from to the index to inclusive;
 // negative indexes count from the end.
 func (c *Client) QueueIDs(ctx context.Context, queue string, from, to int64) ([]string, error) {
 	ids, err := c.rdb.LRange(ctx, QueueKey(queue), from, to).Result()
-	if err != nil {
-		return nil, fmt.Errorf("read queue %q: %w", clip(queue), err)
-	}
-	return ids, nil
+	return ids, wrap(err, "read queue %q", clip(queue))
 }
 
 // Count is the size of a registry. Unlike RQ's, it doesn't clean the registry first, so entries whose time is up
 // are counted until maintenance takes them.
 func (c *Client) Count(ctx context.Context, reg Registry, queue string) (int64, error) {
 	n, err := c.rdb.ZCard(ctx, RegistryKey(reg, queue)).Result()
-	if err != nil {
-		return 0, fmt.Errorf("count %s registry of queue %q: %w", reg, clip(queue), err)
-	}
-	return n, nil
+	return n, wrap(err, "count %s registry of queue %q", reg, clip(queue))
 }
 
 // Members returns entries of a registry, lowest score first, from the index from to the index to inclusive;

@@ -21,41 +21,29 @@ const (
 
 // Request is a job to enqueue. Only Queue and Call (or Data) are needed.
 type Request struct {
-	Queue string
-	// ID is the job's id. Default a new UUID.
-	ID string
-	// Call is what to run.
-	Call Call
-	// Data is an already encoded call (EncodeCall) and replaces Call.
-	Data []byte
-	// Description is for people. Default RQ's text of the call.
-	Description string
+	Queue       string
+	ID          string // the job's id. Default a new UUID.
+	Call        Call   // what to run
+	Data        []byte // an already encoded call (EncodeCall), instead of Call
+	Description string // for people. Default RQ's text of the call.
 
-	// Timeout in seconds, -1 for none. Default 180, RQ's own; it is never left out, because Python workers need
-	// it.
+	// Timeout in seconds, -1 for none. Default 180, RQ's own; it is never left out, because Python workers need it.
 	Timeout *int64
 	// ResultTTL and FailureTTL in seconds, -1 forever, 0 deletes at once. Default what the worker uses.
 	ResultTTL, FailureTTL *int64
-	// TTL is how many seconds the job may wait in its queue before it disappears. Default forever.
-	TTL *int64
+	TTL                   *int64 // how many seconds the job may wait in its queue before it disappears. Default forever.
 
 	// AtFront puts the job to the head of the queue, also when it is scheduled or deferred and gets there later.
 	AtFront bool
-	// At schedules the job; some scheduler must serve the queue. Default now.
-	At time.Time
+	At      time.Time // schedules the job; some scheduler must serve the queue. Default now.
 
-	// DependsOn are jobs that must finish first. Ones that don't exist (any more) count as finished.
-	DependsOn []string
-	// AllowDependencyFailures takes failed dependencies for finished ones.
-	AllowDependencyFailures bool
+	DependsOn               []string // jobs that must finish first. Ones that don't exist (any more) count as finished.
+	AllowDependencyFailures bool     // takes failed dependencies for finished ones
 
-	// RetryMax is how often RQ shall run the job again after a failure. Default never.
-	RetryMax int
-	// RetryIntervals are the pauses before, in seconds; the last one repeats. Default none.
-	RetryIntervals []int64
+	RetryMax       int     // how often RQ shall run the job again after a failure. Default never.
+	RetryIntervals []int64 // the pauses before, in seconds; the last one repeats. Default none.
 
-	// Meta is the job's meta dict.
-	Meta map[string]any
+	Meta map[string]any // the job's meta dict
 	// SuccessCallback, FailureCallback and StoppedCallback name functions that every Python process which may
 	// clean the queue must be able to import. A nil timeout is RQ's 60 s.
 	SuccessCallback, FailureCallback, StoppedCallback Callback
@@ -108,23 +96,26 @@ func (c *Client) check(r Request) error {
 }
 
 func checkTimes(r Request, bad func(string, ...any)) {
-	if t := r.Timeout; t != nil && (*t == 0 || *t < -1) {
-		bad("timeout is %d, want seconds above 0, or -1 for none", *t)
-	}
-	for _, f := range []struct {
+	for _, s := range []struct {
 		name  string
 		value *int64
-	}{{"result ttl", r.ResultTTL}, {"failure ttl", r.FailureTTL}} {
-		if f.value != nil && *f.value < -1 {
-			bad("%s is %d, want seconds from 0 on, or -1 forever", f.name, *f.value)
+		least int64 // or -1, if it may be unlimited
+		most  string
+	}{
+		{"timeout", r.Timeout, 1, ", or -1 for none"},
+		{"result ttl", r.ResultTTL, 0, ", or -1 forever"},
+		{"failure ttl", r.FailureTTL, 0, ", or -1 forever"},
+		{"ttl", r.TTL, 1, ""},
+		{"callback timeout", r.SuccessCallback.Timeout, 1, ", or -1 for none"},
+		{"callback timeout", r.FailureCallback.Timeout, 1, ", or -1 for none"},
+		{"callback timeout", r.StoppedCallback.Timeout, 1, ", or -1 for none"},
+	} {
+		if s.value != nil && *s.value < s.least && (s.most == "" || *s.value != -1) {
+			bad("%s is %d, want seconds from %d on%s", s.name, *s.value, s.least, s.most)
 		}
 	}
-	if t := r.TTL; t != nil {
-		if *t <= 0 {
-			bad("ttl is %d, want seconds above 0", *t)
-		} else if !r.At.IsZero() && time.Until(r.At) >= time.Duration(*t)*time.Second {
-			bad("ttl of %d s ends before the job is due", *t)
-		}
+	if r.TTL != nil && *r.TTL > 0 && !r.At.IsZero() && time.Until(r.At) >= time.Duration(*r.TTL)*time.Second {
+		bad("ttl of %d s ends before the job is due", *r.TTL)
 	}
 	if r.RetryMax < 0 {
 		bad("retry max is %d, want 0 or more", r.RetryMax)
@@ -138,9 +129,6 @@ func checkTimes(r Request, bad func(string, ...any)) {
 		}
 	}
 	for _, cb := range []Callback{r.SuccessCallback, r.FailureCallback, r.StoppedCallback} {
-		if cb.Timeout != nil && (*cb.Timeout == 0 || *cb.Timeout < -1) {
-			bad("callback timeout is %d, want seconds above 0", *cb.Timeout)
-		}
 		if !utf8.ValidString(cb.Name) {
 			bad("callback name is not UTF-8")
 		}
@@ -180,8 +168,7 @@ func (d Dialect) idProblem(id string) string {
 
 const idChars = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
 
-// newJob is rq/queue.py Queue.create_job: the job as it will be stored, with status and enqueued_at left to the
-// script.
+// newJob is rq/queue.py Queue.create_job: the job as it will be stored, with status and enqueued_at left to the script.
 func (c *Client) newJob(r Request, now time.Time) (*Job, error) {
 	if err := c.check(r); err != nil {
 		return nil, err

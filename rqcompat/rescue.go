@@ -17,8 +17,7 @@ type LapsedJob struct {
 	Status     Status
 	WorkerName string
 	StartedAt  time.Time
-	// Kills is how often the job lapsed before.
-	Kills int
+	Kills      int // how often the job lapsed before
 
 	slack time.Duration // of the Lapsed that found it
 }
@@ -120,11 +119,8 @@ var rescueScript = newScript("rescue.lua")
 func (c *Client) Rescue(ctx context.Context, queue string, l LapsedJob, maxKills int) (RescueResult, error) {
 	now := time.Now()
 	exc := fmt.Sprintf("rqcompat.PoisonedJobError: the job took its worker down %d times and is not tried again\n", maxKills)
-	n, err := c.runScript(ctx, rescueScript, nil, c.d.endFlags(), now.Unix(), FormatTime(now), floatTime(now), queue, l.Member,
+	n, err := rescueScript.Run(ctx, c.rdb, nil, c.d.endFlags(), now.Unix(), FormatTime(now), floatTime(now), queue, l.Member,
 		l.ID, l.ExecutionID, l.WorkerName, FormatTime(l.StartedAt), floatTime(l.StartedAt), maxKills, EncodeExc(exc),
 		now.Add(l.slack).Unix()).Int()
-	if err != nil {
-		return RescueNothing, fmt.Errorf("rescue job %q: %w", clip(l.ID), err)
-	}
-	return RescueResult(n), nil
+	return RescueResult(n), wrap(err, "rescue job %q", clip(l.ID))
 }

@@ -27,16 +27,13 @@ const (
 
 // Result is one entry of a job's result stream. rq/results.py Result.restore, 1.15.1–2.10.
 type Result struct {
-	ID         string // of the stream entry
-	Type       ResultType
-	CreatedAt  time.Time // from the id, milliseconds
-	WorkerName string
-	// ExcString is the traceback text of a failure.
-	ExcString string
-	// ReturnValue is the serialized value; nil stands for None. See Value.
-	ReturnValue []byte
-	// Err says what of this entry could not be read; Python readers raise on it.
-	Err error
+	ID          string // of the stream entry
+	Type        ResultType
+	CreatedAt   time.Time // from the id, milliseconds
+	WorkerName  string
+	ExcString   string // the traceback text of a failure
+	ReturnValue []byte // the serialized value; nil stands for None. See Value.
+	Err         error  // what of this entry could not be read; Python readers raise on it
 }
 
 // Value decodes the return value. None is nil.
@@ -45,10 +42,7 @@ func (r *Result) Value() (any, error) {
 		return nil, nil
 	}
 	v, err := decodeValue(r.ReturnValue)
-	if err != nil {
-		return nil, fmt.Errorf("decode return value of result %s: %w", r.ID, err)
-	}
-	return v, nil
+	return v, wrap(err, "decode return value of result %s", r.ID)
 }
 
 // Results returns the recorded outcomes of a job, newest first; none when there is no stream. An entry that can't
@@ -66,44 +60,29 @@ func (c *Client) Results(ctx context.Context, id string) ([]Result, error) {
 }
 
 func parseResult(e redis.XMessage) Result {
-	p := resultParser{fields: e.Values}
-	r := Result{ID: e.ID, CreatedAt: streamTime(e.ID), WorkerName: p.text("worker_name")}
-	kind, err := strconv.Atoi(p.text("type"))
+	text := func(name string) string { s, _ := e.Values[name].(string); return s }
+	var errs []error
+	// The value of a field may be the job's own data, which is not for errors.
+	bad := func(name, value, want string) {
+		errs = append(errs, &FieldError{Field: "results." + name, Value: value, Want: want})
+	}
+	r := Result{ID: e.ID, CreatedAt: streamTime(e.ID), WorkerName: text("worker_name")}
+	kind, err := strconv.Atoi(text("type"))
 	if err != nil || kind < int(ResultSuccessful) || kind > int(ResultMaxRetries) {
-		p.bad("type", "a result type from 1 to 5")
+		bad("type", clip(text("type")), "a result type from 1 to 5")
 	}
 	r.Type = ResultType(kind)
-	if r.ExcString, err = DecodeExc(p.text("exc_string")); err != nil {
-		p.bad("exc_string", "base64 of zlib of text")
+	if r.ExcString, err = DecodeExc(text("exc_string")); err != nil {
+		bad("exc_string", "", "base64 of zlib of text")
 	}
-	if text, ok := e.Values["return_value"]; ok {
-		text, _ := text.(string)
-		if r.ReturnValue, err = base64.StdEncoding.DecodeString(text); err != nil || text == "" {
+	if _, ok := e.Values["return_value"]; ok {
+		if r.ReturnValue, err = base64.StdEncoding.DecodeString(text("return_value")); err != nil || len(r.ReturnValue) == 0 {
 			r.ReturnValue = nil
-			p.bad("return_value", "base64 of a serialized value")
+			bad("return_value", "", "base64 of a serialized value")
 		}
 	}
-	r.Err = errors.Join(p.errs...)
+	r.Err = errors.Join(errs...)
 	return r
-}
-
-type resultParser struct {
-	fields map[string]any
-	errs   []error
-}
-
-func (p *resultParser) text(name string) string {
-	s, _ := p.fields[name].(string)
-	return s
-}
-
-// bad reports a field of which the value may be the job's own data: it is not in the error.
-func (p *resultParser) bad(name, want string) {
-	value := ""
-	if name == "type" {
-		value = clip(p.text(name))
-	}
-	p.errs = append(p.errs, &FieldError{Field: "results." + name, Value: value, Want: want})
 }
 
 // streamTime is the millisecond part of a stream id.
@@ -116,17 +95,13 @@ func streamTime(id string) time.Time {
 	return time.UnixMilli(n).UTC()
 }
 
-// EncodeResult returns the return_value field for a value: base64 of its pickle, or "" for nil, which RQ leaves
-// out.
+// EncodeResult returns the return_value field for a value: base64 of its pickle, or "" for nil, which RQ leaves out.
 func EncodeResult(v any) (string, error) {
 	if v == nil {
 		return "", nil
 	}
 	b, err := pickle.Encode(v)
-	if err != nil {
-		return "", fmt.Errorf("encode result: %w", err)
-	}
-	return base64.StdEncoding.EncodeToString(b), nil
+	return base64.StdEncoding.EncodeToString(b), wrap(err, "encode result")
 }
 
 // DecodeResult reads a return_value field written with the pickle or JSON serializer; "" is None.
@@ -139,10 +114,7 @@ func DecodeResult(s string) (any, error) {
 		return nil, fmt.Errorf("decode result: %w", err)
 	}
 	v, err := decodeValue(b)
-	if err != nil {
-		return nil, fmt.Errorf("decode result: %w", err)
-	}
-	return v, nil
+	return v, wrap(err, "decode result")
 }
 
 // EncodeExc returns the exc_string field for a traceback text: base64 of zlib of its UTF-8.
@@ -162,8 +134,5 @@ func DecodeExc(s string) (string, error) {
 	in := inflaters.Get().(*inflater)
 	defer in.release()
 	text, err := in.inflate(b, DefaultPayloadLimit)
-	if err != nil {
-		return "", fmt.Errorf("decode exception text: %w", err)
-	}
-	return strings.ToValidUTF8(string(text), "\ufffd"), nil
+	return strings.ToValidUTF8(string(text), "\ufffd"), wrap(err, "decode exception text")
 }

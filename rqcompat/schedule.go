@@ -15,8 +15,7 @@ import (
 const (
 	// schedulerTTL is the life of a scheduler's locks and record: its interval of 1 s and 60 s of slack.
 	schedulerTTL = 61 * time.Second
-	// dueBatch is how many scheduled jobs one script call looks at.
-	dueBatch = 200
+	dueBatch     = 200 // how many scheduled jobs one script call looks at
 )
 
 var (
@@ -75,12 +74,11 @@ func (l *SchedulerLock) Acquire(ctx context.Context) error {
 	return l.record(ctx)
 }
 
-// Renew keeps the locks for another 61 s and forgets those that are not ours any more. RQ does so every second;
-// every 20 s is enough.
+// Renew keeps the locks for another 61 s and forgets those we lost. RQ does so every second; 20 s are enough.
 func (l *SchedulerLock) Renew(ctx context.Context) error {
 	var still []string
 	for i, q := range l.held {
-		n, err := l.c.runScript(ctx, renewLockScript, []string{SchedulerLockKey(q)}, l.value(), seconds(schedulerTTL)).Int()
+		n, err := renewLockScript.Run(ctx, l.c.rdb, []string{SchedulerLockKey(q)}, l.value(), seconds(schedulerTTL)).Int()
 		if err != nil {
 			l.held = append(still, l.held[i:]...)
 			return fmt.Errorf("renew scheduler of queue %q: %w", clip(q), err)
@@ -98,28 +96,21 @@ func (l *SchedulerLock) record(ctx context.Context) error {
 	if !l.c.d.SchedulerByName || len(l.held) == 0 {
 		return nil
 	}
-	host, err := os.Hostname()
-	if err != nil {
-		host = "unknown"
-	}
 	key := SchedulerKey(l.name)
-	_, err = l.c.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
-		p.HSet(ctx, key, "name", l.name, "hostname", strings.ToValidUTF8(host, "?"), "pid", os.Getpid(),
+	_, err := l.c.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
+		p.HSet(ctx, key, "name", l.name, "hostname", hostname(), "pid", os.Getpid(),
 			"queues", strings.Join(l.queues, ","), "created_at", FormatTime(l.born), "last_heartbeat", FormatTime(time.Now()))
 		p.Expire(ctx, key, schedulerTTL)
 		return nil
 	})
-	if err != nil {
-		return fmt.Errorf("write scheduler record: %w", err)
-	}
-	return nil
+	return wrap(err, "write scheduler record")
 }
 
 // Release gives the locks back and removes the record.
 func (l *SchedulerLock) Release(ctx context.Context) error {
 	for len(l.held) > 0 {
 		key := SchedulerLockKey(l.held[0])
-		if err := l.c.runScript(ctx, unlockScript, []string{key}, l.value()).Err(); err != nil {
+		if err := unlockScript.Run(ctx, l.c.rdb, []string{key}, l.value()).Err(); err != nil {
 			return fmt.Errorf("release scheduler of queue %q: %w", clip(l.held[0]), err)
 		}
 		l.held = l.held[1:]
@@ -127,10 +118,7 @@ func (l *SchedulerLock) Release(ctx context.Context) error {
 	if !l.c.d.SchedulerByName {
 		return nil
 	}
-	if err := l.c.rdb.Del(ctx, SchedulerKey(l.name)).Err(); err != nil {
-		return fmt.Errorf("remove scheduler record: %w", err)
-	}
-	return nil
+	return wrap(l.c.rdb.Del(ctx, SchedulerKey(l.name)).Err(), "remove scheduler record")
 }
 
 // EnqueueDue moves all scheduled jobs of a queue that are due at now into the queue and returns how many. Each
@@ -138,7 +126,7 @@ func (l *SchedulerLock) Release(ctx context.Context) error {
 // enqueue_scheduled_jobs.
 func (c *Client) EnqueueDue(ctx context.Context, queue string, now time.Time) (n int, err error) {
 	for {
-		got, err := c.runScript(ctx, enqueueDueScript, nil, now.Unix(), FormatTime(now), queue, dueBatch, bit(c.d.RetryAtFront)).Int64Slice()
+		got, err := enqueueDueScript.Run(ctx, c.rdb, nil, now.Unix(), FormatTime(now), queue, dueBatch, bit(c.d.RetryAtFront)).Int64Slice()
 		if err != nil {
 			return n, fmt.Errorf("enqueue due jobs of queue %q: %w", clip(queue), err)
 		}

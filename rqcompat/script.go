@@ -16,12 +16,10 @@ import (
 //go:embed lua/*.lua
 var luaFiles embed.FS
 
-// includeLine starts a line of a .lua file that is replaced by another file, for functions that several scripts
-// use.
+// includeLine starts a line of a .lua file that stands for another file of functions.
 const includeLine = "--@include "
 
-// newScript loads lua/<file>. It is called from package variables only, where a missing file is a programming
-// error and panics.
+// newScript loads lua/<file>. Only package variables call it: a missing file is a programming error and panics.
 func newScript(file string) *redis.Script { return redis.NewScript(scriptSource(file)) }
 
 func scriptSource(file string) string {
@@ -37,11 +35,6 @@ func scriptSource(file string) string {
 		out.WriteString(line)
 	}
 	return out.String()
-}
-
-// runScript runs one script and returns its reply.
-func (c *Client) runScript(ctx context.Context, s *redis.Script, keys []string, args ...any) *redis.Cmd {
-	return s.Run(ctx, c.rdb, keys, args...)
 }
 
 // scriptCall is one call of a script in a batch.
@@ -84,8 +77,7 @@ func (c *Client) runScripts(ctx context.Context, s *redis.Script, calls []script
 // unpack stays far below Lua's limit.
 const scriptBatch = 250
 
-// runBatches runs a script for all items in one round trip, scriptBatch of them at a time, with the arguments that
-// args makes of each batch.
+// runBatches runs a script for all items in one round trip, scriptBatch at a time, with the arguments from args.
 func runBatches[Item any](
 	ctx context.Context, c *Client, s *redis.Script, items []Item, args func(batch []Item) ([]any, error),
 ) ([]*redis.Cmd, error) {
@@ -120,6 +112,14 @@ func codes[Code ~int, Item any](
 		}
 	}
 	return all, nil
+}
+
+func anys(list []string) []any {
+	args := make([]any, len(list))
+	for i, v := range list {
+		args[i] = v
+	}
+	return args
 }
 
 // bit is how scripts take a bool.

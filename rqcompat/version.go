@@ -15,40 +15,28 @@ import (
 // Dialect is everything that differs between the RQ versions this package speaks. It is a plain value: get one
 // from ParseDialect or Detect and hand it to NewClient. The zero Dialect is not valid.
 type Dialect struct {
-	// Version is the string the dialect was made from, as it goes into worker records.
-	Version             string
+	Version             string // the string the dialect was made from, as it goes into worker records
 	Major, Minor, Patch int
-	// Tested says that this release, or another patch of its line, is in the interop matrix.
-	Tested bool
+	Tested              bool // this release, or another patch of its line, is in the interop matrix
 
 	// CompositeWip: members of rq:wip:<q> are "<id>:<execution>" and each execution has records of its own
 	// (rq:execution:…, rq:executions:…). Since 2.0; before, the member is the id.
-	CompositeWip bool
-	// GroupField: every job hash has group_id. Since 2.0.
-	GroupField bool
-	// DeferredExpires: maintenance fails members of rq:deferred:<q> whose score has passed. 2.0–2.7.
-	DeferredExpires bool
+	CompositeWip    bool
+	GroupField      bool // every job hash has group_id. Since 2.0.
+	DeferredExpires bool // maintenance fails members of rq:deferred:<q> whose score has passed. 2.0–2.7.
 	// IDNoColon: Python readers cut an id at its first ":" (since 2.0) and refuse new ones with it (since 2.1).
-	IDNoColon bool
-	// IDCharset: ids must match [A-Za-z0-9_-]+, also when read. Since 2.8.
-	IDCharset bool
-	// ResultWorkerName: result entries carry worker_name. Since 2.5.
-	ResultWorkerName bool
-	// ResultExecution: result entries carry execution_id and the execution's start and end. Since 2.8.
-	ResultExecution bool
-	// Repeat: repeats_left and repeat_intervals exist. Since 2.3.
-	Repeat bool
-	// RetryAtFront: enqueue_at_front_on_retry exists. Since 2.8.
-	RetryAtFront bool
-	// ScheduledTTL: the ttl of a scheduled job runs from the moment of scheduling. Since 2.8.
-	ScheduledTTL bool
-	// StoppedReleasesDependents: a stopped job releases its dependents. Until 2.7.
-	StoppedReleasesDependents bool
+	IDNoColon                 bool
+	IDCharset                 bool // ids must match [A-Za-z0-9_-]+, also when read. Since 2.8.
+	ResultWorkerName          bool // result entries carry worker_name. Since 2.5.
+	ResultExecution           bool // result entries carry execution_id and the execution's start and end. Since 2.8.
+	Repeat                    bool // repeats_left and repeat_intervals exist. Since 2.3.
+	RetryAtFront              bool // enqueue_at_front_on_retry exists. Since 2.8.
+	ScheduledTTL              bool // the ttl of a scheduled job runs from the moment of scheduling. Since 2.8.
+	StoppedReleasesDependents bool // a stopped job releases its dependents. Until 2.7.
 	// IntermediateGrace: maintenance leaves an id in the intermediate list alone for 60 s. Since 1.16.2. Without
 	// it, a claim through the intermediate list races with every maintaining worker.
 	IntermediateGrace bool
-	// SchedulerByName: the scheduler lock holds a scheduler name, not a PID, and rq:scheduler:<name> describes it.
-	// Since 2.10.
+	// SchedulerByName: the scheduler lock holds a name, not a PID, and rq:scheduler:<name> describes it. Since 2.10.
 	SchedulerByName bool
 }
 
@@ -58,7 +46,6 @@ type UnsupportedVersionError struct {
 	Source  string // where the version came from; may be empty
 }
 
-// Error names the version and what to do.
 func (e *UnsupportedVersionError) Error() string {
 	from := ""
 	if e.Source != "" {
@@ -71,10 +58,7 @@ func (e *UnsupportedVersionError) Error() string {
 // ParseDialect returns the dialect of an RQ version such as "1.15.1" or "2.6". Suffixes like "rc1" or ".post1" are
 // ignored. Versions outside 1.15–1.16 and 2.0–2.10 give an *UnsupportedVersionError.
 func ParseDialect(version string) (Dialect, error) {
-	n, ok := versionNumbers(version)
-	if !ok {
-		return Dialect{}, &UnsupportedVersionError{Version: version}
-	}
+	n := versionNumbers(version)
 	one := n[0] == 1 && (n[1] == 15 || n[1] == 16)
 	two := n[0] == 2 && n[1] <= 10
 	if !one && !two {
@@ -97,16 +81,14 @@ func ParseDialect(version string) (Dialect, error) {
 // versionPattern takes the release numbers and lets suffixes like "rc1", ".post1" and "+local" pass.
 var versionPattern = regexp.MustCompile(`^(\d{1,4})\.(\d{1,4})(?:\.(\d{1,4}))?(?:[a-z.+-][0-9A-Za-z.+-]{0,40})?$`)
 
-// versionNumbers reads the two or three leading numbers of a version; a missing third one is 0.
-func versionNumbers(version string) (n [3]int, ok bool) {
-	m := versionPattern.FindStringSubmatch(strings.TrimSpace(version))
-	if m == nil {
-		return n, false
+// versionNumbers reads the two or three leading numbers of a version; a missing one is 0.
+func versionNumbers(version string) (n [3]int) {
+	if m := versionPattern.FindStringSubmatch(strings.TrimSpace(version)); m != nil {
+		for i := range n {
+			n[i], _ = strconv.Atoi(m[i+1]) // digits only, or empty
+		}
 	}
-	for i := range n {
-		n[i], _ = strconv.Atoi(m[i+1]) // digits only, or empty
-	}
-	return n, true
+	return n
 }
 
 // WipMember is the member of rq:wip:<q> for one execution of a job.
@@ -124,10 +106,8 @@ func (d Dialect) SplitWipMember(member string) (id, executionID string) {
 	if !d.CompositeWip || i < 0 || len(member)-i-1 != 32 {
 		return member, ""
 	}
-	for _, c := range []byte(member[i+1:]) {
-		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
-			return member, ""
-		}
+	if strings.Trim(member[i+1:], "0123456789abcdef") != "" {
+		return member, ""
 	}
 	return member[:i], member[i+1:]
 }
@@ -141,11 +121,9 @@ type Detection struct {
 // ErrVersionUnknown says that neither configuration nor a live worker nor the bench names an RQ version.
 var ErrVersionUnknown = errors.New("rq version unknown: no live Python worker and no installed rq found; set the rq version in the configuration")
 
-// MixedVersionsError says that live Python workers of one Redis write incompatible formats, so that no dialect is
-// right for all of them.
+// MixedVersionsError says that live Python workers of one Redis write incompatible formats: none is right for all.
 type MixedVersionsError struct{ A, B string } // "<worker> (<version>)"
 
-// Error names one worker of each kind and what to do.
 func (e *MixedVersionsError) Error() string {
 	return fmt.Sprintf("live workers disagree: %s and %s use incompatible started registries; "+
 		"stop one kind, or set the rq version in the configuration", e.A, e.B)
@@ -205,7 +183,7 @@ func liveVersions(ctx context.Context, rdb redis.UniversalClient) ([]liveVersion
 		}
 		version, _ := v[0].(string)
 		python, _ := v[1].(string)
-		if name, ok := workerName(keys[i]); ok && version != "" && v[2] == nil && !strings.HasPrefix(python, "go") {
+		if name, ok := strings.CutPrefix(keys[i], WorkerKey("")); ok && version != "" && v[2] == nil && !strings.HasPrefix(python, "go") {
 			live = append(live, liveVersion{name, version})
 		}
 	}
@@ -233,7 +211,6 @@ func mergeLive(live []liveVersion) (Detection, error) {
 			} else {
 				from = name
 			}
-			older.Dialect.IDNoColon = have.IDNoColon || d.Dialect.IDNoColon
 			older.Dialect.IDCharset = have.IDCharset || d.Dialect.IDCharset
 			found = older
 		}

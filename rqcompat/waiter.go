@@ -10,8 +10,7 @@ import (
 )
 
 const (
-	// waitBlock is the longest single blocking look. It bounds how long a canceled Wait may linger where CLIENT
-	// UNBLOCK is not allowed.
+	// waitBlock is the longest blocking look. A canceled Wait lingers no longer where CLIENT UNBLOCK isn't allowed.
 	waitBlock = time.Second
 	// waitPollMin and waitPollMax bound the pace of looking at a list that is not empty.
 	waitPollMin = 20 * time.Millisecond
@@ -20,9 +19,8 @@ const (
 
 // Waiter waits until a queue has something, on a connection of its own. It serves one goroutine at a time.
 //
-// It looks with BLMOVE q q LEFT LEFT, which moves the head onto itself: nothing changes place, other clients
-// blocked on the list are served all the same, and nobody has to poll an empty queue. Servers before Redis 6.2 are
-// polled.
+// It looks with BLMOVE q q LEFT LEFT, which moves the head onto itself: nothing changes place, other clients blocked on
+// the list are served all the same, and nobody has to poll an empty queue. Servers before Redis 6.2 are polled.
 type Waiter struct {
 	c      *Client
 	conn   *redis.Conn
@@ -59,7 +57,7 @@ func (w *Waiter) Wait(ctx context.Context, queue string, most time.Duration) (bo
 		if w.noMove {
 			n, err := w.c.rdb.LLen(ctx, QueueKey(queue)).Result()
 			if err != nil || n > 0 {
-				return n > 0, orWait(queue, err)
+				return n > 0, wrap(err, "wait for queue %q", clip(queue))
 			}
 			if err := sleep(ctx, min(pause, left)); err != nil {
 				return false, err
@@ -79,23 +77,21 @@ func (w *Waiter) look(ctx context.Context, queue string, block time.Duration) (b
 	if err := w.connect(ctx); err != nil {
 		return false, err
 	}
-	type answer struct{ err error }
-	done := make(chan answer, 1)
+	done := make(chan error, 1)
 	key := QueueKey(queue)
 	go func() {
 		// Not ctx: go-redis would give the call up only between commands, and then with the connection unusable.
 		// Do, because BLMove rounds the time up to whole seconds; waitBlock is below any read timeout.
-		err := w.conn.Do(context.WithoutCancel(ctx), "BLMOVE", key, key, "LEFT", "LEFT", secondsText(max(block, time.Millisecond))).Err()
-		done <- answer{err}
+		done <- w.conn.Do(context.WithoutCancel(ctx), "BLMOVE", key, key, "LEFT", "LEFT", secondsText(max(block, time.Millisecond))).Err()
 	}()
 	select {
-	case a := <-done:
-		return w.looked(queue, a.err)
+	case err := <-done:
+		return w.looked(queue, err)
 	case <-ctx.Done():
 	}
 	w.unblock(ctx)
-	if a := <-done; a.err != nil && !errors.Is(a.err, redis.Nil) {
-		_, _ = w.looked(queue, a.err)
+	if err := <-done; err != nil {
+		_, _ = w.looked(queue, err)
 	}
 	return false, ctx.Err()
 }
@@ -112,11 +108,10 @@ func (w *Waiter) looked(queue string, err error) (bool, error) {
 	}
 	// The connection may be broken: the next look gets another.
 	_ = w.Close()
-	return false, orWait(queue, err)
+	return false, wrap(err, "wait for queue %q", clip(queue))
 }
 
-// unblock ends the blocking command of the waiter's connection. Where that is not allowed the command ends by
-// itself within waitBlock.
+// unblock ends the waiter's blocking command. Where that is not allowed it ends by itself within waitBlock.
 func (w *Waiter) unblock(ctx context.Context) {
 	if w.id == 0 {
 		return
@@ -144,13 +139,6 @@ func (w *Waiter) connect(ctx context.Context) error {
 	}
 	w.conn, w.id = conn, id
 	return nil
-}
-
-func orWait(queue string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("wait for queue %q: %w", clip(queue), err)
 }
 
 // sleep waits for d or until ctx ends.

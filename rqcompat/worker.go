@@ -21,36 +21,32 @@ const (
 	// lets idle workers live for 480 s because it speaks to Redis that rarely then; ours have the same life idle
 	// and busy, so a claim need not touch it.
 	recordTTL = 90 * time.Second
-	// deadTTL is how long a record outlives the worker's orderly exit.
-	deadTTL = 60 * time.Second
+	deadTTL   = 60 * time.Second // how long a record outlives the worker's orderly exit
 )
 
 // Worker is the record rq:worker:<name>. To RQ a worker runs one job at a time, so a process that runs many has
 // one record per slot: same PID, different names. rq/worker.py register_birth and refresh, 1.15.1–2.10.
 type Worker struct {
-	// Name must be unique among all workers that ever live at the same time, across restarts too: outcomes are
-	// fenced by it.
-	Name   string
-	Queues []string
-	// PID must not be 0: tools hide such workers.
-	PID      int
-	Hostname string
-	// CurrentJob is the id of the job it works on; empty means that it is idle.
-	CurrentJob string
-	// Birth is when it started.
-	Birth time.Time
+	// Name must be unique among all workers alive, across restarts too: outcomes are fenced by it.
+	Name       string
+	Queues     []string
+	PID        int // not 0: tools hide such workers
+	Hostname   string
+	CurrentJob string    // the id of the job it works on; empty means that it is idle
+	Birth      time.Time // when it started
 }
 
 // NewWorker returns an idle worker of this process, born now.
 func NewWorker(name string, queues ...string) *Worker {
+	return &Worker{Name: name, Queues: queues, PID: os.Getpid(), Hostname: hostname(), Birth: time.Now()}
+}
+
+func hostname() string {
 	host, err := os.Hostname()
 	if err != nil {
 		host = "unknown"
 	}
-	return &Worker{
-		Name: name, Queues: queues, PID: os.Getpid(), Hostname: strings.ToValidUTF8(host, "?"),
-		Birth: time.Now(),
-	}
+	return strings.ToValidUTF8(host, "?")
 }
 
 // record is the part of a worker's hash that stays the same for its life, as lua/worker_record.lua takes it:
@@ -125,10 +121,7 @@ func (c *Client) Deregister(ctx context.Context, ws []*Worker) error {
 		}
 		return nil
 	})
-	if err != nil {
-		return fmt.Errorf("deregister %d workers: %w", len(ws), err)
-	}
-	return nil
+	return wrap(err, "deregister %d workers", len(ws))
 }
 
 var heartbeatScript = newScript("heartbeat.lua")
@@ -150,10 +143,7 @@ func (c *Client) Heartbeat(ctx context.Context, ws []*Worker, ttl time.Duration)
 	for _, r := range replies {
 		err = cmp.Or(err, r.Err())
 	}
-	if err != nil {
-		return fmt.Errorf("heartbeat of %d workers: %w", len(ws), err)
-	}
-	return nil
+	return wrap(err, "heartbeat of %d workers", len(ws))
 }
 
 // Workers lists the workers that have a live record, by name. Members of rq:workers whose record expired are left
@@ -179,30 +169,24 @@ func (c *Client) Workers(ctx context.Context) ([]*Worker, error) {
 		}
 		for i, cmd := range cmds {
 			h, err := cmd.(*redis.MapStringStringCmd).Result()
-			name, ok := workerName(batch[i])
-			if err != nil || !ok {
-				bad = append(bad, fmt.Errorf("%w %q: %w", errWorker, clip(batch[i]), orNotAKey(err)))
-				continue
-			}
-			if len(h) == 0 {
-				continue
-			}
-			w, err := parseWorker(name, h)
-			if err != nil {
+			name, ok := strings.CutPrefix(batch[i], WorkerKey(""))
+			switch {
+			case !ok && err == nil:
+				err = errNotAKey
+				fallthrough
+			case err != nil:
+				bad = append(bad, fmt.Errorf("%w %q: %w", errWorker, clip(batch[i]), err))
+			case len(h) > 0:
+				w, err := parseWorker(name, h)
 				bad = append(bad, err)
+				ws = append(ws, w)
 			}
-			ws = append(ws, w)
 		}
 	}
 	return ws, errors.Join(bad...)
 }
 
-func orNotAKey(err error) error {
-	if err == nil {
-		return errors.New("not a worker key in rq:workers")
-	}
-	return err
-}
+var errNotAKey = errors.New("not a worker key in rq:workers")
 
 func parseWorker(name string, h map[string]string) (*Worker, error) {
 	w := &Worker{Name: name, Hostname: h["hostname"], CurrentJob: h["current_job"]}
@@ -215,14 +199,13 @@ func parseWorker(name string, h map[string]string) (*Worker, error) {
 			bad = append(bad, fmt.Errorf("%w %q: field %s %q: %w", errWorker, clip(name), field, clip(h[field]), err))
 		}
 	}
+	var err error
 	if s := h["birth"]; s != "" {
-		birth, err := ParseTime(s)
-		w.Birth = birth
+		w.Birth, err = ParseTime(s)
 		note("birth", err)
 	}
 	if s := h["pid"]; s != "" {
-		pid, err := strconv.Atoi(s)
-		w.PID = pid
+		w.PID, err = strconv.Atoi(s)
 		note("pid", err)
 	}
 	return w, errors.Join(bad...)

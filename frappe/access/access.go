@@ -35,8 +35,7 @@ const (
 )
 
 // Members lists the users who belong to an organization, cached for a few seconds: through Person and Org Member where
-// the site has them, else through User Permission on Organization. ErrNoMembership when it has neither. The list is
-// shared: don't change it.
+// the site has them, else through User Permission on Organization. ErrNoMembership for neither. Don't change the list.
 func (d *Directory) Members(ctx context.Context, organization string) (users []string, err error) {
 	return d.members.Get(ctx, organization, membersKept, func() ([]string, error) {
 		source, err := d.db.MemberSource(ctx)

@@ -21,13 +21,12 @@ const (
 	maxListNames = 500
 )
 
-// ListUpdate tells open lists of a DocType that rows changed, at most every 3 s for a DocType and site. It never
-// blocks.
+// ListUpdate tells open lists that rows of a DocType changed, at most every 3 s per DocType and site. It never blocks.
 func (p *Publisher) ListUpdate(site, doctype string, names ...string) {
 	if len(names) == 0 {
 		return
 	}
-	p.collect(&p.lists, windowKey{site: site, doctype: doctype}, names)
+	p.collect(windowKey{site: site, doctype: doctype}, names)
 }
 
 // DocUpdate tells the open form of a document that its row changed, at most every 2 s per document. modified is the
@@ -37,12 +36,20 @@ func (p *Publisher) DocUpdate(site, doctype, name, modified string) {
 	if name == "" {
 		return
 	}
-	p.collect(&p.docs, windowKey{site: site, doctype: doctype, name: name}, []string{modified})
+	p.collect(windowKey{site: site, doctype: doctype, name: name}, []string{modified})
 }
 
-func (p *Publisher) collect(l *lane, key windowKey, values []string) {
+// lane needs p.mu.
+func (p *Publisher) lane(key windowKey) *lane {
+	if key.name == "" {
+		return &p.lists
+	}
+	return &p.docs
+}
+
+func (p *Publisher) collect(key windowKey, values []string) {
 	p.mu.Lock()
-	ready := l.add(key, values)
+	ready := p.lane(key).add(key, values)
 	p.mu.Unlock()
 	if ready {
 		select {
@@ -64,34 +71,24 @@ func (p *Publisher) sendDue(ctx context.Context, everything bool) error {
 		p.log.Warn("more desk updates than can be remembered", "dropped", dropped)
 	}
 	for len(taken) > 0 {
-		batch, events := nextBatch(taken)
+		n, events := 0, []Event(nil)
+		for ; n < len(taken) && len(events) < publishBatch; n++ {
+			events = taken[n].appendEvents(events)
+		}
 		if err := p.Publish(ctx, events...); errors.Is(err, ErrAway) {
 			p.restore(taken)
 			return err
 		}
-		taken = taken[batch:]
+		taken = taken[n:]
 	}
 	return nil
-}
-
-// nextBatch returns how many of taken fit one round trip, and their events.
-func nextBatch(taken []takenWindow) (n int, events []Event) {
-	for n < len(taken) && (n == 0 || len(events) < publishBatch) {
-		events = taken[n].appendEvents(events)
-		n++
-	}
-	return n, events
 }
 
 func (p *Publisher) restore(taken []takenWindow) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, t := range taken {
-		if t.key.name == "" {
-			p.lists.restore(t)
-		} else {
-			p.docs.restore(t)
-		}
+		p.lane(t.key).restore(t)
 	}
 }
 
@@ -136,8 +133,7 @@ func (t takenWindow) appendEvents(events []Event) []Event {
 	return events
 }
 
-// lane holds the windows of one interval. Since all last equally long, they end in the order in which they began, and
-// no update needs a search.
+// lane holds the windows of one interval. All last equally long and end in the order they began: no search.
 type lane struct {
 	interval time.Duration
 	windows  map[windowKey]*window
@@ -197,8 +193,7 @@ func (w *window) empty() []string {
 	return values[max(0, len(values)-maxListNames):]
 }
 
-// take removes the values whose turn it is and starts their windows anew. A window that ended without an update is
-// forgotten.
+// take removes the values that are due and starts their windows anew. One that ended without an update is forgotten.
 func (l *lane) take(now time.Time, everything bool) (taken []takenWindow) {
 	due := l.ready
 	l.ready = nil
@@ -219,8 +214,7 @@ func (l *lane) take(now time.Time, everything bool) (taken []takenWindow) {
 	return taken
 }
 
-// restore puts values back that couldn't be sent, as older than those that came meanwhile. Their window still runs,
-// since take has just started it.
+// restore puts values back that couldn't be sent, as older than those that came meanwhile. Their window has just begun.
 func (l *lane) restore(t takenWindow) {
 	w := l.windows[t.key]
 	newer := w.empty()

@@ -1,5 +1,5 @@
-// Package realtime publishes events to the browsers of a Frappe desk (15.41 to 17), through redis_queue and the realtime
-// server, so that no message can harm that server and no steady stream keeps a desk from refreshing.
+// Package realtime publishes events to the browsers of a Frappe desk (15.41 to 17), through redis_queue and the
+// realtime server, so that no message can harm that server and no steady stream keeps a desk from refreshing.
 package realtime
 
 import (
@@ -33,23 +33,16 @@ var ErrAway = errors.New("realtime events can't be published: redis_queue is awa
 
 // Event is one message for the browsers in a room.
 type Event struct {
-	// Name is what a client listens for.
-	Name string
-	// Site is the site's directory name: the Socket.IO namespace.
-	Site string
-	// Room says who gets it; use one of the Room functions.
-	Room string
-	// Message is the payload, anything that encoding/json takes.
-	Message any
+	Name    string // what a client listens for
+	Site    string // the site's directory name: the Socket.IO namespace
+	Room    string // who gets it; use one of the Room functions
+	Message any    // the payload, anything that encoding/json takes
 }
 
-// EventError says why an event was refused. Such an event would stop the realtime server of all sites, or reach every
-// client of every site.
+// EventError says why an event was refused. It would stop the realtime server or reach every client of every site.
 type EventError struct {
-	// Name, Site and Room are those of the event.
-	Name, Site, Room string
-	// Reason says what is wrong.
-	Reason string
+	Name, Site, Room string // those of the event
+	Reason           string // what is wrong
 }
 
 func (e *EventError) Error() string {
@@ -62,15 +55,14 @@ func RoomUser(user string) string { return "user:" + user }
 // RoomDoc is whoever opened a document's form.
 func RoomDoc(doctype, name string) string { return "doc:" + doctype + "/" + name }
 
-// RoomDocType is whoever has a list of the DocType open. Send nothing but names there: owners of other documents listen
-// too.
+// RoomDocType is whoever has a list of the DocType open. Send only names there: owners of other documents listen too.
 func RoomDocType(doctype string) string { return "doctype:" + doctype }
 
 // RoomOrganization reaches clients of a realtime server that joins them to it. A stock server joins nobody.
 func RoomOrganization(organization string) string { return "org:" + organization }
 
-// Publisher sends events to the realtime server through redis_queue. It is safe for concurrent use. Publish after
-// COMMIT: browsers re-read the row.
+// Publisher sends events to the realtime server through redis_queue. Safe for concurrent use. Publish after COMMIT:
+// browsers re-read rows.
 type Publisher struct {
 	log  *slog.Logger
 	send func(ctx context.Context, payloads [][]byte) error
@@ -205,7 +197,7 @@ func (p *Publisher) Run(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
-			return p.flush(sending)
+			return p.sendDue(sending, true)
 		case <-p.wake:
 		case <-timer.C:
 		}
@@ -214,17 +206,14 @@ func (p *Publisher) Run(ctx context.Context) error {
 	}
 }
 
-// Close sends what ListUpdate and DocUpdate still hold and waits for sends that were left behind. Call it after Run has
-// returned, or without Run.
+// Close sends what ListUpdate and DocUpdate still hold and waits for sends left behind. Call it after Run, or without.
 func (p *Publisher) Close() error {
 	p.running.Lock()
 	defer p.running.Unlock()
-	err := p.flush(context.Background())
+	err := p.sendDue(context.Background(), true)
 	p.pending.Wait()
 	return err
 }
-
-func (p *Publisher) flush(ctx context.Context) error { return p.sendDue(ctx, true) }
 
 // report logs the first failure of a row of them and the recovery.
 func (p *Publisher) report(err error, failing bool) bool {

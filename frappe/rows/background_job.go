@@ -9,8 +9,7 @@ import (
 // Status is the state of a Background Job row, spelled as the DocType's Select field spells it.
 type Status string
 
-// The states of a Background Job. Which moves between them are legal is for the caller to know; this package only
-// compares and swaps.
+// The states of a Background Job. The caller knows which moves are legal; this package only compares and swaps.
 const (
 	StatusPending    Status = "Pending"
 	StatusQueued     Status = "Queued"

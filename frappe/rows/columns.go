@@ -9,8 +9,7 @@ import (
 	"time"
 )
 
-// column describes one column of a table whose rows are R. What is said here is all that reading, creating and changing
-// a row know of it.
+// column describes one column of a table whose rows are R. Reading, creating and changing a row know no more of it.
 type column[R any] struct {
 	name  string
 	use   use
@@ -48,8 +47,7 @@ var (
 	colModifiedBy = jobCol("modified_by", writeOnly, func(j *BackgroundJob) *string { return &j.OwnerUser })
 )
 
-// Job has a column for each field of a Background Job that a transition may set; its To gives a Value for
-// Transition.Set.
+// Job has a column for each field of a Background Job that a transition may set; To gives a Value for its Set.
 var Job = struct {
 	Priority, DependsOn, ProgressMessage, OutputReference, ErrorMessage, ErrorType, CanceledBy Column[string]
 	RetryCount, MaxRetries, TimeoutSeconds                                                     Column[int]
@@ -135,14 +133,6 @@ func settableColumns() (list []*jobColumn) {
 	return list
 }
 
-func columnNames[R any](columns []*column[R]) []string {
-	list := make([]string, len(columns))
-	for i, c := range columns {
-		list[i] = c.name
-	}
-	return list
-}
-
 func numbered[R any](columns []*column[R]) []*column[R] {
 	for i, c := range columns {
 		c.order = i
@@ -150,14 +140,9 @@ func numbered[R any](columns []*column[R]) []*column[R] {
 	return columns
 }
 
-// toRead are the columns that are read from a table that may lack some.
-func toRead[R any](t *tableInfo, columns []*column[R]) []*column[R] {
-	return slices.DeleteFunc(slices.Clone(columns), func(c *column[R]) bool { return c.use == writeOnly || !t.has(c.name) })
-}
-
-// toCreate are the columns that are written at creation into a table that may lack some.
-func toCreate[R any](t *tableInfo, columns []*column[R]) []*column[R] {
-	return slices.DeleteFunc(slices.Clone(columns), func(c *column[R]) bool { return c.use == readOnly || !t.has(c.name) })
+// present are the columns that a table has, which may lack some, but for those of one use.
+func present[R any](t *tableInfo, columns []*column[R], but use) []*column[R] {
+	return slices.DeleteFunc(slices.Clone(columns), func(c *column[R]) bool { return c.use == but || !t.has(c.name) })
 }
 
 // fromText gives a field what its column holds; nil is NULL.

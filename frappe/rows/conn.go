@@ -143,8 +143,8 @@ func (d *conn) Now() time.Time { return siteNow(d.Location()) }
 // Location is the site's time zone.
 func (d *conn) Location() *time.Location { return d.loc.Load() }
 
-// retry runs op until it succeeds, fails for good, or has met too much trouble. op must be repeatable; an error that op
-// has explained itself is final.
+// retry runs op until it succeeds, fails for good, or met too much trouble. op must be repeatable; an error it
+// explained itself is final.
 func (d *conn) retry(ctx context.Context, what string, op func(context.Context) error) error {
 	var deadlocks, waits, reconnects int
 	for {
@@ -173,6 +173,27 @@ func (d *conn) retry(ctx context.Context, what string, op func(context.Context) 
 		}
 		pause(ctx, deadlocks+waits+reconnects)
 	}
+}
+
+// exec runs one statement and returns how many rows it concerned.
+func (d *conn) exec(ctx context.Context, what, query string, args ...any) (n int64, err error) {
+	err = d.retry(ctx, what, func(ctx context.Context) error {
+		result, err := d.x.ExecContext(ctx, query, args...)
+		if err == nil {
+			n, err = result.RowsAffected()
+		}
+		return err
+	})
+	return n, err
+}
+
+// selectAll reads what sqlx can scan into a T.
+func selectAll[T any](ctx context.Context, d *conn, what, query string, args ...any) (list []T, err error) {
+	err = d.retry(ctx, what, func(ctx context.Context) error {
+		list = nil
+		return d.x.SelectContext(ctx, &list, query, args...)
+	})
+	return list, err
 }
 
 func (d *conn) attempt(ctx context.Context, op func(context.Context) error) error {
@@ -212,13 +233,4 @@ func (d *conn) inTx(ctx context.Context, fn func(context.Context, *sql.Tx) error
 		return err
 	}
 	return nil
-}
-
-// explain wraps an error with what was being done, its sentinel and what to do about it.
-func (d *conn) explain(what string, err error) error {
-	var known *dbError
-	if err == nil || errors.As(err, &known) {
-		return err
-	}
-	return explainError(d.site, d.where, what, err)
 }

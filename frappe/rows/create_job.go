@@ -22,9 +22,7 @@ type NewJob struct {
 	TimeoutSeconds        int
 	InputParameters       json.RawMessage // nil is NULL
 	Status                Status          // Pending ("" too) or Queued
-	Actor                 string          // of the log rows; "" is OwnerUser
-	CreatedMessage        string          // "" is "Job created"
-	QueuedMessage         string          // "" is "Job enqueued"
+	CreatedMessage        string          // of the first log row; "" is "Job created"
 }
 
 const maxNameDraws = 5
@@ -58,10 +56,11 @@ func (d *DB) CreateJobs(ctx context.Context, js []NewJob) ([]*BackgroundJob, err
 		}
 	}
 	what := fmt.Sprintf("create %d jobs", len(js))
-	c, err := d.newCreation(ctx, js)
+	job, log, err := d.tables.ofJobs(ctx)
 	if err != nil {
 		return nil, err
 	}
+	c := &creation{d: d, js: js, job: job, log: log}
 	for draw := 1; ; draw++ {
 		err := d.retry(ctx, what, c.run)
 		switch {
@@ -73,7 +72,7 @@ func (d *DB) CreateJobs(ctx context.Context, js []NewJob) ([]*BackgroundJob, err
 				return nil, d.explain(what, err)
 			}
 		case errorNumber(err) == errDuplicateEntry:
-			return nil, fmt.Errorf("%w; the naming series %q in tabSeries is behind the existing rows: set it to their highest number", err, jobSeries.key(d.Now()))
+			return nil, fmt.Errorf("%w; the naming series %q in tabSeries is behind the existing rows: set it to their highest number", err, jobSeries(d.Now()))
 		default:
 			return nil, d.tables.notice(err)
 		}
@@ -88,21 +87,9 @@ type creation struct {
 	jobs     []*BackgroundJob
 }
 
-func (d *DB) newCreation(ctx context.Context, js []NewJob) (*creation, error) {
-	job, err := d.tables.get(ctx, tableJob)
-	if err != nil {
-		return nil, err
-	}
-	log, err := d.tables.get(ctx, tableLog)
-	if err != nil {
-		return nil, err
-	}
-	return &creation{d: d, js: js, job: job, log: log}, nil
-}
-
 // catchUp sets the counter to the highest number that this year's rows have.
 func (c *creation) catchUp(ctx context.Context) error {
-	key := jobSeries.key(c.d.Now())
+	key := jobSeries(c.d.Now())
 	_, err := c.d.x.ExecContext(ctx, "UPDATE `tabSeries` SET `current`=GREATEST(`current`,"+
 		"(SELECT COALESCE(MAX(CAST(SUBSTRING(`name`,?) AS UNSIGNED)),0) FROM `"+tableJob+"` WHERE `name` LIKE ?)) WHERE `name`=?",
 		len(key)+1, strings.NewReplacer("%", `\%`, "_", `\_`).Replace(key)+"%", key)
@@ -113,7 +100,7 @@ func (c *creation) run(ctx context.Context) error {
 	now := c.d.Now()
 	var evidence string
 	err := c.d.inTx(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		first, err := nextNumbers(ctx, tx, jobSeries.key(now), len(c.js))
+		first, err := nextNumbers(ctx, tx, jobSeries(now), len(c.js))
 		if err != nil {
 			return err
 		}
@@ -130,8 +117,8 @@ func (c *creation) run(ctx context.Context) error {
 	return err
 }
 
-// find answers whether the rows are there after a COMMIT that got no answer. Only when that can't be found out either
-// is the end left open.
+// find answers whether the rows are there after a COMMIT that got no answer. If that can't be found out the end is left
+// open.
 func (c *creation) find(ctx context.Context, evidence string, cause error) error {
 	for turn := range maxReconnects + 1 {
 		committed, err := c.d.logExists(context.WithoutCancel(ctx), evidence)
@@ -154,13 +141,13 @@ func (c *creation) build(now time.Time, first int64) (logs []logRow) {
 	c.jobs = c.jobs[:0]
 	for i := range c.js {
 		n := &c.js[i]
-		j := n.row(c.job, jobSeries.name(now, first+int64(i)), clock.next())
-		r := logRow{job: j.Name, organization: j.Organization, to: string(StatusPending), actor: cmp.Or(n.Actor, n.OwnerUser),
-			message: cmp.Or(n.CreatedMessage, MessageCreated), at: formatTime(j.Creation, loc)}
+		j := n.row(c.job, jobName(now, first+int64(i)), clock.next())
+		r := logRow{job: j.Name, organization: j.Organization, to: string(StatusPending), actor: n.OwnerUser,
+			message: cmp.Or(n.CreatedMessage, "Job created"), at: formatTime(j.Creation, loc)}
 		logs = append(logs, r)
 		if j.Status == StatusQueued {
 			j.Modified = clock.next()
-			r.from, r.to, r.message, r.at = string(StatusPending), string(StatusQueued), cmp.Or(n.QueuedMessage, MessageEnqueued), formatTime(j.Modified, loc)
+			r.from, r.to, r.message, r.at = string(StatusPending), string(StatusQueued), "Job enqueued", formatTime(j.Modified, loc)
 			logs = append(logs, r)
 		}
 		j.ModifiedRaw = formatTime(j.Modified, loc)
@@ -181,23 +168,19 @@ func (n *NewJob) row(t *tableInfo, name string, now time.Time) *BackgroundJob {
 
 // insertJobs writes the rows in as few statements as their size allows.
 func insertJobs(ctx context.Context, tx *sql.Tx, t *tableInfo, loc *time.Location, jobs []*BackgroundJob) error {
-	columns := toCreate(t, jobColumns)
-	head := "INSERT INTO `" + tableJob + "` (" + quoteColumns(columnNames(columns)) + ") VALUES "
+	columns := present(t, jobColumns, readOnly)
+	head := "INSERT INTO `" + tableJob + "` (" + quoteColumns(columns) + ") VALUES "
 	one := "(" + marks(len(columns)) + ")"
-	for len(jobs) > 0 {
+	for some := range statements(jobs, maxBatch, func(j *BackgroundJob) int { return len(j.InputParameters) }) {
 		var args []any
-		n, size := 0, 0
-		for n < len(jobs) && n < maxBatch && (n == 0 || size < maxStatement) {
+		for _, j := range some {
 			for _, c := range columns {
-				args = append(args, forDriver(c.field(jobs[n]), loc))
+				args = append(args, forDriver(c.field(j), loc))
 			}
-			size += len(jobs[n].InputParameters)
-			n++
 		}
-		if _, err := tx.ExecContext(ctx, head+strings.TrimSuffix(strings.Repeat(one+",", n), ","), args...); err != nil {
+		if _, err := tx.ExecContext(ctx, head+strings.TrimSuffix(strings.Repeat(one+",", len(some)), ","), args...); err != nil {
 			return err
 		}
-		jobs = jobs[n:]
 	}
 	return nil
 }

@@ -2,15 +2,12 @@ package rows
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 
 	"github.com/opensoft/dartwing-bridge/frappe"
 	"github.com/opensoft/dartwing-bridge/frappe/internal/memo"
 )
 
-// DB is a site's database: a small pool of connections, and the rows that are read and written there. Safe for
-// concurrent use.
+// DB is a site's database: a small pool of connections, and the rows read and written there. Safe for concurrent use.
 type DB struct {
 	conn
 	tables        tableCache
@@ -42,26 +39,9 @@ func (d *DB) Close() error { return d.x.Close() }
 // Site is the name of the site.
 func (d *DB) Site() string { return d.site }
 
-// InstalledApps lists the apps installed on the site, as Frappe keeps them in tabDefaultValue.
-func (d *DB) InstalledApps(ctx context.Context) ([]string, error) {
-	texts, err := d.Strings(ctx, "read the installed apps",
-		"SELECT defvalue FROM `tabDefaultValue` WHERE parent='__global' AND defkey='installed_apps' AND defvalue IS NOT NULL LIMIT 1")
-	if err != nil || len(texts) == 0 {
-		return nil, err
-	}
-	var apps []string
-	if err := json.Unmarshal([]byte(texts[0]), &apps); err != nil {
-		return nil, fmt.Errorf("installed apps of %s: %w", d.site, err)
-	}
-	return apps, nil
-}
-
 // Strings reads one column, which is never NULL, of a table that this package doesn't know; what says in errors what is
 // being done. It is read again when it met a deadlock, a lock or a broken connection.
 func (d *DB) Strings(ctx context.Context, what, query string, args ...any) (list []string, err error) {
-	err = d.retry(ctx, what, func(ctx context.Context) error {
-		list = nil
-		return d.x.SelectContext(ctx, &list, query, args...)
-	})
+	list, err = selectAll[string](ctx, &d.conn, what, query, args...)
 	return list, d.tables.notice(err)
 }

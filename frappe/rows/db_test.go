@@ -150,18 +150,6 @@ func lockRow(t testing.TB, d *DB, name string) (release func()) {
 	return func() { _ = tx.Rollback() }
 }
 
-func TestInstalledApps(t *testing.T) {
-	_, d := installed(t, testMajor)
-	if apps, err := d.InstalledApps(t.Context()); err != nil || apps != nil {
-		t.Errorf("none: %v, %v", apps, err)
-	}
-	mustExec(t, d, "INSERT INTO `tabDefaultValue` (name,parent,defkey,defvalue) VALUES ('x','__global','installed_apps','[\"frappe\", \"dartwing\"]')")
-	apps, err := d.InstalledApps(t.Context())
-	if err != nil || fmt.Sprint(apps) != "[frappe dartwing]" {
-		t.Errorf("got %v, %v", apps, err)
-	}
-}
-
 // Whoever waits for a lock doesn't wait as long as Frappe does, and none is taken on gaps.
 func TestSession(t *testing.T) {
 	_, d := installed(t, testMajor)

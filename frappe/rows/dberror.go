@@ -85,23 +85,27 @@ func isConnectionError(err error) bool {
 		(err != nil && err.Error() == "sql: database is closed")
 }
 
-// explainError wraps an error with what was being done, its sentinel and what to do about it.
-func explainError(site, where, what string, err error) error {
-	e := &dbError{site: site, what: what, cause: err}
+// explain wraps an error with what was being done, its sentinel and what to do about it.
+func (d *conn) explain(what string, err error) error {
+	var known *dbError
+	if err == nil || errors.As(err, &known) {
+		return err
+	}
+	e := &dbError{site: d.site, what: what, cause: err}
 	switch errorNumber(err) {
 	case errNoSuchTable:
 		e.kind = ErrTableMissing
 	case errUnknownColumn:
-		e.kind, e.fix = ErrColumnMissing, "run: bench --site "+site+" migrate"
+		e.kind, e.fix = ErrColumnMissing, "run: bench --site "+d.site+" migrate"
 	case errLoginDenied, errSocketLoginDenied:
-		e.kind, e.fix = ErrAccessDenied, "check db_name (Frappe 16: db_user) and db_password in sites/"+site+"/site_config.json"
+		e.kind, e.fix = ErrAccessDenied, "check db_name (Frappe 16: db_user) and db_password in sites/"+d.site+"/site_config.json"
 	case errDatabaseDenied, errTableDenied, errColumnDenied:
 		e.kind, e.fix = ErrAccessDenied, "grant the site's database user all rights on its own schema"
 	case errUnknownDatabase:
-		e.kind, e.fix = ErrNoDatabase, "check db_name in sites/"+site+"/site_config.json"
+		e.kind, e.fix = ErrNoDatabase, "check db_name in sites/"+d.site+"/site_config.json"
 	}
 	if e.kind == nil && (isConnectionError(err) || isTimeout(err)) {
-		e.kind, e.fix = ErrUnavailable, "check that MariaDB runs at "+where
+		e.kind, e.fix = ErrUnavailable, "check that MariaDB runs at "+d.where
 	}
 	return e
 }

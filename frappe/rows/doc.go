@@ -18,8 +18,7 @@
 //
 // Everything in a site's tables is in the site's time zone, naive, with microseconds that are never zero; see
 // sitetime.go for the reasons. The tables belong to the site: columns that an app's own DocType lacks are done without,
-// columns that are narrower than ours get shorter text, and Install never changes a table that exists beyond adding an
-// index.
+// columns that are narrower than ours get shorter text, and Install adds no more than indexes to tables that exist.
 //
 // # Failure
 //

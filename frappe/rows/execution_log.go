@@ -18,12 +18,6 @@ type LogEntry struct {
 	RetryAttempt int // the row's retry_count before the move
 }
 
-// The messages of the log rows that this package writes by itself.
-const (
-	MessageCreated  = "Job created"
-	MessageEnqueued = "Job enqueued"
-)
-
 var logColumns = []*column[LogEntry]{
 	newColumn("from_status", readOnly, func(e *LogEntry) *Status { return &e.FromStatus }),
 	newColumn("to_status", readOnly, func(e *LogEntry) *Status { return &e.ToStatus }),
@@ -79,22 +73,16 @@ func logInsert(t *tableInfo, names []string, rows []logRow) (string, []any) {
 	return b.String(), args
 }
 
-// insertLog writes log rows, at least one, in as few statements as their size allows, and returns the name of the
-// first.
+// insertLog writes log rows, at least one, in few statements, and returns the name of the first.
 func insertLog(ctx context.Context, tx *sql.Tx, t *tableInfo, now time.Time, rows []logRow) (first string, err error) {
 	names := hashNames(now, len(rows))
 	first = names[0]
-	for len(rows) > 0 {
-		n, size := 0, 0
-		for n < len(rows) && n < 2*maxBatch && (n == 0 || size < maxStatement) {
-			size += len(rows[n].message)
-			n++
-		}
-		query, args := logInsert(t, names[:n], rows[:n])
+	for some := range statements(rows, 2*maxBatch, func(r logRow) int { return len(r.message) }) {
+		query, args := logInsert(t, names, some)
 		if _, err := tx.ExecContext(ctx, query, args...); err != nil {
 			return "", err
 		}
-		names, rows = names[n:], rows[n:]
+		names = names[len(some):]
 	}
 	return first, nil
 }

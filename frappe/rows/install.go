@@ -125,7 +125,7 @@ func (d *DB) missingIndexes(ctx context.Context, table string) ([]index, error) 
 	}
 	var missing []index
 	for _, need := range neededIndexes[table] {
-		possible := !slices.ContainsFunc(need.columns, func(c string) bool { return !t.has(c) })
+		possible := !slices.ContainsFunc(need, func(c string) bool { return !t.has(c) })
 		if possible && !slices.ContainsFunc(have, func(i index) bool { return i.covers(need) }) {
 			missing = append(missing, need)
 		}
@@ -135,20 +135,14 @@ func (d *DB) missingIndexes(ctx context.Context, table string) ([]index, error) 
 
 // indexes are the existing ones, each with its columns in order. Prefix indexes don't count.
 func (d *DB) indexes(ctx context.Context, table string) ([]index, error) {
-	var rows []struct {
-		Columns string `db:"columns"`
-	}
-	err := d.retry(ctx, "look at the indexes of `"+table+"`", func(ctx context.Context) error {
-		rows = nil
-		return d.x.SelectContext(ctx, &rows, `SELECT GROUP_CONCAT(column_name ORDER BY seq_in_index SEPARATOR ',') AS columns FROM information_schema.statistics
-			WHERE table_schema=DATABASE() AND table_name=? GROUP BY index_name HAVING SUM(sub_part IS NOT NULL)=0`, table)
-	})
+	rows, err := selectAll[string](ctx, &d.conn, "look at the indexes of `"+table+"`", `SELECT GROUP_CONCAT(column_name ORDER BY seq_in_index SEPARATOR ',') FROM information_schema.statistics
+		WHERE table_schema=DATABASE() AND table_name=? GROUP BY index_name HAVING SUM(sub_part IS NOT NULL)=0`, table)
 	if err != nil {
 		return nil, err
 	}
 	var list []index
-	for _, r := range rows {
-		list = append(list, index{strings.Split(r.Columns, ",")})
+	for _, columns := range rows {
+		list = append(list, strings.Split(columns, ","))
 	}
 	return list, nil
 }
@@ -224,15 +218,13 @@ func (d *DB) checkTable(ctx context.Context, def docType) ([]TableProblem, error
 	return problems, err
 }
 
-// prepareSeries makes this year's counter ahead of time: Frappe's own two statements deadlock when two transactions
-// create the same new key at once.
+// prepareSeries makes this year's counter ahead of time: Frappe's two statements deadlock when two make one key at
+// once.
 func (d *DB) prepareSeries(ctx context.Context) error {
 	exists, err := d.tables.has(ctx, "tabSeries")
 	if err != nil || !exists {
 		return err
 	}
-	return d.retry(ctx, "prepare the naming series", func(ctx context.Context) error {
-		_, err := d.x.ExecContext(ctx, "INSERT IGNORE INTO `tabSeries` (`name`,`current`) VALUES (?,0)", jobSeries.key(d.Now()))
-		return err
-	})
+	_, err = d.exec(ctx, "prepare the naming series", "INSERT IGNORE INTO `tabSeries` (`name`,`current`) VALUES (?,0)", jobSeries(d.Now()))
+	return err
 }

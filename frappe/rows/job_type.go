@@ -78,16 +78,15 @@ func (d *DB) JobTypes(ctx context.Context) (map[string]*JobType, error) {
 	})
 }
 
-// InsertJobTypes inserts the Job Types that don't exist yet and names those it inserted. Existing ones stay as they
-// are.
+// InsertJobTypes inserts the Job Types that don't exist yet and names them. Others stay as they are.
 func (d *DB) InsertJobTypes(ctx context.Context, types []JobType) (inserted []string, err error) {
 	t, err := d.tables.get(ctx, tableJobType)
 	if err != nil {
 		return nil, err
 	}
 	defer d.jobTypes.Forget()
-	columns := toCreate(t, jobTypeColumns)
-	insert := "INSERT IGNORE INTO `" + tableJobType + "` (`name`,`creation`,`modified`,`modified_by`,`owner`," + quoteColumns(columnNames(columns)) +
+	columns := present(t, jobTypeColumns, readOnly)
+	insert := "INSERT IGNORE INTO `" + tableJobType + "` (`name`,`creation`,`modified`,`modified_by`,`owner`," + quoteColumns(columns) +
 		") VALUES (" + marks(5+len(columns)) + ")"
 	for i := range types {
 		name, now := types[i].TypeName, formatTime(d.Now(), d.Location())
@@ -95,15 +94,7 @@ func (d *DB) InsertJobTypes(ctx context.Context, types []JobType) (inserted []st
 		for _, c := range columns {
 			args = append(args, forDriver(c.field(&types[i]), d.Location()))
 		}
-		var n int64
-		err := d.retry(ctx, "insert job type "+name, func(ctx context.Context) error {
-			r, err := d.x.ExecContext(ctx, insert, args...)
-			if err != nil {
-				return err
-			}
-			n, err = r.RowsAffected()
-			return err
-		})
+		n, err := d.exec(ctx, "insert job type "+name, insert, args...)
 		if err != nil {
 			return inserted, err
 		}

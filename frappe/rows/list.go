@@ -1,6 +1,7 @@
 package rows
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -34,45 +35,26 @@ func (d *DB) ListJobs(ctx context.Context, f ListFilter) (jobs []*BackgroundJob,
 	if err != nil || total <= f.Offset {
 		return nil, total, err
 	}
-	limit := f.Limit
-	if limit == 0 {
-		limit = 20
-	}
-	jobs, err = d.selectJobs(ctx, "list jobs", where+" ORDER BY `creation` DESC, `name` DESC LIMIT ? OFFSET ?", append(args, limit, f.Offset)...)
+	jobs, err = d.selectJobs(ctx, "list jobs", where+" ORDER BY `creation` DESC, `name` DESC LIMIT ? OFFSET ?", append(args, cmp.Or(f.Limit, 20), f.Offset)...)
 	return jobs, total, err
 }
 
 func (f ListFilter) where(loc *time.Location) (string, []any) {
 	var conditions []string
 	var args []any
-	add := func(condition string, values ...any) {
-		conditions = append(conditions, condition)
-		args = append(args, values...)
-	}
-	if f.Organization != "" {
-		add("`organization`=?", f.Organization)
-	}
-	if len(f.Organizations) > 0 {
-		add("`organization` IN ("+marks(len(f.Organizations))+")", anys(f.Organizations)...)
-	}
-	if f.JobType != "" {
-		add("`job_type`=?", f.JobType)
-	}
-	if f.Owner != "" {
-		add("`owner_user`=?", f.Owner)
-	}
-	if len(f.Statuses) > 0 {
-		add("`status` IN (" + marks(len(f.Statuses)) + ")")
-		for _, s := range f.Statuses {
-			args = append(args, string(s))
+	add := func(asked bool, condition string, values ...any) {
+		if asked {
+			conditions = append(conditions, condition)
+			args = append(args, values...)
 		}
 	}
-	if !f.From.IsZero() {
-		add("`creation`>=?", formatTime(f.From, loc))
-	}
-	if !f.To.IsZero() {
-		add("`creation`<?", formatTime(f.To, loc))
-	}
+	add(f.Organization != "", "`organization`=?", f.Organization)
+	add(len(f.Organizations) > 0, "`organization` IN ("+marks(len(f.Organizations))+")", anys(f.Organizations)...)
+	add(f.JobType != "", "`job_type`=?", f.JobType)
+	add(f.Owner != "", "`owner_user`=?", f.Owner)
+	add(len(f.Statuses) > 0, "`status` IN ("+marks(len(f.Statuses))+")", anys(f.Statuses)...)
+	add(!f.From.IsZero(), "`creation`>=?", formatTime(f.From, loc))
+	add(!f.To.IsZero(), "`creation`<?", formatTime(f.To, loc))
 	if len(conditions) == 0 {
 		return "", nil
 	}

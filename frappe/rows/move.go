@@ -22,10 +22,8 @@ type move struct {
 	viaAt string // time of the intermediate log row
 	at    string // time of the log row
 
-	applied, missing, fenced bool
-	locked                   bool // left out of a batch, because somebody else has the row
-	current                  string
-	modified                 string
+	outcome TransitionResult // what result will be after COMMIT
+	locked  bool             // left out of a batch, because somebody else has the row
 }
 
 // cell is a column with what the driver writes into it: string, int64, float64 or nil.
@@ -99,24 +97,23 @@ func (m *move) set(t *tableInfo, loc *time.Location, v Value) error {
 	return nil
 }
 
-// decide compares the move with its row and reports whether it has to be written. It may be called again for another
-// try of the transaction.
+// decide compares the move with its row and reports whether to write it. A repeated transaction calls it again.
 func (m *move) decide(row *lockedRow, skipLocked bool) bool {
-	m.applied, m.missing, m.fenced, m.locked, m.current, m.modified = false, false, false, false, "", ""
+	m.locked, m.outcome = false, TransitionResult{Cut: m.result.Cut}
 	if row == nil {
 		// A row that is locked can't be told from one that isn't there: ask again, waiting.
-		m.missing, m.locked = !skipLocked, skipLocked
+		m.outcome.Missing, m.locked = !skipLocked, skipLocked
 		return false
 	}
-	m.current, m.modified = row.status, row.modified
+	m.outcome.Current, m.outcome.Modified = Status(row.status), deskTime(row.modified)
 	switch {
 	case row.status != string(m.From):
 		return false
 	case m.fence != "" && row.startedAt != m.fence:
-		m.fenced = true
+		m.outcome.Fenced = true
 		return false
 	}
-	m.applied, m.current, m.modified = true, string(m.To), m.stamp
+	m.outcome.Applied, m.outcome.Current, m.outcome.Modified = true, m.To, deskTime(m.stamp)
 	return true
 }
 
@@ -143,15 +140,6 @@ func (m *move) addLog(logs []logRow, row *lockedRow) []logRow {
 		logs = append(logs, via)
 	}
 	return append(logs, r)
-}
-
-// publish writes the result, after COMMIT.
-func (m *move) publish() {
-	if m.locked {
-		return
-	}
-	cut := m.result.Cut
-	*m.result = TransitionResult{Applied: m.applied, Current: Status(m.current), Modified: deskTime(m.modified), Missing: m.missing, Fenced: m.fenced, Cut: cut}
 }
 
 // maxUpdate is how many rows one UPDATE takes: it looks for each row's values among those of all rows.

@@ -28,8 +28,7 @@ var organizationColumns = []*column[Organization]{
 	newColumn("status", readOnly, func(o *Organization) *string { return &o.Status }),
 }
 
-// Organization reads a tenant, cached for a few seconds; ErrNoSuchOrganization when there is none. The value is shared:
-// don't change it.
+// Organization reads a tenant, cached for seconds; ErrNoSuchOrganization if there is none. Don't change the value.
 func (d *DB) Organization(ctx context.Context, name string) (*Organization, error) {
 	return d.organizations.Get(ctx, name, organizationKept, func() (*Organization, error) {
 		found, err := selectRows(ctx, &d.tables, "read organization "+name, tableOrganization, organizationColumns, "WHERE `name`=?", name)

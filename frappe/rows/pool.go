@@ -26,8 +26,7 @@ type Pool struct {
 
 // pooled is the database of one site.
 type pooled struct {
-	// turn is taken while a connection is made, apart from the pool's lock: a server that doesn't answer must not hold
-	// up other sites.
+	// turn is taken while a connection is made, apart from the pool's lock: a silent server must hold up no other site.
 	turn     chan struct{}
 	db       *DB
 	key      string // what db was opened with

@@ -3,7 +3,6 @@ package rows
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -86,15 +85,7 @@ func (d *DB) setProgress(ctx context.Context, reports []*report) error {
 func (d *DB) writeProgress(ctx context.Context, reports []*report) error {
 	what := fmt.Sprintf("write the progress of %d jobs", len(reports))
 	query, args := progressStatement(reports)
-	var matched int64
-	err := d.retry(ctx, what, func(ctx context.Context) error {
-		result, err := d.x.ExecContext(ctx, query, args...)
-		if err != nil {
-			return err
-		}
-		matched, err = result.RowsAffected()
-		return err
-	})
+	matched, err := d.exec(ctx, what, query, args...)
 	if err != nil {
 		return err
 	}
@@ -113,15 +104,12 @@ func (d *DB) findEnded(ctx context.Context, what string, reports []*report) erro
 	for i, r := range reports {
 		names[i] = r.name
 	}
-	var rows []struct {
+	type row struct {
 		Name    string         `db:"name"`
 		Started sql.NullString `db:"started_at"`
 	}
-	err := d.retry(ctx, what, func(ctx context.Context) error {
-		rows = nil
-		return d.x.SelectContext(ctx, &rows, "SELECT `name`,`started_at` FROM `"+tableJob+"` WHERE `name` IN ("+marks(len(names))+") AND `status`='Running'", names...)
-	})
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+	rows, err := selectAll[row](ctx, &d.conn, what, "SELECT `name`,`started_at` FROM `"+tableJob+"` WHERE `name` IN ("+marks(len(names))+") AND `status`='Running'", names...)
+	if err != nil {
 		return err
 	}
 	started := make(map[string]string, len(rows))
@@ -136,19 +124,16 @@ func (d *DB) findEnded(ctx context.Context, what string, reports []*report) erro
 
 // progressStatement waits for locks a second at most: progress that comes late is worth little.
 func progressStatement(reports []*report) (string, []any) {
-	var percent, message, fence strings.Builder
 	var percents, messages, fences, names []any
 	for _, r := range reports {
-		percent.WriteString(" WHEN ? THEN ?")
 		percents = append(percents, r.name, r.percent)
-		message.WriteString(" WHEN ? THEN ?")
 		messages = append(messages, r.name, nullable(r.message))
-		fence.WriteString(" WHEN ? THEN ?")
 		fences = append(fences, r.name, r.fence)
 		names = append(names, r.name)
 	}
-	query := "SET STATEMENT innodb_lock_wait_timeout=1 FOR UPDATE `" + tableJob + "` FORCE INDEX (PRIMARY) SET `progress`=CASE `name`" + percent.String() +
-		" END,`progress_message`=CASE `name`" + message.String() + " END WHERE `name` IN (" + marks(len(names)) +
-		") AND `status`='Running' AND `started_at`=CAST(CASE `name`" + fence.String() + " END AS datetime(6))"
+	byName := "CASE `name`" + strings.Repeat(" WHEN ? THEN ?", len(reports)) + " END"
+	query := "SET STATEMENT innodb_lock_wait_timeout=1 FOR UPDATE `" + tableJob + "` FORCE INDEX (PRIMARY) SET `progress`=" + byName +
+		",`progress_message`=" + byName + " WHERE `name` IN (" + marks(len(names)) +
+		") AND `status`='Running' AND `started_at`=CAST(" + byName + " AS datetime(6))"
 	return query, slices.Concat(percents, messages, names, fences)
 }

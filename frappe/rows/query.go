@@ -9,7 +9,11 @@ import (
 
 // selectJobs reads Background Jobs; rest is what follows the table name.
 func (d *DB) selectJobs(ctx context.Context, what, rest string, args ...any) ([]*BackgroundJob, error) {
-	jobs, err := selectRows(ctx, &d.tables, what, tableJob, jobColumns, rest, args...)
+	return d.selectColumns(ctx, what, jobColumns, rest, args...)
+}
+
+func (d *DB) selectColumns(ctx context.Context, what string, columns []*jobColumn, rest string, args ...any) ([]*BackgroundJob, error) {
+	jobs, err := selectRows(ctx, &d.tables, what, tableJob, columns, rest, args...)
 	for _, j := range jobs {
 		j.ModifiedRaw = deskTime(j.ModifiedRaw)
 	}
@@ -40,9 +44,26 @@ func (d *DB) only(jobs []*BackgroundJob, err error, which string) (*BackgroundJo
 
 // BackgroundJobs reads several rows by name, by the names that were asked for. Names without a row are not in the map.
 func (d *DB) BackgroundJobs(ctx context.Context, names []string) (map[string]*BackgroundJob, error) {
+	return d.selectNamed(ctx, "read %d jobs", jobColumns, names)
+}
+
+// Statuses reads only the status of the named rows. Names without a row are not in the map.
+func (d *DB) Statuses(ctx context.Context, names []string) (map[string]Status, error) {
+	jobs, err := d.selectNamed(ctx, "read the status of %d jobs", []*jobColumn{colName, colStatus}, names)
+	if err != nil {
+		return nil, err
+	}
+	statuses := make(map[string]Status, len(jobs))
+	for name, j := range jobs {
+		statuses[name] = j.Status
+	}
+	return statuses, nil
+}
+
+func (d *DB) selectNamed(ctx context.Context, what string, columns []*jobColumn, names []string) (map[string]*BackgroundJob, error) {
 	found := make(map[string]*BackgroundJob, len(names))
 	err := inChunks(names, func(chunk []string) error {
-		jobs, err := d.selectJobs(ctx, fmt.Sprintf("read %d jobs", len(chunk)), "WHERE `name` IN ("+marks(len(chunk))+")", anys(chunk)...)
+		jobs, err := d.selectColumns(ctx, fmt.Sprintf(what, len(chunk)), columns, "WHERE `name` IN ("+marks(len(chunk))+")", anys(chunk)...)
 		for _, j := range jobs {
 			found[j.Name] = j
 		}
@@ -52,23 +73,6 @@ func (d *DB) BackgroundJobs(ctx context.Context, names []string) (map[string]*Ba
 		return nil, err
 	}
 	return found, nil
-}
-
-// Statuses reads only the status of the named rows. Names without a row are not in the map.
-func (d *DB) Statuses(ctx context.Context, names []string) (map[string]Status, error) {
-	statuses := make(map[string]Status, len(names))
-	err := inChunks(names, func(chunk []string) error {
-		jobs, err := selectRows(ctx, &d.tables, fmt.Sprintf("read the status of %d jobs", len(chunk)), tableJob, []*jobColumn{colName, colStatus},
-			"WHERE `name` IN ("+marks(len(chunk))+")", anys(chunk)...)
-		for _, j := range jobs {
-			statuses[j.Name] = j.Status
-		}
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	return statuses, nil
 }
 
 // Due reads up to limit Failed or Timed Out rows of the given Job Types whose next_retry_at has come, earliest first:

@@ -1,6 +1,7 @@
 package rows
 
 import (
+	"cmp"
 	"embed"
 	"encoding/json"
 	"fmt"
@@ -104,10 +105,7 @@ func (f docField) column(check string) string {
 	var def string
 	switch f.Type {
 	case "Data", "Link", "Dynamic Link", "Select":
-		def = "varchar(140)"
-		if f.Length > 0 {
-			def = fmt.Sprintf("varchar(%d)", f.Length)
-		}
+		def = fmt.Sprintf("varchar(%d)", cmp.Or(f.Length, 140))
 	case "Text":
 		return "text"
 	case "JSON":
@@ -133,32 +131,28 @@ func (f docField) column(check string) string {
 }
 
 func (f docField) number() string {
-	n, err := strconv.Atoi(f.Default)
-	if err != nil {
-		n = 0
-	}
+	n, _ := strconv.Atoi(f.Default) // 0 for anything else
 	return strconv.Itoa(n)
 }
 
-// index is one index of a table. Its name is the one frappe.db.add_index would give it, so that neither side makes a
-// second one.
-type index struct{ columns []string }
+// index is one index of a table. Its name is that of frappe.db.add_index, so that neither side makes a second one.
+type index []string
 
 func (i index) name() string {
-	if len(i.columns) == 1 {
-		return i.columns[0]
+	if len(i) == 1 {
+		return i[0]
 	}
-	return strings.Join(i.columns, "_") + "_index"
+	return strings.Join(i, "_") + "_index"
 }
 
 func (i index) definition() string {
-	return "INDEX `" + i.name() + "` (`" + strings.Join(i.columns, "`,`") + "`)"
+	return "INDEX `" + i.name() + "` (`" + strings.Join(i, "`,`") + "`)"
 }
 
 // indexes are those Frappe makes by itself.
 func (d docType) indexes(major int) []index {
 	var list []index
-	add := func(columns ...string) { list = append(list, index{columns}) }
+	add := func(columns ...string) { list = append(list, columns) }
 	for _, f := range d.Fields {
 		if f.SearchIndex == 1 && f.Unique == 0 {
 			add(f.Name)
@@ -185,16 +179,16 @@ func (d docType) indexes(major int) []index {
 // single-column index that its DocType doesn't know at the next migrate, and leaves composite ones alone.
 var neededIndexes = map[string][]index{
 	tableJob: {
-		{[]string{"job_hash", "creation"}},
-		{[]string{"status", "next_retry_at"}},
-		{[]string{"status", "modified"}},
-		{[]string{"organization", "status"}},
-		{[]string{"depends_on", "status"}},
+		{"job_hash", "creation"},
+		{"status", "next_retry_at"},
+		{"status", "modified"},
+		{"organization", "status"},
+		{"depends_on", "status"},
 	},
-	tableLog: {{[]string{"background_job", "timestamp"}}},
+	tableLog: {{"background_job", "timestamp"}},
 }
 
 // covers reports whether an existing index (its columns in order) serves the one that is needed.
 func (i index) covers(need index) bool {
-	return len(i.columns) >= len(need.columns) && slices.EqualFunc(i.columns[:len(need.columns)], need.columns, strings.EqualFold)
+	return len(i) >= len(need) && slices.EqualFunc(i[:len(need)], need, strings.EqualFold)
 }

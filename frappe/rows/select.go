@@ -13,8 +13,8 @@ func selectRows[R any](ctx context.Context, c *tableCache, what, table string, c
 	if err != nil {
 		return nil, err
 	}
-	columns = toRead(t, columns)
-	query := "SELECT " + quoteColumns(columnNames(columns)) + " FROM `" + table + "` " + rest
+	columns = present(t, columns, writeOnly)
+	query := "SELECT " + quoteColumns(columns) + " FROM `" + table + "` " + rest
 	err = c.conn.retry(ctx, what, func(ctx context.Context) error {
 		found, err := c.conn.x.DB.QueryContext(ctx, query, args...)
 		if err != nil {

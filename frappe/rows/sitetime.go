@@ -22,7 +22,7 @@ var defaultLocation = sync.OnceValue(func() *time.Location {
 	return loc
 })
 
-// siteNow never returns a full second: Python prints such a datetime without its fraction, and the desk compares strings.
+// siteNow never returns a full second: Python prints one without fraction, and the desk compares strings.
 func siteNow(loc *time.Location) time.Time {
 	now := time.Now().In(loc).Truncate(time.Microsecond)
 	if now.Nanosecond() == 0 {
@@ -36,8 +36,7 @@ func formatTime(t time.Time, loc *time.Location) string {
 	return t.In(loc).Format(datetimeLayout)
 }
 
-// deskTime is t as Python's str(datetime) has it, which is the string that the desk compares and that realtime events
-// carry.
+// deskTime is Python's str(datetime), which is the string that the desk compares and that realtime events carry.
 func deskTime(stored string) string {
 	return strings.TrimSuffix(stored, ".000000")
 }

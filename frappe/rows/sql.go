@@ -2,17 +2,16 @@ package rows
 
 import (
 	"cmp"
+	"iter"
 	"slices"
 	"strings"
 )
 
 const (
 	maxBatch = 200 // rows of one transaction
-	// maxStatement is how much text one INSERT carries; servers refuse packets over max_allowed_packet, 16 MiB by
-	// default.
+	// maxStatement is how much text one INSERT carries; max_allowed_packet is 16 MiB by default.
 	maxStatement = 4 << 20
-	// maxIn keeps a list of names below the size at which MariaDB turns it into a temporary table.
-	maxIn = 500
+	maxIn        = 500 // keeps a list of names below the size at which MariaDB turns it into a temporary table
 )
 
 func inChunks(names []string, f func([]string) error) error {
@@ -22,6 +21,22 @@ func inChunks(names []string, f func([]string) error) error {
 		}
 	}
 	return nil
+}
+
+// statements cuts rows into pieces for one INSERT: at most most of them, not much more than maxStatement bytes.
+func statements[R any](rows []R, most int, size func(R) int) iter.Seq[[]R] {
+	return func(yield func([]R) bool) {
+		for len(rows) > 0 {
+			n, bytes := 1, size(rows[0])
+			for ; n < len(rows) && n < most && bytes < maxStatement; n++ {
+				bytes += size(rows[n])
+			}
+			if !yield(rows[:n]) {
+				return
+			}
+			rows = rows[n:]
+		}
+	}
 }
 
 func anys[T any](list []T) []any {
@@ -43,7 +58,13 @@ func nullable(s string) any {
 	return s
 }
 
-func quoteColumns(columns []string) string { return "`" + strings.Join(columns, "`,`") + "`" }
+func quoteColumns[R any](columns []*column[R]) string {
+	names := make([]string, len(columns))
+	for i, c := range columns {
+		names[i] = "`" + c.name + "`"
+	}
+	return strings.Join(names, ",")
+}
 
 // systemUser is who a row is written as when nobody in particular acts.
 func systemUser(actor string) string {

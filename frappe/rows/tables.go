@@ -55,12 +55,8 @@ func (c *tableCache) get(ctx context.Context, name string) (*tableInfo, error) {
 		return t, nil
 	}
 	what := "look at `" + name + "`"
-	var columns []columnInfo
-	err := c.conn.retry(ctx, what, func(ctx context.Context) error {
-		columns = nil
-		return c.conn.x.SelectContext(ctx, &columns, `SELECT table_name AS table_name, column_name AS column_name, COALESCE(character_maximum_length, 0) AS chars,
+	columns, err := selectAll[columnInfo](ctx, c.conn, what, `SELECT table_name AS table_name, column_name AS column_name, COALESCE(character_maximum_length, 0) AS chars,
 			COALESCE(character_octet_length, 0) AS bytes, data_type AS kind FROM information_schema.columns WHERE table_schema=DATABASE() AND table_name=?`, name)
-	})
 	if err != nil {
 		return nil, err
 	}
@@ -78,6 +74,14 @@ func (c *tableCache) get(ctx context.Context, name string) (*tableInfo, error) {
 	}
 	c.tables[name] = t
 	return t, nil
+}
+
+// ofJobs describes the tables of Background Jobs and of their log.
+func (c *tableCache) ofJobs(ctx context.Context) (job, log *tableInfo, err error) {
+	if job, err = c.get(ctx, tableJob); err == nil {
+		log, err = c.get(ctx, tableLog)
+	}
+	return job, log, err
 }
 
 // has reports whether all of the tables exist.

@@ -13,19 +13,16 @@ import (
 )
 
 // Transition is one guarded move of a Background Job row: it happens only while the row still has the status From (and,
-// where that is Running, still belongs to the attempt StartedAt), and leaves a Job Execution Log row in the same
-// transaction.
+// where that is Running, still belongs to the attempt StartedAt), and leaves a log row in the same transaction.
 type Transition struct {
 	Name     string
 	From, To Status
 	// StartedAt is the fence: with From Running the row's started_at must equal it to the microsecond; with To Running
-	// it becomes the row's started_at. From Running with a zero StartedAt is not fenced, which only an administrator's
-	// cancel should want.
+	// it becomes the row's started_at. From Running with a zero StartedAt is not fenced: an administrator's cancel.
 	StartedAt time.Time
 	Actor     string // User of the log row and of modified_by; "" is the system
 	Message   string // of the log row
-	// Via is an intermediate state that gets a log row of its own (Running -Failed-> Queued is "given back"); "" for
-	// none.
+	// Via is a state between that gets a log row of its own (Running -Failed-> Queued is "given back"); "" for none.
 	Via        Status
 	ViaMessage string
 	// Set holds further columns to write, as in Job.Progress.To(100). Of two values for one column the later one
@@ -57,11 +54,7 @@ func (d *DB) Transition(ctx context.Context, ts []Transition) ([]TransitionResul
 	if len(ts) == 0 {
 		return nil, nil
 	}
-	job, err := d.tables.get(ctx, tableJob)
-	if err != nil {
-		return nil, err
-	}
-	log, err := d.tables.get(ctx, tableLog)
+	job, log, err := d.tables.ofJobs(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -76,17 +69,11 @@ func (d *DB) Transition(ctx context.Context, ts []Transition) ([]TransitionResul
 			continue
 		}
 		b.moves = append(b.moves, m)
-	}
-	d.reportCuts(b.moves)
-	return results, b.run(ctx)
-}
-
-func (d *DB) reportCuts(moves []*move) {
-	for _, m := range moves {
 		if len(m.result.Cut) > 0 {
 			d.log.Info("text was too long for its column and was cut", "site", d.site, "job_id", m.Name, "columns", m.result.Cut)
 		}
 	}
+	return results, b.run(ctx)
 }
 
 // batch is the moves of one call that are still to be made.
@@ -179,7 +166,9 @@ func (b *batch) commit(ctx context.Context, moves []*move, skipLocked bool) erro
 		return err
 	}
 	for _, m := range moves {
-		m.publish()
+		if !m.locked {
+			*m.result = m.outcome
+		}
 	}
 	return nil
 }

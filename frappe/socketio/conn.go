@@ -13,21 +13,17 @@ import (
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/frappe"
-	// The library's maintained home is github.com/coder/websocket, same API: this import is all that a switch would
-	// change.
+	// The library's maintained home is github.com/coder/websocket, same API: a switch changes only this import.
 	"nhooyr.io/websocket"
 )
 
 const (
 	// defaultDialTimeout covers that the realtime server asks the site who is connecting before it answers.
 	defaultDialTimeout = 15 * time.Second
-	// closeTimeout bounds Close when the server doesn't read any more.
-	closeTimeout = time.Second
-	writeTimeout = 10 * time.Second
-	// maxMessage bounds one message of the server.
-	maxMessage = 8 << 20
-	// maxUnread is how many events may wait for Next.
-	maxUnread = 1024
+	closeTimeout       = time.Second // of Close when the server doesn't read any more
+	writeTimeout       = 10 * time.Second
+	maxMessage         = 8 << 20 // one message of the server
+	maxUnread          = 1024    // how many events may wait for Next
 )
 
 var (
@@ -53,7 +49,7 @@ type Conn struct {
 	cancel  context.CancelFunc // ends the reader
 	ended   chan struct{}      // closed by the reader after err is set
 	err     error
-	events  chan event
+	events  chan event // closed like ended
 	closed  chan struct{}
 	closing sync.Once
 }
@@ -140,7 +136,7 @@ func (s *Conn) join(ctx context.Context) error {
 	}
 	s.maxPayload = open.MaxPayload
 	s.silence = time.Duration(open.PingInterval+open.PingTimeout) * time.Millisecond
-	if err := s.write(ctx, connectPacket(s.namespace)); err != nil {
+	if err := s.write(ctx, message(socketConnect, s.namespace, nil)); err != nil {
 		return err
 	}
 	for {
@@ -207,6 +203,7 @@ func (s *Conn) read(ctx context.Context) {
 		err = fmt.Errorf("socket.io at %s: %w", s.place, err)
 	}
 	s.err = err
+	close(s.events)
 }
 
 func (s *Conn) readEvents(ctx context.Context) error {
@@ -245,28 +242,23 @@ func (s *Conn) readEvents(ctx context.Context) error {
 }
 
 // Next returns the next event and its arguments in the order in which they came. Events that came before the connection
-// ended are still returned; then it tells why it ended, ErrClosed after Close. A ctx that ends leaves the connection as
-// it is.
-func (s *Conn) Next(ctx context.Context) (event string, args []json.RawMessage, err error) {
+// ended are still returned; then why it ended, ErrClosed after Close. The end of ctx leaves the connection alone.
+func (s *Conn) Next(ctx context.Context) (name string, args []json.RawMessage, err error) {
+	var e event
+	open := true
 	select {
-	case e := <-s.events:
-		return e.name, e.args, nil
+	case e, open = <-s.events:
 	default:
+		select {
+		case e, open = <-s.events:
+		case <-ctx.Done():
+			return "", nil, ctx.Err()
+		}
 	}
-	select {
-	case e := <-s.events:
-		return e.name, e.args, nil
-	case <-ctx.Done():
-		return "", nil, ctx.Err()
-	case <-s.ended:
-	}
-	// What the reader left before it ended comes first.
-	select {
-	case e := <-s.events:
-		return e.name, e.args, nil
-	default:
+	if !open {
 		return "", nil, s.err
 	}
+	return e.name, e.args, nil
 }
 
 // Emit sends an event, e.g. "doc_subscribe" with DocType and name. It returns when the event is on its way; Frappe's
@@ -279,7 +271,7 @@ func (s *Conn) Emit(ctx context.Context, event string, args ...any) error {
 	if err != nil {
 		return fmt.Errorf("emit %q: %w", event, err)
 	}
-	packet := eventPacket(s.namespace, body)
+	packet := message(socketEventKind, s.namespace, body)
 	if s.maxPayload > 0 && len(packet) > s.maxPayload {
 		return fmt.Errorf("emit %q: %d bytes, the server takes at most %d", event, len(packet), s.maxPayload)
 	}
@@ -300,15 +292,15 @@ func (s *Conn) write(ctx context.Context, packet string) error {
 	return s.conn.Write(ctx, websocket.MessageText, []byte(packet))
 }
 
-// Close tells the server to leave the namespace and ends the connection, in a second at most. It always returns nil,
-// and may be called again.
+// Close tells the server to leave the namespace and ends the connection, within a second. It returns nil and may be
+// called again.
 func (s *Conn) Close() error {
 	s.closing.Do(func() {
 		close(s.closed)
 		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 		defer cancel()
 		// The connection may be gone already, which is what is wanted.
-		_ = s.write(ctx, disconnectPacket(s.namespace))
+		_ = s.write(ctx, message(socketDisconnect, s.namespace, nil))
 		s.cancel()
 	})
 	<-s.ended

@@ -359,7 +359,7 @@ func FuzzParseSocketPacket(f *testing.F) {
 		_ = p.reason()
 		if name, args, err := p.event(); err == nil {
 			body, _ := json.Marshal(append([]any{name}, anySlice(args)...))
-			back, err := parsePacket(eventPacket("/s", body)[1:])
+			back, err := parsePacket(message(socketEventKind, "/s", body)[1:])
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -12,31 +12,24 @@ import (
 
 // Config says where to connect and as whom.
 type Config struct {
-	// URL is the realtime server, http or https: the site's own URL behind a proxy, "http://127.0.0.1:9000" on a bench
-	// without. Required.
-	URL string
-	// Site is the site's directory name: the namespace. Required.
-	Site string
-	// Header is sent with the connection: Cookie, since most versions demand one, and Authorization. X-Frappe-Site-Name
-	// is added if missing.
+	// URL is the realtime server, http or https: the site's URL behind a proxy, else "http://127.0.0.1:9000". Required.
+	URL  string
+	Site string // the site's directory name: the namespace. Required.
+	// Header is sent with the connection: Cookie, which most versions demand, and Authorization. A missing
+	// X-Frappe-Site-Name is added.
 	Header http.Header
 	// Origin is where the realtime server reaches the site, as a browser there would name it; the Host header follows
 	// it, since both must agree. Default: URL.
-	Origin string
-	// Timeout bounds the whole of connecting. Default: 15 s.
-	Timeout time.Duration
+	Origin  string
+	Timeout time.Duration // for the whole of connecting. Default: 15 s.
 }
 
 // ConnectError says why a connection was refused.
 type ConnectError struct {
-	// URL is the realtime server, without user, password and query.
-	URL string
-	// Namespace is set when the server took the connection and refused the site.
-	Namespace string
-	// Status is the HTTP status of a refused WebSocket handshake, else 0.
-	Status int
-	// Message is the server's reason, e.g. "Unauthorized" or "Invalid namespace".
-	Message string
+	URL       string // the realtime server, without user, password and query
+	Namespace string // set when the server took the connection and refused the site
+	Status    int    // the HTTP status of a refused WebSocket handshake, else 0
+	Message   string // the server's reason, e.g. "Unauthorized" or "Invalid namespace"
 }
 
 func (e *ConnectError) Error() string {

@@ -25,8 +25,7 @@ const (
 	socketBinaryAck    = '6'
 )
 
-// packet is one decoded Socket.IO packet: type, namespace with a comma unless it is "/", id of an acknowledgement,
-// JSON.
+// packet is one decoded Socket.IO packet: type, namespace and comma unless it is "/", acknowledgement's id, JSON.
 type packet struct {
 	kind      byte
 	namespace string
@@ -79,14 +78,7 @@ func (p *packet) reason() string {
 	return "no reason given"
 }
 
-func connectPacket(namespace string) string {
-	return string(engineMessage) + string(socketConnect) + namespace + ","
-}
-
-func disconnectPacket(namespace string) string {
-	return string(engineMessage) + string(socketDisconnect) + namespace + ","
-}
-
-func eventPacket(namespace string, body []byte) string {
-	return string(engineMessage) + string(socketEventKind) + namespace + "," + string(body)
+// message is a Socket.IO packet in a message of Engine.IO.
+func message(kind byte, namespace string, body []byte) string {
+	return string([]byte{engineMessage, kind}) + namespace + "," + string(body)
 }

@@ -1,7 +1,6 @@
 -- Functions for scripts that end a job: --@include dependents.lua
 --
--- release_dependents(parent, status, stopped_releases, ts) moves the children of a job that just ended from deferred
--- to their queues.
+-- release_dependents(parent, status, stopped_releases, ts) moves children of a job that just ended to their queues.
 --   parent            job id
 --   status            the parent's new status; "finished" on success; '' when the parent does not count, as in
 --                     cancel with dependents (RQ's exclude_job_id)

@@ -7,9 +7,8 @@
 --
 -- Stands for rq/scheduler.py enqueue_scheduled_jobs:
 --   ZRANGEBYSCORE rq:scheduled 0 now LIMIT, HGETALL each, TX{ HSET status/enqueued_at, EXPIRE, R/LPUSH, ZREM }
--- Differences: two schedulers cannot enqueue a job twice; ids without a hash are removed (1.x leaves them); a job
--- that was canceled, or waits or runs already, only leaves the schedule; a missing timeout is RQ's default, which
--- Python workers need.
+-- Differences: two schedulers cannot enqueue a job twice; ids without a hash are removed (1.x leaves them); a job that
+-- was canceled, or waits or runs already, only leaves the schedule; a missing timeout becomes RQ's default for Python.
 local now, ts, queue, most, retry_front = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5] == '1'
 local default_timeout = '180'
 local call = redis.call

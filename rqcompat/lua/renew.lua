@@ -6,11 +6,10 @@
 --       then per lease 6 values: queue, id, worker, execution, started_at as text, seconds worked
 -- Reply one number per lease: 0 held, 1 lost, 2 the job was deleted, 3 the job was canceled
 --
--- Full stands for rq/worker.py maintain_heartbeats: ZADD rq:wip, last_heartbeat of job, worker and execution
--- with their TTLs. Not full moves the score only.
--- Who owns a job is what its hash says (status "started", worker_name, started_at). A composite member belongs
--- to one execution, so when it is there no look at the hash is needed. When it is gone although the hash
--- names this execution, it is put back: cleaners of RQ 1.x drop members they cannot read.
+-- Full stands for rq/worker.py maintain_heartbeats: ZADD rq:wip, last_heartbeat of job, worker and execution with their
+-- TTLs. Not full moves the score only. Who owns a job is what its hash says (status "started", worker_name,
+-- started_at). A composite member belongs to one execution, so when it is there no look at the hash is needed. When it
+-- is gone although the hash names this execution, it is put back: cleaners of RQ 1.x drop members they cannot read.
 -- Nothing is written for a job that is not the caller's, so nothing that was deleted comes back.
 local composite, full = ARGV[1] == '1', ARGV[2] == '1'
 local now, ts, float, score, ttl = tonumber(ARGV[3]), ARGV[4], ARGV[5], ARGV[6], ARGV[7]

@@ -10,13 +10,11 @@
 --       return value (base64), or exception text (base64 of zlib)
 -- Reply one number per outcome: 1 settled, 0 not the owner, 2 the job was deleted, 3 canceled meanwhile
 --
--- Stands for rq/worker.py handle_job_success and handle_job_failure, rq/repeat.py Repeat.schedule, and for
--- what the parent does afterwards (state idle). "back" has no RQ equivalent: the job is queued again, first in
--- line, as if it had never been claimed.
--- The fence: the hash says status "started" with this worker_name and started_at. Whoever takes a job away (a
--- rescuer, a cleaner, requeue, cancel) changes one of them. Differences from RQ: only fields that change are
--- written; a job that was canceled while it ran stays canceled; a repeat that waits in rq:scheduled has status
--- "scheduled" in every version.
+-- Stands for rq/worker.py handle_job_success and handle_job_failure, rq/repeat.py Repeat.schedule, and for what the
+-- parent does afterwards (state idle). "back" has no RQ equivalent: the job is queued again, first in line, as if it
+-- had never been claimed. The fence: the hash says status "started" with this worker_name and started_at. Whoever takes
+-- a job away (a rescuer, a cleaner, requeue, cancel) changes one of them. Differences from RQ: only fields that change
+-- are written; a job canceled while it ran stays canceled; a repeat in rq:scheduled has that status in every version.
 local flags, now, ts, default_ttl = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
 local first_outcome, values = 5, 11
 -- The outcome at work. settle sets these for the functions below.
@@ -64,8 +62,7 @@ local function idle_worker(counter, worked)
   call('HDEL', key, 'current_job')
 end
 
--- repeat_job queues or schedules a successful job once more. The intervals are consumed from the end, as RQ
--- does.
+-- repeat_job queues or schedules a successful job once more. The intervals are consumed from the end, as RQ does.
 local function repeat_job(left)
   local h = call('HMGET', job, 'repeat_intervals', 'ttl')
   local intervals, ttl = json_list(h[1]), h[2]
