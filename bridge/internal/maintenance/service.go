@@ -59,7 +59,7 @@ type Rows interface {
 type Deliver func(ctx context.Context, site string, row *rows.BackgroundJob) error
 
 // lastDelivery is how long the delivery of a row that was just moved may take when the process stops meanwhile.
-const lastDelivery = 2 * time.Second
+const lastDelivery = 3 * time.Second
 
 // of makes the second half of a move to Queued: a stop in between must not leave the row without its delivery.
 func (d Deliver) of(site string, row *rows.BackgroundJob) func(context.Context) error {

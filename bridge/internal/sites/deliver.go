@@ -53,7 +53,7 @@ func (c Courier) Deliver(ctx context.Context, site string, row *rows.BackgroundJ
 }
 
 // settling is how long an attempt may still be started in RQ after its row has moved on: it isn't the new delivery.
-const settling = time.Second
+const settling = 2 * time.Second
 
 // Request builds what frappe.enqueue would write for call on a queue type. A timeout of zero means the queue's.
 func (c Courier) Request(kind, id string, timeout int64, call frappe.Call) (rqcompat.Request, error) {
