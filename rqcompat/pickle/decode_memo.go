@@ -5,29 +5,22 @@ import (
 	"strings"
 )
 
-func (d *decoder) memoize() error {
-	return d.put(uint64(d.memoized))
+func (d *decoder) memoize([]any) error {
+	d.number = uint64(d.memoized)
+	return d.put(nil)
 }
 
-func (d *decoder) putLine() error {
-	i, err := d.index()
-	if err != nil {
+func (d *decoder) putLine([]any) error {
+	if err := d.index(); err != nil {
 		return err
 	}
-	return d.put(i)
-}
-
-func (d *decoder) putIndex(size int) error {
-	i, err := d.uint(size)
-	if err != nil {
-		return err
-	}
-	return d.put(i)
+	return d.put(nil)
 }
 
 // put remembers the top of the stack. Indexes normally count up from 0; a stream that leaves large gaps gets a
 // map, so that it can't ask for memory that it doesn't pay for in bytes.
-func (d *decoder) put(i uint64) error {
+func (d *decoder) put([]any) error {
+	i := d.number
 	v, err := d.top()
 	if err != nil {
 		return err
@@ -68,42 +61,29 @@ func (d *decoder) recall(i uint64) (any, bool) {
 	return v, ok
 }
 
-func (d *decoder) getLine() error {
-	i, err := d.index()
-	if err != nil {
+func (d *decoder) getLine([]any) error {
+	if err := d.index(); err != nil {
 		return err
 	}
-	return d.get(i)
+	return d.get(nil)
 }
 
-func (d *decoder) getIndex(size int) error {
-	i, err := d.uint(size)
-	if err != nil {
-		return err
-	}
-	return d.get(i)
-}
-
-func (d *decoder) get(i uint64) error {
-	v, ok := d.recall(i)
+func (d *decoder) get([]any) error {
+	v, ok := d.recall(d.number)
 	if !ok {
 		return d.syntax("nothing was remembered under this memo index")
 	}
 	return d.push(v)
 }
 
-// index reads the memo index of PUT and GET.
-func (d *decoder) index() (uint64, error) {
-	b, err := d.line()
+// index makes a number of the line that PUT and GET have as their memo index.
+func (d *decoder) index() (err error) {
+	if len(d.content) > 20 {
+		return d.syntax("its memo index is too long")
+	}
+	d.number, err = strconv.ParseUint(strings.TrimSpace(string(d.content)), 10, 63)
 	if err != nil {
-		return 0, err
+		return d.syntax("its memo index is not a number")
 	}
-	if len(b) > 20 {
-		return 0, d.syntax("its memo index is too long")
-	}
-	i, err := strconv.ParseUint(strings.TrimSpace(string(b)), 10, 63)
-	if err != nil {
-		return 0, d.syntax("its memo index is not a number")
-	}
-	return i, nil
+	return nil
 }

@@ -1,28 +1,15 @@
 package pickle
 
-// The opcodes of protocols 0 to 5, named as in Python's pickletools.
+// The opcodes that code names, as Python's pickletools does.
 const (
 	opMark            = '('
 	opStop            = '.'
 	opPop             = '0'
-	opDup             = '2'
-	opFloat           = 'F'
-	opInt             = 'I'
-	opLong            = 'L'
 	opNone            = 'N'
-	opPersid          = 'P'
 	opReduce          = 'R'
-	opString          = 'S'
-	opUnicode         = 'V'
 	opAppend          = 'a'
 	opBuild           = 'b'
 	opGlobal          = 'c'
-	opDict            = 'd'
-	opGet             = 'g'
-	opInst            = 'i'
-	opList            = 'l'
-	opPut             = 'p'
-	opSetitem         = 's'
 	opTuple           = 't'
 	opEmptyTuple      = ')'
 	opPopMark         = '1'
@@ -30,9 +17,7 @@ const (
 	opBinint          = 'J'
 	opBinint1         = 'K'
 	opBinint2         = 'M'
-	opBinpersid       = 'Q'
 	opBinstring       = 'T'
-	opShortBinstring  = 'U'
 	opBinunicode      = 'X'
 	opEmptyList       = ']'
 	opAppends         = 'e'
@@ -45,9 +30,6 @@ const (
 	opEmptyDict       = '}'
 	opProto           = 0x80
 	opNewobj          = 0x81
-	opExt1            = 0x82
-	opExt2            = 0x83
-	opExt4            = 0x84
 	opTuple1          = 0x85
 	opTuple2          = 0x86
 	opTuple3          = 0x87
@@ -66,10 +48,7 @@ const (
 	opNewobjEx        = 0x92
 	opStackGlobal     = 0x93
 	opMemoize         = 0x94
-	opFrame           = 0x95
 	opBytearray8      = 0x96
-	opNextBuffer      = 0x97
-	opReadonlyBuffer  = 0x98
 )
 
 // form says how an opcode's argument is written.
@@ -87,78 +66,84 @@ const (
 	long
 )
 
-// opcodes has the name and the argument of every opcode, as Lib/pickletools.py of CPython 3.11 describes them.
+// marked in place of a number of values means all above the last MARK.
+const marked = -1
+
+// opcodes has every opcode of protocols 0 to 5: its name and argument as Lib/pickletools.py of CPython 3.11 describes
+// them, how many values it takes off the stack, and what it does with them. STOP is the decoder's own.
 var opcodes = [256]struct {
 	name  string
 	form  form
-	width int
+	width int8
+	takes int8
+	do    func(d *decoder, taken []any) error
 }{
-	opMark:            {"MARK", none, 0},
-	opStop:            {"STOP", none, 0},
-	opPop:             {"POP", none, 0},
-	opDup:             {"DUP", none, 0},
-	opFloat:           {"FLOAT", line, 0},
-	opInt:             {"INT", line, 0},
-	opLong:            {"LONG", line, 0},
-	opNone:            {"NONE", none, 0},
-	opPersid:          {"PERSID", line, 0},
-	opReduce:          {"REDUCE", none, 0},
-	opString:          {"STRING", line, 0},
-	opUnicode:         {"UNICODE", line, 0},
-	opAppend:          {"APPEND", none, 0},
-	opBuild:           {"BUILD", none, 0},
-	opGlobal:          {"GLOBAL", twoLines, 0},
-	opDict:            {"DICT", none, 0},
-	opGet:             {"GET", line, 0},
-	opInst:            {"INST", twoLines, 0},
-	opList:            {"LIST", none, 0},
-	opPut:             {"PUT", line, 0},
-	opSetitem:         {"SETITEM", none, 0},
-	opTuple:           {"TUPLE", none, 0},
-	opEmptyTuple:      {"EMPTY_TUPLE", none, 0},
-	opPopMark:         {"POP_MARK", none, 0},
-	opBinfloat:        {"BINFLOAT", float, 8},
-	opBinint:          {"BININT", signed, 4},
-	opBinint1:         {"BININT1", unsigned, 1},
-	opBinint2:         {"BININT2", unsigned, 2},
-	opBinpersid:       {"BINPERSID", none, 0},
-	opBinstring:       {"BINSTRING", raw, 4},
-	opShortBinstring:  {"SHORT_BINSTRING", raw, 1},
-	opBinunicode:      {"BINUNICODE", text, 4},
-	opEmptyList:       {"EMPTY_LIST", none, 0},
-	opAppends:         {"APPENDS", none, 0},
-	opBinget:          {"BINGET", unsigned, 1},
-	opLongBinget:      {"LONG_BINGET", unsigned, 4},
-	opObj:             {"OBJ", none, 0},
-	opBinput:          {"BINPUT", unsigned, 1},
-	opLongBinput:      {"LONG_BINPUT", unsigned, 4},
-	opSetitems:        {"SETITEMS", none, 0},
-	opEmptyDict:       {"EMPTY_DICT", none, 0},
-	opProto:           {"PROTO", unsigned, 1},
-	opNewobj:          {"NEWOBJ", none, 0},
-	opExt1:            {"EXT1", unsigned, 1},
-	opExt2:            {"EXT2", unsigned, 2},
-	opExt4:            {"EXT4", signed, 4},
-	opTuple1:          {"TUPLE1", none, 0},
-	opTuple2:          {"TUPLE2", none, 0},
-	opTuple3:          {"TUPLE3", none, 0},
-	opNewtrue:         {"NEWTRUE", none, 0},
-	opNewfalse:        {"NEWFALSE", none, 0},
-	opLong1:           {"LONG1", long, 1},
-	opLong4:           {"LONG4", long, 4},
-	opBinbytes:        {"BINBYTES", raw, 4},
-	opShortBinbytes:   {"SHORT_BINBYTES", raw, 1},
-	opShortBinunicode: {"SHORT_BINUNICODE", text, 1},
-	opBinunicode8:     {"BINUNICODE8", text, 8},
-	opBinbytes8:       {"BINBYTES8", raw, 8},
-	opEmptySet:        {"EMPTY_SET", none, 0},
-	opAdditems:        {"ADDITEMS", none, 0},
-	opFrozenset:       {"FROZENSET", none, 0},
-	opNewobjEx:        {"NEWOBJ_EX", none, 0},
-	opStackGlobal:     {"STACK_GLOBAL", none, 0},
-	opMemoize:         {"MEMOIZE", none, 0},
-	opFrame:           {"FRAME", unsigned, 8},
-	opBytearray8:      {"BYTEARRAY8", raw, 8},
-	opNextBuffer:      {"NEXT_BUFFER", none, 0},
-	opReadonlyBuffer:  {"READONLY_BUFFER", none, 0},
+	opMark:            {"MARK", none, 0, 0, (*decoder).mark},
+	opStop:            {"STOP", none, 0, 0, nil},
+	opPop:             {"POP", none, 0, 0, (*decoder).drop},
+	'2':               {"DUP", none, 0, 0, (*decoder).dup},
+	'F':               {"FLOAT", line, 0, 0, (*decoder).textFloat},
+	'I':               {"INT", line, 0, 0, (*decoder).textInt},
+	'L':               {"LONG", line, 0, 0, (*decoder).textLong},
+	opNone:            {"NONE", none, 0, 0, func(d *decoder, _ []any) error { return d.push(nil) }},
+	'P':               {"PERSID", line, 0, 0, refusePersistent},
+	opReduce:          {"REDUCE", none, 0, 2, (*decoder).reduce},
+	'S':               {"STRING", line, 0, 0, (*decoder).python2Line},
+	'V':               {"UNICODE", line, 0, 0, (*decoder).unicodeLine},
+	opAppend:          {"APPEND", none, 0, 1, (*decoder).extend},
+	opBuild:           {"BUILD", none, 0, 1, (*decoder).build},
+	opGlobal:          {"GLOBAL", twoLines, 0, 0, (*decoder).global},
+	'd':               {"DICT", none, 0, marked, (*decoder).dict},
+	'g':               {"GET", line, 0, 0, (*decoder).getLine},
+	'i':               {"INST", twoLines, 0, marked, (*decoder).inst},
+	'l':               {"LIST", none, 0, marked, (*decoder).list},
+	'p':               {"PUT", line, 0, 0, (*decoder).putLine},
+	's':               {"SETITEM", none, 0, 2, (*decoder).setItems},
+	opTuple:           {"TUPLE", none, 0, marked, (*decoder).tuple},
+	opEmptyTuple:      {"EMPTY_TUPLE", none, 0, 0, (*decoder).tuple},
+	opPopMark:         {"POP_MARK", none, 0, marked, (*decoder).dropMark},
+	opBinfloat:        {"BINFLOAT", float, 8, 0, (*decoder).float},
+	opBinint:          {"BININT", signed, 4, 0, (*decoder).int},
+	opBinint1:         {"BININT1", unsigned, 1, 0, (*decoder).int},
+	opBinint2:         {"BININT2", unsigned, 2, 0, (*decoder).int},
+	'Q':               {"BINPERSID", none, 0, 0, refusePersistent},
+	opBinstring:       {"BINSTRING", raw, 4, 0, (*decoder).python2},
+	'U':               {"SHORT_BINSTRING", raw, 1, 0, (*decoder).python2},
+	opBinunicode:      {"BINUNICODE", text, 4, 0, (*decoder).unicode},
+	opEmptyList:       {"EMPTY_LIST", none, 0, 0, (*decoder).list},
+	opAppends:         {"APPENDS", none, 0, marked, (*decoder).extend},
+	opBinget:          {"BINGET", unsigned, 1, 0, (*decoder).get},
+	opLongBinget:      {"LONG_BINGET", unsigned, 4, 0, (*decoder).get},
+	opObj:             {"OBJ", none, 0, marked, (*decoder).obj},
+	opBinput:          {"BINPUT", unsigned, 1, 0, (*decoder).put},
+	opLongBinput:      {"LONG_BINPUT", unsigned, 4, 0, (*decoder).put},
+	opSetitems:        {"SETITEMS", none, 0, marked, (*decoder).setItems},
+	opEmptyDict:       {"EMPTY_DICT", none, 0, 0, (*decoder).dict},
+	opProto:           {"PROTO", unsigned, 1, 0, (*decoder).setProto},
+	opNewobj:          {"NEWOBJ", none, 0, 2, (*decoder).newObj},
+	0x82:              {"EXT1", unsigned, 1, 0, refuseExtension},
+	0x83:              {"EXT2", unsigned, 2, 0, refuseExtension},
+	0x84:              {"EXT4", signed, 4, 0, refuseExtension},
+	opTuple1:          {"TUPLE1", none, 0, 1, (*decoder).tuple},
+	opTuple2:          {"TUPLE2", none, 0, 2, (*decoder).tuple},
+	opTuple3:          {"TUPLE3", none, 0, 3, (*decoder).tuple},
+	opNewtrue:         {"NEWTRUE", none, 0, 0, func(d *decoder, _ []any) error { return d.push(true) }},
+	opNewfalse:        {"NEWFALSE", none, 0, 0, func(d *decoder, _ []any) error { return d.push(false) }},
+	opLong1:           {"LONG1", long, 1, 0, (*decoder).long},
+	opLong4:           {"LONG4", long, 4, 0, (*decoder).long},
+	opBinbytes:        {"BINBYTES", raw, 4, 0, (*decoder).bytes},
+	opShortBinbytes:   {"SHORT_BINBYTES", raw, 1, 0, (*decoder).bytes},
+	opShortBinunicode: {"SHORT_BINUNICODE", text, 1, 0, (*decoder).unicode},
+	opBinunicode8:     {"BINUNICODE8", text, 8, 0, (*decoder).unicode},
+	opBinbytes8:       {"BINBYTES8", raw, 8, 0, (*decoder).bytes},
+	opEmptySet:        {"EMPTY_SET", none, 0, 0, (*decoder).emptySet},
+	opAdditems:        {"ADDITEMS", none, 0, marked, (*decoder).addItems},
+	opFrozenset:       {"FROZENSET", none, 0, marked, (*decoder).frozenSet},
+	opNewobjEx:        {"NEWOBJ_EX", none, 0, 3, (*decoder).newObjEx},
+	opStackGlobal:     {"STACK_GLOBAL", none, 0, 2, (*decoder).stackGlobal},
+	opMemoize:         {"MEMOIZE", none, 0, 0, (*decoder).memoize},
+	0x95:              {"FRAME", unsigned, 8, 0, (*decoder).frame},
+	opBytearray8:      {"BYTEARRAY8", raw, 8, 0, (*decoder).byteArray},
+	0x97:              {"NEXT_BUFFER", none, 0, 0, refuseBuffer},
+	0x98:              {"READONLY_BUFFER", none, 0, 0, refuseBuffer},
 }
