@@ -1,5 +1,7 @@
 package pickle
 
+import "iter"
+
 // checkDepth fails when a path through v is longer than limit. The stack machine builds inside out and doesn't see
 // depth; decode only asks for this walk when there are more containers than levels.
 func checkDepth(v any, limit int) error {
@@ -33,57 +35,46 @@ func (c *depthCheck) walk(v any, depth int) (int, error) {
 	}
 	c.heights[v] = 0
 	below := 0
-	err := children(v, func(child any) error {
+	for child := range children(v) {
 		h, err := c.walk(child, depth+1)
+		if err != nil {
+			return 0, err
+		}
 		below = max(below, h)
-		return err
-	})
+	}
 	c.heights[v] = below + 1
-	return below + 1, err
+	return below + 1, nil
 }
 
-// children calls f for each value that v directly holds.
-func children(v any, f func(any) error) error {
+// children yields each value that v directly holds.
+func children(v any) iter.Seq[any] {
+	var items []any
+	var pairs []Pair
 	switch v := v.(type) {
 	case *List:
-		return each(v.Items, f)
+		items = v.Items
 	case *Tuple:
-		return each(v.Items, f)
+		items = v.Items
 	case *Set:
-		return each(v.Items, f)
+		items = v.Items
 	case *FrozenSet:
-		return each(v.Items, f)
+		items = v.Items
 	case *Dict:
-		return eachPair(v.Items, f)
+		pairs = v.Items
 	case *Object:
-		if err := each([]any{v.Callable, v.Args, v.Kwargs, v.State, v.StateSetter}, f); err != nil {
-			return err
-		}
-		if err := each(v.Items, f); err != nil {
-			return err
-		}
-		return eachPair(v.Pairs, f)
+		items = append([]any{v.Callable, v.Args, v.Kwargs, v.State, v.StateSetter}, v.Items...)
+		pairs = v.Pairs
 	}
-	return nil
-}
-
-func each(items []any, f func(any) error) error {
-	for _, v := range items {
-		if err := f(v); err != nil {
-			return err
+	return func(yield func(any) bool) {
+		for _, item := range items {
+			if !yield(item) {
+				return
+			}
+		}
+		for _, p := range pairs {
+			if !yield(p.Key) || !yield(p.Value) {
+				return
+			}
 		}
 	}
-	return nil
-}
-
-func eachPair(items []Pair, f func(any) error) error {
-	for _, p := range items {
-		if err := f(p.Key); err != nil {
-			return err
-		}
-		if err := f(p.Value); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/big"
+	"slices"
 )
 
 // graph compares two decoded values: kinds, order, bits, and which nodes are one.
@@ -87,7 +88,7 @@ func (g *graph) inside(a, b any, path string) string {
 			}
 			return
 		}
-		_ = children(v, func(c any) error { *out = append(*out, c); return nil })
+		*out = slices.AppendSeq(*out, children(v))
 	}
 	parts(a, &p)
 	parts(b, &q)

@@ -44,6 +44,12 @@ func (r *repr) ascii(s string) {
 }
 
 func (r *repr) value(v any) {
+	if list, ok := v.([]string); ok {
+		v = list[:min(len(list), r.most+1)]
+	}
+	if n := fromGo(v); n != nil {
+		v = n
+	}
 	switch v := v.(type) {
 	case nil:
 		r.ascii("None")
@@ -57,13 +63,9 @@ func (r *repr) value(v any) {
 		r.text(v)
 	case Bytes:
 		r.bytes(string(v))
-	case []byte:
-		r.bytes(string(v))
 	case float64:
 		r.ascii(floatText(v))
-	case float32:
-		r.ascii(floatText(float64(v)))
-	case int, int8, int16, int32, int64, uint, uint8, uint16, uint32, uint64, *big.Int:
+	case int64, *big.Int:
 		r.ascii(fmt.Sprint(v))
 	case json.Number:
 		r.number(v)
@@ -88,12 +90,6 @@ func (r *repr) number(n json.Number) {
 
 func (r *repr) container(v any) {
 	switch v := v.(type) {
-	case []any:
-		r.items("[", v, "]")
-	case []string:
-		r.items("[", goItems(v[:min(len(v), r.most+1)]), "]")
-	case map[string]any:
-		r.dict(goPairs(v))
 	case *List:
 		r.guarded(v, "[...]", func() { r.items("[", v.Items, "]") })
 	case *Tuple:
