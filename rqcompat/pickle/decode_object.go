@@ -62,17 +62,14 @@ func (d *decoder) object(o *Object) error {
 
 // growing counts the items of the lists and dicts among the arguments; -1 means that there are none of them.
 func growing(o *Object) int {
-	n, any := 0, false
-	for _, v := range o.Args.(*Tuple).Items {
+	n := -1
+	for _, v := range o.args() {
 		switch v := v.(type) {
 		case *List:
-			n, any = n+len(v.Items), true
+			n = max(n, 0) + len(v.Items)
 		case *Dict:
-			n, any = n+len(v.Items), true
+			n = max(n, 0) + len(v.Items)
 		}
-	}
-	if !any {
-		return -1
 	}
 	return n
 }

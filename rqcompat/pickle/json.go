@@ -2,6 +2,7 @@ package pickle
 
 import (
 	"encoding/json"
+	"fmt"
 	"strconv"
 )
 
@@ -42,28 +43,22 @@ func appendJSON(b []byte, v any) []byte {
 }
 
 func appendQuoted(b []byte, s string) []byte {
-	const hex = "0123456789abcdef"
 	b = append(b, '"')
-	from := 0
-	for i := 0; i < len(s); i++ {
-		c := s[i]
-		if c >= 0x20 && c != '"' && c != '\\' {
-			continue
-		}
-		b = append(b, s[from:i]...)
-		from = i + 1
-		switch c {
-		case '"', '\\':
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c == '"' || c == '\\':
 			b = append(b, '\\', c)
-		case '\n':
-			b = append(b, '\\', 'n')
-		case '\r':
-			b = append(b, '\\', 'r')
-		case '\t':
-			b = append(b, '\\', 't')
+		case c == '\n':
+			b = append(b, `\n`...)
+		case c == '\r':
+			b = append(b, `\r`...)
+		case c == '\t':
+			b = append(b, `\t`...)
+		case c < ' ':
+			b = fmt.Appendf(b, `\u%04x`, c)
 		default:
-			b = append(b, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
+			b = append(b, c)
 		}
 	}
-	return append(append(b, s[from:]...), '"')
+	return append(b, '"')
 }

@@ -79,9 +79,6 @@ var renamedModules = map[string]string{
 
 var renamedGlobals = map[Global]Global{
 	{"UserDict", "IterableUserDict"}:           {"collections", "UserDict"},
-	{"UserDict", "UserDict"}:                   {"collections", "UserDict"},
-	{"UserList", "UserList"}:                   {"collections", "UserList"},
-	{"UserString", "UserString"}:               {"collections", "UserString"},
 	{"__builtin__", "basestring"}:              {"builtins", "str"},
 	{"__builtin__", "intern"}:                  {"sys", "intern"},
 	{"__builtin__", "long"}:                    {"builtins", "int"},
@@ -117,5 +114,4 @@ var renamedGlobals = map[Global]Global{
 	{"urllib", "urlretrieve"}:                  {"urllib.request", "urlretrieve"},
 	{"urllib2", "HTTPError"}:                   {"urllib.error", "HTTPError"},
 	{"urllib2", "URLError"}:                    {"urllib.error", "URLError"},
-	{"whichdb", "whichdb"}:                     {"dbm", "whichdb"},
 }

@@ -93,7 +93,13 @@ func (r *repr) container(v any) {
 	case *List:
 		r.guarded(v, "[...]", func() { r.items("[", v.Items, "]") })
 	case *Tuple:
-		r.guarded(v, "(...)", func() { r.tuple(v.Items) })
+		r.guarded(v, "(...)", func() {
+			end := ")"
+			if len(v.Items) == 1 {
+				end = ",)"
+			}
+			r.items("(", v.Items, end)
+		})
 	case *Dict:
 		r.guarded(v, "{...}", func() { r.dict(v.Items) })
 	case *Set:
@@ -121,25 +127,7 @@ func (r *repr) guarded(v any, cycle string, write func()) {
 }
 
 func (r *repr) items(open string, items []any, end string) {
-	r.ascii(open)
-	for i, v := range items {
-		if r.full() {
-			return
-		}
-		if i > 0 {
-			r.ascii(", ")
-		}
-		r.value(v)
-	}
-	r.ascii(end)
-}
-
-func (r *repr) tuple(items []any) {
-	if len(items) == 1 {
-		r.items("(", items, ",)")
-		return
-	}
-	r.items("(", items, ")")
+	r.each(open, len(items), end, func(i int) { r.value(items[i]) })
 }
 
 func (r *repr) set(empty, open string, items []any, end string) {
@@ -151,19 +139,26 @@ func (r *repr) set(empty, open string, items []any, end string) {
 }
 
 func (r *repr) dict(pairs []Pair) {
-	r.ascii("{")
-	for i, p := range pairs {
+	r.each("{", len(pairs), "}", func(i int) {
+		r.value(pairs[i].Key)
+		r.ascii(": ")
+		r.value(pairs[i].Value)
+	})
+}
+
+// each writes n items with commas between them.
+func (r *repr) each(open string, n int, end string, item func(i int)) {
+	r.ascii(open)
+	for i := range n {
 		if r.full() {
 			return
 		}
 		if i > 0 {
 			r.ascii(", ")
 		}
-		r.value(p.Key)
-		r.ascii(": ")
-		r.value(p.Value)
+		item(i)
 	}
-	r.ascii("}")
+	r.ascii(end)
 }
 
 // quote is Python's choice: single quotes unless there are only single ones inside.

@@ -35,10 +35,7 @@ func (r *repr) object(o *Object) {
 		r.ascii("<object>")
 		return
 	}
-	var args []any
-	if t, ok := o.Args.(*Tuple); ok && t != nil {
-		args = t.Items
-	}
+	args := o.args()
 	switch class.DottedName() {
 	case "frappe._dict", "frappe.types.frappedict._dict":
 		r.guarded(o, "{...}", func() { r.dict(o.Entries()) })

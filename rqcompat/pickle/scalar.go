@@ -66,51 +66,41 @@ func zoneText(v any) string {
 		return ""
 	}
 	o, _ := v.(*Object)
-	if o == nil {
+	if o == nil || o.Class() == nil {
 		return "[unknown]"
 	}
-	class := o.Class()
-	args, _ := o.Args.(*Tuple)
-	if class == nil || args == nil {
-		return "[unknown]"
-	}
-	name, _ := first(args.Items).(string)
-	switch class.DottedName() {
+	args := o.args()
+	name, _ := first(args).(string)
+	switch class := o.Class().DottedName(); class {
 	case "datetime.timezone":
-		if d, ok := first(args.Items).(*Object); ok {
+		if d, ok := first(args).(*Object); ok {
 			if seconds, ok := deltaSeconds(d); ok {
 				return offsetText(seconds)
 			}
 		}
+		return "[" + class + "]"
 	case "pytz._UTC", "dateutil.tz.tz.tzutc":
 		return "+00:00"
 	case "pytz._p": // (name, offset in seconds, daylight saving, abbreviation)
-		if len(args.Items) > 1 {
-			if seconds, ok := args.Items[1].(int64); ok && seconds > -86400 && seconds < 86400 {
+		if len(args) > 1 {
+			if seconds, ok := args[1].(int64); ok && seconds > -86400 && seconds < 86400 {
 				return offsetText(seconds)
 			}
 		}
 		return "[" + name + "]"
 	case "zoneinfo.ZoneInfo._unpickle":
 		return "[" + name + "]"
+	default:
+		return "[" + class + "]"
 	}
-	return "[" + class.DottedName() + "]"
-}
-
-func first(items []any) any {
-	if len(items) == 0 {
-		return nil
-	}
-	return items[0]
 }
 
 // deltaSeconds reads a timedelta of less than a day.
 func deltaSeconds(o *Object) (int64, bool) {
-	args, _ := o.Args.(*Tuple)
-	if class := o.Class(); class == nil || class.DottedName() != "datetime.timedelta" || args == nil {
+	if class := o.Class(); class == nil || *class != (Global{"datetime", "timedelta"}) {
 		return 0, false
 	}
-	days, seconds, _, ok := deltaParts(args.Items)
+	days, seconds, _, ok := deltaParts(o.args())
 	return days*86400 + seconds, ok && days >= -1 && days <= 0
 }
 
@@ -158,7 +148,7 @@ func timedeltaText(args []any) (string, bool) {
 
 // uuidText reads the state {"int": number}.
 func uuidText(o *Object) (string, bool) {
-	v, _ := get(o.Attributes(), "int")
+	v, _ := (&Dict{o.Attributes()}).Get("int")
 	var n big.Int
 	switch v := v.(type) {
 	case int64:

@@ -10,26 +10,20 @@ import (
 // validText accepts UTF-8 in which lone surrogates have their 3-byte form, as Python's error handler surrogatepass
 // does.
 func validText(s string) bool {
-	for !utf8.ValidString(s) {
-		i := invalidAt(s)
-		if _, ok := surrogateAt(s[i:]); !ok {
-			return false
+	if utf8.ValidString(s) {
+		return true
+	}
+	for len(s) > 0 {
+		r, n := utf8.DecodeRuneInString(s)
+		if r == utf8.RuneError && n == 1 {
+			if _, ok := surrogateAt(s); !ok {
+				return false
+			}
+			n = 3
 		}
-		s = s[i+3:]
+		s = s[n:]
 	}
 	return true
-}
-
-// invalidAt returns the index of the first byte of s that is not UTF-8, or len(s).
-func invalidAt(s string) int {
-	for i, r := range s {
-		if r == utf8.RuneError {
-			if _, n := utf8.DecodeRuneInString(s[i:]); n == 1 {
-				return i
-			}
-		}
-	}
-	return len(s)
 }
 
 // surrogateAt reads the 3-byte form of U+D800..U+DFFF at the start of s.
