@@ -17,45 +17,36 @@ func (d *decoder) putLine([]any) error {
 	return d.put(nil)
 }
 
-// put remembers the top of the stack. Indexes normally count up from 0; a stream that leaves large gaps gets a
-// map, so that it can't ask for memory that it doesn't pay for in bytes.
+// put remembers the top of the stack. Indexes normally count up from 0; any other one gets into a map, so that a stream
+// can't ask for memory that it doesn't pay for in bytes.
 func (d *decoder) put([]any) error {
-	i := d.number
 	v, err := d.top()
 	if err != nil {
 		return err
 	}
-	if i == uint64(len(d.memo)) && d.memoized < d.lim.Memo { // the normal case
-		d.memo = append(d.memo, v)
-		d.memoized++
-		return nil
-	}
-	_, known := d.recall(i)
-	if !known {
+	if _, known := d.recall(d.number); !known {
 		if d.memoized >= d.lim.Memo {
 			return &LimitError{"memo entries", d.lim.Memo}
 		}
 		d.memoized++
 	}
-	if i >= uint64(2*d.memoized+64) || d.far != nil && i >= uint64(len(d.memo)) {
+	switch i, n := d.number, uint64(len(d.memo)); {
+	case i < n:
+		d.memo[i] = v
+	case i == n:
+		d.memo = append(d.memo, v)
+	default:
 		if d.far == nil {
 			d.far = make(map[uint64]any)
 		}
 		d.far[i] = v
-		return nil
 	}
-	for uint64(len(d.memo)) <= i {
-		d.memo = append(d.memo, hole{})
-	}
-	d.memo[i] = v
 	return nil
 }
 
 func (d *decoder) recall(i uint64) (any, bool) {
 	if i < uint64(len(d.memo)) {
-		v := d.memo[i]
-		_, unset := v.(hole)
-		return v, !unset
+		return d.memo[i], true
 	}
 	v, ok := d.far[i]
 	return v, ok

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"math"
 	"math/big"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -28,17 +29,11 @@ func (d *decoder) long([]any) error {
 	if float64(len(b))*math.Log10(256) > float64(d.lim.IntDigits)+3 {
 		return d.tooManyDigits()
 	}
-	be := make([]byte, len(b))
-	negative := b[len(b)-1] >= 0x80
-	for i, c := range b {
-		if negative {
-			c = ^c
-		}
-		be[len(b)-1-i] = c
-	}
+	be := slices.Clone(b)
+	slices.Reverse(be)
 	v := new(big.Int).SetBytes(be)
-	if negative {
-		v.Not(v)
+	if be[0] >= 0x80 {
+		v.Sub(v, new(big.Int).Lsh(big.NewInt(1), uint(8*len(be))))
 	}
 	return d.push(shrink(v))
 }

@@ -23,8 +23,8 @@ type decoder struct {
 	marks []int
 	floor int // height of the stack at the last mark; nothing pops below it
 
-	memo     []any          // dense part, with holes
-	far      map[uint64]any // indexes far off the dense part, only in hand-made pickles
+	memo     []any          // of the indexes from 0 on
+	far      map[uint64]any // of indexes that left a gap
 	memoized int
 
 	familiar *familiar
@@ -38,9 +38,6 @@ type call struct {
 	o     *Object
 	items int
 }
-
-// hole marks an index of the dense memo that was never put.
-type hole struct{}
 
 var decoders = sync.Pool{New: func() any {
 	return &decoder{

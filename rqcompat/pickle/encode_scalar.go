@@ -52,11 +52,11 @@ func (e *encoder) bigInt(v *big.Int) {
 }
 
 func (e *encoder) long(v *big.Int) {
-	negative := v.Sign() < 0
-	if negative {
-		v = new(big.Int).Not(v)
-	}
 	n := v.BitLen()/8 + 1 // with a bit for the sign
+	if v.Sign() < 0 {
+		n = new(big.Int).Not(v).BitLen()/8 + 1
+		v = new(big.Int).Add(v, new(big.Int).Lsh(big.NewInt(1), uint(8*n)))
+	}
 	if !e.room(n + 5) {
 		return
 	}
@@ -67,11 +67,6 @@ func (e *encoder) long(v *big.Int) {
 	}
 	b := v.FillBytes(make([]byte, n))
 	slices.Reverse(b)
-	if negative {
-		for i := range b {
-			b[i] = ^b[i]
-		}
-	}
 	e.b = append(e.b, b...)
 }
 

@@ -232,12 +232,9 @@ func (c *converter) string(s string) any {
 	c.note("lone surrogates replaced")
 	out := make([]byte, 0, len(s))
 	for i := 0; i < len(s); {
-		r, n := utf8.DecodeRuneInString(s[i:])
-		if _, ok := surrogateAt(s[i:]); ok {
-			n = 3
-		}
-		out = utf8.AppendRune(out, r)
-		i += n
+		r, size, _ := nextRune(s[i:])
+		out = utf8.AppendRune(out, r) // U+FFFD for a surrogate
+		i += size
 	}
 	return string(out)
 }

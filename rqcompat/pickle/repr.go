@@ -173,15 +173,10 @@ func (r *repr) text(s string) {
 	q := quote(s)
 	r.ascii(string(q))
 	for len(s) > 0 && !r.full() {
-		c, size := utf8.DecodeRuneInString(s)
+		c, size, ok := nextRune(s)
 		switch {
-		case c == utf8.RuneError && size == 1:
-			if lone, ok := surrogateAt(s); ok {
-				c, size = lone, 3
-			} else {
-				c = rune(s[0])
-			}
-			r.escape(c)
+		case !ok:
+			r.escape(rune(s[0]))
 		case c < utf8.RuneSelf:
 			r.byte(byte(c), q)
 		case unicode.IsPrint(c):

@@ -14,24 +14,25 @@ func validText(s string) bool {
 		return true
 	}
 	for len(s) > 0 {
-		r, n := utf8.DecodeRuneInString(s)
-		if r == utf8.RuneError && n == 1 {
-			if _, ok := surrogateAt(s); !ok {
-				return false
-			}
-			n = 3
+		_, size, ok := nextRune(s)
+		if !ok {
+			return false
 		}
-		s = s[n:]
+		s = s[size:]
 	}
 	return true
 }
 
-// surrogateAt reads the 3-byte form of U+D800..U+DFFF at the start of s.
-func surrogateAt(s string) (r rune, ok bool) {
-	if len(s) < 3 || s[0] != 0xed || s[1] < 0xa0 || s[1] > 0xbf || s[2]&0xc0 != 0x80 {
-		return 0, false
+// nextRune reads the code point at the start of s, which may be a lone surrogate. A byte that starts none is not ok.
+func nextRune(s string) (r rune, size int, ok bool) {
+	r, size = utf8.DecodeRuneInString(s)
+	if r != utf8.RuneError || size != 1 {
+		return r, size, true
 	}
-	return 0xd000 | rune(s[1]&0x3f)<<6 | rune(s[2]&0x3f), true
+	if len(s) < 3 || s[0] != 0xed || s[1] < 0xa0 || s[1] > 0xbf || s[2]&0xc0 != 0x80 {
+		return r, size, false
+	}
+	return 0xd000 | rune(s[1]&0x3f)<<6 | rune(s[2]&0x3f), 3, true
 }
 
 func appendSurrogate(b []byte, r rune) []byte {
