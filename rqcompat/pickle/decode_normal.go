@@ -2,7 +2,6 @@ package pickle
 
 import (
 	"strings"
-	"unicode/utf8"
 )
 
 // normal gives the value of the calls by which protocols without opcodes for a type write it, nil for any other.
@@ -60,10 +59,7 @@ func latin1Text(args []any) (s string, ok bool) {
 
 // latin1 gives the Bytes of a string whose code points are bytes.
 func (d *decoder) latin1(s string) (any, error) {
-	ascii := 0
-	for ascii < len(s) && s[ascii] < utf8.RuneSelf {
-		ascii++
-	}
+	ascii := asciiPrefix(s)
 	if ascii == len(s) {
 		return Bytes(s), nil
 	}

@@ -97,19 +97,14 @@ func (d *decoder) newObjEx(parts []any) error {
 // given.
 func newObject(o *Object) {
 	g, _ := o.Callable.(*Global)
-	if g == nil || g.Module != "copyreg" {
-		return
-	}
-	items := o.Args.(*Tuple).Items
-	if len(items) == 0 {
-		return
-	}
-	switch items[0].(type) {
+	items := o.args()
+	switch first(items).(type) {
 	case *Global, *Object:
 	default:
 		return
 	}
 	switch {
+	case g == nil || g.Module != "copyreg":
 	case g.Name == "__newobj__":
 		o.How, o.Callable, o.Args = NewObj, items[0], &Tuple{copyItems(items[1:])}
 	case g.Name == "__newobj_ex__" && len(items) == 3:

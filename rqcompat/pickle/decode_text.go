@@ -65,10 +65,8 @@ func escaped(b []byte) (r rune, size int, ok bool) {
 func (d *decoder) python2([]any) error { return d.pushASCII(d.str()) }
 
 func (d *decoder) pushASCII(s string) error {
-	for i := range len(s) {
-		if s[i] >= utf8.RuneSelf {
-			return d.syntax("a string of Python 2 that is not ASCII has no known encoding")
-		}
+	if asciiPrefix(s) < len(s) {
+		return d.syntax("a string of Python 2 that is not ASCII has no known encoding")
 	}
 	return d.push(s)
 }

@@ -43,9 +43,9 @@ func (e *encoder) node(v any, depth int) {
 	case *Global:
 		e.global(v, p)
 	case *Set:
-		e.set(v, p, depth)
+		e.set("set", v.Items, p, depth)
 	case *FrozenSet:
-		e.frozenSet(v, p, depth)
+		e.set("frozenset", v.Items, p, depth)
 	case *ByteArray:
 		e.byteArray(v, p)
 	}
@@ -121,49 +121,30 @@ func (e *encoder) tuple(v *Tuple, p unsafe.Pointer, depth int) {
 	}
 }
 
-// hashable checks the members of a set.
-func (e *encoder) hashable(items []any) bool {
+// set writes a set or frozenset, before protocol 4 as name([items]).
+func (e *encoder) set(name string, items []any, p unsafe.Pointer, depth int) {
 	for _, v := range items {
 		if unhashable(v) {
 			e.unsupported("a member of a set can't be " + kindOf(v))
+			return
 		}
 	}
-	return e.err == nil
-}
-
-func (e *encoder) set(v *Set, p unsafe.Pointer, depth int) {
-	if !e.hashable(v.Items) {
-		return
-	}
-	if e.proto < 4 {
-		e.oldSet("set", v.Items, p, depth)
-		return
-	}
-	e.b = append(e.b, opEmptySet)
-	e.put(p, isNode)
-	e.batches(v.Items, opAdditems, depth)
-}
-
-func (e *encoder) frozenSet(v *FrozenSet, p unsafe.Pointer, depth int) {
-	if !e.hashable(v.Items) {
-		return
-	}
-	if e.proto < 4 {
-		e.oldSet("frozenset", v.Items, p, depth)
-		return
-	}
-	e.b = append(e.b, opMark)
-	e.saveAll(depth, v.Items...)
-	e.once(p, opFrozenset, opPopMark)
-}
-
-// oldSet writes name([items]).
-func (e *encoder) oldSet(name string, items []any, p unsafe.Pointer, depth int) {
-	e.b = append(e.b, "cbuiltins\n"+name+"\n]"...)
-	e.appends(items, depth)
-	e.b = append(e.b, opTuple1, opReduce)
-	if !e.fetch(p, isNode, opPop) {
+	switch {
+	case e.proto < 4:
+		e.b = append(e.b, "cbuiltins\n"+name+"\n]"...)
+		e.appends(items, depth)
+		e.b = append(e.b, opTuple1, opReduce)
+		if !e.fetch(p, isNode, opPop) {
+			e.put(p, isNode)
+		}
+	case name == "set":
+		e.b = append(e.b, opEmptySet)
 		e.put(p, isNode)
+		e.batches(items, opAdditems, depth)
+	default:
+		e.b = append(e.b, opMark)
+		e.saveAll(depth, items...)
+		e.once(p, opFrozenset, opPopMark)
 	}
 }
 

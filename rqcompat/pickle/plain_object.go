@@ -21,27 +21,13 @@ func (c *converter) object(o *Object, depth int) any {
 		}
 		return c.dict(o.Entries(), depth)
 	}
-	if s, ok := scalarText(o, name); ok {
-		c.note(name + " written as text")
-		return c.string(s)
+	if read := scalars[name]; read != nil {
+		if s, ok := read(o); ok {
+			c.note(name + " written as text")
+			return c.string(s.str)
+		}
 	}
 	return c.fields(o, depth)
-}
-
-func scalarText(o *Object, class string) (string, bool) {
-	switch class {
-	case "datetime.datetime", "datetime.date", "datetime.time":
-		m, ok := momentOf(o.Class().Name, o.args())
-		return m.text(), ok
-	case "datetime.timedelta":
-		return timedeltaText(o.args())
-	case "decimal.Decimal":
-		s, ok := first(o.args()).(string)
-		return s, ok && len(o.args()) == 1
-	case "uuid.UUID":
-		return uuidText(o)
-	}
-	return "", false
 }
 
 // fields shows all that is known about an object.

@@ -1,12 +1,31 @@
 package pickle
 
 import (
+	"cmp"
 	"fmt"
 	"math/big"
+	"slices"
+	"strings"
 )
 
-// What this file reads are the states that CPython's datetime and uuid modules pickle (Modules/_datetimemodule.c,
-// 3.11). The strings are those of Python's str().
+// scalar is an object as Python's str() and repr() show it.
+type scalar struct{ str, repr string }
+
+// scalars read the classes that are common as arguments. The states are those that CPython's datetime and uuid modules
+// pickle (Modules/_datetimemodule.c, 3.11).
+var scalars = map[string]func(*Object) (scalar, bool){
+	"datetime.datetime":  momentScalar,
+	"datetime.date":      momentScalar,
+	"datetime.time":      momentScalar,
+	"datetime.timedelta": timedeltaScalar,
+	"decimal.Decimal":    decimalScalar,
+	"uuid.UUID":          uuidScalar,
+}
+
+func decimalScalar(o *Object) (scalar, bool) {
+	s, ok := first(o.args()).(string)
+	return scalar{s, "Decimal('" + s + "')"}, ok && len(o.args()) == 1
+}
 
 // moment is a datetime, date or time.
 type moment struct {
@@ -40,6 +59,22 @@ func momentOf(class string, args []any) (m moment, ok bool) {
 		}
 	}
 	return m, true
+}
+
+// momentScalar has no repr of values with a time zone, which are left to the class name.
+func momentScalar(o *Object) (scalar, bool) {
+	class := o.Class().Name
+	m, ok := momentOf(class, o.args())
+	if !ok || m.zone != nil {
+		return scalar{str: m.text()}, ok
+	}
+	clock := m.clock
+	// Python leaves out microseconds that are zero, then seconds.
+	for len(clock) > 2 && clock[len(clock)-1] == 0 {
+		clock = clock[:len(clock)-1]
+	}
+	numbers := strings.Fields(strings.Trim(fmt.Sprint(slices.Concat(m.date, clock)), "[]"))
+	return scalar{m.text(), "datetime." + class + "(" + strings.Join(numbers, ", ") + ")"}, true
 }
 
 func (m moment) text() string {
@@ -128,10 +163,10 @@ func offsetText(seconds int64) string {
 	return s
 }
 
-func timedeltaText(args []any) (string, bool) {
-	days, seconds, micro, ok := deltaParts(args)
+func timedeltaScalar(o *Object) (scalar, bool) {
+	days, seconds, micro, ok := deltaParts(o.args())
 	if !ok {
-		return "", false
+		return scalar{}, false
 	}
 	s := fmt.Sprintf("%d:%02d:%02d", seconds/3600, seconds/60%60, seconds%60)
 	if micro != 0 {
@@ -139,15 +174,22 @@ func timedeltaText(args []any) (string, bool) {
 	}
 	switch days {
 	case 0:
-		return s, true
 	case 1, -1:
-		return fmt.Sprintf("%d day, %s", days, s), true
+		s = fmt.Sprintf("%d day, %s", days, s)
+	default:
+		s = fmt.Sprintf("%d days, %s", days, s)
 	}
-	return fmt.Sprintf("%d days, %s", days, s), true
+	var parts []string
+	for i, n := range []int64{days, seconds, micro} {
+		if n != 0 {
+			parts = append(parts, fmt.Sprintf("%s=%d", []string{"days", "seconds", "microseconds"}[i], n))
+		}
+	}
+	return scalar{s, "datetime.timedelta(" + cmp.Or(strings.Join(parts, ", "), "0") + ")"}, true
 }
 
-// uuidText reads the state {"int": number}.
-func uuidText(o *Object) (string, bool) {
+// uuidScalar reads the state {"int": number}.
+func uuidScalar(o *Object) (scalar, bool) {
 	v, _ := (&Dict{o.Attributes()}).Get("int")
 	var n big.Int
 	switch v := v.(type) {
@@ -156,11 +198,12 @@ func uuidText(o *Object) (string, bool) {
 	case *big.Int:
 		n.Set(v)
 	default:
-		return "", false
+		return scalar{}, false
 	}
 	if n.Sign() < 0 || n.BitLen() > 128 {
-		return "", false
+		return scalar{}, false
 	}
 	s := fmt.Sprintf("%032x", &n)
-	return s[:8] + "-" + s[8:12] + "-" + s[12:16] + "-" + s[16:20] + "-" + s[20:], true
+	s = s[:8] + "-" + s[8:12] + "-" + s[12:16] + "-" + s[16:20] + "-" + s[20:]
+	return scalar{s, "UUID('" + s + "')"}, true
 }

@@ -35,6 +35,15 @@ func nextRune(s string) (r rune, size int, ok bool) {
 	return 0xd000 | rune(s[1]&0x3f)<<6 | rune(s[2]&0x3f), 3, true
 }
 
+// asciiPrefix is how many bytes at the start of s are ASCII.
+func asciiPrefix(s string) int {
+	n := 0
+	for n < len(s) && s[n] < utf8.RuneSelf {
+		n++
+	}
+	return n
+}
+
 func appendSurrogate(b []byte, r rune) []byte {
 	return append(b, 0xed, 0x80|byte(r>>6)&0x3f, 0x80|byte(r)&0x3f)
 }
