@@ -9,7 +9,6 @@ const (
 	opReduce          = 'R'
 	opAppend          = 'a'
 	opBuild           = 'b'
-	opGlobal          = 'c'
 	opTuple           = 't'
 	opEmptyTuple      = ')'
 	opPopMark         = '1'
@@ -92,7 +91,7 @@ var opcodes = [256]struct {
 	'V':               {"UNICODE", line, 0, 0, (*decoder).unicodeLine},
 	opAppend:          {"APPEND", none, 0, 1, (*decoder).extend},
 	opBuild:           {"BUILD", none, 0, 1, (*decoder).build},
-	opGlobal:          {"GLOBAL", twoLines, 0, 0, (*decoder).global},
+	'c':               {"GLOBAL", twoLines, 0, 0, (*decoder).global},
 	'd':               {"DICT", none, 0, marked, (*decoder).dict},
 	'g':               {"GET", line, 0, 0, (*decoder).getLine},
 	'i':               {"INST", twoLines, 0, marked, (*decoder).inst},

@@ -219,7 +219,8 @@ func (c *converter) list(items []any, depth int) any {
 }
 
 func (c *converter) dict(items []Pair, depth int) *members {
-	m := &members{keys: make([]string, 0, min(len(items), c.nodes+1)), values: make([]any, 0, min(len(items), c.nodes+1))}
+	n := min(len(items), c.nodes+1)
+	m := &members{make([]string, 0, n), make([]any, 0, n)}
 	c.fill(m, items, depth)
 	return m
 }

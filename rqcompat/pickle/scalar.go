@@ -73,8 +73,8 @@ func momentScalar(o *Object) (scalar, bool) {
 	for len(clock) > 2 && clock[len(clock)-1] == 0 {
 		clock = clock[:len(clock)-1]
 	}
-	numbers := strings.Fields(strings.Trim(fmt.Sprint(slices.Concat(m.date, clock)), "[]"))
-	return scalar{m.text(), "datetime." + class + "(" + strings.Join(numbers, ", ") + ")"}, true
+	numbers := strings.Trim(fmt.Sprint(slices.Concat(m.date, clock)), "[]")
+	return scalar{m.text(), "datetime." + class + "(" + strings.ReplaceAll(numbers, " ", ", ") + ")"}, true
 }
 
 func (m moment) text() string {
