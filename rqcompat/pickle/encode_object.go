@@ -8,8 +8,7 @@ import (
 )
 
 func (e *encoder) object(v *Object, p unsafe.Pointer, depth int) {
-	if err := checkObject(v); err != nil {
-		e.fail(err)
+	if !e.callable(v) {
 		return
 	}
 	if !v.LateArgs && growing(v) > 0 {
@@ -60,22 +59,23 @@ func (e *encoder) call(v *Object, depth int) {
 	}
 }
 
-func checkObject(v *Object) error {
-	if t, ok := v.Args.(*Tuple); !ok || t == nil {
-		return &UnsupportedError{"an Object needs a *Tuple as Args"}
-	}
+// callable checks the parts that make the object.
+func (e *encoder) callable(v *Object) bool {
 	switch v.Callable.(type) {
 	case *Global, *Object:
 	default:
-		return &UnsupportedError{"an Object needs a *Global or an *Object as Callable"}
+		e.unsupported("an Object needs a *Global or an *Object as Callable")
+	}
+	if t, _ := v.Args.(*Tuple); t == nil {
+		e.unsupported("an Object needs a *Tuple as Args")
 	}
 	if v.How > Obj {
-		return &UnsupportedError{"an Object has an unknown How"}
+		e.unsupported("an Object has an unknown How")
 	}
 	if _, ok := v.Kwargs.(*Dict); !ok && v.How == NewObjEx {
-		return &UnsupportedError{"an Object made by NEWOBJ_EX needs a *Dict as Kwargs"}
+		e.unsupported("an Object made by NEWOBJ_EX needs a *Dict as Kwargs")
 	}
-	return nil
+	return e.err == nil
 }
 
 func (e *encoder) global(g *Global, p unsafe.Pointer) {

@@ -1,6 +1,9 @@
 package pickle
 
-import "fmt"
+import (
+	"cmp"
+	"fmt"
+)
 
 // SyntaxError says where and why a stream is not a pickle that this package reads. It never contains data of the
 // stream.
@@ -13,9 +16,7 @@ type SyntaxError struct {
 func (e *SyntaxError) Error() string {
 	name := "end of input"
 	if e.Opcode != 0 {
-		if name = opcodes[e.Opcode].name; name == "" {
-			name = fmt.Sprintf("opcode 0x%02x", e.Opcode)
-		}
+		name = cmp.Or(opcodes[e.Opcode].name, fmt.Sprintf("opcode 0x%02x", e.Opcode))
 	}
 	return fmt.Sprintf("pickle: %s at byte %d: %s", name, e.Offset, e.Msg)
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"strings"
 )
 
 // appendJSON writes what converter.value returns, floats as Python does: with a point or an exponent.
@@ -45,19 +46,12 @@ func appendJSON(b []byte, v any) []byte {
 func appendQuoted(b []byte, s string) []byte {
 	b = append(b, '"')
 	for i := range len(s) {
-		switch c := s[i]; {
-		case c == '"' || c == '\\':
-			b = append(b, '\\', c)
-		case c == '\n':
-			b = append(b, `\n`...)
-		case c == '\r':
-			b = append(b, `\r`...)
-		case c == '\t':
-			b = append(b, `\t`...)
-		case c < ' ':
-			b = fmt.Appendf(b, `\u%04x`, c)
-		default:
-			b = append(b, c)
+		if k := strings.IndexByte("\"\\\n\r\t", s[i]); k >= 0 {
+			b = append(b, '\\', `"\nrt`[k])
+		} else if s[i] < ' ' {
+			b = fmt.Appendf(b, `\u%04x`, s[i])
+		} else {
+			b = append(b, s[i])
 		}
 	}
 	return append(b, '"')

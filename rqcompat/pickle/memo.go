@@ -1,6 +1,7 @@
 package pickle
 
 import (
+	"math/bits"
 	"reflect"
 	"unsafe"
 )
@@ -73,8 +74,7 @@ func (t *memoTable) grow() {
 	old := t.slots
 	n := max(firstSlots, 2*len(old))
 	t.slots = make([]memoSlot, n)
-	for t.shift = 64; 1<<(64-t.shift) < n; t.shift-- {
-	}
+	t.shift = uint(65 - bits.Len(uint(n)))
 	for _, s := range old {
 		if s.p != nil {
 			at, _ := t.find(s.p, s.size)

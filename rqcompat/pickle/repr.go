@@ -205,15 +205,12 @@ func (r *repr) bytes(s string) {
 
 // byte writes one ASCII character of a quoted text.
 func (r *repr) byte(c, q byte) {
+	k := strings.IndexByte("\\\t\n\r", c)
 	switch {
-	case c == q || c == '\\':
-		r.ascii(`\` + string(c))
-	case c == '\t':
-		r.ascii(`\t`)
-	case c == '\n':
-		r.ascii(`\n`)
-	case c == '\r':
-		r.ascii(`\r`)
+	case c == q:
+		r.ascii(`\` + string(q))
+	case k >= 0:
+		r.ascii(`\` + `\tnr`[k:k+1])
 	case c < ' ' || c == 0x7f:
 		r.escape(rune(c))
 	default:
