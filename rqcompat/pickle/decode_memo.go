@@ -10,13 +10,6 @@ func (d *decoder) memoize([]any) error {
 	return d.put(nil)
 }
 
-func (d *decoder) putLine([]any) error {
-	if err := d.index(); err != nil {
-		return err
-	}
-	return d.put(nil)
-}
-
 // put remembers the top of the stack. Indexes normally count up from 0; any other one gets into a map, so that a stream
 // can't ask for memory that it doesn't pay for in bytes.
 func (d *decoder) put([]any) error {
@@ -52,13 +45,6 @@ func (d *decoder) recall(i uint64) (any, bool) {
 	return v, ok
 }
 
-func (d *decoder) getLine([]any) error {
-	if err := d.index(); err != nil {
-		return err
-	}
-	return d.get(nil)
-}
-
 func (d *decoder) get([]any) error {
 	v, ok := d.recall(d.number)
 	if !ok {
@@ -67,14 +53,16 @@ func (d *decoder) get([]any) error {
 	return d.push(v)
 }
 
-// index makes a number of the line that PUT and GET have as their memo index.
-func (d *decoder) index() (err error) {
-	if len(d.content) > 20 {
-		return d.syntax("its memo index is too long")
+// indexed makes a number of the line that PUT and GET have as their memo index, for do to use.
+func indexed(do func(*decoder, []any) error) func(*decoder, []any) error {
+	return func(d *decoder, _ []any) (err error) {
+		if len(d.content) > 20 {
+			return d.syntax("its memo index is too long")
+		}
+		d.number, err = strconv.ParseUint(strings.TrimSpace(string(d.content)), 10, 63)
+		if err != nil {
+			return d.syntax("its memo index is not a number")
+		}
+		return do(d, nil)
 	}
-	d.number, err = strconv.ParseUint(strings.TrimSpace(string(d.content)), 10, 63)
-	if err != nil {
-		return d.syntax("its memo index is not a number")
-	}
-	return nil
 }

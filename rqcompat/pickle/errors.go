@@ -1,9 +1,6 @@
 package pickle
 
-import (
-	"cmp"
-	"fmt"
-)
+import "fmt"
 
 // SyntaxError says where and why a stream is not a pickle that this package reads. It never contains data of the
 // stream.
@@ -11,14 +8,6 @@ type SyntaxError struct {
 	Offset int    // of the opcode, in bytes from the start
 	Opcode byte   // 0 when the stream ends where an opcode should be
 	Msg    string // what is wrong
-}
-
-func (e *SyntaxError) Error() string {
-	name := "end of input"
-	if e.Opcode != 0 {
-		name = cmp.Or(opcodes[e.Opcode].name, fmt.Sprintf("opcode 0x%02x", e.Opcode))
-	}
-	return fmt.Sprintf("pickle: %s at byte %d: %s", name, e.Offset, e.Msg)
 }
 
 // LimitError says which limit a pickle or a value exceeds.
