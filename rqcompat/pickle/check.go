@@ -1,7 +1,5 @@
 package pickle
 
-import "iter"
-
 // checkDepth fails when a path through v is longer than limit. The stack machine builds inside out and doesn't see
 // depth; decode only asks for this walk when there are more containers than levels.
 func checkDepth(v any, limit int) error {
@@ -35,46 +33,40 @@ func (c *depthCheck) walk(v any, depth int) (int, error) {
 	}
 	c.heights[v] = 0
 	below := 0
-	for child := range children(v) {
-		h, err := c.walk(child, depth+1)
-		if err != nil {
-			return 0, err
+	var err error
+	visit := func(child any) {
+		if err == nil {
+			h, err = c.walk(child, depth+1)
+			below = max(below, h)
 		}
-		below = max(below, h)
+	}
+	items, pairs := contents(v)
+	for _, item := range items {
+		visit(item)
+	}
+	for _, p := range pairs {
+		visit(p.Key)
+		visit(p.Value)
 	}
 	c.heights[v] = below + 1
-	return below + 1, nil
+	return below + 1, err
 }
 
-// children yields each value that v directly holds.
-func children(v any) iter.Seq[any] {
-	var items []any
-	var pairs []Pair
+// contents returns what v directly holds.
+func contents(v any) (items []any, pairs []Pair) {
 	switch v := v.(type) {
 	case *List:
-		items = v.Items
+		return v.Items, nil
 	case *Tuple:
-		items = v.Items
+		return v.Items, nil
 	case *Set:
-		items = v.Items
+		return v.Items, nil
 	case *FrozenSet:
-		items = v.Items
+		return v.Items, nil
 	case *Dict:
-		pairs = v.Items
+		return nil, v.Items
 	case *Object:
-		items = append([]any{v.Callable, v.Args, v.Kwargs, v.State, v.StateSetter}, v.Items...)
-		pairs = v.Pairs
+		return append([]any{v.Callable, v.Args, v.Kwargs, v.State, v.StateSetter}, v.Items...), v.Pairs
 	}
-	return func(yield func(any) bool) {
-		for _, item := range items {
-			if !yield(item) {
-				return
-			}
-		}
-		for _, p := range pairs {
-			if !yield(p.Key) || !yield(p.Value) {
-				return
-			}
-		}
-	}
+	return nil, nil
 }

@@ -87,3 +87,10 @@ func (e *encoder) saveAll(depth int, values ...any) {
 		e.save(v, depth)
 	}
 }
+
+func (e *encoder) savePairs(depth int, pairs []Pair) {
+	for i := range pairs {
+		e.save(pairs[i].Key, depth)
+		e.save(pairs[i].Value, depth)
+	}
+}

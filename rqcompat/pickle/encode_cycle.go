@@ -47,9 +47,9 @@ func (e *encoder) fillEarly(v any, p unsafe.Pointer, depth int) {
 // written.
 func (e *encoder) fill(v any, w *filling, depth int) {
 	e.b = append(e.b, opMark)
-	for item := range children(v) {
-		e.save(item, depth)
-	}
+	items, pairs := contents(v)
+	e.saveAll(depth, items...)
+	e.savePairs(depth, pairs)
 	op := byte(opAppends)
 	if _, ok := v.(*Dict); ok {
 		op = opSetitems

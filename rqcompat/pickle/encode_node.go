@@ -75,10 +75,7 @@ func (e *encoder) batches(items []any, op byte, depth int) {
 func (e *encoder) setItems(items []Pair, depth int) {
 	for items := range slices.Chunk(items, batch) {
 		e.b = append(e.b, opMark)
-		for i := range items {
-			e.save(items[i].Key, depth)
-			e.save(items[i].Value, depth)
-		}
+		e.savePairs(depth, items)
 		e.b = append(e.b, opSetitems)
 	}
 }

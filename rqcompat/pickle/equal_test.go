@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"math/big"
-	"slices"
 )
 
 // graph compares two decoded values: kinds, order, bits, and which nodes are one.
@@ -88,7 +87,11 @@ func (g *graph) inside(a, b any, path string) string {
 			}
 			return
 		}
-		*out = slices.AppendSeq(*out, children(v))
+		items, pairs := contents(v)
+		*out = append(*out, items...)
+		for _, e := range pairs {
+			*out = append(*out, e.Key, e.Value)
+		}
 	}
 	parts(a, &p)
 	parts(b, &q)
