@@ -30,10 +30,7 @@ const (
 // Those that still break the limits, with the figure that they may not exceed. Each is to go, none is to be added.
 var (
 	knownCircles = map[string]int{}
-	knownLines   = map[string]int{
-		"rqcompat/pickle/encode.go":        379,
-		"rqcompat/pickle/decode_object.go": 382, "rqcompat/pickle/decode_scalar.go": 390,
-	}
+	knownLines   = map[string]int{}
 )
 
 // listedPackage is what `go list -json` says of a package.

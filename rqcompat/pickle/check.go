@@ -33,57 +33,40 @@ func (c *depthCheck) walk(v any, depth int) (int, error) {
 	}
 	c.heights[v] = 0
 	below := 0
-	err := children(v, func(child any) error {
-		h, err := c.walk(child, depth+1)
-		below = max(below, h)
-		return err
-	})
+	var err error
+	visit := func(child any) {
+		if err == nil {
+			h, err = c.walk(child, depth+1)
+			below = max(below, h)
+		}
+	}
+	items, pairs := contents(v)
+	for _, item := range items {
+		visit(item)
+	}
+	for _, p := range pairs {
+		visit(p.Key)
+		visit(p.Value)
+	}
 	c.heights[v] = below + 1
 	return below + 1, err
 }
 
-// children calls f for each value that v directly holds.
-func children(v any, f func(any) error) error {
+// contents returns what v directly holds.
+func contents(v any) (items []any, pairs []Pair) {
 	switch v := v.(type) {
 	case *List:
-		return each(v.Items, f)
+		return v.Items, nil
 	case *Tuple:
-		return each(v.Items, f)
+		return v.Items, nil
 	case *Set:
-		return each(v.Items, f)
+		return v.Items, nil
 	case *FrozenSet:
-		return each(v.Items, f)
+		return v.Items, nil
 	case *Dict:
-		return eachPair(v.Items, f)
+		return nil, v.Items
 	case *Object:
-		if err := each([]any{v.Callable, v.Args, v.Kwargs, v.State, v.StateSetter}, f); err != nil {
-			return err
-		}
-		if err := each(v.Items, f); err != nil {
-			return err
-		}
-		return eachPair(v.Pairs, f)
+		return append([]any{v.Callable, v.Args, v.Kwargs, v.State, v.StateSetter}, v.Items...), v.Pairs
 	}
-	return nil
-}
-
-func each(items []any, f func(any) error) error {
-	for _, v := range items {
-		if err := f(v); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func eachPair(items []Pair, f func(any) error) error {
-	for _, p := range items {
-		if err := f(p.Key); err != nil {
-			return err
-		}
-		if err := f(p.Value); err != nil {
-			return err
-		}
-	}
-	return nil
+	return nil, nil
 }

@@ -18,28 +18,42 @@ func (l Limits) Decode(b []byte) (any, error) {
 	return d.run()
 }
 
-// run executes opcodes until STOP.
+// run executes opcodes until STOP: each reads its argument and takes its values off the stack, which stay valid until
+// the next push.
 func (d *decoder) run() (any, error) {
-	for {
-		d.prev = d.op
-		if !d.next() {
-			return nil, d.noStop()
-		}
+	for d.next() {
 		if d.op == opStop {
 			return d.finish()
 		}
-		f := operations[d.op]
-		if f == nil {
+		op := &opcodes[d.op]
+		if op.do == nil {
 			return nil, d.syntax("unknown opcode")
 		}
-		if err := f(d); err != nil {
+		if op.form != none {
+			if err := d.argument(op.form, int(op.width)); err != nil {
+				return nil, err
+			}
+		}
+		var taken []any
+		var err error
+		if op.takes == marked {
+			taken, err = d.popMark()
+		} else if op.takes > 0 {
+			taken, err = d.popN(int(op.takes))
+		}
+		if err == nil {
+			err = op.do(d, taken)
+		}
+		if err != nil {
 			return nil, err
 		}
+		d.prev = d.op
 	}
+	return nil, d.noStop()
 }
 
 func (d *decoder) finish() (any, error) {
-	v, err := d.pop()
+	v, err := d.top()
 	if err != nil {
 		return nil, err
 	}
@@ -88,116 +102,48 @@ func (d *decoder) mergeWide() error {
 	return nil
 }
 
-// operations says what each opcode does; STOP is run's own.
-var operations = [256]func(*decoder) error{
-	opProto: (*decoder).setProto, opFrame: (*decoder).frame,
-	opMark: (*decoder).mark, opPop: (*decoder).drop, opPopMark: (*decoder).dropMark, opDup: (*decoder).dup,
+var (
+	refusePersistent = refuse("persistent ids are not supported: only the program that wrote them knows what they mean")
+	refuseExtension  = refuse("extension codes are not supported: their registry is not part of the pickle")
+	refuseBuffer     = refuse("out-of-band buffers are not supported: their content is not part of the pickle")
+)
 
-	opNone:     func(d *decoder) error { return d.push(nil) },
-	opNewtrue:  func(d *decoder) error { return d.push(true) },
-	opNewfalse: func(d *decoder) error { return d.push(false) },
-
-	opInt: (*decoder).textInt, opLong: (*decoder).textLong,
-	opBinint: (*decoder).binInt, opBinint1: func(d *decoder) error { return d.smallInt(1) }, opBinint2: func(d *decoder) error { return d.smallInt(2) },
-	opLong1: (*decoder).long1, opLong4: (*decoder).long4,
-	opFloat: (*decoder).textFloat, opBinfloat: (*decoder).binFloat,
-
-	opString: (*decoder).python2Line, opUnicode: (*decoder).unicodeLine,
-	opShortBinstring: func(d *decoder) error { return d.python2Bytes(1) },
-	opBinstring:      func(d *decoder) error { return d.python2Bytes(4) },
-
-	opShortBinunicode: func(d *decoder) error { return d.unicode(1) },
-	opBinunicode:      func(d *decoder) error { return d.unicode(4) },
-	opBinunicode8:     func(d *decoder) error { return d.unicode(8) },
-
-	opShortBinbytes: func(d *decoder) error { return d.bytes(1) },
-	opBinbytes:      func(d *decoder) error { return d.bytes(4) },
-	opBinbytes8:     func(d *decoder) error { return d.bytes(8) },
-	opBytearray8:    (*decoder).byteArray,
-
-	opEmptyList: (*decoder).emptyList, opList: (*decoder).list,
-	opAppend: (*decoder).append, opAppends: (*decoder).appends,
-	opEmptyTuple: (*decoder).emptyTuple, opTuple: (*decoder).tuple,
-	opTuple1: func(d *decoder) error { return d.shortTuple(1) },
-	opTuple2: func(d *decoder) error { return d.shortTuple(2) },
-	opTuple3: func(d *decoder) error { return d.shortTuple(3) },
-
-	opEmptyDict: (*decoder).emptyDict, opDict: (*decoder).dict,
-	opSetitem: (*decoder).setItem, opSetitems: (*decoder).setItems,
-	opEmptySet: (*decoder).emptySet, opAdditems: (*decoder).addItems, opFrozenset: (*decoder).frozenSet,
-
-	opPut: (*decoder).putLine, opMemoize: (*decoder).memoize,
-	opBinput:     func(d *decoder) error { return d.putIndex(1) },
-	opLongBinput: func(d *decoder) error { return d.putIndex(4) },
-	opGet:        (*decoder).getLine,
-	opBinget:     func(d *decoder) error { return d.getIndex(1) },
-	opLongBinget: func(d *decoder) error { return d.getIndex(4) },
-
-	opGlobal: (*decoder).global, opStackGlobal: (*decoder).stackGlobal,
-	opReduce: (*decoder).reduce, opBuild: (*decoder).build,
-	opInst: (*decoder).inst, opObj: (*decoder).obj,
-	opNewobj: (*decoder).newObj, opNewobjEx: (*decoder).newObjEx,
-
-	opPersid: (*decoder).refusePersistent, opBinpersid: (*decoder).refusePersistent,
-	opExt1: (*decoder).refuseExtension, opExt2: (*decoder).refuseExtension, opExt4: (*decoder).refuseExtension,
-	opNextBuffer: (*decoder).refuseBuffer, opReadonlyBuffer: (*decoder).refuseBuffer,
+func refuse(why string) func(*decoder, []any) error {
+	return func(d *decoder, _ []any) error { return d.syntax(why) }
 }
 
-func (d *decoder) refusePersistent() error {
-	return d.syntax("persistent ids are not supported: only the program that wrote them knows what they mean")
-}
-
-func (d *decoder) refuseExtension() error {
-	return d.syntax("extension codes are not supported: their registry is not part of the pickle")
-}
-
-func (d *decoder) refuseBuffer() error {
-	return d.syntax("out-of-band buffers are not supported: their content is not part of the pickle")
-}
-
-func (d *decoder) setProto() error {
-	b, err := d.take(1)
-	if err != nil {
-		return err
-	}
-	if b[0] > 5 {
+func (d *decoder) setProto([]any) error {
+	if d.number > 5 {
 		return d.syntax("protocols above 5 are not supported")
 	}
-	d.proto = int(b[0])
+	d.proto = int(d.number)
 	return nil
 }
 
 // frame checks the announced size only: like CPython's C unpickler it lets opcodes reach over the end of a frame.
-func (d *decoder) frame() error {
-	n, err := d.uint(8)
-	if err != nil {
-		return err
-	}
-	if n > uint64(len(d.b)-d.i) {
+func (d *decoder) frame([]any) error {
+	if d.number > uint64(len(d.b)-d.i) {
 		return d.syntax("the frame reaches past the end of the input")
 	}
 	return nil
 }
 
 // drop is POP, which removes a MARK as well when that is on top.
-func (d *decoder) drop() error {
+func (d *decoder) drop([]any) error {
 	if n := len(d.marks); n > 0 && d.marks[n-1] == len(d.stack) {
 		_, err := d.popMark()
 		return err
 	}
-	v, err := d.pop()
+	v, err := d.popN(1)
 	if err == nil && d.prev == opReduce {
-		d.stateSetter(v)
+		d.stateSetter(v[0])
 	}
 	return err
 }
 
-func (d *decoder) dropMark() error {
-	_, err := d.popMark()
-	return err
-}
+func (d *decoder) dropMark([]any) error { return nil }
 
-func (d *decoder) dup() error {
+func (d *decoder) dup([]any) error {
 	v, err := d.top()
 	if err != nil {
 		return err

@@ -1,17 +1,9 @@
 package pickle
 
-func (d *decoder) emptyList() error {
+// made pushes a container or object and counts it.
+func (d *decoder) made(v any) error {
 	d.containers++
-	return d.push(&List{})
-}
-
-func (d *decoder) list() error {
-	items, err := d.popMark()
-	if err != nil {
-		return err
-	}
-	d.containers++
-	return d.push(&List{copyItems(items)})
+	return d.push(v)
 }
 
 func copyItems(items []any) []any {
@@ -23,20 +15,18 @@ func copyItems(items []any) []any {
 	return out
 }
 
-func (d *decoder) append() error {
-	v, err := d.pop()
-	if err != nil {
-		return err
-	}
-	return d.extend([]any{v})
-}
+func (d *decoder) list(items []any) error { return d.made(&List{copyItems(items)}) }
 
-func (d *decoder) appends() error {
-	items, err := d.popMark()
-	if err != nil {
+func (d *decoder) tuple(items []any) error { return d.made(&Tuple{copyItems(items)}) }
+
+func (d *decoder) emptySet([]any) error { return d.made(&Set{}) }
+
+func (d *decoder) dict(items []any) error {
+	v := &Dict{}
+	if err := d.addPairs(v, items); err != nil {
 		return err
 	}
-	return d.extend(items)
+	return d.made(v)
 }
 
 // extend adds items to the list or list subclass on top of the stack.
@@ -47,11 +37,7 @@ func (d *decoder) extend(items []any) error {
 	}
 	switch v := v.(type) {
 	case *List:
-		if v.Items == nil {
-			v.Items = copyItems(items)
-		} else {
-			v.Items = append(v.Items, items...)
-		}
+		v.Items = append(v.Items, items...)
 	case *Object:
 		v.Items = append(v.Items, items...)
 	default:
@@ -60,63 +46,8 @@ func (d *decoder) extend(items []any) error {
 	return nil
 }
 
-func (d *decoder) emptyTuple() error {
-	return d.push(&Tuple{})
-}
-
-func (d *decoder) tuple() error {
-	items, err := d.popMark()
-	if err != nil {
-		return err
-	}
-	d.containers++
-	return d.push(&Tuple{copyItems(items)})
-}
-
-func (d *decoder) shortTuple(n int) error {
-	items, err := d.popN(n)
-	if err != nil {
-		return err
-	}
-	d.containers++
-	return d.push(&Tuple{copyItems(items)})
-}
-
-func (d *decoder) emptyDict() error {
-	d.containers++
-	return d.push(&Dict{})
-}
-
-func (d *decoder) dict() error {
-	items, err := d.popMark()
-	if err != nil {
-		return err
-	}
-	v := &Dict{}
-	if err := d.addPairs(v, items); err != nil {
-		return err
-	}
-	d.containers++
-	return d.push(v)
-}
-
-func (d *decoder) setItem() error {
-	items, err := d.popN(2)
-	if err != nil {
-		return err
-	}
-	return d.setTop(items)
-}
-
-func (d *decoder) setItems() error {
-	items, err := d.popMark()
-	if err != nil {
-		return err
-	}
-	return d.setTop(items)
-}
-
-func (d *decoder) setTop(items []any) error {
+// setItems puts alternating keys and values into the dict or dict subclass on top of the stack.
+func (d *decoder) setItems(items []any) error {
 	v, err := d.top()
 	if err != nil {
 		return err
@@ -152,15 +83,13 @@ func (d *decoder) addPairs(v *Dict, items []any) error {
 		if k, ok := items[i].(string); ok && len(v.Items) < smallDict {
 			if at := find(v.Items, k); at >= 0 {
 				v.Items[at].Value = items[i+1]
-			} else {
-				v.Items = append(v.Items, Pair{items[i], items[i+1]})
+				continue
 			}
-			continue
-		}
-		if unhashable(items[i]) {
+		} else if unhashable(items[i]) {
 			return d.syntax("a dict key can't be " + kindOf(items[i]))
+		} else {
+			d.mergeLater(v)
 		}
-		d.mergeLater(v)
 		v.Items = append(v.Items, Pair{items[i], items[i+1]})
 	}
 	return nil
@@ -173,16 +102,7 @@ func (d *decoder) mergeLater(v any) {
 	}
 }
 
-func (d *decoder) emptySet() error {
-	d.containers++
-	return d.push(&Set{})
-}
-
-func (d *decoder) addItems() error {
-	items, err := d.popMark()
-	if err != nil {
-		return err
-	}
+func (d *decoder) addItems(items []any) error {
 	v, err := d.top()
 	if err != nil {
 		return err
@@ -199,22 +119,13 @@ func (d *decoder) addItems() error {
 	return nil
 }
 
-func (d *decoder) frozenSet() error {
-	items, err := d.popMark()
-	if err != nil {
-		return err
-	}
-	return d.pushFrozenSet(items)
-}
-
-func (d *decoder) pushFrozenSet(items []any) error {
+func (d *decoder) frozenSet(items []any) error {
 	if err := d.members(items); err != nil {
 		return err
 	}
 	s := &FrozenSet{copyItems(items)}
 	d.mergeLater(s)
-	d.containers++
-	return d.push(s)
+	return d.made(s)
 }
 
 func (d *decoder) members(items []any) error {

@@ -5,105 +5,64 @@ import (
 	"strings"
 )
 
-func (d *decoder) memoize() error {
-	return d.put(uint64(d.memoized))
+func (d *decoder) memoize([]any) error {
+	d.number = uint64(d.memoized)
+	return d.put(nil)
 }
 
-func (d *decoder) putLine() error {
-	i, err := d.index()
-	if err != nil {
-		return err
-	}
-	return d.put(i)
-}
-
-func (d *decoder) putIndex(size int) error {
-	i, err := d.uint(size)
-	if err != nil {
-		return err
-	}
-	return d.put(i)
-}
-
-// put remembers the top of the stack. Indexes normally count up from 0; a stream that leaves large gaps gets a
-// map, so that it can't ask for memory that it doesn't pay for in bytes.
-func (d *decoder) put(i uint64) error {
+// put remembers the top of the stack. Indexes normally count up from 0; any other one gets into a map, so that a stream
+// can't ask for memory that it doesn't pay for in bytes.
+func (d *decoder) put([]any) error {
 	v, err := d.top()
 	if err != nil {
 		return err
 	}
-	if i == uint64(len(d.memo)) && d.memoized < d.lim.Memo { // the normal case
-		d.memo = append(d.memo, v)
-		d.memoized++
-		return nil
-	}
-	_, known := d.recall(i)
-	if !known {
+	if _, known := d.recall(d.number); !known {
 		if d.memoized >= d.lim.Memo {
 			return &LimitError{"memo entries", d.lim.Memo}
 		}
 		d.memoized++
 	}
-	if i >= uint64(2*d.memoized+64) || d.far != nil && i >= uint64(len(d.memo)) {
+	switch i, n := d.number, uint64(len(d.memo)); {
+	case i < n:
+		d.memo[i] = v
+	case i == n:
+		d.memo = append(d.memo, v)
+	default:
 		if d.far == nil {
 			d.far = make(map[uint64]any)
 		}
 		d.far[i] = v
-		return nil
 	}
-	for uint64(len(d.memo)) <= i {
-		d.memo = append(d.memo, hole{})
-	}
-	d.memo[i] = v
 	return nil
 }
 
 func (d *decoder) recall(i uint64) (any, bool) {
 	if i < uint64(len(d.memo)) {
-		v := d.memo[i]
-		_, unset := v.(hole)
-		return v, !unset
+		return d.memo[i], true
 	}
 	v, ok := d.far[i]
 	return v, ok
 }
 
-func (d *decoder) getLine() error {
-	i, err := d.index()
-	if err != nil {
-		return err
-	}
-	return d.get(i)
-}
-
-func (d *decoder) getIndex(size int) error {
-	i, err := d.uint(size)
-	if err != nil {
-		return err
-	}
-	return d.get(i)
-}
-
-func (d *decoder) get(i uint64) error {
-	v, ok := d.recall(i)
+func (d *decoder) get([]any) error {
+	v, ok := d.recall(d.number)
 	if !ok {
 		return d.syntax("nothing was remembered under this memo index")
 	}
 	return d.push(v)
 }
 
-// index reads the memo index of PUT and GET.
-func (d *decoder) index() (uint64, error) {
-	b, err := d.line()
-	if err != nil {
-		return 0, err
+// indexed makes a number of the line that PUT and GET have as their memo index, for do to use.
+func indexed(do func(*decoder, []any) error) func(*decoder, []any) error {
+	return func(d *decoder, _ []any) (err error) {
+		if len(d.content) > 20 {
+			return d.syntax("its memo index is too long")
+		}
+		d.number, err = strconv.ParseUint(strings.TrimSpace(string(d.content)), 10, 63)
+		if err != nil {
+			return d.syntax("its memo index is not a number")
+		}
+		return do(d, nil)
 	}
-	if len(b) > 20 {
-		return 0, d.syntax("its memo index is too long")
-	}
-	i, err := strconv.ParseUint(strings.TrimSpace(string(b)), 10, 63)
-	if err != nil {
-		return 0, d.syntax("its memo index is not a number")
-	}
-	return i, nil
 }

@@ -2,33 +2,32 @@ package pickle
 
 import (
 	"strings"
-	"unicode/utf8"
 )
 
-// normal gives the value of the calls by which protocols without opcodes for a type write it, and of nothing else.
-func (d *decoder) normal(g *Global, args []any) (v any, ok bool, err error) {
-	switch g.Module {
-	case "builtins":
-		switch g.Name {
-		case "getattr":
-			v, ok = attribute(args)
-		case "bytes":
-			if len(args) == 0 {
-				return Bytes(""), true, nil
-			}
-		case "bytearray":
-			return d.normalByteArray(args)
-		case "set", "frozenset":
-			return d.normalSet(g.Name, args)
+// normal gives the value of the calls by which protocols without opcodes for a type write it, nil for any other.
+func (d *decoder) normal(callable, args any) (any, error) {
+	g, ok1 := callable.(*Global)
+	t, ok2 := args.(*Tuple)
+	if !ok1 || !ok2 {
+		return nil, nil
+	}
+	switch *g {
+	case Global{"builtins", "getattr"}:
+		return attribute(t.Items), nil
+	case Global{"builtins", "bytes"}:
+		if len(t.Items) == 0 {
+			return Bytes(""), nil
 		}
-	case "_codecs":
-		if g.Name == "encode" && len(args) == 2 && isLatin1(args[1]) {
-			if s, isText := args[0].(string); isText {
-				return d.latin1(s)
-			}
+	case Global{"builtins", "bytearray"}:
+		return d.normalByteArray(t.Items)
+	case Global{"builtins", "set"}, Global{"builtins", "frozenset"}:
+		return d.normalSet(g.Name, t.Items)
+	case Global{"_codecs", "encode"}:
+		if s, ok := latin1Text(t.Items); ok {
+			return d.latin1(s)
 		}
 	}
-	return v, ok, err
+	return nil, nil
 }
 
 // maxAttributeName bounds module and name of a Global made of getattr calls, as each call copies the name.
@@ -37,100 +36,97 @@ const maxAttributeName = 256
 // localName is a part of a qualified name that Python never looks up.
 const localName = "<locals>"
 
-func attribute(args []any) (any, bool) {
+func attribute(args []any) any {
 	if len(args) != 2 {
-		return nil, false
+		return nil
 	}
 	g, ok := args[0].(*Global)
 	name, ok2 := args[1].(string)
 	if !ok || !ok2 || name == localName || strings.Contains(name, ".") ||
 		len(g.Module)+len(g.Name)+1+len(name) > maxAttributeName {
-		return nil, false
+		return nil
 	}
-	return &Global{g.Module, g.Name + "." + name}, true
+	return &Global{g.Module, g.Name + "." + name}
 }
 
-func isLatin1(v any) bool {
-	s, _ := v.(string)
-	return s == "latin1" || s == "latin-1"
+// latin1Text accepts the arguments (text, "latin1").
+func latin1Text(args []any) (s string, ok bool) {
+	if len(args) == 2 && (args[1] == "latin1" || args[1] == "latin-1") {
+		s, ok = args[0].(string)
+	}
+	return s, ok
 }
 
-// latin1 gives the bytes of a string whose code points are bytes.
-func (d *decoder) latin1(s string) (any, bool, error) {
-	ascii := 0
-	for ascii < len(s) && s[ascii] < utf8.RuneSelf {
-		ascii++
-	}
+// latin1 gives the Bytes of a string whose code points are bytes.
+func (d *decoder) latin1(s string) (any, error) {
+	ascii := asciiPrefix(s)
 	if ascii == len(s) {
-		return Bytes(s), true, nil
+		return Bytes(s), nil
 	}
 	if err := d.copying(len(s)); err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	out := append(make([]byte, 0, len(s)), s[:ascii]...)
 	for _, r := range s[ascii:] {
 		if r > 0xff {
-			return nil, false, d.syntax("encodes a text as Latin-1 that is none")
+			return nil, d.syntax("encodes a text as Latin-1 that is none")
 		}
 		out = append(out, byte(r))
 	}
-	return Bytes(out), true, nil
+	return Bytes(out), nil
 }
 
 // copying counts bytes that a normal form copies out of a value that may be shared, so that a few opcodes can't
 // multiply a long string.
 func (d *decoder) copying(n int) error {
-	d.copied += n
-	if d.copied > d.lim.Input {
+	if d.copied += n; d.copied > d.lim.Input {
 		return &LimitError{"bytes to convert", d.lim.Input}
 	}
 	return nil
 }
 
-func (d *decoder) normalByteArray(args []any) (any, bool, error) {
+func (d *decoder) normalByteArray(args []any) (any, error) {
 	if len(args) == 0 {
-		return &ByteArray{}, true, nil
+		return &ByteArray{}, nil
 	}
-	b, ok := args[0].(Bytes)
-	if s, isText := args[0].(string); isText && len(args) == 2 && isLatin1(args[1]) {
-		v, _, err := d.latin1(s)
-		if err != nil {
-			return nil, false, err
+	content := args[0]
+	if s, ok := latin1Text(args); ok {
+		var err error
+		if content, err = d.latin1(s); err != nil {
+			return nil, err
 		}
-		b = v.(Bytes)
-	} else if !ok || len(args) != 1 {
-		return nil, false, nil
+	} else if len(args) != 1 {
+		return nil, nil
+	}
+	b, ok := content.(Bytes)
+	if !ok {
+		return nil, nil
 	}
 	if err := d.copying(len(b)); err != nil {
-		return nil, false, err
+		return nil, err
 	}
-	return &ByteArray{[]byte(b)}, true, nil
+	return &ByteArray{[]byte(b)}, nil
 }
 
-func (d *decoder) normalSet(name string, args []any) (any, bool, error) {
-	var items []any
-	if len(args) == 1 {
-		l, ok := args[0].(*List)
-		if !ok {
-			return nil, false, nil
-		}
-		items = l.Items
-	} else if len(args) > 1 {
-		return nil, false, nil
+func (d *decoder) normalSet(name string, args []any) (any, error) {
+	l := &List{}
+	if len(args) > 0 {
+		l, _ = args[0].(*List)
 	}
-	if err := d.members(items); err != nil {
-		return nil, false, err
+	if l == nil || len(args) > 1 {
+		return nil, nil
 	}
-	if d.nodes += len(items); d.nodes > d.lim.Nodes { // the list may be shared
-		return nil, false, &LimitError{"nodes", d.lim.Nodes}
+	if err := d.members(l.Items); err != nil {
+		return nil, err
+	}
+	if d.nodes += len(l.Items); d.nodes > d.lim.Nodes { // the list may be shared
+		return nil, &LimitError{"nodes", d.lim.Nodes}
 	}
 	d.containers++
-	var v any
-	if name == "set" {
-		v = &Set{copyItems(items)}
-	} else {
-		v = &FrozenSet{copyItems(items)}
+	var v any = &Set{copyItems(l.Items)}
+	if name == "frozenset" {
+		v = &FrozenSet{v.(*Set).Items}
 	}
 	d.mergeLater(v)
-	return v, true, nil
+	return v, nil
 }

@@ -1,55 +1,21 @@
 package pickle
 
 import (
-	"encoding/binary"
+	"bytes"
 	"math"
 	"math/big"
+	"slices"
 	"strconv"
 	"strings"
 )
 
-func (d *decoder) binInt() error {
-	n, err := d.uint(4)
-	if err != nil {
-		return err
-	}
-	return d.push(int64(int32(uint32(n))))
-}
+func (d *decoder) int([]any) error { return d.push(int64(d.number)) }
 
-// smallInt is BININT1 and BININT2.
-func (d *decoder) smallInt(size int) error {
-	n, err := d.uint(size)
-	if err != nil {
-		return err
-	}
-	return d.push(int64(n))
-}
+func (d *decoder) float([]any) error { return d.push(math.Float64frombits(d.number)) }
 
-func (d *decoder) long1() error {
-	n, err := d.uint(1)
-	if err != nil {
-		return err
-	}
-	return d.long(n)
-}
-
-func (d *decoder) long4() error {
-	n, err := d.uint(4)
-	if err != nil {
-		return err
-	}
-	if n > math.MaxInt32 {
-		return d.syntax("its length is negative")
-	}
-	return d.long(n)
-}
-
-// long reads a little-endian two's complement integer of n bytes.
-func (d *decoder) long(n uint64) error {
-	b, err := d.take(n)
-	if err != nil {
-		return err
-	}
+// long reads a little-endian two's complement integer.
+func (d *decoder) long([]any) error {
+	b := d.content
 	if len(b) <= 8 {
 		var v uint64
 		for i, c := range b {
@@ -63,17 +29,11 @@ func (d *decoder) long(n uint64) error {
 	if float64(len(b))*math.Log10(256) > float64(d.lim.IntDigits)+3 {
 		return d.tooManyDigits()
 	}
-	be := make([]byte, len(b))
-	negative := b[len(b)-1] >= 0x80
-	for i, c := range b {
-		if negative {
-			c = ^c
-		}
-		be[len(b)-1-i] = c
-	}
+	be := slices.Clone(b)
+	slices.Reverse(be)
 	v := new(big.Int).SetBytes(be)
-	if negative {
-		v.Not(v)
+	if be[0] >= 0x80 {
+		v.Sub(v, new(big.Int).Lsh(big.NewInt(1), uint(8*len(be))))
 	}
 	return d.push(shrink(v))
 }
@@ -91,30 +51,17 @@ func (d *decoder) tooManyDigits() error {
 }
 
 // textInt is INT: a number, or one of the two words protocol 1 has for bool.
-func (d *decoder) textInt() error {
-	b, err := d.line()
-	if err != nil {
-		return err
-	}
-	switch string(b) {
+func (d *decoder) textInt([]any) error {
+	switch string(d.content) {
 	case "00":
 		return d.push(false)
 	case "01":
 		return d.push(true)
 	}
-	return d.parseInt(b)
+	return d.parseInt(d.content)
 }
 
-func (d *decoder) textLong() error {
-	b, err := d.line()
-	if err != nil {
-		return err
-	}
-	if n := len(b); n > 0 && b[n-1] == 'L' {
-		b = b[:n-1]
-	}
-	return d.parseInt(b)
-}
+func (d *decoder) textLong([]any) error { return d.parseInt(bytes.TrimSuffix(d.content, []byte("L"))) }
 
 // parseInt accepts what int(text, 0) does; like C, 017 is octal.
 func (d *decoder) parseInt(b []byte) error {
@@ -131,21 +78,9 @@ func (d *decoder) parseInt(b []byte) error {
 	return d.syntax("its argument is not an integer")
 }
 
-func (d *decoder) binFloat() error {
-	b, err := d.take(8)
-	if err != nil {
-		return err
-	}
-	return d.push(math.Float64frombits(binary.BigEndian.Uint64(b)))
-}
-
 // textFloat is FLOAT: what repr() writes, nan and inf included.
-func (d *decoder) textFloat() error {
-	b, err := d.line()
-	if err != nil {
-		return err
-	}
-	s := string(b)
+func (d *decoder) textFloat([]any) error {
+	s := string(d.content)
 	if strings.ContainsAny(s, "_xXpP") { // Go's own forms
 		return d.syntax("its argument is not a float")
 	}

@@ -1,9 +1,12 @@
 package pickle
 
-import "unicode/utf8"
+import (
+	"strings"
+	"unicode/utf8"
+)
 
 // global is GLOBAL: module and name on a line each.
-func (d *decoder) global() error {
+func (d *decoder) global([]any) error {
 	g, err := d.globalLines()
 	if err != nil {
 		return err
@@ -12,26 +15,11 @@ func (d *decoder) global() error {
 }
 
 func (d *decoder) globalLines() (*Global, error) {
-	module, err := d.globalLine()
-	if err != nil {
-		return nil, err
+	if !utf8.Valid(d.content) {
+		return nil, d.syntax("its module or name is not UTF-8")
 	}
-	name, err := d.globalLine()
-	if err != nil {
-		return nil, err
-	}
+	module, name, _ := strings.Cut(d.str(), "\n")
 	return d.newGlobal(module, name), nil
-}
-
-func (d *decoder) globalLine() (string, error) {
-	b, err := d.line()
-	if err != nil {
-		return "", err
-	}
-	if !utf8.Valid(b) {
-		return "", d.syntax("its module or name is not UTF-8")
-	}
-	return d.str(d.i-1-len(b), d.i-1), nil
 }
 
 func (d *decoder) newGlobal(module, name string) *Global {
@@ -41,11 +29,7 @@ func (d *decoder) newGlobal(module, name string) *Global {
 	return &Global{module, name}
 }
 
-func (d *decoder) stackGlobal() error {
-	parts, err := d.popN(2)
-	if err != nil {
-		return err
-	}
+func (d *decoder) stackGlobal(parts []any) error {
 	module, ok1 := parts[0].(string)
 	name, ok2 := parts[1].(string)
 	if !ok1 || !ok2 {
@@ -54,82 +38,73 @@ func (d *decoder) stackGlobal() error {
 	return d.push(d.newGlobal(module, name))
 }
 
-// object checks what can be called with what, as far as one can without calling.
-func (d *decoder) object(how How, callable, args any) (*Object, error) {
-	switch callable.(type) {
+// object pushes o after it checked what can be called with what, as far as one can without calling.
+func (d *decoder) object(o *Object) error {
+	switch o.Callable.(type) {
 	case *Global, *Object:
 	default:
-		return nil, d.syntax("needs a class or function to call, not " + kindOf(callable))
+		return d.syntax("needs a class or function to call, not " + kindOf(o.Callable))
 	}
-	if _, ok := args.(*Tuple); !ok {
-		return nil, d.syntax("needs a tuple of arguments, not " + kindOf(args))
+	if _, ok := o.Args.(*Tuple); !ok {
+		return d.syntax("needs a tuple of arguments, not " + kindOf(o.Args))
 	}
-	d.containers++
-	o := &Object{How: how, Callable: callable, Args: args}
+	if _, ok := o.Kwargs.(*Dict); !ok && o.How == NewObjEx {
+		return d.syntax("needs a dict of keyword arguments, not " + kindOf(o.Kwargs))
+	}
 	if n := growing(o); n >= 0 {
 		d.calls = append(d.calls, call{o, n})
 	}
-	return o, nil
+	if o.How == Reduce {
+		newObject(o)
+	}
+	return d.made(o)
 }
 
 // growing counts the items of the lists and dicts among the arguments; -1 means that there are none of them.
 func growing(o *Object) int {
-	n, any := 0, false
-	for _, v := range o.Args.(*Tuple).Items {
+	n := -1
+	for _, v := range o.args() {
 		switch v := v.(type) {
 		case *List:
-			n, any = n+len(v.Items), true
+			n = max(n, 0) + len(v.Items)
 		case *Dict:
-			n, any = n+len(v.Items), true
+			n = max(n, 0) + len(v.Items)
 		}
-	}
-	if !any {
-		return -1
 	}
 	return n
 }
 
-func (d *decoder) reduce() error {
-	parts, err := d.popN(2)
+func (d *decoder) reduce(parts []any) error {
+	v, err := d.normal(parts[0], parts[1])
 	if err != nil {
 		return err
 	}
-	callable, args := parts[0], parts[1]
-	if g, ok := callable.(*Global); ok {
-		if t, ok := args.(*Tuple); ok {
-			if v, ok, err := d.normal(g, t.Items); ok || err != nil {
-				if err != nil {
-					return err
-				}
-				return d.push(v)
-			}
-		}
+	if v != nil {
+		return d.push(v)
 	}
-	o, err := d.object(Reduce, callable, args)
-	if err != nil {
-		return err
-	}
-	newObject(o)
-	return d.push(o)
+	return d.object(&Object{How: Reduce, Callable: parts[0], Args: parts[1]})
+}
+
+func (d *decoder) newObj(parts []any) error {
+	return d.object(&Object{How: NewObj, Callable: parts[0], Args: parts[1]})
+}
+
+func (d *decoder) newObjEx(parts []any) error {
+	return d.object(&Object{How: NewObjEx, Callable: parts[0], Args: parts[1], Kwargs: parts[2]})
 }
 
 // newObject turns a call of the functions that NEWOBJ and NEWOBJ_EX stand for into what the opcodes would have
 // given.
 func newObject(o *Object) {
 	g, _ := o.Callable.(*Global)
-	if g == nil || g.Module != "copyreg" {
-		return
-	}
-	items := o.Args.(*Tuple).Items
-	if len(items) == 0 {
-		return
-	}
-	switch items[0].(type) {
+	items := o.args()
+	switch first(items).(type) {
 	case *Global, *Object:
 	default:
 		return
 	}
 	switch {
+	case g == nil || g.Module != "copyreg":
 	case g.Name == "__newobj__":
 		o.How, o.Callable, o.Args = NewObj, items[0], &Tuple{copyItems(items[1:])}
 	case g.Name == "__newobj_ex__" && len(items) == 3:
@@ -141,74 +116,29 @@ func newObject(o *Object) {
 	}
 }
 
-func (d *decoder) newObj() error {
-	parts, err := d.popN(2)
-	if err != nil {
-		return err
-	}
-	o, err := d.object(NewObj, parts[0], parts[1])
-	if err != nil {
-		return err
-	}
-	return d.push(o)
-}
-
-func (d *decoder) newObjEx() error {
-	parts, err := d.popN(3)
-	if err != nil {
-		return err
-	}
-	o, err := d.object(NewObjEx, parts[0], parts[1])
-	if err != nil {
-		return err
-	}
-	kwargs, ok := parts[2].(*Dict)
-	if !ok {
-		return d.syntax("needs a dict of keyword arguments, not " + kindOf(parts[2]))
-	}
-	o.Kwargs = kwargs
-	return d.push(o)
-}
-
 // inst is INST, protocol 0's way to write an instance of an old-style class.
-func (d *decoder) inst() error {
+func (d *decoder) inst(args []any) error {
 	g, err := d.globalLines()
 	if err != nil {
 		return err
 	}
-	items, err := d.popMark()
-	if err != nil {
-		return err
-	}
-	return d.pushObj(g, items)
+	return d.instance(g, args)
 }
 
 // obj is OBJ, the same in protocol 1.
-func (d *decoder) obj() error {
-	items, err := d.popMark()
-	if err != nil {
-		return err
-	}
+func (d *decoder) obj(items []any) error {
 	if len(items) == 0 {
 		return d.syntax("finds no class after its MARK")
 	}
-	return d.pushObj(items[0], items[1:])
+	return d.instance(items[0], items[1:])
 }
 
-func (d *decoder) pushObj(class any, args []any) error {
-	o, err := d.object(Obj, class, &Tuple{copyItems(args)})
-	if err != nil {
-		return err
-	}
+func (d *decoder) instance(class any, args []any) error {
 	d.containers++ // its tuple of arguments
-	return d.push(o)
+	return d.object(&Object{How: Obj, Callable: class, Args: &Tuple{copyItems(args)}})
 }
 
-func (d *decoder) build() error {
-	state, err := d.pop()
-	if err != nil {
-		return err
-	}
+func (d *decoder) build(state []any) error {
 	v, err := d.top()
 	if err != nil {
 		return err
@@ -220,7 +150,7 @@ func (d *decoder) build() error {
 	if o.HasState {
 		return d.syntax("a second state for one object is not supported")
 	}
-	o.State, o.HasState = state, true
+	o.State, o.HasState = state[0], true
 	return nil
 }
 

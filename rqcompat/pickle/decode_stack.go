@@ -23,8 +23,8 @@ type decoder struct {
 	marks []int
 	floor int // height of the stack at the last mark; nothing pops below it
 
-	memo     []any          // dense part, with holes
-	far      map[uint64]any // indexes far off the dense part, only in hand-made pickles
+	memo     []any          // of the indexes from 0 on
+	far      map[uint64]any // of indexes that left a gap
 	memoized int
 
 	familiar *familiar
@@ -38,9 +38,6 @@ type call struct {
 	o     *Object
 	items int
 }
-
-// hole marks an index of the dense memo that was never put.
-type hole struct{}
 
 var decoders = sync.Pool{New: func() any {
 	return &decoder{
@@ -73,17 +70,7 @@ func (d *decoder) push(v any) error {
 	return nil
 }
 
-func (d *decoder) pop() (any, error) {
-	n := len(d.stack) - 1
-	if n < d.floor {
-		return nil, d.underflow()
-	}
-	v := d.stack[n]
-	d.stack = d.stack[:n]
-	return v, nil
-}
-
-// popN removes the n topmost values and returns them. They stay valid until the next push.
+// popN removes the n topmost values and returns them.
 func (d *decoder) popN(n int) ([]any, error) {
 	at := len(d.stack) - n
 	if at < d.floor {
@@ -109,13 +96,13 @@ func (d *decoder) underflow() error {
 	return d.syntax("needs a value, but the stack is empty")
 }
 
-func (d *decoder) mark() error {
+func (d *decoder) mark([]any) error {
 	d.marks = append(d.marks, len(d.stack))
 	d.floor = len(d.stack)
 	return nil
 }
 
-// popMark removes the last mark and returns the values above it. They stay valid until the next push.
+// popMark removes the last mark and returns the values above it.
 func (d *decoder) popMark() ([]any, error) {
 	n := len(d.marks) - 1
 	if n < 0 {
@@ -139,13 +126,14 @@ const (
 	ownSize   = 512
 )
 
-// str copies d.b[from:to].
-func (d *decoder) str(from, to int) string {
+// str copies the content of the argument.
+func (d *decoder) str() string {
+	from, to := d.at, d.at+len(d.content)
 	if at := from - d.textAt; at >= 0 && to-d.textAt <= len(d.text) {
 		return d.text[at : to-d.textAt]
 	}
 	if to-from > ownSize && len(d.b) > blockSize {
-		return string(d.b[from:to])
+		return string(d.content)
 	}
 	d.text, d.textAt = string(d.b[from:min(from+blockSize, len(d.b))]), from
 	return d.text[:to-from]

@@ -1,27 +1,18 @@
 package pickle
 
 import (
-	"math"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 )
 
-func (d *decoder) unicode(size int) error {
-	n, err := d.uint(size)
-	if err != nil {
-		return err
-	}
-	b, err := d.take(n)
-	if err != nil {
-		return err
-	}
-	if len(b) <= familiarSize {
-		if v := d.familiar.get(b); v != nil {
+func (d *decoder) unicode([]any) error {
+	if len(d.content) <= familiarSize {
+		if v := d.familiar.get(d.content); v != nil {
 			return d.push(v)
 		}
 	}
-	s := d.str(d.i-len(b), d.i)
+	s := d.str()
 	if !validText(s) {
 		return d.syntax("its text is not UTF-8")
 	}
@@ -29,17 +20,15 @@ func (d *decoder) unicode(size int) error {
 }
 
 // unicodeLine is UNICODE: Latin-1 with \uXXXX and \UXXXXXXXX escapes.
-func (d *decoder) unicodeLine() error {
-	b, err := d.line()
-	if err != nil {
-		return err
-	}
+func (d *decoder) unicodeLine([]any) error {
+	b := d.content
 	out := make([]byte, 0, len(b))
 	for i := 0; i < len(b); {
 		r, n := rune(b[i]), 1
 		if b[i] == '\\' && i+1 < len(b) && (b[i+1] == 'u' || b[i+1] == 'U') {
-			if r, n, err = d.escape(b[i:]); err != nil {
-				return err
+			var ok bool
+			if r, n, ok = escaped(b[i:]); !ok {
+				return d.syntax(brokenEscape)
 			}
 		}
 		if r >= 0xd800 && r <= 0xdfff {
@@ -57,51 +46,34 @@ func (d *decoder) unicodeLine() error {
 	return d.push(string(out))
 }
 
-// escape reads \uXXXX or \UXXXXXXXX at the start of b.
-func (d *decoder) escape(b []byte) (rune, int, error) {
-	n := 6
+const brokenEscape = "its text has a broken escape"
+
+// escaped reads \uXXXX or \UXXXXXXXX at the start of b.
+func escaped(b []byte) (r rune, size int, ok bool) {
+	size = 6
 	if b[1] == 'U' {
-		n = 10
+		size = 10
 	}
-	if len(b) >= n {
-		if r, err := strconv.ParseUint(string(b[2:n]), 16, 32); err == nil && r <= utf8.MaxRune {
-			return rune(r), n, nil
-		}
+	if len(b) < size {
+		return 0, 0, false
 	}
-	return 0, 0, d.syntax("its text has a broken escape")
+	v, err := strconv.ParseUint(string(b[2:size]), 16, 32)
+	return rune(v), size, err == nil && v <= utf8.MaxRune
 }
 
-// python2Bytes is BINSTRING and SHORT_BINSTRING.
-func (d *decoder) python2Bytes(size int) error {
-	n, err := d.uint(size)
-	if err != nil {
-		return err
-	}
-	if size == 4 && n > math.MaxInt32 {
-		return d.syntax("its length is negative")
-	}
-	b, err := d.take(n)
-	if err != nil {
-		return err
-	}
-	return d.python2(d.str(d.i-len(b), d.i))
-}
+// python2 is BINSTRING and SHORT_BINSTRING.
+func (d *decoder) python2([]any) error { return d.pushASCII(d.str()) }
 
-func (d *decoder) python2(s string) error {
-	for i := 0; i < len(s); i++ {
-		if s[i] >= utf8.RuneSelf {
-			return d.syntax("a string of Python 2 that is not ASCII has no known encoding")
-		}
+func (d *decoder) pushASCII(s string) error {
+	if asciiPrefix(s) < len(s) {
+		return d.syntax("a string of Python 2 that is not ASCII has no known encoding")
 	}
 	return d.push(s)
 }
 
 // python2Line is STRING: a quoted literal.
-func (d *decoder) python2Line() error {
-	b, err := d.line()
-	if err != nil {
-		return err
-	}
+func (d *decoder) python2Line([]any) error {
+	b := d.content
 	n := len(b)
 	if n < 2 || b[0] != b[n-1] || b[0] != '\'' && b[0] != '"' {
 		return d.syntax("its text has no quotes")
@@ -110,7 +82,7 @@ func (d *decoder) python2Line() error {
 	if err != nil {
 		return err
 	}
-	return d.python2(s)
+	return d.pushASCII(s)
 }
 
 // unescape undoes the escapes of a Python bytes literal.
@@ -135,7 +107,7 @@ func (d *decoder) unescape(b []byte) (string, error) {
 			i++
 			base, digits = 16, 2
 			if i+2 > len(b) {
-				return "", d.syntax("its text has a broken escape")
+				return "", d.syntax(brokenEscape)
 			}
 		case b[i] >= '0' && b[i] <= '7':
 			for digits < 3 && i+digits < len(b) && b[i+digits] >= '0' && b[i+digits] <= '7' {
@@ -147,7 +119,7 @@ func (d *decoder) unescape(b []byte) (string, error) {
 		}
 		v, err := strconv.ParseUint(string(b[i:i+digits]), base, 16)
 		if err != nil {
-			return "", d.syntax("its text has a broken escape")
+			return "", d.syntax(brokenEscape)
 		}
 		out = append(out, byte(v))
 		i += digits - 1
@@ -155,26 +127,8 @@ func (d *decoder) unescape(b []byte) (string, error) {
 	return string(out), nil
 }
 
-func (d *decoder) bytes(size int) error {
-	n, err := d.uint(size)
-	if err != nil {
-		return err
-	}
-	b, err := d.take(n)
-	if err != nil {
-		return err
-	}
-	return d.push(Bytes(d.str(d.i-len(b), d.i)))
-}
+func (d *decoder) bytes([]any) error { return d.push(Bytes(d.str())) }
 
-func (d *decoder) byteArray() error {
-	n, err := d.uint(8)
-	if err != nil {
-		return err
-	}
-	b, err := d.take(n)
-	if err != nil {
-		return err
-	}
-	return d.push(&ByteArray{append([]byte(nil), b...)})
+func (d *decoder) byteArray([]any) error {
+	return d.push(&ByteArray{append([]byte(nil), d.content...)})
 }

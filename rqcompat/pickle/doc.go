@@ -26,22 +26,19 @@
 //
 // What is decoded and encoded again loads in Python to an equal value of the same types, with the same order, the
 // same sharing between lists, dicts, sets, tuples, objects and byte arrays, and the same cycles. Sharing of
-// strings, bytes and numbers is kept where it saves space but is not promised, as no Python program can depend on
-// it.
+// strings, bytes and numbers, on which no Python program can depend, is kept where it saves space.
 //
 // # Normal forms
 //
-// Older protocols have no opcodes for some plain types and write a call instead. These calls are understood, so
-// that a value looks the same whatever protocol it came in:
+// Older protocols write calls for plain types that they have no opcodes for. These calls are understood, so that a
+// value looks the same whatever protocol it came in:
 //
 //   - _codecs.encode(text, "latin1") and bytes() are Bytes
 //   - bytearray(...) of bytes or Latin-1 text is a ByteArray
 //   - set([...]) and frozenset([...]) are Set and FrozenSet
 //   - copyreg.__newobj__ and copyreg.__newobj_ex__ are NewObj and NewObjEx
-//   - getattr(<global>, "name") is the Global with the dotted name, which is
-//     what later protocols write (up to 256 bytes of module and name)
-//   - module names of Python 2 in protocols 0 to 2 (__builtin__, copy_reg, ...)
-//     become those of Python 3, as CPython does by default
+//   - getattr(<global>, "name") is the Global with the dotted name (up to 256 bytes of module and name)
+//   - module names of Python 2 in protocols 0 to 2 become those of Python 3, as CPython does by default
 //
 // Strings of Python 2 (opcodes STRING, BINSTRING, SHORT_BINSTRING) are text when they are ASCII and are refused
 // otherwise, as CPython does by default. A call whose result the pickle throws away is dropped, except that of a
@@ -52,7 +49,6 @@
 //
 // A malformed or refused stream gives a *SyntaxError with the offset and the opcode, a stream that asks for too
 // much a *LimitError with the name of the limit, a value that has no pickle an *UnsupportedError. No input makes
-// the package panic. Decode takes time and memory in proportion to its input, within Limits. The other forms of a
-// value can be larger than the value, where it shares much or where calls run in circles, and are cut or refused
-// by limits.
+// the package panic. Decode takes time and memory in proportion to its input, within Limits; the other forms of a
+// value can be larger than the value, where it shares much or where calls run in circles, and are cut or refused.
 package pickle

@@ -36,43 +36,61 @@ func (o EncodeOptions) Encode(v any) ([]byte, error) {
 	defer e.release()
 	e.lim, e.proto = o.Limits.resolve(), o.Protocol
 	e.b = append(e.b, opProto, byte(o.Protocol))
-	if err := e.save(v, 0); err != nil {
-		return nil, err
-	}
+	e.save(v, 0)
 	e.b = append(e.b, opStop)
-	if err := e.room(0); err != nil {
-		return nil, err
+	if e.room(0); e.err != nil {
+		return nil, e.err
 	}
 	return append([]byte(nil), e.b...), nil
 }
 
-// save writes one value and leaves it on top of the reader's stack.
-func (e *encoder) save(v any, depth int) error {
+// save writes one value and leaves it on top of the reader's stack. After an error it does nothing.
+func (e *encoder) save(v any, depth int) {
 	if e.nodes++; e.nodes > e.lim.Nodes {
-		return &LimitError{"nodes", e.lim.Nodes}
+		e.fail(&LimitError{"nodes", e.lim.Nodes})
 	}
 	if len(e.b) > e.lim.Output {
-		return e.room(0)
+		e.room(0)
+	}
+	if e.err != nil {
+		return
 	}
 	switch v := v.(type) {
 	case nil:
 		e.b = append(e.b, opNone)
 	case string:
-		return e.text(v)
+		e.text(v)
 	case bool:
-		e.bool(v)
+		if v {
+			e.b = append(e.b, opNewtrue)
+		} else {
+			e.b = append(e.b, opNewfalse)
+		}
 	case int64:
 		e.int(v)
 	case float64:
 		e.float(v)
 	case *Dict, *List, *Tuple, *Object, *Global, *Set, *FrozenSet, *ByteArray:
-		return e.node(v, depth)
+		e.node(v, depth)
 	case Bytes:
-		return e.bytes(v)
+		e.bytes(v)
 	case *big.Int:
-		return e.bigInt(v)
+		e.bigInt(v)
 	default:
-		return e.goValue(v, depth)
+		e.goValue(v, depth)
 	}
-	return nil
+}
+
+// saveAll writes values one after the other.
+func (e *encoder) saveAll(depth int, values ...any) {
+	for _, v := range values {
+		e.save(v, depth)
+	}
+}
+
+func (e *encoder) savePairs(depth int, pairs []Pair) {
+	for i := range pairs {
+		e.save(pairs[i].Key, depth)
+		e.save(pairs[i].Value, depth)
+	}
 }

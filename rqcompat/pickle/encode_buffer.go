@@ -13,6 +13,7 @@ type encoder struct {
 	b     []byte
 	memo  memoTable
 	nodes int
+	err   error // the first one, after which nothing more is written
 
 	calling map[*Object]bool            // calls being written that take lists or dicts
 	watched map[unsafe.Pointer]*filling // those lists and dicts
@@ -38,12 +39,28 @@ func (e *encoder) release() {
 	encoders.Put(e)
 }
 
-// room checks that n more bytes may be written.
-func (e *encoder) room(n int) error {
-	if n > e.lim.Output-len(e.b) {
-		return &LimitError{"output bytes", e.lim.Output}
+func (e *encoder) fail(err error) {
+	if e.err == nil {
+		e.err = err
 	}
-	return nil
+}
+
+func (e *encoder) unsupported(why string) { e.fail(&UnsupportedError{why}) }
+
+// room checks that n more bytes may be written.
+func (e *encoder) room(n int) bool {
+	if n > e.lim.Output-len(e.b) {
+		e.fail(&LimitError{"output bytes", e.lim.Output})
+	}
+	return e.err == nil
+}
+
+// deeper checks that something may nest below depth.
+func (e *encoder) deeper(depth int) bool {
+	if depth >= e.lim.Depth {
+		e.fail(&LimitError{"levels of depth", e.lim.Depth})
+	}
+	return e.err == nil
 }
 
 // The shortest strings and integers worth remembering, in bytes.
@@ -52,55 +69,63 @@ const (
 	memoBig = 64
 )
 
-func (e *encoder) remember(s string) error {
-	if len(s) < memoMin {
-		return nil
-	}
-	return e.put(unsafe.Pointer(unsafe.StringData(s)), len(s))
-}
+// sizes are the opcodes for a string by its length.
+type sizes struct{ short, normal, long byte }
+
+var (
+	textSizes  = sizes{opShortBinunicode, opBinunicode, opBinunicode8}
+	bytesSizes = sizes{opShortBinbytes, opBinbytes, opBinbytes8}
+)
 
 // sized writes a string with the opcode for its length. Text has no short form before protocol 4, and nothing has
 // one for 4 GiB.
-func (e *encoder) sized(s string, short, normal, long byte) error {
-	if err := e.room(len(s) + 9); err != nil {
-		return err
+func (e *encoder) sized(s string, op sizes) {
+	if !e.room(len(s) + 9) {
+		return
 	}
 	switch n := len(s); {
-	case n <= 0xff && (e.proto >= 4 || short == opShortBinbytes):
-		e.b = append(e.b, short, byte(n))
+	case n <= 0xff && (e.proto >= 4 || op.short == opShortBinbytes):
+		e.b = append(e.b, op.short, byte(n))
 	case n <= math.MaxUint32:
-		e.b = binary.LittleEndian.AppendUint32(append(e.b, normal), uint32(n))
+		e.b = binary.LittleEndian.AppendUint32(append(e.b, op.normal), uint32(n))
 	case e.proto >= 4:
-		e.b = binary.LittleEndian.AppendUint64(append(e.b, long), uint64(n))
+		e.b = binary.LittleEndian.AppendUint64(append(e.b, op.long), uint64(n))
 	default:
-		return &UnsupportedError{"protocols below 4 have no strings of 4 GiB and more"}
+		e.unsupported("protocols below 4 have no strings of 4 GiB and more")
 	}
 	e.b = append(e.b, s...)
-	return nil
 }
 
-// fetch writes the opcode that gets a remembered value.
-func (e *encoder) fetch(i int) {
+// indexed writes an opcode with a memo index.
+func (e *encoder) indexed(short, long byte, i int) {
 	if i <= 0xff {
-		e.b = append(e.b, opBinget, byte(i))
+		e.b = append(e.b, short, byte(i))
 	} else {
-		e.b = binary.LittleEndian.AppendUint32(append(e.b, opLongBinget), uint32(i))
+		e.b = binary.LittleEndian.AppendUint32(append(e.b, long), uint32(i))
 	}
+}
+
+// fetch writes the opcode that gets a value, if that was written before; drop is what is dropped in its favor.
+func (e *encoder) fetch(p unsafe.Pointer, size int, drop ...byte) bool {
+	i, ok := e.memo.get(p, size)
+	if ok {
+		e.b = append(e.b, drop...)
+		e.indexed(opBinget, opLongBinget, i)
+	}
+	return ok
 }
 
 // put remembers the value on top of the reader's stack.
-func (e *encoder) put(p unsafe.Pointer, size int) error {
+func (e *encoder) put(p unsafe.Pointer, size int) {
 	if e.memo.used >= e.lim.Memo {
-		return &LimitError{"memo entries", e.lim.Memo}
+		e.fail(&LimitError{"memo entries", e.lim.Memo})
 	}
-	i := e.memo.put(p, size)
-	switch {
-	case e.proto >= 4:
+	if e.err != nil {
+		return
+	}
+	if i := e.memo.put(p, size); e.proto >= 4 {
 		e.b = append(e.b, opMemoize)
-	case i <= 0xff:
-		e.b = append(e.b, opBinput, byte(i))
-	default:
-		e.b = binary.LittleEndian.AppendUint32(append(e.b, opLongBinput), uint32(i))
+	} else {
+		e.indexed(opBinput, opLongBinput, i)
 	}
-	return nil
 }

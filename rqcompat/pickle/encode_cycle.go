@@ -37,24 +37,19 @@ func (e *encoder) watch(v *Object) func() {
 }
 
 // fillEarly completes v, which was just fetched from the memo, when it is due.
-func (e *encoder) fillEarly(v any, p unsafe.Pointer, depth int) error {
-	w := e.watched[p]
-	if w == nil || !w.due || w.done {
-		return nil
+func (e *encoder) fillEarly(v any, p unsafe.Pointer, depth int) {
+	if w := e.watched[p]; w != nil && w.due && !w.done && e.deeper(depth) {
+		e.fill(v, w, depth+1)
 	}
-	if depth >= e.lim.Depth {
-		return &LimitError{"levels of depth", e.lim.Depth}
-	}
-	return e.fill(v, w, depth+1)
 }
 
 // fill puts all items into v, which is on top of the reader's stack, unless that happens while they are being
 // written.
-func (e *encoder) fill(v any, w *filling, depth int) error {
+func (e *encoder) fill(v any, w *filling, depth int) {
 	e.b = append(e.b, opMark)
-	if err := children(v, func(item any) error { return e.save(item, depth) }); err != nil {
-		return err
-	}
+	items, pairs := contents(v)
+	e.saveAll(depth, items...)
+	e.savePairs(depth, pairs)
 	op := byte(opAppends)
 	if _, ok := v.(*Dict); ok {
 		op = opSetitems
@@ -64,5 +59,4 @@ func (e *encoder) fill(v any, w *filling, depth int) error {
 	}
 	w.done = true
 	e.b = append(e.b, op)
-	return nil
 }

@@ -3,66 +3,101 @@ package pickle
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/big"
+	"slices"
 )
 
-// goValue writes the Go types that Decode never returns.
-func (e *encoder) goValue(v any, depth int) error {
-	switch v := v.(type) {
-	case []byte:
-		return e.bytes(Bytes(v))
-	case []any:
-		return e.goContainer(&List{v}, depth)
-	case []string:
-		return e.goContainer(&List{goItems(v)}, depth)
-	case map[string]any:
-		return e.goContainer(&Dict{goPairs(v)}, depth)
-	case json.Number:
-		return e.number(v)
-	}
-	switch n := goNumber(v).(type) {
+// goValue writes the Go types that Decode never returns. Nothing can refer to such a container a second time: it is
+// not remembered.
+func (e *encoder) goValue(v any, depth int) {
+	switch n := fromGo(v).(type) {
 	case int64:
 		e.int(n)
 	case float64:
 		e.float(n)
 	case *big.Int:
-		return e.bigInt(n)
-	default:
-		return &UnsupportedError{fmt.Sprintf("a value of Go type %T has no pickle", v)}
-	}
-	return nil
-}
-
-// goContainer writes what nothing can refer to a second time: it is not remembered.
-func (e *encoder) goContainer(v any, depth int) error {
-	if depth >= e.lim.Depth {
-		return &LimitError{"levels of depth", e.lim.Depth}
-	}
-	switch v := v.(type) {
+		e.bigInt(n)
+	case Bytes:
+		e.bytes(n)
+	case json.Number:
+		e.number(n)
 	case *List:
-		e.b = append(e.b, opEmptyList)
-		return e.appends(v.Items, depth+1)
+		if e.deeper(depth) {
+			e.b = append(e.b, opEmptyList)
+			e.appends(n.Items, depth+1)
+		}
 	case *Dict:
-		e.b = append(e.b, opEmptyDict)
-		return e.setItems(v.Items, depth+1)
+		if e.deeper(depth) {
+			e.b = append(e.b, opEmptyDict)
+			e.setItems(n.Items, depth+1)
+		}
+	default:
+		e.unsupported(fmt.Sprintf("a value of Go type %T has no pickle", v))
 	}
-	return nil
 }
 
-func (e *encoder) number(n json.Number) error {
+func (e *encoder) number(n json.Number) {
 	if i, err := n.Int64(); err == nil {
 		e.int(i)
-		return nil
+		return
 	}
 	if len(n) <= e.lim.IntDigits+1 {
 		if i, ok := new(big.Int).SetString(string(n), 10); ok {
-			return e.bigInt(i)
+			e.bigInt(i)
+			return
 		}
 	}
 	f, err := n.Float64()
 	if err != nil {
-		return &UnsupportedError{"a json.Number is neither an integer nor a float in range"}
+		e.unsupported("a json.Number is neither an integer nor a float in range")
+		return
 	}
 	e.float(f)
+}
+
+// fromGo gives a value of a Go type that Decode never returns the form in which it would, and a map the order of its
+// keys. A json.Number stays one; nil is for all that has no such form.
+func fromGo(v any) any {
+	switch v := v.(type) {
+	case int:
+		return int64(v)
+	case int32:
+		return int64(v)
+	case int16:
+		return int64(v)
+	case int8:
+		return int64(v)
+	case uint8:
+		return int64(v)
+	case uint16:
+		return int64(v)
+	case uint32:
+		return int64(v)
+	case uint:
+		return new(big.Int).SetUint64(uint64(v))
+	case uint64:
+		return new(big.Int).SetUint64(v)
+	case float32:
+		return float64(v)
+	case json.Number:
+		return v
+	case []byte:
+		return Bytes(v)
+	case []any:
+		return &List{v}
+	case []string:
+		items := make([]any, len(v))
+		for i, s := range v {
+			items[i] = s
+		}
+		return &List{items}
+	case map[string]any:
+		pairs := make([]Pair, 0, len(v))
+		for _, k := range slices.Sorted(maps.Keys(v)) {
+			pairs = append(pairs, Pair{k, v[k]})
+		}
+		return &Dict{pairs}
+	}
 	return nil
 }

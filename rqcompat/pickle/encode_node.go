@@ -2,245 +2,168 @@ package pickle
 
 import (
 	"encoding/binary"
+	"slices"
 	"unsafe"
 )
 
 // node writes what has an identity. What was written before is only referred to.
-func (e *encoder) node(v any, depth int) error {
+func (e *encoder) node(v any, depth int) {
 	p := address(v)
 	if p == nil {
-		return &UnsupportedError{"a nil pointer among the values; Python's None is a plain nil"}
+		e.unsupported("a nil pointer among the values; Python's None is a plain nil")
+		return
 	}
-	if i, ok := e.memo.get(p, isNode); ok {
-		e.fetch(i)
-		return e.fillEarly(v, p, depth)
+	if e.fetch(p, isNode) {
+		e.fillEarly(v, p, depth)
+		return
 	}
 	if t, ok := v.(*Tuple); ok && len(t.Items) == 0 {
 		e.b = append(e.b, opEmptyTuple)
-		return nil
+		return
 	}
-	if depth >= e.lim.Depth {
-		return &LimitError{"levels of depth", e.lim.Depth}
+	if !e.deeper(depth) {
+		return
 	}
 	depth++
 	switch v := v.(type) {
 	case *Dict:
-		return e.dict(v, p, depth)
+		e.dict(v, p, depth)
 	case *List:
-		return e.list(v, p, depth)
+		e.b = append(e.b, opEmptyList)
+		e.put(p, isNode)
+		if w := e.watched[p]; w != nil {
+			e.fill(v, w, depth)
+		} else {
+			e.appends(v.Items, depth)
+		}
 	case *Tuple:
-		return e.tuple(v, p, depth)
+		e.tuple(v, p, depth)
 	case *Object:
-		return e.object(v, p, depth)
+		e.object(v, p, depth)
 	case *Global:
-		return e.global(v, p)
+		e.global(v, p)
 	case *Set:
-		return e.set(v, p, depth)
+		e.set("set", v.Items, p, depth)
 	case *FrozenSet:
-		return e.frozenSet(v, p, depth)
+		e.set("frozenset", v.Items, p, depth)
 	case *ByteArray:
-		return e.byteArray(v, p)
+		e.byteArray(v, p)
 	}
-	return nil
 }
 
 // batch is how many items CPython puts between MARK and APPENDS or SETITEMS.
 const batch = 1000
 
-func (e *encoder) appends(items []any, depth int) error {
+func (e *encoder) appends(items []any, depth int) {
 	if len(items) == 1 {
-		if err := e.save(items[0], depth); err != nil {
-			return err
-		}
+		e.save(items[0], depth)
 		e.b = append(e.b, opAppend)
-		return nil
+		return
 	}
-	return e.batches(items, opAppends, depth)
+	e.batches(items, opAppends, depth)
 }
 
 // batches writes MARK, items and the opcode that takes them.
-func (e *encoder) batches(items []any, op byte, depth int) error {
-	for len(items) > 0 {
-		n := min(batch, len(items))
-		if err := e.marked(items[:n], depth); err != nil {
-			return err
-		}
+func (e *encoder) batches(items []any, op byte, depth int) {
+	for items := range slices.Chunk(items, batch) {
+		e.b = append(e.b, opMark)
+		e.saveAll(depth, items...)
 		e.b = append(e.b, op)
-		items = items[n:]
 	}
-	return nil
 }
 
-// marked writes MARK and items.
-func (e *encoder) marked(items []any, depth int) error {
-	e.b = append(e.b, opMark)
-	for _, item := range items {
-		if err := e.save(item, depth); err != nil {
-			return err
-		}
+func (e *encoder) setItems(items []Pair, depth int) {
+	for items := range slices.Chunk(items, batch) {
+		e.b = append(e.b, opMark)
+		e.savePairs(depth, items)
+		e.b = append(e.b, opSetitems)
 	}
-	return nil
 }
 
-func (e *encoder) list(v *List, p unsafe.Pointer, depth int) error {
-	e.b = append(e.b, opEmptyList)
-	if err := e.put(p, isNode); err != nil {
-		return err
-	}
-	if w := e.watched[p]; w != nil {
-		return e.fill(v, w, depth)
-	}
-	return e.appends(v.Items, depth)
-}
-
-func (e *encoder) dict(v *Dict, p unsafe.Pointer, depth int) error {
-	e.b = append(e.b, opEmptyDict)
-	if err := e.put(p, isNode); err != nil {
-		return err
-	}
+func (e *encoder) dict(v *Dict, p unsafe.Pointer, depth int) {
 	for i := range v.Items {
 		if unhashable(v.Items[i].Key) {
-			return &UnsupportedError{"a dict key can't be " + kindOf(v.Items[i].Key)}
+			e.unsupported("a dict key can't be " + kindOf(v.Items[i].Key))
+			return
 		}
 	}
+	e.b = append(e.b, opEmptyDict)
+	e.put(p, isNode)
 	if w := e.watched[p]; w != nil {
-		return e.fill(v, w, depth)
+		e.fill(v, w, depth)
+	} else {
+		e.setItems(v.Items, depth)
 	}
-	return e.setItems(v.Items, depth)
 }
 
-func (e *encoder) setItems(items []Pair, depth int) error {
-	for len(items) > 0 {
-		n := min(batch, len(items))
-		e.b = append(e.b, opMark)
-		for i := range items[:n] {
-			if err := e.save(items[i].Key, depth); err != nil {
-				return err
-			}
-			if err := e.save(items[i].Value, depth); err != nil {
-				return err
-			}
-		}
-		e.b = append(e.b, opSetitems)
-		items = items[n:]
+// once finishes an immutable with op and remembers it. When its own items turned out to refer to it they have written
+// it by now, and what is on the reader's stack is dropped in its favor.
+func (e *encoder) once(p unsafe.Pointer, op byte, drop ...byte) {
+	if !e.fetch(p, isNode, drop...) {
+		e.b = append(e.b, op)
+		e.put(p, isNode)
 	}
-	return nil
 }
 
-// written handles an immutable that its own items turned out to refer to: by now they have written it, so what is
-// on the reader's stack is dropped in its favor.
-func (e *encoder) written(p unsafe.Pointer, drop ...byte) bool {
-	i, ok := e.memo.get(p, isNode)
-	if ok {
-		e.b = append(e.b, drop...)
-		e.fetch(i)
-	}
-	return ok
-}
-
-func (e *encoder) tuple(v *Tuple, p unsafe.Pointer, depth int) error {
+func (e *encoder) tuple(v *Tuple, p unsafe.Pointer, depth int) {
 	n := len(v.Items)
 	if n > 3 {
 		e.b = append(e.b, opMark)
 	}
-	for _, item := range v.Items {
-		if err := e.save(item, depth); err != nil {
-			return err
-		}
+	e.saveAll(depth, v.Items...)
+	if n > 3 {
+		e.once(p, opTuple, opPopMark)
+	} else {
+		e.once(p, opTuple1+byte(n-1), []byte{opPop, opPop, opPop}[:n]...)
 	}
-	switch n {
-	case 1, 2, 3:
-		if e.written(p, []byte("000")[:n]...) {
-			return nil
-		}
-		e.b = append(e.b, opTuple1+byte(n-1))
-	default:
-		if e.written(p, opPopMark) {
-			return nil
-		}
-		e.b = append(e.b, opTuple)
-	}
-	return e.put(p, isNode)
 }
 
-func (e *encoder) set(v *Set, p unsafe.Pointer, depth int) error {
-	if err := hashable(v.Items); err != nil {
-		return err
-	}
-	if e.proto < 4 {
-		return e.oldSet("set", v.Items, p, depth)
-	}
-	e.b = append(e.b, opEmptySet)
-	if err := e.put(p, isNode); err != nil {
-		return err
-	}
-	return e.batches(v.Items, opAdditems, depth)
-}
-
-func hashable(items []any) error {
+// set writes a set or frozenset, before protocol 4 as name([items]).
+func (e *encoder) set(name string, items []any, p unsafe.Pointer, depth int) {
 	for _, v := range items {
 		if unhashable(v) {
-			return &UnsupportedError{"a member of a set can't be " + kindOf(v)}
+			e.unsupported("a member of a set can't be " + kindOf(v))
+			return
 		}
 	}
-	return nil
+	switch {
+	case e.proto < 4:
+		e.b = append(e.b, "cbuiltins\n"+name+"\n]"...)
+		e.appends(items, depth)
+		e.b = append(e.b, opTuple1, opReduce)
+		if !e.fetch(p, isNode, opPop) {
+			e.put(p, isNode)
+		}
+	case name == "set":
+		e.b = append(e.b, opEmptySet)
+		e.put(p, isNode)
+		e.batches(items, opAdditems, depth)
+	default:
+		e.b = append(e.b, opMark)
+		e.saveAll(depth, items...)
+		e.once(p, opFrozenset, opPopMark)
+	}
 }
 
-func (e *encoder) frozenSet(v *FrozenSet, p unsafe.Pointer, depth int) error {
-	if err := hashable(v.Items); err != nil {
-		return err
-	}
-	if e.proto < 4 {
-		return e.oldSet("frozenset", v.Items, p, depth)
-	}
-	if err := e.marked(v.Items, depth); err != nil {
-		return err
-	}
-	if e.written(p, opPopMark) {
-		return nil
-	}
-	e.b = append(e.b, opFrozenset)
-	return e.put(p, isNode)
-}
-
-// oldSet writes name([items]).
-func (e *encoder) oldSet(name string, items []any, p unsafe.Pointer, depth int) error {
-	e.b = append(e.b, "cbuiltins\n"...)
-	e.b = append(e.b, name...)
-	e.b = append(e.b, '\n', opEmptyList)
-	if err := e.appends(items, depth); err != nil {
-		return err
-	}
-	e.b = append(e.b, opTuple1, opReduce)
-	if e.written(p, opPop) {
-		return nil
-	}
-	return e.put(p, isNode)
-}
-
-func (e *encoder) byteArray(v *ByteArray, p unsafe.Pointer) error {
-	if e.proto == 5 {
-		if err := e.room(len(v.B) + 9); err != nil {
-			return err
+func (e *encoder) byteArray(v *ByteArray, p unsafe.Pointer) {
+	switch {
+	case e.proto == 5:
+		if !e.room(len(v.B) + 9) {
+			return
 		}
 		e.b = binary.LittleEndian.AppendUint64(append(e.b, opBytearray8), uint64(len(v.B)))
 		e.b = append(e.b, v.B...)
-		return e.put(p, isNode)
-	}
-	e.b = append(e.b, "cbuiltins\nbytearray\n"...)
-	if len(v.B) == 0 {
-		e.b = append(e.b, opEmptyTuple)
-	} else {
+	case len(v.B) == 0:
+		e.b = append(e.b, "cbuiltins\nbytearray\n)R"...)
+	default:
 		// No memo for the content: its address could be taken for its owner's.
+		e.b = append(e.b, "cbuiltins\nbytearray\n"...)
 		if e.proto < 3 {
-			if err := e.latin1(Bytes(v.B)); err != nil {
-				return err
-			}
-		} else if err := e.sized(string(v.B), opShortBinbytes, opBinbytes, opBinbytes8); err != nil {
-			return err
+			e.latin1(Bytes(v.B))
+		} else {
+			e.sized(string(v.B), bytesSizes)
 		}
-		e.b = append(e.b, opTuple1)
+		e.b = append(e.b, opTuple1, opReduce)
 	}
-	e.b = append(e.b, opReduce)
-	return e.put(p, isNode)
+	e.put(p, isNode)
 }

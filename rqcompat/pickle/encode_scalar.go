@@ -9,14 +9,6 @@ import (
 	"unsafe"
 )
 
-func (e *encoder) bool(v bool) {
-	if v {
-		e.b = append(e.b, opNewtrue)
-	} else {
-		e.b = append(e.b, opNewfalse)
-	}
-}
-
 func (e *encoder) int(v int64) {
 	switch {
 	case v >= 0 && v <= 0xff:
@@ -43,39 +35,30 @@ func (e *encoder) float(v float64) {
 
 // bigInt writes two's complement, little-endian. CPython never shares integers, but a hand-made pickle can, and
 // its long one must not multiply.
-func (e *encoder) bigInt(v *big.Int) error {
-	if v == nil {
-		return &UnsupportedError{"a nil *big.Int has no value"}
-	}
-	if v.IsInt64() {
+func (e *encoder) bigInt(v *big.Int) {
+	switch {
+	case v == nil:
+		e.unsupported("a nil *big.Int has no value")
+	case v.IsInt64():
 		e.int(v.Int64())
-		return nil
+	case float64(v.BitLen())*math.Log10(2) > float64(e.lim.IntDigits):
+		e.fail(&LimitError{"digits of an integer", e.lim.IntDigits})
+	case v.BitLen() < 8*memoBig:
+		e.long(v)
+	case !e.fetch(unsafe.Pointer(v), isNode):
+		e.long(v)
+		e.put(unsafe.Pointer(v), isNode)
 	}
-	if float64(v.BitLen())*math.Log10(2) > float64(e.lim.IntDigits) {
-		return &LimitError{"digits of an integer", e.lim.IntDigits}
-	}
-	if v.BitLen() < 8*memoBig {
-		return e.long(v)
-	}
-	p := unsafe.Pointer(v)
-	if i, ok := e.memo.get(p, isNode); ok {
-		e.fetch(i)
-		return nil
-	}
-	if err := e.long(v); err != nil {
-		return err
-	}
-	return e.put(p, isNode)
 }
 
-func (e *encoder) long(v *big.Int) error {
-	negative := v.Sign() < 0
-	if negative {
-		v = new(big.Int).Not(v)
-	}
+func (e *encoder) long(v *big.Int) {
 	n := v.BitLen()/8 + 1 // with a bit for the sign
-	if err := e.room(n + 5); err != nil {
-		return err
+	if v.Sign() < 0 {
+		n = new(big.Int).Not(v).BitLen()/8 + 1
+		v = new(big.Int).Add(v, new(big.Int).Lsh(big.NewInt(1), uint(8*n)))
+	}
+	if !e.room(n + 5) {
+		return
 	}
 	if n <= 255 {
 		e.b = append(e.b, opLong1, byte(n))
@@ -84,67 +67,52 @@ func (e *encoder) long(v *big.Int) error {
 	}
 	b := v.FillBytes(make([]byte, n))
 	slices.Reverse(b)
-	if negative {
-		for i := range b {
-			b[i] = ^b[i]
-		}
-	}
 	e.b = append(e.b, b...)
-	return nil
 }
 
-func (e *encoder) text(s string) error {
-	if len(s) >= memoMin {
-		if i, ok := e.memo.get(unsafe.Pointer(unsafe.StringData(s)), len(s)); ok {
-			e.fetch(i)
-			return nil
-		}
+func (e *encoder) text(s string) {
+	p := unsafe.Pointer(unsafe.StringData(s))
+	if len(s) >= memoMin && e.fetch(p, len(s)) {
+		return
 	}
 	if !validText(s) {
-		return &UnsupportedError{"a string that is not UTF-8 can't be a str; use Bytes"}
+		e.unsupported("a string that is not UTF-8 can't be a str; use Bytes")
+		return
 	}
-	if err := e.sized(s, opShortBinunicode, opBinunicode, opBinunicode8); err != nil {
-		return err
+	if e.sized(s, textSizes); len(s) >= memoMin {
+		e.put(p, len(s))
 	}
-	return e.remember(s)
 }
 
-func (e *encoder) bytes(s Bytes) error {
+// bytes remembers what it writes under another size than text at the same address has.
+func (e *encoder) bytes(s Bytes) {
 	if e.proto < 3 {
-		return e.latin1(s)
+		e.latin1(s)
+		return
 	}
-	if len(s) >= memoMin {
-		if i, ok := e.memo.get(unsafe.Pointer(unsafe.StringData(string(s))), ^len(s)); ok {
-			e.fetch(i)
-			return nil
-		}
+	p := unsafe.Pointer(unsafe.StringData(string(s)))
+	if len(s) >= memoMin && e.fetch(p, ^len(s)) {
+		return
 	}
-	if err := e.sized(string(s), opShortBinbytes, opBinbytes, opBinbytes8); err != nil {
-		return err
+	if e.sized(string(s), bytesSizes); len(s) >= memoMin {
+		e.put(p, ^len(s))
 	}
-	if len(s) < memoMin {
-		return nil
-	}
-	return e.put(unsafe.Pointer(unsafe.StringData(string(s))), ^len(s))
 }
 
 // latin1 writes bytes for protocol 2, which has no opcode for them.
-func (e *encoder) latin1(s Bytes) error {
+func (e *encoder) latin1(s Bytes) {
 	if len(s) == 0 {
 		e.b = append(e.b, "cbuiltins\nbytes\n)R"...)
-		return nil
+		return
 	}
 	text := make([]byte, 0, len(s)+len(s)/4)
 	for i := range len(s) {
 		text = utf8.AppendRune(text, rune(s[i]))
 	}
-	if err := e.room(len(text) + 64); err != nil {
-		return err
+	if !e.room(len(text) + 64) {
+		return
 	}
 	e.b = append(e.b, "c_codecs\nencode\n"...)
-	if err := e.sized(string(text), opShortBinunicode, opBinunicode, opBinunicode8); err != nil {
-		return err
-	}
+	e.sized(string(text), textSizes)
 	e.b = append(e.b, "X\x06\x00\x00\x00latin1\x86R"...)
-	return nil
 }

@@ -87,7 +87,11 @@ func (g *graph) inside(a, b any, path string) string {
 			}
 			return
 		}
-		_ = children(v, func(c any) error { *out = append(*out, c); return nil })
+		items, pairs := contents(v)
+		*out = append(*out, items...)
+		for _, e := range pairs {
+			*out = append(*out, e.Key, e.Value)
+		}
 	}
 	parts(a, &p)
 	parts(b, &q)

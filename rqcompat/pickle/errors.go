@@ -10,16 +10,6 @@ type SyntaxError struct {
 	Msg    string // what is wrong
 }
 
-func (e *SyntaxError) Error() string {
-	name := "end of input"
-	if e.Opcode != 0 {
-		if name = opcodes[e.Opcode].name; name == "" {
-			name = fmt.Sprintf("opcode 0x%02x", e.Opcode)
-		}
-	}
-	return fmt.Sprintf("pickle: %s at byte %d: %s", name, e.Offset, e.Msg)
-}
-
 // LimitError says which limit a pickle or a value exceeds.
 type LimitError struct {
 	Limit string // what is limited, e.g. "input bytes", "nodes", "depth"

@@ -1,7 +1,7 @@
 package pickle
 
 import (
-	"encoding/binary"
+	"bytes"
 	"fmt"
 	"iter"
 	"math"
@@ -37,63 +37,37 @@ func (r *reader) instruction() (Instruction, error) {
 	if !r.next() {
 		return Instruction{}, r.noStop()
 	}
-	name := opcodes[r.op].name
-	if name == "" {
+	op := &opcodes[r.op]
+	if op.name == "" {
 		return Instruction{}, r.syntax("unknown opcode")
 	}
-	argument, err := r.argument()
-	if err != nil {
-		return Instruction{}, err
+	if op.form != none {
+		if err := r.argument(op.form, int(op.width)); err != nil {
+			return Instruction{}, err
+		}
 	}
-	return Instruction{Offset: r.start, Name: name, Argument: argument}, nil
+	return Instruction{Offset: r.start, Name: op.name, Argument: r.shown()}, nil
 }
 
-// argument reads the argument of the current opcode and returns it for people.
-func (r *reader) argument() (string, error) {
-	op := opcodes[r.op]
-	switch op.form {
-	case none:
-		return "", nil
-	case line:
-		b, err := r.line()
-		return quoted(b), err
+// shown is the argument for people.
+func (r *reader) shown() string {
+	switch opcodes[r.op].form {
+	case line, text:
+		return quoted(r.content)
 	case twoLines:
-		module, err := r.line()
-		if err != nil {
-			return "", err
-		}
-		name, err := r.line()
-		return quoted([]byte(string(module) + "." + string(name))), err
+		return quoted(bytes.Replace(r.content, []byte("\n"), []byte("."), 1))
+	case raw:
+		return "b" + quoted(r.content)
+	case long:
+		return fmt.Sprintf("%d bytes of an integer", r.number)
+	case unsigned:
+		return strconv.FormatUint(r.number, 10)
+	case signed:
+		return strconv.FormatInt(int64(r.number), 10)
 	case float:
-		b, err := r.take(8)
-		if err != nil {
-			return "", err
-		}
-		return strconv.FormatFloat(math.Float64frombits(binary.BigEndian.Uint64(b)), 'g', -1, 64), nil
+		return strconv.FormatFloat(math.Float64frombits(r.number), 'g', -1, 64)
 	}
-	n, err := r.uint(op.width)
-	switch {
-	case err != nil:
-		return "", err
-	case op.form == unsigned:
-		return strconv.FormatUint(n, 10), nil
-	case op.form == signed:
-		return strconv.Itoa(int(int32(n))), nil
-	}
-	return r.counted(op.form, n)
-}
-
-func (r *reader) counted(as form, n uint64) (string, error) {
-	content, err := r.take(n)
-	switch {
-	case err != nil:
-		return "", err
-	case as == long:
-		return fmt.Sprintf("%d bytes of an integer", n), nil
-	case as == raw:
-		return "b" + quoted(content), nil
-	}
-	return quoted(content), nil
+	return ""
 }
 
 // quoted shows content on one line; what is long is cut.

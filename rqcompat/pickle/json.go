@@ -2,7 +2,9 @@ package pickle
 
 import (
 	"encoding/json"
+	"fmt"
 	"strconv"
+	"strings"
 )
 
 // appendJSON writes what converter.value returns, floats as Python does: with a point or an exponent.
@@ -42,28 +44,15 @@ func appendJSON(b []byte, v any) []byte {
 }
 
 func appendQuoted(b []byte, s string) []byte {
-	const hex = "0123456789abcdef"
 	b = append(b, '"')
-	from := 0
-	for i := 0; i < len(s); i++ {
-		c := s[i]
-		if c >= 0x20 && c != '"' && c != '\\' {
-			continue
-		}
-		b = append(b, s[from:i]...)
-		from = i + 1
-		switch c {
-		case '"', '\\':
-			b = append(b, '\\', c)
-		case '\n':
-			b = append(b, '\\', 'n')
-		case '\r':
-			b = append(b, '\\', 'r')
-		case '\t':
-			b = append(b, '\\', 't')
-		default:
-			b = append(b, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
+	for i := range len(s) {
+		if k := strings.IndexByte("\"\\\n\r\t", s[i]); k >= 0 {
+			b = append(b, '\\', `"\nrt`[k])
+		} else if s[i] < ' ' {
+			b = fmt.Appendf(b, `\u%04x`, s[i])
+		} else {
+			b = append(b, s[i])
 		}
 	}
-	return append(append(b, s[from:]...), '"')
+	return append(b, '"')
 }

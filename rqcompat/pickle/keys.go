@@ -44,37 +44,28 @@ func (k *keyer) start(n int) {
 
 // mergePairs keeps the first place and the last value of equal keys.
 func (k *keyer) mergePairs(items []Pair) ([]Pair, error) {
-	k.start(len(items))
-	kept := items[:0]
-	for _, p := range items {
-		key, err := k.key(p.Key, 0)
-		if err != nil {
-			return items, err
-		}
-		if i, ok := k.index[key]; ok {
-			kept[i].Value = p.Value
-			continue
-		}
-		k.index[key] = len(kept)
-		kept = append(kept, p)
-	}
-	clear(items[len(kept):])
-	return kept, nil
+	return merge(k, items, func(p *Pair) any { return p.Key }, func(kept, p *Pair) { kept.Value = p.Value })
 }
 
 func (k *keyer) mergeItems(items []any) ([]any, error) {
+	return merge(k, items, func(v *any) any { return *v }, func(_, _ *any) {})
+}
+
+// merge keeps the first of those with equal keys and calls again for each other.
+func merge[T any](k *keyer, items []T, keyOf func(*T) any, again func(kept, other *T)) ([]T, error) {
 	k.start(len(items))
 	kept := items[:0]
-	for _, v := range items {
-		key, err := k.key(v, 0)
+	for i := range items {
+		key, err := k.key(keyOf(&items[i]), 0)
 		if err != nil {
 			return items, err
 		}
-		if _, ok := k.index[key]; ok {
+		if at, ok := k.index[key]; ok {
+			again(&kept[at], &items[i])
 			continue
 		}
 		k.index[key] = len(kept)
-		kept = append(kept, v)
+		kept = append(kept, items[i])
 	}
 	clear(items[len(kept):])
 	return kept, nil
@@ -141,12 +132,7 @@ func (k *keyer) sequence(p any, kind byte, items []any, depth int) (any, error) 
 		if err != nil {
 			return nil, err
 		}
-		n, ok := k.atoms[key]
-		if !ok {
-			n = len(k.atoms)
-			k.atoms[key] = n
-		}
-		numbers = append(numbers, n)
+		numbers = append(numbers, numberOf(k.atoms, key))
 	}
 	if kind == 'f' {
 		slices.Sort(numbers)
@@ -156,11 +142,17 @@ func (k *keyer) sequence(p any, kind byte, items []any, depth int) (any, error) 
 	for _, n := range numbers {
 		name = binary.AppendUvarint(name, uint64(n))
 	}
-	n, ok := k.tuples[string(name)]
-	if !ok {
-		n = len(k.tuples)
-		k.tuples[string(name)] = n
-	}
+	n := numberOf(k.tuples, string(name))
 	k.seen[p] = n
 	return tupleKey(n), nil
+}
+
+// numberOf counts up for keys that are new.
+func numberOf[K comparable](numbers map[K]int, key K) int {
+	n, ok := numbers[key]
+	if !ok {
+		n = len(numbers)
+		numbers[key] = n
+	}
+	return n
 }

@@ -1,5 +1,7 @@
 package pickle
 
+import "cmp"
+
 // Limits bounds what Decode and Encode do for one value. A field that is zero or negative means its default, so
 // that the zero Limits are usable.
 type Limits struct {
@@ -24,18 +26,12 @@ type Limits struct {
 const maxDepth = 100_000
 
 func (l Limits) resolve() Limits {
-	orDefault := func(v, d int) int {
-		if v <= 0 {
-			return d
-		}
-		return v
-	}
 	return Limits{
-		Input:     orDefault(l.Input, 32<<20),
-		Nodes:     orDefault(l.Nodes, 1<<20),
-		Depth:     min(orDefault(l.Depth, 1000), maxDepth),
-		Memo:      orDefault(l.Memo, 1<<20),
-		IntDigits: orDefault(l.IntDigits, 100_000),
-		Output:    orDefault(l.Output, 64<<20),
+		Input:     cmp.Or(max(l.Input, 0), 32<<20),
+		Nodes:     cmp.Or(max(l.Nodes, 0), 1<<20),
+		Depth:     min(cmp.Or(max(l.Depth, 0), 1000), maxDepth),
+		Memo:      cmp.Or(max(l.Memo, 0), 1<<20),
+		IntDigits: cmp.Or(max(l.IntDigits, 0), 100_000),
+		Output:    cmp.Or(max(l.Output, 0), 64<<20),
 	}
 }

@@ -1,6 +1,10 @@
 package pickle
 
-import "unsafe"
+import (
+	"math/bits"
+	"reflect"
+	"unsafe"
+)
 
 // memoTable remembers under which index a value was written. It is an open hash table of addresses: a Go map would
 // cost more than the rest of Encode. It holds real pointers, which keeps what they point to on the heap and in its
@@ -70,8 +74,7 @@ func (t *memoTable) grow() {
 	old := t.slots
 	n := max(firstSlots, 2*len(old))
 	t.slots = make([]memoSlot, n)
-	for t.shift = 64; 1<<(64-t.shift) < n; t.shift-- {
-	}
+	t.shift = uint(65 - bits.Len(uint(n)))
 	for _, s := range old {
 		if s.p != nil {
 			at, _ := t.find(s.p, s.size)
@@ -80,25 +83,5 @@ func (t *memoTable) grow() {
 	}
 }
 
-// address is the identity of a node, nil of a nil one and of what is not a node.
-func address(v any) unsafe.Pointer {
-	switch v := v.(type) {
-	case *Dict:
-		return unsafe.Pointer(v)
-	case *List:
-		return unsafe.Pointer(v)
-	case *Tuple:
-		return unsafe.Pointer(v)
-	case *Object:
-		return unsafe.Pointer(v)
-	case *Global:
-		return unsafe.Pointer(v)
-	case *Set:
-		return unsafe.Pointer(v)
-	case *FrozenSet:
-		return unsafe.Pointer(v)
-	case *ByteArray:
-		return unsafe.Pointer(v)
-	}
-	return nil
-}
+// address is the identity of a node.
+func address(v any) unsafe.Pointer { return reflect.ValueOf(v).UnsafePointer() }

@@ -133,8 +133,11 @@ func (c *converter) value(v any, depth int) any {
 		return truncated
 	}
 	c.nodes--
+	if n := fromGo(v); n != nil {
+		v = n
+	}
 	switch v := v.(type) {
-	case nil, bool, int64:
+	case nil, bool, int64, json.Number:
 		return v
 	case string:
 		return c.string(v)
@@ -150,7 +153,8 @@ func (c *converter) value(v any, depth int) any {
 		}
 		return c.node(v, depth)
 	}
-	return c.goValue(v, depth)
+	c.note("Go type without a plain form")
+	return fmt.Sprintf("<%T>", v)
 }
 
 // node converts what can hold itself.
@@ -215,7 +219,8 @@ func (c *converter) list(items []any, depth int) any {
 }
 
 func (c *converter) dict(items []Pair, depth int) *members {
-	m := &members{keys: make([]string, 0, min(len(items), c.nodes+1)), values: make([]any, 0, min(len(items), c.nodes+1))}
+	n := min(len(items), c.nodes+1)
+	m := &members{make([]string, 0, n), make([]any, 0, n)}
 	c.fill(m, items, depth)
 	return m
 }
@@ -228,12 +233,9 @@ func (c *converter) string(s string) any {
 	c.note("lone surrogates replaced")
 	out := make([]byte, 0, len(s))
 	for i := 0; i < len(s); {
-		r, n := utf8.DecodeRuneInString(s[i:])
-		if _, ok := surrogateAt(s[i:]); ok {
-			n = 3
-		}
-		out = utf8.AppendRune(out, r)
-		i += n
+		r, size, _ := nextRune(s[i:])
+		out = utf8.AppendRune(out, r) // U+FFFD for a surrogate
+		i += size
 	}
 	return string(out)
 }
@@ -271,34 +273,4 @@ func (c *converter) bytes(s, kind string) any {
 	out := base64.StdEncoding.EncodeToString([]byte(s))
 	c.text -= len(out)
 	return out
-}
-
-// goValue converts the types that only Encode's callers have.
-func (c *converter) goValue(v any, depth int) any {
-	if depth >= plainDepth {
-		c.note("too deep")
-		return "<too deep>"
-	}
-	switch v := v.(type) {
-	case json.Number:
-		return v
-	case []byte:
-		return c.bytes(string(v), "bytes")
-	case []any:
-		return c.list(v, depth)
-	case []string:
-		return c.list(goItems(v), depth)
-	case map[string]any:
-		return c.dict(goPairs(v), depth)
-	}
-	switch n := goNumber(v).(type) {
-	case int64:
-		return n
-	case float64:
-		return c.float(n)
-	case *big.Int:
-		return c.big(n)
-	}
-	c.note("Go type without a plain form")
-	return fmt.Sprintf("<%T>", v)
 }

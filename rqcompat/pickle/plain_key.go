@@ -9,7 +9,7 @@ import (
 // fill adds entries to m, whose keys stay unique.
 func (c *converter) fill(m *members, items []Pair, depth int) {
 	before := slices.Clone(m.keys)
-	var names *uniqueNames
+	var names uniqueNames
 	for i := range items {
 		key, exact := c.key(items[i].Key, depth)
 		if !exact || slices.Contains(before, key) {
@@ -58,36 +58,27 @@ func (c *converter) key(k any, depth int) (string, bool) {
 	return s, false
 }
 
-// uniqueNames finds names that aren't taken, in constant time each.
-type uniqueNames struct {
-	next map[string]int // a taken name, and the number to try behind it
-}
+// uniqueNames has the names that are taken, and for each the number to try behind it: free takes constant time.
+type uniqueNames map[string]int
 
-func newUniqueNames(before []string, items []Pair) *uniqueNames {
-	u := &uniqueNames{make(map[string]int, len(before)+len(items))}
+func newUniqueNames(before []string, items []Pair) uniqueNames {
+	u := make(uniqueNames, len(before)+len(items))
 	for _, k := range before {
-		u.next[k] = 2
+		u[k] = 2
 	}
 	for _, p := range items { // str keys keep their names
 		if k, ok := p.Key.(string); ok {
-			u.next[k] = 2
+			u[k] = 2
 		}
 	}
 	return u
 }
 
-func (u *uniqueNames) free(name string) string {
-	n, taken := u.next[name]
-	if !taken {
-		u.next[name] = 2
-		return name
+func (u uniqueNames) free(name string) string {
+	free := name
+	for ; u[free] > 0; u[name]++ {
+		free = name + " (" + strconv.Itoa(u[name]) + ")"
 	}
-	for {
-		other := name + " (" + strconv.Itoa(n) + ")"
-		n++
-		if _, taken := u.next[other]; !taken {
-			u.next[name], u.next[other] = n, 2
-			return other
-		}
-	}
+	u[free] = 2
+	return free
 }

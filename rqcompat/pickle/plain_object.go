@@ -5,51 +5,29 @@ import "strings"
 // object converts by class where the class is known, else field by field.
 func (c *converter) object(o *Object, depth int) any {
 	class := o.Class()
-	args, _ := o.Args.(*Tuple)
-	if class == nil || args == nil {
+	if class == nil {
 		return c.fields(o, depth)
 	}
-	switch name := class.DottedName(); name {
+	name := class.DottedName()
+	switch name {
 	case "frappe._dict", "frappe.types.frappedict._dict", "collections.OrderedDict":
-		c.dropAttributes(o)
+		if o.HasState && o.State != nil && o.State != any(o) { // itself, as in a _dict, says nothing
+			c.note("attributes of a dict dropped")
+		}
 		return c.dict(o.Entries(), depth)
 	case "collections.defaultdict":
-		if len(args.Items) > 0 && args.Items[0] != nil {
+		if first(o.args()) != nil {
 			c.note("default factory of a defaultdict dropped")
 		}
 		return c.dict(o.Entries(), depth)
-	case "datetime.datetime", "datetime.date", "datetime.time", "datetime.timedelta", "decimal.Decimal", "uuid.UUID":
-		if s, ok := scalarText(name, o, args.Items); ok {
+	}
+	if read := scalars[name]; read != nil {
+		if s, ok := read(o); ok {
 			c.note(name + " written as text")
-			return c.string(s)
+			return c.string(s.str)
 		}
 	}
 	return c.fields(o, depth)
-}
-
-// dropAttributes notes attributes beside the entries. A _dict has itself as its state, which says nothing.
-func (c *converter) dropAttributes(o *Object) {
-	if o.HasState && o.State != nil && o.State != any(o) {
-		c.note("attributes of a dict dropped")
-	}
-}
-
-func scalarText(name string, o *Object, args []any) (string, bool) {
-	switch name {
-	case "datetime.datetime", "datetime.date", "datetime.time":
-		m, ok := momentOf(o.Class().Name, args)
-		return m.text(), ok
-	case "datetime.timedelta":
-		return timedeltaText(args)
-	case "decimal.Decimal":
-		if len(args) == 1 {
-			s, ok := args[0].(string)
-			return s, ok
-		}
-	case "uuid.UUID":
-		return uuidText(o)
-	}
-	return "", false
 }
 
 // fields shows all that is known about an object.
@@ -81,11 +59,7 @@ func (c *converter) fields(o *Object, depth int) any {
 }
 
 func (c *converter) arguments(m *members, o *Object, depth int) {
-	args, _ := o.Args.(*Tuple)
-	if args == nil {
-		return
-	}
-	items := args.Items
+	items := o.args()
 	if g, _ := o.Callable.(*Global); g != nil && g != o.Class() {
 		// copyreg._reconstructor(class, base, value): the base says nothing, a dict is among the entries.
 		items = items[min(2, len(items)):]

@@ -3,6 +3,8 @@ package pickle
 import (
 	"bytes"
 	"encoding/binary"
+	"math"
+	"math/bits"
 )
 
 // reader takes opcodes and their arguments out of a stream. Every length in it is compared with what is there
@@ -12,6 +14,11 @@ type reader struct {
 	i     int  // next byte of b
 	start int  // where the current opcode stands
 	op    byte // current opcode
+
+	// What argument has read.
+	number  uint64 // number, length of the content, or bits of a float
+	content []byte // line without its end, or what the length counts
+	at      int    // where the content starts
 }
 
 // next reads an opcode; there is none at the end of the input.
@@ -42,30 +49,61 @@ func (r *reader) take(n uint64) ([]byte, error) {
 	return b, nil
 }
 
-// line returns the bytes up to the next newline, without it.
-func (r *reader) line() ([]byte, error) {
-	rest := r.b[r.i:]
-	n := bytes.IndexByte(rest, '\n')
-	if n < 0 {
-		return nil, r.syntax("its argument has no end of line")
+// argument reads the argument of the current opcode, which has one.
+func (r *reader) argument(f form, width int) (err error) {
+	if f == line || f == twoLines {
+		return r.lines(f)
 	}
-	r.i += n + 1
-	return rest[:n], nil
+	if width == 1 && r.i < len(r.b) { // most of them
+		r.number = uint64(r.b[r.i])
+		r.i++
+	} else if err = r.uint(width); err != nil {
+		return err
+	}
+	switch f {
+	case signed:
+		r.number = uint64(int32(r.number))
+	case float:
+		r.number = bits.ReverseBytes64(r.number)
+	case text, raw, long:
+		if r.number > math.MaxInt32 && (r.op == opLong4 || r.op == opBinstring) {
+			return r.syntax("its length is negative")
+		}
+		r.at = r.i
+		r.content, err = r.take(r.number)
+	}
+	return err
+}
+
+// lines makes the next line or two the content, without the last newline.
+func (r *reader) lines(f form) error {
+	r.at = r.i
+	for range f - line + 1 {
+		end := bytes.IndexByte(r.b[r.i:], '\n')
+		if end < 0 {
+			return r.syntax("its argument has no end of line")
+		}
+		r.i += end + 1
+	}
+	r.content = r.b[r.at : r.i-1]
+	return nil
 }
 
 // uint reads a little-endian number of 1, 2, 4 or 8 bytes.
-func (r *reader) uint(size int) (uint64, error) {
+func (r *reader) uint(size int) error {
 	b, err := r.take(uint64(size))
 	if err != nil {
-		return 0, err
+		return err
 	}
 	switch size {
 	case 1:
-		return uint64(b[0]), nil
+		r.number = uint64(b[0])
 	case 2:
-		return uint64(binary.LittleEndian.Uint16(b)), nil
+		r.number = uint64(binary.LittleEndian.Uint16(b))
 	case 4:
-		return uint64(binary.LittleEndian.Uint32(b)), nil
+		r.number = uint64(binary.LittleEndian.Uint32(b))
+	default:
+		r.number = binary.LittleEndian.Uint64(b)
 	}
-	return binary.LittleEndian.Uint64(b), nil
+	return nil
 }

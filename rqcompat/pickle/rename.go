@@ -1,5 +1,10 @@
 package pickle
 
+import (
+	"slices"
+	"strings"
+)
+
 // python3Name gives the name Python 3 has for a global of a protocol 0 to 2 pickle, which writers of Python 2 and
 // Python 3 alike put down under its Python 2 name (Lib/_compat_pickle.py, CPython 3.11). Unknown names stay as
 // they are.
@@ -12,6 +17,11 @@ func python3Name(module, name string) (string, string) {
 	}
 	if g, ok := renamedGlobals[Global{module, name}]; ok {
 		return g.Module, g.Name
+	}
+	for _, m := range movedGlobals {
+		if m.from == module && slices.Contains(strings.Fields(m.names), name) {
+			return m.to, name
+		}
 	}
 	if m, ok := renamedModules[module]; ok {
 		return m, name
@@ -77,45 +87,32 @@ var renamedModules = map[string]string{
 	"xmlrpclib":          "xmlrpc.client",
 }
 
+// movedGlobals kept their names.
+var movedGlobals = []struct{ from, to, names string }{
+	{"__builtin__", "sys", "intern"},
+	{"__builtin__", "functools", "reduce"},
+	{"_multiprocessing", "multiprocessing.connection", "Connection"},
+	{"_socket", "socket", "fromfd"},
+	{"multiprocessing", "multiprocessing.context", "AuthenticationError BufferTooShort ProcessError TimeoutError"},
+	{"multiprocessing.forking", "multiprocessing.popen_fork", "Popen"},
+	{"multiprocessing.process", "multiprocessing.context", "Process"},
+	{"urllib", "urllib.error", "ContentTooShortError"},
+	{"urllib", "urllib.request", "getproxies pathname2url url2pathname urlcleanup urlopen urlretrieve"},
+	{"urllib", "urllib.parse", "quote quote_plus unquote unquote_plus urlencode"},
+	{"urllib2", "urllib.error", "HTTPError URLError"},
+}
+
 var renamedGlobals = map[Global]Global{
-	{"UserDict", "IterableUserDict"}:           {"collections", "UserDict"},
-	{"UserDict", "UserDict"}:                   {"collections", "UserDict"},
-	{"UserList", "UserList"}:                   {"collections", "UserList"},
-	{"UserString", "UserString"}:               {"collections", "UserString"},
-	{"__builtin__", "basestring"}:              {"builtins", "str"},
-	{"__builtin__", "intern"}:                  {"sys", "intern"},
-	{"__builtin__", "long"}:                    {"builtins", "int"},
-	{"__builtin__", "reduce"}:                  {"functools", "reduce"},
-	{"__builtin__", "unichr"}:                  {"builtins", "chr"},
-	{"__builtin__", "unicode"}:                 {"builtins", "str"},
-	{"__builtin__", "xrange"}:                  {"builtins", "range"},
-	{"_multiprocessing", "Connection"}:         {"multiprocessing.connection", "Connection"},
-	{"_socket", "fromfd"}:                      {"socket", "fromfd"},
-	{"itertools", "ifilter"}:                   {"builtins", "filter"},
-	{"itertools", "ifilterfalse"}:              {"itertools", "filterfalse"},
-	{"itertools", "imap"}:                      {"builtins", "map"},
-	{"itertools", "izip"}:                      {"builtins", "zip"},
-	{"itertools", "izip_longest"}:              {"itertools", "zip_longest"},
-	{"multiprocessing", "AuthenticationError"}: {"multiprocessing.context", "AuthenticationError"},
-	{"multiprocessing", "BufferTooShort"}:      {"multiprocessing.context", "BufferTooShort"},
-	{"multiprocessing", "ProcessError"}:        {"multiprocessing.context", "ProcessError"},
-	{"multiprocessing", "TimeoutError"}:        {"multiprocessing.context", "TimeoutError"},
-	{"multiprocessing.forking", "Popen"}:       {"multiprocessing.popen_fork", "Popen"},
-	{"multiprocessing.process", "Process"}:     {"multiprocessing.context", "Process"},
-	{"socket", "_socketobject"}:                {"socket", "SocketType"},
-	{"urllib", "ContentTooShortError"}:         {"urllib.error", "ContentTooShortError"},
-	{"urllib", "getproxies"}:                   {"urllib.request", "getproxies"},
-	{"urllib", "pathname2url"}:                 {"urllib.request", "pathname2url"},
-	{"urllib", "quote"}:                        {"urllib.parse", "quote"},
-	{"urllib", "quote_plus"}:                   {"urllib.parse", "quote_plus"},
-	{"urllib", "unquote"}:                      {"urllib.parse", "unquote"},
-	{"urllib", "unquote_plus"}:                 {"urllib.parse", "unquote_plus"},
-	{"urllib", "url2pathname"}:                 {"urllib.request", "url2pathname"},
-	{"urllib", "urlcleanup"}:                   {"urllib.request", "urlcleanup"},
-	{"urllib", "urlencode"}:                    {"urllib.parse", "urlencode"},
-	{"urllib", "urlopen"}:                      {"urllib.request", "urlopen"},
-	{"urllib", "urlretrieve"}:                  {"urllib.request", "urlretrieve"},
-	{"urllib2", "HTTPError"}:                   {"urllib.error", "HTTPError"},
-	{"urllib2", "URLError"}:                    {"urllib.error", "URLError"},
-	{"whichdb", "whichdb"}:                     {"dbm", "whichdb"},
+	{"UserDict", "IterableUserDict"}: {"collections", "UserDict"},
+	{"__builtin__", "basestring"}:    {"builtins", "str"},
+	{"__builtin__", "long"}:          {"builtins", "int"},
+	{"__builtin__", "unichr"}:        {"builtins", "chr"},
+	{"__builtin__", "unicode"}:       {"builtins", "str"},
+	{"__builtin__", "xrange"}:        {"builtins", "range"},
+	{"itertools", "ifilter"}:         {"builtins", "filter"},
+	{"itertools", "ifilterfalse"}:    {"itertools", "filterfalse"},
+	{"itertools", "imap"}:            {"builtins", "map"},
+	{"itertools", "izip"}:            {"builtins", "zip"},
+	{"itertools", "izip_longest"}:    {"itertools", "zip_longest"},
+	{"socket", "_socketobject"}:      {"socket", "SocketType"},
 }

@@ -44,6 +44,12 @@ func (r *repr) ascii(s string) {
 }
 
 func (r *repr) value(v any) {
+	if list, ok := v.([]string); ok {
+		v = list[:min(len(list), r.most+1)]
+	}
+	if n := fromGo(v); n != nil {
+		v = n
+	}
 	switch v := v.(type) {
 	case nil:
 		r.ascii("None")
@@ -57,13 +63,9 @@ func (r *repr) value(v any) {
 		r.text(v)
 	case Bytes:
 		r.bytes(string(v))
-	case []byte:
-		r.bytes(string(v))
 	case float64:
 		r.ascii(floatText(v))
-	case float32:
-		r.ascii(floatText(float64(v)))
-	case int, int8, int16, int32, int64, uint, uint8, uint16, uint32, uint64, *big.Int:
+	case int64, *big.Int:
 		r.ascii(fmt.Sprint(v))
 	case json.Number:
 		r.number(v)
@@ -88,16 +90,16 @@ func (r *repr) number(n json.Number) {
 
 func (r *repr) container(v any) {
 	switch v := v.(type) {
-	case []any:
-		r.items("[", v, "]")
-	case []string:
-		r.items("[", goItems(v[:min(len(v), r.most+1)]), "]")
-	case map[string]any:
-		r.dict(goPairs(v))
 	case *List:
 		r.guarded(v, "[...]", func() { r.items("[", v.Items, "]") })
 	case *Tuple:
-		r.guarded(v, "(...)", func() { r.tuple(v.Items) })
+		r.guarded(v, "(...)", func() {
+			end := ")"
+			if len(v.Items) == 1 {
+				end = ",)"
+			}
+			r.items("(", v.Items, end)
+		})
 	case *Dict:
 		r.guarded(v, "{...}", func() { r.dict(v.Items) })
 	case *Set:
@@ -125,25 +127,7 @@ func (r *repr) guarded(v any, cycle string, write func()) {
 }
 
 func (r *repr) items(open string, items []any, end string) {
-	r.ascii(open)
-	for i, v := range items {
-		if r.full() {
-			return
-		}
-		if i > 0 {
-			r.ascii(", ")
-		}
-		r.value(v)
-	}
-	r.ascii(end)
-}
-
-func (r *repr) tuple(items []any) {
-	if len(items) == 1 {
-		r.items("(", items, ",)")
-		return
-	}
-	r.items("(", items, ")")
+	r.each(open, len(items), end, func(i int) { r.value(items[i]) })
 }
 
 func (r *repr) set(empty, open string, items []any, end string) {
@@ -155,19 +139,26 @@ func (r *repr) set(empty, open string, items []any, end string) {
 }
 
 func (r *repr) dict(pairs []Pair) {
-	r.ascii("{")
-	for i, p := range pairs {
+	r.each("{", len(pairs), "}", func(i int) {
+		r.value(pairs[i].Key)
+		r.ascii(": ")
+		r.value(pairs[i].Value)
+	})
+}
+
+// each writes n items with commas between them.
+func (r *repr) each(open string, n int, end string, item func(i int)) {
+	r.ascii(open)
+	for i := range n {
 		if r.full() {
 			return
 		}
 		if i > 0 {
 			r.ascii(", ")
 		}
-		r.value(p.Key)
-		r.ascii(": ")
-		r.value(p.Value)
+		item(i)
 	}
-	r.ascii("}")
+	r.ascii(end)
 }
 
 // quote is Python's choice: single quotes unless there are only single ones inside.
@@ -182,15 +173,10 @@ func (r *repr) text(s string) {
 	q := quote(s)
 	r.ascii(string(q))
 	for len(s) > 0 && !r.full() {
-		c, size := utf8.DecodeRuneInString(s)
+		c, size, ok := nextRune(s)
 		switch {
-		case c == utf8.RuneError && size == 1:
-			if lone, ok := surrogateAt(s); ok {
-				c, size = lone, 3
-			} else {
-				c = rune(s[0])
-			}
-			r.escape(c)
+		case !ok:
+			r.escape(rune(s[0]))
 		case c < utf8.RuneSelf:
 			r.byte(byte(c), q)
 		case unicode.IsPrint(c):
@@ -219,15 +205,12 @@ func (r *repr) bytes(s string) {
 
 // byte writes one ASCII character of a quoted text.
 func (r *repr) byte(c, q byte) {
+	k := strings.IndexByte("\\\t\n\r", c)
 	switch {
-	case c == q || c == '\\':
-		r.ascii(`\` + string(c))
-	case c == '\t':
-		r.ascii(`\t`)
-	case c == '\n':
-		r.ascii(`\n`)
-	case c == '\r':
-		r.ascii(`\r`)
+	case c == q:
+		r.ascii(`\` + string(q))
+	case k >= 0:
+		r.ascii(`\` + `\tnr`[k:k+1])
 	case c < ' ' || c == 0x7f:
 		r.escape(rune(c))
 	default:
@@ -245,4 +228,44 @@ func (r *repr) escape(c rune) {
 	default:
 		r.ascii(fmt.Sprintf(`\U%08x`, c))
 	}
+}
+
+// class shows a reference. Whether it is a function or a class only Python knows, and a function's repr has its
+// address, so this is not Python's text.
+func (r *repr) class(g *Global) {
+	r.ascii("<")
+	r.plain(g.DottedName())
+	r.ascii(">")
+}
+
+// plain writes text as it is.
+func (r *repr) plain(s string) {
+	for _, c := range s {
+		if r.full() {
+			return
+		}
+		r.b = utf8.AppendRune(r.b, c)
+		r.n++
+	}
+}
+
+// object knows the repr of the classes that are common as arguments and shows others by their class.
+func (r *repr) object(o *Object) {
+	class := o.Class()
+	if class == nil {
+		r.ascii("<object>")
+		return
+	}
+	name := class.DottedName()
+	if name == "frappe._dict" || name == "frappe.types.frappedict._dict" {
+		r.guarded(o, "{...}", func() { r.dict(o.Entries()) })
+		return
+	}
+	if read := scalars[name]; read != nil {
+		if s, ok := read(o); ok && s.repr != "" {
+			r.plain(s.repr)
+			return
+		}
+	}
+	r.class(class)
 }

@@ -1,12 +1,31 @@
 package pickle
 
 import (
+	"cmp"
 	"fmt"
 	"math/big"
+	"slices"
+	"strings"
 )
 
-// What this file reads are the states that CPython's datetime and uuid modules pickle (Modules/_datetimemodule.c,
-// 3.11). The strings are those of Python's str().
+// scalar is an object as Python's str() and repr() show it.
+type scalar struct{ str, repr string }
+
+// scalars read the classes that are common as arguments. The states are those that CPython's datetime and uuid modules
+// pickle (Modules/_datetimemodule.c, 3.11).
+var scalars = map[string]func(*Object) (scalar, bool){
+	"datetime.datetime":  momentScalar,
+	"datetime.date":      momentScalar,
+	"datetime.time":      momentScalar,
+	"datetime.timedelta": timedeltaScalar,
+	"decimal.Decimal":    decimalScalar,
+	"uuid.UUID":          uuidScalar,
+}
+
+func decimalScalar(o *Object) (scalar, bool) {
+	s, ok := first(o.args()).(string)
+	return scalar{s, "Decimal('" + s + "')"}, ok && len(o.args()) == 1
+}
 
 // moment is a datetime, date or time.
 type moment struct {
@@ -42,6 +61,22 @@ func momentOf(class string, args []any) (m moment, ok bool) {
 	return m, true
 }
 
+// momentScalar has no repr of values with a time zone, which are left to the class name.
+func momentScalar(o *Object) (scalar, bool) {
+	class := o.Class().Name
+	m, ok := momentOf(class, o.args())
+	if !ok || m.zone != nil {
+		return scalar{str: m.text()}, ok
+	}
+	clock := m.clock
+	// Python leaves out microseconds that are zero, then seconds.
+	for len(clock) > 2 && clock[len(clock)-1] == 0 {
+		clock = clock[:len(clock)-1]
+	}
+	numbers := strings.Trim(fmt.Sprint(slices.Concat(m.date, clock)), "[]")
+	return scalar{m.text(), "datetime." + class + "(" + strings.ReplaceAll(numbers, " ", ", ") + ")"}, true
+}
+
 func (m moment) text() string {
 	s := ""
 	if m.date != nil {
@@ -66,51 +101,41 @@ func zoneText(v any) string {
 		return ""
 	}
 	o, _ := v.(*Object)
-	if o == nil {
+	if o == nil || o.Class() == nil {
 		return "[unknown]"
 	}
-	class := o.Class()
-	args, _ := o.Args.(*Tuple)
-	if class == nil || args == nil {
-		return "[unknown]"
-	}
-	name, _ := first(args.Items).(string)
-	switch class.DottedName() {
+	args := o.args()
+	name, _ := first(args).(string)
+	switch class := o.Class().DottedName(); class {
 	case "datetime.timezone":
-		if d, ok := first(args.Items).(*Object); ok {
+		if d, ok := first(args).(*Object); ok {
 			if seconds, ok := deltaSeconds(d); ok {
 				return offsetText(seconds)
 			}
 		}
+		return "[" + class + "]"
 	case "pytz._UTC", "dateutil.tz.tz.tzutc":
 		return "+00:00"
 	case "pytz._p": // (name, offset in seconds, daylight saving, abbreviation)
-		if len(args.Items) > 1 {
-			if seconds, ok := args.Items[1].(int64); ok && seconds > -86400 && seconds < 86400 {
+		if len(args) > 1 {
+			if seconds, ok := args[1].(int64); ok && seconds > -86400 && seconds < 86400 {
 				return offsetText(seconds)
 			}
 		}
 		return "[" + name + "]"
 	case "zoneinfo.ZoneInfo._unpickle":
 		return "[" + name + "]"
+	default:
+		return "[" + class + "]"
 	}
-	return "[" + class.DottedName() + "]"
-}
-
-func first(items []any) any {
-	if len(items) == 0 {
-		return nil
-	}
-	return items[0]
 }
 
 // deltaSeconds reads a timedelta of less than a day.
 func deltaSeconds(o *Object) (int64, bool) {
-	args, _ := o.Args.(*Tuple)
-	if class := o.Class(); class == nil || class.DottedName() != "datetime.timedelta" || args == nil {
+	if class := o.Class(); class == nil || *class != (Global{"datetime", "timedelta"}) {
 		return 0, false
 	}
-	days, seconds, _, ok := deltaParts(args.Items)
+	days, seconds, _, ok := deltaParts(o.args())
 	return days*86400 + seconds, ok && days >= -1 && days <= 0
 }
 
@@ -138,10 +163,10 @@ func offsetText(seconds int64) string {
 	return s
 }
 
-func timedeltaText(args []any) (string, bool) {
-	days, seconds, micro, ok := deltaParts(args)
+func timedeltaScalar(o *Object) (scalar, bool) {
+	days, seconds, micro, ok := deltaParts(o.args())
 	if !ok {
-		return "", false
+		return scalar{}, false
 	}
 	s := fmt.Sprintf("%d:%02d:%02d", seconds/3600, seconds/60%60, seconds%60)
 	if micro != 0 {
@@ -149,16 +174,23 @@ func timedeltaText(args []any) (string, bool) {
 	}
 	switch days {
 	case 0:
-		return s, true
 	case 1, -1:
-		return fmt.Sprintf("%d day, %s", days, s), true
+		s = fmt.Sprintf("%d day, %s", days, s)
+	default:
+		s = fmt.Sprintf("%d days, %s", days, s)
 	}
-	return fmt.Sprintf("%d days, %s", days, s), true
+	var parts []string
+	for i, n := range []int64{days, seconds, micro} {
+		if n != 0 {
+			parts = append(parts, fmt.Sprintf("%s=%d", []string{"days", "seconds", "microseconds"}[i], n))
+		}
+	}
+	return scalar{s, "datetime.timedelta(" + cmp.Or(strings.Join(parts, ", "), "0") + ")"}, true
 }
 
-// uuidText reads the state {"int": number}.
-func uuidText(o *Object) (string, bool) {
-	v, _ := get(o.Attributes(), "int")
+// uuidScalar reads the state {"int": number}.
+func uuidScalar(o *Object) (scalar, bool) {
+	v, _ := (&Dict{o.Attributes()}).Get("int")
 	var n big.Int
 	switch v := v.(type) {
 	case int64:
@@ -166,11 +198,12 @@ func uuidText(o *Object) (string, bool) {
 	case *big.Int:
 		n.Set(v)
 	default:
-		return "", false
+		return scalar{}, false
 	}
 	if n.Sign() < 0 || n.BitLen() > 128 {
-		return "", false
+		return scalar{}, false
 	}
 	s := fmt.Sprintf("%032x", &n)
-	return s[:8] + "-" + s[8:12] + "-" + s[12:16] + "-" + s[16:20] + "-" + s[20:], true
+	s = s[:8] + "-" + s[8:12] + "-" + s[12:16] + "-" + s[16:20] + "-" + s[20:]
+	return scalar{s, "UUID('" + s + "')"}, true
 }

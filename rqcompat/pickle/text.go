@@ -10,34 +10,38 @@ import (
 // validText accepts UTF-8 in which lone surrogates have their 3-byte form, as Python's error handler surrogatepass
 // does.
 func validText(s string) bool {
-	for !utf8.ValidString(s) {
-		i := invalidAt(s)
-		if _, ok := surrogateAt(s[i:]); !ok {
+	if utf8.ValidString(s) {
+		return true
+	}
+	for len(s) > 0 {
+		_, size, ok := nextRune(s)
+		if !ok {
 			return false
 		}
-		s = s[i+3:]
+		s = s[size:]
 	}
 	return true
 }
 
-// invalidAt returns the index of the first byte of s that is not UTF-8, or len(s).
-func invalidAt(s string) int {
-	for i, r := range s {
-		if r == utf8.RuneError {
-			if _, n := utf8.DecodeRuneInString(s[i:]); n == 1 {
-				return i
-			}
-		}
+// nextRune reads the code point at the start of s, which may be a lone surrogate. A byte that starts none is not ok.
+func nextRune(s string) (r rune, size int, ok bool) {
+	r, size = utf8.DecodeRuneInString(s)
+	if r != utf8.RuneError || size != 1 {
+		return r, size, true
 	}
-	return len(s)
+	if len(s) < 3 || s[0] != 0xed || s[1] < 0xa0 || s[1] > 0xbf || s[2]&0xc0 != 0x80 {
+		return r, size, false
+	}
+	return 0xd000 | rune(s[1]&0x3f)<<6 | rune(s[2]&0x3f), 3, true
 }
 
-// surrogateAt reads the 3-byte form of U+D800..U+DFFF at the start of s.
-func surrogateAt(s string) (r rune, ok bool) {
-	if len(s) < 3 || s[0] != 0xed || s[1] < 0xa0 || s[1] > 0xbf || s[2]&0xc0 != 0x80 {
-		return 0, false
+// asciiPrefix is how many bytes at the start of s are ASCII.
+func asciiPrefix(s string) int {
+	n := 0
+	for n < len(s) && s[n] < utf8.RuneSelf {
+		n++
 	}
-	return 0xd000 | rune(s[1]&0x3f)<<6 | rune(s[2]&0x3f), true
+	return n
 }
 
 func appendSurrogate(b []byte, r rune) []byte {

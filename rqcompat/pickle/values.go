@@ -1,5 +1,7 @@
 package pickle
 
+import "slices"
+
 // Bytes is a Python bytes object: immutable, like a Go string of raw bytes.
 type Bytes string
 
@@ -42,7 +44,10 @@ type Dict struct {
 // Get returns the value of a str key. It looks through the entries one by one, which suits keyword arguments;
 // index large dicts yourself.
 func (d *Dict) Get(key string) (any, bool) {
-	return get(d.Items, key)
+	if i := find(d.Items, key); i >= 0 {
+		return d.Items[i].Value, true
+	}
+	return nil, false
 }
 
 // Set replaces the value of a str key in its place or appends an entry.
@@ -52,13 +57,6 @@ func (d *Dict) Set(key string, v any) {
 		return
 	}
 	d.Items = append(d.Items, Pair{key, v})
-}
-
-func get(items []Pair, key string) (any, bool) {
-	if i := find(items, key); i >= 0 {
-		return items[i].Value, true
-	}
-	return nil, false
 }
 
 func find(items []Pair, key string) int {
@@ -94,17 +92,10 @@ const (
 
 // String returns the opcode's name.
 func (h How) String() string {
-	switch h {
-	case Reduce:
-		return "REDUCE"
-	case NewObj:
-		return "NEWOBJ"
-	case NewObjEx:
-		return "NEWOBJ_EX"
-	case Obj:
-		return "OBJ"
+	if h > Obj {
+		return "unknown"
 	}
-	return "unknown"
+	return [...]string{"REDUCE", "NEWOBJ", "NEWOBJ_EX", "OBJ"}[h]
 }
 
 // Object describes an object that Python would make by a call, and what it would then put into it: Items by
@@ -132,61 +123,63 @@ type Object struct {
 // Class returns the class of the object, or the callable that makes it, looking through copyreg's constructor; nil
 // when it has no name.
 func (o *Object) Class() *Global {
+	if class, ok := first(o.reconstructed()).(*Global); ok {
+		return class
+	}
 	g, _ := o.Callable.(*Global)
-	if g == nil || g.Module != "copyreg" {
-		return g
-	}
-	if g.Name == "_reconstructor" { // of protocols 0 and 1
-		if t, ok := o.Args.(*Tuple); ok && t != nil && len(t.Items) > 0 {
-			if c, ok := t.Items[0].(*Global); ok {
-				return c
-			}
-		}
-	}
 	return g
 }
 
 // Entries returns the entries of a dict subclass, whichever way the protocol stored them; nil for other objects.
 func (o *Object) Entries() []Pair {
-	if len(o.Pairs) > 0 {
-		return o.Pairs
+	if args := o.reconstructed(); len(o.Pairs) == 0 && len(args) == 3 {
+		return pairsOf(args[2])
 	}
-	// Protocols 0 and 1: copyreg._reconstructor(class, dict, {...}).
-	g, _ := o.Callable.(*Global)
-	t, _ := o.Args.(*Tuple)
-	if g == nil || t == nil || g.Module != "copyreg" || g.Name != "_reconstructor" || len(t.Items) != 3 {
-		return nil
-	}
-	if d, ok := t.Items[2].(*Dict); ok && d != nil {
-		return d.Items
-	}
-	return nil
+	return o.Pairs
 }
 
 // Attributes returns what State puts into the object's attributes, slots included, in order; nil when there are
 // none or State has a form of its own.
 func (o *Object) Attributes() []Pair {
-	switch s := o.State.(type) {
-	case *Dict:
-		if s != nil {
-			return s.Items
-		}
-	case *Tuple: // (dict or None, slots)
-		if s == nil || len(s.Items) != 2 {
-			return nil
-		}
-		slots, ok := s.Items[1].(*Dict)
-		if !ok || slots == nil {
-			return nil
-		}
-		if s.Items[0] == nil {
-			return slots.Items
-		}
-		if d, ok := s.Items[0].(*Dict); ok && d != nil {
-			return append(d.Items[:len(d.Items):len(d.Items)], slots.Items...)
-		}
+	t, _ := o.State.(*Tuple)
+	if t == nil || len(t.Items) != 2 {
+		return pairsOf(o.State)
+	}
+	// (dict or None, slots)
+	_, isDict := t.Items[0].(*Dict)
+	if _, ok := t.Items[1].(*Dict); !ok || !isDict && t.Items[0] != nil {
+		return nil
+	}
+	return slices.Concat(pairsOf(t.Items[0]), pairsOf(t.Items[1]))
+}
+
+func (o *Object) args() []any {
+	if t, _ := o.Args.(*Tuple); t != nil {
+		return t.Items
 	}
 	return nil
+}
+
+// reconstructed returns (class, base, value of the base) of an object that protocols 0 and 1 have copyreg make.
+func (o *Object) reconstructed() []any {
+	if g, _ := o.Callable.(*Global); g == nil || *g != (Global{"copyreg", "_reconstructor"}) {
+		return nil
+	}
+	return o.args()
+}
+
+func pairsOf(v any) []Pair {
+	if d, _ := v.(*Dict); d != nil {
+		return d.Items
+	}
+	return nil
+}
+
+func first(items []any) any {
+	if len(items) == 0 {
+		return nil
+	}
+	return items[0]
 }
 
 // kindOf names a decoded value by its Python type, for messages.
