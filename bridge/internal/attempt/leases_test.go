@@ -147,12 +147,12 @@ func TestTheRowOfARunningJobWasCanceled(t *testing.T) {
 		h := newHouse()
 		stop := background(t, h.WatchCancels)
 		begin := time.Now()
-		h.start(t.Context(), h.delivery(rows.StatusQueued, obeys))
-		second := h.delivery(rows.StatusQueued, obeys)
+		first, second := h.delivery(rows.StatusQueued, obeys), h.delivery(rows.StatusQueued, obeys)
 		second.Row.Name, second.RowName, second.ID = "JOB-2", "JOB-2", site+"::JOB-2"
 		other := *h.rows.rows["JOB-1"]
 		other.Name = "JOB-2"
 		h.rows.put(&other)
+		h.start(t.Context(), first)
 		h.start(t.Context(), second)
 		h.start(t.Context(), plain(obeys))
 		time.Sleep(3 * time.Second)

@@ -157,9 +157,11 @@ func (x *Runner) writeOutcome(ctx context.Context, r *run, end ending, result an
 		o.Exc = stoppedText
 	case rqcompat.OutcomeFailed:
 		o.Exc = job.Traceback(end.err, r.info.Method)
-		x.Failed(r.lease.Queue)
 	}
 	x.hand(ctx, r, o)
+	if end.kind == rqcompat.OutcomeFailed {
+		x.Failed(r.lease.Queue) // now that it has grown: a trim before that would have missed this job
+	}
 }
 
 // settleDelivery ends a delivery whose row needs nothing.

@@ -84,9 +84,11 @@ func runClaimer(t *testing.T, c *Claimer) (stop func()) {
 }
 
 func addJobs(c *Claimer, ids ...string) {
-	for _, id := range ids {
-		c.Fair.add(waitingJob("s", "o", id, "Normal"))
+	jobs := make([]*job.Queued, len(ids))
+	for i, id := range ids {
+		jobs[i] = waitingJob("s", "o", id, "Normal")
 	}
+	c.Fair.add(jobs...) // at once, so that one claim can have them all
 }
 
 func TestClaimStartsWhatItGets(t *testing.T) {
