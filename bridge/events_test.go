@@ -221,8 +221,7 @@ func (b *bed) checkDeskUpdates(t *testing.T, e *ears, row *rows.BackgroundJob) {
 
 // TestListUpdatesAreCollected has many jobs move at once: open lists hear of it
 // in bursts that are three seconds apart.
-func TestListUpdatesAreCollected(t *testing.T) {
-	t.Parallel()
+func TestListUpdatesAreCollected(t *testing.T) { // not in parallel: it looks at times of arrival
 	b := newBed(t, nil)
 	e := b.listenToEvents()
 	b.start(nil)

@@ -188,8 +188,7 @@ func TestManyWaitingRowsDoNotHideAnOrphan(t *testing.T) {
 
 // TestRetryAtOnce: a retry that is due before the failed attempt is settled in
 // RQ must not take that attempt for the retry's delivery.
-func TestRetryAtOnce(t *testing.T) {
-	t.Parallel()
+func TestRetryAtOnce(t *testing.T) { // not in parallel: it has a limit of time
 	b := newBed(t, nil)
 	b.countTypes()
 	var attempts atomic.Int64
