@@ -47,7 +47,8 @@ func WithRetry(p RetryPolicy) HandlerOption {
 	}
 }
 
-// StrictParams makes a parameter that P has no field for a *ParamsError instead of ignoring it.
+// StrictParams makes a parameter that P has no field for a *ParamsError instead of ignoring it. The arguments that the
+// bridge reads itself, organization and a Server Script's function, need no field.
 func StrictParams() HandlerOption { return func(r *registration) { r.strict = true } }
 
 // Register makes fn the handler of name: a Job Type's name or handler_method, a method that Python passes to

@@ -12,9 +12,11 @@ import (
 	"github.com/google/uuid"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/policy"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/wait"
 	"github.com/opensoft/dartwing-bridge/frappe"
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
+	"github.com/redis/go-redis/v9"
 )
 
 // SubmitRequest describes a Background Job to be submitted.
@@ -51,25 +53,66 @@ func (c *Client) Submit(ctx context.Context, r SubmitRequest) (*rows.BackgroundJ
 	if err := c.rdb.Ping(ctx).Err(); err != nil {
 		return nil, fmt.Errorf("job queue service is down, nothing was submitted: %w", err)
 	}
-	create := db.CreateJobs
-	if r.Key != "" {
-		create = db.CreateOrFindJobs
+	if r.Key == "" {
+		return c.create(ctx, db, r.Site, j)
 	}
-	created, err := create(ctx, []rows.NewJob{j})
+	// Of two that find nothing at the same time both would create.
+	unlock, err := c.lock(ctx, "rq:bridge:submit:"+r.Site+":"+j.JobHash)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	row, err := noneIsNil(db.FindByHash(ctx, j.JobHash))
+	switch {
+	case err != nil:
+		return nil, err
+	case row == nil:
+		return c.create(ctx, db, r.Site, j)
+	case row.Status == rows.StatusQueued:
+		// Whoever created it may have died before its delivery.
+		return row, c.courier.Deliver(ctx, r.Site, row)
+	}
+	return row, nil
+}
+
+// create makes a row and delivers it, or takes it back.
+func (c *Client) create(ctx context.Context, db *rows.DB, site string, j rows.NewJob) (*rows.BackgroundJob, error) {
+	created, err := db.CreateJobs(ctx, []rows.NewJob{j})
 	if err != nil {
 		return nil, err
 	}
 	row := created[0]
-	if row.Status != rows.StatusQueued {
-		return row, nil // an earlier submission of this key, which is on its way or over
-	}
-	if err := c.courier.Deliver(ctx, r.Site, row); err != nil {
+	if err := c.courier.Deliver(ctx, site, row); err != nil {
 		undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
 		return nil, errors.Join(err, db.DeleteJobs(undo, []string{row.Name}))
 	}
-	c.sites.Tell(r.Site, row, rows.StatusPending)
+	c.sites.Tell(site, row, rows.StatusPending)
 	return row, nil
+}
+
+// lockTime is how long a lock lasts whose holder died; its holder needs some milliseconds.
+const lockTime = 10 * time.Second
+
+// unlockScript deletes KEYS[1] if it still is ARGV[1].
+var unlockScript = redis.NewScript("if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end")
+
+// lock takes a lock of the bench's Redis, waiting for it as long as ctx lasts.
+func (c *Client) lock(ctx context.Context, key string) (unlock func(), err error) {
+	token := uuid.NewString()
+	for {
+		won, err := c.rdb.SetNX(ctx, key, token, lockTime).Result()
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("job queue service is down, nothing was submitted: %w", err)
+		case won:
+			return func() {
+				// An error leaves the lock to its time.
+				_ = unlockScript.Run(context.WithoutCancel(ctx), c.rdb, []string{key}, token).Err()
+			}, nil
+		}
+		wait.Sleep(ctx, 5*time.Millisecond)
+	}
 }
 
 // newJob checks a request and fills in its Job Type's defaults.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -169,5 +170,65 @@ func TestAnIDThatIsOnItsWayIsRefused(t *testing.T) {
 	}
 	if _, err := b.client().Enqueue(t.Context(), request); !errors.Is(err, rqcompat.ErrDuplicateJob) {
 		t.Errorf("the second job of an id is %v, want ErrDuplicateJob", err)
+	}
+}
+
+// TestAKeyMakesOneJob: however many submit it at the same time, and when its delivery fails meanwhile.
+func TestAKeyMakesOneJob(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, nil)
+	c := b.client()
+	request := SubmitRequest{Site: testSite, JobType: "echo_job", Organization: "ORG-A", Key: "nightly"}
+	names := make(chan string, 20)
+	var all sync.WaitGroup
+	for range cap(names) {
+		all.Go(func() {
+			row, err := c.Submit(t.Context(), request)
+			if err != nil {
+				t.Errorf("submit: %v", err)
+				return
+			}
+			names <- row.Name
+		})
+	}
+	all.Wait()
+	close(names)
+	first := <-names
+	for name := range names {
+		if name != first {
+			t.Errorf("submissions of one key made %s and %s", first, name)
+		}
+	}
+	// A key of the wrong type where the delivery goes: it fails, and the row that was there before stays.
+	queue, hash := rqcompat.QueueKey(b.bench.QueueName("go")), rqcompat.JobKey(b.bench.JobID(testSite, first))
+	b.rdb.Del(t.Context(), queue, hash)
+	b.rdb.Set(t.Context(), queue, "not a list", 0)
+	if _, err := c.Submit(t.Context(), request); err == nil {
+		t.Error("a delivery that fails is told as a success")
+	}
+	if row := b.row(first); row.Status != rows.StatusQueued {
+		t.Errorf("after a repeated submission that failed the row is %+v, want it as it was", row)
+	}
+	b.rdb.Del(t.Context(), queue, hash)
+	if row, err := c.Submit(t.Context(), request); err != nil || row.Name != first {
+		t.Errorf("submitted again: %v, %v", row, err)
+	}
+	if waiting := b.rdb.LRange(t.Context(), queue, 0, -1).Val(); len(waiting) != 1 {
+		t.Errorf("on the queue: %v, want the row's delivery", waiting)
+	}
+}
+
+// TestStrictParamsAndTheBridgesOwnArguments: the organization of frappe.enqueue is not a mistake of its caller.
+func TestStrictParamsAndTheBridgesOwnArguments(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, nil)
+	b.start(func(e *Engine) {
+		Register(e, "go.strict", func(_ context.Context, job *Job[greeting]) (any, error) { return job.Params.Name, nil }, StrictParams())
+	})
+	b.waitJob(b.enqueue("go.strict", map[string]any{"organization": "ORG-A", "name": "Ada"}), rqcompat.StatusFinished)
+	id := b.enqueue("go.strict", map[string]any{"organization": "ORG-A", "nam": "Ada"})
+	b.waitJob(id, rqcompat.StatusFailed)
+	if exc := b.lastExc(id); !strings.Contains(exc, `unknown field "nam"`) || strings.Contains(exc, "Ada") {
+		t.Errorf("exc %q, want one that names the unknown field", exc)
 	}
 }

@@ -10,6 +10,10 @@ import (
 	"time"
 )
 
+// ownArguments are keyword arguments that the bridge itself reads: the tenant of frappe.enqueue, and what a Server
+// Script's call_whitelisted_function runs. A strict handler need not have fields for them.
+var ownArguments = []string{"organization", "function"}
+
 // Params decodes a job's parameters for the handler of that name; none leave P's zero value. A parameter that P has no
 // field for is ignored, as encoding/json does, or an error if strict. An error is a *ParamsError that never shows a
 // value, which may be a secret.
@@ -17,20 +21,43 @@ func Params[P any](handler string, params json.RawMessage, strict bool) (p P, er
 	if len(params) == 0 {
 		return p, nil
 	}
-	d := json.NewDecoder(bytes.NewReader(params))
-	if strict {
-		d.DisallowUnknownFields()
-	}
-	err = withoutValue(d.Decode(&p))
-	if err == nil {
-		if _, more := d.Token(); !errors.Is(more, io.EOF) {
-			err = errors.New("more than one JSON value")
+	p, err = decode[P](params, strict)
+	for _, own := range ownArguments {
+		if err != nil && err.Error() == fmt.Sprintf("json: unknown field %q", own) {
+			params = without(params, own)
+			p, err = decode[P](params, strict)
 		}
 	}
 	if err != nil {
 		return p, &ParamsError{Handler: handler, Err: err}
 	}
 	return p, nil
+}
+
+// decode decodes exactly one JSON value.
+func decode[P any](params json.RawMessage, strict bool) (p P, err error) {
+	d := json.NewDecoder(bytes.NewReader(params))
+	if strict {
+		d.DisallowUnknownFields()
+	}
+	if err := d.Decode(&p); err != nil {
+		return p, withoutValue(err)
+	}
+	if _, more := d.Token(); !errors.Is(more, io.EOF) {
+		return p, errors.New("more than one JSON value")
+	}
+	return p, nil
+}
+
+// without is an object without one of its keys.
+func without(object json.RawMessage, key string) json.RawMessage {
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(object, &fields) != nil {
+		return object
+	}
+	delete(fields, key)
+	left, _ := json.Marshal(fields) // raw values that were decoded encode again
+	return left
 }
 
 // withoutValue says what doesn't fit in words that name the field and not its value.
@@ -40,8 +67,6 @@ func withoutValue(err error) error {
 		clock *time.ParseError
 	)
 	switch {
-	case err == nil:
-		return nil
 	case errors.As(err, &wrong):
 		kind := wrong.Value
 		if name, value, _ := strings.Cut(kind, " "); !strings.Contains(value, " ") {
