@@ -22,8 +22,8 @@ func Params[P any](handler string, params json.RawMessage, strict bool) (p P, er
 		return p, nil
 	}
 	p, err = decode[P](params, strict)
-	for _, own := range ownArguments {
-		if err != nil && err.Error() == fmt.Sprintf("json: unknown field %q", own) {
+	for range ownArguments { // the decoder names one at a time, in the order of the text
+		if own := ownArgument(err); own != "" {
 			params = without(params, own)
 			p, err = decode[P](params, strict)
 		}
@@ -47,6 +47,16 @@ func decode[P any](params json.RawMessage, strict bool) (p P, err error) {
 		return p, errors.New("more than one JSON value")
 	}
 	return p, nil
+}
+
+// ownArgument is the one that err calls unknown, if it does.
+func ownArgument(err error) string {
+	for _, own := range ownArguments {
+		if err != nil && err.Error() == fmt.Sprintf("json: unknown field %q", own) {
+			return own
+		}
+	}
+	return ""
 }
 
 // without is an object without one of its keys.
