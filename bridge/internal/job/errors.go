@@ -1,14 +1,41 @@
 package job
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"runtime/debug"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
 )
+
+// Causes of a handler's ended context. Package bridge publishes and documents them.
+var (
+	ErrCanceled = errors.New("the job was canceled")
+	ErrStopped  = errors.New("the job was stopped by a stop-job command")
+	ErrKilled   = errors.New("the job was aborted by a kill-horse command")
+	ErrTimeout  = errors.New("the job ran into its timeout")
+	ErrShutdown = errors.New("the bridge is shutting down")
+	ErrLost     = errors.New("the job no longer belongs to this worker")
+)
+
+// ErrAbandoned is the error of an attempt whose handler ignores its context.
+var ErrAbandoned = errors.New("the handler ignored its context for the whole grace period and was abandoned")
+
+// CauseOf returns the reason for which ctx ended, if it is one of ours; else nil.
+func CauseOf(ctx context.Context) error {
+	cause := context.Cause(ctx)
+	for _, ours := range []error{ErrCanceled, ErrStopped, ErrKilled, ErrTimeout, ErrShutdown, ErrLost} {
+		if errors.Is(cause, ours) {
+			return cause
+		}
+	}
+	return nil
+}
 
 // ErrorType is what the field error_type of a Background Job says.
 type ErrorType string
@@ -141,4 +168,115 @@ func Safe(err error) (safe error) {
 	_ = Classify(err)
 	_ = errors.Is(err, ErrTimeout)
 	return err
+}
+
+// permanentExceptions are Frappe's exception classes that no retry mends (frappe/exceptions.py, 15).
+var permanentExceptions = []string{
+	"ValidationError", "PermissionError", "DoesNotExistError", "MandatoryError",
+	"LinkValidationError", "InvalidAuthorizationHeader", "AuthenticationError",
+}
+
+// Classify sorts an error into the two kinds of a Background Job. What a handler said wins; then what the error is;
+// anything unknown is transient, since trying once too often costs less than giving up on a job.
+func Classify(err error) ErrorType {
+	var (
+		said    *wish
+		answer  *HTTPError
+		params  *ParamsError
+		missing *NoHandlerError
+		refused *Refusal
+	)
+	switch {
+	case errors.As(err, &said):
+		return said.kind
+	case errors.As(err, &params), errors.As(err, &missing), errors.As(err, &refused):
+		return Permanent
+	case errors.As(err, &answer):
+		if answer.permanent() {
+			return Permanent
+		}
+		return Transient
+	case namesPermanentException(err.Error()):
+		return Permanent
+	}
+	return Transient
+}
+
+// namesPermanentException looks for a text that starts with one of Frappe's permanent classes, bare or dotted
+// ("frappe.exceptions.ValidationError: …"), as a handler relays it that talks to a site.
+func namesPermanentException(text string) bool {
+	class, _, found := strings.Cut(text, ":")
+	if !found || strings.ContainsAny(class, " \n") {
+		return false
+	}
+	return slices.Contains(permanentExceptions, class[strings.LastIndexByte(class, '.')+1:])
+}
+
+// PauseAfter is how long to wait before a retry of a job that ended with err: what err asks for, else the policy's.
+func PauseAfter(err error, p RetryPolicy, retry int) time.Duration {
+	var said *wish
+	if errors.As(err, &said) && said.after > 0 {
+		return said.after
+	}
+	return p.Pause(retry)
+}
+
+// FirstLine is the first line of an error, at most 200 bytes of it, for a log.
+func FirstLine(err error) string {
+	text := err.Error()
+	for i, c := range text {
+		if c == '\n' || i > 200 {
+			return text[:i]
+		}
+	}
+	return text
+}
+
+// exceptionName gives the class name that the last line of the recorded traceback starts with, as Python's do.
+func exceptionName(err error) string {
+	var (
+		panicked *PanicError
+		params   *ParamsError
+		missing  *NoHandlerError
+		refused  *Refusal
+	)
+	switch {
+	case errors.Is(err, ErrTimeout):
+		return "rq.timeouts.JobTimeoutException"
+	case errors.As(err, &panicked):
+		return "bridge.PanicError"
+	case errors.As(err, &params):
+		return "bridge.ParamsError"
+	case errors.As(err, &missing):
+		return "bridge.NoHandlerError"
+	case errors.As(err, &refused):
+		return "bridge." + refused.Kind
+	case Classify(err) == Permanent:
+		return "bridge.PermanentError"
+	}
+	return "bridge.TransientError"
+}
+
+// Traceback renders the err of method where as RQ's tools expect it: announced, with "class: message" at its end.
+func Traceback(err error, where string) string {
+	var b strings.Builder
+	b.WriteString("Traceback (most recent call last):\n  File \"")
+	b.WriteString(where)
+	b.WriteString("\", in dartwing-bridge\n")
+	text := strings.TrimRight(err.Error(), "\n")
+	var panicked *PanicError
+	if errors.As(err, &panicked) {
+		for line := range strings.Lines(string(panicked.Stack)) {
+			b.WriteString("    " + line)
+		}
+		b.WriteByte('\n')
+		text = fmt.Sprintf("handler panicked: %v", panicked.Value)
+	}
+	// Tools that show the last line get the first line of a longer message there, below the whole of it.
+	first, rest, more := strings.Cut(text, "\n")
+	if more {
+		b.WriteString(first + "\n" + rest + "\n")
+	}
+	b.WriteString(exceptionName(err) + ": " + first + "\n")
+	return b.String()
 }
