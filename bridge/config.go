@@ -76,16 +76,9 @@ var defaultPace = pace{
 	maintain: 10 * time.Minute,
 }
 
-// RetryPolicy is when transient failures are retried: the n-th time Base × 2^(n−1) after the failure, at most Max.
-type RetryPolicy struct {
-	// Base is the pause before the first retry. Default: 1 min.
-	Base time.Duration
-	// Max is the longest pause. Default: 16 × Base, the pause before the fifth retry.
-	Max time.Duration
-	// Jitter is the share by which a pause may be longer or shorter, 0 to 1, so that jobs that failed together don't
-	// return together. Default: 0.2. A negative value means none.
-	Jitter float64
-}
+// RetryPolicy is when transient failures are retried: the n-th time Base × 2^(n−1) after the failure, at most
+// Max. By its Jitter a pause is longer or shorter.
+type RetryPolicy = job.RetryPolicy
 
 // ForeignHandler is a handler that is not written in Go: exactly one of Exec and HTTP is set.
 type ForeignHandler struct {
@@ -114,17 +107,7 @@ type ForeignHandler struct {
 // On cancel, timeout and shutdown SIGTERM goes to the program's whole process group, and SIGKILL to whatever is left of
 // it after KillGrace. Status 0 after SIGTERM counts as success only if a result was reported. What a program leaves
 // running in its group when it ends is killed.
-type ExecConfig struct {
-	// Command is the program and its arguments. No shell is involved. Required.
-	Command []string
-	// Dir is the working directory. Default: the bridge's.
-	Dir string
-	// Env is added to the program's environment. BRIDGE_… names are reserved.
-	Env map[string]string
-	// KillGrace is how long the process group may take to end after SIGTERM, and how long the pipes of a program that
-	// ended may stay open; less than Config.CancelGrace. Default: 5 s.
-	KillGrace time.Duration
-}
+type ExecConfig = foreign.Exec
 
 // HTTPConfig is a handler that calls a URL per job.
 //
@@ -136,16 +119,7 @@ type ExecConfig struct {
 // 429 and 503 with Retry-After (seconds or a date, at most a day) set the time of the next attempt. 408, 425, 429, 5xx,
 // a failed connection and an answer that breaks off are transient; other 4xx, a redirect (never followed) and an answer
 // of more than 1 MiB or of broken JSON are permanent.
-type HTTPConfig struct {
-	// URL is where the service listens, http or https. Required.
-	URL string
-	// Method is POST, PUT or PATCH. Default: POST.
-	Method string
-	// Headers are added to the request, e.g. Authorization.
-	Headers map[string]string
-	// Timeout is the longest one call may take; the job's own timeout holds anyway. Default: none.
-	Timeout time.Duration
-}
+type HTTPConfig = foreign.HTTP
 
 // withDefaults returns c with every zero field set to its default.
 func (c Config) withDefaults() Config {
@@ -193,7 +167,7 @@ func (c Config) validate() error {
 			bad("bridge.weights[%q] is %d, want 1 to 100", organization, weight)
 		}
 	}
-	if err := job.RetryPolicy(c.Retry).WithDefaults().Validate(); err != nil {
+	if err := job.CheckRetry(c.Retry); err != nil {
 		bad("bridge.retry: %w", err)
 	}
 	c.validateQueues(bad)
@@ -225,7 +199,7 @@ func (c Config) validateForeign(bad func(format string, args ...any)) {
 			bad(`bridge.handlers[%q] needs exactly one of "exec" and "http"`, name)
 		} else if h.Exec != nil {
 			// A program that is being killed in order must not count as abandoned.
-			if grace := foreign.Exec(*h.Exec).Grace(); grace >= c.CancelGrace {
+			if grace := foreign.Grace(*h.Exec); grace >= c.CancelGrace {
 				bad("bridge.handlers[%q].exec.kill_grace is %s, want less than bridge.cancel_grace, which is %s", name, grace, c.CancelGrace)
 			}
 		}

@@ -59,7 +59,7 @@ func (e *Engine) registerForeign() error {
 			continue
 		}
 		e.register(name, &registration{source: "bridge.handlers", handle: func(ctx context.Context, j *RawJob) (any, error) {
-			return run(ctx, job.Info(j.JobInfo), j.Params, j)
+			return run(ctx, j.JobInfo, j.Params, j)
 		}})
 	}
 	return errors.Join(errs...)
@@ -67,9 +67,9 @@ func (e *Engine) registerForeign() error {
 
 func (h ForeignHandler) handler() (job.Call, error) {
 	if h.Exec != nil {
-		return foreign.NewExec(foreign.Exec(*h.Exec))
+		return foreign.NewExec(*h.Exec)
 	}
-	return foreign.NewHTTP(foreign.HTTP(*h.HTTP))
+	return foreign.NewHTTP(*h.HTTP)
 }
 
 // Run works jobs until ctx ends or a shutdown command arrives, and then stops in order: nothing new is claimed; running
@@ -172,8 +172,8 @@ func (e *Engine) mustNotRun(method string) {
 	}
 }
 
-func (e *Engine) ended(info job.Info, outcome string, err error, took time.Duration) {
+func (e *Engine) ended(info JobInfo, outcome string, err error, took time.Duration) {
 	for _, f := range e.onEnd {
-		f(End{JobInfo: JobInfo(info), Outcome: outcome, Err: err, Took: took})
+		f(End{JobInfo: info, Outcome: outcome, Err: err, Took: took})
 	}
 }

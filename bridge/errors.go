@@ -39,19 +39,19 @@ var (
 )
 
 // ErrorType is what the field error_type of a Background Job says.
-type ErrorType string
+type ErrorType = job.ErrorType
 
 // The two kinds of failure that a Background Job knows.
 const (
-	ErrorTransient = ErrorType(job.Transient)
-	ErrorPermanent = ErrorType(job.Permanent)
+	ErrorTransient = job.Transient
+	ErrorPermanent = job.Permanent
 )
 
 // Classify says which kind of failure err is for the engine. What a handler said with Permanent, Transient or RetryAfter
 // wins, through any wrapping; then an HTTPError by its status (408, 425, 429 and 5xx are transient, other 4xx permanent),
 // a ParamsError, and a text that begins with the name of one of Frappe's classes that no retry mends, as in
 // "frappe.exceptions.ValidationError: …". Anything else is transient.
-func Classify(err error) ErrorType { return ErrorType(job.Classify(err)) }
+func Classify(err error) ErrorType { return job.Classify(err) }
 
 // Permanent marks err as one that no retry can mend: the job goes to the dead letters at once. Permanent(nil) is nil.
 func Permanent(err error) error { return job.Mark(err, job.Permanent, 0) }

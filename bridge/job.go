@@ -6,32 +6,14 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
-	"time"
 
+	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
 )
 
-// JobInfo is what a handler may know of the attempt it makes.
-type JobInfo struct {
-	// ID is the RQ job id.
-	ID string
-	// Name is the Background Job's name; empty for a job without a row.
-	Name string
-	// Method is what the producer asked for: a dotted path or any name.
-	Method string
-	// JobType is the Job Type's name; empty for a job without a row.
-	JobType string
-	// Site and User are whose work it is; both empty for a plain RQ job.
-	Site, User string
-	// Organization is the tenant; empty for a job without a row.
-	Organization string
-	// Attempt counts from 1 within the present series of retries.
-	Attempt int
-	// Queue is the RQ queue it came from, with the bench's prefix.
-	Queue string
-	// Timeout is how long the attempt may take; zero means unlimited. The context's cause is ErrTimeout when it is over.
-	Timeout time.Duration
-}
+// JobInfo is what a handler may know of the attempt it makes: the RQ job's ID and Queue, the Name of its Background Job
+// and its JobType, the Method, the Site, User and Organization whose work it is, the Attempt and its Timeout.
+type JobInfo = job.Info
 
 // Job is one attempt at a job with its parameters decoded into P. A zero Job, as a unit test may make one, takes
 // reports and drops them; package bridgetest records them.

@@ -31,7 +31,7 @@ func (t JobType[P]) Submit(ctx context.Context, to Submitter, params P, r Submit
 // registration is a handler under its name.
 type registration struct {
 	handle Handler
-	retry  *job.RetryPolicy
+	retry  *RetryPolicy
 	source string // who registered it, for the message about a second one
 	strict bool
 }
@@ -41,10 +41,7 @@ type HandlerOption func(*registration)
 
 // WithRetry gives a handler's jobs a schedule of their own instead of Config.Retry. Register panics on a senseless one.
 func WithRetry(p RetryPolicy) HandlerOption {
-	return func(r *registration) {
-		policy := job.RetryPolicy(p).WithDefaults()
-		r.retry = &policy
-	}
+	return func(r *registration) { r.retry = &p }
 }
 
 // StrictParams makes a parameter that P has no field for a *ParamsError instead of ignoring it. The arguments that the
@@ -68,7 +65,7 @@ func Register[P any](e *Engine, name JobType[P], fn func(ctx context.Context, jo
 		o(r)
 	}
 	if r.retry != nil {
-		if err := r.retry.Validate(); err != nil {
+		if err := job.CheckRetry(*r.retry); err != nil {
 			panic(fmt.Sprintf("bridge: the handler of %q: %v", string(name), err))
 		}
 	}
@@ -119,8 +116,8 @@ func (e *Engine) wrapped(submitter Submitter) job.Handlers {
 		for _, around := range slices.Backward(e.middleware) {
 			handle = around(handle)
 		}
-		handlers[name] = &job.Handler{Name: name, Retry: r.retry, Call: func(ctx context.Context, info job.Info, params json.RawMessage, r job.Reporter) (any, error) {
-			return handle(ctx, NewJob(JobInfo(info), params, attemptReporter{r, submitter}))
+		handlers[name] = &job.Handler{Name: name, Retry: r.retry, Call: func(ctx context.Context, info JobInfo, params json.RawMessage, r job.Reporter) (any, error) {
+			return handle(ctx, NewJob(info, params, attemptReporter{r, submitter}))
 		}}
 	}
 	return handlers

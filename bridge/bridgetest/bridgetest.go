@@ -127,7 +127,7 @@ func (r *recorder) result(value any, err, cause error) *Result {
 		RetryCount: r.info.Attempt - 1, MaxRetries: r.maxRetries,
 	}
 	now := time.Now()
-	move := attempt.Judge(job.Info(r.info), row, err, cause, job.RetryPolicy{Jitter: -1}, now)
+	move := attempt.Judge(r.info, row, err, cause, bridge.RetryPolicy{Jitter: -1}, now)
 	out.Status = move.To
 	if at := move.Written().NextRetryAt; !at.IsZero() {
 		out.RetryIn = at.Sub(now)

@@ -77,8 +77,7 @@ func (x *Runner) logEnding(r *run, end ending) {
 		slog.String("error", job.FirstLine(end.err)), slog.String("error_type", string(job.Classify(end.err))),
 		slog.Int("attempt", r.info.Attempt), took,
 	}
-	var panicked *job.PanicError
-	if errors.As(end.err, &panicked) {
+	if panicked, ok := errors.AsType[*job.PanicError](end.err); ok {
 		level = slog.LevelError
 		attrs = append(attrs, slog.String("stack", string(panicked.Stack)))
 	}

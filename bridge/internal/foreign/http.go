@@ -26,11 +26,16 @@ const (
 	maxRetryAfter = 24 * time.Hour
 )
 
-// HTTP is a handler that calls a URL per job. Package bridge documents it, as HTTPConfig.
+// HTTP is a handler that calls a URL per job. Package bridge publishes it as HTTPConfig, with what the two say to each
+// other.
 type HTTP struct {
-	URL     string
-	Method  string
+	// URL is where the service listens, http or https. Required.
+	URL string
+	// Method is POST, PUT or PATCH. Default: POST.
+	Method string
+	// Headers are added to the request, e.g. Authorization.
 	Headers map[string]string
+	// Timeout is the longest one call may take; the job's own timeout holds anyway. Default: none.
 	Timeout time.Duration
 }
 
@@ -140,9 +145,8 @@ func (h *httpHandler) broken(ctx context.Context, err error) error {
 		err = fmt.Errorf("%w of %s", errHTTPTimeout, h.cfg.Timeout)
 	}
 	// url.Error would show the whole URL.
-	var ue *url.Error
-	if errors.As(err, &ue) {
-		err = ue.Err
+	if called, ok := errors.AsType[*url.Error](err); ok {
+		err = called.Err
 	}
 	return transient(fmt.Errorf("call %s: %w", h.place, err))
 }

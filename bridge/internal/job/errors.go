@@ -74,12 +74,15 @@ func (e *HTTPError) Error() string {
 	return fmt.Sprintf("HTTP %d %s: %s", e.Status, http.StatusText(e.Status), e.Message)
 }
 
-func (e *HTTPError) permanent() bool {
+func (e *HTTPError) kind() ErrorType {
 	switch e.Status {
 	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
-		return false
+		return Transient
 	}
-	return e.Status >= 400 && e.Status < 500
+	if e.Status >= 400 && e.Status < 500 {
+		return Permanent
+	}
+	return Transient
 }
 
 // PanicError is the error of a handler that panicked.
@@ -179,27 +182,25 @@ var permanentExceptions = []string{
 // Classify sorts an error into the two kinds of a Background Job. What a handler said wins; then what the error is;
 // anything unknown is transient, since trying once too often costs less than giving up on a job.
 func Classify(err error) ErrorType {
-	var (
-		said    *wish
-		answer  *HTTPError
-		params  *ParamsError
-		missing *NoHandlerError
-		refused *Refusal
-	)
+	said, isSaid := errors.AsType[*wish](err)
+	answer, isAnswer := errors.AsType[*HTTPError](err)
 	switch {
-	case errors.As(err, &said):
+	case isSaid:
 		return said.kind
-	case errors.As(err, &params), errors.As(err, &missing), errors.As(err, &refused):
+	case is[*ParamsError](err), is[*NoHandlerError](err), is[*Refusal](err):
 		return Permanent
-	case errors.As(err, &answer):
-		if answer.permanent() {
-			return Permanent
-		}
-		return Transient
+	case isAnswer:
+		return answer.kind()
 	case namesPermanentException(err.Error()):
 		return Permanent
 	}
 	return Transient
+}
+
+// is reports whether err is or wraps an E.
+func is[E error](err error) bool {
+	_, ok := errors.AsType[E](err)
+	return ok
 }
 
 // namesPermanentException looks for a text that starts with one of Frappe's permanent classes, bare or dotted
@@ -210,15 +211,6 @@ func namesPermanentException(text string) bool {
 		return false
 	}
 	return slices.Contains(permanentExceptions, class[strings.LastIndexByte(class, '.')+1:])
-}
-
-// PauseAfter is how long to wait before a retry of a job that ended with err: what err asks for, else the policy's.
-func PauseAfter(err error, p RetryPolicy, retry int) time.Duration {
-	var said *wish
-	if errors.As(err, &said) && said.after > 0 {
-		return said.after
-	}
-	return p.Pause(retry)
 }
 
 // FirstLine is the first line of an error, at most 200 bytes of it, for a log.
@@ -234,22 +226,17 @@ func FirstLine(err error) string {
 
 // exceptionName gives the class name that the last line of the recorded traceback starts with, as Python's do.
 func exceptionName(err error) string {
-	var (
-		panicked *PanicError
-		params   *ParamsError
-		missing  *NoHandlerError
-		refused  *Refusal
-	)
+	refused, isRefusal := errors.AsType[*Refusal](err)
 	switch {
 	case errors.Is(err, ErrTimeout):
 		return "rq.timeouts.JobTimeoutException"
-	case errors.As(err, &panicked):
+	case is[*PanicError](err):
 		return "bridge.PanicError"
-	case errors.As(err, &params):
+	case is[*ParamsError](err):
 		return "bridge.ParamsError"
-	case errors.As(err, &missing):
+	case is[*NoHandlerError](err):
 		return "bridge.NoHandlerError"
-	case errors.As(err, &refused):
+	case isRefusal:
 		return "bridge." + refused.Kind
 	case Classify(err) == Permanent:
 		return "bridge.PermanentError"
@@ -260,12 +247,9 @@ func exceptionName(err error) string {
 // Traceback renders the err of method where as RQ's tools expect it: announced, with "class: message" at its end.
 func Traceback(err error, where string) string {
 	var b strings.Builder
-	b.WriteString("Traceback (most recent call last):\n  File \"")
-	b.WriteString(where)
-	b.WriteString("\", in dartwing-bridge\n")
+	b.WriteString("Traceback (most recent call last):\n  File \"" + where + "\", in dartwing-bridge\n")
 	text := strings.TrimRight(err.Error(), "\n")
-	var panicked *PanicError
-	if errors.As(err, &panicked) {
+	if panicked, ok := errors.AsType[*PanicError](err); ok {
 		for line := range strings.Lines(string(panicked.Stack)) {
 			b.WriteString("    " + line)
 		}

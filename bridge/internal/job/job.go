@@ -9,17 +9,26 @@ import (
 	"time"
 )
 
-// Info is what a handler may know of its attempt.
+// Info is what a handler may know of the attempt it makes. Package bridge publishes it as JobInfo.
 type Info struct {
-	ID           string
-	Name         string
-	Method       string
-	JobType      string
-	Site, User   string
+	// ID is the RQ job id.
+	ID string
+	// Name is the Background Job's name; empty for a job without a row.
+	Name string
+	// Method is what the producer asked for: a dotted path or any name.
+	Method string
+	// JobType is the Job Type's name; empty for a job without a row.
+	JobType string
+	// Site and User are whose work it is; both empty for a plain RQ job.
+	Site, User string
+	// Organization is the tenant; empty for a job without a row.
 	Organization string
-	Attempt      int
-	Queue        string
-	Timeout      time.Duration
+	// Attempt counts from 1 within the present series of retries.
+	Attempt int
+	// Queue is the RQ queue it came from, with the bench's prefix.
+	Queue string
+	// Timeout is how long the attempt may take; zero means unlimited. The context's cause is ErrTimeout when it is over.
+	Timeout time.Duration
 }
 
 // Reporter takes what a handler tells while it runs. Its methods may be called by several goroutines and never block.

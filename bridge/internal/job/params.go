@@ -72,12 +72,9 @@ func without(object json.RawMessage, key string) json.RawMessage {
 
 // withoutValue says what doesn't fit in words that name the field and not its value.
 func withoutValue(err error) error {
-	var (
-		wrong *json.UnmarshalTypeError
-		clock *time.ParseError
-	)
+	wrong, isWrong := errors.AsType[*json.UnmarshalTypeError](err)
 	switch {
-	case errors.As(err, &wrong):
+	case isWrong:
 		kind := wrong.Value
 		if name, value, _ := strings.Cut(kind, " "); !strings.Contains(value, " ") {
 			kind = name // "number 12.5" shows the number; more words are what package bridge says of its own types
@@ -87,7 +84,7 @@ func withoutValue(err error) error {
 			field = fmt.Sprintf("%q", wrong.Field)
 		}
 		return fmt.Errorf("%s is a JSON %s, which a %s can't hold", field, kind, wrong.Type)
-	case errors.As(err, &clock):
+	case is[*time.ParseError](err):
 		return errors.New("a string is not a time.Time such as 2024-02-29T23:59:59Z; what Python sends fits a bridge.Datetime")
 	case strings.HasPrefix(err.Error(), "json: invalid use of ,string"):
 		return errors.New(`a field with the tag option ",string" has a value of another kind`)

@@ -40,11 +40,11 @@ func (c Courier) Deliver(ctx context.Context, site string, row *rows.BackgroundJ
 	request.Deduplicate = true
 	for limit := time.Now().Add(settling); ; wait.Sleep(ctx, 20*time.Millisecond) {
 		_, err := c.RQ.Enqueue(ctx, request)
-		var dup *rqcompat.DuplicateJobError
+		dup, isDuplicate := errors.AsType[*rqcompat.DuplicateJobError](err)
 		switch {
 		case err == nil:
 			return nil
-		case !errors.As(err, &dup):
+		case !isDuplicate:
 			return fmt.Errorf("enqueue the delivery of %s: %w", row.Name, err)
 		case dup.Status != rqcompat.StatusStarted || time.Now().After(limit) || ctx.Err() != nil:
 			return nil
