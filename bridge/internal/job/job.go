@@ -6,7 +6,11 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"slices"
 	"time"
+
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
+	"github.com/opensoft/dartwing-bridge/rqcompat/pickle"
 )
 
 // Info is what a handler may know of the attempt it makes. Package bridge publishes it as JobInfo.
@@ -58,4 +62,106 @@ func Percent(p float64) float64 {
 		return 0
 	}
 	return min(max(p, 0), 100)
+}
+
+// Queue is a queue that is worked.
+type Queue struct {
+	Name string // RQ's name, with the bench's prefix
+	Kind string // the queue type: go, short, default, …
+	Own  bool   // everything on it is the bridge's
+}
+
+// Key names a job on a queue.
+type Key struct{ Queue, ID string }
+
+// Tenant is whose turn it is: an organization of a site. Jobs without an organization share their site's empty one.
+type Tenant struct{ Site, Organization string }
+
+// Queued is what a job on a queue asks for, decoded.
+type Queued struct {
+	Queue  Queue
+	ID     string
+	Method string
+	// Site and User are whose work it is; both empty for a job that another program than Frappe enqueued.
+	Site, User string
+	// Organization is the tenant: the row's, else the argument of that name, else the default one.
+	Organization string
+	Priority     Priority
+	// Timeout is that of the RQ job, zero for unlimited; nil if it names none.
+	Timeout *time.Duration
+	// RowName is the Background Job that the call names, and Row that row. One that names none gets its row at its start.
+	RowName string
+	Row     *rows.BackgroundJob
+	// JobType is what the job's method belongs to; nil for a job without a row.
+	JobType   *rows.JobType
+	Arguments Arguments
+	// Handler runs it; nil only if Broken is set.
+	Handler *Handler
+	// Broken says why the job can't run. On an own queue it is failed with that.
+	Broken error
+}
+
+// Key names the job.
+func (q *Queued) Key() Key { return Key{q.Queue.Name, q.ID} }
+
+// Tenant is whose turn the job takes.
+func (q *Queued) Tenant() Tenant { return Tenant{q.Site, q.Organization} }
+
+// Params gives the handler's parameters as JSON: those of the row that the call names, else the call's arguments.
+func (q *Queued) Params() json.RawMessage {
+	if q.RowName != "" && q.Row != nil {
+		return q.Row.InputParameters
+	}
+	return q.Arguments.JSON()
+}
+
+// Arguments are those of the call.
+type Arguments struct {
+	Kwargs *pickle.Dict
+	Args   []any // only plain RQ jobs have some
+}
+
+// JSON gives the keyword arguments as an object; positional ones come under "args".
+func (a Arguments) JSON() json.RawMessage {
+	plain, _ := pickle.Plain(a.Kwargs)
+	m, ok := plain.(map[string]any)
+	if !ok {
+		m = map[string]any{}
+	}
+	if len(a.Args) > 0 {
+		m["args"], _ = pickle.Plain(&pickle.List{Items: a.Args})
+	}
+	b, err := json.Marshal(m)
+	if err != nil {
+		return json.RawMessage(`{}`)
+	}
+	return b
+}
+
+// Priority orders the jobs of one tenant; a higher one goes first.
+type Priority int
+
+// priorities are the values of Background Job.priority, from the least.
+var priorities = []string{rows.PriorityLow, rows.PriorityNormal, rows.PriorityHigh, rows.PriorityCritical}
+
+// Priorities is how many there are.
+const Priorities = 4
+
+// PriorityOf reads a value of Background Job.priority; one that the field doesn't know counts as Normal and isn't ok.
+func PriorityOf(name string) (p Priority, ok bool) {
+	if i := slices.Index(priorities, name); i >= 0 {
+		return Priority(i), true
+	}
+	return 1, false
+}
+
+// PriorityOfQueue is that of jobs whose priority nobody declared: what producers mean by the queue they choose.
+func PriorityOfQueue(kind string) Priority {
+	switch kind {
+	case "short":
+		return 2
+	case "long":
+		return 0
+	}
+	return 1
 }

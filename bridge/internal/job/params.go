@@ -8,6 +8,8 @@ import (
 	"io"
 	"strings"
 	"time"
+
+	"github.com/opensoft/dartwing-bridge/rqcompat"
 )
 
 // ownArguments are keyword arguments that the bridge itself reads: the tenant of frappe.enqueue, and what a Server
@@ -90,4 +92,37 @@ func withoutValue(err error) error {
 		return errors.New(`a field with the tag option ",string" has a value of another kind`)
 	}
 	return err
+}
+
+// EncodeResult encodes what a handler returned for RQ's result stream. Anything that JSON can express is kept; the rest
+// becomes RQ's own notice, beside an error that says why.
+func EncodeResult(result any) (string, error) {
+	if encoded, err := rqcompat.EncodeResult(result); err == nil {
+		return encoded, nil
+	}
+	encoded, err := throughJSON(result)
+	if err != nil {
+		encoded, _ = rqcompat.EncodeResult("Unserializable return value")
+	}
+	return encoded, err
+}
+
+// throughJSON encodes what only encoding/json can express: structs, and types with a MarshalJSON, which may panic.
+func throughJSON(result any) (encoded string, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			encoded, err = "", fmt.Errorf("encoding it panicked: %v", v)
+		}
+	}()
+	b, err := json.Marshal(result)
+	if err != nil {
+		return "", err
+	}
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.UseNumber() // an int must not become a float on its way
+	var plain any
+	if err := d.Decode(&plain); err != nil {
+		return "", err
+	}
+	return rqcompat.EncodeResult(plain)
 }
