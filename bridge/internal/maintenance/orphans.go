@@ -23,7 +23,7 @@ const orphanBatch = 1000
 type OrphansParams struct {
 	Rows    Rows
 	Deliver Deliver
-	Alive   func(context.Context) (*Alive, error)
+	Alive   func(context.Context) (Alive, error)
 	JobID   func(site, name string) string
 	// Handles reports whether a Job Type has a handler here; other rows are the Python engine's to care for.
 	Handles func(*rows.JobType) bool
@@ -39,7 +39,7 @@ type Orphans struct {
 	OrphansParams
 
 	mu   sync.Mutex
-	seen map[string]time.Time // by site, see seenUntil
+	seen map[string]time.Time // by site: what moved last before that was looked at
 }
 
 // NewOrphans prepares the service.
@@ -71,52 +71,47 @@ func (s *Orphans) Do(ctx context.Context) error {
 
 // stale reads the rows of the sites in use that have not moved for a while.
 func (s *Orphans) stale(ctx context.Context, names []string) (stale map[string][]*rows.BackgroundJob, errs []error) {
-	var mu sync.Mutex
 	stale = map[string][]*rows.BackgroundJob{}
 	sites.Each(slices.Values(names), func(site string) {
 		if !s.Rows.IsOpen(site) {
 			return
 		}
-		found, err := s.Rows.Stale(ctx, site, s.seenUntil(site), s.Age, orphanBatch)
-		mu.Lock()
-		defer mu.Unlock()
-		if err == nil {
-			s.goOnAfter(site, found)
-		}
+		s.mu.Lock()
+		from := s.seen[site]
+		s.mu.Unlock()
+		found, err := s.Rows.Stale(ctx, site, from, s.Age, orphanBatch)
+		s.mu.Lock()
+		defer s.mu.Unlock()
 		switch {
-		case err == nil && len(found) > 0:
-			stale[site] = found
-		case err != nil && !errors.Is(err, rows.ErrTableMissing) && !s.Rows.IsNoted(site, err):
+		case err == nil:
+			s.seen[site] = goOnAfter(found)
+			if len(found) > 0 {
+				stale[site] = found
+			}
+		case !errors.Is(err, rows.ErrTableMissing) && !s.Rows.IsNoted(site, err):
 			errs = append(errs, err)
 		}
 	})
 	return stale, errs
 }
 
-// seenUntil is where the last look at a site's stale rows ended; zero means that it starts from the oldest. Thousands
-// of rows that run for hours must not hide the ones behind them.
-func (s *Orphans) seenUntil(site string) time.Time {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.seen[site]
-}
-
-func (s *Orphans) goOnAfter(site string, found []*rows.BackgroundJob) {
-	var next time.Time
-	if len(found) == orphanBatch {
-		// Rows moved in one transaction share their time, so that one is read again; unless it is all there was.
-		if next = found[len(found)-1].Modified; next.Equal(found[0].Modified) {
-			next = next.Add(time.Microsecond)
-		}
+// goOnAfter is from when the next look at a site's rows begins; zero means from the oldest. Thousands of rows that run
+// for hours must not hide the ones behind them.
+func goOnAfter(found []*rows.BackgroundJob) time.Time {
+	if len(found) < orphanBatch {
+		return time.Time{}
 	}
-	s.mu.Lock()
-	s.seen[site] = next
-	s.mu.Unlock()
+	last := found[len(found)-1].Modified
+	if last.Equal(found[0].Modified) {
+		return last.Add(time.Microsecond)
+	}
+	return last // rows moved in one transaction share their time: those of the last one are read again
 }
 
 // adopt delivers a row again that has no delivery.
-func (s *Orphans) adopt(ctx context.Context, site string, row *rows.BackgroundJob, alive *Alive) error {
-	if alive.waits(s.JobID(site, row.Name), row.JobHash) || !s.handles(ctx, site, row) {
+func (s *Orphans) adopt(ctx context.Context, site string, row *rows.BackgroundJob, alive Alive) error {
+	delivered := alive[s.JobID(site, row.Name)] || row.JobHash != "" && alive[row.JobHash]
+	if delivered || !s.handles(ctx, site, row) {
 		return nil
 	}
 	deliver := s.Deliver.of(site, row)
@@ -125,7 +120,7 @@ func (s *Orphans) adopt(ctx context.Context, site string, row *rows.BackgroundJo
 	}
 	switch row.Status {
 	case rows.StatusRunning:
-		if alive.runs(row.StartedAt) {
+		if alive[fence(row.StartedAt)] {
 			return nil
 		}
 		_, err := s.Rows.Apply(ctx, moves.GiveBack(site, row, workerDied), func(ctx context.Context) error {
@@ -161,18 +156,11 @@ func (s *Orphans) hasMoved(ctx context.Context, site string, row *rows.Backgroun
 	return now.Status != row.Status || !now.Modified.Equal(row.Modified), nil
 }
 
-// Alive are the deliveries that are on their way, and the attempts that somebody holds.
-type Alive struct {
-	ids    map[string]bool // of jobs, and hashes of rows made on arrival
-	fences map[string]bool
-}
+// Alive are the deliveries that are on their way, by job id and by the hash of a row made on arrival, and the attempts
+// that somebody holds, by their fence.
+type Alive map[string]bool
 
-func (a *Alive) waits(id, hash string) bool     { return a.ids[id] || hash != "" && a.ids[hash] }
-func (a *Alive) runs(startedAt time.Time) bool  { return a.fences[fence(startedAt)] }
-func fence(t time.Time) string                  { return t.UTC().Format(time.RFC3339Nano) }
-func (a *Alive) addID(id string)                { a.ids[id] = true }
-func (a *Alive) addWaiting(id string)           { a.addID(id); a.addID(sites.ArrivalHash(id)) }
-func (a *Alive) addRunning(startedAt time.Time) { a.fences[fence(startedAt)] = true }
+func fence(startedAt time.Time) string { return startedAt.UTC().Format(time.RFC3339Nano) }
 
 // Census finds out what is alive on all queues of the bench, also on those that only others work.
 type Census struct {
@@ -188,8 +176,8 @@ type Census struct {
 }
 
 // Take collects what is alive.
-func (c Census) Take(ctx context.Context) (*Alive, error) {
-	alive := &Alive{ids: map[string]bool{}, fences: map[string]bool{}}
+func (c Census) Take(ctx context.Context) (Alive, error) {
+	alive := Alive{}
 	queues, err := c.queues(ctx)
 	if err != nil {
 		return nil, err
@@ -201,16 +189,16 @@ func (c Census) Take(ctx context.Context) (*Alive, error) {
 			return err
 		}
 		for _, id := range waiting {
-			alive.addWaiting(id)
+			alive[id], alive[sites.ArrivalHash(id)] = true, true
 		}
 		return c.started(ctx, queue, alive)
 	})
-	c.Waiting(func(site, name string) { alive.addID(c.Bench.JobID(site, name)) })
+	c.Waiting(func(site, name string) { alive[c.Bench.JobID(site, name)] = true })
 	return alive, err
 }
 
 // started collects the attempts in a queue's started registry.
-func (c Census) started(ctx context.Context, queue string, alive *Alive) error {
+func (c Census) started(ctx context.Context, queue string, alive Alive) error {
 	members, err := c.RQ.Members(ctx, rqcompat.Wip, queue, 0, -1)
 	if err != nil {
 		return err
@@ -227,10 +215,10 @@ func (c Census) started(ctx context.Context, queue string, alive *Alive) error {
 		if j.Job == nil {
 			continue
 		}
-		alive.addRunning(j.Job.StartedAt)
+		alive[fence(j.Job.StartedAt)] = true
 		// A Python worker's attempt has a fence of its own; the row is named in the call.
 		if site, name, ok := route.RowOf(j.Job); ok {
-			alive.addID(c.Bench.JobID(site, name))
+			alive[c.Bench.JobID(site, name)] = true
 		}
 	}
 	return nil

@@ -14,41 +14,28 @@ import (
 
 // Registries keeps RQ's registries in order: failed ones below Frappe's limit, and what RQ's workers clean.
 type Registries struct {
-	rq interface {
+	RQ interface {
 		TrimFailed(ctx context.Context, queue string, limit int64) (removed int64, err error)
 		Maintain(ctx context.Context, queue string, ours func(workerName string) bool) (rqcompat.MaintenanceReport, error)
 		MaintainGroups(ctx context.Context) (removed int64, err error)
 	}
-	queues []job.Queue
-	// limit is how many failed jobs stay, frappe.conf.rq_failed_jobs_limit.
-	limit func() int64
+	Queues []job.Queue
+	// Limit is how many failed jobs stay, frappe.conf.rq_failed_jobs_limit.
+	Limit func() int64
 
-	mu      sync.Mutex
-	growing map[string]bool // queues whose failed registry grew
-}
-
-// NewRegistries prepares the service.
-func NewRegistries(rq *rqcompat.Client, queues []job.Queue, limit func() int64) *Registries {
-	return &Registries{rq: rq, queues: queues, limit: limit, growing: map[string]bool{}}
+	growing sync.Map // names of queues whose failed registry grew
 }
 
 // Failed notes that a queue's failed registry grew. Safe for concurrent use.
-func (s *Registries) Failed(queue string) {
-	s.mu.Lock()
-	s.growing[queue] = true
-	s.mu.Unlock()
-}
+func (s *Registries) Failed(queue string) { s.growing.Store(queue, nil) }
 
 // Trim drops the oldest of what exceeds the limit in the registries that grew.
 func (s *Registries) Trim(ctx context.Context) error {
-	s.mu.Lock()
-	queues := s.growing
-	s.growing = map[string]bool{}
-	s.mu.Unlock()
 	var errs []error
-	for queue := range queues {
-		if _, err := s.rq.TrimFailed(ctx, queue, s.limit()); err != nil {
-			s.Failed(queue)
+	for queue := range s.growing.Range {
+		s.growing.Delete(queue)
+		if _, err := s.RQ.TrimFailed(ctx, queue.(string), s.Limit()); err != nil {
+			s.growing.Store(queue, nil)
 			errs = append(errs, err)
 		}
 	}
@@ -57,11 +44,11 @@ func (s *Registries) Trim(ctx context.Context) error {
 
 // Maintain does RQ's own cleaning; jobs of bridges are left to Rescue.
 func (s *Registries) Maintain(ctx context.Context) error {
-	err := each(s.queues, func(q job.Queue) error {
-		_, err := s.rq.Maintain(ctx, q.Name, workers.IsOurs)
+	err := each(s.Queues, func(q job.Queue) error {
+		_, err := s.RQ.Maintain(ctx, q.Name, workers.IsOurs)
 		return err
 	})
-	_, groups := s.rq.MaintainGroups(ctx)
+	_, groups := s.RQ.MaintainGroups(ctx)
 	return errors.Join(err, groups)
 }
 

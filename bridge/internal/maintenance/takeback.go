@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"maps"
 	"slices"
 	"strings"
 
@@ -36,12 +35,12 @@ type TakeBackParams struct {
 // TakeBack finds Go jobs in the failed registries that a Python worker took and could not run, and requeues them.
 type TakeBack struct {
 	TakeBackParams
-	// stays remembers failed ids that are to stay failed.
-	stays map[job.Key]bool
+	// stays remembers, by queue, the failed ids that are to stay failed.
+	stays map[string]map[string]bool
 }
 
 // NewTakeBack prepares the service; one goroutine uses it.
-func NewTakeBack(p TakeBackParams) *TakeBack { return &TakeBack{p, map[job.Key]bool{}} }
+func NewTakeBack(p TakeBackParams) *TakeBack { return &TakeBack{p, map[string]map[string]bool{}} }
 
 // Do looks once through the failed registries.
 func (s *TakeBack) Do(ctx context.Context) error {
@@ -50,25 +49,20 @@ func (s *TakeBack) Do(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		present := make(map[job.Key]bool, len(members))
 		var errs []error
+		stays := map[string]bool{}
 		for _, m := range members {
-			key := job.Key{Queue: q.Name, ID: m.ID}
-			present[key] = true
-			if s.stays[key] {
+			if stays[m.ID] = s.stays[q.Name][m.ID]; stays[m.ID] {
 				continue
 			}
-			stays, err := s.one(ctx, q, m.ID)
+			stays[m.ID], err = s.one(ctx, q, m.ID)
 			if rqcompat.IsAway(err) {
 				return err
 			}
 			// One that can't be read must not keep the others.
 			errs = append(errs, err)
-			if stays {
-				s.stays[key] = true
-			}
 		}
-		maps.DeleteFunc(s.stays, func(key job.Key, _ bool) bool { return key.Queue == q.Name && !present[key] })
+		s.stays[q.Name] = stays
 		return errors.Join(errs...)
 	})
 }

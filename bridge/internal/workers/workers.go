@@ -138,18 +138,6 @@ func (s *Slots) first() []*rqcompat.Worker {
 	return []*rqcompat.Worker{first[0].Worker}
 }
 
-// records lists the worker records of all slots that are free.
-func (s *Slots) records() (ws []*rqcompat.Worker) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, f := range s.idle {
-		if f.Registered {
-			ws = append(ws, f.Worker)
-		}
-	}
-	return ws
-}
-
 const (
 	// Interval is how often records get a heartbeat; RQ expects one within recordTTL.
 	Interval  = 15 * time.Second
@@ -180,4 +168,7 @@ func (s *Slots) Heartbeat(ctx context.Context, rq Records, busy bool, log *slog.
 }
 
 // Leave takes this process out of RQ's view.
-func (s *Slots) Leave(ctx context.Context, rq Records) error { return rq.Deregister(ctx, s.records()) }
+func (s *Slots) Leave(ctx context.Context, rq Records) error {
+	registered, _ := s.retire(time.Time{}, 0)
+	return rq.Deregister(ctx, registered)
+}
