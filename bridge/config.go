@@ -54,20 +54,14 @@ type Config struct {
 	// long_running_job. Default: they are there.
 	NoSamples bool
 
-	// pace is how often maintenance is done; only tests change it.
 	pace pace
 }
 
-// pace is how often maintenance is done.
+// pace is how often each of rooms.maintenance is done; only tests change it.
 type pace struct {
-	// rescue is how often lapsed leases are looked for.
-	rescue time.Duration
-	// takeBack is how often the failed registries are searched for Go jobs that Python took.
-	takeBack time.Duration
-	// orphans is how often rows without a delivery are searched; orphanAge is how long they must not have moved.
-	orphans, orphanAge time.Duration
-	// maintain is RQ's own interval for cleaning its registries.
-	maintain time.Duration
+	rescue, takeBack   time.Duration
+	orphans, orphanAge time.Duration // orphanAge is how long a row must not have moved
+	maintain           time.Duration // as RQ itself does
 }
 
 var defaultPace = pace{

@@ -57,16 +57,12 @@ func fileValues(file any) (map[string]json.RawMessage, error) {
 	if file == nil {
 		return values, nil
 	}
-	m, ok := file.(map[string]any)
-	if !ok {
-		return nil, errors.New(`common_site_config.json: "bridge" is not an object such as {"queues": ["go"]}`)
+	text, err := json.Marshal(file)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", section, err)
 	}
-	for key, v := range m {
-		text, err := json.Marshal(v)
-		if err != nil {
-			return nil, fmt.Errorf("read bridge.%s: %w", key, err)
-		}
-		values[key] = text
+	if json.Unmarshal(text, &values) != nil {
+		return nil, errors.New(`common_site_config.json: "bridge" is not an object such as {"queues": ["go"]}`)
 	}
 	return values, nil
 }
@@ -133,13 +129,8 @@ func environmentValue(value string, into any) json.RawMessage {
 // hint names the known key that is nearest to a mistyped one, as it is written where that was found.
 func hint(key string, written func(string) string, keys map[string]any) string {
 	known := slices.Sorted(maps.Keys(keys))
-	best, distance := "", 4
-	for _, k := range known {
-		if d := editDistance(key, k); d < distance {
-			best, distance = k, d
-		}
-	}
-	if best == "" {
+	best := slices.MinFunc(known, func(a, b string) int { return editDistance(key, a) - editDistance(key, b) })
+	if editDistance(key, best) > 3 {
 		return "; known keys: " + strings.Join(known, ", ")
 	}
 	return fmt.Sprintf("; did you mean %s?", written(best))

@@ -53,6 +53,14 @@ type whole struct {
 	want string
 }
 
+func (w *whole) UnmarshalJSON(b []byte) error {
+	err := json.Unmarshal(b, w.into)
+	if err == nil && *w.into == 0 {
+		return fmt.Errorf("0 where %s is wanted", w.want)
+	}
+	return err
+}
+
 // elsewhere is a key that package frappe reads from the file when it opens a bench.
 type elsewhere struct{}
 
@@ -60,7 +68,7 @@ type elsewhere struct{}
 func (s *settings) keys() map[string]any {
 	return map[string]any{
 		"queues": &s.Queues, "shared_queues": &s.SharedQueues, "weights": &s.Weights,
-		"concurrency": whole{&s.Concurrency, "1 to 100000"}, "max_kills": whole{&s.MaxKills, "at least 1"},
+		"concurrency": &whole{&s.Concurrency, "1 to 100000"}, "max_kills": &whole{&s.MaxKills, "at least 1"},
 		"rq_version": &s.RQVersion, "default_organization": &s.DefaultOrganization,
 		"stop_timeout": (*seconds)(&s.StopTimeout), "cancel_grace": (*seconds)(&s.CancelGrace),
 		"lease": (*seconds)(&s.Lease), "row_grace": (*seconds)(&s.RowGrace),
@@ -120,22 +128,12 @@ func foreign(handlers map[string]handler) map[string]bridge.ForeignHandler {
 
 // decode sets a key's value. null leaves the default.
 func decode(text json.RawMessage, into any) error {
-	number, isWhole := into.(whole)
-	switch {
-	case into == elsewhere{}, string(text) == "null":
+	if into == (elsewhere{}) || string(text) == "null" {
 		return nil
-	case isWhole:
-		into = number.into
 	}
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
-	if err := d.Decode(into); err != nil {
-		return mistyped(err, text)
-	}
-	if isWhole && *number.into == 0 {
-		return fmt.Errorf("0 where %s is wanted", number.want)
-	}
-	return nil
+	return mistyped(d.Decode(into), text)
 }
 
 // wanted names the types of values other than objects.
@@ -147,8 +145,8 @@ var wanted = map[reflect.Kind]string{
 // mistyped says in the words of configuration files that a value is of another type than its key. Nothing is shown that
 // stands inside a list or an object, or in the place of one: it may be a credential.
 func mistyped(err error, text json.RawMessage) error {
-	var wrong *json.UnmarshalTypeError
-	if !errors.As(err, &wrong) {
+	wrong, isWrong := errors.AsType[*json.UnmarshalTypeError](err)
+	if !isWrong {
 		return err
 	}
 	want, shown := wanted[wrong.Type.Kind()]
