@@ -141,7 +141,8 @@ type Stats struct {
 func (e *Engine) Stats() Stats {
 	select {
 	case <-e.connected:
-		return e.rooms.stats()
+		running, abandoned := e.rooms.runner.Running()
+		return Stats{Waiting: e.rooms.fair.Len(), Running: running, Abandoned: abandoned}
 	default:
 		return Stats{}
 	}

@@ -37,25 +37,20 @@ func (d *Datetime) UnmarshalJSON(b []byte) error {
 	if string(b) == "null" {
 		return nil
 	}
-	s, ok := stringOf(b)
-	if !ok || len(s) < len(time.DateOnly)+1 {
-		return misfit[Datetime](b, likeDatetime)
+	s, _ := stringOf(b)
+	clock, name, named := strings.Cut(strings.TrimSuffix(s, "]"), "[")
+	clock = strings.Replace(clock, "T", " ", 1)
+	zone, err := time.LoadLocation(name)
+	if err != nil {
+		return misfit[Datetime](b, likeDatetime+", in a time zone that this machine knows")
 	}
-	s = s[:len(time.DateOnly)] + strings.Replace(s[len(time.DateOnly):], "T", " ", 1)
-	if clock, name, named := strings.Cut(strings.TrimSuffix(s, "]"), "["); named {
-		zone, err := time.LoadLocation(name)
-		if err != nil {
-			return misfit[Datetime](b, likeDatetime+", in a time zone that this machine knows")
-		}
-		if t, err := time.ParseInLocation(time.DateTime, clock, zone); err == nil {
-			*d = Datetime{Time: t}
-			return nil
-		}
-		return misfit[Datetime](b, likeDatetime)
+	offsets := []string{"", "Z07:00", "Z07:00:00"}
+	if named {
+		offsets = offsets[:1]
 	}
-	for _, zone := range []string{"", "Z07:00", "Z07:00:00"} {
-		if t, err := time.Parse(time.DateTime+zone, s); err == nil {
-			*d = Datetime{Time: t, Naive: zone == ""}
+	for _, offset := range offsets {
+		if t, err := time.ParseInLocation(time.DateTime+offset, clock, zone); err == nil {
+			*d = Datetime{Time: t, Naive: !named && offset == ""}
 			return nil
 		}
 	}

@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -81,7 +82,7 @@ func (w *rooms) maintenance(router *route.Router, queues []job.Queue, registries
 	takeBack := maintenance.NewTakeBack(maintenance.TakeBackParams{RQ: w.rq, Route: router.Route, Queues: queues, Log: w.cfg.Log})
 	orphans := maintenance.NewOrphans(maintenance.OrphansParams{
 		Rows: w.sites, Deliver: w.courier.Deliver, Alive: maintenance.Census{RQ: w.rq, Bench: w.cfg.Bench, Waiting: w.fair.Rows}.Take,
-		JobID: w.cfg.Bench.JobID, Handles: router.Handles, Age: p.orphanAge, Log: w.cfg.Log,
+		JobID: w.cfg.Bench.JobID, Handled: router.Handled, Age: p.orphanAge, Log: w.cfg.Log,
 	})
 	return []maintenance.Service{
 		{What: "rescue jobs of dead workers", Every: p.rescue, Do: rescue.Do},
@@ -95,14 +96,10 @@ func (w *rooms) maintenance(router *route.Router, queues []job.Queue, registries
 
 // watched are the queues that are worked, and their names.
 func (c Config) watched() (queues []job.Queue, names []string) {
-	for _, kind := range c.Queues {
-		queues = append(queues, job.Queue{Name: c.Bench.QueueName(kind), Kind: kind, Own: true})
-	}
-	for _, kind := range c.SharedQueues {
-		queues = append(queues, job.Queue{Name: c.Bench.QueueName(kind), Kind: kind})
-	}
-	for _, q := range queues {
-		names = append(names, q.Name)
+	for _, kind := range slices.Concat(c.Queues, c.SharedQueues) {
+		name := c.Bench.QueueName(kind)
+		queues = append(queues, job.Queue{Name: name, Kind: kind, Own: slices.Contains(c.Queues, kind)})
+		names = append(names, name)
 	}
 	return queues, names
 }
@@ -158,9 +155,4 @@ func (w *rooms) leave(ctx context.Context) {
 	if err := w.slots.Leave(ctx, w.rq); err != nil {
 		w.cfg.Log.Warn("worker records not removed; they expire by themselves", "error", err)
 	}
-}
-
-func (w *rooms) stats() Stats {
-	running, abandoned := w.runner.Running()
-	return Stats{Waiting: w.fair.Len(), Running: running, Abandoned: abandoned}
 }

@@ -25,8 +25,8 @@ type OrphansParams struct {
 	Deliver Deliver
 	Alive   func(context.Context) (Alive, error)
 	JobID   func(site, name string) string
-	// Handles reports whether a Job Type has a handler here; other rows are the Python engine's to care for.
-	Handles func(*rows.JobType) bool
+	// Handled names those Job Types that have a handler here; other rows are the Python engine's to care for.
+	Handled func(map[string]*rows.JobType) []string
 	// Age is how long a row must not have moved.
 	Age time.Duration
 	Log *slog.Logger
@@ -141,7 +141,7 @@ func (s *Orphans) adopt(ctx context.Context, site string, row *rows.BackgroundJo
 
 func (s *Orphans) handles(ctx context.Context, site string, row *rows.BackgroundJob) bool {
 	types, err := s.Rows.JobTypes(ctx, site)
-	return err == nil && types[row.JobType] != nil && s.Handles(types[row.JobType])
+	return err == nil && slices.Contains(s.Handled(types), row.JobType)
 }
 
 // hasMoved reports whether a row is no longer as it was read.

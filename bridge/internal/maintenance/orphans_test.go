@@ -27,7 +27,7 @@ func (b *bench) orphans(alive Alive) *Orphans {
 			return alive, b.errs["alive"]
 		},
 		JobID:   func(site, name string) string { return site + "::" + name },
-		Handles: func(t *rows.JobType) bool { return t.TypeName == "export" },
+		Handled: func(map[string]*rows.JobType) []string { return []string{"export"} },
 	})
 }
 

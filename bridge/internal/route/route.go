@@ -184,7 +184,7 @@ func (r *Router) byRow(q *job.Queued, site sites.Found, seen time.Time) (Verdict
 		q.JobType = &rows.JobType{TypeName: row.JobType}
 	}
 	q.Method = row.JobType
-	if q.Handler = r.HandlerOf(q.JobType); q.Handler == nil {
+	if q.Handler = r.handlerOf(q.JobType); q.Handler == nil {
 		return Foreign, &job.NoHandlerError{Method: row.JobType, Queue: q.Queue.Kind}
 	}
 	return Ours, nil
@@ -201,7 +201,7 @@ func (r *Router) match(types map[string]*rows.JobType, method string) (*rows.Job
 		}
 	}
 	if jobType != nil {
-		if h := r.HandlerOf(jobType); h != nil {
+		if h := r.handlerOf(jobType); h != nil {
 			return jobType, h
 		}
 	}
@@ -216,21 +216,18 @@ func goesBefore(a, b *rows.JobType) bool {
 	return a.TypeName < b.TypeName
 }
 
-// HandlerOf finds the handler of a Job Type, by its name or its handler_method; nil if there is none here.
-func (r *Router) HandlerOf(t *rows.JobType) *job.Handler {
+// handlerOf finds the handler of a Job Type, by its name or its handler_method; nil if there is none here.
+func (r *Router) handlerOf(t *rows.JobType) *job.Handler {
 	if h := r.Handlers[t.TypeName]; h != nil || t.HandlerMethod == "" {
 		return h
 	}
 	return r.Handlers[t.HandlerMethod]
 }
 
-// Handles reports whether a Job Type has a handler here.
-func (r *Router) Handles(t *rows.JobType) bool { return r.HandlerOf(t) != nil }
-
 // Handled names those of a site's Job Types that have a handler here; the others are the Python engine's to care for.
 func (r *Router) Handled(types map[string]*rows.JobType) (names []string) {
 	for name, t := range types {
-		if r.HandlerOf(t) != nil {
+		if r.handlerOf(t) != nil {
 			names = append(names, name)
 		}
 	}
