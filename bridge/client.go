@@ -184,8 +184,7 @@ func (c *Client) findJob(ctx context.Context, ids []string) (*rqcompat.Job, []rq
 const (
 	// EventProgress carries job_id, status, progress, progress_message and updated_at; at most one per job and second.
 	EventProgress = desk.EventProgress
-	// EventStatusChanged carries job_id, from_status, to_status, updated_at and, where there is one, output_reference or
-	// error_message.
+	// EventStatusChanged carries job_id, from_status, to_status, updated_at, and output_reference or error_message if set.
 	EventStatusChanged = desk.EventStatusChanged
 )
 

@@ -50,8 +50,7 @@ type Config struct {
 	RowGrace time.Duration
 	// MaxKills is how often a job may take its worker down before it is dead-lettered as poison. Default: 3.
 	MaxKills int
-	// NoSamples leaves out the handlers that every bridge offers to try an installation with: echo_job, sample_job,
-	// long_running_job. Default: they are there.
+	// NoSamples leaves out echo_job, sample_job and long_running_job, to try an installation with. Default: they are there.
 	NoSamples bool
 
 	pace pace
@@ -70,8 +69,7 @@ var defaultPace = pace{
 	maintain: 10 * time.Minute,
 }
 
-// RetryPolicy is when transient failures are retried: the n-th time Base × 2^(n−1) after the failure, at most
-// Max. By its Jitter a pause is longer or shorter.
+// RetryPolicy is when transient failures are retried: the n-th time Base × 2^(n−1) later, at most Max, give or take Jitter.
 type RetryPolicy = job.RetryPolicy
 
 // ForeignHandler is a handler that is not written in Go: exactly one of Exec and HTTP is set.

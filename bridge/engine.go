@@ -132,8 +132,7 @@ func (e *Engine) Enqueue(ctx context.Context, r EnqueueRequest) (*rqcompat.Job, 
 
 // Stats are counts of one moment.
 type Stats struct {
-	// Waiting jobs could start now, but for a free slot; Running ones have one. Abandoned are those among the running
-	// whose handler ignores its context.
+	// Waiting jobs only lack a free slot; Running ones have one, the Abandoned too, whose handler ignores its context.
 	Waiting, Running, Abandoned int
 }
 

@@ -21,8 +21,7 @@ var (
 	ErrTimeout = job.ErrTimeout
 	// ErrShutdown says that this process stops; the job is given back and runs again elsewhere without spending a retry.
 	ErrShutdown = job.ErrShutdown
-	// ErrLost says that the job belongs to someone else by now (its lease lapsed or its record was deleted); whatever
-	// the handler still returns is dropped.
+	// ErrLost says that the job is someone else's by now; whatever the handler still returns is dropped.
 	ErrLost = job.ErrLost
 )
 
@@ -59,18 +58,15 @@ func Permanent(err error) error { return job.Mark(err, job.Permanent, 0) }
 // Transient marks err as one that a retry may mend, whatever it wraps. Transient(nil) is nil.
 func Transient(err error) error { return job.Mark(err, job.Transient, 0) }
 
-// RetryAfter marks err as transient and asks that the next attempt starts d from now instead of after the usual pause.
-// A d below zero counts as zero. RetryAfter(d, nil) is nil.
+// RetryAfter marks err as transient, with a pause of d, at least zero, instead of the usual one. RetryAfter(d, nil) is nil.
 func RetryAfter(d time.Duration, err error) error {
 	return job.Mark(err, job.Transient, max(d, time.Nanosecond))
 }
 
-// HTTPError is a failed answer of a server that a handler called, with its Status (the HTTP status code) and a Message
-// for a person. Classify knows it.
+// HTTPError is a failed answer of a server that a handler called: its HTTP Status, and a Message. Classify knows it.
 type HTTPError = job.HTTPError
 
-// PanicError is the error of a handler that panicked, with the Value that panic was called with and the goroutine's
-// Stack. Its text holds the stack.
+// PanicError is the error of a handler that panicked: the Value of the panic and the goroutine's Stack, also in its text.
 type PanicError = job.PanicError
 
 // ParamsError says that a job's parameters don't fit the type of the Handler that it names; Err is what the decoder

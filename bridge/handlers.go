@@ -27,8 +27,7 @@ type Job[P any] struct {
 	reporter Reporter
 }
 
-// Reporter takes what a handler tells through its Job. Engines have their own; a test can hand in another with NewJob.
-// Its methods may be called by several goroutines.
+// Reporter takes what a handler tells through its Job, from any goroutine. Engines have their own, tests use NewJob.
 type Reporter interface {
 	Progress(percent float64, message string)
 	SetOutput(reference string)
@@ -65,14 +64,11 @@ func (j *Job[P]) Log() *slog.Logger {
 	return j.reporter.Log()
 }
 
-// errNoEngine is the error of a Submit on a Job that no engine made.
-var errNoEngine = errors.New("bridge: this Job was not made by an engine, so it can't submit")
-
 // Submit submits another job, over the engine's own connections. Site, organization and user default to this job's.
 // A retried attempt submits again: give each child a Key where that matters.
 func (j *Job[P]) Submit(ctx context.Context, r SubmitRequest) (*rows.BackgroundJob, error) {
 	if j.reporter == nil {
-		return nil, errNoEngine
+		return nil, errors.New("bridge: this Job was not made by an engine, so it can't submit")
 	}
 	r.Site, r.Organization, r.User = cmp.Or(r.Site, j.Site), cmp.Or(r.Organization, j.Organization), cmp.Or(r.User, j.User)
 	return j.reporter.Submit(ctx, r)

@@ -104,8 +104,7 @@ func (c Config) watched() (queues []job.Queue, names []string) {
 	return queues, names
 }
 
-// work runs the rooms until ctx ends or RQ's shutdown command arrives, then ends them in order: claiming, handlers,
-// everything that watches over them, and last the events.
+// work runs the rooms until ctx ends or RQ's shutdown command comes, then ends claiming, handlers, watchers, events.
 func (w *rooms) work(ctx context.Context) {
 	claiming, stopClaiming := context.WithCancel(ctx)
 	defer stopClaiming()

@@ -180,8 +180,7 @@ type EnqueueRequest struct {
 	User string
 	// Queue is the queue type. Default: "default".
 	Queue string
-	// ID is the job's id without the site's prefix. A job of an id that is queued, started, scheduled or deferred
-	// already is a *rqcompat.DuplicateJobError. Default: a UUID.
+	// ID is the job's id without the site's prefix; one on its way already is refused. Default: a UUID.
 	ID string
 	// Kwargs are the keyword arguments: JSON-like values.
 	Kwargs map[string]any

@@ -81,8 +81,7 @@ var otherVariables = []string{
 	"BRIDGE_CACHE", "BRIDGE_PROGRAM",
 }
 
-// isOther reports whether a variable is somebody else's. Kubernetes gives every pod BRIDGE_SERVICE_HOST, BRIDGE_PORT_…
-// and so on where a service is called bridge.
+// isOther reports whether a variable is somebody else's: Kubernetes' for a service called bridge, for instance.
 func isOther(name string) bool {
 	return slices.Contains(otherVariables, name) || strings.HasPrefix(name, "BRIDGE_TEST_") ||
 		strings.HasPrefix(name, "BRIDGE_SERVICE_") || name == "BRIDGE_PORT" || strings.HasPrefix(name, "BRIDGE_PORT_")
@@ -110,8 +109,7 @@ func overlay(values map[string]json.RawMessage, keys map[string]any, environment
 	return errors.Join(errs...)
 }
 
-// environmentValue makes JSON of what a person writes into a variable: a string as it is (2.10 is not a number there), a
-// list with commas, anything else as JSON.
+// environmentValue makes JSON of a variable: a string as it is (2.10 is not a number), a list with commas, else JSON.
 func environmentValue(value string, into any) json.RawMessage {
 	var plain any = value
 	_, isString := into.(*string)

@@ -52,8 +52,7 @@ type Result struct {
 	// Value is what RQ's result would hold, as JSON-like Go values: a struct has become a map, an int an int64. nil for a
 	// failed attempt; "Unserializable return value", RQ's own notice, for what Python can't be told.
 	Value any
-	// Err is what the handler returned, a *bridge.PanicError if it panicked, a *bridge.ParamsError if its parameters
-	// didn't fit. See bridge.Classify for what it means.
+	// Err is what the handler returned, or a *bridge.PanicError or *bridge.ParamsError; bridge.Classify says what it means.
 	Err error
 	// Status is what a row would be: Completed, Failed or Timed Out (another attempt follows), Dead Letter (none does),
 	// Canceled, Queued (given back because of a shutdown), or Running (bridge.ErrLost: it is somebody else's).

@@ -52,8 +52,7 @@ type Params struct {
 	Logger *slog.Logger
 	// CancelGrace is how long a handler may take to return once its context has ended.
 	CancelGrace time.Duration
-	// Lease is how long a claim holds without renewal, and Slack how much longer its entry in RQ's started registry
-	// lasts: whoever reads that registry through RQ fails what has lapsed there, and a rescue must come first.
+	// Lease is how long a claim holds without renewal, Slack how much longer its entry in RQ's started registry lasts.
 	Lease, Slack time.Duration
 	// PlainProgress takes the reports of jobs without a row.
 	PlainProgress func(site, user, id string, percent float64, message string)

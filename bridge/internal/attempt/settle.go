@@ -23,8 +23,7 @@ func (x *Runner) settle(ctx context.Context, r *run, result any, err error) {
 	cause := job.CauseOf(r.ctx)
 	if err != nil && errors.Is(cause, job.ErrLost) {
 		r.Log().Warn("attempt no longer belongs to this worker; its result is dropped", "error", err)
-		// Of the job nothing is written, since the outcome is refused; the worker's record and what is left of the execution
-		// must not go on to say that it runs.
+		// This outcome is refused for the job; but the worker's record must not go on to say that it runs.
 		x.writeOutcome(ctx, r, ending{kind: rqcompat.OutcomeGivenBack}, nil)
 		return
 	}

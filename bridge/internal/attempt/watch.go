@@ -102,8 +102,7 @@ const EveryBridge = "bridge-all"
 // CommandCancel cancels the running job of a row: job_id is its canonical id.
 const CommandCancel = "cancel-row"
 
-// Listen takes RQ's commands for this process's workers, and cancels for any bridge, until ctx ends. shutdown is what
-// RQ's shutdown command does.
+// Listen takes RQ's commands for this process's workers, shutdown among them, and cancels for any bridge, until ctx ends.
 func (x *Runner) Listen(ctx context.Context, shutdown func()) {
 	var all sync.WaitGroup
 	all.Go(func() { _ = x.RQ.Listen(ctx, EveryBridge, func(_ string, c rqcompat.Command) { x.obeyAll(c) }) })

@@ -27,8 +27,7 @@ const (
 // inheritedEnvironment is what a handler's program sees of the bridge's own environment, which may hold passwords.
 var inheritedEnvironment = []string{"PATH", "HOME", "LANG", "TZ"}
 
-// Exec is a handler that runs a program per job. Package bridge publishes it as ExecConfig, with what the two say to each
-// other.
+// Exec is a handler that runs a program per job. Package bridge publishes it as ExecConfig, with the protocol.
 type Exec struct {
 	// Command is the program and its arguments. No shell is involved. Required.
 	Command []string

@@ -26,8 +26,7 @@ const (
 	maxRetryAfter = 24 * time.Hour
 )
 
-// HTTP is a handler that calls a URL per job. Package bridge publishes it as HTTPConfig, with what the two say to each
-// other.
+// HTTP is a handler that calls a URL per job. Package bridge publishes it as HTTPConfig, with the protocol.
 type HTTP struct {
 	// URL is where the service listens, http or https. Required.
 	URL string

@@ -1,5 +1,4 @@
-// Package foreign has handlers that are not written in Go: a program that is run once per job, a URL that is called
-// once per job, and the lines of JSON with which both report while they work.
+// Package foreign has handlers that aren't written in Go, a program or a URL per job, and the JSON with which they report.
 package foreign
 
 import (

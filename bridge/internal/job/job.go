@@ -1,5 +1,4 @@
-// Package job has the plain values of a job: what a queued one asks for, what an attempt at it is, why its context
-// ended, what its error means. It knows no server and does nothing.
+// Package job has the plain values of a job: what it asks for, its attempt, causes and errors. It knows no server.
 package job
 
 import (
@@ -93,8 +92,10 @@ type Queued struct {
 	RowName string
 	Row     *rows.BackgroundJob
 	// JobType is what the job's method belongs to; nil for a job without a row.
-	JobType   *rows.JobType
-	Arguments Arguments
+	JobType *rows.JobType
+	// Kwargs are the arguments of the call, and Args the positional ones, which only plain RQ jobs have.
+	Kwargs *pickle.Dict
+	Args   []any
 	// Handler runs it; nil only if Broken is set.
 	Handler *Handler
 	// Broken says why the job can't run. On an own queue it is failed with that.
@@ -107,29 +108,19 @@ func (q *Queued) Key() Key { return Key{q.Queue.Name, q.ID} }
 // Tenant is whose turn the job takes.
 func (q *Queued) Tenant() Tenant { return Tenant{q.Site, q.Organization} }
 
-// Params gives the handler's parameters as JSON: those of the row that the call names, else the call's arguments.
+// Params gives the handler's parameters as JSON: those of the row that the call names, else the keyword arguments of the
+// call, the positional ones under "args".
 func (q *Queued) Params() json.RawMessage {
 	if q.RowName != "" && q.Row != nil {
 		return q.Row.InputParameters
 	}
-	return q.Arguments.JSON()
-}
-
-// Arguments are those of the call.
-type Arguments struct {
-	Kwargs *pickle.Dict
-	Args   []any // only plain RQ jobs have some
-}
-
-// JSON gives the keyword arguments as an object; positional ones come under "args".
-func (a Arguments) JSON() json.RawMessage {
-	plain, _ := pickle.Plain(a.Kwargs)
+	plain, _ := pickle.Plain(q.Kwargs)
 	m, ok := plain.(map[string]any)
 	if !ok {
 		m = map[string]any{}
 	}
-	if len(a.Args) > 0 {
-		m["args"], _ = pickle.Plain(&pickle.List{Items: a.Args})
+	if len(q.Args) > 0 {
+		m["args"], _ = pickle.Plain(&pickle.List{Items: q.Args})
 	}
 	b, err := json.Marshal(m)
 	if err != nil {

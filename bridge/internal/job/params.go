@@ -6,27 +6,27 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/rqcompat"
 )
 
-// ownArguments are keyword arguments that the bridge itself reads: the tenant of frappe.enqueue, and what a Server
-// Script's call_whitelisted_function runs. A strict handler need not have fields for them.
-var ownArguments = []string{"organization", "function"}
+// unknownOwn is a decoder's complaint about an argument that the bridge itself reads: the tenant of frappe.enqueue, and
+// what a Server Script's call_whitelisted_function runs. A strict handler need not have fields for them.
+var unknownOwn = regexp.MustCompile(`^json: unknown field "(organization|function)"$`)
 
-// Params decodes a job's parameters for the handler of that name; none leave P's zero value. A parameter that P has no
-// field for is ignored, as encoding/json does, or an error if strict. An error is a *ParamsError that never shows a
-// value, which may be a secret.
+// Params decodes a job's parameters for the handler of that name; none leave P's zero value. One that P has no field for
+// is ignored, or an error if strict. An error is a *ParamsError that never shows a value, which may be a secret.
 func Params[P any](handler string, params json.RawMessage, strict bool) (p P, err error) {
 	if len(params) == 0 {
 		return p, nil
 	}
 	p, err = decode[P](params, strict)
-	for range ownArguments { // the decoder names one at a time, in the order of the text
-		if own := ownArgument(err); own != "" {
-			params = without(params, own)
+	for range 2 { // the decoder names one at a time
+		if own := unknownOwn.FindStringSubmatch(fmt.Sprint(err)); own != nil {
+			params = without(params, own[1])
 			p, err = decode[P](params, strict)
 		}
 	}
@@ -49,16 +49,6 @@ func decode[P any](params json.RawMessage, strict bool) (p P, err error) {
 		return p, errors.New("more than one JSON value")
 	}
 	return p, nil
-}
-
-// ownArgument is the one that err calls unknown, if it does.
-func ownArgument(err error) string {
-	for _, own := range ownArguments {
-		if err != nil && err.Error() == fmt.Sprintf("json: unknown field %q", own) {
-			return own
-		}
-	}
-	return ""
 }
 
 // without is an object without one of its keys.
@@ -94,8 +84,7 @@ func withoutValue(err error) error {
 	return err
 }
 
-// EncodeResult encodes what a handler returned for RQ's result stream. Anything that JSON can express is kept; the rest
-// becomes RQ's own notice, beside an error that says why.
+// EncodeResult encodes a return value for RQ's result stream: what JSON can't express as RQ's own notice, with an error.
 func EncodeResult(result any) (string, error) {
 	if encoded, err := rqcompat.EncodeResult(result); err == nil {
 		return encoded, nil

@@ -43,8 +43,7 @@ func CheckRetry(p RetryPolicy) error {
 	return errors.Join(errs...)
 }
 
-// PauseAfter is how long to wait before a retry (1 is the first) of a job that ended with err: what err asks for, else
-// Base × 2^(retry−1), at most Max, with jitter.
+// PauseAfter is how long to wait before a retry (1 is the first) after err: what err asks for, else what p says.
 func PauseAfter(err error, p RetryPolicy, retry int) time.Duration {
 	if said, ok := errors.AsType[*wish](err); ok && said.after > 0 {
 		return said.after

@@ -95,8 +95,7 @@ func (s *Orphans) stale(ctx context.Context, names []string) (stale map[string][
 	return stale, errs
 }
 
-// goOnAfter is from when the next look at a site's rows begins; zero means from the oldest. Thousands of rows that run
-// for hours must not hide the ones behind them.
+// goOnAfter is from when a site is looked at next, zero for from the oldest: long-running rows must not hide what follows.
 func goOnAfter(found []*rows.BackgroundJob) time.Time {
 	if len(found) < orphanBatch {
 		return time.Time{}
@@ -156,8 +155,7 @@ func (s *Orphans) hasMoved(ctx context.Context, site string, row *rows.Backgroun
 	return now.Status != row.Status || !now.Modified.Equal(row.Modified), nil
 }
 
-// Alive are the deliveries that are on their way, by job id and by the hash of a row made on arrival, and the attempts
-// that somebody holds, by their fence.
+// Alive has the ids of jobs on their way, the hashes of rows made for them, and the fences of attempts that somebody holds.
 type Alive map[string]bool
 
 func fence(startedAt time.Time) string { return startedAt.UTC().Format(time.RFC3339Nano) }

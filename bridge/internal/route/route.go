@@ -153,7 +153,7 @@ func (r *Router) byMethod(q *job.Queued, types map[string]*rows.JobType) (Verdic
 	if q.Handler == nil {
 		return Foreign, &job.NoHandlerError{Method: q.Method, Queue: q.Queue.Kind}
 	}
-	if argument, ok := q.Arguments.Kwargs.Get("organization"); ok {
+	if argument, ok := q.Kwargs.Get("organization"); ok {
 		q.Organization, _ = argument.(string)
 	}
 	if q.JobType != nil {
@@ -240,7 +240,7 @@ func decode(q *job.Queued, j *rqcompat.Job) error {
 	if err != nil {
 		return fmt.Errorf("decode the call: %w", err)
 	}
-	q.Method, q.Arguments = call.Func, job.Arguments{Kwargs: call.Kwargs, Args: call.Args}
+	q.Method, q.Kwargs, q.Args = call.Func, call.Kwargs, call.Args
 	envelope, err := frappe.ParseCall(call.Func, call.Kwargs)
 	if errors.Is(err, frappe.ErrNotFrappe) {
 		return refuseCallback(j)
@@ -249,11 +249,10 @@ func decode(q *job.Queued, j *rqcompat.Job) error {
 		return err
 	}
 	q.Site, q.User, q.Method = envelope.Site, envelope.User, envelope.Target()
-	kwargs, _ := envelope.Kwargs.(*pickle.Dict)
-	if kwargs == nil {
-		kwargs = &pickle.Dict{}
+	q.Args = nil
+	if q.Kwargs, _ = envelope.Kwargs.(*pickle.Dict); q.Kwargs == nil {
+		q.Kwargs = &pickle.Dict{}
 	}
-	q.Arguments = job.Arguments{Kwargs: kwargs}
 	if err := refuseCallback(j); err != nil {
 		return err
 	}

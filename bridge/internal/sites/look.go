@@ -111,8 +111,7 @@ func Each(sites iter.Seq[string], do func(site string)) {
 	_ = g.Wait() // do returns nothing
 }
 
-// Unready reports whether what keeps a row from being written lies outside the job: a server that is away, a password,
-// a missing table. Anything else would come back for ever.
+// Unready reports whether a row can't be written for reasons outside the job; anything else would come back for ever.
 func Unready(err error) bool { return isGone(err) || lacksColumns(err) || rows.IsTransient(err) }
 
 // isGone reports whether a site's database can't be used at all.
@@ -184,8 +183,7 @@ func (s *Sites) Due(ctx context.Context, site string, handled func(map[string]*r
 	})
 }
 
-// Stale reads up to limit unfinished rows that have not moved for age, oldest first; those that moved last before from
-// are left out.
+// Stale reads up to limit unfinished rows that moved last between from and age ago, oldest first.
 func (s *Sites) Stale(ctx context.Context, site string, from time.Time, age time.Duration, limit int) ([]*rows.BackgroundJob, error) {
 	return read(ctx, s, site, func(ctx context.Context, db *rows.DB) ([]*rows.BackgroundJob, error) {
 		return db.Stale(ctx, from, db.Now().Add(-age), limit)

@@ -127,17 +127,6 @@ func (s *Slots) retire(limit time.Time, keep int) (warm, cold []*rqcompat.Worker
 	return warm, cold
 }
 
-// first registers a slot of a process that has had nothing to do yet.
-func (s *Slots) first() []*rqcompat.Worker {
-	first := s.Take(1)
-	if len(first) == 0 {
-		return nil
-	}
-	first[0].Registered = true
-	s.GiveBack(first...)
-	return []*rqcompat.Worker{first[0].Worker}
-}
-
 const (
 	// Interval is how often records get a heartbeat; RQ expects one within recordTTL.
 	Interval  = 15 * time.Second
@@ -157,7 +146,11 @@ type Records interface {
 func (s *Slots) Heartbeat(ctx context.Context, rq Records, busy bool, log *slog.Logger) {
 	warm, cold := s.retire(time.Now().Add(-slotIdle), 1)
 	if len(warm) == 0 && !busy {
-		warm = s.first()
+		for _, first := range s.Take(1) {
+			first.Registered = true
+			s.GiveBack(first)
+			warm = append(warm, first.Worker)
+		}
 	}
 	if err := rq.Heartbeat(ctx, warm, recordTTL); err != nil {
 		log.Warn("worker records not renewed", "error", err)
