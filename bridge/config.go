@@ -14,8 +14,7 @@ import (
 	"github.com/opensoft/dartwing-bridge/frappe"
 )
 
-// Config says how an Engine or a Client works. Only Bench is required; a zero field means its default. Package
-// benchconfig reads one from a bench's configuration and the environment.
+// Config says how an Engine or a Client works; a zero field means its default. Package benchconfig reads one from files.
 type Config struct {
 	// Bench is the bench whose jobs are worked. Required.
 	Bench *frappe.Bench
@@ -61,12 +60,6 @@ type pace struct {
 	rescue, takeBack   time.Duration
 	orphans, orphanAge time.Duration // orphanAge is how long a row must not have moved
 	maintain           time.Duration // as RQ itself does
-}
-
-var defaultPace = pace{
-	rescue: time.Second, takeBack: 5 * time.Second,
-	orphans: 15 * time.Second, orphanAge: 30 * time.Second,
-	maintain: 10 * time.Minute,
 }
 
 // RetryPolicy is when transient failures are retried: the n-th time Base × 2^(n−1) later, at most Max, give or take Jitter.
@@ -132,7 +125,9 @@ func (c Config) withDefaults() Config {
 	c.CancelGrace = cmp.Or(c.CancelGrace, 10*time.Second)
 	c.Lease = cmp.Or(c.Lease, 15*time.Second)
 	c.RowGrace = cmp.Or(c.RowGrace, 10*time.Second)
-	c.pace = cmp.Or(c.pace, defaultPace)
+	c.pace = cmp.Or(c.pace, pace{
+		rescue: time.Second, takeBack: 5 * time.Second, orphans: 15 * time.Second, orphanAge: 30 * time.Second, maintain: 10 * time.Minute,
+	})
 	return c
 }
 

@@ -111,8 +111,7 @@ func (e *Engine) await(ctx context.Context) (*Client, error) {
 	}
 }
 
-// Submit submits a job over the engine's connections, see Client.Submit. It waits until Run has connected, as long as
-// ctx lasts; after Run has returned it is an error.
+// Submit is Client.Submit over the engine's connections. It waits for Run to connect; after Run it is an error.
 func (e *Engine) Submit(ctx context.Context, r SubmitRequest) (*rows.BackgroundJob, error) {
 	c, err := e.await(ctx)
 	if err != nil {
@@ -121,7 +120,7 @@ func (e *Engine) Submit(ctx context.Context, r SubmitRequest) (*rows.BackgroundJ
 	return c.Submit(ctx, r)
 }
 
-// Enqueue does what frappe.enqueue does over the engine's connections, see Client.Enqueue. It waits as Submit does.
+// Enqueue is Client.Enqueue over the engine's connections. It waits as Submit does.
 func (e *Engine) Enqueue(ctx context.Context, r EnqueueRequest) (*rqcompat.Job, error) {
 	c, err := e.await(ctx)
 	if err != nil {

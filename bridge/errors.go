@@ -69,12 +69,10 @@ type HTTPError = job.HTTPError
 // PanicError is the error of a handler that panicked: the Value of the panic and the goroutine's Stack, also in its text.
 type PanicError = job.PanicError
 
-// ParamsError says that a job's parameters don't fit the type of the Handler that it names; Err is what the decoder
-// found, without the value. It is permanent: the same parameters never will.
+// ParamsError says that parameters don't fit the type of the named Handler; Err doesn't show the value. It is permanent.
 type ParamsError = job.ParamsError
 
-// NoHandlerError says that a job on an own queue names something that this bridge has no handler for: the Method, found
-// on the Queue. The job stays requeueable in the failed registry.
+// NoHandlerError says that nothing here handles the Method of a job on an own Queue. The failed job can be requeued.
 type NoHandlerError = job.NoHandlerError
 
 // TransitionError says that the status of a Job can't go From one To the other.

@@ -58,8 +58,7 @@ func (x *Runner) retryOf(r *run) job.RetryPolicy {
 	return x.Retry
 }
 
-// logEnding says how an attempt ended, as loud as somebody has to look: a panic is a fault of the handler, a dead letter
-// waits for a person, a failure is retried by itself.
+// logEnding is as loud as somebody has to look: a panic is the handler's fault, a dead letter waits for a person.
 func (x *Runner) logEnding(r *run, end ending) {
 	took := slog.Duration("took", time.Since(r.lease.StartedAt))
 	if end.kind != rqcompat.OutcomeFailed {

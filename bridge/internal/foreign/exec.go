@@ -2,6 +2,7 @@ package foreign
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -41,12 +42,7 @@ type Exec struct {
 }
 
 // Grace is how long the process group may take to end.
-func Grace(c Exec) time.Duration {
-	if c.KillGrace <= 0 {
-		return defaultKillGrace
-	}
-	return c.KillGrace
-}
+func Grace(c Exec) time.Duration { return cmp.Or(max(c.KillGrace, 0), defaultKillGrace) }
 
 // NewExec checks cfg against this machine: a program that can't be found is told at start and not job by job.
 func NewExec(cfg Exec) (job.Call, error) {

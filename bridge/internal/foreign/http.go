@@ -2,6 +2,7 @@ package foreign
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -48,11 +50,8 @@ func NewHTTP(cfg HTTP) (job.Call, error) {
 	case u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
 		return nil, fmt.Errorf(`http: "url" %s: want http://host/… or https://host/…`, u.Redacted())
 	}
-	switch cfg.Method {
-	case "":
-		cfg.Method = http.MethodPost
-	case http.MethodPost, http.MethodPut, http.MethodPatch:
-	default:
+	cfg.Method = cmp.Or(cfg.Method, http.MethodPost)
+	if !slices.Contains([]string{http.MethodPost, http.MethodPut, http.MethodPatch}, cfg.Method) {
 		return nil, fmt.Errorf("http: method %q: want POST, PUT or PATCH", cfg.Method)
 	}
 	h := &httpHandler{cfg: cfg, place: u.Scheme + "://" + u.Host + u.EscapedPath()}

@@ -1,6 +1,7 @@
 package moves
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -160,12 +161,7 @@ func RetryDue(site string, row *rows.BackgroundJob) Move {
 // CanceledBy is the message of a cancel by hand.
 func CanceledBy(actor string) string { return "Job canceled by " + byWhom(actor) }
 
-func byWhom(actor string) string {
-	if actor == "" {
-		return "the system"
-	}
-	return actor
-}
+func byWhom(actor string) string { return cmp.Or(actor, "the system") }
 
 // Written has the columns that this move writes, and nothing else.
 func (m Move) Written() (written rows.BackgroundJob) {

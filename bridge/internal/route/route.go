@@ -3,6 +3,7 @@
 package route
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -157,9 +158,7 @@ func (r *Router) byMethod(q *job.Queued, types map[string]*rows.JobType) (Verdic
 		q.Organization, _ = argument.(string)
 	}
 	if q.JobType != nil {
-		if q.Organization == "" {
-			q.Organization = r.DefaultOrganization
-		}
+		q.Organization = cmp.Or(q.Organization, r.DefaultOrganization)
 		q.Priority, _ = job.PriorityOf(q.JobType.DefaultPriority)
 	}
 	return Ours, nil

@@ -203,7 +203,7 @@ func (s *Sites) Members(ctx context.Context, site, organization string) ([]strin
 func (s *Sites) Now(ctx context.Context, site string) string {
 	w, err := s.writer(ctx, site)
 	if err != nil {
-		return DeskTime(time.Now().UTC())
+		return deskTime(time.Now().UTC())
 	}
-	return DeskTime(w.db.Now())
+	return deskTime(w.db.Now())
 }
