@@ -26,7 +26,7 @@ type Options struct {
 	// Section is the key of common_site_config.json, and of a site's own file, whose object holds what the caller sets
 	// right about a bench: frappe_version, rq_version, job_id_separator and, for rows, db_connections. "" is none.
 	Section string
-	// Log gets what can't be returned: a configuration file that became unreadable, for instance. nil discards it.
+	// Log gets what can't be returned: a configuration file that became unreadable, text that was cut. nil discards it.
 	Log *slog.Logger
 }
 

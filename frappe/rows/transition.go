@@ -69,6 +69,9 @@ func (d *DB) Transition(ctx context.Context, ts []Transition) ([]TransitionResul
 			continue
 		}
 		b.moves = append(b.moves, m)
+		if len(m.result.Cut) > 0 {
+			d.log.Info("text was too long for its column and was cut", "site", d.site, "job_id", m.Name, "columns", m.result.Cut)
+		}
 	}
 	return results, b.run(ctx)
 }

@@ -129,9 +129,6 @@ func (s *Sites) Apply(ctx context.Context, m moves.Move, then func(context.Conte
 	if err = errors.Join(err, result.Err); err != nil || !result.Applied {
 		return result, withCure(m.Site, err)
 	}
-	for _, column := range result.Cut {
-		s.Log.Warn("text was too long for its field and was cut", "site", m.Site, "job", m.Name, "field", column)
-	}
 	m.Applied(result.Modified)
 	if then != nil {
 		err = then(ctx)
