@@ -62,7 +62,8 @@ type pace struct {
 	maintain           time.Duration // as RQ itself does
 }
 
-// RetryPolicy is when transient failures are retried: the n-th time Base × 2^(n−1) later, at most Max, give or take Jitter.
+// RetryPolicy is when transient failures are retried: the n-th time Base × 2^(n−1) after the failure, at most Max, more or
+// less by up to the share Jitter. Defaults: a Base of 1 min, a Max of 16 × Base, a Jitter of 0.2; a negative one is none.
 type RetryPolicy = job.RetryPolicy
 
 // ForeignHandler is a handler that is not written in Go: exactly one of Exec and HTTP is set.
@@ -92,6 +93,10 @@ type ForeignHandler struct {
 // On cancel, timeout and shutdown SIGTERM goes to the program's whole process group, and SIGKILL to whatever is left of
 // it after KillGrace. Status 0 after SIGTERM counts as success only if a result was reported. What a program leaves
 // running in its group when it ends is killed.
+//
+// Command is the program and its arguments, without a shell; required. Dir is the working directory, the bridge's by
+// default. Env is added to the environment, BRIDGE_… names excepted. KillGrace, also how long pipes may stay open after
+// the program's end, is less than Config.CancelGrace; 5 s by default.
 type ExecConfig = foreign.Exec
 
 // HTTPConfig is a handler that calls a URL per job.
@@ -104,6 +109,9 @@ type ExecConfig = foreign.Exec
 // 429 and 503 with Retry-After (seconds or a date, at most a day) set the time of the next attempt. 408, 425, 429, 5xx,
 // a failed connection and an answer that breaks off are transient; other 4xx, a redirect (never followed) and an answer
 // of more than 1 MiB or of broken JSON are permanent.
+//
+// URL, http or https, is required. Method is POST (the default), PUT or PATCH. Headers are added to the request. Timeout
+// is the longest one call may take, besides the job's own; none by default.
 type HTTPConfig = foreign.HTTP
 
 // withDefaults returns c with every zero field set to its default.
