@@ -102,7 +102,7 @@ func goOnAfter(found []*rows.BackgroundJob) time.Time {
 	}
 	last := found[len(found)-1].Modified
 	if last.Equal(found[0].Modified) {
-		return last.Add(time.Microsecond)
+		return last.Add(time.Microsecond) // all of one time: go on behind it
 	}
 	return last // rows moved in one transaction share their time: those of the last one are read again
 }
