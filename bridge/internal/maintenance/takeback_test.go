@@ -177,7 +177,7 @@ func TestWhatLeftTheRegistryIsForgotten(t *testing.T) {
 	}
 	f.members["b:go"] = []string{"b"}
 	do()
-	if len(s.stays) != 1 {
+	if s.stays["b:go"]["a"] || !s.stays["b:default"]["a"] {
 		t.Errorf("remembered are %v, want the one that is still there", s.stays)
 	}
 	f.members["b:go"] = []string{"a", "b"}
