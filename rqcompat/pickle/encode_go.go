@@ -23,17 +23,13 @@ func (e *encoder) goValue(v any, depth int) {
 	case json.Number:
 		e.number(n)
 	case *List:
-		if e.deeper(depth) {
-			e.b = append(e.b, opEmptyList)
-			e.appends(n.Items, depth+1)
-		}
+		e.b = append(e.b, opEmptyList)
+		e.appends(n.Items, e.below(depth))
 	case *Dict:
-		if e.deeper(depth) {
-			e.b = append(e.b, opEmptyDict)
-			e.setItems(n.Items, depth+1)
-		}
+		e.b = append(e.b, opEmptyDict)
+		e.setItems(n.Items, e.below(depth))
 	default:
-		e.unsupported(fmt.Sprintf("a value of Go type %T has no pickle", v))
+		panic(unsupported(fmt.Sprintf("a value of Go type %T has no pickle", v)))
 	}
 }
 
@@ -50,8 +46,7 @@ func (e *encoder) number(n json.Number) {
 	}
 	f, err := n.Float64()
 	if err != nil {
-		e.unsupported("a json.Number is neither an integer nor a float in range")
-		return
+		panic(unsupported("a json.Number is neither an integer nor a float in range"))
 	}
 	e.float(f)
 }
