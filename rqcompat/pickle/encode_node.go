@@ -69,10 +69,12 @@ func (e *encoder) batches(items []any, op byte, depth int) {
 }
 
 func (e *encoder) setItems(items []Pair, depth int) {
-	for items := range slices.Chunk(items, batch) {
+	for len(items) > 0 {
+		n := min(batch, len(items))
 		e.b = append(e.b, opMark)
-		e.savePairs(depth, items)
+		e.savePairs(depth, items[:n])
 		e.b = append(e.b, opSetitems)
+		items = items[n:]
 	}
 }
 
