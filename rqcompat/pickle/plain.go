@@ -40,7 +40,7 @@ func Plain(v any) (plain any, lossy []string) {
 func JSON(v any) (b []byte, lossy []string) {
 	c := newConverter()
 	tree := c.value(v, 0)
-	return appendJSON(nil, tree), c.named()
+	return appendJSON(make([]byte, 0, 512), tree), c.named()
 }
 
 const (
