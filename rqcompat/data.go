@@ -45,7 +45,7 @@ func payload(in *inflater, data []byte, limit int) (b []byte, notZlib, err error
 	if err == nil {
 		return b, nil, nil
 	}
-	if e := (*pickle.LimitError)(nil); errors.As(err, &e) {
+	if _, tooLarge := errors.AsType[*pickle.LimitError](err); tooLarge {
 		return nil, nil, fmt.Errorf("inflate data: %w", err)
 	}
 	if len(data) > limit {

@@ -96,6 +96,5 @@ func appendOutcome(args []any, o *Outcome) ([]any, error) {
 
 // endFlags is how job_end.lua takes what differs between versions at the end of a job.
 func (d Dialect) endFlags() string {
-	return bit(d.CompositeWip) + bit(d.ResultWorkerName) + bit(d.ResultExecution) +
-		bit(d.StoppedReleasesDependents) + bit(d.RetryAtFront) + bit(d.Repeat)
+	return bit(d.CompositeWip) + bit(d.ResultWorkerName) + bit(d.ResultExecution) + bit(d.Repeat)
 }

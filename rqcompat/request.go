@@ -160,7 +160,7 @@ func (d Dialect) idProblem(id string) string {
 		return "ends in " + dependentsSuffix + ", which is another job's key"
 	case d.IDCharset && strings.Trim(id, idChars) != "":
 		return "has characters other than A-Z a-z 0-9 _ -"
-	case d.IDNoColon && strings.Contains(id, ":"):
+	case d.CompositeWip && strings.Contains(id, ":"):
 		return `contains ":"`
 	}
 	return ""
