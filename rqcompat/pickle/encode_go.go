@@ -51,6 +51,15 @@ func (e *encoder) number(n json.Number) {
 	e.float(f)
 }
 
+// fromNumber gives what Python reads of a JSON number: without point and exponent an int of any size.
+func fromNumber(n json.Number) any {
+	if i, ok := new(big.Int).SetString(string(n), 10); ok {
+		return i
+	}
+	f, _ := n.Float64() // out of range gives an infinity, as in Python
+	return f
+}
+
 // fromGo gives a value of a Go type that Decode never returns the form in which it would, and a map the order of its
 // keys. A json.Number stays one; nil is for all that has no such form.
 func fromGo(v any) any {
