@@ -52,10 +52,7 @@ func (c *Client) Claim(ctx context.Context, claims []Claim, startedAt time.Time,
 	results, err := codes[ClaimResult](ctx, c, claimScript, claims, func(batch []Claim) ([]any, error) {
 		return c.claimArgs(batch, startedAt, lease)
 	})
-	if err != nil {
-		return results, fmt.Errorf("claim %d jobs: %w", len(claims), err)
-	}
-	return results, nil
+	return results, wrap(err, "claim %d jobs", len(claims))
 }
 
 func (c *Client) claimArgs(claims []Claim, startedAt time.Time, lease time.Duration) ([]any, error) {

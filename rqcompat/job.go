@@ -122,5 +122,3 @@ var jobFieldByName = func() map[string]*jobField {
 	}
 	return m
 }()
-
-func ptr[T any](v T) *T { return &v }

@@ -63,10 +63,7 @@ func (c *Client) Settle(ctx context.Context, os []Outcome) ([]OutcomeResult, err
 		}
 		return args, nil
 	})
-	if err != nil {
-		return results, fmt.Errorf("settle %d jobs: %w", len(os), err)
-	}
-	return results, nil
+	return results, wrap(err, "settle %d jobs", len(os))
 }
 
 func appendOutcome(args []any, o *Outcome) ([]any, error) {

@@ -94,8 +94,6 @@ func (p *parser) keep(name, value string) {
 	p.job.Extra[name] = value
 }
 
-var errField = errors.New("unreadable field")
-
 // read sets the field, or says what RQ wants instead of value.
 func (f *jobField) read(j *Job, value string) (want string) {
 	var err error
@@ -103,14 +101,13 @@ func (f *jobField) read(j *Job, value string) (want string) {
 	case *[]byte:
 		*to = []byte(value)
 	case *string:
-		if want = "UTF-8 text"; utf8.ValidString(value) {
-			*to = value
-		} else {
-			err = errField
+		if !utf8.ValidString(value) {
+			return "UTF-8 text"
 		}
+		*to = value
 	case *Status:
-		if want, *to = "a status of RQ 1.15 to 2.10", Status(value); !slices.Contains(statuses, *to) {
-			err = errField
+		if *to = Status(value); !slices.Contains(statuses, *to) {
+			return "a status of RQ 1.15 to 2.10"
 		}
 	case *time.Time:
 		want = "a UTC timestamp like 2026-01-02T03:04:05.000006Z"
@@ -120,7 +117,10 @@ func (f *jobField) read(j *Job, value string) (want string) {
 		*to, err = wholeNumber(value)
 	case **bool:
 		want = "1 or 0"
-		*to, err = intFlag(value)
+		var n *int64
+		if n, err = wholeNumber(value); err == nil {
+			*to = new(*n != 0) // bool(int(value))
+		}
 	case *[]int64:
 		want = "a JSON list of whole numbers"
 		*to, err = jsonArray[int64](value)
@@ -142,15 +142,6 @@ func wholeNumber(value string) (*int64, error) {
 		return nil, err
 	}
 	return &n, nil
-}
-
-// intFlag reads bool(int(value)).
-func intFlag(value string) (*bool, error) {
-	n, err := wholeNumber(value)
-	if err != nil {
-		return nil, err
-	}
-	return ptr(*n != 0), nil
 }
 
 // jsonArray reads all of a list or nothing: half a list is worse than none.

@@ -8,14 +8,7 @@ func (d *decoder) made(v any) {
 	d.push(v)
 }
 
-func copyItems(items []any) []any {
-	if len(items) == 0 {
-		return nil
-	}
-	out := make([]any, len(items))
-	copy(out, items)
-	return out
-}
+func copyItems(items []any) []any { return append([]any(nil), items...) }
 
 func (d *decoder) list(items []any) { d.made(&List{copyItems(items)}) }
 
