@@ -83,9 +83,5 @@ func (c *Client) claimArgs(claims []Claim, startedAt time.Time, lease time.Durat
 
 // leaseEnd is the score of a lease that starts at now, rounded up: RQ compares whole seconds, and none may end early.
 func leaseEnd(now time.Time, lease time.Duration) int64 {
-	end := now.Add(lease)
-	if end.Nanosecond() > 0 {
-		return end.Unix() + 1
-	}
-	return end.Unix()
+	return now.Add(lease + time.Second - 1).Unix()
 }

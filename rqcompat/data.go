@@ -147,22 +147,18 @@ func jsonValue(dec *json.Decoder) any {
 	switch t := t.(type) {
 	case json.Delim:
 		defer dec.Token() // its end
-		if t == '[' {
-			return jsonList(dec)
+		if t == '{' {
+			return jsonDict(dec)
 		}
-		return jsonDict(dec)
+		list := &pickle.List{}
+		for dec.More() {
+			list.Items = append(list.Items, jsonValue(dec))
+		}
+		return list
 	case json.Number:
 		return jsonNumber(string(t))
 	}
 	return t
-}
-
-func jsonList(dec *json.Decoder) *pickle.List {
-	list := &pickle.List{}
-	for dec.More() {
-		list.Items = append(list.Items, jsonValue(dec))
-	}
-	return list
 }
 
 func jsonDict(dec *json.Decoder) *pickle.Dict {

@@ -49,21 +49,14 @@ func ParseJob(id string, hash map[string]string) (*Job, error) {
 	if _, ok := hash["data"]; !ok {
 		p.errs = append(p.errs, ErrNoData)
 	}
-	return p.job, p.err()
+	// In a stable order: a map has none.
+	slices.SortFunc(p.errs, func(a, b error) int { return cmp.Compare(a.Error(), b.Error()) })
+	return p.job, errors.Join(p.errs...)
 }
 
 type parser struct {
 	job  *Job
 	errs []error
-}
-
-// err joins the errors in a stable order; a map has none.
-func (p *parser) err() error {
-	if len(p.errs) == 0 {
-		return nil
-	}
-	slices.SortFunc(p.errs, func(a, b error) int { return cmp.Compare(a.Error(), b.Error()) })
-	return errors.Join(p.errs...)
 }
 
 func (p *parser) field(name, value string) {

@@ -186,28 +186,22 @@ func liveVersions(ctx context.Context, rdb redis.UniversalClient) ([]liveVersion
 func mergeLive(live []liveVersion) (Detection, error) {
 	var found Detection
 	var from string
-	for _, l := range live {
+	strictIDs := false
+	for i, l := range live {
 		d, err := detection(l.version, "live worker "+l.worker)
 		if err != nil {
 			return Detection{}, err
 		}
 		name := fmt.Sprintf("%q (%s)", clip(l.worker), clip(l.version))
-		switch have := found.Dialect; {
-		case found.Source == "":
-			found, from = d, name
-		case have.CompositeWip != d.Dialect.CompositeWip:
+		if i > 0 && found.Dialect.CompositeWip != d.Dialect.CompositeWip {
 			return Detection{}, &MixedVersionsError{A: from, B: name}
-		default:
-			older := d
-			if slices.Compare(have.numbers(), d.Dialect.numbers()) <= 0 {
-				older = found
-			} else {
-				from = name
-			}
-			older.Dialect.IDCharset = have.IDCharset || d.Dialect.IDCharset
-			found = older
 		}
+		if i == 0 || slices.Compare(d.Dialect.numbers(), found.Dialect.numbers()) < 0 {
+			found, from = d, name
+		}
+		strictIDs = strictIDs || d.Dialect.IDCharset
 	}
+	found.Dialect.IDCharset = strictIDs
 	return found, nil
 }
 

@@ -93,9 +93,7 @@ func (c *Client) records(ws []*Worker) (args []any, index []int, err error) {
 		if !ok {
 			n = len(known)
 			known[r] = n
-			for _, v := range r {
-				args = append(args, v)
-			}
+			args = append(args, anys(r[:])...)
 		}
 		index[i] = n
 	}

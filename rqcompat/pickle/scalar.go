@@ -84,14 +84,14 @@ func zoneText(v any) string {
 	}
 	args := o.args()
 	name, _ := first(args).(string)
-	switch class := o.Class().DottedName(); class {
+	shown := o.Class().DottedName()
+	switch shown {
 	case "datetime.timezone":
 		if d, ok := first(args).(*Object); ok {
 			if seconds, ok := deltaSeconds(d); ok {
 				return offsetText(seconds)
 			}
 		}
-		return "[" + class + "]"
 	case "pytz._UTC", "dateutil.tz.tz.tzutc":
 		return "+00:00"
 	case "pytz._p": // (name, offset in seconds, daylight saving, abbreviation)
@@ -100,12 +100,11 @@ func zoneText(v any) string {
 				return offsetText(seconds)
 			}
 		}
-		return "[" + name + "]"
+		shown = name
 	case "zoneinfo.ZoneInfo._unpickle":
-		return "[" + name + "]"
-	default:
-		return "[" + class + "]"
+		shown = name
 	}
+	return "[" + shown + "]"
 }
 
 // deltaSeconds reads a timedelta of less than a day.
