@@ -70,9 +70,8 @@ func (c *Client) claimArgs(claims []Claim, startedAt time.Time, lease time.Durat
 	if err != nil {
 		return nil, err
 	}
-	now := startedAt.Unix()
 	args := make([]any, 0, 7+len(records)+6*len(claims))
-	args = append(args, bit(c.d.CompositeWip), bit(c.d.IntermediateGrace), now, FormatTime(startedAt), floatTime(startedAt),
+	args = append(args, bit(c.d.CompositeWip), bit(c.d.IntermediateGrace), startedAt.Unix(), FormatTime(startedAt), floatTime(startedAt),
 		leaseEnd(startedAt, lease), seconds(recordTTL))
 	args = append(args, records...)
 	for i, cl := range claims {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math/big"
 	"strconv"
-	"strings"
 
 	"github.com/opensoft/dartwing-bridge/rqcompat/pickle"
 )
@@ -179,13 +178,11 @@ func jsonDict(dec *json.Decoder) *pickle.Dict {
 
 // jsonNumber follows Python: without point and exponent it is an int of any size.
 func jsonNumber(s string) any {
-	if !strings.ContainsAny(s, ".eE") {
-		if n, err := strconv.ParseInt(s, 10, 64); err == nil {
-			return n
-		}
-		if n, ok := new(big.Int).SetString(s, 10); ok {
-			return n
-		}
+	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
+		return n
+	}
+	if n, ok := new(big.Int).SetString(s, 10); ok {
+		return n
 	}
 	f, _ := strconv.ParseFloat(s, 64) // out of range gives the infinity that Python reads, too
 	return f

@@ -107,12 +107,15 @@ func (f *jobField) read(j *Job, value string) (want string) {
 		*to, err = ParseTime(value)
 	case **int64:
 		want = "a whole number"
-		*to, err = wholeNumber(value)
+		var n int64
+		if n, err = wholeNumber(value); err == nil {
+			*to = &n
+		}
 	case **bool:
 		want = "1 or 0"
-		var n *int64
+		var n int64
 		if n, err = wholeNumber(value); err == nil {
-			*to = new(*n != 0) // bool(int(value))
+			*to = new(n != 0) // bool(int(value))
 		}
 	case *[]int64:
 		want = "a JSON list of whole numbers"
@@ -129,12 +132,8 @@ func (f *jobField) read(j *Job, value string) (want string) {
 	return want
 }
 
-func wholeNumber(value string) (*int64, error) {
-	n, err := strconv.ParseInt(strings.TrimSpace(value), 10, 64)
-	if err != nil {
-		return nil, err
-	}
-	return &n, nil
+func wholeNumber(value string) (int64, error) {
+	return strconv.ParseInt(strings.TrimSpace(value), 10, 64)
 }
 
 // jsonArray reads all of a list or nothing: half a list is worse than none.

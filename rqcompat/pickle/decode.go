@@ -47,7 +47,7 @@ func (d *decoder) mergeWide() {
 	if len(d.wide) == 0 {
 		return
 	}
-	k := keyer{d: d}
+	k := keyer{depth: d.lim.Depth, unhashable: d.syntax("a tuple in a dict key or set holds something unhashable")}
 	done := make(map[any]bool, len(d.wide))
 	for _, v := range d.wide {
 		if done[v] {

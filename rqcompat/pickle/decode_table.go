@@ -90,6 +90,25 @@ var opcodes = [256]opcode{
 	0x98:              {"READONLY_BUFFER", none, 0, 0, refuseBuffer},
 }
 
+// next reads an opcode with its argument.
+func (r *reader) next() *opcode {
+	r.start = r.i
+	if r.i >= len(r.b) {
+		r.op = 0
+		panic(r.syntax("the pickle has no STOP"))
+	}
+	r.op = r.b[r.i]
+	r.i++
+	op := &opcodes[r.op]
+	if op.name == "" {
+		panic(r.syntax("unknown opcode"))
+	}
+	if op.form != none {
+		r.argument(op.form, int(op.width))
+	}
+	return op
+}
+
 func (e *SyntaxError) Error() string {
 	name := "end of input"
 	if e.Opcode != 0 {

@@ -20,7 +20,9 @@ func unhashable(v any) bool {
 // keyer turns values into Go map keys that are equal when Python says so: 1 == 1.0 == True, tuples by content,
 // objects by identity.
 type keyer struct {
-	d     *decoder
+	depth      int     // the most levels of a key
+	unhashable failure // of a key that has no hash
+
 	index map[any]int // the container at work: key to place
 	peak  int         // most entries index has held
 
@@ -87,7 +89,7 @@ func (k *keyer) key(v any, depth int) any {
 		return k.sequence(v, 'f', v.Items, depth)
 	}
 	if unhashable(v) {
-		panic(k.d.syntax("a tuple in a dict key or set holds something unhashable"))
+		panic(k.unhashable)
 	}
 	return v
 }
@@ -115,8 +117,8 @@ func (k *keyer) sequence(p any, kind byte, items []any, depth int) any {
 	if n, ok := k.seen[p]; ok {
 		return tupleKey(n)
 	}
-	if depth >= k.d.lim.Depth {
-		panic(beyond("levels of depth", k.d.lim.Depth))
+	if depth >= k.depth {
+		panic(beyond("levels of depth", k.depth))
 	}
 	if k.seen == nil {
 		k.seen, k.atoms, k.tuples = map[any]int{}, map[any]int{}, map[string]int{}

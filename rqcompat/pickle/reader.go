@@ -6,23 +6,6 @@ import (
 	"math/bits"
 )
 
-// failure is what reading and writing panic with when they can't go on, so that none of their many steps has to
-// pass an error on.
-type failure struct{ error }
-
-// failed makes a failure the error of the exported function that defers it.
-func failed(err *error) {
-	switch r := recover().(type) {
-	case nil:
-	case failure:
-		*err = r.error
-	default:
-		panic(r)
-	}
-}
-
-func beyond(limit string, most int) failure { return failure{&LimitError{limit, most}} }
-
 // reader takes opcodes and their arguments out of a stream. Every length in it is compared with what is there
 // before anything is made of it.
 type reader struct {
@@ -35,25 +18,6 @@ type reader struct {
 	number  uint64 // number, length of the content, or bits of a float
 	content []byte // line without its end, or what the length counts
 	at      int    // where the content starts
-}
-
-// next reads an opcode with its argument.
-func (r *reader) next() *opcode {
-	r.start = r.i
-	if r.i >= len(r.b) {
-		r.op = 0
-		panic(r.syntax("the pickle has no STOP"))
-	}
-	r.op = r.b[r.i]
-	r.i++
-	op := &opcodes[r.op]
-	if op.name == "" {
-		panic(r.syntax("unknown opcode"))
-	}
-	if op.form != none {
-		r.argument(op.form, int(op.width))
-	}
-	return op
 }
 
 func (r *reader) syntax(msg string) failure {
