@@ -2,8 +2,8 @@ package rqcompat
 
 import (
 	"context"
-	"encoding/hex"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -34,8 +34,7 @@ const (
 
 // NewExecutionID returns a random execution id, 32 hex digits. rq/executions.py Execution.create.
 func NewExecutionID() string {
-	id := uuid.New()
-	return hex.EncodeToString(id[:])
+	return strings.ReplaceAll(uuid.NewString(), "-", "")
 }
 
 var claimScript = newScript("claim.lua")

@@ -61,10 +61,12 @@ func (e *encoder) appends(items []any, depth int) {
 
 // batches writes MARK, items and the opcode that takes them.
 func (e *encoder) batches(items []any, op byte, depth int) {
-	for items := range slices.Chunk(items, batch) {
+	for len(items) > 0 {
+		n := min(batch, len(items))
 		e.b = append(e.b, opMark)
-		e.saveAll(depth, items...)
+		e.saveAll(depth, items[:n]...)
 		e.b = append(e.b, op)
+		items = items[n:]
 	}
 }
 

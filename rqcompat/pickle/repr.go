@@ -213,9 +213,7 @@ func (r *repr) escape(c rune) {
 // class shows a reference. Whether it is a function or a class only Python knows, and a function's repr has its
 // address, so this is not Python's text.
 func (r *repr) class(g *Global) {
-	r.ascii("<")
-	r.plain(g.DottedName())
-	r.ascii(">")
+	r.plain("<" + g.DottedName() + ">")
 }
 
 // plain writes text as it is.
