@@ -133,10 +133,8 @@ func (c *Client) Delete(ctx context.Context, id string) error {
 // Suspend tells all workers of this Redis, Python ones included, to take no new job: for d, in whole seconds
 // rounded up, or until Resume when d is 0. rq/suspension.py suspend.
 func (c *Client) Suspend(ctx context.Context, d time.Duration) error {
-	if d > 0 {
-		d = (d + time.Second - 1).Truncate(time.Second)
-	}
-	return wrap(c.rdb.Set(ctx, SuspendedKey(), 1, max(d, 0)).Err(), "suspend workers")
+	d = (max(d, 0) + time.Second - 1).Truncate(time.Second)
+	return wrap(c.rdb.Set(ctx, SuspendedKey(), 1, d).Err(), "suspend workers")
 }
 
 // Resume ends a suspension; without one it does nothing. rq/suspension.py resume.

@@ -59,9 +59,7 @@ func (w *Waiter) Wait(ctx context.Context, queue string, most time.Duration) (bo
 			if err != nil || n > 0 {
 				return n > 0, wrap(err, "wait for queue %q", clip(queue))
 			}
-			if err := sleep(ctx, min(pause, left)); err != nil {
-				return false, err
-			}
+			_ = sleep(ctx, min(pause, left)) // whether ctx ended is asked above
 			pause = min(2*pause, waitPollMax)
 			continue
 		}

@@ -68,8 +68,11 @@ func (e *encoder) long(v *big.Int) {
 
 func (e *encoder) text(s string) {
 	p := unsafe.Pointer(unsafe.StringData(s))
-	if len(s) >= memoMin && e.fetch(p, len(s)) {
-		return
+	if len(s) >= memoMin {
+		if i, ok := e.memo.get(p, len(s)); ok { // as fetch, without a call for each text
+			e.indexed(opBinget, opLongBinget, i)
+			return
+		}
 	}
 	if !validText(s) {
 		panic(unsupported("a string that is not UTF-8 can't be a str; use Bytes"))
