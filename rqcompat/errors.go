@@ -15,8 +15,8 @@ import (
 // refuses: trying again later may help. A server that is loading its data, or a replica without its master, counts
 // as away. The end of a context does not. What was sent before the error may have taken effect.
 func IsAway(err error) bool {
-	var netErr *net.OpError
-	return errors.As(err, &netErr) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+	_, broken := errors.AsType[*net.OpError](err)
+	return broken || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
 		errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ECONNRESET) ||
 		errors.Is(err, redis.ErrClosed) || errors.Is(err, redis.ErrPoolTimeout) ||
 		redis.HasErrorPrefix(err, "LOADING") || redis.HasErrorPrefix(err, "MASTERDOWN")
@@ -24,8 +24,8 @@ func IsAway(err error) bool {
 
 // isReplyError says that the server answered, if only with an error, as opposed to a broken connection.
 func isReplyError(err error) bool {
-	var e redis.Error
-	return errors.As(err, &e)
+	_, answered := errors.AsType[redis.Error](err)
+	return answered
 }
 
 // wrap is err with what was being done, nil for nil. Where every allocation counts it is written out.

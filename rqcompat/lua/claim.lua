@@ -98,11 +98,8 @@ for i = first_claim, #ARGV, 6 do
   if result[n] == 1 then
     local queue, id, worker, execution, record, register = unpack(ARGV, i, i + 5)
     local job = 'rq:job:' .. id
-    if origins[n] == queue then
-      call('HSET', job, 'status', 'started', 'started_at', ts, 'last_heartbeat', ts, 'worker_name', worker)
-    else
-      call('HSET', job, 'status', 'started', 'started_at', ts, 'last_heartbeat', ts, 'worker_name', worker, 'origin', queue)
-    end
+    call('HSET', job, 'status', 'started', 'started_at', ts, 'last_heartbeat', ts, 'worker_name', worker)
+    if origins[n] ~= queue then call('HSET', job, 'origin', queue) end
     call('PERSIST', job)
     if composite then start_execution(id, worker, execution) end
     occupy_worker(worker, id, record, register == '1')

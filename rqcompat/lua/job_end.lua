@@ -2,15 +2,15 @@
 --
 -- The including script first defines these locals:
 --   now, ts   whole seconds; text timestamp
---   flags     six characters "0" or "1" (Dialect.endFlags): composite wip members, worker_name in results,
---             execution fields in results, a stopped parent releases its dependents,
---             enqueue_at_front_on_retry exists, repeats exist
+--   flags     four characters "0" or "1" (Dialect.endFlags): composite wip members, worker_name in results,
+--             execution fields in results, repeats exist
 --
 --@include dependents.lua
 
 local function flag(n) return flags:sub(n, n) == '1' end
-local composite, result_worker, result_execution = flag(1), flag(2), flag(3)
-local stopped_releases, retry_front, repeats = flag(4), flag(5), flag(6)
+local composite, result_worker, result_execution, repeats = flag(1), flag(2), flag(3), flag(4)
+-- Since 2.8, as execution fields are.
+local stopped_releases, retry_front = not result_execution, result_execution
 
 -- drop_execution removes the records of an execution that somebody else than its owner ends.
 local function drop_execution(id, execution)
