@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -29,65 +30,60 @@ const (
 	writeOnly            // written at creation, never read
 )
 
-func newColumn[R, T any](name string, u use, field func(*R) *T) *column[R] {
-	return &column[R]{name: name, use: u, field: func(r *R) any { return field(r) }}
+// columnsOf are the columns that the fields of R have in their tag db, "name" or "name,created", and then some more.
+func columnsOf[R any](more ...*column[R]) []*column[R] {
+	var list []*column[R]
+	for f := range reflect.TypeFor[R]().Fields() {
+		name, option, _ := strings.Cut(f.Tag.Get("db"), ",")
+		c := &column[R]{name: name, field: func(r *R) any { return reflect.ValueOf(r).Elem().FieldByIndex(f.Index).Addr().Interface() }}
+		if option == "created" {
+			c.use = created
+		}
+		list = append(list, c)
+	}
+	list = append(list, more...)
+	for i, c := range list {
+		c.order = i
+	}
+	return list
 }
 
 type jobColumn = column[BackgroundJob]
 
-func jobCol[T any](name string, u use, field func(*BackgroundJob) *T) *jobColumn {
-	return newColumn(name, u, field)
-}
+// jobColumns are all columns of Background Job that this package knows.
+var jobColumns = columnsOf(
+	colModifiedBy,
+	&jobColumn{name: "naming_series", use: writeOnly, field: func(*BackgroundJob) any { return &jobSeriesOption }},
+)
 
 // Columns that have a part of their own in some statement.
 var (
-	colName       = jobCol("name", created, func(j *BackgroundJob) *string { return &j.Name })
-	colStatus     = jobCol("status", created, func(j *BackgroundJob) *Status { return &j.Status })
-	colModified   = jobCol("modified", created, func(j *BackgroundJob) *time.Time { return &j.Modified })
-	colModifiedBy = jobCol("modified_by", writeOnly, func(j *BackgroundJob) *string { return &j.OwnerUser })
+	colName       = columnNamed("name")
+	colStatus     = columnNamed("status")
+	colModified   = columnNamed("modified")
+	colModifiedBy = &jobColumn{name: "modified_by", use: writeOnly, field: func(j *BackgroundJob) any { return &j.OwnerUser }}
 )
 
+// columnNamed is the first column of that name.
+func columnNamed(name string) *jobColumn {
+	return jobColumns[slices.IndexFunc(jobColumns, func(c *jobColumn) bool { return c.name == name })]
+}
+
 // Job has a column for each field of a Background Job that a transition may set; To gives a Value for its Set.
-var Job = struct {
+var Job struct {
 	Priority, DependsOn, ProgressMessage, OutputReference, ErrorMessage, ErrorType, CanceledBy Column[string]
 	RetryCount, MaxRetries, TimeoutSeconds                                                     Column[int]
 	Progress                                                                                   Column[float64] // percent, clamped to 0–100
 	NextRetryAt, StartedAt, CompletedAt, CanceledAt                                            Column[time.Time]
-}{
-	Priority:        settable("priority", created, func(j *BackgroundJob) *string { return &j.Priority }),
-	DependsOn:       settable("depends_on", created, func(j *BackgroundJob) *string { return &j.DependsOn }),
-	Progress:        settable("progress", created, func(j *BackgroundJob) *float64 { return &j.Progress }),
-	ProgressMessage: settable("progress_message", readOnly, func(j *BackgroundJob) *string { return &j.ProgressMessage }),
-	OutputReference: settable("output_reference", readOnly, func(j *BackgroundJob) *string { return &j.OutputReference }),
-	ErrorMessage:    settable("error_message", readOnly, func(j *BackgroundJob) *string { return &j.ErrorMessage }),
-	ErrorType:       settable("error_type", readOnly, func(j *BackgroundJob) *string { return &j.ErrorType }),
-	RetryCount:      settable("retry_count", created, func(j *BackgroundJob) *int { return &j.RetryCount }),
-	MaxRetries:      settable("max_retries", created, func(j *BackgroundJob) *int { return &j.MaxRetries }),
-	NextRetryAt:     settable("next_retry_at", readOnly, func(j *BackgroundJob) *time.Time { return &j.NextRetryAt }),
-	TimeoutSeconds:  settable("timeout_seconds", created, func(j *BackgroundJob) *int { return &j.TimeoutSeconds }),
-	StartedAt:       settable("started_at", readOnly, func(j *BackgroundJob) *time.Time { return &j.StartedAt }),
-	CompletedAt:     settable("completed_at", readOnly, func(j *BackgroundJob) *time.Time { return &j.CompletedAt }),
-	CanceledAt:      settable("canceled_at", readOnly, func(j *BackgroundJob) *time.Time { return &j.CanceledAt }),
-	CanceledBy:      settable("canceled_by", readOnly, func(j *BackgroundJob) *string { return &j.CanceledBy }),
 }
 
-// jobColumns are all columns of Background Job that this package knows.
-var jobColumns = numbered(slices.Concat([]*jobColumn{
-	colName,
-	jobCol("creation", created, func(j *BackgroundJob) *time.Time { return &j.Creation }),
-	colModified,
-	jobCol("modified", readOnly, func(j *BackgroundJob) *string { return &j.ModifiedRaw }),
-	colModifiedBy,
-	jobCol("owner", created, func(j *BackgroundJob) *string { return &j.Owner }),
-	jobCol("naming_series", writeOnly, func(*BackgroundJob) *string { return &jobSeriesOption }),
-	jobCol("job_type", created, func(j *BackgroundJob) *string { return &j.JobType }),
-	jobCol("organization", created, func(j *BackgroundJob) *string { return &j.Organization }),
-	jobCol("owner_user", created, func(j *BackgroundJob) *string { return &j.OwnerUser }),
-	colStatus,
-	jobCol("input_parameters", created, func(j *BackgroundJob) *json.RawMessage { return &j.InputParameters }),
-	jobCol("job_hash", created, func(j *BackgroundJob) *string { return &j.JobHash }),
-	jobCol("created_at", created, func(j *BackgroundJob) *time.Time { return &j.CreatedAt }),
-}, settableColumns()))
+// The columns of Job are those of the fields of the same name.
+func init() {
+	for f, to := range reflect.ValueOf(&Job).Elem().Fields() {
+		of, _ := reflect.TypeFor[BackgroundJob]().FieldByName(f.Name)
+		to.Addr().Interface().(interface{ describe(*jobColumn) }).describe(jobColumns[of.Index[0]])
+	}
+}
 
 // Column is a column that a transition may set to a T. The zero time and the empty string are NULL. Text that is too
 // long for its column is cut, and reported in TransitionResult.Cut.
@@ -102,7 +98,11 @@ type Value struct {
 // To is the column with the value that it shall get.
 func (c Column[T]) To(v T) Value { return Value{c.column, &v} }
 
-func (c Column[T]) described() *jobColumn { return c.column }
+// describe panics where the row's field is no T.
+func (c *Column[T]) describe(column *jobColumn) {
+	_ = column.field(new(BackgroundJob)).(*T)
+	c.column = column
+}
 
 // Column is the column's name in the table.
 func (v Value) Column() string { return v.column.name }
@@ -119,25 +119,6 @@ func (v Value) Apply(j *BackgroundJob) {
 	case *time.Time:
 		*field = *v.to.(*time.Time)
 	}
-}
-
-func settable[T any](name string, u use, field func(*BackgroundJob) *T) Column[T] {
-	return Column[T]{newColumn(name, u, field)}
-}
-
-func settableColumns() (list []*jobColumn) {
-	fields := reflect.ValueOf(Job)
-	for i := range fields.NumField() {
-		list = append(list, fields.Field(i).Interface().(interface{ described() *jobColumn }).described())
-	}
-	return list
-}
-
-func numbered[R any](columns []*column[R]) []*column[R] {
-	for i, c := range columns {
-		c.order = i
-	}
-	return columns
 }
 
 // present are the columns that a table has, which may lack some, but for those of one use.

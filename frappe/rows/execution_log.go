@@ -10,29 +10,22 @@ import (
 
 // LogEntry is one row of `tabJob Execution Log`.
 type LogEntry struct {
-	FromStatus   Status // "" at creation
-	ToStatus     Status
-	Timestamp    time.Time
-	Actor        string // "" is the system
-	Message      string
-	RetryAttempt int // the row's retry_count before the move
+	FromStatus   Status    `db:"from_status" json:"from_status"` // "" at creation
+	ToStatus     Status    `db:"to_status" json:"to_status"`
+	Timestamp    time.Time `db:"timestamp" json:"timestamp"`
+	Actor        string    `db:"actor" json:"actor,omitempty"` // "" is the system
+	Message      string    `db:"message" json:"message"`
+	RetryAttempt int       `db:"retry_attempt" json:"retry_attempt"` // the row's retry_count before the move
 }
 
-var logColumns = []*column[LogEntry]{
-	newColumn("from_status", readOnly, func(e *LogEntry) *Status { return &e.FromStatus }),
-	newColumn("to_status", readOnly, func(e *LogEntry) *Status { return &e.ToStatus }),
-	newColumn("timestamp", readOnly, func(e *LogEntry) *time.Time { return &e.Timestamp }),
-	newColumn("actor", readOnly, func(e *LogEntry) *string { return &e.Actor }),
-	newColumn("message", readOnly, func(e *LogEntry) *string { return &e.Message }),
-	newColumn("retry_attempt", readOnly, func(e *LogEntry) *int { return &e.RetryAttempt }),
-}
+var logColumns = columnsOf[LogEntry]()
 
 // History reads a job's log, oldest first.
 func (d *DB) History(ctx context.Context, name string) ([]LogEntry, error) {
 	found, err := selectRows(ctx, &d.tables, "read the history of "+name, tableLog, logColumns, "WHERE background_job=? ORDER BY `timestamp`,creation,name", name)
-	entries := make([]LogEntry, len(found))
-	for i, e := range found {
-		entries[i] = *e
+	var entries []LogEntry
+	for _, e := range found {
+		entries = append(entries, *e)
 	}
 	return entries, err
 }

@@ -14,10 +14,10 @@ type InstallOptions struct {
 
 // InstallReport says what Install did. Names are table names, indexes are "table.index".
 type InstallReport struct {
-	Created      []string
-	Kept         []string
-	IndexesAdded []string
-	JobTypes     []string // inserted
+	Created      []string `json:"created"`
+	Kept         []string `json:"kept"`
+	IndexesAdded []string `json:"indexes_added"`
+	JobTypes     []string `json:"job_types"` // inserted
 }
 
 // The two tables of Frappe that no DocType describes (frappe/database/mariadb/framework_mariadb.sql).

@@ -47,18 +47,15 @@ func install(ctx context.Context, a *cli.App, b *frappe.Bench, all, samples bool
 		return err
 	}
 	type result struct {
-		Site         string   `json:"site"`
-		Created      []string `json:"created"`
-		Kept         []string `json:"kept"`
-		IndexesAdded []string `json:"indexes_added"`
-		JobTypes     []string `json:"job_types"`
-		Error        string   `json:"error,omitempty"`
+		Site string `json:"site"`
+		rows.InstallReport
+		Error string `json:"error,omitempty"`
 	}
 	var results []result
 	var errs []error
 	for _, name := range names {
 		r, err := installSite(ctx, b, name, samples)
-		one := result{Site: name, Created: r.Created, Kept: r.Kept, IndexesAdded: r.IndexesAdded, JobTypes: r.JobTypes}
+		one := result{Site: name, InstallReport: r}
 		if err != nil {
 			one.Error = err.Error()
 			errs = append(errs, err)

@@ -87,7 +87,7 @@ func listJobs(ctx context.Context, a *cli.App, b *frappe.Bench, site string, f r
 		return err
 	}
 	if a.JSON {
-		views := make([]*view.Row, len(listed))
+		views := make([]*rows.BackgroundJob, len(listed))
 		for i, r := range listed {
 			views[i] = view.RowOf(r, false)
 		}
