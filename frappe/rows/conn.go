@@ -155,9 +155,9 @@ func (d *conn) retry(ctx context.Context, what string, op func(context.Context) 
 		if ctx.Err() != nil {
 			return fmt.Errorf("site %s: %s: %w", d.site, what, context.Cause(ctx))
 		}
-		var final *dbError
+		_, final := errors.AsType[*dbError](err)
 		switch n := errorNumber(err); {
-		case errors.As(err, &final):
+		case final:
 			return err
 		case n == errDeadlock || n == errRowChanged:
 			deadlocks++

@@ -51,10 +51,10 @@ func siteDatabase(s *frappe.Site) (databaseConfig, error) {
 	}
 	m.Collation = "utf8mb4_unicode_ci"
 	m.Timeout = 5 * time.Second
-	m.InterpolateParams = true // one round trip a statement instead of two
-	m.ClientFoundRows = true   // "affected" counts the rows that matched, so a write of equal values still says the row was there
-	m.MaxAllowedPacket = 0     // ask the server
-	m.Logger = silent{}        // the same problems come back as errors
+	m.InterpolateParams = true    // one round trip a statement instead of two
+	m.ClientFoundRows = true      // "affected" counts the rows that matched, so a write of equal values still says the row was there
+	m.MaxAllowedPacket = 0        // ask the server
+	m.Logger = &mysql.NopLogger{} // the same problems come back as errors
 	m.Params = map[string]string{
 		"innodb_lock_wait_timeout": strconv.Itoa(int(lockWait / time.Second)),
 		// No gap locks: two processes that look for different jobs don't deadlock.
@@ -68,10 +68,6 @@ func siteDatabase(s *frappe.Site) (databaseConfig, error) {
 	connections := c.Object(s.Bench.Section).Int("db_connections", defaultConnections)
 	return databaseConfig{m, max(1, connections), key}, nil
 }
-
-type silent struct{}
-
-func (silent) Print(...any) {}
 
 // databaseTLS reads db_ssl_ca, db_ssl_cert and db_ssl_key. Until 16 TLS is only used if all three are set; 17 is
 // content with the authority and knows db_ssl_check_hostname.

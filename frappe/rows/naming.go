@@ -23,19 +23,14 @@ func jobName(now time.Time, counter int64) string {
 
 // nextNumbers draws n numbers of a counter and returns the first. It is one statement, which is safe against Frappe's
 // SELECT … FOR UPDATE and UPDATE of the same row, and, unlike those, against another one that creates the same new key.
-// In a transaction the counter's row stays locked until its end, and a rollback gives the numbers back.
-func nextNumbers(ctx context.Context, q rowQueryer, key string, n int) (first int64, err error) {
+// The counter's row stays locked until the transaction's end, and a rollback gives the numbers back.
+func nextNumbers(ctx context.Context, tx *sql.Tx, key string, n int) (first int64, err error) {
 	var last int64
-	err = q.QueryRowContext(ctx, "INSERT INTO `tabSeries` (`name`,`current`) VALUES (?,?) ON DUPLICATE KEY UPDATE `current`=`current`+VALUES(`current`) RETURNING `current`", key, n).Scan(&last)
+	err = tx.QueryRowContext(ctx, "INSERT INTO `tabSeries` (`name`,`current`) VALUES (?,?) ON DUPLICATE KEY UPDATE `current`=`current`+VALUES(`current`) RETURNING `current`", key, n).Scan(&last)
 	if err != nil {
 		return 0, err
 	}
 	return last - int64(n) + 1, nil
-}
-
-// rowQueryer is a pool or a transaction.
-type rowQueryer interface {
-	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
 const (
