@@ -1,6 +1,7 @@
 package socketio
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -52,10 +53,7 @@ func (cfg Config) handshake() (target *url.URL, host string, header http.Header,
 	if header == nil {
 		header = http.Header{}
 	}
-	origin := cfg.Origin
-	if origin == "" {
-		origin = u.Scheme + "://" + u.Host
-	}
+	origin := cmp.Or(cfg.Origin, u.Scheme+"://"+u.Host)
 	o, err := url.Parse(origin)
 	if err != nil || o.Host == "" {
 		return nil, "", nil, fmt.Errorf("connect to a realtime server: origin %s: want http://host:port or https://host", redacted(o))
