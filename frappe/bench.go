@@ -12,7 +12,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 )
 
 // QueueType is one kind of queue a bench has, with the timeout of jobs that name none.
@@ -249,32 +248,34 @@ func (b *Bench) RQVersion() string { return b.rqVersion }
 
 // watchedFile is a configuration file that is read again when it changed on disk.
 type watchedFile struct {
-	path    string
-	config  Config
-	modTime time.Time
-	size    int64
-	read    bool
-	broken  error
+	path   string
+	config Config
+	seen   string // what tells the file that config was read from, "" for none yet
+	broken error
 }
 
 // reload reads the file if it is new, and says so. After an error the last good content is still in config.
 func (w *watchedFile) reload() (changed bool, err error) {
 	info, err := os.Stat(w.path)
-	if errors.Is(err, os.ErrNotExist) {
-		changed = !w.read || w.size >= 0
-		w.read, w.size, w.modTime, w.config, w.broken = true, -1, time.Time{}, Config{}, nil
-		return changed, nil
-	}
-	if err != nil {
+	absent := errors.Is(err, os.ErrNotExist)
+	seen := "absent"
+	switch {
+	case err == nil:
+		seen = fmt.Sprint(info.ModTime().UnixNano(), info.Size())
+	case !absent:
 		return false, fmt.Errorf("configuration: %w", err)
 	}
-	if w.read && info.ModTime().Equal(w.modTime) && info.Size() == w.size {
+	if seen == w.seen {
 		return false, w.broken
 	}
-	w.read, w.modTime, w.size = true, info.ModTime(), info.Size()
+	w.seen, w.broken = seen, nil
+	if absent {
+		w.config = Config{}
+		return true, nil
+	}
 	c, err := readConfig(w.path)
-	w.broken = err
 	if err != nil {
+		w.broken = err
 		return false, err
 	}
 	w.config = c

@@ -169,8 +169,6 @@ func (n *NewJob) row(t *tableInfo, name string, now time.Time) *BackgroundJob {
 // insertJobs writes the rows in as few statements as their size allows.
 func insertJobs(ctx context.Context, tx *sql.Tx, t *tableInfo, loc *time.Location, jobs []*BackgroundJob) error {
 	columns := present(t, jobColumns, readOnly)
-	head := "INSERT INTO `" + tableJob + "` (" + quoteColumns(columns) + ") VALUES "
-	one := "(" + marks(len(columns)) + ")"
 	for some := range statements(jobs, maxBatch, func(j *BackgroundJob) int { return len(j.InputParameters) }) {
 		var args []any
 		for _, j := range some {
@@ -178,7 +176,7 @@ func insertJobs(ctx context.Context, tx *sql.Tx, t *tableInfo, loc *time.Locatio
 				args = append(args, forDriver(c.field(j), loc))
 			}
 		}
-		if _, err := tx.ExecContext(ctx, head+strings.TrimSuffix(strings.Repeat(one+",", len(some)), ","), args...); err != nil {
+		if _, err := tx.ExecContext(ctx, insertInto(tableJob, quoteColumns(columns), len(columns), len(some)), args...); err != nil {
 			return err
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"strings"
 	"time"
 )
 
@@ -39,23 +38,13 @@ type logRow struct {
 
 // logInsert builds the one statement that writes several log rows.
 func logInsert(t *tableInfo, names []string, rows []logRow) (string, []any) {
-	columns := "name,creation,modified,modified_by,owner,background_job,from_status,to_status,`timestamp`,actor,message,retry_attempt"
-	one := "(" + marks(12)
+	columns, width := "name,creation,modified,modified_by,owner,background_job,from_status,to_status,`timestamp`,actor,message,retry_attempt", 12
 	organization := t.has("organization")
 	if organization {
-		columns += ",organization"
-		one += ",?"
+		columns, width = columns+",organization", width+1
 	}
-	one += ")"
-	var b strings.Builder
-	b.Grow(len(columns) + 64 + len(rows)*(len(one)+1))
-	b.WriteString("INSERT INTO `" + tableLog + "` (" + columns + ") VALUES ")
-	args := make([]any, 0, len(rows)*13)
+	args := make([]any, 0, len(rows)*width)
 	for i, r := range rows {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		b.WriteString(one)
 		user := systemUser(r.actor)
 		message, _ := t.columns["message"].fit(r.message)
 		args = append(args, names[i], r.at, r.at, user, user, r.job, nullable(r.from), r.to, r.at, nullable(r.actor), nullable(message), r.attempt)
@@ -63,7 +52,7 @@ func logInsert(t *tableInfo, names []string, rows []logRow) (string, []any) {
 			args = append(args, nullable(r.organization))
 		}
 	}
-	return b.String(), args
+	return insertInto(tableLog, columns, width, len(rows)), args
 }
 
 // insertLog writes log rows, at least one, in few statements, and returns the name of the first.

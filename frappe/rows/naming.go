@@ -2,10 +2,11 @@ package rows
 
 import (
 	"context"
-	"crypto/rand"
 	"database/sql"
-	"encoding/binary"
 	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -33,18 +34,13 @@ func nextNumbers(ctx context.Context, tx *sql.Tx, key string, n int) (first int6
 	return last - int64(n) + 1, nil
 }
 
-const (
-	hashAlphabet = "0123456789abcdefghijklmnopqrstuv" // base32hex in lower case, as Frappe's generate_hash
-	hashLength   = 10
-)
+const hashLength = 10
 
 // hashNames draws n names for a DocType that is named by hash. They start with four characters of the time in tenths of
 // a second, as Frappe's do, so that rows that are written together lie together; the rest is random in the first name
 // and counts up in the others, so that names of one batch never collide.
 func hashNames(now time.Time, n int) []string {
-	var random [4]byte
-	_, _ = rand.Read(random[:]) // never fails: crypto/rand aborts the program instead
-	tail := binary.BigEndian.Uint32(random[:])
+	tail := rand.Uint32()
 	head := uint32(now.UnixMilli() / 100)
 	names := make([]string, n)
 	for i := range names {
@@ -53,12 +49,8 @@ func hashNames(now time.Time, n int) []string {
 	return names
 }
 
-// base32 are the last digits of v.
+// base32 are the last digits of v in base32hex, in lower case, as Frappe's generate_hash.
 func base32(v uint32, digits int) string {
-	var b [hashLength]byte
-	for i := digits - 1; i >= 0; i-- {
-		b[i] = hashAlphabet[v&31]
-		v >>= 5
-	}
-	return string(b[:digits])
+	text := strings.Repeat("0", digits) + strconv.FormatUint(uint64(v), 32)
+	return text[len(text)-digits:]
 }
