@@ -1,6 +1,7 @@
 package rows
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -34,19 +35,6 @@ type conn struct {
 
 	loc      atomic.Pointer[time.Location]
 	zoneRead atomic.Int64 // unix seconds of the last look
-}
-
-// connect fails here, and not in the middle of a job, when a password is wrong or a server absent.
-func (d *conn) connect(ctx context.Context, cfg databaseConfig) error {
-	d.loc.Store(defaultLocation())
-	if err := d.open(ctx, cfg); err != nil {
-		return err
-	}
-	if err := d.readZone(ctx); err != nil {
-		d.x.Close()
-		return err
-	}
-	return nil
 }
 
 // open makes the pool and looks what kind of server is behind it.
@@ -110,10 +98,7 @@ func (d *conn) readZone(ctx context.Context) error {
 	if err != nil && !errors.Is(err, sql.ErrNoRows) && errorNumber(err) != errNoSuchTable {
 		return d.explain("read the time zone", err)
 	}
-	zone := strings.TrimSpace(name.String)
-	if zone == "" {
-		zone = defaultZone
-	}
+	zone := cmp.Or(strings.TrimSpace(name.String), defaultZone)
 	loc, err := time.LoadLocation(zone)
 	if err != nil {
 		return fmt.Errorf("site %s: System Settings time_zone %q is not a time zone; choose one in the desk: %w", d.site, zone, err)

@@ -24,12 +24,17 @@ func Open(ctx context.Context, site *frappe.Site) (*DB, error) {
 	return openDB(ctx, site, cfg)
 }
 
+// openDB fails here, and not in the middle of a job, when a password is wrong or a server absent.
 func openDB(ctx context.Context, site *frappe.Site, cfg databaseConfig) (*DB, error) {
 	d := &DB{conn: conn{site: site.Name, major: site.Bench.Major, where: cfg.driver.Addr, log: site.Bench.Log}}
-	if err := d.connect(ctx, cfg); err != nil {
+	d.tables.conn = &d.conn
+	if err := d.open(ctx, cfg); err != nil {
 		return nil, err
 	}
-	d.tables.conn = &d.conn
+	if err := d.readZone(ctx); err != nil {
+		d.x.Close()
+		return nil, err
+	}
 	return d, nil
 }
 

@@ -98,10 +98,8 @@ func databaseTLS(c frappe.Config, major int, sites string) (*tls.Config, string,
 		}
 		t.Certificates = []tls.Certificate{pair}
 	}
-	check := true
-	if _, set := c["db_ssl_check_hostname"]; set {
-		check = c.Bool("db_ssl_check_hostname")
-	}
+	_, set := c["db_ssl_check_hostname"]
+	check := !set || c.Bool("db_ssl_check_hostname")
 	if !check {
 		t.InsecureSkipVerify = true // the chain is still checked below, only the name isn't
 		t.VerifyConnection = verifyChain(pool)

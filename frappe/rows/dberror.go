@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 
 	"github.com/go-sql-driver/mysql"
 )
@@ -51,14 +52,8 @@ const (
 // IsTransient reports whether trying the same again later may succeed: connection trouble, deadlock, lock wait timeout,
 // too many connections, server shutting down.
 func IsTransient(err error) bool {
-	if errors.Is(err, ErrUnavailable) || isConnectionError(err) {
-		return true
-	}
-	switch errorNumber(err) {
-	case errLockWaitTimeout, errDeadlock, errRowChanged, errQueryInterrupted, errReadOnly:
-		return true
-	}
-	return false
+	passing := []uint16{errLockWaitTimeout, errDeadlock, errRowChanged, errQueryInterrupted, errReadOnly}
+	return errors.Is(err, ErrUnavailable) || isConnectionError(err) || slices.Contains(passing, errorNumber(err))
 }
 
 func errorNumber(err error) uint16 {
