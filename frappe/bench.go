@@ -227,20 +227,7 @@ func (b *Bench) complain(err error) {
 func (b *Bench) Warnings() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return append(configWarnings(b.common.path, b.currentConfig()), b.common.warnings()...)
-}
-
-// configWarnings are about keys that Frappe obeys and a Go process can't.
-func configWarnings(path string, c Config) []string {
-	var warnings []string
-	if c.Bool("extra_config") {
-		warnings = append(warnings, fmt.Sprintf("%s: extra_config names Python functions (%s) whose result isn't known here; put what they set into the file",
-			path, strings.Join(c.Strings("extra_config"), ", ")))
-	}
-	if t := c.String("db_type", "mariadb"); t != "mariadb" {
-		warnings = append(warnings, fmt.Sprintf("%s: db_type is %q; only mariadb is supported", path, t))
-	}
-	return warnings
+	return b.common.warnings(b.currentConfig())
 }
 
 // RQVersion is the version of rq in the bench's virtual environment, or the section's rq_version; "" when unknown.
@@ -282,9 +269,18 @@ func (w *watchedFile) reload() (changed bool, err error) {
 	return true, nil
 }
 
-func (w *watchedFile) warnings() []string {
-	if w.broken == nil {
-		return nil
+// warnings are about the file being broken, and about keys of c that Frappe obeys and a Go process can't.
+func (w *watchedFile) warnings(c Config) []string {
+	var warnings []string
+	if c.Bool("extra_config") {
+		warnings = append(warnings, fmt.Sprintf("%s: extra_config names Python functions (%s) whose result isn't known here; put what they set into the file",
+			w.path, strings.Join(c.Strings("extra_config"), ", ")))
 	}
-	return []string{w.broken.Error() + " (the last good content stays in force)"}
+	if t := c.String("db_type", "mariadb"); t != "mariadb" {
+		warnings = append(warnings, fmt.Sprintf("%s: db_type is %q; only mariadb is supported", w.path, t))
+	}
+	if w.broken != nil {
+		warnings = append(warnings, w.broken.Error()+" (the last good content stays in force)")
+	}
+	return warnings
 }

@@ -109,5 +109,5 @@ func (s *Site) MaintenanceMode() bool { return s.Config().Bool("maintenance_mode
 func (s *Site) Warnings() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return append(configWarnings(s.file.path, s.file.config), s.file.warnings()...)
+	return s.file.warnings(s.file.config)
 }

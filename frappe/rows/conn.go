@@ -133,7 +133,9 @@ func (d *conn) Location() *time.Location { return d.loc.Load() }
 func (d *conn) retry(ctx context.Context, what string, op func(context.Context) error) error {
 	var deadlocks, waits, reconnects int
 	for {
-		err := d.attempt(ctx, op)
+		attempt, cancel := context.WithTimeout(ctx, statementTimeout)
+		err := op(attempt)
+		cancel()
 		if err == nil {
 			return nil
 		}
@@ -179,12 +181,6 @@ func selectAll[T any](ctx context.Context, d *conn, what, query string, args ...
 		return d.x.SelectContext(ctx, &list, query, args...)
 	})
 	return list, err
-}
-
-func (d *conn) attempt(ctx context.Context, op func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
-	defer cancel()
-	return op(ctx)
 }
 
 // pause waits a few milliseconds, more at each turn, and never the same for two who collided.

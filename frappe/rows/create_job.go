@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -216,12 +217,7 @@ func (d *DB) CreateOrFindJobs(ctx context.Context, js []NewJob) ([]*BackgroundJo
 	if err != nil {
 		return nil, err
 	}
-	var missing []NewJob
-	for i := range js {
-		if known[js[i].JobHash] == nil {
-			missing = append(missing, js[i])
-		}
-	}
+	missing := slices.DeleteFunc(slices.Clone(js), func(n NewJob) bool { return known[n.JobHash] != nil })
 	created, err := d.CreateJobs(ctx, missing)
 	if err != nil {
 		return nil, err

@@ -56,23 +56,19 @@ func (f Follower) Run(ctx context.Context) (State, error) {
 	if name := f.What.Job; name != "" && w.jobs[name] == nil {
 		return State{}, fmt.Errorf("%w: %s (a job without a row is followed with: bridge job ID)", rows.ErrNoSuchJob, name)
 	}
-	pause := firstPause
+	w.pause = firstPause
 	for !w.done() {
-		connected, err := w.connection(ctx)
-		var refused *socketio.ConnectError
+		err := w.connection(ctx)
+		_, refused := errors.AsType[*socketio.ConnectError](err)
 		switch {
 		case ctx.Err() != nil:
 			return State{}, context.Canceled
-		case errors.As(err, &refused):
+		case refused:
 			return State{}, err
-		case w.done():
-		default:
-			if connected {
-				pause = firstPause
-			}
-			w.Log.Warn("realtime server lost; connecting again", "error", err, "again_in", pause)
-			w.idle(ctx, pause)
-			pause = min(2*pause, longPause)
+		case !w.done():
+			w.Log.Warn("realtime server lost; connecting again", "error", err, "again_in", w.pause)
+			w.idle(ctx, w.pause)
+			w.pause = min(2*w.pause, longPause)
 		}
 	}
 	return *w.jobs[w.What.Job], nil
@@ -83,18 +79,20 @@ type watcher struct {
 	board
 	rooms  map[string]bool // organizations asked for on this connection
 	reread time.Time
+	pause  time.Duration // before the next try to connect
 }
 
 // connection follows one connection until it breaks or the job has ended.
-func (w *watcher) connection(ctx context.Context) (connected bool, err error) {
+func (w *watcher) connection(ctx context.Context) error {
 	s, err := socketio.Dial(ctx, w.Socket)
 	if err != nil {
-		return false, err
+		return err
 	}
 	defer s.Close()
+	w.pause = firstPause
 	w.rooms = map[string]bool{}
 	if err := w.subscribe(ctx, s); err != nil {
-		return true, err
+		return err
 	}
 	if w.Connected != nil {
 		w.Connected()
@@ -102,10 +100,10 @@ func (w *watcher) connection(ctx context.Context) (connected bool, err error) {
 	w.catchUp(ctx)
 	for !w.done() {
 		if err := w.next(ctx, s); err != nil {
-			return true, err
+			return err
 		}
 	}
-	return true, nil
+	return nil
 }
 
 func (w *watcher) subscribe(ctx context.Context, s socket) error {

@@ -29,7 +29,11 @@ func (m *Memo[T]) Get(ctx context.Context, key string, keep time.Duration, load 
 		m.mu.Lock()
 		e := m.entries[key]
 		if e == nil {
-			e = m.begin(key)
+			if m.entries == nil || len(m.entries) >= most {
+				m.entries = map[string]*entry[T]{}
+			}
+			e = &entry[T]{loaded: make(chan struct{})}
+			m.entries[key] = e
 			m.mu.Unlock()
 			return e.load(keep, load)
 		}
@@ -45,16 +49,6 @@ func (m *Memo[T]) Get(ctx context.Context, key string, keep time.Duration, load 
 		}
 		m.drop(e, key)
 	}
-}
-
-// begin needs m.mu.
-func (m *Memo[T]) begin(key string) *entry[T] {
-	if m.entries == nil || len(m.entries) >= most {
-		m.entries = map[string]*entry[T]{}
-	}
-	e := &entry[T]{loaded: make(chan struct{})}
-	m.entries[key] = e
-	return e
 }
 
 func (e *entry[T]) load(keep time.Duration, load func() (T, error)) (T, error) {

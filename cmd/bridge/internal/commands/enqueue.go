@@ -3,6 +3,7 @@ package commands
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -101,11 +102,11 @@ func enqueue(ctx context.Context, a *cli.App, s cli.Session, r bridge.EnqueueReq
 		return nil
 	}
 	a.Log.Info("enqueued; waiting", "job_id", job.ID, "queue", job.Origin)
-	if limit > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, limit)
-		defer cancel()
+	if limit <= 0 {
+		limit = math.MaxInt64
 	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
 	ended, results, err := awaitJob(ctx, s.Client.RQ(), job.ID)
 	if err != nil {
 		return err

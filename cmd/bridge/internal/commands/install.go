@@ -42,7 +42,11 @@ long_running_job, which every bridge has handlers for.`,
 }
 
 func install(ctx context.Context, a *cli.App, b *frappe.Bench, all, samples bool) error {
-	names, err := sitesToInstall(a, b, all)
+	names, err := b.Sites()
+	if !all {
+		names = make([]string, 1)
+		names[0], err = a.SiteName(b)
+	}
 	if err != nil {
 		return err
 	}
@@ -69,14 +73,6 @@ func install(ctx context.Context, a *cli.App, b *frappe.Bench, all, samples bool
 		}
 	}
 	return errors.Join(errs...)
-}
-
-func sitesToInstall(a *cli.App, b *frappe.Bench, all bool) ([]string, error) {
-	if all {
-		return b.Sites()
-	}
-	name, err := a.SiteName(b)
-	return []string{name}, err
 }
 
 func installSite(ctx context.Context, b *frappe.Bench, name string, samples bool) (rows.InstallReport, error) {
