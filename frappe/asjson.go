@@ -20,8 +20,6 @@ import (
 // maxJSONDepth is below the nesting at which Python's encoder gives up.
 const maxJSONDepth = 900
 
-var errTooDeep = fmt.Errorf("nested deeper than %d levels", maxJSONDepth)
-
 // AsJSON renders v byte for byte as frappe.as_json does (frappe/__init__.py, 15.41 to 17): sorted keys, one space per
 // level, ASCII only, floats as Python's repr. A job_hash is derived from this string.
 //
@@ -38,7 +36,7 @@ func AsJSON(v any) ([]byte, error) {
 
 func appendJSON(b []byte, v any, depth int) ([]byte, error) {
 	if depth > maxJSONDepth {
-		return nil, errTooDeep
+		return nil, fmt.Errorf("nested deeper than %d levels", maxJSONDepth)
 	}
 	switch v := v.(type) {
 	case nil:
@@ -108,8 +106,7 @@ func appendOther(b []byte, v any, depth int) ([]byte, error) {
 	return appendJSON(b, plain, depth)
 }
 
-// appendNumber writes a JSON number as Python would after reading it: an int of any size, a float with fraction or
-// exponent.
+// appendNumber writes a JSON number as Python would after reading it: an int of any size, or a float.
 func appendNumber(b []byte, n json.Number) ([]byte, error) {
 	text := n.String()
 	if strings.ContainsAny(text, ".eE") {

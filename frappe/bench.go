@@ -49,7 +49,6 @@ type Bench struct {
 	told       map[string]bool // problems already logged
 }
 
-// commonFile is the bench-wide configuration, relative to the sites directory.
 const (
 	commonFile = "common_site_config.json"
 	siteFile   = "site_config.json"
@@ -58,8 +57,7 @@ const (
 // ErrNotABench says that a directory isn't a bench.
 var ErrNotABench = errors.New("not a bench")
 
-// OpenBench reads a bench. dir is the bench directory or its sites directory. A configuration file that is broken is a
-// *ConfigError with the place and the cure.
+// OpenBench reads the bench of a bench directory or sites directory. A broken configuration file is a *ConfigError.
 func OpenBench(dir string, o Options) (*Bench, error) {
 	root, sites, err := locateBench(dir)
 	if err != nil {

@@ -25,8 +25,7 @@ const (
 // ErrNotFrappe says that an RQ job wasn't made by frappe.enqueue: its function is not ExecuteJob.
 var ErrNotFrappe = errors.New("not a job of frappe.enqueue")
 
-// CallError says which argument of a Frappe job is missing or has the wrong type, never its value, which may be
-// confidential.
+// CallError says which argument of a job is missing or of the wrong type, never its value, which may be confidential.
 type CallError struct {
 	Key  string // the argument of execute_job
 	Want string // what execute_job takes

@@ -61,8 +61,7 @@ func RoomDocType(doctype string) string { return "doctype:" + doctype }
 // RoomOrganization reaches clients of a realtime server that joins them to it. A stock server joins nobody.
 func RoomOrganization(organization string) string { return "org:" + organization }
 
-// Publisher sends events to the realtime server through redis_queue. Safe for concurrent use. Publish after COMMIT:
-// browsers re-read rows.
+// Publisher sends events through redis_queue. Safe for concurrent use. Publish after COMMIT: browsers re-read rows.
 type Publisher struct {
 	log  *slog.Logger
 	send func(ctx context.Context, payloads [][]byte) error

@@ -111,15 +111,10 @@ func (v Value) Column() string { return v.column.name }
 
 // Apply sets the value in a row that the caller holds, as the transition does in the table.
 func (v Value) Apply(j *BackgroundJob) {
-	switch field := v.column.field(j).(type) {
-	case *string:
-		*field = *v.to.(*string)
-	case *int:
-		*field = *v.to.(*int)
-	case *float64:
-		*field = clampPercent(*v.to.(*float64))
-	case *time.Time:
-		*field = *v.to.(*time.Time)
+	field := v.column.field(j)
+	reflect.ValueOf(field).Elem().Set(reflect.ValueOf(v.to).Elem())
+	if percent, ok := field.(*float64); ok {
+		*percent = clampPercent(*percent)
 	}
 }
 

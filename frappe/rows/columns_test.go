@@ -155,7 +155,7 @@ func TestTransitionSetsTheLaterOfTwoValues(t *testing.T) {
 func TestMissingColumn(t *testing.T) {
 	_, d := installed(t, testMajor)
 	mustExec(t, d, "ALTER TABLE `tabBackground Job` DROP COLUMN depends_on, DROP COLUMN output_reference")
-	d.tables.forget()
+	d.tables.tables.Forget()
 	jobs := newJobs(t, d, 2, StatusQueued)
 	results, err := d.Transition(t.Context(), []Transition{
 		{Name: jobs[0].Name, From: StatusQueued, To: StatusFailed, Set: []Value{Job.OutputReference.To("x")}},

@@ -128,8 +128,7 @@ func (d *conn) Now() time.Time { return siteNow(d.Location()) }
 // Location is the site's time zone.
 func (d *conn) Location() *time.Location { return d.loc.Load() }
 
-// retry runs op until it succeeds, fails for good, or met too much trouble. op must be repeatable; an error it
-// explained itself is final.
+// retry runs op, which must be repeatable, until it succeeds or met too much trouble. An error it explained is final.
 func (d *conn) retry(ctx context.Context, what string, op func(context.Context) error) error {
 	var deadlocks, waits, reconnects int
 	for {

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -93,7 +92,7 @@ func (c *creation) catchUp(ctx context.Context) error {
 	key := jobSeries(c.d.Now())
 	_, err := c.d.x.ExecContext(ctx, "UPDATE `tabSeries` SET `current`=GREATEST(`current`,"+
 		"(SELECT COALESCE(MAX(CAST(SUBSTRING(`name`,?) AS UNSIGNED)),0) FROM `"+tableJob+"` WHERE `name` LIKE ?)) WHERE `name`=?",
-		len(key)+1, strings.NewReplacer("%", `\%`, "_", `\_`).Replace(key)+"%", key)
+		len(key)+1, key+"%", key)
 	return err
 }
 
@@ -118,8 +117,7 @@ func (c *creation) run(ctx context.Context) error {
 	return err
 }
 
-// find answers whether the rows are there after a COMMIT that got no answer. If that can't be found out the end is left
-// open.
+// find answers whether the rows are there after a COMMIT that got no answer, or leaves that open.
 func (c *creation) find(ctx context.Context, evidence string, cause error) error {
 	for turn := range maxReconnects + 1 {
 		committed, err := c.d.logExists(context.WithoutCancel(ctx), evidence)

@@ -49,8 +49,7 @@ const (
 	errReadOnly           = 1290 // the server is in read_only, as a replica that took over may be for a moment
 )
 
-// IsTransient reports whether trying the same again later may succeed: connection trouble, deadlock, lock wait timeout,
-// too many connections, server shutting down.
+// IsTransient reports whether the same may succeed later: after connection trouble, a lock, a server shutting down.
 func IsTransient(err error) bool {
 	passing := []uint16{errLockWaitTimeout, errDeadlock, errRowChanged, errQueryInterrupted, errReadOnly}
 	return errors.Is(err, ErrUnavailable) || isConnectionError(err) || slices.Contains(passing, errorNumber(err))

@@ -170,15 +170,14 @@ type lockedRow struct {
 	retryCount                                int
 }
 
-// apply locks the rows, decides each move, and writes rows and log. Several moves of one row take several rounds. It
-// returns the name of the first log row, "" when there was nothing to write.
+// apply locks the rows, decides each move, and writes rows and log; first is the name of the first log row, if any.
 func (d *DB) apply(ctx context.Context, tx *sql.Tx, log *tableInfo, moves []*move, skipLocked bool) (first string, err error) {
 	rows, err := lockRows(ctx, tx, moves, skipLocked)
 	if err != nil {
 		return "", err
 	}
 	var logs []logRow
-	for round := moves; len(round) > 0; {
+	for round := moves; len(round) > 0; { // several moves of one row take several
 		var now, later []*move
 		seen := make(map[string]bool, len(round))
 		for _, m := range round {

@@ -1,5 +1,6 @@
 //lint:file-ignore SA1019 The library is deprecated for having moved; see its import.
 
+// Package socketio is a client of Frappe's realtime server (15.41 to 17), as a browser is: it sees what the desk sees.
 package socketio
 
 import (
@@ -289,8 +290,7 @@ func (s *Conn) write(ctx context.Context, packet string) error {
 	return s.conn.Write(ctx, websocket.MessageText, []byte(packet))
 }
 
-// Close tells the server to leave the namespace and ends the connection, within a second. It returns nil and may be
-// called again.
+// Close leaves the namespace and ends the connection, within a second. It returns nil and may be called again.
 func (s *Conn) Close() error {
 	s.closing.Do(func() {
 		close(s.closed)

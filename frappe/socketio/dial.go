@@ -16,8 +16,7 @@ type Config struct {
 	// URL is the realtime server, http or https: the site's URL behind a proxy, else "http://127.0.0.1:9000". Required.
 	URL  string
 	Site string // the site's directory name: the namespace. Required.
-	// Header is sent with the connection: Cookie, which most versions demand, and Authorization. A missing
-	// X-Frappe-Site-Name is added.
+	// Header has Cookie, which most versions demand, and Authorization. A missing X-Frappe-Site-Name is added.
 	Header http.Header
 	// Origin is where the realtime server reaches the site, as a browser there would name it; the Host header follows
 	// it, since both must agree. Default: URL.

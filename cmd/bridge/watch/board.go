@@ -46,8 +46,7 @@ type eventMessage struct {
 	Name    string `json:"name"`
 }
 
-// progressed takes a progress report, unless it comes late: reports are written beside changes of status and may
-// overtake them or fall behind.
+// progressed takes a progress report, unless it comes late: reports may overtake changes of status or fall behind.
 func (s *State) progressed(m eventMessage) {
 	running := string(rows.StatusRunning)
 	if s.over() || m.UpdatedAt < s.Updated || m.Status == running && s.Status != "" && s.Status != running {
@@ -134,8 +133,7 @@ func (b *board) event(name string, args []json.RawMessage) (readSoon bool) {
 	return readSoon
 }
 
-// tell shows a state that differs from what was shown before: an event comes once for each of its rooms that this
-// client is in.
+// tell shows a state if it has changed: an event comes once for each of its rooms that this client is in.
 func (b *board) tell(was State, s *State) {
 	was.Updated, was.modified = s.Updated, s.modified
 	if !s.unread && was != *s && (b.What.Organization == "" || s.Organization == "" || s.Organization == b.What.Organization) {

@@ -56,8 +56,7 @@ func stateLine(s State) string {
 		s.Progress, output.Clip(output.Squeezed(s.Message), 70))
 }
 
-// bars is a display of live progress bars, one per job. The bar of a job that has ended moves up out of the way and
-// stays.
+// bars shows a live progress bar per job. That of a job that has ended moves up out of the way and stays.
 type bars struct {
 	mu       sync.Mutex
 	progress *mpb.Progress

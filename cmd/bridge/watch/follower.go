@@ -45,9 +45,8 @@ type Rows interface {
 	ListJobs(ctx context.Context, f rows.ListFilter) (jobs []*rows.BackgroundJob, total int, err error)
 }
 
-// Run follows until the watched job has ended, and returns its last state; or until ctx ends, with
-// [context.Canceled]; or until the server refuses, with a [socketio.ConnectError]. A server that is away is tried again
-// for ever.
+// Run follows until the watched job has ended, and returns its last state; or until ctx ends ([context.Canceled]) or the
+// server refuses ([socketio.ConnectError]). A server that is away is tried again for ever.
 func (f Follower) Run(ctx context.Context) (State, error) {
 	w := &watcher{board: board{Follower: f, jobs: map[string]*State{}, changed: map[string]bool{}}}
 	if err := w.read(ctx); err != nil {
@@ -160,8 +159,7 @@ func (w *watcher) next(ctx context.Context, s socket) error {
 	return nil
 }
 
-// catchUp reads rows again: an event may have come before its subscription was granted, or while the connection was
-// lost.
+// catchUp reads rows again: an event may have come before its subscription was granted, or between connections.
 func (w *watcher) catchUp(ctx context.Context) {
 	w.reread = time.Now().Add(rereadEvery)
 	if err := w.read(ctx); err != nil && ctx.Err() == nil {

@@ -40,9 +40,13 @@ func (m *Memo[T]) Get(ctx context.Context, key string, keep time.Duration, load 
 		m.mu.Unlock()
 		select {
 		case <-e.loaded:
-		case <-ctx.Done():
-			var zero T
-			return zero, context.Cause(ctx)
+		default:
+			select {
+			case <-e.loaded:
+			case <-ctx.Done():
+				var zero T
+				return zero, context.Cause(ctx)
+			}
 		}
 		if time.Now().Before(e.until) {
 			return e.value, nil

@@ -68,8 +68,7 @@ func moveCommand(
 	return c
 }
 
-// forEach does one thing to every named job. One that goes wrong doesn't keep the others from it; the first decides
-// the exit code.
+// forEach does one thing to every named job, whatever goes wrong with others; the first error decides the exit code.
 func forEach(ctx context.Context, a *cli.App, names []string, do func(s cli.Session, name string) (string, error)) error {
 	return a.WithClient(ctx, func(s cli.Session) error {
 		type outcome struct {

@@ -49,8 +49,7 @@ func (r *report) warn(check, fix, format string, args ...any) {
 
 func (r *report) fail(check string, err error, fix string) { r.add(Error, check, fix, "%v", err) }
 
-// Examine runs all checks, in the order in which problems explain each other. Of the sites it looks at all, or only
-// at the one that is named.
+// Examine runs all checks, in the order in which problems explain each other; of the sites all, or the one named.
 func Examine(ctx context.Context, b *frappe.Bench, site string) []Finding {
 	r := &report{}
 	cfg := r.configuration(b)

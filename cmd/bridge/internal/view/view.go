@@ -1,5 +1,4 @@
-// Package view shows jobs, to people and to programs. The keys of its JSON are the field names of the DocTypes and of
-// RQ's hash.
+// Package view shows jobs, to people and to programs: its JSON has the field names of the DocTypes and of RQ's hash.
 package view
 
 import (
