@@ -241,30 +241,26 @@ type watchedFile struct {
 
 // reload reads the file if it is new, and says so. After an error the last good content is still in config.
 func (w *watchedFile) reload() (changed bool, err error) {
-	info, err := os.Stat(w.path)
-	absent := errors.Is(err, os.ErrNotExist)
 	seen := "absent"
+	info, err := os.Stat(w.path)
 	switch {
 	case err == nil:
 		seen = fmt.Sprint(info.ModTime().UnixNano(), info.Size())
-	case !absent:
+	case !errors.Is(err, os.ErrNotExist):
 		return false, fmt.Errorf("configuration: %w", err)
 	}
 	if seen == w.seen {
 		return false, w.broken
 	}
-	w.seen, w.broken = seen, nil
-	if absent {
-		w.config = Config{}
-		return true, nil
-	}
 	c, err := readConfig(w.path)
-	if err != nil {
-		w.broken = err
-		return false, err
+	if errors.Is(err, os.ErrNotExist) {
+		c, err = Config{}, nil
 	}
-	w.config = c
-	return true, nil
+	w.seen, w.broken = seen, err
+	if err == nil {
+		w.config = c
+	}
+	return err == nil, err
 }
 
 // warnings are about the file being broken, and about keys of c that Frappe obeys and a Go process can't.

@@ -276,8 +276,7 @@ func pythonType(v any) string {
 	}
 }
 
-// EnqueueDefaults are the fields of an RQ job that frappe.enqueue sets beside the call itself
-// (frappe/utils/background_jobs.py enqueue, 15.41 to 17). All times are seconds.
+// EnqueueDefaults are what frappe.enqueue sets beside the call (background_jobs.py enqueue, 15.41 to 17), in seconds.
 type EnqueueDefaults struct {
 	ResultTTL  int64 // how long a finished job is kept
 	FailureTTL int64 // how long a failed job is kept

@@ -2,9 +2,8 @@
 // that frappe.enqueue puts on its queues. It makes sense without any job engine. CONTRACT.md says what it relies on.
 //
 //	bench.go site.go config.go             directories and configuration, in Frappe's merge order
-//	queues.go redis.go                     what follows from it: queues, job ids, connections
+//	queues.go redis.go                     what follows from it: queues, job ids, connections, reserved events
 //	call.go asjson.go                      the envelope of frappe.enqueue
-//	events.go                              names that no event may have
 //
 // Its packages, each of use alone:
 //

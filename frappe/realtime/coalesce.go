@@ -7,10 +7,9 @@ import (
 	"time"
 )
 
-// The desk waits for silence before it re-reads: 2 s after the last list_update of a DocType
-// (public/js/frappe/list/list_view.js), 1 s after the last doc_update of a document (form/form.js). A steady stream of
-// events closer than that would keep it from ever refreshing, so they are collected: the first goes out at once,
-// further ones together when the interval is over.
+// The desk waits for silence before it re-reads: 2 s after the last list_update of a DocType (list/list_view.js), 1 s after
+// the last doc_update of a document (form/form.js). A steady stream would keep it from ever refreshing, so events are
+// collected: the first goes out at once, further ones together when the interval is over.
 const (
 	listInterval = 3 * time.Second
 	docInterval  = 2 * time.Second
@@ -28,9 +27,8 @@ func (p *Publisher) ListUpdate(site, doctype string, names ...string) {
 	}
 }
 
-// DocUpdate tells the open form of a document that its row changed, at most every 2 s per document. modified is the
-// row's new value as the desk compares it, as Python's str(datetime) spells it; the newest one is sent. It never
-// blocks. Without a name there is no such form and nothing to do.
+// DocUpdate tells the open form of a document that its row changed, at most every 2 s per document, with the newest
+// modified, spelled as Python's str(datetime). It never blocks; without a name there is no such form and nothing to do.
 func (p *Publisher) DocUpdate(site, doctype, name, modified string) {
 	if name != "" {
 		p.collect(&p.docs, windowKey{site: site, doctype: doctype, name: name}, []string{modified})
@@ -182,7 +180,6 @@ func (w *window) merge(newer []string) {
 	}
 }
 
-// empty takes the values out.
 func (w *window) empty() []string {
 	values := w.values
 	w.values, w.seen = nil, nil

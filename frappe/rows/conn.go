@@ -49,9 +49,8 @@ func (d *conn) open(ctx context.Context, cfg databaseConfig) error {
 		Binlog  string `db:"binlog"`
 	}
 	err := d.x.GetContext(ctx, &server, "SELECT VERSION() AS version, IF(@@log_bin, @@binlog_format, '') AS binlog")
-	if err != nil {
-		err = d.explain("connect", err)
-	} else {
+	err = d.explain("connect", err)
+	if err == nil {
 		err = d.checkVersion(server.Version)
 	}
 	if err != nil {
@@ -161,7 +160,6 @@ func (d *conn) retry(ctx context.Context, what string, op func(context.Context) 
 	}
 }
 
-// exec runs one statement and returns how many rows it concerned.
 func (d *conn) exec(ctx context.Context, what, query string, args ...any) (n int64, err error) {
 	err = d.retry(ctx, what, func(ctx context.Context) error {
 		result, err := d.x.ExecContext(ctx, query, args...)
@@ -173,7 +171,6 @@ func (d *conn) exec(ctx context.Context, what, query string, args ...any) (n int
 	return n, err
 }
 
-// selectAll reads what sqlx can scan into a T.
 func selectAll[T any](ctx context.Context, d *conn, what, query string, args ...any) (list []T, err error) {
 	err = d.retry(ctx, what, func(ctx context.Context) error {
 		list = nil
@@ -196,7 +193,6 @@ func pause(ctx context.Context, turn int) {
 // errOutcomeUnknown says that the connection broke while COMMIT was under way: the transaction may have happened.
 var errOutcomeUnknown = errors.New("connection lost during commit")
 
-// inTx runs fn in one transaction.
 func (d *conn) inTx(ctx context.Context, fn func(context.Context, *sql.Tx) error) error {
 	tx, err := d.x.DB.BeginTx(ctx, nil)
 	if err != nil {

@@ -79,7 +79,6 @@ func (d *DB) CreateJobs(ctx context.Context, js []NewJob) ([]*BackgroundJob, err
 	}
 }
 
-// creation is one call of CreateJobs.
 type creation struct {
 	d        *DB
 	js       []NewJob
@@ -155,7 +154,6 @@ func (c *creation) build(now time.Time, first int64) (logs []logRow) {
 	return logs
 }
 
-// row is the job as it will stand in the table.
 func (n *NewJob) row(t *tableInfo, name string, now time.Time) *BackgroundJob {
 	hash, _ := t.columns["job_hash"].fit(n.JobHash)
 	return &BackgroundJob{

@@ -69,7 +69,6 @@ type Pool struct {
 	closed bool
 }
 
-// pooled is the database of one site.
 type pooled struct {
 	// turn is taken while a connection is made, apart from the pool's lock: a silent server must hold up no other site.
 	turn     chan struct{}

@@ -18,7 +18,6 @@ import (
 // defaultConnections is enough for batched writes: transitions share transactions, and a bench has many sites.
 const defaultConnections = 8
 
-// databaseConfig is how a site's database is reached.
 type databaseConfig struct {
 	driver      *mysql.Config
 	connections int

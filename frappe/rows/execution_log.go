@@ -29,14 +29,12 @@ func (d *DB) History(ctx context.Context, name string) ([]LogEntry, error) {
 	return entries, err
 }
 
-// logRow is a log row to be written.
 type logRow struct {
 	job, organization, from, to, actor, message string
 	at                                          string // naive, in the site's zone
 	attempt                                     int
 }
 
-// logInsert builds the one statement that writes several log rows.
 func logInsert(t *tableInfo, names []string, rows []logRow) (string, []any) {
 	columns, width := "name,creation,modified,modified_by,owner,background_job,from_status,to_status,`timestamp`,actor,message,retry_attempt", 12
 	organization := t.has("organization")

@@ -10,8 +10,7 @@ import (
 	"time"
 )
 
-// jobSeriesOption is the naming series of Background Job, as its field naming_series holds it. Frappe appends a counter
-// of five digits (model/naming.py make_autoname).
+// jobSeriesOption is what the field naming_series holds. Frappe appends five digits (model/naming.py make_autoname).
 var jobSeriesOption = "JOB-.YYYY.-"
 
 // jobSeries is the counter's name in tabSeries, with this year in the site's zone.
@@ -36,9 +35,8 @@ func nextNumbers(ctx context.Context, tx *sql.Tx, key string, n int) (first int6
 
 const hashLength = 10
 
-// hashNames draws n names for a DocType that is named by hash. They start with four characters of the time in tenths of
-// a second, as Frappe's do, so that rows that are written together lie together; the rest is random in the first name
-// and counts up in the others, so that names of one batch never collide.
+// hashNames draws n names for a DocType named by hash. As Frappe's they start with the time in tenths of a second, so that
+// rows written together lie together; the rest is random in the first and counts up, so that one batch never collides.
 func hashNames(now time.Time, n int) []string {
 	tail := rand.Uint32()
 	head := uint32(now.UnixMilli() / 100)

@@ -47,7 +47,6 @@ func anys[T any](list []T) []any {
 	return args
 }
 
-// marks are n placeholders.
 func marks(n int) string { return strings.TrimSuffix(strings.Repeat("?,", n), ",") }
 
 // insertInto is a statement that writes n rows of so many columns.

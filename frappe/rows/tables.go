@@ -71,7 +71,6 @@ func (c *tableCache) ofJobs(ctx context.Context) (job, log *tableInfo, err error
 	return job, log, err
 }
 
-// has reports whether all of the tables exist.
 func (c *tableCache) has(ctx context.Context, names ...string) (bool, error) {
 	for _, name := range names {
 		if _, err := c.get(ctx, name); errors.Is(err, ErrTableMissing) {
@@ -89,9 +88,7 @@ const cutMark = "…"
 // fit makes text acceptable to its column: valid UTF-8, and not longer than the column, cut between characters with a
 // mark. MariaDB would refuse both with an error that takes the whole transaction along.
 func (c columnInfo) fit(s string) (fitted string, cut bool) {
-	if !utf8.ValidString(s) {
-		s = strings.ToValidUTF8(s, "\uFFFD")
-	}
+	s = strings.ToValidUTF8(s, "\uFFFD")
 	switch c.Kind {
 	case "varchar", "char":
 		return cutRunes(s, int(c.Chars))

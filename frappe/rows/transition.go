@@ -98,7 +98,8 @@ func (d *DB) move(ctx context.Context, log *tableInfo, moves []*move) error {
 	return errors.Join(errs...)
 }
 
-// together makes the moves in one transaction, then one by one those that couldn't be made so. The error is one that single transactions would meet too.
+// together makes the moves in one transaction, then one by one those that couldn't be made so. The error is one that
+// single transactions would meet too.
 func (d *DB) together(ctx context.Context, log *tableInfo, moves []*move) error {
 	err := d.commit(ctx, log, moves, len(moves) > 1)
 	if err != nil && hopeless(ctx, err) {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -39,7 +40,6 @@ func (e *ConnectError) Error() string {
 	return fmt.Sprintf("connect to %s: HTTP %d %s: %s", e.URL, e.Status, http.StatusText(e.Status), e.Message)
 }
 
-// handshake returns what the first request consists of.
 func (cfg Config) handshake() (target *url.URL, host string, header http.Header, err error) {
 	if cfg.Site == "" || strings.ContainsAny(cfg.Site, "/,?") {
 		return nil, "", nil, fmt.Errorf("connect to a realtime server: %q is not the name of a site", cfg.Site)
@@ -48,10 +48,8 @@ func (cfg Config) handshake() (target *url.URL, host string, header http.Header,
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 		return nil, "", nil, fmt.Errorf("connect to a realtime server: URL %s: want http://host:port or https://host", redacted(u))
 	}
-	header = cfg.Header.Clone()
-	if header == nil {
-		header = http.Header{}
-	}
+	header = http.Header{}
+	maps.Copy(header, cfg.Header)
 	origin := cmp.Or(cfg.Origin, u.Scheme+"://"+u.Host)
 	o, err := url.Parse(origin)
 	if err != nil || o.Host == "" {

@@ -28,7 +28,6 @@ type State struct {
 	unread bool
 }
 
-// over reports whether the job has ended for good.
 func (s State) over() bool { return rows.Status(s.Status).Terminal() }
 
 // eventMessage is the payload of the events that are followed.
@@ -141,7 +140,6 @@ func (b *board) tell(was State, s *State) {
 	}
 }
 
-// row takes a row that was read.
 func (b *board) row(r *rows.BackgroundJob) {
 	s := b.jobs[r.Name]
 	if s == nil {

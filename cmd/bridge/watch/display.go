@@ -50,7 +50,6 @@ func (l *lines) Show(s State) {
 
 func (l *lines) Close() {}
 
-// stateLine is a job's state in one line.
 func stateLine(s State) string {
 	return fmt.Sprintf("%-16s %-18s %-11s %3.0f%%  %s", output.ShortID(s.ID), output.Clip(output.OneLine(s.Title), 18), s.Status,
 		s.Progress, output.Clip(output.Squeezed(s.Message), 70))

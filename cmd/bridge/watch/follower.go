@@ -115,7 +115,6 @@ func (w *watcher) subscribe(ctx context.Context, s socket) error {
 	return s.Emit(ctx, "doctype_subscribe", "Background Job")
 }
 
-// join asks for an organization's room.
 func (w *watcher) join(ctx context.Context, s socket, organization string) error {
 	if organization == "" || w.rooms[organization] {
 		return nil
@@ -124,7 +123,7 @@ func (w *watcher) join(ctx context.Context, s socket, organization string) error
 	return s.Emit(ctx, "doc_subscribe", "Organization", organization)
 }
 
-// socket is a connection to the realtime server, as [frappe.SocketIO] is one.
+// socket is a connection to the realtime server, as [socketio.Conn] is one.
 type socket interface {
 	Emit(ctx context.Context, name string, args ...any) error
 	Next(ctx context.Context) (name string, args []json.RawMessage, err error)
@@ -167,8 +166,7 @@ func (w *watcher) catchUp(ctx context.Context) {
 	}
 }
 
-// read reads the newest jobs that have not ended for good, of an organization or of all, and the rows of those that are
-// known to be open or to have changed.
+// read reads the newest jobs that have not ended, unless one is watched, and the rows known to be open or changed.
 func (w *watcher) read(ctx context.Context) error {
 	db, err := w.Rows(ctx)
 	if err != nil {

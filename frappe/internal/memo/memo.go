@@ -25,11 +25,12 @@ type entry[T any] struct {
 // Get returns the value of a key and loads it if it is too old. One caller loads; others who want the same wait for it,
 // no longer than their context lasts. What failed is not kept: whoever waited for it loads for itself.
 func (m *Memo[T]) Get(ctx context.Context, key string, keep time.Duration, load func() (T, error)) (T, error) {
+	var old *entry[T]
 	for {
 		m.mu.Lock()
 		e := m.entries[key]
-		if e == nil {
-			if m.entries == nil || len(m.entries) >= most {
+		if e == nil || e == old {
+			if m.entries == nil || e == nil && len(m.entries) >= most {
 				m.entries = map[string]*entry[T]{}
 			}
 			e = &entry[T]{loaded: make(chan struct{})}
@@ -51,7 +52,7 @@ func (m *Memo[T]) Get(ctx context.Context, key string, keep time.Duration, load 
 		if time.Now().Before(e.until) {
 			return e.value, nil
 		}
-		m.drop(e, key)
+		old = e
 	}
 }
 
@@ -62,14 +63,6 @@ func (e *entry[T]) load(keep time.Duration, load func() (T, error)) (T, error) {
 		e.value, e.until = value, time.Now().Add(keep)
 	}
 	return value, err
-}
-
-func (m *Memo[T]) drop(e *entry[T], key string) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.entries[key] == e {
-		delete(m.entries, key)
-	}
 }
 
 // Forget makes the next Get of any key load.

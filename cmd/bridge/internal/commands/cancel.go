@@ -37,8 +37,7 @@ has no row.`,
 	})
 }
 
-// moveCommand completes a command that moves each of the named jobs: move one that has a row, inRQ one that has none.
-// Both say what has become of it.
+// moveCommand completes a command that moves jobs: move one that has a row, inRQ one without, and says to which status.
 func moveCommand(
 	a *cli.App, moves string,
 	move func(c *bridge.Client, ctx context.Context, site, name, actor string) (*rows.BackgroundJob, error),

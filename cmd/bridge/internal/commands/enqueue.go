@@ -118,7 +118,6 @@ func enqueue(ctx context.Context, a *cli.App, s cli.Session, r bridge.EnqueueReq
 	return printEnd(a, ended, results)
 }
 
-// awaitJob waits until a job has ended.
 func awaitJob(ctx context.Context, rq *rqcompat.Client, id string) (*rqcompat.Job, []rqcompat.Result, error) {
 	tick := time.NewTicker(waitPoll)
 	defer tick.Stop()
@@ -140,7 +139,6 @@ func awaitJob(ctx context.Context, rq *rqcompat.Client, id string) (*rqcompat.Jo
 	}
 }
 
-// printEnd prints what a job returned, or why it failed.
 func printEnd(a *cli.App, job *rqcompat.Job, results []rqcompat.Result) error {
 	failed := job.Status != rqcompat.StatusFinished
 	switch {
@@ -228,9 +226,8 @@ func submit(ctx context.Context, a *cli.App, s cli.Session, r bridge.SubmitReque
 	return nil
 }
 
-// jobArguments are the arguments for a job, from one JSON object and from key=value words; the words win. A value
-// that is JSON is taken as JSON (count=3, on=true, list=[1,2]), anything else as text; text that looks like JSON is
-// quoted (code='"42"').
+// jobArguments are the arguments for a job, from one JSON object and from key=value words; the words win. A value that
+// is JSON is taken as such (count=3, list=[1,2]), anything else as text; text that looks like JSON is quoted (code='"42"').
 func jobArguments(object string, words []string) (map[string]any, error) {
 	arguments := map[string]any{}
 	if object != "" {

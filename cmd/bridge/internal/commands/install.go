@@ -110,7 +110,6 @@ func forgetTables(ctx context.Context, b *frappe.Bench, site *frappe.Site, table
 	return nil
 }
 
-// installText says what was done in one line.
 func installText(r rows.InstallReport, err error) string {
 	var parts []string
 	for _, p := range []struct {

@@ -34,7 +34,6 @@ type Finding struct {
 	Fix   string `json:"fix,omitempty"` // what to do
 }
 
-// report collects findings.
 type report struct{ findings []Finding }
 
 func (r *report) add(level Level, check, fix, format string, args ...any) {
