@@ -94,6 +94,18 @@ func TestColumnsAreThoseOfTheDocTypes(t *testing.T) {
 	}
 }
 
+// Programs that read a row's JSON find its columns by name.
+func TestJSONHasTheColumnsNames(t *testing.T) {
+	for _, row := range []reflect.Type{reflect.TypeFor[BackgroundJob](), reflect.TypeFor[LogEntry]()} {
+		for f := range row.Fields() {
+			column, _, _ := strings.Cut(f.Tag.Get("db"), ",")
+			if key, _, _ := strings.Cut(f.Tag.Get("json"), ","); key != column && key != "-" {
+				t.Errorf("%s.%s is %q in JSON, its column is %s", row, f.Name, key, column)
+			}
+		}
+	}
+}
+
 // Each column that a transition may set arrives in the table, and in the caller's copy, as itself.
 func TestEachSettableColumn(t *testing.T) {
 	_, d := installed(t, testMajor)
