@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 
 	"github.com/go-sql-driver/mysql"
 )
@@ -48,22 +49,14 @@ const (
 	errReadOnly           = 1290 // the server is in read_only, as a replica that took over may be for a moment
 )
 
-// IsTransient reports whether trying the same again later may succeed: connection trouble, deadlock, lock wait timeout,
-// too many connections, server shutting down.
+// IsTransient reports whether the same may succeed later: after connection trouble, a lock, a server shutting down.
 func IsTransient(err error) bool {
-	if errors.Is(err, ErrUnavailable) || isConnectionError(err) {
-		return true
-	}
-	switch errorNumber(err) {
-	case errLockWaitTimeout, errDeadlock, errRowChanged, errQueryInterrupted, errReadOnly:
-		return true
-	}
-	return false
+	passing := []uint16{errLockWaitTimeout, errDeadlock, errRowChanged, errQueryInterrupted, errReadOnly}
+	return errors.Is(err, ErrUnavailable) || isConnectionError(err) || slices.Contains(passing, errorNumber(err))
 }
 
 func errorNumber(err error) uint16 {
-	var e *mysql.MySQLError
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*mysql.MySQLError](err); ok {
 		return e.Number
 	}
 	return 0
@@ -78,17 +71,16 @@ func isConnectionError(err error) bool {
 	default:
 		return false
 	}
-	var op *net.OpError
-	return errors.Is(err, driver.ErrBadConn) || errors.Is(err, mysql.ErrInvalidConn) || errors.Is(err, sql.ErrConnDone) ||
-		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &op) ||
+	_, network := errors.AsType[*net.OpError](err)
+	return network || errors.Is(err, driver.ErrBadConn) || errors.Is(err, mysql.ErrInvalidConn) || errors.Is(err, sql.ErrConnDone) ||
+		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
 		errors.Is(err, mysql.ErrMalformPkt) || errors.Is(err, mysql.ErrPktSync) || errors.Is(err, mysql.ErrBusyBuffer) ||
 		(err != nil && err.Error() == "sql: database is closed")
 }
 
 // explain wraps an error with what was being done, its sentinel and what to do about it.
 func (d *conn) explain(what string, err error) error {
-	var known *dbError
-	if err == nil || errors.As(err, &known) {
+	if _, known := errors.AsType[*dbError](err); known || err == nil {
 		return err
 	}
 	e := &dbError{site: d.site, what: what, cause: err}
