@@ -72,13 +72,14 @@ func (w *rooms) claimer(handlers, writes context.Context) *intake.Claimer {
 // maintenance lists what is done again and again.
 func (w *rooms) maintenance(router *route.Router, queues []job.Queue, registries *maintenance.Registries) []maintenance.Service {
 	p := w.cfg.pace
-	rescue := maintenance.Rescue{RescueParams: maintenance.RescueParams{
-		RQ: w.rq, Rows: w.sites, Route: router.Route, Queues: queues, Slack: registrySlack, MaxKills: w.cfg.MaxKills,
+	rescue := maintenance.NewRescue(maintenance.RescueParams{
+		RQ: w.rq, Rows: w.sites, Route: router.Route, Queues: queues, Lease: w.cfg.Lease, Slack: registrySlack, MaxKills: w.cfg.MaxKills,
 		Holds: w.runner.Holds, Failed: registries.Failed, Log: w.cfg.Log,
-	}}
+	})
 	takeBack := maintenance.NewTakeBack(maintenance.TakeBackParams{RQ: w.rq, Route: router.Route, Queues: queues, Log: w.cfg.Log})
+	census := maintenance.Census{RQ: w.rq, Bench: w.cfg.Bench, Delivery: w.sites.Delivery, Waiting: w.fair.Rows}
 	orphans := maintenance.NewOrphans(maintenance.OrphansParams{
-		Rows: w.sites, Deliver: w.courier.Deliver, Alive: maintenance.Census{RQ: w.rq, Bench: w.cfg.Bench, Waiting: w.fair.Rows}.Take,
+		Rows: w.sites, Deliver: w.courier.Deliver, Alive: census.Take, Finished: census.Finished,
 		JobID: w.cfg.Bench.JobID, Handles: router.Handles, Age: p.orphanAge, Log: w.cfg.Log,
 	})
 	return []maintenance.Service{

@@ -62,10 +62,10 @@ func (c *Client) claimArgs(claims []Claim, startedAt time.Time, lease time.Durat
 	workers := make([]*Worker, len(claims))
 	for i, cl := range claims {
 		if cl.Worker == nil {
-			return nil, fmt.Errorf("job %q: no worker given", clip(cl.ID))
+			return nil, fmt.Errorf("%w: job %q: no worker given", ErrBadRequest, clip(cl.ID))
 		}
 		if c.d.CompositeWip && len(cl.ExecutionID) != 32 {
-			return nil, fmt.Errorf("job %q: execution id %q is not 32 hex digits", clip(cl.ID), clip(cl.ExecutionID))
+			return nil, fmt.Errorf("%w: job %q: execution id %q is not 32 hex digits", ErrBadRequest, clip(cl.ID), clip(cl.ExecutionID))
 		}
 		workers[i] = cl.Worker
 	}

@@ -133,7 +133,7 @@ func (w *Waiter) connect(ctx context.Context) error {
 	}
 	conn := pool.EphemeralConn()
 	id, err := conn.ClientID(ctx).Result()
-	if err != nil && !isReplyError(err) {
+	if err != nil && !redis.HasErrorPrefix(err, "NOPERM") && !redis.HasErrorPrefix(err, "unknown") {
 		_ = conn.Close()
 		return fmt.Errorf("connect to wait: %w", err)
 	}

@@ -104,6 +104,12 @@ func (c Column[T]) To(v T) Value { return Value{c.column, &v} }
 
 func (c Column[T]) described() *jobColumn { return c.column }
 
+// IsText reports whether the column takes text of any content.
+func (v Value) IsText() bool {
+	_, text := v.to.(*string)
+	return text
+}
+
 // Column is the column's name in the table.
 func (v Value) Column() string { return v.column.name }
 

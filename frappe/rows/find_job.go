@@ -14,7 +14,7 @@ func (d *DB) CreateOrFindJobs(ctx context.Context, js []NewJob) ([]*BackgroundJo
 	hashes := make([]string, 0, len(js))
 	for i := range js {
 		if js[i].JobHash == "" {
-			return nil, fmt.Errorf("site %s: create or find job %d of %d: job_hash is empty", d.site, i+1, len(js))
+			return nil, fmt.Errorf("site %s: create or find job %d of %d: %w: job_hash is empty", d.site, i+1, len(js), ErrValue)
 		}
 		hashes = append(hashes, js[i].JobHash)
 	}

@@ -60,7 +60,7 @@ func (x *Runner) admit(r *run, q *job.Queued) admission {
 		return a
 	case errors.Is(cause, job.ErrStopped), errors.Is(cause, job.ErrCanceled):
 		return refused(err)
-	case cause == nil && !sites.Unready(err):
+	case cause == nil && sites.Final(err):
 		return refused(job.Refuse("RowError", "the row can't be written: %v", err))
 	}
 	r.Log().Warn("row can't be moved now; the job goes back to its queue", "error", err)

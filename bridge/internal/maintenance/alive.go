@@ -8,6 +8,7 @@ import (
 	"github.com/opensoft/dartwing-bridge/bridge/internal/route"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/sites"
 	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
 )
 
@@ -33,6 +34,8 @@ type Census struct {
 		FetchMany(ctx context.Context, ids []string) ([]*rqcompat.FetchResult, error)
 	}
 	Bench *frappe.Bench
+	// Delivery gives the id of the RQ job that brings a row.
+	Delivery func(ctx context.Context, site, name string) (string, error)
 	// Waiting calls yield for each row whose job waits in this process.
 	Waiting func(yield func(site, name string))
 }
@@ -59,6 +62,20 @@ func (c Census) Take(ctx context.Context) (*Alive, error) {
 	return alive, err
 }
 
+// Finished reports whether RQ has it that a running row's attempt ended well.
+func (c Census) Finished(ctx context.Context, site string, row *rows.BackgroundJob) (bool, error) {
+	id, err := c.Delivery(ctx, site, row.Name)
+	if err != nil {
+		return false, err
+	}
+	jobs, err := c.RQ.FetchMany(ctx, []string{id})
+	if err != nil {
+		return false, err
+	}
+	j := jobs[0].Job
+	return j != nil && j.Status == rqcompat.StatusFinished && sameInstant(j.StartedAt, row.StartedAt), nil
+}
+
 // started collects the attempts in a queue's started registry.
 func (c Census) started(ctx context.Context, queue string, alive *Alive) error {
 	members, err := c.RQ.Members(ctx, rqcompat.Wip, queue, 0, -1)
@@ -73,7 +90,8 @@ func (c Census) started(ctx context.Context, queue string, alive *Alive) error {
 	if err != nil {
 		return err
 	}
-	for _, j := range jobs {
+	for i, j := range jobs {
+		alive.addWaiting(ids[i])
 		if j.Job == nil {
 			continue
 		}

@@ -22,6 +22,8 @@ type OrphansParams struct {
 	Deliver Deliver
 	Alive   func(context.Context) (*Alive, error)
 	JobID   func(site, name string) string
+	// Finished asks RQ whether a running row's attempt ended well: a row that refused the end must not run again.
+	Finished func(ctx context.Context, site string, row *rows.BackgroundJob) (bool, error)
 	// Handles reports whether a Job Type has a handler here; other rows are the Python engine's to care for.
 	Handles func(*rows.JobType) bool
 	// Age is how long a row must not have moved.
@@ -125,6 +127,12 @@ func (s *Orphans) adopt(ctx context.Context, site string, row *rows.BackgroundJo
 		if alive.runs(row.StartedAt) {
 			return nil
 		}
+		switch finished, err := s.Finished(ctx, site, row); {
+		case err != nil:
+			return err
+		case finished:
+			return s.complete(ctx, site, row)
+		}
 		_, err := s.Rows.Apply(ctx, moves.GiveBack(site, row, workerDied), func(ctx context.Context) error {
 			said()
 			return deliver(ctx)
@@ -139,6 +147,16 @@ func (s *Orphans) adopt(ctx context.Context, site string, row *rows.BackgroundJo
 		return deliver(ctx)
 	}
 	return nil // a Pending row waits for something else
+}
+
+// complete ends a row whose job has finished in RQ.
+func (s *Orphans) complete(ctx context.Context, site string, row *rows.BackgroundJob) error {
+	move := moves.Complete(site, row, moves.Said{}, time.Now()).Bare()
+	result, err := s.Rows.Apply(ctx, move, nil)
+	if result.Applied {
+		s.Log.Warn("row still ran though its job has finished; it is completed", "site", site, "job", row.Name)
+	}
+	return err
 }
 
 func (s *Orphans) handles(ctx context.Context, site string, row *rows.BackgroundJob) bool {

@@ -59,7 +59,7 @@ func (s *TakeBack) Do(ctx context.Context) error {
 				continue
 			}
 			stays, err := s.one(ctx, q, m.ID)
-			if rqcompat.IsAway(err) {
+			if j := rqcompat.Judge(err); j == rqcompat.Away || j == rqcompat.Refusing || j == rqcompat.Denied {
 				return err
 			}
 			// One that can't be read must not keep the others.

@@ -2,6 +2,7 @@ package moves
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
@@ -134,6 +135,14 @@ func GiveBack(site string, row *rows.BackgroundJob, why string) Move {
 // WithReport also writes what the attempt last said.
 func (m Move) WithReport(said Said) Move {
 	m.Set = said.values(m.Set...)
+	return m
+}
+
+// Bare is the move without any text: for a row that doesn't take one of them.
+func (m Move) Bare() Move {
+	m.Message = string(m.To) + "; the row doesn't take the text that belongs here, see the bridge's log"
+	m.ViaMessage = ""
+	m.Set = slices.DeleteFunc(slices.Clone(m.Set), rows.Value.IsText)
 	return m
 }
 

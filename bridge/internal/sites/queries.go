@@ -1,6 +1,7 @@
 package sites
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -54,6 +55,12 @@ func (s *Sites) RowOfArrival(ctx context.Context, site, id string) (*rows.Backgr
 	return read(ctx, s, site, func(ctx context.Context, db *rows.DB) (*rows.BackgroundJob, error) {
 		return db.FindByHash(ctx, ArrivalHash(id))
 	})
+}
+
+// Delivery gives the id of the RQ job that brings a row: the one that it was made for, else the one that its name gives.
+func (s *Sites) Delivery(ctx context.Context, site, name string) (id string, err error) {
+	history, err := read(ctx, s, site, func(ctx context.Context, db *rows.DB) ([]rows.LogEntry, error) { return db.History(ctx, name) })
+	return cmp.Or(ArrivalOf(history), s.Bench.JobID(site, name)), err
 }
 
 // Due reads up to limit rows whose retry has come, of the Job Types that handled names.
