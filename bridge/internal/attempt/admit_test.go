@@ -235,7 +235,7 @@ func TestTheRowOfAnArrival(t *testing.T) {
 		kwargs := &pickle.Dict{}
 		kwargs.Set("n", int64(1))
 		got := arrival(&job.Queued{
-			ID: "id", Organization: "ORG-A", User: "jane@example.com", Timeout: timeout, Arguments: job.Arguments{Kwargs: kwargs},
+			ID: "id", Organization: "ORG-A", User: "jane@example.com", Timeout: timeout, Kwargs: kwargs,
 			JobType: &rows.JobType{TypeName: "export", DefaultTimeout: 600, DefaultPriority: "High", MaxRetries: 7},
 		})
 		if diff := cmp.Diff(rows.NewJob{

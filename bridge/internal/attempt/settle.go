@@ -24,8 +24,7 @@ func (x *Runner) settle(ctx context.Context, r *run, result any, err error) {
 	cause := job.CauseOf(r.ctx)
 	if err != nil && errors.Is(cause, job.ErrLost) {
 		r.Log().Warn("attempt no longer belongs to this worker; its result is dropped", "error", err)
-		// Of the job nothing is written, since the outcome is refused; the worker's record and what is left of the execution
-		// must not go on to say that it runs.
+		// This outcome is refused for the job; but the worker's record must not go on to say that it runs.
 		x.writeOutcome(ctx, r, ending{kind: rqcompat.OutcomeGivenBack}, nil)
 		return
 	}
@@ -60,8 +59,7 @@ func (x *Runner) retryOf(r *run) job.RetryPolicy {
 	return x.Retry
 }
 
-// logEnding says how an attempt ended, as loud as somebody has to look: a panic is a fault of the handler, a dead letter
-// waits for a person, a failure is retried by itself.
+// logEnding is as loud as somebody has to look: a panic is the handler's fault, a dead letter waits for a person.
 func (x *Runner) logEnding(r *run, end ending) {
 	took := slog.Duration("took", time.Since(r.lease.StartedAt))
 	if end.kind != rqcompat.OutcomeFailed {
@@ -78,8 +76,7 @@ func (x *Runner) logEnding(r *run, end ending) {
 		slog.String("error", job.FirstLine(end.err)), slog.String("error_type", string(job.Classify(end.err))),
 		slog.Int("attempt", r.info.Attempt), took,
 	}
-	var panicked *job.PanicError
-	if errors.As(end.err, &panicked) {
+	if panicked, ok := errors.AsType[*job.PanicError](end.err); ok {
 		level = slog.LevelError
 		attrs = append(attrs, slog.String("stack", string(panicked.Stack)))
 	}

@@ -17,8 +17,8 @@ import (
 // workerDied is what the log of a row says whose worker is gone.
 const workerDied = "Worker died"
 
-// RescueParams are what Rescue needs.
-type RescueParams struct {
+// Rescue gives back the jobs whose lease lapsed: their worker is dead, or cut off for so long that it has given up.
+type Rescue struct {
 	RQ interface {
 		Lapsed(ctx context.Context, queue string, slack time.Duration) ([]rqcompat.LapsedJob, error)
 		Rescue(ctx context.Context, queue string, l rqcompat.LapsedJob, maxKills int) (rqcompat.RescueResult, error)
@@ -36,16 +36,9 @@ type RescueParams struct {
 	// Failed is told of each queue whose failed registry grew.
 	Failed func(queue string)
 	Log    *slog.Logger
-}
 
-// Rescue gives back the jobs whose lease lapsed: their worker is dead, or cut off for so long that it has given up.
-type Rescue struct {
-	RescueParams
 	refused time.Time // when Redis last refused a write
 }
-
-// NewRescue prepares the service; one goroutine uses it.
-func NewRescue(p RescueParams) *Rescue { return &Rescue{RescueParams: p} }
 
 // Do rescues once on every queue. The row goes first: after a crash in between its delivery is still to be rescued.
 //

@@ -69,11 +69,11 @@ func (l *lapsedJobs) Route(_ context.Context, q job.Queue, found []route.Found) 
 }
 
 func (l *lapsedJobs) rescue() *Rescue {
-	return NewRescue(RescueParams{
+	return &Rescue{
 		RQ: l, Rows: l.bench, Route: l.Route, Queues: queues, Lease: 15 * time.Second, Slack: 75 * time.Second, MaxKills: 3,
 		Holds:  func(worker string) bool { return worker == "bridge-live-1" },
 		Failed: func(queue string) { l.failed = append(l.failed, queue) }, Log: l.logger(),
-	})
+	}
 }
 
 func newLapsed() *lapsedJobs {

@@ -132,9 +132,7 @@ func (r *registryCalls) MaintainGroups(context.Context) (int64, error) {
 }
 
 func newRegistries(rq *registryCalls, limit *int64) *Registries {
-	s := NewRegistries(nil, queues, func() int64 { return *limit })
-	s.rq = rq
-	return s
+	return &Registries{RQ: rq, Queues: queues, Limit: func() int64 { return *limit }}
 }
 
 // TestFailedRegistriesAreTrimmed: limit 3, six failures: three are left.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -321,11 +322,11 @@ func TestMethodOfSeveralJobTypes(t *testing.T) {
 func TestHandled(t *testing.T) {
 	b := newBench()
 	got := b.router().Handled(b.types)
-	if len(got) != 2 || b.router().Handles(b.types["python"]) || !b.router().Handles(b.types["export"]) || !b.router().Handles(b.types["archive"]) {
+	if slices.Sort(got); !slices.Equal(got, []string{"archive", "export"}) {
 		t.Errorf("handled: %v, want export and archive", got)
 	}
 	both := job.Handlers{"export": {Name: "export"}, "app.export": {Name: "app.export"}}
-	if h := (&Router{Handlers: both}).HandlerOf(b.types["export"]); h.Name != "export" {
+	if h := (&Router{Handlers: both}).handlerOf(b.types["export"]); h.Name != "export" {
 		t.Errorf("handler %s, want the one of the Job Type's name before that of its method", h.Name)
 	}
 }
