@@ -2,8 +2,8 @@ package rqcompat
 
 import (
 	"context"
-	"encoding/hex"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -44,8 +44,7 @@ const (
 
 // NewExecutionID returns a random execution id, 32 hex digits. rq/executions.py Execution.create.
 func NewExecutionID() string {
-	id := uuid.New()
-	return hex.EncodeToString(id[:])
+	return strings.ReplaceAll(uuid.NewString(), "-", "")
 }
 
 var claimScript = newScript("claim.lua")
@@ -62,10 +61,7 @@ func (c *Client) Claim(ctx context.Context, claims []Claim, startedAt time.Time,
 	results, err := codes[ClaimResult](ctx, c, claimScript, claims, func(batch []Claim) ([]any, error) {
 		return c.claimArgs(batch, startedAt, lease)
 	})
-	if err != nil {
-		return results, fmt.Errorf("claim %d jobs: %w", len(claims), err)
-	}
-	return results, nil
+	return results, wrap(err, "claim %d jobs", len(claims))
 }
 
 func (c *Client) claimArgs(claims []Claim, startedAt time.Time, lease time.Duration) ([]any, error) {
@@ -83,9 +79,8 @@ func (c *Client) claimArgs(claims []Claim, startedAt time.Time, lease time.Durat
 	if err != nil {
 		return nil, err
 	}
-	now := startedAt.Unix()
 	args := make([]any, 0, 7+len(records)+7*len(claims))
-	args = append(args, bit(c.d.CompositeWip), bit(c.d.IntermediateGrace), now, FormatTime(startedAt), floatTime(startedAt),
+	args = append(args, bit(c.d.CompositeWip), bit(c.d.IntermediateGrace), startedAt.Unix(), FormatTime(startedAt), floatTime(startedAt),
 		leaseEnd(startedAt, lease), seconds(recordTTL))
 	args = append(args, records...)
 	for i, cl := range claims {
@@ -96,9 +91,5 @@ func (c *Client) claimArgs(claims []Claim, startedAt time.Time, lease time.Durat
 
 // leaseEnd is the score of a lease that starts at now, rounded up: RQ compares whole seconds, and none may end early.
 func leaseEnd(now time.Time, lease time.Duration) int64 {
-	end := now.Add(lease)
-	if end.Nanosecond() > 0 {
-		return end.Unix() + 1
-	}
-	return end.Unix()
+	return now.Add(lease + time.Second - 1).Unix()
 }

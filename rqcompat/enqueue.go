@@ -111,7 +111,7 @@ func (c *Client) prepare(r Request, now time.Time) (scriptCall, *Job, error) {
 	}
 	args := make([]any, 0, 64)
 	args = append(args, job.ID, r.Queue, where, due, FormatTime(now), ttl, bit(r.Deduplicate),
-		c.deferredScore(r.TTL, now), bit(c.d.ScheduledTTL), bit(r.AllowDependencyFailures), len(r.DependsOn))
+		c.deferredScore(r.TTL, now), bit(c.d.ResultExecution), bit(r.AllowDependencyFailures), len(r.DependsOn))
 	args = append(args, anys(r.DependsOn)...)
 	for name, value := range job.Hash() {
 		args = append(args, name, value)

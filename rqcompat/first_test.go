@@ -228,7 +228,7 @@ func TestClaimFromElsewhere(t *testing.T) {
 		if h["status"] != string(StatusStarted) || h["ended_at"] != "" || b.rdb.TTL(b.ctx(), JobKey("a")).Val() != -1 {
 			t.Errorf("its hash is %v with a TTL of %s, want started, not ended, without expiry", h, b.rdb.TTL(b.ctx(), JobKey("a")).Val())
 		}
-		b.wantMembers(FailedKey("default"))
+		b.wantMembers(RegistryKey(Failed, "default"))
 		if got := claim("a", FromFailed); got != ClaimGone {
 			t.Errorf("once more: %d, want gone", got)
 		}
@@ -237,7 +237,7 @@ func TestClaimFromElsewhere(t *testing.T) {
 		if got := claim("stopped", FromFailed); got != ClaimGone {
 			t.Errorf("a stopped job: %d, want gone", got)
 		}
-		b.wantMembers(FailedKey("default"), "stopped")
+		b.wantMembers(RegistryKey(Failed, "default"), "stopped")
 		b.put("default", "b")
 		b.do("LMOVE", QueueKey("default"), FirstKey("default"), "LEFT", "RIGHT")
 		if got := claim("b", FirstKey("default")); got != Claimed {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -53,9 +54,7 @@ const fetchChunk = 500
 // a job is in its result; the error is the server's ([Judge]), and nothing is known of any job then.
 func (c *Client) FetchMany(ctx context.Context, ids []string) ([]*FetchResult, error) {
 	results := make([]*FetchResult, 0, len(ids))
-	for len(ids) > 0 {
-		chunk := ids[:min(fetchChunk, len(ids))]
-		ids = ids[len(chunk):]
+	for chunk := range slices.Chunk(ids, fetchChunk) {
 		cmds := make([]*redis.MapStringStringCmd, len(chunk))
 		_, err := pipelined(ctx, c.rdb, func(p redis.Pipeliner) {
 			for i, id := range chunk {
@@ -80,10 +79,7 @@ func fetched(id string, hash map[string]string, err error) (job *Job, _ error) {
 	if err == nil {
 		job, err = ParseJob(id, hash)
 	}
-	if err != nil {
-		return job, fmt.Errorf("fetch job %q: %w", clip(id), err)
-	}
-	return job, nil
+	return job, wrap(err, "fetch job %q", clip(id))
 }
 
 // Cancel takes a job out of its queue or registry and marks it canceled. With releaseDependents, jobs that wait
@@ -93,15 +89,12 @@ func (c *Client) Cancel(ctx context.Context, id string, releaseDependents bool) 
 	now := time.Now()
 	n, err := cancelScript.Run(ctx, c.rdb, []string{JobKey(id)}, id, now.Unix(), FormatTime(now), bit(releaseDependents)).Int()
 	switch {
-	case err != nil:
-	case n < 0:
+	case err == nil && n < 0:
 		err = ErrNoSuchJob
-	case n == 0:
+	case err == nil && n == 0:
 		err = ErrCanceled
-	default:
-		return nil
 	}
-	return fmt.Errorf("cancel job %q: %w", clip(id), err)
+	return wrap(err, "cancel job %q", clip(id))
 }
 
 // emptyExc is the exc_info that RQ's requeue writes: zlib of "".
@@ -117,16 +110,13 @@ func (c *Client) Requeue(ctx context.Context, id string, atFront bool) error {
 	}
 	reply, err := requeueScript.Run(ctx, c.rdb, []string{JobKey(id)}, id, FormatTime(time.Now()), push, emptyExc).Slice()
 	switch {
-	case err != nil:
-	case reply[0] == int64(1):
-		return nil
-	case reply[0] == int64(0):
+	case err == nil && reply[0] == int64(0):
 		status, _ := reply[1].(string)
 		return &NotRequeueableError{ID: id, Status: Status(status)}
-	default:
+	case err == nil && reply[0] == int64(-1):
 		err = ErrNoSuchJob
 	}
-	return fmt.Errorf("requeue job %q: %w", clip(id), err)
+	return wrap(err, "requeue job %q", clip(id))
 }
 
 // Delete removes a job with everything that mentions it, its results included. It does not stop a job that runs.
@@ -142,10 +132,8 @@ func (c *Client) Delete(ctx context.Context, id string) error {
 // Suspend tells all workers of this Redis, Python ones included, to take no new job: for d, in whole seconds
 // rounded up, or until Resume when d is 0. rq/suspension.py suspend.
 func (c *Client) Suspend(ctx context.Context, d time.Duration) error {
-	if d > 0 {
-		d = (d + time.Second - 1).Truncate(time.Second)
-	}
-	return wrap(c.rdb.Set(ctx, SuspendedKey(), 1, max(d, 0)).Err(), "suspend workers")
+	d = (max(d, 0) + time.Second - 1).Truncate(time.Second)
+	return wrap(c.rdb.Set(ctx, SuspendedKey(), 1, d).Err(), "suspend workers")
 }
 
 // Resume ends a suspension; without one it does nothing. rq/suspension.py resume.

@@ -77,10 +77,7 @@ func (c *Client) settle(ctx context.Context, os []Outcome, flags string) ([]Outc
 		}
 		return args, nil
 	})
-	if err != nil {
-		return results, fmt.Errorf("settle %d jobs: %w", len(os), err)
-	}
-	return results, nil
+	return results, wrap(err, "settle %d jobs", len(os))
 }
 
 func appendOutcome(args []any, o *Outcome) ([]any, error) {
@@ -110,6 +107,5 @@ func appendOutcome(args []any, o *Outcome) ([]any, error) {
 
 // endFlags is how job_end.lua takes what differs between versions at the end of a job.
 func (d Dialect) endFlags() string {
-	return bit(d.CompositeWip) + bit(d.ResultWorkerName) + bit(d.ResultExecution) +
-		bit(d.StoppedReleasesDependents) + bit(d.RetryAtFront) + bit(d.Repeat)
+	return bit(d.CompositeWip) + bit(d.ResultWorkerName) + bit(d.ResultExecution) + bit(d.Repeat)
 }

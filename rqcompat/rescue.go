@@ -76,7 +76,6 @@ func (c *Client) lapsed(ctx context.Context, members []string) ([]LapsedJob, err
 		if l.Status == "" && bare[i] != nil {
 			if whole := lapsedJob(m, bare[i]); whole.Status != "" {
 				l = whole
-				l.ID = m
 			}
 		}
 		jobs[i] = l
@@ -86,7 +85,7 @@ func (c *Client) lapsed(ctx context.Context, members []string) ([]LapsedJob, err
 
 // lapsedJob reads a reply; one of the wrong type is not a job.
 func lapsedJob(member string, cmd *redis.SliceCmd) LapsedJob {
-	l := LapsedJob{Member: member}
+	l := LapsedJob{ID: member, Member: member}
 	h, err := cmd.Result()
 	if err != nil {
 		return l

@@ -59,9 +59,7 @@ func (w *Waiter) Wait(ctx context.Context, queue string, most time.Duration) (bo
 			if err != nil || n > 0 {
 				return n > 0, wrap(err, "wait for queue %q", clip(queue))
 			}
-			if err := sleep(ctx, min(pause, left)); err != nil {
-				return false, err
-			}
+			_ = sleep(ctx, min(pause, left)) // whether ctx ended is asked above
 			pause = min(2*pause, waitPollMax)
 			continue
 		}
@@ -143,10 +141,8 @@ func (w *Waiter) connect(ctx context.Context) error {
 
 // sleep waits for d or until ctx ends.
 func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
 	select {
-	case <-t.C:
+	case <-time.After(d):
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()

@@ -109,11 +109,8 @@ for i = first_claim, #ARGV, 7 do
   if result[n] == 1 then
     local queue, id, worker, execution, record, register, from = unpack(ARGV, i, i + 6)
     local job = 'rq:job:' .. id
-    if origins[n] == queue then
-      call('HSET', job, 'status', 'started', 'started_at', ts, 'last_heartbeat', ts, 'worker_name', worker)
-    else
-      call('HSET', job, 'status', 'started', 'started_at', ts, 'last_heartbeat', ts, 'worker_name', worker, 'origin', queue)
-    end
+    call('HSET', job, 'status', 'started', 'started_at', ts, 'last_heartbeat', ts, 'worker_name', worker)
+    if origins[n] ~= queue then call('HSET', job, 'origin', queue) end
     call('PERSIST', job)
     if from == 'failed' then
       call('HSET', job, 'ended_at', '')

@@ -2,16 +2,16 @@
 --
 -- The including script first defines these locals:
 --   now, ts   whole seconds; text timestamp
---   flags     six characters "0" or "1" (Dialect.endFlags): composite wip members, worker_name in results,
---             execution fields in results, a stopped parent releases its dependents,
---             enqueue_at_front_on_retry exists, repeats exist; a seventh, "1": leave out the result and the
---             dependents, whose keys hold something else
+--   flags     four characters "0" or "1" (Dialect.endFlags): composite wip members, worker_name in results,
+--             execution fields in results, repeats exist; a fifth, "1": leave out the result and the dependents,
+--             whose keys hold something else
 --
 --@include dependents.lua
 
 local function flag(n) return flags:sub(n, n) == '1' end
-local composite, result_worker, result_execution = flag(1), flag(2), flag(3)
-local stopped_releases, retry_front, repeats, bare = flag(4), flag(5), flag(6), flag(7)
+local composite, result_worker, result_execution, repeats, bare = flag(1), flag(2), flag(3), flag(4), flag(5)
+-- Since 2.8, as execution fields are.
+local stopped_releases, retry_front = not result_execution, result_execution
 
 -- drop_execution removes the records of an execution that somebody else than its owner ends.
 local function drop_execution(id, execution)

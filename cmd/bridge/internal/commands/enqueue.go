@@ -22,9 +22,6 @@ import (
 // waitPoll is how often a job that is waited for is looked at.
 const waitPoll = 100 * time.Millisecond
 
-// ends are the statuses of a job that RQ is through with.
-var ends = []rqcompat.Status{rqcompat.StatusFinished, rqcompat.StatusFailed, rqcompat.StatusStopped, rqcompat.StatusCanceled}
-
 func enqueueCommand(a *cli.App) *cobra.Command {
 	var (
 		r           bridge.EnqueueRequest
@@ -123,7 +120,7 @@ func awaitJob(ctx context.Context, rq *rqcompat.Client, id string) (*rqcompat.Jo
 		if err != nil && job == nil {
 			return nil, nil, err
 		}
-		if slices.Contains(ends, job.Status) {
+		if job.Status.Ended() {
 			results, err := rq.Results(ctx, id)
 			return job, results, err
 		}
