@@ -26,8 +26,7 @@ type Site struct {
 	config     Config
 }
 
-// Sites lists the bench's sites by name: directories under sites/, not symlinks, that have a site_config.json
-// (frappe/utils/__init__.py get_sites).
+// Sites lists the bench's sites by name: directories, not symlinks, with a site_config.json (utils get_sites).
 func (b *Bench) Sites() ([]string, error) {
 	entries, err := os.ReadDir(b.SitesDir)
 	if err != nil {
@@ -116,5 +115,5 @@ func (s *Site) MaintenanceMode() bool { return s.Config().Bool("maintenance_mode
 func (s *Site) Warnings() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return append(configWarnings(s.file.path, s.file.config), s.file.warnings()...)
+	return s.file.warnings(s.file.config)
 }

@@ -76,8 +76,7 @@ var kinds = map[uint16]error{
 }
 
 func errorNumber(err error) uint16 {
-	var e *mysql.MySQLError
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*mysql.MySQLError](err); ok {
 		return e.Number
 	}
 	return 0
@@ -92,17 +91,16 @@ func isConnectionError(err error) bool {
 	default:
 		return false
 	}
-	var op *net.OpError
-	return errors.Is(err, driver.ErrBadConn) || errors.Is(err, mysql.ErrInvalidConn) || errors.Is(err, sql.ErrConnDone) ||
-		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &op) ||
+	_, network := errors.AsType[*net.OpError](err)
+	return network || errors.Is(err, driver.ErrBadConn) || errors.Is(err, mysql.ErrInvalidConn) || errors.Is(err, sql.ErrConnDone) ||
+		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
 		errors.Is(err, mysql.ErrMalformPkt) || errors.Is(err, mysql.ErrPktSync) || errors.Is(err, mysql.ErrBusyBuffer) ||
 		(err != nil && err.Error() == "sql: database is closed")
 }
 
 // explain wraps an error with what was being done, its sentinel and what to do about it.
 func (d *conn) explain(what string, err error) error {
-	var known *dbError
-	if err == nil || errors.As(err, &known) {
+	if _, known := errors.AsType[*dbError](err); known || err == nil {
 		return err
 	}
 	e := &dbError{site: d.site, what: what, cause: err, kind: kinds[errorNumber(err)]}

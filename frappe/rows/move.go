@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -147,14 +148,10 @@ const maxUpdate = 50
 // updateRows writes moves whose rows are locked and compared: one statement for those that write the same columns.
 func updateRows(ctx context.Context, tx *sql.Tx, moves []*move) error {
 	groups := map[uint64][]*move{}
-	var shapes []uint64
 	for _, m := range moves {
-		if groups[m.shape] == nil {
-			shapes = append(shapes, m.shape)
-		}
 		groups[m.shape] = append(groups[m.shape], m)
 	}
-	for _, shape := range shapes {
+	for _, shape := range slices.Sorted(maps.Keys(groups)) {
 		for chunk := range slices.Chunk(groups[shape], maxUpdate) {
 			query, args := updateStatement(chunk)
 			result, err := tx.ExecContext(ctx, query, args...)

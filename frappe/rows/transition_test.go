@@ -419,7 +419,7 @@ func TestLockWaitEnds(t *testing.T) {
 func TestLogWithoutOrganization(t *testing.T) {
 	_, d := installed(t, testMajor)
 	mustExec(t, d, "ALTER TABLE `tabJob Execution Log` DROP COLUMN organization")
-	d.tables.forget()
+	d.tables.tables.Forget()
 	name := newJobs(t, d, 1, StatusQueued)[0].Name
 	if r := transit(t, d, start(name, d.Now())); !r.Applied {
 		t.Errorf("%+v", r)

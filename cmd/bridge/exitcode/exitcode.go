@@ -50,7 +50,6 @@ const Explanation = `Exit codes, for scripts:
 
 Of several jobs in one command, the first that went wrong decides.`
 
-// coded is an error that has a code of its own.
 type coded struct {
 	error
 	code int
