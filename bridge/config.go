@@ -27,6 +27,11 @@ type Config struct {
 	// SharedQueues are queue types worked together with Python: only jobs that have a Go handler are taken, all others
 	// are left in place. Default: short, default, long, but for those in Queues.
 	SharedQueues []string
+	// First are those of the SharedQueues on which the bridge waits before idle Python workers, which get a job at its push
+	// otherwise and fail it, before it is taken back from them. Every job of such a queue passes through the bridge then, a
+	// few milliseconds each; a bridge that dies with one in hand is followed within 3 s by any other, or by the next start.
+	// It needs Redis 6.2. Default: none.
+	First []string
 	// Concurrency is how many jobs run at once, 1 to 100,000. Default: 100.
 	Concurrency int
 	// Weights are the shares of organizations in the fair turns, 1 to 100, by organization name. Default: 1 each.
@@ -57,7 +62,7 @@ type Config struct {
 
 // pace is how often each of rooms.maintenance is done; only tests change it.
 type pace struct {
-	rescue, takeBack   time.Duration
+	rescue             time.Duration
 	orphans, orphanAge time.Duration // orphanAge is how long a row must not have moved
 	maintain           time.Duration // as RQ itself does
 }
@@ -134,7 +139,7 @@ func (c Config) withDefaults() Config {
 	c.Lease = cmp.Or(c.Lease, 15*time.Second)
 	c.RowGrace = cmp.Or(c.RowGrace, 10*time.Second)
 	c.pace = cmp.Or(c.pace, pace{
-		rescue: time.Second, takeBack: 5 * time.Second, orphans: 15 * time.Second, orphanAge: 30 * time.Second, maintain: 10 * time.Minute,
+		rescue: time.Second, orphans: 15 * time.Second, orphanAge: 30 * time.Second, maintain: 10 * time.Minute,
 	})
 	return c
 }
@@ -173,6 +178,11 @@ func (c Config) validate() error {
 func (c Config) validateQueues(bad func(format string, args ...any)) {
 	if len(c.Queues)+len(c.SharedQueues) == 0 {
 		bad(`no queue to work: set bridge.queues, e.g. ["go"], or bridge.shared_queues`)
+	}
+	for _, q := range c.First {
+		if !slices.Contains(c.SharedQueues, q) {
+			bad("queue %q is in bridge.first but not in bridge.shared_queues: on an own queue nobody is to be ahead of", q)
+		}
 	}
 	known, all := c.Bench.QueueTypes(), slices.Concat(c.Queues, c.SharedQueues)
 	for i, q := range all {

@@ -20,6 +20,9 @@ import (
 // own. Whoever reads that registry through RQ fails what has lapsed there, and a rescue must come first.
 const registrySlack = 75 * time.Second
 
+// firstWaiters is how many connections wait for a queue before idle Python workers: one is ahead while others are served.
+const firstWaiters = 8
+
 // rooms are the parts of a working engine, each with what it needs.
 type rooms struct {
 	cfg Config
@@ -28,6 +31,8 @@ type rooms struct {
 	runner    *attempt.Runner
 	fair      *intake.FairQueue
 	pollers   map[string]*intake.Poller
+	firsts    []*intake.First
+	takeBack  *maintenance.TakeBack
 	retries   *maintenance.Retries
 	scheduler *maintenance.Scheduler
 	services  []maintenance.Service
@@ -54,6 +59,16 @@ func furnish(cfg Config, c *connections, handlers job.Handlers, ended attempt.En
 			Queue: q, List: c.rq.NewMirror(q.Name), Waiter: c.rq.NewWaiter(), Fetch: c.rq.FetchMany, Router: router, Fair: w.fair, Log: cfg.Log,
 		})
 	}
+	for _, q := range queues {
+		if slices.Contains(cfg.First, q.Kind) {
+			w.firsts = append(w.firsts, &intake.First{
+				Queue: q, Pop: c.rq.NewFirst(q.Name, firstWaiters).Run, Fetch: c.rq.FetchMany, Router: router, Fair: w.fair, Log: cfg.Log,
+			})
+		}
+	}
+	w.takeBack = maintenance.NewTakeBack(maintenance.TakeBackParams{
+		RQ: c.rq, Route: router.Route, Queues: queues, Take: func(q *job.Queued) { w.fair.Add(q) }, Log: cfg.Log,
+	})
 	w.retries = maintenance.NewRetries(maintenance.RetriesParams{Rows: c.sites, Deliver: c.courier.Deliver, Handled: router.Handled, Log: cfg.Log})
 	c.sites.Observe(w.retries)
 	w.scheduler = &maintenance.Scheduler{RQ: c.rq, Queues: names, Log: cfg.Log}
@@ -75,19 +90,21 @@ func (w *rooms) claimer(handlers, writes context.Context) *intake.Claimer {
 // maintenance lists what is done again and again.
 func (w *rooms) maintenance(router *route.Router, queues []job.Queue, registries *maintenance.Registries) []maintenance.Service {
 	p := w.cfg.pace
-	rescue := maintenance.Rescue{
-		RQ: w.rq, Rows: w.sites, Route: router.Route, Queues: queues, Slack: registrySlack, MaxKills: w.cfg.MaxKills,
+	rescue := &maintenance.Rescue{
+		RQ: w.rq, Rows: w.sites, Route: router.Route, Queues: queues, Lease: w.cfg.Lease, Slack: registrySlack, MaxKills: w.cfg.MaxKills,
 		Holds: w.runner.Holds, Failed: registries.Failed, Log: w.cfg.Log,
 	}
-	takeBack := maintenance.NewTakeBack(maintenance.TakeBackParams{RQ: w.rq, Route: router.Route, Queues: queues, Log: w.cfg.Log})
+	census := maintenance.Census{RQ: w.rq, Bench: w.cfg.Bench, Delivery: w.sites.Delivery, Waiting: w.fair.Rows}
 	orphans := maintenance.NewOrphans(maintenance.OrphansParams{
-		Rows: w.sites, Deliver: w.courier.Deliver, Alive: maintenance.Census{RQ: w.rq, Bench: w.cfg.Bench, Waiting: w.fair.Rows}.Take,
+		Rows: w.sites, Deliver: w.courier.Deliver, Alive: census.Take, Finished: census.Finished,
 		JobID: w.cfg.Bench.JobID, Handled: router.Handled, Age: p.orphanAge, Log: w.cfg.Log,
 	})
 	return []maintenance.Service{
 		{What: "rescue jobs of dead workers", Every: p.rescue, Do: rescue.Do},
 		{What: "trim failed registries", Every: p.rescue, Do: registries.Trim},
-		{What: "give back Go jobs that Python failed", Every: p.takeBack, Do: takeBack.Do},
+		{What: "return what a dead bridge popped from a queue", Every: time.Second, Do: maintenance.ReturnPopped{
+			RQ: w.rq, Queues: queues, Log: w.cfg.Log,
+		}.Do},
 		{What: "move scheduled jobs that are due", Every: time.Second, Do: w.scheduler.Do},
 		{What: "deliver rows that have no delivery", Every: p.orphans, Delay: p.orphans, Do: orphans.Do},
 		{What: "maintain RQ's registries", Every: p.maintain, Do: registries.Maintain},
@@ -120,6 +137,10 @@ func (w *rooms) work(ctx context.Context) {
 		func(ctx context.Context) { w.runner.Listen(ctx, stopClaiming) },
 		func(ctx context.Context) { maintenance.Run(ctx, w.cfg.Log, w.services) })
 	taking := loop(claiming, w.claimer(handlers, writes).Run)
+	taking.Go(func() { w.takeBack.Run(claiming) })
+	for _, f := range w.firsts {
+		taking.Go(func() { f.Run(claiming) })
+	}
 	for _, p := range w.pollers {
 		taking.Go(func() { p.Run(claiming) })
 	}

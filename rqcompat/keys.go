@@ -12,6 +12,14 @@ func QueueKey(queue string) string { return "rq:queue:" + queue }
 // Queue.get_intermediate_queue_key.
 func IntermediateKey(queue string) string { return QueueKey(queue) + intermediateSuffix }
 
+// FirstKey is the LIST of ids that waiters of [First] popped from a queue and that nobody claimed or put back yet. It is
+// this package's, not RQ's.
+func FirstKey(queue string) string { return "rq:first:" + queue }
+
+// FirstWaitersKey is the ZSET of the connections (CLIENT ID) that wait for a queue in First, scored by their last sign of
+// life in milliseconds of Redis' clock. It is this package's, not RQ's.
+func FirstWaitersKey(queue string) string { return FirstKey(queue) + ":waiters" }
+
 // FirstSeenKey is the STRING with the time at which maintenance first met id in the intermediate list.
 // rq/intermediate_queue.py IntermediateQueue.get_first_seen_key, since 1.16.2.
 func FirstSeenKey(queue, id string) string { return IntermediateKey(queue) + ":first_seen:" + id }

@@ -50,19 +50,18 @@ type FetchResult struct {
 // fetchChunk bounds how many hashes one reply buffer holds.
 const fetchChunk = 500
 
-// FetchMany reads many jobs with one round trip per 500, and returns one result per id in their order. The error
-// is that of the connection; what is wrong with a job is in its result.
+// FetchMany reads many jobs with one round trip per 500, and returns one result per id in their order. What is wrong with
+// a job is in its result; the error is the server's ([Judge]), and nothing is known of any job then.
 func (c *Client) FetchMany(ctx context.Context, ids []string) ([]*FetchResult, error) {
 	results := make([]*FetchResult, 0, len(ids))
 	for chunk := range slices.Chunk(ids, fetchChunk) {
 		cmds := make([]*redis.MapStringStringCmd, len(chunk))
-		_, err := c.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+		_, err := pipelined(ctx, c.rdb, func(p redis.Pipeliner) {
 			for i, id := range chunk {
 				cmds[i] = p.HGetAll(ctx, JobKey(id))
 			}
-			return nil
 		})
-		if err != nil && !isReplyError(err) {
+		if err != nil {
 			return nil, fmt.Errorf("fetch %d jobs: %w", len(chunk), err)
 		}
 		for i, id := range chunk {

@@ -159,20 +159,19 @@ func liveVersions(ctx context.Context, rdb redis.UniversalClient) ([]liveVersion
 		return nil, fmt.Errorf("list workers: %w", err)
 	}
 	slices.Sort(keys)
-	cmds, err := rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+	cmds, err := pipelined(ctx, rdb, func(p redis.Pipeliner) {
 		for _, k := range keys {
 			p.HMGet(ctx, k, "version", "python_version", "death")
 		}
-		return nil
 	})
-	if err != nil && len(cmds) == 0 {
+	if err != nil {
 		return nil, fmt.Errorf("read worker versions: %w", err)
 	}
 	var live []liveVersion
 	for i, cmd := range cmds {
 		v, err := cmd.(*redis.SliceCmd).Result()
 		if err != nil {
-			return nil, fmt.Errorf("read version of worker %q: %w", clip(keys[i]), err)
+			continue // not the record of a worker
 		}
 		version, _ := v[0].(string)
 		python, _ := v[1].(string)

@@ -63,25 +63,26 @@ func (w *Waiter) Wait(ctx context.Context, queue string, most time.Duration) (bo
 			pause = min(2*pause, waitPollMax)
 			continue
 		}
-		found, err := w.look(ctx, queue, min(left, waitBlock))
+		found, err := w.block(ctx, queue, func(ctx context.Context, conn *redis.Conn) error {
+			// Do, because BLMove rounds the time up to whole seconds; waitBlock is below any read timeout.
+			key := QueueKey(queue)
+			return conn.Do(ctx, "BLMOVE", key, key, "LEFT", "LEFT", secondsText(max(min(left, waitBlock), time.Millisecond))).Err()
+		})
 		if found || err != nil {
 			return found, err
 		}
 	}
 }
 
-// look blocks for at most block until the list has a head.
-func (w *Waiter) look(ctx context.Context, queue string, block time.Duration) (bool, error) {
+// block has move block on the waiter's connection until the queue has a head, and ends it when ctx ends.
+func (w *Waiter) block(ctx context.Context, queue string, move func(context.Context, *redis.Conn) error) (bool, error) {
 	if err := w.connect(ctx); err != nil {
 		return false, err
 	}
 	done := make(chan error, 1)
-	key := QueueKey(queue)
-	go func() {
-		// Not ctx: go-redis would give the call up only between commands, and then with the connection unusable.
-		// Do, because BLMove rounds the time up to whole seconds; waitBlock is below any read timeout.
-		done <- w.conn.Do(context.WithoutCancel(ctx), "BLMOVE", key, key, "LEFT", "LEFT", secondsText(max(block, time.Millisecond))).Err()
-	}()
+	conn := w.conn
+	// Not ctx: go-redis would give the call up only between commands, and then with the connection unusable.
+	go func() { done <- move(context.WithoutCancel(ctx), conn) }()
 	select {
 	case err := <-done:
 		return w.looked(queue, err)
@@ -109,14 +110,13 @@ func (w *Waiter) looked(queue string, err error) (bool, error) {
 	return false, wrap(err, "wait for queue %q", clip(queue))
 }
 
-// unblock ends the waiter's blocking command. Where that is not allowed it ends by itself within waitBlock.
+// unblock ends the waiter's blocking command, where that is not allowed with its connection.
 func (w *Waiter) unblock(ctx context.Context) {
-	if w.id == 0 {
-		return
-	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), waitBlock)
 	defer cancel()
-	_ = w.c.rdb.Do(ctx, "CLIENT", "UNBLOCK", w.id).Err()
+	if w.id == 0 || w.c.rdb.Do(ctx, "CLIENT", "UNBLOCK", w.id).Err() != nil {
+		_ = w.Close()
+	}
 }
 
 var errNoConnection = errors.New("this kind of redis client has no connection of its own to block on; use a single server or Sentinel")
@@ -131,7 +131,7 @@ func (w *Waiter) connect(ctx context.Context) error {
 	}
 	conn := pool.EphemeralConn()
 	id, err := conn.ClientID(ctx).Result()
-	if err != nil && !isReplyError(err) {
+	if err != nil && !redis.HasErrorPrefix(err, "NOPERM") && !redis.HasErrorPrefix(err, "unknown") {
 		_ = conn.Close()
 		return fmt.Errorf("connect to wait: %w", err)
 	}

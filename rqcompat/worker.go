@@ -156,13 +156,12 @@ func (c *Client) Workers(ctx context.Context) ([]*Worker, error) {
 	var ws []*Worker
 	var bad []error
 	for batch := range slices.Chunk(keys, scriptBatch) {
-		cmds, err := c.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+		cmds, err := pipelined(ctx, c.rdb, func(p redis.Pipeliner) {
 			for _, k := range batch {
 				p.HGetAll(ctx, k)
 			}
-			return nil
 		})
-		if err != nil && !isReplyError(err) {
+		if err != nil {
 			return nil, fmt.Errorf("read workers: %w", err)
 		}
 		for i, cmd := range cmds {

@@ -5,7 +5,7 @@
 //
 // The keys, each a field of bridge.Config of the same name but for the last ones:
 //
-//	queues, shared_queues           lists of queue types
+//	queues, shared_queues, first    lists of queue types
 //	concurrency, max_kills          whole numbers
 //	weights                         an object: organization → whole number
 //	rq_version                      a string
@@ -67,7 +67,7 @@ type elsewhere struct{}
 // keys are the known ones and where their values go.
 func (s *settings) keys() map[string]any {
 	return map[string]any{
-		"queues": &s.Queues, "shared_queues": &s.SharedQueues, "weights": &s.Weights,
+		"queues": &s.Queues, "shared_queues": &s.SharedQueues, "first": &s.First, "weights": &s.Weights,
 		"concurrency": &whole{&s.Concurrency, "1 to 100000"}, "max_kills": &whole{&s.MaxKills, "at least 1"},
 		"rq_version": &s.RQVersion, "default_organization": &s.DefaultOrganization,
 		"stop_timeout": (*seconds)(&s.StopTimeout), "cancel_grace": (*seconds)(&s.CancelGrace),

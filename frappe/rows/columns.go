@@ -106,6 +106,12 @@ func (c *Column[T]) describe(column *jobColumn) {
 	c.column = column
 }
 
+// IsText reports whether the column takes text of any content.
+func (v Value) IsText() bool {
+	_, text := v.to.(*string)
+	return text
+}
+
 // Column is the column's name in the table.
 func (v Value) Column() string { return v.column.name }
 

@@ -30,15 +30,15 @@ const maxNameDraws = 5
 func (n *NewJob) check() error {
 	switch {
 	case n.JobType == "":
-		return errors.New("job_type is empty")
+		return fmt.Errorf("%w: job_type is empty", ErrValue)
 	case n.Organization == "":
-		return errors.New("organization is empty")
+		return fmt.Errorf("%w: organization is empty", ErrValue)
 	case n.OwnerUser == "":
-		return errors.New("owner_user is empty")
+		return fmt.Errorf("%w: owner_user is empty", ErrValue)
 	case n.Status != "" && n.Status != StatusPending && n.Status != StatusQueued:
-		return fmt.Errorf("a job is created as Pending or Queued, not as %q", n.Status)
+		return fmt.Errorf("%w: a job is created as Pending or Queued, not as %q", ErrValue, n.Status)
 	case n.InputParameters != nil && !json.Valid(n.InputParameters):
-		return errors.New("input_parameters is not valid JSON")
+		return fmt.Errorf("%w: input_parameters is not valid JSON", ErrValue)
 	}
 	return nil
 }
@@ -198,7 +198,7 @@ func (d *DB) CreateOrFindJobs(ctx context.Context, js []NewJob) ([]*BackgroundJo
 	hashes := make([]string, 0, len(js))
 	for i := range js {
 		if js[i].JobHash == "" {
-			return nil, fmt.Errorf("site %s: create or find job %d of %d: job_hash is empty", d.site, i+1, len(js))
+			return nil, fmt.Errorf("site %s: create or find job %d of %d: %w: job_hash is empty", d.site, i+1, len(js), ErrValue)
 		}
 		hashes = append(hashes, js[i].JobHash)
 	}

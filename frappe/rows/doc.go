@@ -22,8 +22,8 @@
 //
 // # Failure
 //
-// Each error says which site it is about, what was being done and, where Frappe or MariaDB has a cure, which. Those
-// that may go away by themselves are recognized by IsTransient: a server that is away (ErrUnavailable), a lock.
+// Each error says which site it is about, what was being done and, where Frappe or MariaDB has a cure, which. Only
+// ErrValue is about what was to be written; with all others the same may work later.
 // Deadlocks, sacrificed transactions and broken connections are tried again here, within seconds; a COMMIT that got no
 // answer is answered by looking. A site whose database is away doesn't hold up other sites.
 package rows

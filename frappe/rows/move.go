@@ -3,7 +3,6 @@ package rows
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -37,11 +36,11 @@ type cell struct {
 func (m *move) prepare(t *tableInfo, loc *time.Location, modified string, clock *ticker) error {
 	switch {
 	case m.Name == "":
-		return errors.New("transition without a name")
+		return fmt.Errorf("%w: transition without a name", ErrValue)
 	case m.From == "" || m.To == "":
-		return fmt.Errorf("transition from %q to %q: both states are needed", m.From, m.To)
+		return fmt.Errorf("%w: transition from %q to %q: both states are needed", ErrValue, m.From, m.To)
 	case m.To == StatusRunning && m.StartedAt.IsZero():
-		return errors.New("transition to Running without started_at, which is the attempt's fence")
+		return fmt.Errorf("%w: transition to Running without started_at, which is the attempt's fence", ErrValue)
 	}
 	if m.Via != "" {
 		m.viaAt = formatTime(clock.next(), loc)
@@ -80,11 +79,11 @@ func (m *move) put(c *jobColumn, value any) {
 func (m *move) set(t *tableInfo, loc *time.Location, v Value) error {
 	switch {
 	case v.column == nil:
-		return errors.New("a value without a column")
+		return fmt.Errorf("%w: a value without a column", ErrValue)
 	case v.column == Job.StartedAt.column && m.To == StatusRunning:
-		return errors.New("column started_at: set it with StartedAt")
+		return fmt.Errorf("%w: column started_at: set it with StartedAt", ErrValue)
 	case !t.has(v.column.name):
-		return fmt.Errorf("column %s: the table doesn't have it", v.column.name)
+		return fmt.Errorf("%w: %s", ErrColumnMissing, v.column.name)
 	}
 	value := forDriver(v.to, loc)
 	if s, ok := value.(string); ok {

@@ -50,7 +50,7 @@ type TransitionResult struct {
 // batch, so that one bad move harms no other. A connection that breaks during COMMIT is answered by looking again: a
 // move that turns out to have happened counts as applied.
 //
-// The returned error is non-nil only when nothing could be tried at all (ErrUnavailable, ErrTableMissing, ctx).
+// The returned error is non-nil only when nothing could be tried at all (the server, the tables, ctx).
 func (d *DB) Transition(ctx context.Context, ts []Transition) ([]TransitionResult, error) {
 	if len(ts) == 0 {
 		return nil, nil
@@ -125,7 +125,7 @@ func (d *DB) together(ctx context.Context, log *tableInfo, moves []*move) error 
 
 // hopeless reports whether an error is about the server or the tables rather than about one of the rows.
 func hopeless(ctx context.Context, err error) bool {
-	return ctx.Err() != nil || errors.Is(err, ErrUnavailable) || errors.Is(err, ErrTableMissing) || errors.Is(err, ErrColumnMissing) || errors.Is(err, ErrAccessDenied)
+	return ctx.Err() != nil || !errors.Is(err, ErrValue) && !errors.Is(err, ErrBusy)
 }
 
 // commit makes the moves in one transaction and, after its COMMIT, writes their results. With skipLocked the rows that

@@ -407,7 +407,7 @@ func TestLockWaitEnds(t *testing.T) {
 	mustExec(t, d, "SELECT 1")
 	begun := time.Now()
 	r := transit(t, d, start(name, d.Now()))
-	if errorNumber(r.Err) != errLockWaitTimeout || !IsTransient(r.Err) {
+	if errorNumber(r.Err) != errLockWaitTimeout || !errors.Is(r.Err, ErrBusy) {
 		t.Errorf("%+v, want a lock wait timeout", r)
 	}
 	if took := time.Since(begun); took < lockWait || took > 4*lockWait {

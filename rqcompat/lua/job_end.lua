@@ -3,12 +3,13 @@
 -- The including script first defines these locals:
 --   now, ts   whole seconds; text timestamp
 --   flags     four characters "0" or "1" (Dialect.endFlags): composite wip members, worker_name in results,
---             execution fields in results, repeats exist
+--             execution fields in results, repeats exist; a fifth, "1": leave out the result and the dependents,
+--             whose keys hold something else
 --
 --@include dependents.lua
 
 local function flag(n) return flags:sub(n, n) == '1' end
-local composite, result_worker, result_execution, repeats = flag(1), flag(2), flag(3), flag(4)
+local composite, result_worker, result_execution, repeats, bare = flag(1), flag(2), flag(3), flag(4), flag(5)
 -- Since 2.8, as execution fields are.
 local stopped_releases, retry_front = not result_execution, result_execution
 
@@ -33,6 +34,7 @@ end
 -- record_result appends to the result stream: rq/results.py Result.save. ttl is a number or
 -- its text, -1 is no expiry. from and to are float seconds.
 local function record_result(id, kind, field, value, worker, execution, from, to, ttl)
+  if bare then return end
   local key = 'rq:results:' .. id
   local a = { 'XADD', key, 'MAXLEN', '~', '10', '*', 'type', kind }
   local n = 8
@@ -96,6 +98,6 @@ local function fail_job(queue, id, status, exc, worker, execution, ended, from, 
     call('ZADD', 'rq:failed:' .. queue, ttl < 0 and ttl or now + ttl, id)
     if ttl > 0 then expire_job(id, ttl) end
   end
-  release_dependents(id, status, stopped_releases, ts)
+  if not bare then release_dependents(id, status, stopped_releases, ts) end
   if ttl == 0 then delete_job(id) end
 end

@@ -132,7 +132,7 @@ func (x *Runner) admit(r *run, q *job.Queued) admission {
 		return a
 	case errors.Is(cause, job.ErrStopped), errors.Is(cause, job.ErrCanceled):
 		return refused(err)
-	case cause == nil && !sites.Unready(err):
+	case cause == nil && sites.Final(err):
 		return refused(job.Refuse("RowError", "the row can't be written: %v", err))
 	}
 	r.Log().Warn("row can't be moved now; the job goes back to its queue", "error", err)
@@ -160,7 +160,7 @@ func (x *Runner) admitRow(r *run, q *job.Queued, answer policy.Answer) (admissio
 		return refused(answer.Err), nil
 	}
 	r.info.Timeout = time.Duration(max(r.row.TimeoutSeconds, 0)) * time.Second
-	return x.moveToRunning(r)
+	return x.moveToRunning(r, q.Before)
 }
 
 // arrival is the row of a job that came by frappe.enqueue alone.
@@ -178,9 +178,9 @@ func arrival(q *job.Queued) rows.NewJob {
 }
 
 // moveToRunning is the compare-and-swap that makes this attempt the row's.
-func (x *Runner) moveToRunning(r *run) (admission, error) {
+func (x *Runner) moveToRunning(r *run, before string) (admission, error) {
 	for {
-		result, err := x.Rows.Apply(context.WithoutCancel(r.ctx), moves.Start(r.info.Site, r.row, r.lease.StartedAt), nil)
+		result, err := x.Rows.Apply(context.WithoutCancel(r.ctx), moves.Start(r.info.Site, r.row, r.lease.StartedAt, before), nil)
 		switch {
 		case err != nil:
 			return admission{}, err

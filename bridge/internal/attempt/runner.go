@@ -34,6 +34,7 @@ type Rows interface {
 // RQ is what attempts do in Redis; *rqcompat.Client does it.
 type RQ interface {
 	Settle(ctx context.Context, os []rqcompat.Outcome) ([]rqcompat.OutcomeResult, error)
+	SettleBare(ctx context.Context, o rqcompat.Outcome) (rqcompat.OutcomeResult, error)
 	Renew(ctx context.Context, ls []rqcompat.Lease, lease time.Duration, full bool) ([]rqcompat.LeaseState, error)
 	Listen(ctx context.Context, namePattern string, f func(worker string, cmd rqcompat.Command)) error
 	workers.Records

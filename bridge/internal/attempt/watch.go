@@ -15,6 +15,9 @@ import (
 	"github.com/opensoft/dartwing-bridge/rqcompat"
 )
 
+// renewAgain is how long after a renewal that failed the next one comes at most: before anybody takes the jobs for lost.
+const renewAgain = time.Second
+
 // cancelPoll is how often running jobs' rows are asked for a cancel, in case the command about it got lost.
 const cancelPoll = 2 * time.Second
 
@@ -22,15 +25,19 @@ const cancelPoll = 2 * time.Second
 // jobs and executions, costs ten times as much and comes with the workers' heartbeat.
 func (x *Runner) RenewLeases(ctx context.Context) {
 	x.heartbeat(ctx)
+	pause := wait.Backoff{Log: x.Logger, What: "leases can't be renewed", Most: renewAgain}
 	var last time.Time
-	wait.Every(ctx, x.Lease/3, func(now time.Time) {
-		full := now.Sub(last) >= workers.Interval
-		x.renew(ctx, full)
+	for wait.Sleep(ctx, x.Lease/3); ctx.Err() == nil; wait.Sleep(ctx, x.Lease/3) {
+		full := time.Since(last) >= workers.Interval
+		for err := x.renew(ctx, full); err != nil && ctx.Err() == nil; err = x.renew(ctx, full) {
+			pause.Failed(ctx, err)
+		}
+		pause.Succeeded()
 		if full {
 			x.heartbeat(ctx)
-			last = now
+			last = time.Now()
 		}
-	})
+	}
 }
 
 func (x *Runner) heartbeat(ctx context.Context) {
@@ -38,10 +45,10 @@ func (x *Runner) heartbeat(ctx context.Context) {
 }
 
 // renew extends the leases of all running jobs. A job that is no longer ours is told so.
-func (x *Runner) renew(ctx context.Context, full bool) {
+func (x *Runner) renew(ctx context.Context, full bool) error {
 	rs := x.running.unsettled()
 	if len(rs) == 0 {
-		return
+		return nil
 	}
 	now := time.Now()
 	leases := make([]rqcompat.Lease, len(rs))
@@ -51,8 +58,7 @@ func (x *Runner) renew(ctx context.Context, full bool) {
 	}
 	states, err := x.RQ.Renew(ctx, leases, x.Lease+x.Slack, full)
 	if err != nil {
-		x.Logger.Warn("leases not renewed", "error", err, "jobs", len(rs))
-		return
+		return err
 	}
 	for i, state := range states {
 		switch state {
@@ -64,6 +70,7 @@ func (x *Runner) renew(ctx context.Context, full bool) {
 			rs[i].cancel(job.ErrLost)
 		}
 	}
+	return nil
 }
 
 // WatchCancels looks for cancels until ctx ends. It is apart from the leases, which don't wait for a database.

@@ -74,7 +74,7 @@ func (c *Claimer) claim(ctx context.Context, dealt []*job.Queued, free []*worker
 	for i, q := range dealt {
 		claims[i] = rqcompat.Claim{
 			Queue: q.Queue.Name, ID: q.ID, Worker: free[i].Worker, Register: !free[i].Registered,
-			ExecutionID: rqcompat.NewExecutionID(),
+			ExecutionID: rqcompat.NewExecutionID(), From: q.From,
 		}
 	}
 	results, err := c.Claim(ctx, claims, startedAt, c.Lease)

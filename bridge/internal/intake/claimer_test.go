@@ -88,7 +88,7 @@ func addJobs(c *Claimer, ids ...string) {
 	for i, id := range ids {
 		jobs[i] = waitingJob("s", "o", id, "Normal")
 	}
-	c.Fair.add(jobs...) // at once, so that one claim can have them all
+	c.Fair.Add(jobs...) // at once, so that one claim can have them all
 }
 
 func TestClaimStartsWhatItGets(t *testing.T) {
@@ -248,7 +248,7 @@ func TestClaimsAreOfALimitedSize(t *testing.T) {
 		r := &claims{}
 		c := r.claimer(1000)
 		for i := range 300 {
-			c.Fair.add(waitingJob("s", "o", fmt.Sprint(i), "Normal"))
+			c.Fair.Add(waitingJob("s", "o", fmt.Sprint(i), "Normal"))
 		}
 		stop := runClaimer(t, c)
 		synctest.Wait()

@@ -185,7 +185,7 @@ func (p *Poller) sift(ctx context.Context, ids []string, now time.Time) error {
 		}
 		delete(p.undecided, r.ID)
 	}
-	p.Fair.add(mine...)
+	p.Fair.Add(mine...)
 	return nil
 }
 

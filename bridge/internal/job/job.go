@@ -98,6 +98,8 @@ type Queued struct {
 	Args   []any
 	// Handler runs it; nil only if Broken is set.
 	Handler *Handler
+	// From is where the job stands, if not in its queue, see rqcompat.Claim; Before is what the log says of that.
+	From, Before string
 	// Broken says why the job can't run. On an own queue it is failed with that.
 	Broken error
 }

@@ -25,6 +25,8 @@ type OrphansParams struct {
 	Deliver Deliver
 	Alive   func(context.Context) (Alive, error)
 	JobID   func(site, name string) string
+	// Finished asks RQ whether a running row's attempt ended well: a row that refused the end must not run again.
+	Finished func(ctx context.Context, site string, row *rows.BackgroundJob) (bool, error)
 	// Handled names those Job Types that have a handler here; other rows are the Python engine's to care for.
 	Handled func(map[string]*rows.JobType) []string
 	// Age is how long a row must not have moved.
@@ -122,6 +124,12 @@ func (s *Orphans) adopt(ctx context.Context, site string, row *rows.BackgroundJo
 		if alive[fence(row.StartedAt)] {
 			return nil
 		}
+		switch finished, err := s.Finished(ctx, site, row); {
+		case err != nil:
+			return err
+		case finished:
+			return s.complete(ctx, site, row)
+		}
 		_, err := s.Rows.Apply(ctx, moves.GiveBack(site, row, workerDied), func(ctx context.Context) error {
 			said()
 			return deliver(ctx)
@@ -136,6 +144,16 @@ func (s *Orphans) adopt(ctx context.Context, site string, row *rows.BackgroundJo
 		return deliver(ctx)
 	}
 	return nil // a Pending row waits for something else
+}
+
+// complete ends a row whose job has finished in RQ.
+func (s *Orphans) complete(ctx context.Context, site string, row *rows.BackgroundJob) error {
+	move := moves.Complete(site, row, moves.Said{}, time.Now()).Bare()
+	result, err := s.Rows.Apply(ctx, move, nil)
+	if result.Applied {
+		s.Log.Warn("row still ran though its job has finished; it is completed", "site", site, "job", row.Name)
+	}
+	return err
 }
 
 func (s *Orphans) handles(ctx context.Context, site string, row *rows.BackgroundJob) bool {
@@ -169,6 +187,8 @@ type Census struct {
 		FetchMany(ctx context.Context, ids []string) ([]*rqcompat.FetchResult, error)
 	}
 	Bench *frappe.Bench
+	// Delivery gives the id of the RQ job that brings a row.
+	Delivery func(ctx context.Context, site, name string) (string, error)
 	// Waiting calls yield for each row whose job waits in this process.
 	Waiting func(yield func(site, name string))
 }
@@ -195,6 +215,20 @@ func (c Census) Take(ctx context.Context) (Alive, error) {
 	return alive, err
 }
 
+// Finished reports whether RQ has it that a running row's attempt ended well.
+func (c Census) Finished(ctx context.Context, site string, row *rows.BackgroundJob) (bool, error) {
+	id, err := c.Delivery(ctx, site, row.Name)
+	if err != nil {
+		return false, err
+	}
+	jobs, err := c.RQ.FetchMany(ctx, []string{id})
+	if err != nil {
+		return false, err
+	}
+	j := jobs[0].Job
+	return j != nil && j.Status == rqcompat.StatusFinished && sameInstant(j.StartedAt, row.StartedAt), nil
+}
+
 // started collects the attempts in a queue's started registry.
 func (c Census) started(ctx context.Context, queue string, alive Alive) error {
 	members, err := c.RQ.Members(ctx, rqcompat.Wip, queue, 0, -1)
@@ -209,7 +243,8 @@ func (c Census) started(ctx context.Context, queue string, alive Alive) error {
 	if err != nil {
 		return err
 	}
-	for _, j := range jobs {
+	for i, j := range jobs {
+		alive[ids[i]], alive[sites.ArrivalHash(ids[i])] = true, true
 		if j.Job == nil {
 			continue
 		}

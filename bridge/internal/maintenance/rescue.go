@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
@@ -25,22 +23,35 @@ type Rescue struct {
 		Lapsed(ctx context.Context, queue string, slack time.Duration) ([]rqcompat.LapsedJob, error)
 		Rescue(ctx context.Context, queue string, l rqcompat.LapsedJob, maxKills int) (rqcompat.RescueResult, error)
 		Fetch(ctx context.Context, id string) (*rqcompat.Job, error)
+		Writable(ctx context.Context) error
 	}
 	Rows   Rows
 	Route  func(ctx context.Context, queue job.Queue, found []route.Found) []route.Routed
 	Queues []job.Queue
-	// Slack is how much longer than its lease a job stands in RQ's started registry.
-	Slack    time.Duration
-	MaxKills int
+	// Lease is how long a job is its worker's without renewal; Slack how much longer it stands in RQ's started registry.
+	Lease, Slack time.Duration
+	MaxKills     int
 	// Holds reports whether a worker is this process's and still has a job to settle.
 	Holds func(worker string) bool
 	// Failed is told of each queue whose failed registry grew.
 	Failed func(queue string)
 	Log    *slog.Logger
+
+	refused time.Time // when Redis last refused a write
 }
 
 // Do rescues once on every queue. The row goes first: after a crash in between its delivery is still to be rescued.
-func (s Rescue) Do(ctx context.Context) error {
+//
+// While Redis refuses writes, for lack of memory or as a replica, no worker can renew its leases, and nobody is rescued;
+// nor in the time that they have for it afterwards.
+func (s *Rescue) Do(ctx context.Context) error {
+	if err := s.RQ.Writable(ctx); err != nil {
+		s.refused = time.Now()
+		return err
+	}
+	if time.Since(s.refused) < s.Lease {
+		return nil
+	}
 	return each(s.Queues, func(q job.Queue) error {
 		lapsed, err := s.RQ.Lapsed(ctx, q.Name, s.Slack)
 		if err != nil {
@@ -58,7 +69,7 @@ func (s Rescue) Do(ctx context.Context) error {
 	})
 }
 
-func (s Rescue) one(ctx context.Context, q job.Queue, l rqcompat.LapsedJob) error {
+func (s *Rescue) one(ctx context.Context, q job.Queue, l rqcompat.LapsedJob) error {
 	site, row, err := s.rowOf(ctx, q, l.ID)
 	if err != nil {
 		return err
@@ -77,7 +88,7 @@ func (s Rescue) one(ctx context.Context, q job.Queue, l rqcompat.LapsedJob) erro
 }
 
 // giveBack returns the delivery to the head of its queue, or fails it as poison.
-func (s Rescue) giveBack(ctx context.Context, q job.Queue, l rqcompat.LapsedJob) error {
+func (s *Rescue) giveBack(ctx context.Context, q job.Queue, l rqcompat.LapsedJob) error {
 	result, err := s.RQ.Rescue(ctx, q.Name, l, s.MaxKills)
 	if err != nil {
 		return err
@@ -94,7 +105,7 @@ func (s Rescue) giveBack(ctx context.Context, q job.Queue, l rqcompat.LapsedJob)
 }
 
 // rowOf finds the row that an RQ job delivers; nil if it has none.
-func (s Rescue) rowOf(ctx context.Context, q job.Queue, id string) (string, *rows.BackgroundJob, error) {
+func (s *Rescue) rowOf(ctx context.Context, q job.Queue, id string) (string, *rows.BackgroundJob, error) {
 	j, err := s.RQ.Fetch(ctx, id)
 	if j == nil {
 		if errors.Is(err, rqcompat.ErrNoSuchJob) {
@@ -121,97 +132,4 @@ func (s Rescue) rowOf(ctx context.Context, q job.Queue, id string) (string, *row
 // sameInstant compares fences: MariaDB and RQ keep microseconds.
 func sameInstant(a, b time.Time) bool {
 	return a.Truncate(time.Microsecond).Equal(b.Truncate(time.Microsecond))
-}
-
-// pythonCannot are the last lines with which a Python worker fails a job that only Go can run.
-var pythonCannot = []string{
-	"AppNotInstalledError", "ModuleNotFoundError", "is not installed", "AttributeError", "ImportError",
-	"Invalid attribute name", // rq/utils.py import_attribute, of plain RQ jobs
-}
-
-// TakeBackParams are what TakeBack needs.
-type TakeBackParams struct {
-	RQ interface {
-		Members(ctx context.Context, reg rqcompat.Registry, queue string, from, to int64) ([]rqcompat.Member, error)
-		Fetch(ctx context.Context, id string) (*rqcompat.Job, error)
-		Results(ctx context.Context, id string) ([]rqcompat.Result, error)
-		Requeue(ctx context.Context, id string, atFront bool) error
-	}
-	Route  func(ctx context.Context, queue job.Queue, found []route.Found) []route.Routed
-	Queues []job.Queue
-	Log    *slog.Logger
-}
-
-// TakeBack finds Go jobs in the failed registries that a Python worker took and could not run, and requeues them.
-type TakeBack struct {
-	TakeBackParams
-	// stays remembers, by queue, the failed ids that are to stay failed.
-	stays map[string]map[string]bool
-}
-
-// NewTakeBack prepares the service; one goroutine uses it.
-func NewTakeBack(p TakeBackParams) *TakeBack { return &TakeBack{p, map[string]map[string]bool{}} }
-
-// Do looks once through the failed registries.
-func (s *TakeBack) Do(ctx context.Context) error {
-	return each(s.Queues, func(q job.Queue) error {
-		members, err := s.RQ.Members(ctx, rqcompat.Failed, q.Name, 0, -1)
-		if err != nil {
-			return err
-		}
-		var errs []error
-		stays := map[string]bool{}
-		for _, m := range members {
-			if stays[m.ID] = s.stays[q.Name][m.ID]; stays[m.ID] {
-				continue
-			}
-			stays[m.ID], err = s.one(ctx, q, m.ID)
-			if rqcompat.IsAway(err) {
-				return err
-			}
-			// One that can't be read must not keep the others.
-			errs = append(errs, err)
-		}
-		s.stays[q.Name] = stays
-		return errors.Join(errs...)
-	})
-}
-
-// one requeues a failed job that is ours. It reports whether the job is to stay where it is: one that can't be judged
-// now is looked at again, and so is a requeued one, since Python may be the faster again.
-func (s *TakeBack) one(ctx context.Context, q job.Queue, id string) (stays bool, err error) {
-	j, fault := s.RQ.Fetch(ctx, id)
-	switch {
-	case errors.Is(fault, rqcompat.ErrNoSuchJob):
-		return true, nil
-	case j == nil:
-		return false, fault
-	case workers.IsOurs(j.WorkerName):
-		return true, nil
-	}
-	results, err := s.RQ.Results(ctx, id)
-	if err != nil {
-		return false, err
-	}
-	if len(results) == 0 || !pythonFailedToFind(results[0].ExcString) {
-		return true, nil
-	}
-	// As on a shared queue, whatever the queue is: what nobody here can run must not become ours to fail.
-	q.Own = false
-	if verdict := s.Route(ctx, q, []route.Found{{Job: j, Fault: fault}})[0].Verdict; verdict != route.Ours {
-		return verdict == route.Foreign, nil
-	}
-	switch err := s.RQ.Requeue(ctx, id, true); {
-	case err == nil:
-		s.Log.Info("a Python worker took a Go job and could not run it; it is queued again", "job_id", id, "queue", q.Name)
-	case !errors.Is(err, rqcompat.ErrNotRequeueable) && !errors.Is(err, rqcompat.ErrNoSuchJob):
-		return false, err
-	}
-	return false, nil
-}
-
-func pythonFailedToFind(exc string) bool {
-	exc = strings.TrimRight(exc, "\n")
-	last := exc[strings.LastIndexByte(exc, '\n')+1:]
-	return slices.ContainsFunc(pythonCannot, func(name string) bool { return strings.Contains(last, name) })
 }

@@ -3,6 +3,7 @@ package moves
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
@@ -36,9 +37,14 @@ func move(site string, row *rows.BackgroundJob, to rows.Status, message string, 
 }
 
 // Start makes a row Running for the attempt whose fence is startedAt. A row that waits for a retry, or a dead letter,
-// was delivered ahead of its turn by a person who requeued it in RQ: that spends a retry.
-func Start(site string, row *rows.BackgroundJob, startedAt time.Time) Move {
-	m := move(site, row, rows.StatusRunning, "Worker started execution",
+// was delivered ahead of its turn by a person who requeued it in RQ: that spends a retry. before is what happened to the
+// delivery, if anything.
+func Start(site string, row *rows.BackgroundJob, startedAt time.Time, before string) Move {
+	message := "Worker started execution"
+	if before != "" {
+		message += "; " + before
+	}
+	m := move(site, row, rows.StatusRunning, message,
 		rows.Job.Progress.To(0), rows.Job.ProgressMessage.To(""), rows.Job.NextRetryAt.To(time.Time{}), rows.Job.CompletedAt.To(time.Time{}))
 	m.StartedAt = startedAt
 	if row.Status != rows.StatusQueued && row.Status != rows.StatusPending {
@@ -132,6 +138,14 @@ func GiveBack(site string, row *rows.BackgroundJob, why string) Move {
 // WithReport also writes what the attempt last said.
 func (m Move) WithReport(said Said) Move {
 	m.Set = said.values(m.Set...)
+	return m
+}
+
+// Bare is the move without any text: for a row that doesn't take one of them.
+func (m Move) Bare() Move {
+	m.Message = string(m.To) + "; the row doesn't take the text that belongs here, see the bridge's log"
+	m.ViaMessage = ""
+	m.Set = slices.DeleteFunc(slices.Clone(m.Set), rows.Value.IsText)
 	return m
 }
 

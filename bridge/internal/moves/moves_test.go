@@ -46,7 +46,7 @@ func set(m Move) (names []string) {
 func catalogue(row *rows.BackgroundJob) map[string]Move {
 	failure := Failure{Err: errBoom, Kind: job.Transient, Attempt: 3}
 	return map[string]Move{
-		"Start":      Start(site, row, now),
+		"Start":      Start(site, row, now, ""),
 		"Complete":   Complete(site, row, said, now),
 		"Fail":       Fail(site, row, said, failure, now, 90*time.Second),
 		"DeadLetter": DeadLetter(site, row, said, failure, now),
@@ -117,7 +117,7 @@ func TestTransitionError(t *testing.T) {
 		t.Errorf("Complete of a queued row: %q, want %q", got, want)
 	}
 	// The second step is judged from the first one's state, not from the row's.
-	m := Start(site, rowIn(rows.StatusQueued), now)
+	m := Start(site, rowIn(rows.StatusQueued), now, "")
 	m.Via = rows.StatusRunning
 	var wrong *TransitionError
 	if err := m.Check(); !errors.As(err, &wrong) || wrong.From != rows.StatusRunning || wrong.To != rows.StatusRunning {
@@ -200,16 +200,16 @@ func TestWhatEachMoveWrites(t *testing.T) {
 		status, way rows.Status
 	}{
 		"start": {
-			move: Start(site, queued, now), message: "Worker started execution", fence: now,
+			move: Start(site, queued, now, ""), message: "Worker started execution", fence: now,
 			columns: "completed_at next_retry_at progress progress_message", status: rows.StatusRunning,
 		},
 		"start of a failed row spends a retry": {
-			move: Start(site, failed, now), message: "Worker started execution", via: "Job enqueued", fence: now,
+			move: Start(site, failed, now, ""), message: "Worker started execution", via: "Job enqueued", fence: now,
 			columns: "completed_at next_retry_at progress progress_message retry_count",
 			written: rows.BackgroundJob{RetryCount: 3}, status: rows.StatusRunning, way: rows.StatusQueued,
 		},
 		"start of a pending row spends none": {
-			move: Start(site, rowIn(rows.StatusPending), now), message: "Worker started execution", via: "Job enqueued", fence: now,
+			move: Start(site, rowIn(rows.StatusPending), now, ""), message: "Worker started execution", via: "Job enqueued", fence: now,
 			columns: "completed_at next_retry_at progress progress_message", status: rows.StatusRunning, way: rows.StatusQueued,
 		},
 		"complete": {
@@ -325,7 +325,7 @@ func TestWhatEachMoveWrites(t *testing.T) {
 func TestAppliedBringsTheRowUpToDate(t *testing.T) {
 	row := rowIn(rows.StatusFailed)
 	row.ErrorMessage, row.NextRetryAt = "boom", now
-	m := Start(site, row, now)
+	m := Start(site, row, now, "")
 	if row.Status != rows.StatusFailed || row.RetryCount != 2 {
 		t.Fatalf("making a move changed the row: %+v", row)
 	}

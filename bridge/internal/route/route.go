@@ -65,7 +65,7 @@ type Router struct {
 	Policy   policy.Chain
 	// DefaultOrganization owns the rows of jobs that name none.
 	DefaultOrganization string
-	// RowGrace is how long a job waits for the row it names.
+	// RowGrace is how long a job waits for the row, or the site, it names.
 	RowGrace time.Duration
 }
 
@@ -128,8 +128,12 @@ func (r *Router) decide(q *job.Queued, site sites.Found, seen time.Time) (Verdic
 	if q.Site == "" {
 		return r.plain(q)
 	}
-	if _, err := r.Sites.Site(q.Site); err != nil {
+	switch _, err := r.Sites.Site(q.Site); {
+	case err == nil:
+	case errors.Is(err, frappe.ErrNoSuchSite) && time.Since(seen) >= r.RowGrace:
 		return Foreign, job.Mark(err, job.Permanent, 0)
+	default:
+		return Unready, nil // bench moves a site's directory for a moment; a broken file is mended
 	}
 	if site.Err != nil && !errors.Is(site.Err, rows.ErrTableMissing) {
 		return Unready, nil // the log has it

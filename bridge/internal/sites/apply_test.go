@@ -58,7 +58,7 @@ func TestApply(t *testing.T) {
 	start := func() moves.Move {
 		row := runningRow()
 		row.Status = rows.StatusQueued
-		return moves.Start(site, row, now)
+		return moves.Start(site, row, now, "")
 	}
 	applied := rows.TransitionResult{Applied: true, Current: rows.StatusCompleted, Modified: "later"}
 	for name, tc := range map[string]struct {

@@ -1,12 +1,16 @@
 package sites
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"time"
 
+	"github.com/opensoft/dartwing-bridge/bridge/internal/moves"
+	"github.com/opensoft/dartwing-bridge/frappe"
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
 	"golang.org/x/sync/errgroup"
 )
@@ -73,7 +77,7 @@ func (s *Sites) away(name string) error {
 
 // note remembers whether a site can be used, and tells when that changes.
 func (s *Sites) note(name string, err error) {
-	gone := isGone(err)
+	gone := isAny(err, rows.ErrUnavailable, rows.ErrAccessDenied, rows.ErrNoDatabase)
 	s.mu.Lock()
 	_, was := s.absent[name]
 	if gone {
@@ -111,17 +115,18 @@ func Each(sites iter.Seq[string], do func(site string)) {
 	_ = g.Wait() // do returns nothing
 }
 
-// Unready reports whether a row can't be written for reasons outside the job; anything else would come back for ever.
-func Unready(err error) bool { return isGone(err) || lacksColumns(err) || rows.IsTransient(err) }
-
-// isGone reports whether a site's database can't be used at all.
-func isGone(err error) bool {
-	return errors.Is(err, rows.ErrUnavailable) || errors.Is(err, rows.ErrAccessDenied) || errors.Is(err, rows.ErrNoDatabase)
+// Final reports whether err is about the row or the job: a value that a column doesn't take, a move that isn't legal, a
+// site, row or organization that doesn't exist. Anything else lies outside the job and passes; nil is not final.
+func Final(err error) bool {
+	_, illegal := errors.AsType[*moves.TransitionError](err)
+	return illegal || isAny(err, rows.ErrValue, rows.ErrNoSuchJob, rows.ErrNoSuchOrganization, frappe.ErrNoSuchSite)
 }
 
 // lacksColumns reports whether a site's tables are missing or older than this program.
-func lacksColumns(err error) bool {
-	return errors.Is(err, rows.ErrTableMissing) || errors.Is(err, rows.ErrColumnMissing)
+func lacksColumns(err error) bool { return isAny(err, rows.ErrTableMissing, rows.ErrColumnMissing) }
+
+func isAny(err error, targets ...error) bool {
+	return slices.ContainsFunc(targets, func(target error) bool { return errors.Is(err, target) })
 }
 
 // What loops that serve all sites read; each is a Look.
@@ -170,6 +175,12 @@ func (s *Sites) RowOfArrival(ctx context.Context, site, id string) (*rows.Backgr
 	return read(ctx, s, site, func(ctx context.Context, db *rows.DB) (*rows.BackgroundJob, error) {
 		return db.FindByHash(ctx, ArrivalHash(id))
 	})
+}
+
+// Delivery gives the id of the RQ job that brings a row: the one that it was made for, else the one that its name gives.
+func (s *Sites) Delivery(ctx context.Context, site, name string) (id string, err error) {
+	history, err := read(ctx, s, site, func(ctx context.Context, db *rows.DB) ([]rows.LogEntry, error) { return db.History(ctx, name) })
+	return cmp.Or(ArrivalOf(history), s.Bench.JobID(site, name)), err
 }
 
 // Due reads up to limit rows whose retry has come, of the Job Types that handled names.

@@ -2,6 +2,7 @@
 package wait
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"time"
@@ -61,13 +62,17 @@ func Every(ctx context.Context, d time.Duration, do func(now time.Time)) {
 	}
 }
 
-// Backoff slows down what fails again and again, from 50 ms to 5 s, and says when it begins and when it is over.
+// Backoff slows down what fails again and again, from 50 ms on, and says when it begins and when it is over.
 type Backoff struct {
 	Log *slog.Logger
 	// What is the log line of the first failure.
 	What string
+	// Most is the longest pause; 0 is 5 s.
+	Most time.Duration
 
 	pause time.Duration
+	since time.Time
+	times int
 }
 
 // Failed logs the first failure in a row and waits. It does nothing once ctx has ended.
@@ -77,15 +82,17 @@ func (b *Backoff) Failed(ctx context.Context, err error) {
 	}
 	if b.pause == 0 {
 		b.Log.Error(b.What, "error", err)
+		b.since, b.times = time.Now(), 0
 	}
-	b.pause = min(max(2*b.pause, 50*time.Millisecond), 5*time.Second)
+	b.times++
+	b.pause = min(max(2*b.pause, 50*time.Millisecond), cmp.Or(b.Most, 5*time.Second))
 	Sleep(ctx, b.pause)
 }
 
 // Succeeded ends a row of failures.
 func (b *Backoff) Succeeded() {
 	if b.pause > 0 {
-		b.Log.Info(b.What + ": over")
+		b.Log.Info(b.What+": over", "lasted", time.Since(b.since), "failures", b.times)
 	}
 	b.pause = 0
 }
