@@ -113,7 +113,8 @@ type ExecConfig = foreign.Exec
 //
 // 429 and 503 with Retry-After (seconds or a date, at most a day) set the time of the next attempt. 408, 425, 429, 5xx,
 // a failed connection and an answer that breaks off are transient; other 4xx, a redirect (never followed) and an answer
-// of more than 1 MiB or of broken JSON are permanent.
+// of more than 1 MiB or of broken JSON are permanent. A kept connection that the service closes before it answers is no
+// failure: the service is called again at once.
 //
 // URL, http or https, is required. Method is POST (the default), PUT or PATCH. Headers are added to the request. Timeout
 // is the longest one call may take, besides the job's own; none by default.

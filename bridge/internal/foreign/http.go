@@ -10,10 +10,12 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
@@ -87,7 +89,7 @@ func (h *httpHandler) run(ctx context.Context, info job.Info, params json.RawMes
 	if err != nil {
 		return nil, permanent(err)
 	}
-	res, err := h.client.Do(req)
+	res, err := h.call(req)
 	if err != nil {
 		return nil, h.broken(ctx, err)
 	}
@@ -104,6 +106,27 @@ func (h *httpHandler) run(ctx context.Context, info job.Info, params json.RawMes
 		return h.answer(ctx, r, res.Body)
 	}
 	return nil, nil
+}
+
+// call makes the request, and at once again on a new connection if a kept one ended before any byte of an answer: a
+// service that is idle closes its connections (gunicorn after 2 s, uvicorn after 5 s), just as a request arrives by chance.
+// It may have begun to work it; so may every job that is delivered again.
+func (h *httpHandler) call(req *http.Request) (*http.Response, error) {
+	for {
+		var kept, answered atomic.Bool
+		trace := &httptrace.ClientTrace{
+			GotConn:              func(c httptrace.GotConnInfo) { kept.Store(c.Reused) },
+			GotFirstResponseByte: func() { answered.Store(true) },
+		}
+		res, err := h.client.Do(req.WithContext(httptrace.WithClientTrace(req.Context(), trace)))
+		if err == nil || !kept.Load() || answered.Load() || req.Context().Err() != nil {
+			return res, err
+		}
+		h.client.CloseIdleConnections()
+		if req.Body, err = req.GetBody(); err != nil {
+			return nil, err
+		}
+	}
 }
 
 func (h *httpHandler) request(ctx context.Context, r job.Info, params json.RawMessage) (*http.Request, error) {
