@@ -42,6 +42,10 @@ type Config struct {
 	DefaultOrganization string
 	// Retry is the schedule of attempts after a transient failure; a handler may have its own (WithRetry).
 	Retry RetryPolicy
+	// RetryIntervals are the pauses before each retry of a job without a row that fails with an error that isn't Permanent,
+	// in whole seconds; an empty list that isn't nil means no retry. A job for which its producer asked RQ for retries has
+	// those instead. A handler may have its own (WithRetryIntervals, ForeignHandler). Default: 1, 5 and 20 s.
+	RetryIntervals []time.Duration
 	// Foreign are handlers in other languages by Job Type or method. Default: none.
 	Foreign map[string]ForeignHandler
 	// StopTimeout is how long a stop waits for running jobs before it cancels them. Default: 30 s.
@@ -77,6 +81,8 @@ type ForeignHandler struct {
 	Exec *ExecConfig
 	// HTTP calls a URL per job.
 	HTTP *HTTPConfig
+	// RetryIntervals are the handler's own. Default: Config.RetryIntervals.
+	RetryIntervals []time.Duration
 }
 
 // ExecConfig is a handler that runs a program per job.
@@ -133,6 +139,9 @@ func (c Config) withDefaults() Config {
 			}
 		}
 	}
+	if c.RetryIntervals == nil {
+		c.RetryIntervals = []time.Duration{time.Second, 5 * time.Second, 20 * time.Second}
+	}
 	c.Concurrency = cmp.Or(c.Concurrency, 100)
 	c.MaxKills = cmp.Or(c.MaxKills, 3)
 	c.StopTimeout = cmp.Or(c.StopTimeout, 30*time.Second)
@@ -171,6 +180,9 @@ func (c Config) validate() error {
 	if err := job.CheckRetry(c.Retry); err != nil {
 		bad("bridge.retry: %w", err)
 	}
+	if err := job.CheckIntervals(c.RetryIntervals); err != nil {
+		bad("bridge.retry_intervals: %w", err)
+	}
 	c.validateQueues(bad)
 	c.validateForeign(bad)
 	return errors.Join(errs...)
@@ -201,6 +213,9 @@ func (c Config) validateQueues(bad func(format string, args ...any)) {
 
 func (c Config) validateForeign(bad func(format string, args ...any)) {
 	for name, h := range c.Foreign {
+		if err := job.CheckIntervals(h.RetryIntervals); err != nil {
+			bad("bridge.handlers[%q].retry_intervals: %w", name, err)
+		}
 		if (h.Exec == nil) == (h.HTTP == nil) {
 			bad(`bridge.handlers[%q] needs exactly one of "exec" and "http"`, name)
 		} else if h.Exec != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -87,6 +88,35 @@ func TestNewReportsWhatIsWrong(t *testing.T) {
 	}
 }
 
+// TestRetryIntervals: none at all is not the same as none given.
+func TestRetryIntervals(t *testing.T) {
+	e, err := New(Config{Bench: benchOf(t), Foreign: map[string]ForeignHandler{
+		"program": {Exec: &ExecConfig{Command: []string{"/bin/true"}}, RetryIntervals: []time.Duration{time.Minute}},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	handle := func(context.Context, *RawJob) (any, error) { return nil, nil }
+	Register(e, "usual", handle)
+	Register(e, "never", handle, WithRetryIntervals())
+	if want := []time.Duration{time.Second, 5 * time.Second, 20 * time.Second}; !slices.Equal(e.cfg.RetryIntervals, want) {
+		t.Errorf("by default %v, want %v", e.cfg.RetryIntervals, want)
+	}
+	handlers := e.wrapped(e)
+	if got := handlers["usual"].RetryIntervals; got != nil {
+		t.Errorf("a handler that says nothing has %v of its own", got)
+	}
+	if got := handlers["never"].RetryIntervals; got == nil || len(got) > 0 {
+		t.Errorf("a handler without retries has %v, want an empty list", got)
+	}
+	if got := handlers["program"].RetryIntervals; !slices.Equal(got, []time.Duration{time.Minute}) {
+		t.Errorf("a program's own are %v, want a minute", got)
+	}
+	if _, err := New(Config{Bench: benchOf(t), RetryIntervals: []time.Duration{-1}}); err == nil || !strings.Contains(err.Error(), "bridge.retry_intervals: retry interval -1ns is not above zero") {
+		t.Errorf("an interval below zero: %v", err)
+	}
+}
+
 func TestAHandlersOwnRetryMayHaveNoJitter(t *testing.T) {
 	e, err := New(Config{Bench: benchOf(t)})
 	if err != nil {
@@ -112,6 +142,7 @@ func TestRegisterPanics(t *testing.T) {
 		"no function":  {func(e *Engine) { Register[struct{}](e, "x", nil) }, `the handler of "x" is nil`},
 		"no name":      {func(e *Engine) { Register(e, "", handle) }, "a handler needs a name"},
 		"silly retry":  {func(e *Engine) { Register(e, "x", handle, WithRetry(RetryPolicy{Base: -1})) }, `the handler of "x": retry base -1ns is negative`},
+		"no interval":  {func(e *Engine) { Register(e, "x", handle, WithRetryIntervals(time.Second, 0)) }, `the handler of "x": retry interval 0s is not above zero`},
 		"after Run":    {func(e *Engine) { e.started.Store(true); Register(e, "x", handle) }, `handler "x" is registered after Run`},
 		"Use, after":   {func(e *Engine) { e.started.Store(true); e.Use(nil) }, "Use is called after Run"},
 		"OnEnd, after": {func(e *Engine) { e.started.Store(true); e.OnEnd(nil) }, "OnEnd is called after Run"},

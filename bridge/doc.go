@@ -11,7 +11,8 @@
 // A job of a Job Type has a row of the DocType Background Job. Every change of its status is a compare-and-swap with a
 // row in the log, in one transaction; all of them stand in internal/moves. A delivery that comes twice finds a row that
 // has moved on and is only tidied up; a row without a delivery is delivered again. Jobs of methods that no Job Type
-// declares have no row: RQ's state is all there is of them.
+// declares have no row: RQ's state is all there is of them. One that fails in passing is scheduled again in RQ a few
+// times within a minute (Config.RetryIntervals).
 //
 // # What happens when things stop
 //

@@ -58,7 +58,7 @@ func (e *Engine) registerForeign() error {
 			errs = append(errs, fmt.Errorf("bridge.handlers[%q]: %w", name, err))
 			continue
 		}
-		e.register(name, &registration{source: "bridge.handlers", handle: func(ctx context.Context, j *RawJob) (any, error) {
+		e.register(name, &registration{source: "bridge.handlers", intervals: cfg.RetryIntervals, handle: func(ctx context.Context, j *RawJob) (any, error) {
 			return run(ctx, j.JobInfo, j.Params, j)
 		}})
 	}

@@ -52,7 +52,8 @@ const (
 // "frappe.exceptions.ValidationError: …". Anything else is transient.
 func Classify(err error) ErrorType { return job.Classify(err) }
 
-// Permanent marks err as one that no retry can mend: the job goes to the dead letters at once. Permanent(nil) is nil.
+// Permanent marks err as one that no retry can mend: a row goes to the dead letters at once, a job without one fails.
+// Permanent(nil) is nil.
 func Permanent(err error) error { return job.Mark(err, job.Permanent, 0) }
 
 // Transient marks err as one that a retry may mend, whatever it wraps. Transient(nil) is nil.

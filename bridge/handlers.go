@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"time"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
@@ -105,8 +106,10 @@ func (t JobType[P]) Submit(ctx context.Context, to Submitter, params P, r Submit
 type registration struct {
 	handle Handler
 	retry  *RetryPolicy
-	source string // who registered it, for the message about a second one
-	strict bool
+	// intervals are of jobs without a row.
+	intervals []time.Duration
+	source    string // who registered it, for the message about a second one
+	strict    bool
 }
 
 // HandlerOption changes how one handler is called.
@@ -115,6 +118,12 @@ type HandlerOption func(*registration)
 // WithRetry gives a handler's jobs a schedule of their own instead of Config.Retry. Register panics on a senseless one.
 func WithRetry(p RetryPolicy) HandlerOption {
 	return func(r *registration) { r.retry = &p }
+}
+
+// WithRetryIntervals gives a handler's jobs that have no row pauses of their own before each retry instead of
+// Config.RetryIntervals; without any they are never retried. Register panics on a pause that isn't above zero.
+func WithRetryIntervals(pauses ...time.Duration) HandlerOption {
+	return func(r *registration) { r.intervals = append([]time.Duration{}, pauses...) }
 }
 
 // StrictParams makes a parameter that P has no field for a *ParamsError instead of ignoring it. The arguments that the
@@ -126,9 +135,10 @@ func StrictParams() HandlerOption { return func(r *registration) { r.strict = tr
 //
 // fn's context ends when the job is canceled, runs into its timeout or must be given back; context.Cause tells which.
 // What fn returns becomes RQ's return value (JSON-like values only). An error of a job with a row means a retry unless
-// it is Permanent; see also RetryAfter. A job without a row fails at once, since nothing but RQ keeps it; RQ's own
-// retries, if its producer gave it some, are spent first. A P of json.RawMessage takes the parameters unread; see the
-// package documentation for how Python's values arrive.
+// it is Permanent; see also RetryAfter. A job without a row is retried a few times within a minute, see
+// Config.RetryIntervals, or by RQ's own schedule if its producer asked for one, and is in RQ's scheduled registry
+// meanwhile. A P of json.RawMessage takes the parameters unread; see the package documentation for how Python's values
+// arrive.
 func Register[P any](e *Engine, name JobType[P], fn func(ctx context.Context, job *Job[P]) (any, error), options ...HandlerOption) {
 	if fn == nil {
 		panic(fmt.Sprintf("bridge: the handler of %q is nil", string(name)))
@@ -141,6 +151,9 @@ func Register[P any](e *Engine, name JobType[P], fn func(ctx context.Context, jo
 		if err := job.CheckRetry(*r.retry); err != nil {
 			panic(fmt.Sprintf("bridge: the handler of %q: %v", string(name), err))
 		}
+	}
+	if err := job.CheckIntervals(r.intervals); err != nil {
+		panic(fmt.Sprintf("bridge: the handler of %q: %v", string(name), err))
 	}
 	r.handle = typed(string(name), r.strict, fn)
 	e.register(string(name), r)
@@ -189,7 +202,7 @@ func (e *Engine) wrapped(submitter Submitter) job.Handlers {
 		for _, around := range slices.Backward(e.middleware) {
 			handle = around(handle)
 		}
-		handlers[name] = &job.Handler{Name: name, Retry: r.retry, Call: func(ctx context.Context, info JobInfo, params json.RawMessage, r job.Reporter) (any, error) {
+		handlers[name] = &job.Handler{Name: name, Retry: r.retry, RetryIntervals: r.intervals, Call: func(ctx context.Context, info JobInfo, params json.RawMessage, r job.Reporter) (any, error) {
 			return handle(ctx, NewJob(info, params, attemptReporter{r, submitter}))
 		}}
 	}

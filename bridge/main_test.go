@@ -110,7 +110,7 @@ func configured(bench *frappe.Bench, settings map[string]any) Config {
 	return Config{
 		Bench: bench, Concurrency: s.Concurrency, Queues: s.Queues, SharedQueues: s.SharedQueues, First: s.First, Lease: seconds(s.Lease),
 		StopTimeout: seconds(s.StopTimeout), CancelGrace: seconds(s.CancelGrace), RowGrace: seconds(s.RowGrace), RQVersion: s.RQVersion,
-		Retry: RetryPolicy{Base: seconds(s.Retry.Base)}, Foreign: s.Foreign,
+		Retry: RetryPolicy{Base: seconds(s.Retry.Base)}, RetryIntervals: []time.Duration{}, Foreign: s.Foreign,
 	}
 }
 

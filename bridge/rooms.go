@@ -50,7 +50,7 @@ func furnish(cfg Config, c *connections, handlers job.Handlers, ended attempt.En
 		return int64(cfg.Bench.Config().Int("rq_failed_jobs_limit", 1000))
 	}}
 	w.runner = attempt.NewRunner(attempt.Params{
-		Rows: c.sites, RQ: c.rq, Ask: c.policy.Ask, Slots: w.slots, Retry: cfg.Retry, Logger: cfg.Log,
+		Rows: c.sites, RQ: c.rq, Ask: c.policy.Ask, Slots: w.slots, Retry: cfg.Retry, RetryIntervals: cfg.RetryIntervals, Logger: cfg.Log,
 		CancelGrace: cfg.CancelGrace, Lease: cfg.Lease, Slack: registrySlack,
 		PlainProgress: c.desk.PlainProgress, Failed: registries.Failed, RowOfJob: cfg.Bench.SplitJobID, Ended: ended,
 	})

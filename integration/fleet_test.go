@@ -71,6 +71,7 @@ func newFleet(t *testing.T, version string, settings map[string]any) *fleet {
 		t.Fatal(err)
 	}
 	f.cfg.Log = testLog(t)
+	f.cfg.RetryIntervals = []time.Duration{} // RQ has none, and what the two write is compared
 	f.py = startPython(t, version, f.redis)
 	return f
 }

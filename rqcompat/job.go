@@ -1,6 +1,9 @@
 package rqcompat
 
-import "time"
+import (
+	"strconv"
+	"time"
+)
 
 // Status is the state of a job as RQ writes it. rq/job.py JobStatus.
 type Status string
@@ -66,6 +69,15 @@ type Job struct {
 
 	// Extra holds fields this package does not know and fields it could not read, unchanged.
 	Extra map[string]string
+}
+
+// retriedField counts what Outcome.RetryIn scheduled; the end of the job removes it.
+const retriedField = "bridge_retries"
+
+// Retried is how often Outcome.RetryIn has scheduled the job again.
+func (j *Job) Retried() int {
+	n, _ := strconv.Atoi(j.Extra[retriedField])
+	return max(n, 0)
 }
 
 // jobField is one field of the hash: where it is kept decides how it is read and written.

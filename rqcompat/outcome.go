@@ -3,6 +3,7 @@ package rqcompat
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -29,6 +30,10 @@ type Outcome struct {
 	// EndedAt becomes ended_at. The time worked is Working or, when that is 0, EndedAt − StartedAt.
 	EndedAt   time.Time
 	NoRQRetry bool // ignores retries_left
+	// RetryIn schedules a failed job for which its producer asked for no retries again after this long, in whole seconds,
+	// unless that was done RetryLimit times before (Job.Retried); 0 is never.
+	RetryIn    time.Duration
+	RetryLimit int
 }
 
 // OutcomeResult says whether an outcome was taken.
@@ -87,8 +92,11 @@ func appendOutcome(args []any, o *Outcome) ([]any, error) {
 		kind, payload = "finished", o.ReturnValue
 	case OutcomeFailed:
 		kind, payload = "failed", EncodeExc(o.Exc)
-		if o.NoRQRetry {
+		switch {
+		case o.NoRQRetry:
 			kind = "failed!"
+		case o.RetryIn > 0:
+			kind = fmt.Sprintf("retry %.0f %d", math.Ceil(o.RetryIn.Seconds()), o.RetryLimit)
 		}
 	case OutcomeStopped:
 		kind, payload = "stopped", EncodeExc(o.Exc)

@@ -1,7 +1,9 @@
 package rqcompat
 
 import (
+	"cmp"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 )
@@ -180,6 +182,62 @@ func TestSettleRetry(t *testing.T) {
 					if at, err := ParseTime(b.hash("rq:job:a")["enqueued_at"]); err != nil || time.Since(at) > time.Minute {
 						t.Errorf("enqueued_at is %v (%v), want now", at, err)
 					}
+				}
+			})
+		})
+	}
+}
+
+// TestSettleRetryIn schedules a failed job again, a number of times that its hash counts, and not if RQ has a schedule.
+func TestSettleRetryIn(t *testing.T) {
+	for name, c := range map[string]struct {
+		left, retried, want, count string
+		kind                       OutcomeKind
+		permanent                  bool
+		after                      string
+	}{
+		"the first":             {want: "scheduled", count: "1", after: "now+5"},
+		"the last":              {retried: "1", want: "scheduled", count: "2", after: "now+5"},
+		"one more":              {retried: "2", want: "failed", count: "<none>"},
+		"not a number":          {retried: "x", want: "scheduled", count: "1", after: "now+5"},
+		"RQ's schedule":         {left: "1", want: "queued", count: "<none>"},
+		"RQ's schedule is over": {left: "0", want: "failed", count: "<none>"},
+		"never":                 {permanent: true, want: "failed", count: "<none>"},
+		"success":               {kind: finishedOK, retried: "1", want: "finished", count: "<none>"},
+		"given back":            {kind: OutcomeGivenBack, retried: "1", want: "queued", count: "1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			everyDialect(t, func(t *testing.T, b *bed) {
+				var fields []string
+				for field, value := range map[string]string{"retries_left": c.left, "bridge_retries": c.retried} {
+					if value != "" {
+						fields = append(fields, field, value)
+					}
+				}
+				b.put("default", "a", fields...)
+				l := b.claim("default", "a")
+				ended := l.StartedAt.Add(1500 * time.Millisecond)
+				b.settle(Outcome{
+					Lease: l, Kind: cmp.Or(c.kind, OutcomeFailed), Exc: boom, EndedAt: ended, NoRQRetry: c.permanent,
+					RetryIn: 4100 * time.Millisecond, RetryLimit: 2,
+				}, Settled)
+				b.wantHash("rq:job:a", map[string]string{"status": c.want, "bridge_retries": c.count})
+				b.wantNoTrace(l)
+				if c.want != "scheduled" {
+					b.wantTTL("rq:scheduled:default", -2)
+					return
+				}
+				b.wantHash("rq:job:a", map[string]string{"ended_at": FormatTime(ended), "retries_left": "<none>"})
+				b.wantScore("rq:scheduled:default", "a", c.after)
+				b.wantTTL("rq:failed:default", -2)
+				b.wantTTL("rq:results:a", -2)
+				b.wantTTL("rq:job:a", -1)
+				if n, err := b.EnqueueDue(b.ctx(), "default", time.Now().Add(6*time.Second)); n != 1 || err != nil {
+					t.Errorf("%d jobs are due (%v), want it", n, err)
+				}
+				j, err := b.Fetch(b.ctx(), "a")
+				if err != nil || strconv.Itoa(j.Retried()) != c.count || j.Status != StatusQueued {
+					t.Errorf("when it is due it is %s, retried %d times (%v), want queued, %s", j.Status, j.Retried(), err, c.count)
 				}
 			})
 		})

@@ -45,7 +45,7 @@ func Load(b *frappe.Bench) (bridge.Config, error) {
 				bridgeKey(key), err, variable(key)))
 		}
 	}
-	c.Retry, c.Foreign, c.NoSamples = s.retry.policy(), foreign(s.handlers), !s.samples
+	c.Retry, c.RetryIntervals, c.Foreign, c.NoSamples = s.retry.policy(), s.intervals.pauses(), foreign(s.handlers), !s.samples
 	return c, errors.Join(errs...)
 }
 
@@ -114,6 +114,8 @@ func environmentValue(value string, into any) json.RawMessage {
 	var plain any = value
 	_, isString := into.(*string)
 	_, isList := into.(*[]string)
+	_, isIntervals := into.(*intervals)
+	isList = isList || isIntervals
 	switch {
 	case !isString && json.Valid([]byte(value)) && (!isList || value[0] == '['):
 		return json.RawMessage(value)

@@ -75,11 +75,11 @@ func TestEveryKey(t *testing.T) {
 	c, err := Load(benchWith(t, map[string]any{
 		"queues": []string{"go"}, "shared_queues": []string{"long"}, "concurrency": 3, "weights": map[string]any{"ORG-1": 2},
 		"rq_version": "1.15.1", "default_organization": "ORG-1", "stop_timeout": 1, "cancel_grace": 2.5, "lease": "3s", "row_grace": "4",
-		"retry": map[string]any{"base": "2m", "max": 600, "jitter": 0.5}, "max_kills": 9, "builtins": false,
+		"retry": map[string]any{"base": "2m", "max": 600, "jitter": 0.5}, "retry_intervals": []any{2, "1m"}, "max_kills": 9, "builtins": false,
 		"handlers": map[string]any{
 			"a": map[string]any{"exec": map[string]any{"command": []string{"x", "y"}, "dir": "/", "env": map[string]any{"A": "B"}, "kill_grace": 1}},
 			"b": map[string]any{"http": map[string]any{"url": "http://h/", "method": "PUT", "headers": map[string]any{"C": "D"}, "timeout": "1m"}},
-			"c": map[string]any{"http": map[string]any{"url": "http://h/", "timeout": 0}},
+			"c": map[string]any{"http": map[string]any{"url": "http://h/", "timeout": 0}, "retry_intervals": []any{}},
 		},
 		"frappe_version": 15, "job_id_separator": "::", "db_connections": 5,
 	}))
@@ -90,11 +90,11 @@ func TestEveryKey(t *testing.T) {
 		Queues: []string{"go"}, SharedQueues: []string{"long"}, Concurrency: 3, Weights: map[string]int{"ORG-1": 2},
 		RQVersion: "1.15.1", DefaultOrganization: "ORG-1", StopTimeout: time.Second, CancelGrace: 2500 * time.Millisecond,
 		Lease: 3 * time.Second, RowGrace: 4 * time.Second,
-		Retry: bridge.RetryPolicy{Base: 2 * time.Minute, Max: 10 * time.Minute, Jitter: 0.5}, MaxKills: 9, NoSamples: true,
+		Retry: bridge.RetryPolicy{Base: 2 * time.Minute, Max: 10 * time.Minute, Jitter: 0.5}, RetryIntervals: []time.Duration{2 * time.Second, time.Minute}, MaxKills: 9, NoSamples: true,
 		Foreign: map[string]bridge.ForeignHandler{
 			"a": {Exec: &bridge.ExecConfig{Command: []string{"x", "y"}, Dir: "/", Env: map[string]string{"A": "B"}, KillGrace: time.Second}},
 			"b": {HTTP: &bridge.HTTPConfig{URL: "http://h/", Method: "PUT", Headers: map[string]string{"C": "D"}, Timeout: time.Minute}},
-			"c": {HTTP: &bridge.HTTPConfig{URL: "http://h/"}},
+			"c": {HTTP: &bridge.HTTPConfig{URL: "http://h/"}, RetryIntervals: []time.Duration{}},
 		},
 	}
 	c.Bench, c.Log = nil, nil

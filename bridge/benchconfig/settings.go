@@ -13,8 +13,9 @@
 //	stop_timeout, cancel_grace,     durations: seconds as a number, or a string such as "90s" or "2m"
 //	lease, row_grace
 //	retry                           {"base": duration, "max": duration, "jitter": number}; a jitter of 0 means none
+//	retry_intervals                 a list of durations; an empty one means no retry
 //	handlers                        Config.Foreign, an object: name → {"exec": {"command": […], "dir", "env", "kill_grace"}}
-//	                                or {"http": {"url", "method", "headers", "timeout"}}
+//	                                or {"http": {"url", "method", "headers", "timeout"}}, each with "retry_intervals" beside it
 //	builtins                        false sets Config.NoSamples
 //	frappe_version,                 read by package frappe when it opens the bench, from the file alone
 //	job_id_separator, db_connections
@@ -42,9 +43,10 @@ import (
 // settings are a bridge.Config and what files write in another form.
 type settings struct {
 	*bridge.Config
-	retry    retry
-	handlers map[string]handler
-	samples  bool
+	retry     retry
+	intervals intervals
+	handlers  map[string]handler
+	samples   bool
 }
 
 // whole is a whole number of which zero makes no sense, and what it wants. Zero would mean the default in silence.
@@ -72,7 +74,7 @@ func (s *settings) keys() map[string]any {
 		"rq_version": &s.RQVersion, "default_organization": &s.DefaultOrganization,
 		"stop_timeout": (*seconds)(&s.StopTimeout), "cancel_grace": (*seconds)(&s.CancelGrace),
 		"lease": (*seconds)(&s.Lease), "row_grace": (*seconds)(&s.RowGrace),
-		"retry": &s.retry, "handlers": &s.handlers, "builtins": &s.samples,
+		"retry": &s.retry, "retry_intervals": &s.intervals, "handlers": &s.handlers, "builtins": &s.samples,
 		"frappe_version": elsewhere{}, "job_id_separator": elsewhere{}, "db_connections": elsewhere{},
 	}
 }
@@ -92,6 +94,19 @@ func (r retry) policy() bridge.RetryPolicy {
 	return p
 }
 
+// intervals are pauses as files write them; nil means the default.
+type intervals []seconds
+
+func (i intervals) pauses() (pauses []time.Duration) {
+	if i != nil {
+		pauses = make([]time.Duration, 0, len(i))
+	}
+	for _, s := range i {
+		pauses = append(pauses, time.Duration(s))
+	}
+	return pauses
+}
+
 // handler is bridge.ForeignHandler as files write it.
 type handler struct {
 	Exec *struct {
@@ -106,6 +121,7 @@ type handler struct {
 		Headers map[string]string `json:"headers"`
 		Timeout limit             `json:"timeout"`
 	} `json:"http"`
+	RetryIntervals intervals `json:"retry_intervals"`
 }
 
 func foreign(handlers map[string]handler) map[string]bridge.ForeignHandler {
@@ -114,7 +130,7 @@ func foreign(handlers map[string]handler) map[string]bridge.ForeignHandler {
 	}
 	all := make(map[string]bridge.ForeignHandler, len(handlers))
 	for name, h := range handlers {
-		var f bridge.ForeignHandler
+		f := bridge.ForeignHandler{RetryIntervals: h.RetryIntervals.pauses()}
 		if e := h.Exec; e != nil {
 			f.Exec = &bridge.ExecConfig{Command: e.Command, Dir: e.Dir, Env: e.Env, KillGrace: time.Duration(e.KillGrace)}
 		}

@@ -7,7 +7,7 @@
 -- Stands for rq/registry.py BaseRegistry.requeue:
 --   ZREM rq:failed, HSET full save, TX{ SADD rq:queues, HSET status queued, HSET full save, EXPIRE x3, RPUSH|LPUSH }
 -- Differences: one step, so the job can't get lost between; canceled jobs as well; worker_name, last_heartbeat and
--- the count of killed workers start afresh; the expiry of the failed job is taken off at once, not when it starts.
+-- the counts of killed workers and of retries start afresh; the expiry of the failed job is taken off at once, not when it starts.
 local job = KEYS[1]
 local id, ts, push, empty_exc = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local call = redis.call
@@ -22,7 +22,7 @@ if not registry or call('ZREM', registry .. queue, id) ~= 1 then return { 0, sta
 
 call('HSET', job, 'status', 'queued', 'enqueued_at', ts, 'started_at', '', 'ended_at', '',
   'last_heartbeat', '', 'worker_name', '', 'exc_info', empty_exc)
-call('HDEL', job, 'bridge_kills')
+call('HDEL', job, 'bridge_kills', 'bridge_retries')
 call('PERSIST', job)
 call('PERSIST', job .. ':dependents')
 call('PERSIST', 'rq:job::' .. id .. ':dependencies')

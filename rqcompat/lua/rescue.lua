@@ -39,7 +39,7 @@ if call('HGET', record, 'current_job') == id then
 end
 kills = (tonumber(kills or '') or 0) + 1
 if kills >= most_kills then
-  call('HDEL', job, 'bridge_kills')
+  call('HDEL', job, 'bridge_kills', 'bridge_retries')
   fail_job(queue, id, 'failed', exc, worker, execution, ts, from, float, failure_ttl)
   return 3
 end

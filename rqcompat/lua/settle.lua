@@ -3,7 +3,8 @@
 -- KEYS  none
 -- ARGV  1 flags, see job_end.lua    2 now, whole seconds    3 now, text    4 result_ttl of jobs without one
 --       then per outcome 11 values:
---       kind: "finished", "failed", "failed!" (ignore retries_left), "stopped" or "back" (to the queue's head)
+--       kind: "finished", "failed", "failed!" (ignore retries_left), "retry <seconds> <limit>" (failed; without
+--         retries_left the job is scheduled again, limit times), "stopped" or "back" (to the queue's head)
 --       queue, id, worker, execution
 --       started_at, ended_at as text; the same as float seconds
 --       seconds worked
@@ -15,6 +16,7 @@
 -- had never been claimed. The fence: the hash says status "started" with this worker_name and started_at. Whoever takes
 -- a job away (a rescuer, a cleaner, requeue, cancel) changes one of them. Differences from RQ: only fields that change
 -- are written; a job canceled while it ran stays canceled; a repeat in rq:scheduled has that status in every version.
+-- "retry" is counted in the field bridge_retries, which ends with the job.
 local flags, now, ts, default_ttl = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
 local first_outcome, values = 5, 11
 -- The outcome at work. settle sets these for the functions below.
@@ -103,10 +105,15 @@ local function finish(result_ttl, repeats_left, dependency_ids, has_dependents)
   end
 end
 
-local function fail()
+local function fail(retries)
   local h = call('HMGET', job, 'retries_left', 'retry_intervals', 'enqueue_at_front_on_retry', 'ttl', 'failure_ttl')
-  if kind == 'failed' and (tonumber(h[1] or '') or 0) > 0 then
+  local left = tonumber(h[1] or '')
+  local pause, limit = kind:match('^retry (%d+) (%d+)$')
+  if (pause or kind == 'failed') and left and left > 0 then
     retry_job(queue, id, ended, h)
+  elseif pause and not left and retries < tonumber(limit) then
+    call('HSET', job, 'status', 'scheduled', 'bridge_retries', retries + 1, 'ended_at', ended, 'last_heartbeat', ts)
+    reschedule_job(queue, id, pause)
   else
     fail_job(queue, id, kind == 'stopped' and 'stopped' or 'failed', payload, worker, execution, ended, from, to, h[5])
   end
@@ -130,8 +137,9 @@ local any_dependents = not bare and #dependents > 1 and call(unpack(dependents))
 local function settle(i)
   kind, queue, id, worker, execution, started, ended, from, to, seconds, payload = unpack(ARGV, i, i + values - 1)
   job = 'rq:job:' .. id
-  local h = call('HMGET', job, 'status', 'worker_name', 'started_at', 'result_ttl', 'repeats_left', 'dependency_ids', 'bridge_kills')
-  local status, owner, owner_started, kills = h[1], h[2], h[3], h[7]
+  local h = call('HMGET', job, 'status', 'worker_name', 'started_at', 'result_ttl', 'repeats_left', 'dependency_ids',
+    'bridge_kills', 'bridge_retries')
+  local status, owner, owner_started, kills, retries = h[1], h[2], h[3], h[7], h[8]
   if owner ~= worker or owner_started ~= started or (status ~= 'started' and status ~= 'canceled') then
     local deleted = not status and call('EXISTS', job) == 0
     -- Only what this execution can have left behind goes: with bare members the entry in the started registry
@@ -141,7 +149,7 @@ local function settle(i)
     return deleted and 2 or 0
   end
   end_execution(true)
-  if kills and kind ~= 'back' then call('HDEL', job, 'bridge_kills') end
+  if (kills or retries) and kind ~= 'back' then call('HDEL', job, 'bridge_kills', 'bridge_retries') end
   if status == 'canceled' then
     call('HSET', job, 'ended_at', ended)
     idle_worker()
@@ -154,7 +162,7 @@ local function settle(i)
     give_back()
     idle_worker()
   else
-    fail()
+    fail(tonumber(retries or '') or 0)
     idle_worker('failed_job_count', kind ~= 'stopped' and seconds)
   end
   return 1

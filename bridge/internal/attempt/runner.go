@@ -45,12 +45,14 @@ type Ended func(info job.Info, outcome string, err error, took time.Duration)
 
 // Params are what a Runner needs.
 type Params struct {
-	Rows   Rows
-	RQ     RQ
-	Ask    func(ctx context.Context, q policy.Question) policy.Answer
-	Slots  *workers.Slots
-	Retry  job.RetryPolicy
-	Logger *slog.Logger
+	Rows  Rows
+	RQ    RQ
+	Ask   func(ctx context.Context, q policy.Question) policy.Answer
+	Slots *workers.Slots
+	Retry job.RetryPolicy
+	// RetryIntervals are the pauses before the retries of a job without a row.
+	RetryIntervals []time.Duration
+	Logger         *slog.Logger
 	// CancelGrace is how long a handler may take to return once its context has ended.
 	CancelGrace time.Duration
 	// Lease is how long a claim holds without renewal, Slack how much longer its entry in RQ's started registry lasts.
@@ -89,7 +91,7 @@ func (x *Runner) Start(work, settle context.Context, q *job.Queued, slot *worker
 	r := &run{
 		info: job.Info{
 			ID: q.ID, Method: q.Method, Site: q.Site, User: q.User, Organization: q.Organization,
-			Attempt: 1, Queue: q.Queue.Name,
+			Attempt: max(q.Attempt, 1), Queue: q.Queue.Name,
 		},
 		handler: q.Handler, slot: slot, lease: lease, base: x.Logger,
 	}

@@ -161,11 +161,28 @@ func (x *Runner) writeOutcome(ctx context.Context, r *run, end ending, result an
 		o.Exc = stoppedText
 	case rqcompat.OutcomeFailed:
 		o.Exc = job.Traceback(end.err, r.info.Method)
+		if !o.NoRQRetry {
+			o.RetryIn, o.RetryLimit = x.retryIn(r, end.err)
+		}
 	}
 	x.hand(ctx, r, o)
 	if end.kind == rqcompat.OutcomeFailed {
 		x.Failed(r.lease.Queue) // now that it has grown: a trim before that would have missed this job
 	}
+}
+
+// retryIn is when a job without a row is tried again, and how often at most; zero after its last retry. RQ's own retries,
+// where its producer asked for some, come instead.
+func (x *Runner) retryIn(r *run, err error) (pause time.Duration, limit int) {
+	intervals := x.RetryIntervals
+	if r.handler != nil && r.handler.RetryIntervals != nil {
+		intervals = r.handler.RetryIntervals
+	}
+	if r.info.Attempt > len(intervals) {
+		return 0, 0
+	}
+	next := intervals[r.info.Attempt-1]
+	return job.PauseAfter(err, job.RetryPolicy{Base: next, Max: next, Jitter: -1}, 1), len(intervals)
 }
 
 // settleDelivery ends a delivery whose row needs nothing.

@@ -50,6 +50,8 @@ type Handler struct {
 	Call Call
 	// Retry is the handler's own schedule; nil means the engine's.
 	Retry *RetryPolicy
+	// RetryIntervals are its own of jobs without a row; nil means the engine's.
+	RetryIntervals []time.Duration
 }
 
 // Handlers are the registered ones by name.
@@ -86,6 +88,8 @@ type Queued struct {
 	// Organization is the tenant: the row's, else the argument of that name, else the default one.
 	Organization string
 	Priority     Priority
+	// Attempt counts from 1 what was tried of a job without a row.
+	Attempt int
 	// Timeout is that of the RQ job, zero for unlimited; nil if it names none.
 	Timeout *time.Duration
 	// RowName is the Background Job that the call names, and Row that row. One that names none gets its row at its start.

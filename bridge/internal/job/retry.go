@@ -43,6 +43,16 @@ func CheckRetry(p RetryPolicy) error {
 	return errors.Join(errs...)
 }
 
+// CheckIntervals reports a pause that is none.
+func CheckIntervals(pauses []time.Duration) error {
+	for _, d := range pauses {
+		if d <= 0 {
+			return fmt.Errorf("retry interval %s is not above zero", d)
+		}
+	}
+	return nil
+}
+
 // PauseAfter is how long to wait before a retry (1 is the first) after err: what err asks for, else what p says.
 func PauseAfter(err error, p RetryPolicy, retry int) time.Duration {
 	if said, ok := errors.AsType[*wish](err); ok && said.after > 0 {

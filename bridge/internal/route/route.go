@@ -75,7 +75,7 @@ func (r *Router) Route(ctx context.Context, queue job.Queue, found []Found) []Ro
 	faults := make([]error, len(found))
 	names := map[string][]string{}
 	for i, f := range found {
-		q := &job.Queued{Queue: queue, ID: f.Job.ID, Priority: job.PriorityOfQueue(queue.Kind), Timeout: timeoutOf(f.Job)}
+		q := &job.Queued{Queue: queue, ID: f.Job.ID, Priority: job.PriorityOfQueue(queue.Kind), Timeout: timeoutOf(f.Job), Attempt: 1 + f.Job.Retried()}
 		out[i] = Routed{Queued: q}
 		if faults[i] = f.Fault; faults[i] == nil {
 			faults[i] = decode(q, f.Job)
