@@ -58,6 +58,9 @@ type Config struct {
 	RowGrace time.Duration
 	// MaxKills is how often a job may take its worker down before it is dead-lettered as poison. Default: 3.
 	MaxKills int
+	// DBConnections is how many database connections all sites may have together; an idle site has none. A site gets half of
+	// what the others leave at most. Default: 16.
+	DBConnections int
 	// NoSamples leaves out echo_job, sample_job and long_running_job, to try an installation with. Default: they are there.
 	NoSamples bool
 
@@ -144,6 +147,7 @@ func (c Config) withDefaults() Config {
 	}
 	c.Concurrency = cmp.Or(c.Concurrency, 100)
 	c.MaxKills = cmp.Or(c.MaxKills, 3)
+	c.DBConnections = cmp.Or(c.DBConnections, 16)
 	c.StopTimeout = cmp.Or(c.StopTimeout, 30*time.Second)
 	c.CancelGrace = cmp.Or(c.CancelGrace, 10*time.Second)
 	c.Lease = cmp.Or(c.Lease, 15*time.Second)
@@ -171,6 +175,9 @@ func (c Config) validate() error {
 	}
 	if c.MaxKills < 1 {
 		bad("bridge.max_kills is %d, want at least 1", c.MaxKills)
+	}
+	if c.DBConnections < 1 {
+		bad("bridge.db_connections is %d, want at least 1", c.DBConnections)
 	}
 	for organization, weight := range c.Weights {
 		if weight < 1 || weight > 100 {

@@ -57,6 +57,7 @@ func connectNow(ctx context.Context, cfg Config) (*connections, error) {
 		rdb: redis.NewUniversalClient(queue), realtime: redis.NewUniversalClient(live), cache: redis.NewUniversalClient(cache),
 		pool: rows.NewPool(cfg.Bench),
 	}
+	c.pool.SetMaxConnections(cfg.DBConnections)
 	// Detect doesn't ask Redis when the version is configured.
 	err := c.rdb.Ping(ctx).Err()
 	if err == nil {

@@ -23,7 +23,7 @@ type QueueType struct {
 // Options say how a bench is opened.
 type Options struct {
 	// Section is the key of common_site_config.json, and of a site's own file, whose object holds what the caller sets
-	// right about a bench: frappe_version, rq_version, job_id_separator and, for rows, db_connections. "" is none.
+	// right about a bench: frappe_version, rq_version and job_id_separator. "" is none.
 	Section string
 	// Log gets what can't be returned: a configuration file that became unreadable, text that was cut. nil discards it.
 	Log *slog.Logger

@@ -6,7 +6,8 @@
 // The keys, each a field of bridge.Config of the same name but for the last ones:
 //
 //	queues, shared_queues, first    lists of queue types
-//	concurrency, max_kills          whole numbers
+//	concurrency, max_kills,         whole numbers
+//	db_connections
 //	weights                         an object: organization → whole number
 //	rq_version                      a string
 //	default_organization            a string
@@ -18,7 +19,7 @@
 //	                                or {"http": {"url", "method", "headers", "timeout"}}, each with "retry_intervals" beside it
 //	builtins                        false sets Config.NoSamples
 //	frappe_version,                 read by package frappe when it opens the bench, from the file alone
-//	job_id_separator, db_connections
+//	job_id_separator
 //
 // null stands for the default. A zero where zero makes no sense is an error; in bridge.Config it would mean the default.
 //
@@ -71,11 +72,12 @@ func (s *settings) keys() map[string]any {
 	return map[string]any{
 		"queues": &s.Queues, "shared_queues": &s.SharedQueues, "first": &s.First, "weights": &s.Weights,
 		"concurrency": &whole{&s.Concurrency, "1 to 100000"}, "max_kills": &whole{&s.MaxKills, "at least 1"},
-		"rq_version": &s.RQVersion, "default_organization": &s.DefaultOrganization,
+		"db_connections": &whole{&s.DBConnections, "at least 1"},
+		"rq_version":     &s.RQVersion, "default_organization": &s.DefaultOrganization,
 		"stop_timeout": (*seconds)(&s.StopTimeout), "cancel_grace": (*seconds)(&s.CancelGrace),
 		"lease": (*seconds)(&s.Lease), "row_grace": (*seconds)(&s.RowGrace),
 		"retry": &s.retry, "retry_intervals": &s.intervals, "handlers": &s.handlers, "builtins": &s.samples,
-		"frappe_version": elsewhere{}, "job_id_separator": elsewhere{}, "db_connections": elsewhere{},
+		"frappe_version": elsewhere{}, "job_id_separator": elsewhere{},
 	}
 }
 

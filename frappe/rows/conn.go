@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -25,59 +26,72 @@ const (
 	maxReconnects    = 2
 )
 
-// conn is a small pool of connections to a site's database, and what is known of its server.
+// conn is connections to a site's database within a bound, and what is known of its server.
 type conn struct {
 	site  string
 	major int    // Frappe's, 0 when unknown
 	where string // address, for messages
-	x     *sqlx.DB
 	log   *slog.Logger
+
+	bound     *bound
+	connector driver.Connector
+	// x are the connections; it may be used within use only. It and what follows are guarded by bound.mu.
+	x      *sqlx.DB
+	using  int // turns taken
+	used   time.Time
+	idle   *time.Timer
+	closed bool
 
 	loc      atomic.Pointer[time.Location]
 	zoneRead atomic.Int64 // unix seconds of the last look
 }
 
-// open makes the pool and looks what kind of server is behind it.
+// open connects, and looks what kind of server is there.
 func (d *conn) open(ctx context.Context, cfg databaseConfig) error {
-	if err := d.pool(cfg); err != nil {
+	if err := d.connectAs(cfg.driver); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
-	defer cancel()
 	var server struct {
 		Version string `db:"version"`
 		Binlog  string `db:"binlog"`
 	}
-	err := d.x.GetContext(ctx, &server, "SELECT VERSION() AS version, IF(@@log_bin, @@binlog_format, '') AS binlog")
-	err = d.explain("connect", err)
+	err := d.use(ctx, func(ctx context.Context) error {
+		err := d.x.GetContext(ctx, &server, "SELECT VERSION() AS version, IF(@@log_bin, @@binlog_format, '') AS binlog")
+		return d.explain("connect", err)
+	})
 	if err == nil {
 		err = d.checkVersion(server.Version)
 	}
-	if err != nil {
-		d.x.Close()
+	if err != nil || server.Binlog != "STATEMENT" {
 		return err
 	}
-	if server.Binlog != "STATEMENT" {
-		return nil
-	}
 	// Such a server refuses writes without gap locks (1665); with them there are more deadlocks, which are tried again.
-	d.x.Close()
-	cfg.driver = cfg.driver.Clone()
-	cfg.driver.Params["tx_isolation"] = "'REPEATABLE-READ'"
-	return d.pool(cfg)
+	as := cfg.driver.Clone()
+	as.Params["tx_isolation"] = "'REPEATABLE-READ'"
+	d.bound.rest(d)
+	return d.connectAs(as)
 }
 
-func (d *conn) pool(cfg databaseConfig) error {
-	connector, err := mysql.NewConnector(cfg.driver)
+// connectAs says how connections are made from now on.
+func (d *conn) connectAs(cfg *mysql.Config) error {
+	connector, err := mysql.NewConnector(cfg)
 	if err != nil {
 		return fmt.Errorf("site %s: database settings: %w", d.site, err)
 	}
-	d.x = sqlx.NewDb(sql.OpenDB(connector), "mysql")
-	d.x.SetMaxOpenConns(cfg.connections)
-	d.x.SetMaxIdleConns(cfg.connections)
-	d.x.SetConnMaxIdleTime(2 * time.Minute)
-	d.x.SetConnMaxLifetime(time.Hour)
+	d.connector = connector
 	return nil
+}
+
+// use runs op, which may use d.x, for statementTimeout at most, when d's turn has come.
+func (d *conn) use(ctx context.Context, op func(context.Context) error) error {
+	leave, err := d.bound.enter(ctx, d)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
+	defer cancel()
+	return op(ctx)
 }
 
 // checkVersion refuses servers that lack INSERT … RETURNING (10.5) or SKIP LOCKED (10.6). Frappe 15 asks for 10.6 too.
@@ -93,7 +107,9 @@ func (d *conn) checkVersion(version string) error {
 // readZone takes over System Settings time_zone. A database that has no such table yet keeps Frappe's default.
 func (d *conn) readZone(ctx context.Context) error {
 	var name sql.NullString
-	err := d.x.GetContext(ctx, &name, "SELECT value FROM tabSingles WHERE doctype='System Settings' AND field='time_zone' LIMIT 1")
+	err := d.use(ctx, func(ctx context.Context) error {
+		return d.x.GetContext(ctx, &name, "SELECT value FROM tabSingles WHERE doctype='System Settings' AND field='time_zone' LIMIT 1")
+	})
 	if err != nil && !errors.Is(err, sql.ErrNoRows) && errorNumber(err) != errNoSuchTable {
 		return d.explain("read the time zone", err)
 	}
@@ -127,17 +143,16 @@ func (d *conn) Now() time.Time { return siteNow(d.Location()) }
 // Location is the site's time zone.
 func (d *conn) Location() *time.Location { return d.loc.Load() }
 
-// retry runs op, which must be repeatable, until it succeeds or met too much trouble. An error it explained is final.
+// retry uses d with op, which must be repeatable and must not use d again, until it succeeds or met too much trouble. An
+// error it explained is final.
 func (d *conn) retry(ctx context.Context, what string, op func(context.Context) error) error {
 	var deadlocks, waits, reconnects int
 	for {
-		attempt, cancel := context.WithTimeout(ctx, statementTimeout)
-		err := op(attempt)
-		cancel()
-		if err == nil {
-			return nil
-		}
-		if ctx.Err() != nil {
+		err := d.use(ctx, op)
+		switch {
+		case err == nil || errors.Is(err, ErrConnections) || errors.Is(err, errPoolClosed):
+			return err
+		case ctx.Err() != nil:
 			return fmt.Errorf("site %s: %s: %w", d.site, what, context.Cause(ctx))
 		}
 		_, final := errors.AsType[*dbError](err)

@@ -89,10 +89,12 @@ type creation struct {
 // catchUp sets the counter to the highest number that this year's rows have.
 func (c *creation) catchUp(ctx context.Context) error {
 	key := jobSeries(c.d.Now())
-	_, err := c.d.x.ExecContext(ctx, "UPDATE `tabSeries` SET `current`=GREATEST(`current`,"+
-		"(SELECT COALESCE(MAX(CAST(SUBSTRING(`name`,?) AS UNSIGNED)),0) FROM `"+tableJob+"` WHERE `name` LIKE ?)) WHERE `name`=?",
-		len(key)+1, key+"%", key)
-	return err
+	return c.d.use(ctx, func(ctx context.Context) error {
+		_, err := c.d.x.ExecContext(ctx, "UPDATE `tabSeries` SET `current`=GREATEST(`current`,"+
+			"(SELECT COALESCE(MAX(CAST(SUBSTRING(`name`,?) AS UNSIGNED)),0) FROM `"+tableJob+"` WHERE `name` LIKE ?)) WHERE `name`=?",
+			len(key)+1, key+"%", key)
+		return err
+	})
 }
 
 func (c *creation) run(ctx context.Context) error {

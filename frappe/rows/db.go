@@ -11,7 +11,8 @@ import (
 	"github.com/opensoft/dartwing-bridge/frappe/internal/memo"
 )
 
-// DB is a site's database: a small pool of connections, and the rows read and written there. Safe for concurrent use.
+// DB is a site's database: connections that are made when they are used and end a second later, and the rows read and
+// written there. Safe for concurrent use.
 type DB struct {
 	conn
 	tables        tableCache
@@ -25,25 +26,26 @@ func Open(ctx context.Context, site *frappe.Site) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	return openDB(ctx, site, cfg)
+	return openDB(ctx, site, cfg, newBound(defaultConnections))
 }
 
 // openDB fails here, and not in the middle of a job, when a password is wrong or a server absent.
-func openDB(ctx context.Context, site *frappe.Site, cfg databaseConfig) (*DB, error) {
-	d := &DB{conn: conn{site: site.Name, major: site.Bench.Major, where: cfg.driver.Addr, log: site.Bench.Log}}
+func openDB(ctx context.Context, site *frappe.Site, cfg databaseConfig, b *bound) (*DB, error) {
+	d := &DB{conn: conn{site: site.Name, major: site.Bench.Major, where: cfg.driver.Addr, log: site.Bench.Log, bound: b}}
 	d.tables.conn = &d.conn
-	if err := d.open(ctx, cfg); err != nil {
-		return nil, err
+	err := d.open(ctx, cfg)
+	if err == nil {
+		err = d.readZone(ctx)
 	}
-	if err := d.readZone(ctx); err != nil {
-		d.x.Close()
+	if err != nil {
+		_ = d.Close() // the error that matters is the first
 		return nil, err
 	}
 	return d, nil
 }
 
-// Close waits for the statements that are running and ends the connections.
-func (d *DB) Close() error { return d.x.Close() }
+// Close ends the connections, those in use after the statement or transaction that runs there.
+func (d *DB) Close() error { return d.bound.shut(&d.conn) }
 
 // Site is the name of the site.
 func (d *DB) Site() string { return d.site }
@@ -60,9 +62,11 @@ const reconnectPause = time.Second
 
 var errPoolClosed = errors.New("the databases of this bench are closed")
 
-// Pool is the databases of a bench's sites, each opened on first use. Safe for concurrent use.
+// Pool is the databases of a bench's sites, each opened on first use, with one bound for the connections of all together.
+// Safe for concurrent use.
 type Pool struct {
 	bench *frappe.Bench
+	bound *bound
 
 	mu     sync.Mutex
 	sites  map[string]*pooled
@@ -79,8 +83,14 @@ type pooled struct {
 	closed   bool
 }
 
-// NewPool makes a pool that has nothing open yet. Close it.
-func NewPool(bench *frappe.Bench) *Pool { return &Pool{bench: bench, sites: map[string]*pooled{}} }
+// NewPool makes a pool that has nothing open yet, and may have 16 connections. Close it.
+func NewPool(bench *frappe.Bench) *Pool {
+	return &Pool{bench: bench, bound: newBound(defaultConnections), sites: map[string]*pooled{}}
+}
+
+// SetMaxConnections sets how many connections all databases may have together, at least one. It must be called before
+// the first use.
+func (p *Pool) SetMaxConnections(n int) { p.bound = newBound(max(1, n)) }
 
 // DB is a site's database, opened on first use and again after the configuration named another one. It stays the pool's
 // to close. The errors are frappe.ErrNoSuchSite, ErrUnavailable, ErrAccessDenied or ErrNoDatabase, wrapped with what to
@@ -104,7 +114,7 @@ func (p *Pool) DB(ctx context.Context, site string) (*DB, error) {
 		return nil, fmt.Errorf("site %s: open the database: %w", site, context.Cause(ctx))
 	}
 	defer func() { <-e.turn }()
-	return e.open(ctx, s, cfg)
+	return e.open(ctx, s, cfg, p.bound)
 }
 
 func (p *Pool) entry(site string) (*pooled, error) {
@@ -122,7 +132,7 @@ func (p *Pool) entry(site string) (*pooled, error) {
 }
 
 // open needs e.turn.
-func (e *pooled) open(ctx context.Context, site *frappe.Site, cfg databaseConfig) (*DB, error) {
+func (e *pooled) open(ctx context.Context, site *frappe.Site, cfg databaseConfig, b *bound) (*DB, error) {
 	same := e.key == cfg.key()
 	switch {
 	case e.closed:
@@ -133,12 +143,12 @@ func (e *pooled) open(ctx context.Context, site *frappe.Site, cfg databaseConfig
 	case same && e.failed != nil && time.Since(e.failedAt) < reconnectPause:
 		return nil, e.failed
 	}
-	db, err := openDB(ctx, site, cfg)
+	db, err := openDB(ctx, site, cfg, b)
 	if e.db != nil {
 		go e.db.Close()
 	}
 	e.db, e.key = db, cfg.key()
-	if ctx.Err() == nil {
+	if ctx.Err() == nil && !errors.Is(err, ErrConnections) {
 		e.failed, e.failedAt = err, time.Now()
 	}
 	return db, err

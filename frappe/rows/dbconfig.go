@@ -15,18 +15,14 @@ import (
 	"github.com/opensoft/dartwing-bridge/frappe"
 )
 
-// defaultConnections is enough for batched writes: transitions share transactions, and a bench has many sites.
-const defaultConnections = 8
-
 type databaseConfig struct {
-	driver      *mysql.Config
-	connections int
-	tlsKey      string
+	driver *mysql.Config
+	tlsKey string
 }
 
 // key tells two configurations apart; it holds the password and must not be shown.
 func (c databaseConfig) key() string {
-	return c.driver.FormatDSN() + "|" + strconv.Itoa(c.connections) + "|" + c.tlsKey
+	return c.driver.FormatDSN() + "|" + c.tlsKey
 }
 
 // siteDatabase follows frappe/database: in 15 the user is the schema's name and db_user is ignored, 16 has db_user.
@@ -64,8 +60,7 @@ func siteDatabase(s *frappe.Site) (databaseConfig, error) {
 		return databaseConfig{}, fmt.Errorf("site %s: %w", s.Name, err)
 	}
 	m.TLS = t
-	connections := c.Object(s.Bench.Section).Int("db_connections", defaultConnections)
-	return databaseConfig{m, max(1, connections), key}, nil
+	return databaseConfig{m, key}, nil
 }
 
 // databaseTLS reads db_ssl_ca, db_ssl_cert and db_ssl_key. Until 16 TLS is only used if all three are set; 17 is

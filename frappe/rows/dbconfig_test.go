@@ -18,7 +18,7 @@ import (
 func configuredSite(t *testing.T, major, site string) *frappe.Site {
 	t.Helper()
 	dir := t.TempDir()
-	write(t, filepath.Join(dir, "sites", commonFile), `{"db_host": "common", "party": {"frappe_version": "`+major+`", "db_connections": 3}}`)
+	write(t, filepath.Join(dir, "sites", commonFile), `{"db_host": "common", "party": {"frappe_version": "`+major+`"}}`)
 	write(t, filepath.Join(dir, "sites", "s", siteFile), site)
 	return openSite(t, dir, "s")
 }
@@ -39,8 +39,8 @@ func TestDatabaseConfig(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if d := c.driver; d.User != tc.user || d.Net != tc.net || d.Addr != tc.addr || d.DBName != "n" || c.connections != 3 || d.TLS != nil {
-				t.Errorf("got user %q, %s %s, schema %q, %d connections", d.User, d.Net, d.Addr, d.DBName, c.connections)
+			if d := c.driver; d.User != tc.user || d.Net != tc.net || d.Addr != tc.addr || d.DBName != "n" || d.TLS != nil {
+				t.Errorf("got user %q, %s %s, schema %q", d.User, d.Net, d.Addr, d.DBName)
 			}
 		})
 	}

@@ -90,7 +90,7 @@ func (d *DB) installTable(ctx context.Context, w wantedTable, report *InstallRep
 	if !exists {
 		// Two installs at once: the second one's 1050 is answered by IF NOT EXISTS.
 		create := strings.Replace(w.create, "CREATE TABLE ", "CREATE TABLE IF NOT EXISTS ", 1)
-		if _, err := d.x.ExecContext(ctx, create); err != nil {
+		if err := d.define(ctx, create); err != nil {
 			return d.explain("create `"+w.name+"`", err)
 		}
 		report.Created = append(report.Created, w.name)
@@ -102,12 +102,23 @@ func (d *DB) installTable(ctx context.Context, w wantedTable, report *InstallRep
 		return err
 	}
 	for _, i := range missing {
-		if _, err := d.x.ExecContext(ctx, "ALTER TABLE `"+w.name+"` ADD "+strings.Replace(i.definition(), "INDEX", "INDEX IF NOT EXISTS", 1)); err != nil {
+		if err := d.define(ctx, "ALTER TABLE `"+w.name+"` ADD "+strings.Replace(i.definition(), "INDEX", "INDEX IF NOT EXISTS", 1)); err != nil {
 			return d.explain("add index "+i.name()+" to `"+w.name+"`", err)
 		}
 		report.IndexesAdded = append(report.IndexesAdded, w.name+"."+i.name())
 	}
 	return nil
+}
+
+// define changes a table, however long that takes.
+func (d *DB) define(ctx context.Context, statement string) error {
+	leave, err := d.bound.enter(ctx, &d.conn)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	_, err = d.x.ExecContext(ctx, statement)
+	return err
 }
 
 // missingIndexes are the needed indexes that no existing one serves and whose columns exist.

@@ -70,20 +70,25 @@ func TestPoolFollowsTheConfiguration(t *testing.T) {
 	if poolDB(t, p, "site1.localhost") != before {
 		t.Error("asked again with the same settings: another DB")
 	}
-	common := maps.Clone(b.Config())
-	common[testSection] = map[string]any{"db_connections": 2}
-	text, err := json.Marshal(common)
+	site, err := b.Site("site1.localhost")
 	if err != nil {
 		t.Fatal(err)
 	}
-	write(t, filepath.Join(b.SitesDir, commonFile), string(text))
+	changed := maps.Clone(site.Config())
+	changed["db_host"] = "localhost"
+	text, err := json.Marshal(changed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, site.ConfigFile(), string(text))
 	after := poolDB(t, p, "site1.localhost")
 	if after == before {
 		t.Error("the settings changed: the same DB")
 	}
-	if got := after.x.Stats().MaxOpenConnections; got != 2 {
-		t.Errorf("%d connections, want 2", got)
-	}
+	until(t, "the DB of before is closed", func() bool {
+		_, err := before.Statuses(t.Context(), []string{"JOB-1"})
+		return errors.Is(err, errPoolClosed)
+	})
 }
 
 func TestPoolErrors(t *testing.T) {

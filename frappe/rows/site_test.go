@@ -57,13 +57,19 @@ func installed(t testing.TB, major int) (*frappe.Site, *DB) {
 	return s, d
 }
 
+// siteDB is a database whose x a test may use at any time.
 func siteDB(t testing.TB, s *frappe.Site) *DB {
 	t.Helper()
 	d, err := Open(t.Context(), s)
 	if err != nil {
 		t.Fatal(err)
 	}
+	leave, err := d.bound.enter(t.Context(), &d.conn)
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() {
+		leave()
 		if err := d.Close(); err != nil {
 			t.Error(err)
 		}

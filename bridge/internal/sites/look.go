@@ -41,8 +41,8 @@ func (s *Sites) Look(ctx context.Context, name string, look func(context.Context
 	if err == nil {
 		err = look(short, db)
 	}
-	if ctx.Err() != nil {
-		return err
+	if ctx.Err() != nil || errors.Is(err, rows.ErrConnections) {
+		return err // it says nothing of the site
 	}
 	if err != nil && short.Err() != nil {
 		err = fmt.Errorf("site %s: %w: no answer within %s", name, rows.ErrUnavailable, lookTime)
