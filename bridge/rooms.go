@@ -97,7 +97,7 @@ func (w *rooms) maintenance(router *route.Router, queues []job.Queue, registries
 	census := maintenance.Census{RQ: w.rq, Bench: w.cfg.Bench, Delivery: w.sites.Delivery, Waiting: w.fair.Rows}
 	orphans := maintenance.NewOrphans(maintenance.OrphansParams{
 		Rows: w.sites, Deliver: w.courier.Deliver, Alive: census.Take, Finished: census.Finished,
-		JobID: w.cfg.Bench.JobID, Handled: router.Handled, Age: p.orphanAge, Log: w.cfg.Log,
+		JobID: w.cfg.Bench.JobID, Handled: router.Handled, Age: p.orphanAge, Every: p.orphans, Log: w.cfg.Log,
 	})
 	return []maintenance.Service{
 		{What: "rescue jobs of dead workers", Every: p.rescue, Do: rescue.Do},
@@ -106,7 +106,7 @@ func (w *rooms) maintenance(router *route.Router, queues []job.Queue, registries
 			RQ: w.rq, Queues: queues, Log: w.cfg.Log,
 		}.Do},
 		{What: "move scheduled jobs that are due", Every: time.Second, Do: w.scheduler.Do},
-		{What: "deliver rows that have no delivery", Every: p.orphans, Delay: p.orphans, Do: orphans.Do},
+		{What: "deliver rows that have no delivery", Every: min(p.orphans, time.Second), Delay: p.orphans, Do: orphans.Do},
 		{What: "maintain RQ's registries", Every: p.maintain, Do: registries.Maintain},
 	}
 }

@@ -17,7 +17,7 @@ const (
 	// defaultConnections is enough for batched writes: transitions share transactions.
 	defaultConnections = 16
 	// idleTime is how long a connection, and all that is kept for a site, outlasts its last use.
-	idleTime = time.Second
+	idleTime = 500 * time.Millisecond
 	// roomPause is how often it is looked whether a connection has ended.
 	roomPause = 5 * time.Millisecond
 )

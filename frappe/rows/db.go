@@ -11,7 +11,7 @@ import (
 	"github.com/opensoft/dartwing-bridge/frappe/internal/memo"
 )
 
-// DB is a site's database: connections that are made when they are used and end a second later, and the rows read and
+// DB is a site's database: connections that are made when they are used and end half a second later, and the rows read and
 // written there. Safe for concurrent use.
 type DB struct {
 	conn

@@ -27,16 +27,16 @@ var (
 // bench is the rows of sites, with the contract of sites.Sites, and what happens to them and in RQ, in order.
 type bench struct {
 	names []string
-	// closed are sites whose rows were never used; noted those whose errors are in the log already.
-	closed, noted map[string]bool
-	types         map[string]*rows.JobType
-	rows          map[string]*rows.BackgroundJob // the truth, by name
-	arrivals      map[string]string              // names of rows, by the id of the job that they were made for
-	due           map[string][]*rows.BackgroundJob
-	stale         map[string][]*rows.BackgroundJob
-	finished      map[string]bool  // rows whose job has finished in RQ
-	errs          map[string]error // of reading a site
-	applyErr      map[string]error // of moving a row
+	// noted are sites whose errors are in the log already.
+	noted    map[string]bool
+	types    map[string]*rows.JobType
+	rows     map[string]*rows.BackgroundJob // the truth, by name
+	arrivals map[string]string              // names of rows, by the id of the job that they were made for
+	due      map[string][]*rows.BackgroundJob
+	stale    map[string][]*rows.BackgroundJob
+	finished map[string]bool  // rows whose job has finished in RQ
+	errs     map[string]error // of reading a site
+	applyErr map[string]error // of moving a row
 
 	mu    sync.Mutex
 	story []string
@@ -48,7 +48,7 @@ type bench struct {
 
 func newBench() *bench {
 	return &bench{
-		names: []string{site}, closed: map[string]bool{}, noted: map[string]bool{},
+		names: []string{site}, noted: map[string]bool{},
 		types: map[string]*rows.JobType{"export": {TypeName: "export", Enabled: true}, "python": {TypeName: "python", Enabled: true}},
 		rows:  map[string]*rows.BackgroundJob{}, arrivals: map[string]string{},
 		due: map[string][]*rows.BackgroundJob{}, stale: map[string][]*rows.BackgroundJob{},
@@ -94,7 +94,6 @@ func (b *bench) wantLog(t *testing.T, want string) {
 }
 
 func (b *bench) Names() ([]string, error)            { return b.names, b.errs[""] }
-func (b *bench) IsOpen(site string) bool             { return !b.closed[site] }
 func (b *bench) IsNoted(site string, err error) bool { return b.noted[site] && err == b.errs[site] }
 
 func (b *bench) JobTypes(_ context.Context, site string) (map[string]*rows.JobType, error) {
@@ -123,8 +122,9 @@ func (b *bench) Due(_ context.Context, site string, handled func(map[string]*row
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.asked = append(b.asked, fmt.Sprint(site, " ", handled(b.types), " ", limit))
-	due := b.due[site]
-	b.due[site] = nil
+	n := min(len(b.due[site]), limit)
+	due := b.due[site][:n]
+	b.due[site] = b.due[site][n:]
 	return due, b.errs[site]
 }
 

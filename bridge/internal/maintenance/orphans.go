@@ -31,7 +31,9 @@ type OrphansParams struct {
 	Handled func(map[string]*rows.JobType) []string
 	// Age is how long a row must not have moved.
 	Age time.Duration
-	Log *slog.Logger
+	// Every is how often each site is looked at, and at most how often the queues are.
+	Every time.Duration
+	Log   *slog.Logger
 }
 
 // Orphans finds rows that should be on their way and have no delivery: the submitter died between COMMIT and enqueue,
@@ -40,25 +42,35 @@ type OrphansParams struct {
 type Orphans struct {
 	OrphansParams
 
+	// next is when a site is looked at again; stale are the rows found since the queues were looked at, at counted.
+	next    map[string]time.Time
+	stale   map[string][]*rows.BackgroundJob
+	counted time.Time
+
 	mu   sync.Mutex
 	seen map[string]time.Time // by site: what moved last before that was looked at
 }
 
 // NewOrphans prepares the service.
 func NewOrphans(p OrphansParams) *Orphans {
-	return &Orphans{OrphansParams: p, seen: map[string]time.Time{}}
+	return &Orphans{
+		OrphansParams: p, seen: map[string]time.Time{}, next: map[string]time.Time{}, stale: map[string][]*rows.BackgroundJob{},
+	}
 }
 
-// Do looks once through the sites in use.
+// Do looks at the sites whose time has come, and at the queues for what was found there.
 func (s *Orphans) Do(ctx context.Context) error {
 	all, err := s.Rows.Names()
 	if err != nil {
 		return err
 	}
-	stale, errs := s.stale(ctx, all)
-	if len(stale) == 0 {
+	now := time.Now()
+	errs := s.find(ctx, s.due(now, all))
+	if len(s.stale) == 0 || now.Sub(s.counted) < s.Every {
 		return errors.Join(errs...)
 	}
+	stale := s.stale
+	s.stale, s.counted = map[string][]*rows.BackgroundJob{}, now
 	alive, err := s.Alive(ctx)
 	if err != nil {
 		return errors.Join(append(errs, err)...)
@@ -71,13 +83,23 @@ func (s *Orphans) Do(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// stale reads the rows of the sites in use that have not moved for a while.
-func (s *Orphans) stale(ctx context.Context, names []string) (stale map[string][]*rows.BackgroundJob, errs []error) {
-	stale = map[string][]*rows.BackgroundJob{}
-	sites.Each(slices.Values(names), func(site string) {
-		if !s.Rows.IsOpen(site) {
-			return
+// due lists the sites to look at now. Their times are spread: they keep the distances that they got when first seen.
+func (s *Orphans) due(now time.Time, all []string) (due []string) {
+	for i, site := range all {
+		if s.next[site].IsZero() {
+			s.next[site] = now.Add(share(s.Every, i, len(all)))
 		}
+		if !now.Before(s.next[site]) {
+			s.next[site] = now.Add(s.Every)
+			due = append(due, site)
+		}
+	}
+	return due
+}
+
+// find adds the rows of some sites that have not moved for a while.
+func (s *Orphans) find(ctx context.Context, names []string) (errs []error) {
+	sites.Each(slices.Values(names), func(site string) {
 		s.mu.Lock()
 		from := s.seen[site]
 		s.mu.Unlock()
@@ -88,13 +110,13 @@ func (s *Orphans) stale(ctx context.Context, names []string) (stale map[string][
 		case err == nil:
 			s.seen[site] = goOnAfter(found)
 			if len(found) > 0 {
-				stale[site] = found
+				s.stale[site] = found
 			}
 		case !errors.Is(err, rows.ErrTableMissing) && !s.Rows.IsNoted(site, err):
 			errs = append(errs, err)
 		}
 	})
-	return stale, errs
+	return errs
 }
 
 // goOnAfter is from when a site is looked at next, zero for from the oldest: long-running rows must not hide what follows.

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/sites"
@@ -93,12 +94,10 @@ func TestOrphans(t *testing.T) {
 	}
 }
 
-// TestWhichSitesHaveOrphans: only open ones are asked, one that fails keeps no other, and without stale rows Redis isn't
-// asked.
+// TestWhichSitesHaveOrphans: one that fails keeps no other, and without stale rows Redis isn't asked.
 func TestWhichSitesHaveOrphans(t *testing.T) {
 	b := newBench()
-	b.names = []string{site, "quiet.example.com", "broken.example.com"}
-	b.closed["quiet.example.com"] = true
+	b.names = []string{site, "broken.example.com"}
 	if err := b.orphans(nothing()).Do(t.Context()); err != nil || slices.Contains(b.asked, "alive") {
 		t.Errorf("without stale rows: %v, asked %v, want no census", err, b.asked)
 	}
@@ -106,7 +105,7 @@ func TestWhichSitesHaveOrphans(t *testing.T) {
 	if want := []string{site + " 30s 1000", "broken.example.com 30s 1000"}; !slices.Equal(b.asked, want) {
 		t.Errorf("asked %v, want %v", b.asked, want)
 	}
-	if !slices.Equal(b.names, []string{site, "quiet.example.com", "broken.example.com"}) {
+	if !slices.Equal(b.names, []string{site, "broken.example.com"}) {
 		t.Errorf("the look changed the list of sites to %v", b.names)
 	}
 	b.errs["broken.example.com"] = errBroken
@@ -127,6 +126,40 @@ func TestWhichSitesHaveOrphans(t *testing.T) {
 	if err := b.orphans(nothing()).Do(t.Context()); !errors.Is(err, errBroken) {
 		t.Errorf("a bench that can't be listed: %v", err)
 	}
+}
+
+// TestSitesAreLookedAtInTurn: each every so often, never all at once, and the queues no more often than that.
+func TestSitesAreLookedAtInTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench()
+		b.names = nil
+		for i := range 60 {
+			name := fmt.Sprintf("site%02d", i)
+			b.names = append(b.names, name)
+			b.stale[name] = []*rows.BackgroundJob{{Name: "JOB-" + name, JobType: "python", Status: rows.StatusRunning}}
+		}
+		s := b.orphans(nothing())
+		s.Every = 15 * time.Second
+		most := 0
+		for range 45 {
+			before := len(b.asked)
+			if err := s.Do(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			most = max(most, len(b.asked)-before)
+			time.Sleep(time.Second)
+		}
+		times := map[string]int{}
+		for _, asked := range b.asked {
+			times[asked]++
+		}
+		if times["alive"] != 3 || times["site00 30s 1000"] != 3 || times["site31 30s 1000"] != 3 || len(times) != 61 {
+			t.Errorf("in 45 s asked %v, want each of 60 sites and the queues three times", times)
+		}
+		if most > 5 {
+			t.Errorf("%d questions at one moment, want those of 4 sites and of the queues", most)
+		}
+	})
 }
 
 // TestManyStaleRows: thousands that run for hours must not hide the ones behind them.

@@ -6,21 +6,26 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/moves"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/sites"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/wait"
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
+	"golang.org/x/sync/errgroup"
 )
 
 const (
 	// retryTick is how often sites are asked what is due. A retry that this process scheduled itself doesn't wait for it.
 	retryTick = time.Second
-	// quietTick is how often sites are asked that have shown no job yet.
-	quietTick = 15 * time.Second
-	// dueBatch is how many rows of a site are moved at a time.
-	dueBatch = 100
+	// quietTick is how often sites are asked in which no row has moved here for quietAfter.
+	quietTick  = 15 * time.Second
+	quietAfter = time.Minute
+	// dueBatch is how many rows of a site are moved at a time, and movedAtOnce how many side by side: they share
+	// transactions.
+	dueBatch    = 100
+	movedAtOnce = 20
 )
 
 // RetriesParams are what Retries needs.
@@ -37,21 +42,39 @@ type Retries struct {
 	RetriesParams
 	woke wait.Flag
 
-	mu   sync.Mutex
-	next time.Time // the earliest known retry; zero if none
+	mu    sync.Mutex
+	next  time.Time // the earliest known retry; zero if none
+	sites map[string]*retrySite
+}
 
-	// quiet says when a site without open rows is asked again; owned by Run.
-	quiet map[string]time.Time
+// retrySite is what is known of a site.
+type retrySite struct {
+	moved, asked time.Time
+	// ask is when a quiet site is asked next.
+	ask time.Time
+	// retry is the earliest known retry; zero if none.
+	retry time.Time
 }
 
 // NewRetries prepares the service.
 func NewRetries(p RetriesParams) *Retries {
-	return &Retries{RetriesParams: p, woke: wait.NewFlag(), quiet: map[string]time.Time{}}
+	return &Retries{RetriesParams: p, woke: wait.NewFlag(), sites: map[string]*retrySite{}}
 }
 
 // Moved implements sites.Observer.
 func (s *Retries) Moved(m sites.Moved) {
-	if at := m.Written.NextRetryAt; !at.IsZero() {
+	now := time.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	site := s.sites[m.Site]
+	if site == nil {
+		site = &retrySite{ask: now}
+		s.sites[m.Site] = site
+	}
+	site.moved = now
+	at := m.Written.NextRetryAt
+	if !at.IsZero() && (site.retry.IsZero() || at.Before(site.retry)) {
+		site.retry = at
 		s.wakeAt(at)
 	}
 }
@@ -59,15 +82,10 @@ func (s *Retries) Moved(m sites.Moved) {
 // Progressed implements sites.Observer.
 func (s *Retries) Progressed(sites.Progressed) {}
 
-// wakeAt makes sure that due rows are looked for at t.
+// wakeAt makes sure that due rows are looked for at t. It needs s.mu.
 func (s *Retries) wakeAt(t time.Time) {
-	s.mu.Lock()
-	sooner := s.next.IsZero() || t.Before(s.next)
-	if sooner {
+	if s.next.IsZero() || t.Before(s.next) {
 		s.next = t
-	}
-	s.mu.Unlock()
-	if sooner {
 		s.woke.Raise()
 	}
 }
@@ -92,44 +110,83 @@ func (s *Retries) Run(ctx context.Context) {
 }
 
 func (s *Retries) look(ctx context.Context) {
-	now := time.Now()
-	s.mu.Lock()
-	if !s.next.IsZero() && !now.Before(s.next) {
-		s.next = time.Time{}
-	}
-	s.mu.Unlock()
-	sites.Each(slices.Values(s.sites(now)), func(site string) {
-		if err := s.moveDue(ctx, site); err != nil && ctx.Err() == nil && !s.Rows.IsNoted(site, err) {
+	sites.Each(slices.Values(s.toAsk(time.Now())), func(site string) {
+		more, err := s.moveDue(ctx, site)
+		if err != nil && ctx.Err() == nil && !s.Rows.IsNoted(site, err) {
 			s.Log.Warn("retries that are due can't be moved now", "error", err, "site", site)
+		}
+		if more {
+			s.goOn(site)
 		}
 	})
 }
 
-// sites lists the sites to ask now.
-func (s *Retries) sites(now time.Time) (ask []string) {
+// toAsk lists the sites to ask now: those with a known retry that is due, those in use every second, the others seldom
+// and not all at once.
+func (s *Retries) toAsk(now time.Time) (ask []string) {
 	all, err := s.Rows.Names()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.next = time.Time{}
 	if err != nil {
 		return nil
 	}
-	for _, site := range all {
-		if s.Rows.IsOpen(site) || !now.Before(s.quiet[site]) {
-			s.quiet[site] = now.Add(quietTick)
-			ask = append(ask, site)
+	for i, name := range all {
+		site := s.sites[name]
+		if site == nil {
+			site = &retrySite{ask: now.Add(share(quietTick, i, len(all)))}
+			s.sites[name] = site
+		}
+		due := !site.retry.IsZero() && !now.Before(site.retry)
+		inUse := now.Sub(site.moved) < quietAfter && now.Sub(site.asked) >= retryTick
+		if due || inUse || !now.Before(site.ask) {
+			site.asked, site.ask = now, now.Add(quietTick)
+			ask = append(ask, name)
+		}
+		if due {
+			site.retry = time.Time{}
+		}
+		if !site.retry.IsZero() {
+			s.wakeAt(site.retry)
 		}
 	}
 	return ask
 }
 
-// moveDue queues a site's due rows. Whoever wins the compare-and-swap delivers; Orphans mends a crash in between.
-func (s *Retries) moveDue(ctx context.Context, site string) error {
+// goOn has a site asked again at once; other sites come in between.
+func (s *Retries) goOn(name string) {
+	now := time.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sites[name].retry = now
+	s.wakeAt(now)
+}
+
+// moveDue queues some of a site's due rows; more says that there are others. Whoever wins the compare-and-swap delivers;
+// Orphans mends a crash in between.
+func (s *Retries) moveDue(ctx context.Context, site string) (more bool, err error) {
 	due, err := s.Rows.Due(ctx, site, s.Handled, dueBatch)
 	if errors.Is(err, rows.ErrTableMissing) {
-		return nil
+		return false, nil
 	}
+	if err != nil {
+		return false, err
+	}
+	var (
+		moved  atomic.Int64
+		moving errgroup.Group
+	)
+	moving.SetLimit(movedAtOnce)
 	for _, row := range due {
-		if _, err := s.Rows.Apply(ctx, moves.RetryDue(site, row), s.Deliver.of(site, row)); err != nil {
+		moving.Go(func() error {
+			result, err := s.Rows.Apply(ctx, moves.RetryDue(site, row), s.Deliver.of(site, row))
+			if result.Applied {
+				moved.Add(1)
+			}
 			return err
-		}
+		})
 	}
-	return err
+	err = moving.Wait()
+	// Rows that can't be moved are not asked for again and again.
+	return len(due) == dueBatch && moved.Load() > 0, err
 }

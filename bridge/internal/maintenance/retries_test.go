@@ -25,7 +25,7 @@ func (b *bench) retries() *Retries {
 
 // scheduled tells of a row whose retry is due at t.
 func scheduled(t time.Time) sites.Moved {
-	return sites.Moved{Written: rows.BackgroundJob{NextRetryAt: t}}
+	return sites.Moved{Subject: sites.Subject{Site: site}, Written: rows.BackgroundJob{NextRetryAt: t}}
 }
 
 // TestDueRowsAreQueued and delivered, whatever their status.
@@ -36,12 +36,13 @@ func TestDueRowsAreQueued(t *testing.T) {
 		b.add("JOB-3", rows.StatusFailed),
 	}
 	b.rows["JOB-3"].Status = rows.StatusQueued // somebody else was faster, and delivers it
-	if err := b.retries().moveDue(t.Context(), site); err != nil {
-		t.Fatal(err)
+	if more, err := b.retries().moveDue(t.Context(), site); err != nil || more {
+		t.Fatalf("there are more: %t, error %v", more, err)
 	}
+	slices.Sort(b.story) // they are moved side by side
 	b.wantStory(t, "due rows",
-		"row JOB-1 Failed > Queued", "deliver "+site+" JOB-1 which is Queued", "observers Queued",
-		"row JOB-2 Timed Out > Queued", "deliver "+site+" JOB-2 which is Queued", "observers Queued")
+		"deliver "+site+" JOB-1 which is Queued", "deliver "+site+" JOB-2 which is Queued", "observers Queued", "observers Queued",
+		"row JOB-1 Failed > Queued", "row JOB-2 Timed Out > Queued")
 	if got := b.rows["JOB-1"].RetryCount; got != 2 {
 		t.Errorf("retry %d is spent, want the second", got)
 	}
@@ -55,18 +56,22 @@ func TestDueRowsThatCantBeMoved(t *testing.T) {
 	b.due[site] = []*rows.BackgroundJob{b.add("JOB-1", rows.StatusFailed), b.add("JOB-2", rows.StatusFailed)}
 	b.applyErr["JOB-1"] = errBroken
 	s := b.retries()
-	if err := s.moveDue(t.Context(), site); err == nil {
+	if _, err := s.moveDue(t.Context(), site); err == nil {
 		t.Error("a row that can't be moved: no error")
 	}
+	look := func() {
+		s.Moved(scheduled(time.Now()))
+		s.look(t.Context())
+	}
 	b.errs[site] = errBroken
-	s.look(t.Context())
+	look()
 	b.wantLog(t, "retries that are due can't be moved now")
 	b.log.Reset()
 	b.noted[site] = true
-	s.look(t.Context())
+	look()
 	b.errs[site] = rows.ErrTableMissing // a site without the app
 	b.noted[site] = false
-	s.look(t.Context())
+	look()
 	if b.log.Len() > 0 {
 		t.Errorf("what the log has already, or a site without tables, is logged:\n%s", b.log.String())
 	}
@@ -135,7 +140,7 @@ func TestPause(t *testing.T) {
 			t.Errorf("without a known retry the pause is %s, want 1s", got)
 		}
 		for _, tc := range []struct{ in, want time.Duration }{{time.Hour, time.Second}, {300 * time.Millisecond, 300 * time.Millisecond}, {400 * time.Millisecond, 300 * time.Millisecond}, {-time.Hour, 0}} {
-			s.wakeAt(time.Now().Add(tc.in))
+			s.Moved(scheduled(time.Now().Add(tc.in)))
 			if got := s.pause(); got != tc.want {
 				t.Errorf("a retry in %s: the pause is %s, want %s", tc.in, got, tc.want)
 			}
@@ -144,7 +149,7 @@ func TestPause(t *testing.T) {
 		if got := s.pause(); got != time.Second {
 			t.Errorf("after the look the pause is %s, want 1s", got)
 		}
-		s.wakeAt(time.Now().Add(time.Minute))
+		s.Moved(scheduled(time.Now().Add(time.Minute)))
 		s.look(t.Context())
 		if got := time.Until(s.next); got != time.Minute {
 			t.Errorf("a look before its time forgets a retry in %s", got)
@@ -152,25 +157,78 @@ func TestPause(t *testing.T) {
 	})
 }
 
-// TestQuietSitesAreAskedSeldom: a thousand sites that have shown no job yet must not be asked every second.
+// TestManyDueRowsAreMovedAtOnce, not a hundred a second; and rows that can't be moved aren't asked for in a loop.
+func TestManyDueRowsAreMovedAtOnce(t *testing.T) {
+	for name, tc := range map[string]struct {
+		refused bool
+		want    int
+	}{"all can be moved": {false, 1050}, "none can be moved": {true, 0}} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBench()
+			for i := range 1050 {
+				row := b.add(fmt.Sprint("JOB-", i), rows.StatusFailed)
+				b.due[site] = append(b.due[site], row)
+				if tc.refused {
+					b.applyErr[row.Name] = errBroken
+				}
+			}
+			s := b.retries()
+			stop := background(t, s.Run)
+			s.Moved(scheduled(time.Now()))
+			synctest.Wait()
+			b.mu.Lock()
+			moved, asked := len(b.moves), len(b.asked)
+			b.mu.Unlock()
+			if moved != tc.want || asked > 12 {
+				t.Errorf("%s: at once %d rows are moved by %d questions, want %d", name, moved, asked, tc.want)
+			}
+			stop()
+		})
+	}
+}
+
+// TestQuietSitesAreAskedSeldom: a thousand sites that have nothing to do must not be asked every second, nor all at once.
 func TestQuietSitesAreAskedSeldom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench()
-		b.names = []string{site, "quiet.example.com"}
-		b.closed["quiet.example.com"] = true
-		stop := background(t, b.retries().Run)
-		time.Sleep(32*time.Second + time.Millisecond)
+		b.names = []string{site}
+		for i := range 59 {
+			b.names = append(b.names, fmt.Sprintf("quiet%02d.example.com", i))
+		}
+		s := b.retries()
+		s.Moved(sites.Moved{Subject: sites.Subject{Site: site}})
+		stop := background(t, s.Run)
+		times, most := map[string]int{}, 0
+		for range 45 {
+			time.Sleep(time.Second)
+			synctest.Wait()
+			b.mu.Lock()
+			most = max(most, len(b.asked))
+			for _, asked := range b.asked {
+				times[asked]++
+			}
+			b.asked = nil
+			b.mu.Unlock()
+		}
+		if times[site+" [export] 100"] < 44 || times["quiet01.example.com [export] 100"] != 3 || times["quiet58.example.com [export] 100"] != 2 || len(times) != 60 {
+			t.Errorf("in 45 s the sites were asked %v, want the one in use each second and the quiet ones 3 times", times)
+		}
+		if most > 6 {
+			t.Errorf("%d of 60 sites were asked at one moment, want the 4 whose turn it is, and the one in use", most)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		b.mu.Lock()
+		b.asked = nil
+		b.mu.Unlock()
+		time.Sleep(quietTick)
 		synctest.Wait()
 		stop()
-		times := map[string]int{}
-		for _, asked := range b.asked {
-			times[asked]++
-		}
-		if times[site+" [export] 100"] != 32 || times["quiet.example.com [export] 100"] != 3 {
-			t.Errorf("in 32 s the sites were asked %v, want the open one 32 times and the quiet one 3 times", times)
+		if n := len(b.asked); n != 60 {
+			t.Errorf("%d questions in 15 s when all are quiet, want one for each of 60", n)
 		}
 		b.errs[""] = errBroken
-		if got := b.retries().sites(time.Now()); got != nil {
+		if got := s.toAsk(time.Now()); got != nil {
 			t.Errorf("a bench that can't be listed has the sites %v", got)
 		}
 	})

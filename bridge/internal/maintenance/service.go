@@ -49,7 +49,6 @@ func Run(ctx context.Context, log *slog.Logger, services []Service) {
 // Rows is what maintenance does with rows; *sites.Sites does it.
 type Rows interface {
 	Names() ([]string, error)
-	IsOpen(site string) bool
 	IsNoted(site string, err error) bool
 	JobTypes(ctx context.Context, site string) (map[string]*rows.JobType, error)
 	Row(ctx context.Context, site, name string) (*rows.BackgroundJob, error)
@@ -72,6 +71,11 @@ func (d Deliver) of(site string, row *rows.BackgroundJob) func(context.Context) 
 		defer cancel()
 		return d(ctx, site, row)
 	}
+}
+
+// share is the i-th of n points of a time, so that what is done with many isn't done with all at the same moment.
+func share(all time.Duration, i, n int) time.Duration {
+	return all * time.Duration(i) / time.Duration(n)
 }
 
 // each runs do for every queue and joins the errors: one queue must not keep the others.

@@ -97,13 +97,6 @@ func (s *Sites) DB(ctx context.Context, name string) (*rows.DB, error) {
 	return w.db, nil
 }
 
-// IsOpen reports whether the site's rows were used already.
-func (s *Sites) IsOpen(name string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.writers[name] != nil
-}
-
 // Found are a site's Job Types and the rows that a batch of jobs names, or why they can't be read.
 type Found struct {
 	Types  map[string]*rows.JobType
