@@ -10,6 +10,7 @@ import (
 	"github.com/opensoft/dartwing-bridge/bridge"
 	"github.com/opensoft/dartwing-bridge/cmd/bridge/exitcode"
 	"github.com/opensoft/dartwing-bridge/cmd/bridge/internal/cli"
+	"github.com/opensoft/dartwing-bridge/cmd/bridge/internal/reaper"
 	"github.com/opensoft/dartwing-bridge/frappe"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -40,6 +41,11 @@ signal ends the program at once; its jobs are rescued by others within 20 s.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := w.check(c.Flags()); err != nil {
+				return err
+			}
+			if code, first, err := reaper.Run(); first && err == nil {
+				os.Exit(code) // what there is to say the program has said
+			} else if err != nil {
 				return err
 			}
 			if err := a.OpenLog("info"); err != nil {
