@@ -152,6 +152,27 @@ func TestAReportIsHandedOverOnce(t *testing.T) {
 	})
 }
 
+// TestProgressThatCantBeWrittenIsTriedAgain by itself, until it is, with the newest report.
+func TestProgressThatCantBeWrittenIsTriedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse()
+		stop := h.reporting(t)
+		h.run(t, h.delivery(rows.StatusQueued, func(_ context.Context, r job.Reporter) (any, error) {
+			h.rows.fail(errors.New("no database"))
+			r.Progress(1, "only")
+			time.Sleep(2500 * time.Millisecond)
+			h.rows.fail(nil)
+			time.Sleep(time.Minute)
+			return nil, errBoom
+		}))
+		h.jobs.Wait()
+		stop()
+		if len(h.rows.reports) != 1 || h.rows.reports[0].Message != "only" {
+			t.Errorf("written %+v, want the only report once", h.rows.reports)
+		}
+	})
+}
+
 // TestProgressThatCantBeWritten doesn't disturb the job, and the next report is written.
 func TestProgressThatCantBeWritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

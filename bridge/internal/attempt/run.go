@@ -192,6 +192,17 @@ func (p *progress) take(now time.Time) (percent float64, message string, ok bool
 	return p.percent, p.message, true
 }
 
+// again has a report that couldn't be written sent once more in a while, or the newer one that came meanwhile.
+func (p *progress) again() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed || p.armed {
+		return
+	}
+	p.dirty, p.armed = true, true
+	time.AfterFunc(progressInterval, p.hand)
+}
+
 // close ends reporting and returns the last report, for the settling write.
 func (p *progress) close() (percent float64, message string) {
 	p.mu.Lock()

@@ -151,7 +151,10 @@ func (x *Runner) Drain(timeout time.Duration, stop func()) {
 // writeProgress writes what the runs of one site report.
 func (x *Runner) writeProgress(ctx context.Context, site string, reporting []*run) {
 	now := time.Now()
-	var reports []sites.Report
+	var (
+		reports []sites.Report
+		of      []*run
+	)
 	for _, r := range reporting {
 		percent, message, ok := r.progress.take(now)
 		switch name := r.rowName(); {
@@ -159,6 +162,7 @@ func (x *Runner) writeProgress(ctx context.Context, site string, reporting []*ru
 		case name == "":
 			x.PlainProgress(site, r.info.User, r.info.ID, percent, message)
 		default:
+			of = append(of, r)
 			reports = append(reports, sites.Report{
 				Subject:  sites.Subject{Site: site, Name: name, JobType: r.info.JobType, Organization: r.info.Organization, Owner: r.info.User},
 				Progress: rows.Progress{Name: name, StartedAt: r.lease.StartedAt, Percent: percent, Message: message},
@@ -169,7 +173,9 @@ func (x *Runner) writeProgress(ctx context.Context, site string, reporting []*ru
 		return
 	}
 	if err := x.Rows.WriteProgress(ctx, site, reports); err != nil {
-		// The next report writes again; the job itself isn't disturbed.
-		x.Logger.Warn("progress not written", "error", err, "site", site, "jobs", len(reports))
+		for _, r := range of {
+			r.progress.again()
+		}
+		x.Logger.Warn("progress not written; it is tried again", "error", err, "site", site, "jobs", len(reports))
 	}
 }
