@@ -183,21 +183,15 @@ func (s *Sites) WriteProgress(ctx context.Context, site string, reports []Report
 // deskTime is how Frappe writes a datetime: str(datetime) with microseconds.
 func deskTime(t time.Time) string { return t.Format("2006-01-02 15:04:05.000000") }
 
-// forgetDocuments removes moved rows from Frappe's document cache, which shows the old ones else, in v15 for ever.
+// forgetDocuments removes moved rows from Frappe's document cache.
 func (s *Sites) forgetDocuments(ctx context.Context, site *frappe.Site, ts []rows.Transition, results []rows.TransitionResult) {
-	if s.Cache == nil {
-		return
-	}
 	var names []string
 	for i, r := range results {
 		if r.Applied {
 			names = append(names, ts[i].Name)
 		}
 	}
-	if len(names) == 0 {
-		return
-	}
-	if err := rows.InvalidateDocument(ctx, s.Cache, site.DBName(), DocType, names...); err != nil {
-		s.Log.Warn("document cache not invalidated; Frappe code may see old rows for a while", "error", err, "site", site.Name)
+	if len(names) > 0 && s.Cache != nil {
+		s.documents.forget(ctx, site.DBName(), names)
 	}
 }

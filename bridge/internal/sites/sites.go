@@ -34,6 +34,7 @@ type Params struct {
 type Sites struct {
 	Params
 	observers []Observer
+	documents documents
 
 	mu      sync.Mutex
 	writers map[string]*writer
@@ -43,7 +44,11 @@ type Sites struct {
 
 // New prepares the sites; databases are opened on first use.
 func New(p Params) *Sites {
-	return &Sites{Params: p, writers: map[string]*writer{}, known: map[string]lookedUp{}, absent: map[string]absence{}}
+	s := &Sites{Params: p, writers: map[string]*writer{}, known: map[string]lookedUp{}, absent: map[string]absence{}}
+	s.documents = documents{log: p.Log, remove: func(ctx context.Context, database string, names []string) error {
+		return rows.InvalidateDocument(ctx, p.Cache, database, DocType, names...)
+	}}
+	return s
 }
 
 // Observe adds an observer. It must be called before the first move.
