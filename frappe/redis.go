@@ -1,10 +1,14 @@
 package frappe
 
 import (
+	"cmp"
+	"context"
 	"fmt"
+	"net"
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
@@ -38,9 +42,14 @@ func (b *Bench) RedisRealtime() (*redis.UniversalOptions, error) {
 	return redisOptions(b.Config(), "redis_queue")
 }
 
-// RedisCache are the connection options of redis_cache.
+// RedisCache are the connection options of redis_cache. A command on it ends with its context: nobody has to wait for a
+// cache.
 func (b *Bench) RedisCache() (*redis.UniversalOptions, error) {
-	return redisOptions(b.Config(), "redis_cache")
+	o, err := redisOptions(b.Config(), "redis_cache")
+	if err == nil {
+		o.ContextTimeoutEnabled = true
+	}
+	return o, err
 }
 
 func redisOptions(c Config, key string) (o *redis.UniversalOptions, err error) {
@@ -53,10 +62,41 @@ func redisOptions(c Config, key string) (o *redis.UniversalOptions, err error) {
 		return nil, err
 	}
 	o.MaxRetries = -1
+	o.Dialer = quietDialer(redis.NewDialer(&redis.Options{DialTimeout: cmp.Or(o.DialTimeout, dialTimeout), TLSConfig: o.TLSConfig}))
 	// Only hosted clusters send these. In automatic mode go-redis 9.23 negotiates them, with a data race.
 	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	return o, nil
 }
+
+// dialTimeout is go-redis' own.
+const dialTimeout = 5 * time.Second
+
+type dialer = func(ctx context.Context, network, addr string) (net.Conn, error)
+
+// quietDialer returns connections that fail at their first use where dial fails. go-redis writes a dialer's failures to
+// stderr, through a logger that all users of it in a process share, and dials five times; errors come back all the same.
+func quietDialer(dial dialer) dialer {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		c, err := dial(ctx, network, addr)
+		if err != nil {
+			// go-redis takes off one layer.
+			return failedConn{err: fmt.Errorf("connect: %w", err)}, nil
+		}
+		return c, nil
+	}
+}
+
+// failedConn is a connection that was never made.
+type failedConn struct{ err error }
+
+func (c failedConn) Read([]byte) (int, error)         { return 0, c.err }
+func (c failedConn) Write([]byte) (int, error)        { return 0, c.err }
+func (c failedConn) Close() error                     { return nil }
+func (c failedConn) LocalAddr() net.Addr              { return &net.TCPAddr{} }
+func (c failedConn) RemoteAddr() net.Addr             { return &net.TCPAddr{} }
+func (c failedConn) SetDeadline(time.Time) error      { return nil }
+func (c failedConn) SetReadDeadline(time.Time) error  { return nil }
+func (c failedConn) SetWriteDeadline(time.Time) error { return nil }
 
 func serverOptions(c Config, key string) (*redis.UniversalOptions, error) {
 	o, err := redis.ParseURL(c.String(key, ""))
