@@ -69,7 +69,7 @@ func furnish(cfg Config, c *connections, handlers job.Handlers, ended attempt.En
 	w.takeBack = maintenance.NewTakeBack(maintenance.TakeBackParams{
 		RQ: c.rq, Route: router.Route, Queues: queues, Take: func(q *job.Queued) { w.fair.Add(q) }, Log: cfg.Log,
 	})
-	w.retries = maintenance.NewRetries(maintenance.RetriesParams{Rows: c.sites, Deliver: c.courier.Deliver, Handled: router.Handled, Log: cfg.Log})
+	w.retries = maintenance.NewRetries(maintenance.RetriesParams{Rows: c.sites, Deliver: c.courier.Redeliver, Handled: router.Handled, Log: cfg.Log})
 	c.sites.Observe(w.retries)
 	w.scheduler = &maintenance.Scheduler{RQ: c.rq, Queues: names, Log: cfg.Log}
 	w.services = w.maintenance(router, queues, registries)
@@ -94,9 +94,9 @@ func (w *rooms) maintenance(router *route.Router, queues []job.Queue, registries
 		RQ: w.rq, Rows: w.sites, Route: router.Route, Queues: queues, Lease: w.cfg.Lease, Slack: registrySlack, MaxKills: w.cfg.MaxKills,
 		Holds: w.runner.Holds, Failed: registries.Failed, Log: w.cfg.Log,
 	}
-	census := maintenance.Census{RQ: w.rq, Bench: w.cfg.Bench, Delivery: w.sites.Delivery, Waiting: w.fair.Rows}
+	census := maintenance.Census{RQ: w.rq, Bench: w.cfg.Bench, Deliveries: w.sites.Deliveries, Waiting: w.fair.Rows}
 	orphans := maintenance.NewOrphans(maintenance.OrphansParams{
-		Rows: w.sites, Deliver: w.courier.Deliver, Alive: census.Take, Finished: census.Finished,
+		Rows: w.sites, Deliver: w.courier.Redeliver, Alive: census.Take, Finished: census.Finished,
 		JobID: w.cfg.Bench.JobID, Handled: router.Handled, Age: p.orphanAge, Log: w.cfg.Log,
 	})
 	return []maintenance.Service{

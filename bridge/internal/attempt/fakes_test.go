@@ -143,7 +143,7 @@ func (t *table) Arrive(_ context.Context, _ string, j rows.NewJob) (*rows.Backgr
 	}
 	row := &rows.BackgroundJob{
 		Name: "JOB-NEW", JobType: j.JobType, Organization: j.Organization, OwnerUser: j.OwnerUser, Status: j.Status,
-		MaxRetries: j.MaxRetries, TimeoutSeconds: j.TimeoutSeconds,
+		MaxRetries: j.MaxRetries, TimeoutSeconds: j.TimeoutSeconds, InputParameters: j.InputParameters,
 	}
 	t.rows[row.Name] = row
 	read := *row
@@ -243,6 +243,10 @@ func (r *redis) Settle(_ context.Context, os []rqcompat.Outcome) ([]rqcompat.Out
 		r.mu.Lock()
 		r.outcomes = append(r.outcomes, o)
 		r.mu.Unlock()
+		if o.Kind == rqcompat.OutcomeRetried {
+			r.house.tell("rq scheduled")
+			continue
+		}
 		r.house.tell("rq %s", words[o.Kind])
 	}
 	return out, nil
