@@ -50,9 +50,9 @@ func newStory(t *testing.T, version string) *story {
 }
 
 // exec runs statements in the site's database.
-func (s *story) exec(t *testing.T, statements ...string) {
+func (f *fleet) exec(t *testing.T, statements ...string) {
 	t.Helper()
-	st, err := s.bench.Site(site)
+	st, err := f.bench.Site(site)
 	if err != nil {
 		t.Fatal(err)
 	}
