@@ -113,12 +113,12 @@ def poll(connection, id, seconds):
         one = Job.fetch(id, connection=connection)
         status = one.get_status()
         latest = one.latest_result()
-        if one.get_status() != status:  # it moved on between the two
-            continue
         now = [str(getattr(status, "value", status)), one.is_finished, one.is_failed, latest and latest.type.name]
+        if one.get_status() != status:  # it moved on between these questions
+            continue
         if not seen or seen[-1] != now:
             seen.append(now)
-        if one.is_finished or one.is_failed:
+        if now[1] or now[2]:
             break
         time.sleep(0.005)
     return seen
