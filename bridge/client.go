@@ -193,11 +193,14 @@ func (c *Client) findJob(ctx context.Context, ids []string) (*rqcompat.Job, []rq
 	return nil, nil, nil
 }
 
-// Names of the realtime events that tell about a Background Job.
+// Names of the realtime events that tell about a Background Job. What was written about a job, the texts, is for its owner
+// and for open forms; other members of its organization, who may not be allowed to read it, hear the rest. Who is told in
+// both ways hears the whole last; updated_at is the same.
 const (
-	// EventProgress carries job_id, status, progress, progress_message and updated_at; at most one per job and second.
+	// EventProgress carries job_id, status, progress, updated_at and, a text, progress_message; at most one per job and second.
 	EventProgress = desk.EventProgress
-	// EventStatusChanged carries job_id, from_status, to_status, updated_at, and output_reference or error_message if set.
+	// EventStatusChanged carries job_id, from_status, to_status, updated_at, and as texts output_reference or error_message
+	// if set.
 	EventStatusChanged = desk.EventStatusChanged
 )
 
