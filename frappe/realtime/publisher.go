@@ -34,8 +34,8 @@ var ErrAway = errors.New("realtime events can't be published: redis_queue is awa
 
 // Event is one message for the browsers in a room.
 type Event struct {
-	Name    string // what a client listens for
-	Site    string // the site's directory name: the Socket.IO namespace
+	Name string // what a client listens for
+	Site string // the site's directory name: the Socket.IO namespace
 	// Rooms are who gets it, a client that is in several of them once; use the Room functions.
 	Rooms   []string
 	Message any // the payload, anything that encoding/json takes

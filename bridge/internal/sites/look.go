@@ -204,6 +204,11 @@ func (s *Sites) Stale(ctx context.Context, site string, from time.Time, age time
 	})
 }
 
+// LogErrors writes to a site's Error Log.
+func (s *Sites) LogErrors(ctx context.Context, site string, entries []rows.ErrorLog) error {
+	return s.Look(ctx, site, func(ctx context.Context, db *rows.DB) error { return db.LogErrors(ctx, entries) })
+}
+
 // Members lists the users of an organization, waiting for the site as long as ctx lasts.
 func (s *Sites) Members(ctx context.Context, site, organization string) ([]string, error) {
 	w, err := s.writer(ctx, site)
