@@ -23,8 +23,8 @@ const (
 	// firstSoon is how soon ids that judge left undecided are looked at again.
 	firstSoon = 50 * time.Millisecond
 	// firstBeat is how often waiters say that they are alive, firstSilence when they are taken for dead.
-	firstBeat    = time.Second
-	firstSilence = 2 * time.Second
+	firstBeat    = 500 * time.Millisecond
+	firstSilence = 1500 * time.Millisecond
 	// firstRotations is the shortest time between two times that idle Python workers are sent to the end of the line.
 	firstRotations = 20 * time.Millisecond
 )
@@ -43,10 +43,13 @@ var (
 // The list belongs to no process. Each First of the queue looks at it twice a second, so what a dead one left there is
 // judged by the next; where none is left, ReturnPopped puts it back.
 //
+// Order is kept as long as no more ids are pushed, while the first of them is judged, than there are waiters: one process
+// that enqueues one by one isn't that quick, a pipeline is.
+//
 // While something stands in the queue that isn't ours, nobody of ours blocks. A waiter that was served stands at the end
 // of the line, so idle Python workers are sent there as well, by CLIENT UNBLOCK: RQ takes that for a timeout and waits
-// again. Only clients that bear the name of a worker of the queue are unblocked. It needs the rights for CLIENT LIST and
-// CLIENT UNBLOCK, and Redis 6.2.
+// again. Which queue a blocked client waits for can't be seen (RQ gives its name to another connection), so those of other
+// queues are sent along, fifty times a second at most. It needs the rights for CLIENT LIST and CLIENT UNBLOCK, and Redis 6.2.
 type First struct {
 	c       *Client
 	queue   string
@@ -104,7 +107,7 @@ func (f *First) leave(ctx context.Context) {
 }
 
 // ReturnPopped puts what waiters of [First] popped from a queue back to its head, and returns the ids. While a waiter is
-// alive, as its last two seconds tell, it does nothing, unless anyway is set.
+// alive, as its last second and a half tell, it does nothing, unless anyway is set.
 func (c *Client) ReturnPopped(ctx context.Context, queue string, anyway bool) ([]string, error) {
 	silence := strconv.FormatInt(firstSilence.Milliseconds(), 10)
 	if anyway {
@@ -340,21 +343,22 @@ func (f *First) back(ctx context.Context, stay []string) error {
 
 // rotate sends idle Python workers to the end of the line. Where that is forbidden, they may be served first.
 func (f *First) rotate(ctx context.Context) {
-	names, err := f.c.rdb.SMembers(ctx, QueueWorkersKey(f.queue)).Result()
-	if err != nil || len(names) == 0 {
-		return
-	}
 	clients, err := f.c.rdb.ClientList(ctx).Result()
 	if err != nil {
 		return
 	}
-	for line := range strings.Lines(clients) {
-		client := clientFields(line)
-		if strings.Contains(client["flags"], "b") && slices.Contains(names, WorkerKey(client["name"])) {
-			_ = f.c.rdb.Do(ctx, "CLIENT", "UNBLOCK", client["id"]).Err()
+	_, _ = pipelined(ctx, f.c.rdb, func(p redis.Pipeliner) {
+		for line := range strings.Lines(clients) {
+			client := clientFields(line)
+			if strings.Contains(client["flags"], "b") && client["name"] != waiterName && slices.Contains(waitingForLists, client["cmd"]) {
+				p.Do(ctx, "CLIENT", "UNBLOCK", client["id"])
+			}
 		}
-	}
+	})
 }
+
+// waitingForLists are the commands with which RQ's workers wait, rq/queue.py Queue.lpop.
+var waitingForLists = []string{"blpop", "blmove", "brpoplpush"}
 
 // clientFields reads a line of CLIENT LIST.
 func clientFields(line string) map[string]string {
