@@ -59,7 +59,7 @@ bench: setup ## measure against RQ and asynq on this machine; prints a table and
 	@cd integration/bench && go run . $(BENCH_FLAGS)
 
 chaos: setup ## what the tests do a few times, CHAOS (200) times: bridges killed with jobs in hand, idle Python workers
-	BRIDGE_CHAOS=$(CHAOS) go test -count=1 -v -timeout 3h -run 'TestKilledWithAJobInHand|TestIdlePythonWorkerOnASharedQueue' ./integration
+	BRIDGE_TEST_CHAOS=$(CHAOS) go test -count=1 -v -timeout 3h -run 'TestKilledWithAJobInHand|TestIdlePythonWorkerOnASharedQueue' ./integration
 
 fuzz: check-go ## run each fuzz target for FUZZTIME (10m)
 	@bash integration/scripts/fuzz.sh $(FUZZTIME)

@@ -14,10 +14,10 @@ import (
 	"github.com/opensoft/dartwing-bridge/rqcompat"
 )
 
-// chaos is how often the tests of this file do what they do: a few times, or as often as BRIDGE_CHAOS says.
+// chaos is how often the tests of this file do what they do: a few times, or as often as BRIDGE_TEST_CHAOS says.
 func chaos(t *testing.T, few int) int {
 	t.Helper()
-	many, err := strconv.Atoi(os.Getenv("BRIDGE_CHAOS"))
+	many, err := strconv.Atoi(os.Getenv("BRIDGE_TEST_CHAOS"))
 	if err != nil {
 		return few
 	}
@@ -88,7 +88,7 @@ func TestIdlePythonWorkerOnASharedQueue(t *testing.T) {
 			}
 			f.idleWorker(f.shared())
 			pause := 100 * time.Millisecond
-			if os.Getenv("BRIDGE_CHAOS") != "" {
+			if os.Getenv("BRIDGE_TEST_CHAOS") != "" {
 				pause = 2 * time.Second
 			}
 			var ours, theirs []string
