@@ -119,6 +119,9 @@ func (w *Waiter) unblock(ctx context.Context) {
 	}
 }
 
+// waiterName is the name of the connections that wait.
+const waiterName = "rqcompat"
+
 var errNoConnection = errors.New("this kind of redis client has no connection of its own to block on; use a single server or Sentinel")
 
 func (w *Waiter) connect(ctx context.Context) error {
@@ -130,6 +133,7 @@ func (w *Waiter) connect(ctx context.Context) error {
 		return errNoConnection
 	}
 	conn := pool.EphemeralConn()
+	_ = conn.ClientSetName(ctx, waiterName).Err() // for those who look; without the right to it there is no name
 	id, err := conn.ClientID(ctx).Result()
 	if err != nil && !redis.HasErrorPrefix(err, "NOPERM") && !redis.HasErrorPrefix(err, "unknown") {
 		_ = conn.Close()
