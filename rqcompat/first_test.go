@@ -246,3 +246,18 @@ func TestClaimFromElsewhere(t *testing.T) {
 		b.wantMembers(FirstKey("default"))
 	})
 }
+
+// TestWaitersTakeNoConnectionFromOthers: with as many as a bridge of several queues has, the pool would be empty.
+func TestWaitersTakeNoConnectionFromOthers(t *testing.T) {
+	b := newBed(t, "2.6.1")
+	small := redis.NewClient(&redis.Options{Addr: b.rdb.(*redis.Client).Options().Addr, MaxRetries: -1, PoolSize: 1, PoolTimeout: time.Second})
+	defer small.Close()
+	b.Client = NewClient(small, b.d)
+	stop := b.first(func(string) {})
+	defer stop()
+	for range 20 {
+		if err := small.Ping(b.ctx()).Err(); err != nil {
+			t.Fatalf("beside eight waiters: %v, want the pool's only connection free", err)
+		}
+	}
+}
