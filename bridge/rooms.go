@@ -111,7 +111,7 @@ func (w *rooms) maintenance(router *route.Router, queues []job.Queue, registries
 	return []maintenance.Service{
 		{What: "rescue jobs of dead workers", Every: p.rescue, Do: rescue.Do},
 		{What: "trim failed registries", Every: p.rescue, Do: registries.Trim},
-		{What: "return what a dead bridge popped from a queue", Every: time.Second, Do: maintenance.ReturnPopped{
+		{What: "return what a dead bridge popped from a queue", Every: 500 * time.Millisecond, Do: maintenance.ReturnPopped{
 			RQ: w.rq, Queues: queues, Log: w.cfg.Log,
 		}.Do},
 		{What: "move scheduled jobs that are due", Every: time.Second, Do: w.scheduler.Do},
