@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -117,6 +118,14 @@ func TestADeadLetterHasFailedInRQ(t *testing.T) {
 	}
 	if results, err := b.client().RQ().Results(t.Context(), id); err != nil || len(results) != 1 {
 		t.Errorf("results %v, %v, want that of the last attempt", results, err)
+	}
+	// Who requeues it in RQ gets it back: the row decides.
+	if err := b.client().RQ().Requeue(t.Context(), id, false); err != nil {
+		t.Fatal(err)
+	}
+	b.waitJob(id, rqcompat.StatusFailed)
+	if ids := b.failed(); !slices.Equal(ids, []string{id}) || b.row(name).Status != rows.StatusDeadLetter || !strings.Contains(b.lastExc(id), "Dead Letter") {
+		t.Errorf("requeued in RQ: failed registry %v, row %s, error %q, want it to fail again as a dead letter", ids, b.row(name).Status, b.lastExc(id))
 	}
 	b.mend(name)
 	b.waitRow(name, rows.StatusCompleted)
