@@ -182,3 +182,27 @@ func TestTheLastBridgeIsAway(t *testing.T) {
 		t.Errorf("%d retries are spent, want 1", row.RetryCount)
 	}
 }
+
+// TestARetryThatOvertakesItsOutcome: the row is Failed, and due, a moment before RQ knows that its attempt has ended.
+func TestARetryThatOvertakesItsOutcome(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, map[string]any{"retry": map[string]any{"base": 3600}})
+	engine := b.start(nil)
+	id := b.enqueue("sample_job", recovers(1))
+	b.waitJob(id, rqcompat.StatusScheduled)
+	if err := engine.stop(); err != nil {
+		t.Fatal(err)
+	}
+	b.rdb.HSet(t.Context(), rqcompat.JobKey(id), "status", "started")
+	retried := make(chan struct{})
+	go func() {
+		defer close(retried)
+		b.retry(b.arrived(id))
+	}()
+	time.Sleep(200 * time.Millisecond) // the attempt's worker is slow
+	b.rdb.HSet(t.Context(), rqcompat.JobKey(id), "status", "scheduled")
+	<-retried
+	if waiting := b.rdb.LRange(t.Context(), rqcompat.QueueKey(b.bench.QueueName("go")), 0, -1).Val(); !slices.Equal(waiting, []string{id}) {
+		t.Errorf("on the queue stands %v, want %s", waiting, id)
+	}
+}
