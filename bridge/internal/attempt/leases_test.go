@@ -108,8 +108,10 @@ func TestARenewalThatFails(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		go h.RenewLeases(ctx)
 		time.Sleep(h.Lease / 3)
+		synctest.Wait()
 		refused := len(h.rq.renewed)
 		time.Sleep(10 * time.Second)
+		synctest.Wait()
 		if n := len(h.rq.renewed) - refused; n < 10 || n > 20 {
 			t.Errorf("%d renewals were tried in the 10 s after one that failed, want about one a second", n)
 		}

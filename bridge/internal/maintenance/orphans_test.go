@@ -274,7 +274,9 @@ func TestCensus(t *testing.T) {
 // TestFinishedInRQ: a row's attempt has finished if one of the jobs that may bring it has, with the attempt's fence.
 func TestFinishedInRQ(t *testing.T) {
 	row := &rows.BackgroundJob{Name: "JOB-1", Status: rows.StatusRunning, StartedAt: fenceAt}
-	finished := func(status rqcompat.Status, at time.Time) *rqcompat.Job { return &rqcompat.Job{Status: status, StartedAt: at} }
+	finished := func(status rqcompat.Status, at time.Time) *rqcompat.Job {
+		return &rqcompat.Job{Status: status, StartedAt: at}
+	}
 	for name, tc := range map[string]struct {
 		jobs map[string]*rqcompat.Job
 		want bool
