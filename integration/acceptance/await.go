@@ -55,14 +55,18 @@ type ended struct {
 	results []rqcompat.Result
 }
 
-// takeBack is how long a job that Python failed may stay so, before Go has it back.
-const takeBack = 10 * time.Second
+const (
+	// takeBack is how long a job that Python failed may stay so, before Go has it back.
+	takeBack = 10 * time.Second
+	// awaitLimit is how long a job may take that is soon over.
+	awaitLimit = 45 * time.Second
+)
 
 // await waits until a job has ended; one that failed may still be taken back from Python.
 func (b *bed) await(ctx context.Context, id string) (ended, error) {
 	var e ended
-	var failed time.Time
-	err := b.until(ctx, caseTimeout, "job "+id+" has ended", func() (bool, error) {
+	var failed, since time.Time // when it ended as failed, and since when it is seen so
+	err := b.until(ctx, awaitLimit, "job "+id+" has ended", func() (bool, error) {
 		job, err := b.rq().Fetch(ctx, id)
 		if errors.Is(err, rqcompat.ErrNoSuchJob) {
 			return false, fmt.Errorf("RQ has no job %s", id)
@@ -75,10 +79,10 @@ func (b *bed) await(ctx context.Context, id string) (ended, error) {
 		case rqcompat.StatusFinished, rqcompat.StatusStopped, rqcompat.StatusCanceled:
 			return true, nil
 		case rqcompat.StatusFailed:
-			if failed.IsZero() {
-				failed = time.Now()
+			if !job.EndedAt.Equal(failed) {
+				failed, since = job.EndedAt, time.Now()
 			}
-			return time.Since(failed) > takeBack || strings.HasPrefix(job.WorkerName, bridge.WorkerPrefix), nil
+			return time.Since(since) > takeBack || strings.HasPrefix(job.WorkerName, bridge.WorkerPrefix), nil
 		}
 		return false, nil
 	})
@@ -200,6 +204,6 @@ func (b *bed) submit(ctx context.Context, jobType string, t task) (string, error
 	if err != nil {
 		return "", err
 	}
-	out, err := b.bridge(ctx, nil, "submit", jobType, "--organization", b.organization, "--user", b.owner.name, "--params", string(params))
+	out, err := b.bridge(ctx, nil, "submit", jobType, "--organization", organization, "--user", b.owner.name, "--params", string(params))
 	return strings.TrimSpace(out), err
 }

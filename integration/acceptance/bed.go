@@ -38,7 +38,6 @@ type bed struct {
 	own, shared  string // queue types, "" if the bench has none
 	owner, other user
 	manager      user
-	organization string
 	worker       *servers.Child
 
 	missing map[need]string // why something is missing

@@ -59,8 +59,8 @@ type report struct {
 	took   time.Duration
 }
 
-// caseTimeout bounds a case; the slowest wait for a rescue.
-const caseTimeout = 60 * time.Second
+// caseTimeout bounds a case; the slowest is a migration.
+const caseTimeout = 5 * time.Minute
 
 // runAll tries the cases one after the other, until ctx ends.
 func (b *bed) runAll(ctx context.Context, cases []Case) (reports []report) {

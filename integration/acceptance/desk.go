@@ -16,18 +16,18 @@ import (
 func deskCases() []Case {
 	const listFix = "open the page in the desk and look at the Error Log: one broken job hides all others"
 	cases := []Case{
-		{Name: "RQ Job list", Means: "Go jobs of a shared queue stand in the list, beside Python's", Needs: []need{sharedQueue}, Fix: listFix, Run: jobList},
-		{Name: "RQ Job form", Means: "a Go job of the own queue opens", Needs: []need{ownQueue}, Fix: listFix, Run: jobForm},
+		{Name: "RQ Job list", Means: "Go jobs of a shared queue stand in the list, beside Python's", Needs: []need{ownWorker, sharedQueue}, Fix: listFix, Run: jobList},
+		{Name: "RQ Job form", Means: "a Go job of the own queue opens", Needs: []need{ownWorker, ownQueue}, Fix: listFix, Run: jobForm},
 		{Name: "RQ Worker list", Means: "the bridge's workers stand in the list", Fix: listFix, Run: workerList},
-		{Name: "Force Stop", Means: "the desk's button ends a running Go job", Needs: []need{tables, users}, Fix: "look at the worker's log for NOPERM", Run: forceStop},
-		{Name: "failures without a row", Means: "a failure of a job that has no row is in the Error Log", Needs: []need{ownQueue},
+		{Name: "Force Stop", Means: "the desk's button ends a running Go job", Needs: []need{ownWorker, tables, users}, Fix: "look at the worker's log for NOPERM", Run: forceStop},
+		{Name: "failures without a row", Means: "a failure of a job that has no row is in the Error Log", Needs: []need{ownWorker, ownQueue},
 			Fix: "upgrade the bridge; until then look at bridge job ID", Run: errorLog},
-		{Name: "Background Job list", Means: "people see their own jobs and no others'", Needs: []need{tables, users}, Fix: "bridge install --site SITE", Run: rowList},
-		{Name: "Background Job form", Means: "people open their own jobs and no others'", Needs: []need{tables, users}, Fix: "bridge install --site SITE", Run: rowForm},
+		{Name: "Background Job list", Means: "people see their own jobs and no others'", Needs: []need{ownWorker, tables, users}, Fix: "bridge install --site SITE", Run: rowList},
+		{Name: "Background Job form", Means: "people open their own jobs and no others'", Needs: []need{ownWorker, tables, users}, Fix: "bridge install --site SITE", Run: rowForm},
 	}
 	for i := range cases {
 		cases[i].Name = "desk: " + cases[i].Name
-		cases[i].Needs = append([]need{ownWorker, documents, web, manager}, cases[i].Needs...)
+		cases[i].Needs = append([]need{documents, web, manager}, cases[i].Needs...)
 	}
 	return cases
 }

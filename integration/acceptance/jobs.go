@@ -13,6 +13,7 @@ import (
 // jobCases are about Background Jobs: rows with retries, dead letters, cancel, timeouts, rescue.
 func jobCases() []Case {
 	cases := []Case{
+		{Name: "samples", Means: "the sample jobs that bridge install --samples offers run", Run: sampled},
 		{Name: "submit", Means: "bridge submit makes a row, and its job completes", Run: submitted},
 		{Name: "frappe.enqueue", Means: "a call of a Job Type's method gets its row on arrival", Needs: []need{ownQueue}, Run: enqueuedRow},
 		{Name: "made in the desk", Means: "a Background Job that was inserted by REST runs", Needs: []need{documents, web, manager}, Run: insertedRow},
@@ -25,10 +26,34 @@ func jobCases() []Case {
 	}
 	for i := range cases {
 		cases[i].Name = "Background Job: " + cases[i].Name
-		cases[i].Needs = append([]need{ownWorker, tables, users}, cases[i].Needs...)
+		needs := []need{tables, users}
+		if cases[i].Name != "Background Job: samples" { // which every bridge has handlers for
+			needs = append(needs, ownWorker)
+		}
+		cases[i].Needs = append(needs, cases[i].Needs...)
 		cases[i].Fix = "look at the row's history (bridge job NAME) and at the site's tables (bridge doctor)"
 	}
 	return cases
+}
+
+func sampled(ctx context.Context, b *bed) error {
+	db, err := b.pool.DB(ctx, b.site)
+	if err != nil {
+		return err
+	}
+	types, err := db.JobTypes(ctx)
+	switch {
+	case err != nil:
+		return err
+	case types["sample_job"] == nil || !types["sample_job"].Enabled:
+		return missing("the site has no Job Type sample_job: bridge install --samples --site %s", b.site)
+	}
+	out, err := b.bridge(ctx, nil, "submit", "sample_job", "duration=1", "--organization", organization, "--user", b.owner.name)
+	if err != nil {
+		return err
+	}
+	_, err = b.awaitRow(ctx, strings.TrimSpace(out), 20*time.Second, rows.StatusCompleted)
+	return err
 }
 
 func submitted(ctx context.Context, b *bed) error {
@@ -57,7 +82,7 @@ func (b *bed) history(ctx context.Context, row string) (string, error) {
 }
 
 func enqueuedRow(ctx context.Context, b *bed) error {
-	rqID, err := way{b.own}.call(ctx, b, taskType, newID("row"), nil, values{"organization": b.organization, "seconds": 0.1})
+	rqID, err := way{b.own}.call(ctx, b, taskType, newID("row"), nil, values{"organization": organization, "seconds": 0.1})
 	if err != nil {
 		return err
 	}
@@ -68,7 +93,7 @@ func enqueuedRow(ctx context.Context, b *bed) error {
 	if done, err = b.awaitRow(ctx, done.Name, 20*time.Second, rows.StatusCompleted); err != nil {
 		return err
 	}
-	return errors.Join(want("owner", done.Owner, b.owner.name), want("organization", done.Organization, b.organization))
+	return errors.Join(want("owner", done.Owner, b.owner.name), want("organization", done.Organization, organization))
 }
 
 // rowOf waits for the row that an RQ job gets on arrival.
@@ -83,7 +108,7 @@ func (b *bed) rowOf(ctx context.Context, rqID string) (row *rows.BackgroundJob, 
 
 func insertedRow(ctx context.Context, b *bed) error {
 	answer, err := b.post(ctx, b.manager, "/api/resource/Background Job", values{
-		"job_type": taskType, "organization": b.organization, "owner_user": b.owner.name, "status": "Pending", "priority": "Normal",
+		"job_type": taskType, "organization": organization, "owner_user": b.owner.name, "status": "Pending", "priority": "Normal",
 		"input_parameters": values{"seconds": 0.1},
 	})
 	if err != nil {
@@ -176,7 +201,7 @@ func (b *bed) endsInTime(ctx context.Context, row string) error {
 }
 
 func typeTimeout(ctx context.Context, b *bed) error {
-	rqID, err := way{b.own}.call(ctx, b, shortType, newID("short"), nil, values{"organization": b.organization, "seconds": 50})
+	rqID, err := way{b.own}.call(ctx, b, shortType, newID("short"), nil, values{"organization": organization, "seconds": 50})
 	if err != nil {
 		return err
 	}

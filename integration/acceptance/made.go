@@ -55,6 +55,9 @@ answer = {"documents": documents, "scripts": scripts}
 	return nil
 }
 
+// organization is the one whose jobs are submitted.
+const organization = "BRIDGE-ACCEPTANCE"
+
 // makeUsers makes the users, and an organization to which the other one belongs too.
 func (b *bed) makeUsers(ctx context.Context) error {
 	made := map[string]*user{"owner": &b.owner, "other": &b.other, "manager": &b.manager}
@@ -86,7 +89,6 @@ u.insert(ignore_permissions=True)
 	if b.missing[tables] != "" {
 		return nil
 	}
-	b.organization = "BRIDGE-ACCEPTANCE"
 	return b.python.do(ctx, `
 insert("Organization", args["name"], org_name=args["name"], org_type="Family", status="Active", naming_series="ORG-.YYYY.-")
 if has_table("Person") and has_table("Org Member"):
@@ -97,7 +99,7 @@ if has_table("Person") and has_table("Org Member"):
 elif has_table("User Permission") and frappe.db.sql("select name from tabDocType where name='Organization'"):
     for user in args["members"]:
         insert("User Permission", f'{args["name"]}-{user}', user=user, allow="Organization", for_value=args["name"], apply_to_all_doctypes=1)
-`, values{"name": b.organization, "members": []string{b.owner.name, b.other.name}}, nil)
+`, values{"name": organization, "members": []string{b.owner.name, b.other.name}}, nil)
 }
 
 // rolesOf are the roles of the users that are made. Inbox User makes a System User of somebody with no other right.
@@ -132,7 +134,7 @@ func (b *bed) sweep(ctx context.Context) error {
 	if err := b.sweepJobs(ctx); err != nil {
 		return err
 	}
-	return b.python.do(ctx, sweepCode, values{"mark": name + "%", "type": `bridge\_acceptance\_%`, "organization": "BRIDGE-ACCEPTANCE%", "error": "%bridge_acceptance%"}, nil)
+	return b.python.do(ctx, sweepCode, values{"mark": name + "%", "type": `bridge\_acceptance\_%`, "organization": organization + "%", "error": "%bridge_acceptance%"}, nil)
 }
 
 // sweepJobs removes the marked jobs from RQ, and the deliveries of the marked rows.
@@ -153,15 +155,13 @@ func (b *bed) sweepJobs(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		for _, jobType := range []string{taskType, shortType} {
-			jobs, _, err := db.ListJobs(ctx, rows.ListFilter{JobType: jobType, Limit: 1000})
-			if err != nil {
-				return err
-			}
-			for _, row := range jobs {
-				if in, err := b.client.Inspect(ctx, b.site, row.Name); err == nil && in.Job != nil {
-					ids = append(ids, in.Job.ID)
-				}
+		jobs, _, err := db.ListJobs(ctx, rows.ListFilter{Organization: organization, Limit: 1000})
+		if err != nil {
+			return err
+		}
+		for _, row := range jobs {
+			if in, err := b.client.Inspect(ctx, b.site, row.Name); err == nil && in.Job != nil {
+				ids = append(ids, in.Job.ID)
 			}
 		}
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -143,19 +144,22 @@ func siteCases() []Case {
 }
 
 func waitsForMaintenance(ctx context.Context, b *bed) (err error) {
-	set := func(ctx context.Context, on int) error {
+	set := func(ctx context.Context, mode string) error {
 		return b.python.do(ctx, `
 from frappe.installer import update_site_config
-update_site_config("maintenance_mode", args["on"])
-`, values{"on": on}, nil)
+update_site_config("maintenance_mode", args["mode"])
+`, values{"mode": mode}, nil)
 	}
-	if err := set(ctx, 1); err != nil {
+	if site, err := b.frappe.Site(b.site); err != nil || site.MaintenanceMode() {
+		return cmp.Or(err, missing("the site is in maintenance mode"))
+	}
+	if err := set(ctx, "1"); err != nil {
 		return err
 	}
 	on := true
 	defer func() {
 		if on {
-			err = errors.Join(err, set(context.WithoutCancel(ctx), 0))
+			err = errors.Join(err, set(context.WithoutCancel(ctx), "None"))
 		}
 	}()
 	// Configuration is looked at every few seconds.
@@ -177,7 +181,7 @@ update_site_config("maintenance_mode", args["on"])
 		return fmt.Errorf("the job is %s while the site is in maintenance, want queued", job.Status)
 	}
 	on = false
-	if err := set(context.WithoutCancel(ctx), 0); err != nil {
+	if err := set(context.WithoutCancel(ctx), "None"); err != nil {
 		return err
 	}
 	_, err = b.echoOf(ctx, rqID)

@@ -13,8 +13,8 @@ if documents:
         for name in frappe.get_all(doctype, filters={field: ("like", args["mark"])}, pluck="name"):
             frappe.delete_doc(doctype, name, force=True, ignore_permissions=True)
 if has_table("Background Job"):
-    delete("Job Execution Log", "background_job in (select name from `tabBackground Job` where job_type like %s)", args["type"])
-delete("Background Job", "job_type like %s", args["type"])
+    delete("Job Execution Log", "background_job in (select name from `tabBackground Job` where organization like %s)", args["organization"])
+delete("Background Job", "organization like %s", args["organization"])
 delete("Job Type", "name like %s", args["type"])
 for doctype in ("User Permission", "Org Member", "Person", "Organization"):
     delete(doctype, "name like %s", args["organization"])
