@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/bridge"
+	"github.com/opensoft/dartwing-bridge/cmd/bridge/output"
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
 	"github.com/opensoft/dartwing-bridge/rqcompat/pickle"
@@ -86,14 +88,12 @@ func (b *bed) await(ctx context.Context, id string) (ended, error) {
 		}
 		return false, nil
 	})
-	if err != nil {
-		if e.Job != nil {
-			err = fmt.Errorf("%w; it is %s", err, e.Status)
-		}
-		return e, err
+	results, lost := b.rq().Results(context.WithoutCancel(ctx), id)
+	e.results = results
+	if err != nil && e.Job != nil {
+		err = fmt.Errorf("%w; it is %s, and failed %s", err, e.Status, output.Plural(e.failures(), "time"))
 	}
-	e.results, err = b.rq().Results(ctx, id)
-	return e, err
+	return e, cmp.Or(err, lost)
 }
 
 // value is what the job returned, or why it did not finish.
