@@ -347,6 +347,6 @@ func TestHashThatVanishes(t *testing.T) {
 
 // fastPace is for tests that wait for chores.
 var fastPace = pace{
-	rescue: 200 * time.Millisecond, takeBack: 200 * time.Millisecond,
+	rescue:  200 * time.Millisecond,
 	orphans: 300 * time.Millisecond, orphanAge: 500 * time.Millisecond, maintain: time.Hour,
 }

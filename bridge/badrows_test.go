@@ -156,7 +156,6 @@ func TestParametersThatDoNotFit(t *testing.T) {
 func TestTextsThatAreTooLongOrBroken(t *testing.T) {
 	t.Parallel()
 	b := newBed(t, nil)
-	log := b.capture()
 	var fail atomic.Bool
 	long := strings.Repeat("ä", 300)
 	b.start(func(e *Engine) {
@@ -181,9 +180,6 @@ func TestTextsThatAreTooLongOrBroken(t *testing.T) {
 	for field, text := range map[string]string{"progress_message": row.ProgressMessage, "output_reference": row.OutputReference} {
 		if utf8.RuneCountInString(text) != 140 || !utf8.ValidString(text) || !strings.HasSuffix(text, "…") {
 			t.Errorf("%s is %q (%d characters), want 140 that end in …", field, text, utf8.RuneCountInString(text))
-		}
-		if !strings.Contains(log.String(), `"field":"`+field+`"`) {
-			t.Errorf("the log doesn't say that %s was cut", field)
 		}
 	}
 	fail.Store(true)

@@ -14,8 +14,7 @@ import (
 	"github.com/opensoft/dartwing-bridge/frappe"
 )
 
-// Config says how an Engine or a Client works. Only Bench is required; a zero field means its default. Package
-// benchconfig reads one from a bench's configuration and the environment.
+// Config says how an Engine or a Client works; a zero field means its default. Package benchconfig reads one from files.
 type Config struct {
 	// Bench is the bench whose jobs are worked. Required.
 	Bench *frappe.Bench
@@ -28,6 +27,11 @@ type Config struct {
 	// SharedQueues are queue types worked together with Python: only jobs that have a Go handler are taken, all others
 	// are left in place. Default: short, default, long, but for those in Queues.
 	SharedQueues []string
+	// First are those of the SharedQueues on which the bridge waits before idle Python workers, which get a job at its push
+	// otherwise and fail it, before it is taken back from them. Every job of such a queue passes through the bridge then, a
+	// few milliseconds each; a bridge that dies with one in hand is followed within 3 s by any other, or by the next start.
+	// It needs Redis 6.2. Default: none.
+	First []string
 	// Concurrency is how many jobs run at once, 1 to 100,000. Default: 100.
 	Concurrency int
 	// Weights are the shares of organizations in the fair turns, 1 to 100, by organization name. Default: 1 each.
@@ -50,42 +54,22 @@ type Config struct {
 	RowGrace time.Duration
 	// MaxKills is how often a job may take its worker down before it is dead-lettered as poison. Default: 3.
 	MaxKills int
-	// NoSamples leaves out the handlers that every bridge offers to try an installation with: echo_job, sample_job,
-	// long_running_job. Default: they are there.
+	// NoSamples leaves out echo_job, sample_job and long_running_job, to try an installation with. Default: they are there.
 	NoSamples bool
 
-	// pace is how often maintenance is done; only tests change it.
 	pace pace
 }
 
-// pace is how often maintenance is done.
+// pace is how often each of rooms.maintenance is done; only tests change it.
 type pace struct {
-	// rescue is how often lapsed leases are looked for.
-	rescue time.Duration
-	// takeBack is how often the failed registries are searched for Go jobs that Python took.
-	takeBack time.Duration
-	// orphans is how often rows without a delivery are searched; orphanAge is how long they must not have moved.
-	orphans, orphanAge time.Duration
-	// maintain is RQ's own interval for cleaning its registries.
-	maintain time.Duration
+	rescue             time.Duration
+	orphans, orphanAge time.Duration // orphanAge is how long a row must not have moved
+	maintain           time.Duration // as RQ itself does
 }
 
-var defaultPace = pace{
-	rescue: time.Second, takeBack: 5 * time.Second,
-	orphans: 15 * time.Second, orphanAge: 30 * time.Second,
-	maintain: 10 * time.Minute,
-}
-
-// RetryPolicy is when transient failures are retried: the n-th time Base × 2^(n−1) after the failure, at most Max.
-type RetryPolicy struct {
-	// Base is the pause before the first retry. Default: 1 min.
-	Base time.Duration
-	// Max is the longest pause. Default: 16 × Base, the pause before the fifth retry.
-	Max time.Duration
-	// Jitter is the share by which a pause may be longer or shorter, 0 to 1, so that jobs that failed together don't
-	// return together. Default: 0.2. A negative value means none.
-	Jitter float64
-}
+// RetryPolicy is when transient failures are retried: the n-th time Base × 2^(n−1) after the failure, at most Max, more or
+// less by up to the share Jitter. Defaults: a Base of 1 min, a Max of 16 × Base, a Jitter of 0.2; a negative one is none.
+type RetryPolicy = job.RetryPolicy
 
 // ForeignHandler is a handler that is not written in Go: exactly one of Exec and HTTP is set.
 type ForeignHandler struct {
@@ -114,17 +98,11 @@ type ForeignHandler struct {
 // On cancel, timeout and shutdown SIGTERM goes to the program's whole process group, and SIGKILL to whatever is left of
 // it after KillGrace. Status 0 after SIGTERM counts as success only if a result was reported. What a program leaves
 // running in its group when it ends is killed.
-type ExecConfig struct {
-	// Command is the program and its arguments. No shell is involved. Required.
-	Command []string
-	// Dir is the working directory. Default: the bridge's.
-	Dir string
-	// Env is added to the program's environment. BRIDGE_… names are reserved.
-	Env map[string]string
-	// KillGrace is how long the process group may take to end after SIGTERM, and how long the pipes of a program that
-	// ended may stay open; less than Config.CancelGrace. Default: 5 s.
-	KillGrace time.Duration
-}
+//
+// Command is the program and its arguments, without a shell; required. Dir is the working directory, the bridge's by
+// default. Env is added to the environment, BRIDGE_… names excepted. KillGrace, also how long pipes may stay open after
+// the program's end, is less than Config.CancelGrace; 5 s by default.
+type ExecConfig = foreign.Exec
 
 // HTTPConfig is a handler that calls a URL per job.
 //
@@ -136,16 +114,10 @@ type ExecConfig struct {
 // 429 and 503 with Retry-After (seconds or a date, at most a day) set the time of the next attempt. 408, 425, 429, 5xx,
 // a failed connection and an answer that breaks off are transient; other 4xx, a redirect (never followed) and an answer
 // of more than 1 MiB or of broken JSON are permanent.
-type HTTPConfig struct {
-	// URL is where the service listens, http or https. Required.
-	URL string
-	// Method is POST, PUT or PATCH. Default: POST.
-	Method string
-	// Headers are added to the request, e.g. Authorization.
-	Headers map[string]string
-	// Timeout is the longest one call may take; the job's own timeout holds anyway. Default: none.
-	Timeout time.Duration
-}
+//
+// URL, http or https, is required. Method is POST (the default), PUT or PATCH. Headers are added to the request. Timeout
+// is the longest one call may take, besides the job's own; none by default.
+type HTTPConfig = foreign.HTTP
 
 // withDefaults returns c with every zero field set to its default.
 func (c Config) withDefaults() Config {
@@ -166,7 +138,9 @@ func (c Config) withDefaults() Config {
 	c.CancelGrace = cmp.Or(c.CancelGrace, 10*time.Second)
 	c.Lease = cmp.Or(c.Lease, 15*time.Second)
 	c.RowGrace = cmp.Or(c.RowGrace, 10*time.Second)
-	c.pace = cmp.Or(c.pace, defaultPace)
+	c.pace = cmp.Or(c.pace, pace{
+		rescue: time.Second, orphans: 15 * time.Second, orphanAge: 30 * time.Second, maintain: 10 * time.Minute,
+	})
 	return c
 }
 
@@ -193,7 +167,7 @@ func (c Config) validate() error {
 			bad("bridge.weights[%q] is %d, want 1 to 100", organization, weight)
 		}
 	}
-	if err := job.RetryPolicy(c.Retry).WithDefaults().Validate(); err != nil {
+	if err := job.CheckRetry(c.Retry); err != nil {
 		bad("bridge.retry: %w", err)
 	}
 	c.validateQueues(bad)
@@ -204,6 +178,11 @@ func (c Config) validate() error {
 func (c Config) validateQueues(bad func(format string, args ...any)) {
 	if len(c.Queues)+len(c.SharedQueues) == 0 {
 		bad(`no queue to work: set bridge.queues, e.g. ["go"], or bridge.shared_queues`)
+	}
+	for _, q := range c.First {
+		if !slices.Contains(c.SharedQueues, q) {
+			bad("queue %q is in bridge.first but not in bridge.shared_queues: on an own queue nobody is to be ahead of", q)
+		}
 	}
 	known, all := c.Bench.QueueTypes(), slices.Concat(c.Queues, c.SharedQueues)
 	for i, q := range all {
@@ -225,7 +204,7 @@ func (c Config) validateForeign(bad func(format string, args ...any)) {
 			bad(`bridge.handlers[%q] needs exactly one of "exec" and "http"`, name)
 		} else if h.Exec != nil {
 			// A program that is being killed in order must not count as abandoned.
-			if grace := foreign.Exec(*h.Exec).Grace(); grace >= c.CancelGrace {
+			if grace := foreign.Grace(*h.Exec); grace >= c.CancelGrace {
 				bad("bridge.handlers[%q].exec.kill_grace is %s, want less than bridge.cancel_grace, which is %s", name, grace, c.CancelGrace)
 			}
 		}

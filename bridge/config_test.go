@@ -40,8 +40,10 @@ func TestDefaults(t *testing.T) {
 		c.Lease != 15*time.Second || c.RowGrace != 10*time.Second {
 		t.Errorf("defaults %+v", c)
 	}
-	if p := job.RetryPolicy(c.Retry).WithDefaults(); p.Base != 500*time.Millisecond || p.Jitter != 0 || p.Max != 8*time.Second {
-		t.Errorf("retry %+v", p)
+	for retry, want := range map[int]time.Duration{1: 500 * time.Millisecond, 2: time.Second, 9: 8 * time.Second} {
+		if got := job.PauseAfter(nil, c.Retry, retry); got != want {
+			t.Errorf("retry %d without jitter after %s, want %s", retry, got, want)
+		}
 	}
 	// A standard queue that is taken as one's own is not shared by default.
 	c = Config{Bench: b, Queues: []string{"go", "default"}}.withDefaults()
@@ -82,6 +84,17 @@ func TestNewReportsWhatIsWrong(t *testing.T) {
 	}
 	if _, err := New(Config{}); err == nil || !strings.Contains(err.Error(), "Config.Bench is required") {
 		t.Errorf("without a bench: error %v", err)
+	}
+}
+
+func TestAHandlersOwnRetryMayHaveNoJitter(t *testing.T) {
+	e, err := New(Config{Bench: benchOf(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	Register(e, "x", func(context.Context, *RawJob) (any, error) { return nil, nil }, WithRetry(RetryPolicy{Base: time.Hour, Jitter: -1}))
+	if got := job.PauseAfter(nil, *e.wrapped(e)["x"].Retry, 1); got != time.Hour {
+		t.Errorf("the first retry comes after %s, want an hour", got)
 	}
 }
 

@@ -36,7 +36,7 @@ func connect(ctx context.Context, cfg Config) (*connections, error) {
 	pause := wait.Backoff{Log: cfg.Log, What: "Redis (redis_queue) can't be reached; waiting for it"}
 	for {
 		c, err := connectNow(ctx, cfg)
-		if err == nil || !rqcompat.IsAway(err) {
+		if err == nil || !passes(err) {
 			return c, err
 		}
 		if pause.Failed(ctx, err); ctx.Err() != nil {
@@ -79,16 +79,22 @@ func connectNow(ctx context.Context, cfg Config) (*connections, error) {
 
 // explainRedis says which server an error is about and, if that refuses us, what to look at.
 func explainRedis(addrs []string, err error) error {
-	for _, refusal := range []string{"WRONGPASS", "NOAUTH", "NOPERM", "ERR invalid password"} {
-		if redis.HasErrorPrefix(err, refusal) {
-			return fmt.Errorf("redis_queue at %s refuses the connection: %w; check user and password in redis_queue, or rq_username and rq_password with use_rq_auth, in common_site_config.json",
-				strings.Join(addrs, ", "), err)
-		}
+	where := strings.Join(addrs, ", ")
+	switch rqcompat.Judge(err) {
+	case rqcompat.Denied:
+		return fmt.Errorf("redis_queue at %s refuses the connection: %w; check user and password in redis_queue, or rq_username and rq_password with use_rq_auth, in common_site_config.json", where, err)
+	case rqcompat.Away:
+		return fmt.Errorf("redis_queue at %s: %w; start it (bench start), or correct redis_queue in common_site_config.json", where, err)
+	case rqcompat.Final:
+		return err
 	}
-	if rqcompat.IsAway(err) {
-		return fmt.Errorf("redis_queue at %s: %w; start it (bench start), or correct redis_queue in common_site_config.json", strings.Join(addrs, ", "), err)
-	}
-	return err
+	return fmt.Errorf("redis_queue at %s: %w", where, err)
+}
+
+// passes reports whether a server that can't be used now may be so without anybody doing something about it.
+func passes(err error) bool {
+	j := rqcompat.Judge(err)
+	return j != rqcompat.Final && j != rqcompat.Denied
 }
 
 // Close closes the connections; the bench stays open.

@@ -4,19 +4,7 @@
 //
 // An Engine works jobs: New, Register, Run. A Client submits, cancels, retries and looks; an Engine and a running
 // handler submit over the engine's own connections. Package benchconfig reads a Config from a bench's files and the
-// environment, package bridgetest tries a handler without any server.
-//
-// # The life of one job
-//
-//	1 see      internal/intake   a copy of each queue's list
-//	2 route    internal/route    decode the call without running anything; whose is it
-//	3 claim    internal/intake   fair turn, then atomically by id
-//	4 admit    internal/attempt  its row, the policy, move to Running
-//	5 run      internal/attempt  the handler under its clock; progress
-//	6 settle   internal/attempt  row and log, then RQ's outcome
-//	7 publish  internal/desk     what clients of the site's Socket.IO server see
-//
-// A job is decoded once, when first seen: what it asks for decides whether it is claimed. See also ARCHITECTURE.md.
+// environment, package bridgetest tries a handler without any server. ARCHITECTURE.md tells the life of one job.
 //
 // # The row is the truth, Redis is delivery
 //

@@ -59,7 +59,7 @@ func (e *Engine) registerForeign() error {
 			continue
 		}
 		e.register(name, &registration{source: "bridge.handlers", handle: func(ctx context.Context, j *RawJob) (any, error) {
-			return run(ctx, job.Info(j.JobInfo), j.Params, j)
+			return run(ctx, j.JobInfo, j.Params, j)
 		}})
 	}
 	return errors.Join(errs...)
@@ -67,9 +67,9 @@ func (e *Engine) registerForeign() error {
 
 func (h ForeignHandler) handler() (job.Call, error) {
 	if h.Exec != nil {
-		return foreign.NewExec(foreign.Exec(*h.Exec))
+		return foreign.NewExec(*h.Exec)
 	}
-	return foreign.NewHTTP(foreign.HTTP(*h.HTTP))
+	return foreign.NewHTTP(*h.HTTP)
 }
 
 // Run works jobs until ctx ends or a shutdown command arrives, and then stops in order: nothing new is claimed; running
@@ -111,8 +111,7 @@ func (e *Engine) await(ctx context.Context) (*Client, error) {
 	}
 }
 
-// Submit submits a job over the engine's connections, see Client.Submit. It waits until Run has connected, as long as
-// ctx lasts; after Run has returned it is an error.
+// Submit is Client.Submit over the engine's connections. It waits for Run to connect; after Run it is an error.
 func (e *Engine) Submit(ctx context.Context, r SubmitRequest) (*rows.BackgroundJob, error) {
 	c, err := e.await(ctx)
 	if err != nil {
@@ -121,7 +120,7 @@ func (e *Engine) Submit(ctx context.Context, r SubmitRequest) (*rows.BackgroundJ
 	return c.Submit(ctx, r)
 }
 
-// Enqueue does what frappe.enqueue does over the engine's connections, see Client.Enqueue. It waits as Submit does.
+// Enqueue is Client.Enqueue over the engine's connections. It waits as Submit does.
 func (e *Engine) Enqueue(ctx context.Context, r EnqueueRequest) (*rqcompat.Job, error) {
 	c, err := e.await(ctx)
 	if err != nil {
@@ -132,8 +131,7 @@ func (e *Engine) Enqueue(ctx context.Context, r EnqueueRequest) (*rqcompat.Job, 
 
 // Stats are counts of one moment.
 type Stats struct {
-	// Waiting jobs could start now, but for a free slot; Running ones have one. Abandoned are those among the running
-	// whose handler ignores its context.
+	// Waiting jobs only lack a free slot; Running ones have one, the Abandoned too, whose handler ignores its context.
 	Waiting, Running, Abandoned int
 }
 
@@ -141,7 +139,8 @@ type Stats struct {
 func (e *Engine) Stats() Stats {
 	select {
 	case <-e.connected:
-		return e.rooms.stats()
+		running, abandoned := e.rooms.runner.Running()
+		return Stats{Waiting: e.rooms.fair.Len(), Running: running, Abandoned: abandoned}
 	default:
 		return Stats{}
 	}
@@ -172,8 +171,8 @@ func (e *Engine) mustNotRun(method string) {
 	}
 }
 
-func (e *Engine) ended(info job.Info, outcome string, err error, took time.Duration) {
+func (e *Engine) ended(info JobInfo, outcome string, err error, took time.Duration) {
 	for _, f := range e.onEnd {
-		f(End{JobInfo: JobInfo(info), Outcome: outcome, Err: err, Took: took})
+		f(End{JobInfo: info, Outcome: outcome, Err: err, Took: took})
 	}
 }

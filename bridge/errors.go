@@ -21,8 +21,7 @@ var (
 	ErrTimeout = job.ErrTimeout
 	// ErrShutdown says that this process stops; the job is given back and runs again elsewhere without spending a retry.
 	ErrShutdown = job.ErrShutdown
-	// ErrLost says that the job belongs to someone else by now (its lease lapsed or its record was deleted); whatever
-	// the handler still returns is dropped.
+	// ErrLost says that the job is someone else's by now; whatever the handler still returns is dropped.
 	ErrLost = job.ErrLost
 )
 
@@ -39,19 +38,19 @@ var (
 )
 
 // ErrorType is what the field error_type of a Background Job says.
-type ErrorType string
+type ErrorType = job.ErrorType
 
 // The two kinds of failure that a Background Job knows.
 const (
-	ErrorTransient = ErrorType(job.Transient)
-	ErrorPermanent = ErrorType(job.Permanent)
+	ErrorTransient = job.Transient
+	ErrorPermanent = job.Permanent
 )
 
 // Classify says which kind of failure err is for the engine. What a handler said with Permanent, Transient or RetryAfter
 // wins, through any wrapping; then an HTTPError by its status (408, 425, 429 and 5xx are transient, other 4xx permanent),
 // a ParamsError, and a text that begins with the name of one of Frappe's classes that no retry mends, as in
 // "frappe.exceptions.ValidationError: …". Anything else is transient.
-func Classify(err error) ErrorType { return ErrorType(job.Classify(err)) }
+func Classify(err error) ErrorType { return job.Classify(err) }
 
 // Permanent marks err as one that no retry can mend: the job goes to the dead letters at once. Permanent(nil) is nil.
 func Permanent(err error) error { return job.Mark(err, job.Permanent, 0) }
@@ -59,26 +58,21 @@ func Permanent(err error) error { return job.Mark(err, job.Permanent, 0) }
 // Transient marks err as one that a retry may mend, whatever it wraps. Transient(nil) is nil.
 func Transient(err error) error { return job.Mark(err, job.Transient, 0) }
 
-// RetryAfter marks err as transient and asks that the next attempt starts d from now instead of after the usual pause.
-// A d below zero counts as zero. RetryAfter(d, nil) is nil.
+// RetryAfter marks err as transient, with a pause of d, at least zero, instead of the usual one. RetryAfter(d, nil) is nil.
 func RetryAfter(d time.Duration, err error) error {
 	return job.Mark(err, job.Transient, max(d, time.Nanosecond))
 }
 
-// HTTPError is a failed answer of a server that a handler called, with its Status (the HTTP status code) and a Message
-// for a person. Classify knows it.
+// HTTPError is a failed answer of a server that a handler called: its HTTP Status, and a Message. Classify knows it.
 type HTTPError = job.HTTPError
 
-// PanicError is the error of a handler that panicked, with the Value that panic was called with and the goroutine's
-// Stack. Its text holds the stack.
+// PanicError is the error of a handler that panicked: the Value of the panic and the goroutine's Stack, also in its text.
 type PanicError = job.PanicError
 
-// ParamsError says that a job's parameters don't fit the type of the Handler that it names; Err is what the decoder
-// found, without the value. It is permanent: the same parameters never will.
+// ParamsError says that parameters don't fit the type of the named Handler; Err doesn't show the value. It is permanent.
 type ParamsError = job.ParamsError
 
-// NoHandlerError says that a job on an own queue names something that this bridge has no handler for: the Method, found
-// on the Queue. The job stays requeueable in the failed registry.
+// NoHandlerError says that nothing here handles the Method of a job on an own Queue. The failed job can be requeued.
 type NoHandlerError = job.NoHandlerError
 
 // TransitionError says that the status of a Job can't go From one To the other.

@@ -92,6 +92,7 @@ func configured(bench *frappe.Bench, settings map[string]any) Config {
 		Concurrency  int
 		Queues       []string
 		SharedQueues []string `json:"shared_queues"`
+		First        []string
 		Lease        float64
 		StopTimeout  float64 `json:"stop_timeout"`
 		CancelGrace  float64 `json:"cancel_grace"`
@@ -107,7 +108,7 @@ func configured(bench *frappe.Bench, settings map[string]any) Config {
 	}
 	seconds := func(n float64) time.Duration { return time.Duration(n * float64(time.Second)) }
 	return Config{
-		Bench: bench, Concurrency: s.Concurrency, Queues: s.Queues, SharedQueues: s.SharedQueues, Lease: seconds(s.Lease),
+		Bench: bench, Concurrency: s.Concurrency, Queues: s.Queues, SharedQueues: s.SharedQueues, First: s.First, Lease: seconds(s.Lease),
 		StopTimeout: seconds(s.StopTimeout), CancelGrace: seconds(s.CancelGrace), RowGrace: seconds(s.RowGrace), RQVersion: s.RQVersion,
 		Retry: RetryPolicy{Base: seconds(s.Retry.Base)}, Foreign: s.Foreign,
 	}

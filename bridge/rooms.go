@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -19,6 +20,9 @@ import (
 // own. Whoever reads that registry through RQ fails what has lapsed there, and a rescue must come first.
 const registrySlack = 75 * time.Second
 
+// firstWaiters is how many connections wait for a queue before idle Python workers: one is ahead while others are served.
+const firstWaiters = 8
+
 // rooms are the parts of a working engine, each with what it needs.
 type rooms struct {
 	cfg Config
@@ -26,65 +30,83 @@ type rooms struct {
 	slots     *workers.Slots
 	runner    *attempt.Runner
 	fair      *intake.FairQueue
-	pollers   []*intake.Poller
+	pollers   map[string]*intake.Poller
+	firsts    []*intake.First
+	takeBack  *maintenance.TakeBack
 	retries   *maintenance.Retries
 	scheduler *maintenance.Scheduler
 	services  []maintenance.Service
+	returning maintenance.Service // apart from the others, which may wait for a database
 }
 
 // furnish builds the rooms.
 func furnish(cfg Config, c *connections, handlers job.Handlers, ended attempt.Ended) *rooms {
-	w := &rooms{cfg: cfg, connections: c, fair: intake.NewFairQueue(cfg.Weights)}
+	w := &rooms{cfg: cfg, connections: c, fair: intake.NewFairQueue(cfg.Weights), pollers: map[string]*intake.Poller{}}
 	queues, names := cfg.watched()
 	w.slots = workers.NewSlots(cfg.Concurrency, names)
 	router := &route.Router{
 		Handlers: handlers, Sites: c.sites, Policy: c.policy, DefaultOrganization: cfg.DefaultOrganization, RowGrace: cfg.RowGrace,
 	}
-	registries := maintenance.NewRegistries(c.rq, queues, func() int64 { return int64(cfg.Bench.Config().Int("rq_failed_jobs_limit", 1000)) })
+	registries := &maintenance.Registries{RQ: c.rq, Queues: queues, Limit: func() int64 {
+		return int64(cfg.Bench.Config().Int("rq_failed_jobs_limit", 1000))
+	}}
 	w.runner = attempt.NewRunner(attempt.Params{
-		Rows: c.sites, RQ: c.rq, Ask: c.policy.Ask, Slots: w.slots, Retry: job.RetryPolicy(cfg.Retry).WithDefaults(), Logger: cfg.Log,
+		Rows: c.sites, RQ: c.rq, Ask: c.policy.Ask, Slots: w.slots, Retry: cfg.Retry, Logger: cfg.Log,
 		CancelGrace: cfg.CancelGrace, Lease: cfg.Lease, Slack: registrySlack,
 		PlainProgress: c.desk.PlainProgress, Failed: registries.Failed, RowOfJob: cfg.Bench.SplitJobID, Ended: ended,
 	})
 	for _, q := range queues {
-		w.pollers = append(w.pollers, intake.NewPoller(intake.PollerParams{
+		w.pollers[q.Name] = intake.NewPoller(intake.PollerParams{
 			Queue: q, List: c.rq.NewMirror(q.Name), Waiter: c.rq.NewWaiter(), Fetch: c.rq.FetchMany, Router: router, Fair: w.fair, Log: cfg.Log,
-		}))
+		})
 	}
+	for _, q := range queues {
+		if slices.Contains(cfg.First, q.Kind) {
+			w.firsts = append(w.firsts, &intake.First{
+				Queue: q, Pop: c.rq.NewFirst(q.Name, firstWaiters).Run, Fetch: c.rq.FetchMany, Router: router, Fair: w.fair, Log: cfg.Log,
+			})
+		}
+	}
+	w.takeBack = maintenance.NewTakeBack(maintenance.TakeBackParams{
+		RQ: c.rq, Route: router.Route, Queues: queues, Take: func(q *job.Queued) { w.fair.Add(q) }, Log: cfg.Log,
+	})
 	w.retries = maintenance.NewRetries(maintenance.RetriesParams{Rows: c.sites, Deliver: c.courier.Deliver, Handled: router.Handled, Log: cfg.Log})
 	c.sites.Observe(w.retries)
 	w.scheduler = &maintenance.Scheduler{RQ: c.rq, Queues: names, Log: cfg.Log}
 	w.services = w.maintenance(router, queues, registries)
+	w.returning = maintenance.Service{
+		What: "return what a dead bridge popped from a queue", Every: 500 * time.Millisecond,
+		Do: maintenance.ReturnPopped{RQ: c.rq, Queues: queues, Log: cfg.Log}.Do,
+	}
 	return w
 }
 
 // claimer lets handlers run until the context of handlers ends; their last writes are tried until that of writes ends.
 func (w *rooms) claimer(handlers, writes context.Context) *intake.Claimer {
-	return intake.NewClaimer(intake.ClaimerParams{
+	return &intake.Claimer{
 		Claim: w.rq.Claim, Suspension: &policy.Suspension{Suspended: w.rq.Suspended, Log: w.cfg.Log},
 		Fair: w.fair, Pollers: w.pollers, Slots: w.slots, Lease: w.cfg.Lease + registrySlack, Log: w.cfg.Log,
 		Start: func(q *job.Queued, slot *workers.Slot, lease rqcompat.Lease) {
 			w.runner.Start(handlers, writes, q, slot, lease)
 		},
-	})
+	}
 }
 
 // maintenance lists what is done again and again.
 func (w *rooms) maintenance(router *route.Router, queues []job.Queue, registries *maintenance.Registries) []maintenance.Service {
 	p := w.cfg.pace
-	rescue := maintenance.Rescue{RescueParams: maintenance.RescueParams{
-		RQ: w.rq, Rows: w.sites, Route: router.Route, Queues: queues, Slack: registrySlack, MaxKills: w.cfg.MaxKills,
+	rescue := &maintenance.Rescue{
+		RQ: w.rq, Rows: w.sites, Route: router.Route, Queues: queues, Lease: w.cfg.Lease, Slack: registrySlack, MaxKills: w.cfg.MaxKills,
 		Holds: w.runner.Holds, Failed: registries.Failed, Log: w.cfg.Log,
-	}}
-	takeBack := maintenance.NewTakeBack(maintenance.TakeBackParams{RQ: w.rq, Route: router.Route, Queues: queues, Log: w.cfg.Log})
+	}
+	census := maintenance.Census{RQ: w.rq, Bench: w.cfg.Bench, Delivery: w.sites.Delivery, Waiting: w.fair.Rows}
 	orphans := maintenance.NewOrphans(maintenance.OrphansParams{
-		Rows: w.sites, Deliver: w.courier.Deliver, Alive: maintenance.Census{RQ: w.rq, Bench: w.cfg.Bench, Waiting: w.fair.Rows}.Take,
-		JobID: w.cfg.Bench.JobID, Handles: router.Handles, Age: p.orphanAge, Log: w.cfg.Log,
+		Rows: w.sites, Deliver: w.courier.Deliver, Alive: census.Take, Finished: census.Finished,
+		JobID: w.cfg.Bench.JobID, Handled: router.Handled, Age: p.orphanAge, Log: w.cfg.Log,
 	})
 	return []maintenance.Service{
 		{What: "rescue jobs of dead workers", Every: p.rescue, Do: rescue.Do},
 		{What: "trim failed registries", Every: p.rescue, Do: registries.Trim},
-		{What: "give back Go jobs that Python failed", Every: p.takeBack, Do: takeBack.Do},
 		{What: "move scheduled jobs that are due", Every: time.Second, Do: w.scheduler.Do},
 		{What: "deliver rows that have no delivery", Every: p.orphans, Delay: p.orphans, Do: orphans.Do},
 		{What: "maintain RQ's registries", Every: p.maintain, Do: registries.Maintain},
@@ -93,20 +115,15 @@ func (w *rooms) maintenance(router *route.Router, queues []job.Queue, registries
 
 // watched are the queues that are worked, and their names.
 func (c Config) watched() (queues []job.Queue, names []string) {
-	for _, kind := range c.Queues {
-		queues = append(queues, job.Queue{Name: c.Bench.QueueName(kind), Kind: kind, Own: true})
-	}
-	for _, kind := range c.SharedQueues {
-		queues = append(queues, job.Queue{Name: c.Bench.QueueName(kind), Kind: kind})
-	}
-	for _, q := range queues {
-		names = append(names, q.Name)
+	for _, kind := range slices.Concat(c.Queues, c.SharedQueues) {
+		name := c.Bench.QueueName(kind)
+		queues = append(queues, job.Queue{Name: name, Kind: kind, Own: slices.Contains(c.Queues, kind)})
+		names = append(names, name)
 	}
 	return queues, names
 }
 
-// work runs the rooms until ctx ends or RQ's shutdown command arrives, then ends them in order: claiming, handlers,
-// everything that watches over them, and last the events.
+// work runs the rooms until ctx ends or RQ's shutdown command comes, then ends claiming, handlers, watchers, events.
 func (w *rooms) work(ctx context.Context) {
 	claiming, stopClaiming := context.WithCancel(ctx)
 	defer stopClaiming()
@@ -120,8 +137,13 @@ func (w *rooms) work(ctx context.Context) {
 	events := loop(publishing, w.desk.Run)
 	watchers := loop(watching, w.runner.RenewLeases, w.runner.WatchCancels, w.runner.WriteReports, w.retries.Run,
 		func(ctx context.Context) { w.runner.Listen(ctx, stopClaiming) },
-		func(ctx context.Context) { maintenance.Run(ctx, w.cfg.Log, w.services) })
+		func(ctx context.Context) { maintenance.Run(ctx, w.cfg.Log, w.services) },
+		func(ctx context.Context) { maintenance.Run(ctx, w.cfg.Log, []maintenance.Service{w.returning}) })
 	taking := loop(claiming, w.claimer(handlers, writes).Run)
+	taking.Go(func() { w.takeBack.Run(claiming) })
+	for _, f := range w.firsts {
+		taking.Go(func() { f.Run(claiming) })
+	}
 	for _, p := range w.pollers {
 		taking.Go(func() { p.Run(claiming) })
 	}
@@ -156,9 +178,4 @@ func (w *rooms) leave(ctx context.Context) {
 	if err := w.slots.Leave(ctx, w.rq); err != nil {
 		w.cfg.Log.Warn("worker records not removed; they expire by themselves", "error", err)
 	}
-}
-
-func (w *rooms) stats() Stats {
-	running, abandoned := w.runner.Running()
-	return Stats{Waiting: w.fair.Len(), Running: running, Abandoned: abandoned}
 }

@@ -51,7 +51,7 @@ func (c *Client) Submit(ctx context.Context, r SubmitRequest) (*rows.BackgroundJ
 		return nil, err
 	}
 	if err := c.rdb.Ping(ctx).Err(); err != nil {
-		return nil, fmt.Errorf("job queue service is down, nothing was submitted: %w", err)
+		return nil, noQueue(ctx, err)
 	}
 	if r.Key == "" {
 		return c.create(ctx, db, r.Site, j)
@@ -103,35 +103,42 @@ func (c *Client) lock(ctx context.Context, key string) (unlock func(), err error
 	for {
 		won, err := c.rdb.SetNX(ctx, key, token, lockTime).Result()
 		switch {
-		case err != nil:
-			return nil, fmt.Errorf("job queue service is down, nothing was submitted: %w", err)
 		case won:
 			return func() {
 				// An error leaves the lock to its time.
 				_ = unlockScript.Run(context.WithoutCancel(ctx), c.rdb, []string{key}, token).Err()
 			}, nil
+		case err != nil:
+			return nil, noQueue(ctx, err)
 		}
 		wait.Sleep(ctx, 5*time.Millisecond)
 	}
 }
 
+// noQueue says why nothing was submitted: Redis is away, or the caller didn't wait any longer.
+func noQueue(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("nothing was submitted: %w", context.Cause(ctx))
+	}
+	return fmt.Errorf("job queue service is down, nothing was submitted: %w", err)
+}
+
 // newJob checks a request and fills in its Job Type's defaults.
 func (c *Client) newJob(ctx context.Context, db *rows.DB, r SubmitRequest) (rows.NewJob, error) {
 	types, err := db.JobTypes(ctx)
-	if err != nil {
-		return rows.NewJob{}, err
-	}
+	t := types[r.JobType]
 	r.Organization = cmp.Or(r.Organization, c.cfg.DefaultOrganization)
-	if r.Organization == "" && types[r.JobType] != nil {
+	switch {
+	case err != nil:
+		return rows.NewJob{}, err
+	case t == nil:
+		return rows.NewJob{}, fmt.Errorf("site %s: %w: %q", r.Site, ErrNoSuchJobType, r.JobType)
+	case r.Organization == "":
 		return rows.NewJob{}, fmt.Errorf("%w: no organization given, and bridge.default_organization is not set", ErrBadRequest)
 	}
 	answer := c.policy.Ask(ctx, policy.Question{Moment: policy.AtSubmission, Site: r.Site, JobType: r.JobType, Organization: r.Organization})
 	if answer.Verdict == policy.Refuse {
 		return rows.NewJob{}, answer.Err
-	}
-	t := types[r.JobType]
-	if t == nil {
-		return rows.NewJob{}, fmt.Errorf("site %s: %w: %q", r.Site, ErrNoSuchJobType, r.JobType)
 	}
 	r.Priority = cmp.Or(r.Priority, t.DefaultPriority)
 	if _, known := job.PriorityOf(r.Priority); !known && r.Priority != "" {
@@ -173,8 +180,7 @@ type EnqueueRequest struct {
 	User string
 	// Queue is the queue type. Default: "default".
 	Queue string
-	// ID is the job's id without the site's prefix. A job of an id that is queued, started, scheduled or deferred
-	// already is a *rqcompat.DuplicateJobError. Default: a UUID.
+	// ID is the job's id without the site's prefix; one on its way already is refused. Default: a UUID.
 	ID string
 	// Kwargs are the keyword arguments: JSON-like values.
 	Kwargs map[string]any

@@ -218,6 +218,23 @@ func TestAKeyMakesOneJob(t *testing.T) {
 	}
 }
 
+// TestAKeyThatIsWaitedForInVain: who gives up waiting is not told that Redis is down.
+func TestAKeyThatIsWaitedForInVain(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, nil)
+	c := b.client()
+	const key = "rq:bridge:submit:held"
+	if _, err := c.lock(t.Context(), key); err != nil {
+		t.Fatal(err)
+	}
+	gaveUp := errors.New("gave up")
+	ctx, cancel := context.WithTimeoutCause(t.Context(), 50*time.Millisecond, gaveUp)
+	defer cancel()
+	if _, err := c.lock(ctx, key); !errors.Is(err, gaveUp) || strings.Contains(err.Error(), "down") {
+		t.Errorf("waiting for a key that another submission holds: %v, want the caller's own reason", err)
+	}
+}
+
 // TestStrictParamsAndTheBridgesOwnArguments: the organization of frappe.enqueue is not a mistake of its caller.
 func TestStrictParamsAndTheBridgesOwnArguments(t *testing.T) {
 	t.Parallel()

@@ -3,11 +3,9 @@ package frappe
 import (
 	"bytes"
 	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"math"
 	"math/big"
 	"reflect"
@@ -15,13 +13,12 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
 // maxJSONDepth is below the nesting at which Python's encoder gives up.
 const maxJSONDepth = 900
-
-var errTooDeep = fmt.Errorf("nested deeper than %d levels", maxJSONDepth)
 
 // AsJSON renders v byte for byte as frappe.as_json does (frappe/__init__.py, 15.41 to 17): sorted keys, one space per
 // level, ASCII only, floats as Python's repr. A job_hash is derived from this string.
@@ -39,7 +36,7 @@ func AsJSON(v any) ([]byte, error) {
 
 func appendJSON(b []byte, v any, depth int) ([]byte, error) {
 	if depth > maxJSONDepth {
-		return nil, errTooDeep
+		return nil, fmt.Errorf("nested deeper than %d levels", maxJSONDepth)
 	}
 	switch v := v.(type) {
 	case nil:
@@ -48,39 +45,32 @@ func appendJSON(b []byte, v any, depth int) ([]byte, error) {
 		return strconv.AppendBool(b, v), nil
 	case string:
 		return appendASCII(b, v), nil
-	case int:
-		return strconv.AppendInt(b, int64(v), 10), nil
-	case int64:
-		return strconv.AppendInt(b, v, 10), nil
 	case float64:
 		return appendFloat(b, v), nil
-	case *big.Int:
-		return v.Append(b, 10), nil
 	case json.Number:
 		return appendNumber(b, v)
 	case time.Time:
 		return appendASCII(b, pythonDatetime(v)), nil
-	case map[string]any:
-		return appendDict(b, v, depth)
-	case []any:
-		return appendList(b, v, depth)
+	}
+	rv := reflect.ValueOf(v)
+	_, marshals := v.(json.Marshaler)
+	switch kind := rv.Kind(); {
+	case kind == reflect.Map && rv.Type().Key().Kind() == reflect.String && !marshals:
+		keys := rv.MapKeys()
+		// The byte order of UTF-8 is the code point order Python sorts by.
+		slices.SortFunc(keys, func(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) })
+		return appendAll(b, "{}", len(keys), depth, func(b []byte, i int) ([]byte, error) {
+			b = append(appendASCII(b, keys[i].String()), ": "...)
+			return appendJSON(b, rv.MapIndex(keys[i]).Interface(), depth+1)
+		})
+	case kind == reflect.Slice && rv.Type().Elem().Kind() != reflect.Uint8 && !marshals:
+		return appendAll(b, "[]", rv.Len(), depth, func(b []byte, i int) ([]byte, error) {
+			return appendJSON(b, rv.Index(i).Interface(), depth+1)
+		})
+	case kind == reflect.Float32:
+		return appendFloat(b, rv.Float()), nil
 	}
 	return appendOther(b, v, depth)
-}
-
-func appendDict(b []byte, m map[string]any, depth int) ([]byte, error) {
-	// The byte order of UTF-8 is the code point order Python sorts by.
-	keys := slices.Sorted(maps.Keys(m))
-	return appendAll(b, "{}", len(keys), depth, func(b []byte, i int) ([]byte, error) {
-		b = append(appendASCII(b, keys[i]), ": "...)
-		return appendJSON(b, m[keys[i]], depth+1)
-	})
-}
-
-func appendList(b []byte, items []any, depth int) ([]byte, error) {
-	return appendAll(b, "[]", len(items), depth, func(b []byte, i int) ([]byte, error) {
-		return appendJSON(b, items[i], depth+1)
-	})
 }
 
 // appendAll writes n entries between two brackets, each on a line of its own.
@@ -88,37 +78,21 @@ func appendAll(b []byte, brackets string, n, depth int, entry func(b []byte, i i
 	if n == 0 {
 		return append(b, brackets...), nil
 	}
+	newline := "\n" + strings.Repeat(" ", depth)
 	b = append(b, brackets[0])
 	for i := range n {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		if b, err = entry(appendIndent(b, depth+1), i); err != nil {
+		if b, err = entry(append(b, newline+" "...), i); err != nil {
 			return nil, err
 		}
 	}
-	return append(appendIndent(b, depth), brackets[1]), nil
+	return append(append(b, newline...), brackets[1]), nil
 }
 
-// appendOther brings maps and slices of other types, and whatever has a JSON form of its own, down to the plain values.
+// appendOther lets encoding/json bring v down to the plain values.
 func appendOther(b []byte, v any, depth int) ([]byte, error) {
-	rv := reflect.ValueOf(v)
-	switch kind := rv.Kind(); {
-	case kind == reflect.Map && rv.Type().Key().Kind() == reflect.String && !isMarshaler(v):
-		m := make(map[string]any, rv.Len())
-		for it := rv.MapRange(); it.Next(); {
-			m[it.Key().String()] = it.Value().Interface()
-		}
-		return appendDict(b, m, depth)
-	case kind == reflect.Slice && rv.Type().Elem().Kind() != reflect.Uint8 && !isMarshaler(v):
-		items := make([]any, rv.Len())
-		for i := range items {
-			items[i] = rv.Index(i).Interface()
-		}
-		return appendList(b, items, depth)
-	case kind == reflect.Float32:
-		return appendFloat(b, rv.Float()), nil
-	}
 	text, err := json.Marshal(v)
 	if err != nil {
 		return nil, err
@@ -132,17 +106,7 @@ func appendOther(b []byte, v any, depth int) ([]byte, error) {
 	return appendJSON(b, plain, depth)
 }
 
-func isMarshaler(v any) bool {
-	_, ok := v.(json.Marshaler)
-	return ok
-}
-
-func appendIndent(b []byte, depth int) []byte {
-	return append(append(b, '\n'), strings.Repeat(" ", depth)...)
-}
-
-// appendNumber writes a JSON number as Python would after reading it: an int of any size, a float with fraction or
-// exponent.
+// appendNumber writes a JSON number as Python would after reading it: an int of any size, or a float.
 func appendNumber(b []byte, n json.Number) ([]byte, error) {
 	text := n.String()
 	if strings.ContainsAny(text, ".eE") {
@@ -180,8 +144,6 @@ func appendFloat(b []byte, f float64) []byte {
 	return b
 }
 
-const hexDigits = "0123456789abcdef"
-
 var shortEscapes = [utf8.RuneSelf]byte{'"': '"', '\\': '\\', '\n': 'n', '\r': 'r', '\t': 't', '\f': 'f', '\b': 'b'}
 
 func appendASCII(b []byte, s string) []byte {
@@ -200,18 +162,13 @@ func appendASCII(b []byte, s string) []byte {
 		case r >= ' ' && r <= '~':
 			b = append(b, byte(r))
 		case r > 0xffff:
-			r -= 0x10000
-			b = appendEscape(b, 0xd800+r>>10)
-			b = appendEscape(b, 0xdc00+r&0x3ff)
+			high, low := utf16.EncodeRune(r)
+			b = fmt.Appendf(b, `\u%04x\u%04x`, high, low)
 		default:
-			b = appendEscape(b, r)
+			b = fmt.Appendf(b, `\u%04x`, r)
 		}
 	}
 	return append(b, '"')
-}
-
-func appendEscape(b []byte, r rune) []byte {
-	return append(b, '\\', 'u', hexDigits[r>>12&15], hexDigits[r>>8&15], hexDigits[r>>4&15], hexDigits[r&15])
 }
 
 // loneSurrogate reads the three bytes that Python's "surrogatepass" gives a surrogate without a partner.
@@ -228,7 +185,4 @@ func pythonDatetime(t time.Time) string {
 }
 
 // Digest is the hexadecimal SHA-256 of s. A job_hash is its first 16 digits.
-func Digest(s string) string {
-	sum := sha256.Sum256([]byte(s))
-	return hex.EncodeToString(sum[:])
-}
+func Digest(s string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(s))) }

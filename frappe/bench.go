@@ -12,7 +12,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 )
 
 // QueueType is one kind of queue a bench has, with the timeout of jobs that name none.
@@ -50,7 +49,6 @@ type Bench struct {
 	told       map[string]bool // problems already logged
 }
 
-// commonFile is the bench-wide configuration, relative to the sites directory.
 const (
 	commonFile = "common_site_config.json"
 	siteFile   = "site_config.json"
@@ -59,8 +57,7 @@ const (
 // ErrNotABench says that a directory isn't a bench.
 var ErrNotABench = errors.New("not a bench")
 
-// OpenBench reads a bench. dir is the bench directory or its sites directory. A configuration file that is broken is a
-// *ConfigError with the place and the cure.
+// OpenBench reads the bench of a bench directory or sites directory. A broken configuration file is a *ConfigError.
 func OpenBench(dir string, o Options) (*Bench, error) {
 	root, sites, err := locateBench(dir)
 	if err != nil {
@@ -228,20 +225,7 @@ func (b *Bench) complain(err error) {
 func (b *Bench) Warnings() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return append(configWarnings(b.common.path, b.currentConfig()), b.common.warnings()...)
-}
-
-// configWarnings are about keys that Frappe obeys and a Go process can't.
-func configWarnings(path string, c Config) []string {
-	var warnings []string
-	if c.Bool("extra_config") {
-		warnings = append(warnings, fmt.Sprintf("%s: extra_config names Python functions (%s) whose result isn't known here; put what they set into the file",
-			path, strings.Join(c.Strings("extra_config"), ", ")))
-	}
-	if t := c.String("db_type", "mariadb"); t != "mariadb" {
-		warnings = append(warnings, fmt.Sprintf("%s: db_type is %q; only mariadb is supported", path, t))
-	}
-	return warnings
+	return b.common.warnings(b.currentConfig())
 }
 
 // RQVersion is the version of rq in the bench's virtual environment, or the section's rq_version; "" when unknown.
@@ -249,41 +233,48 @@ func (b *Bench) RQVersion() string { return b.rqVersion }
 
 // watchedFile is a configuration file that is read again when it changed on disk.
 type watchedFile struct {
-	path    string
-	config  Config
-	modTime time.Time
-	size    int64
-	read    bool
-	broken  error
+	path   string
+	config Config
+	seen   string // what tells the file that config was read from, "" for none yet
+	broken error
 }
 
 // reload reads the file if it is new, and says so. After an error the last good content is still in config.
 func (w *watchedFile) reload() (changed bool, err error) {
+	seen := "absent"
 	info, err := os.Stat(w.path)
-	if errors.Is(err, os.ErrNotExist) {
-		changed = !w.read || w.size >= 0
-		w.read, w.size, w.modTime, w.config, w.broken = true, -1, time.Time{}, Config{}, nil
-		return changed, nil
-	}
-	if err != nil {
+	switch {
+	case err == nil:
+		seen = fmt.Sprint(info.ModTime().UnixNano(), info.Size())
+	case !errors.Is(err, os.ErrNotExist):
 		return false, fmt.Errorf("configuration: %w", err)
 	}
-	if w.read && info.ModTime().Equal(w.modTime) && info.Size() == w.size {
+	if seen == w.seen {
 		return false, w.broken
 	}
-	w.read, w.modTime, w.size = true, info.ModTime(), info.Size()
 	c, err := readConfig(w.path)
-	w.broken = err
-	if err != nil {
-		return false, err
+	if errors.Is(err, os.ErrNotExist) {
+		c, err = Config{}, nil
 	}
-	w.config = c
-	return true, nil
+	w.seen, w.broken = seen, err
+	if err == nil {
+		w.config = c
+	}
+	return err == nil, err
 }
 
-func (w *watchedFile) warnings() []string {
-	if w.broken == nil {
-		return nil
+// warnings are about the file being broken, and about keys of c that Frappe obeys and a Go process can't.
+func (w *watchedFile) warnings(c Config) []string {
+	var warnings []string
+	if c.Bool("extra_config") {
+		warnings = append(warnings, fmt.Sprintf("%s: extra_config names Python functions (%s) whose result isn't known here; put what they set into the file",
+			w.path, strings.Join(c.Strings("extra_config"), ", ")))
 	}
-	return []string{w.broken.Error() + " (the last good content stays in force)"}
+	if t := c.String("db_type", "mariadb"); t != "mariadb" {
+		warnings = append(warnings, fmt.Sprintf("%s: db_type is %q; only mariadb is supported", w.path, t))
+	}
+	if w.broken != nil {
+		warnings = append(warnings, w.broken.Error()+" (the last good content stays in force)")
+	}
+	return warnings
 }

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"math"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -91,19 +92,13 @@ func (c Config) Object(key string) Config {
 func wholeNumber(v any) (int64, bool) {
 	var text string
 	switch v := v.(type) {
-	case json.Number:
-		text = v.String()
-	case string:
-		text = strings.TrimSpace(v)
 	case bool:
 		if v {
 			return 1, true
 		}
 		return 0, true
-	case int, int64, float64: // a configuration made in Go
-		text = fmt.Sprint(v)
-	default:
-		return 0, false
+	case json.Number, string, int, int64, float64: // the last three in a configuration made in Go
+		text = strings.TrimSpace(fmt.Sprint(v))
 	}
 	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
 		return n, true
@@ -166,13 +161,13 @@ func parseConfig(path string, text []byte) (Config, error) {
 	dec.UseNumber()
 	var c Config
 	err := dec.Decode(&c)
-	var syntax *json.SyntaxError
-	var kind *json.UnmarshalTypeError
+	syntax, broken := errors.AsType[*json.SyntaxError](err)
+	kind, other := errors.AsType[*json.UnmarshalTypeError](err)
 	switch {
-	case errors.As(err, &syntax):
+	case broken:
 		at := max(int(syntax.Offset)-1, 0)
 		return nil, problemAt(path, text, at, "broken JSON: "+err.Error(), hint(text, at))
-	case errors.As(err, &kind):
+	case other:
 		return nil, problemAt(path, text, 0, "the value is not an object but "+kind.Value, wantObject)
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return nil, problemAt(path, text, len(bytes.TrimRight(text, jsonSpace)),
@@ -211,4 +206,37 @@ func problemAt(path string, text []byte, at int, problem, fix string) *ConfigErr
 	head := text[:at]
 	line := head[bytes.LastIndexByte(head, '\n')+1:]
 	return &ConfigError{File: path, Line: bytes.Count(head, []byte("\n")) + 1, Column: utf8.RuneCount(line) + 1, Problem: problem, Fix: fix}
+}
+
+// FRAPPE_DB_HOST overrules db_host of both files (frappe/__init__.py get_site_config of 15, frappe/config.py of 16).
+var (
+	environmentKeys = []string{"redis_queue", "redis_cache", "db_type", "db_host", "db_port", "db_socket"}
+	// environmentKeys16 are only looked at by Frappe 16 and later; 15 reads these three from the files alone.
+	environmentKeys16 = []string{"db_user", "db_name", "db_password"}
+
+	configDefaults = Config{
+		"redis_queue": "redis://127.0.0.1:11311",
+		"redis_cache": "redis://127.0.0.1:13311",
+		"db_type":     "mariadb",
+	}
+)
+
+// withEnvironment puts the process environment on top of c, and the defaults where a value is still empty.
+func (c Config) withEnvironment(major int) Config {
+	keys := environmentKeys
+	if major == 0 || major >= 16 {
+		keys = slices.Concat(keys, environmentKeys16)
+	}
+	merged := c.overlaid(nil)
+	for _, key := range keys {
+		if v := os.Getenv("FRAPPE_" + strings.ToUpper(key)); v != "" {
+			merged[key] = v
+		}
+	}
+	for key, v := range configDefaults {
+		if merged.String(key, "") == "" {
+			merged[key] = v
+		}
+	}
+	return merged
 }

@@ -30,11 +30,10 @@ func (b *Bench) QueueName(qtype string) string { return b.ID + ":" + qtype }
 
 // QueueTypeOf is the queue type of one of this bench's queues, "" for any other queue.
 func (b *Bench) QueueTypeOf(queue string) string {
-	qtype, ok := strings.CutPrefix(queue, b.ID+":")
-	if !ok {
-		return ""
+	if qtype, ok := strings.CutPrefix(queue, b.ID+":"); ok {
+		return qtype
 	}
-	return qtype
+	return ""
 }
 
 // JobID prefixes a job id with the site the way this bench's Frappe does: "<site>::<id>" with RQ 1, and with RQ 2,

@@ -3,6 +3,7 @@ package frappe
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/redis/go-redis/v9"
@@ -91,4 +92,10 @@ func sentinelOptions(c Config, key string) (*redis.UniversalOptions, error) {
 		Username:         c.String(key+"_master_username", ""),
 		Password:         c.String(key+"_master_password", ""),
 	}, nil
+}
+
+// ReservedEvent reports whether socket.io keeps an event's name for itself (4.x). One that is emitted all the same
+// throws: in the realtime server, inside its subscriber's callback, which ends the realtime of all sites.
+func ReservedEvent(name string) bool {
+	return slices.Contains([]string{"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"}, name)
 }

@@ -3,11 +3,13 @@ package frappe
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 )
 
 // ErrNoSuchSite says that the bench has no site of that name.
@@ -24,8 +26,7 @@ type Site struct {
 	config     Config
 }
 
-// Sites lists the bench's sites by name: directories under sites/, not symlinks, that have a site_config.json
-// (frappe/utils/__init__.py get_sites).
+// Sites lists the bench's sites by name: directories, not symlinks, with a site_config.json (utils get_sites).
 func (b *Bench) Sites() ([]string, error) {
 	entries, err := os.ReadDir(b.SitesDir)
 	if err != nil {
@@ -47,7 +48,7 @@ func isFile(path string) bool {
 }
 
 // Site is a site of the bench, with its configuration as it is in the files now; ErrNoSuchSite when there is none, a
-// *ConfigError when its configuration can't be read. The same value is returned each time.
+// *ConfigError when its configuration is broken, another error when the file system can't tell now. The same value is returned each time.
 func (b *Bench) Site(name string) (*Site, error) {
 	if name == "" || name != filepath.Base(name) || strings.HasPrefix(name, ".") {
 		return nil, fmt.Errorf("%w: %q is not the name of a site", ErrNoSuchSite, name)
@@ -70,8 +71,13 @@ func (b *Bench) Site(name string) (*Site, error) {
 func (s *Site) refresh(generation int) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if info, err := os.Lstat(filepath.Dir(s.file.path)); err != nil || !info.IsDir() || !isFile(s.file.path) {
+	// Also behind a symlink, as of a volume or an alias: Frappe leaves those out of its list and works with them.
+	info, err := os.Stat(s.file.path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR), err == nil && !info.Mode().IsRegular():
 		return fmt.Errorf("%w: there is no %s; run: bench new-site %s", ErrNoSuchSite, s.file.path, s.Name)
+	case err != nil:
+		return fmt.Errorf("site %s can't be looked at now: %w", s.Name, err)
 	}
 	changed, err := s.file.reload()
 	if err != nil {
@@ -109,5 +115,5 @@ func (s *Site) MaintenanceMode() bool { return s.Config().Bool("maintenance_mode
 func (s *Site) Warnings() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return append(configWarnings(s.file.path, s.file.config), s.file.warnings()...)
+	return s.file.warnings(s.file.config)
 }

@@ -251,8 +251,8 @@ func comparesAbandoned(t *testing.T, p *pair, allowed *allowances) {
 		for _, id := range []string{"dead", "dead-retry", "dead-later"} {
 			p.leavesStarted(rdb, id)
 		}
-		rdb.ZAdd(t.Context(), rqcompat.FinishedKey(p.queue), redis.Z{Score: 5, Member: "expired"})
-		rdb.ZAdd(t.Context(), rqcompat.FailedKey(p.queue), redis.Z{Score: 5, Member: "expired"})
+		rdb.ZAdd(t.Context(), rqcompat.RegistryKey(rqcompat.Finished, p.queue), redis.Z{Score: 5, Member: "expired"})
+		rdb.ZAdd(t.Context(), rqcompat.RegistryKey(rqcompat.Failed, p.queue), redis.Z{Score: 5, Member: "expired"})
 		rdb.SAdd(t.Context(), rqcompat.WorkersKey(), "rq:worker:expired")
 		rdb.SAdd(t.Context(), rqcompat.QueueWorkersKey(p.queue), "rq:worker:expired")
 	}

@@ -2,8 +2,8 @@ package rqcompat
 
 import (
 	"context"
-	"encoding/hex"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -16,16 +16,26 @@ type Claim struct {
 	// Register writes the worker's whole record with the claim. Without it only what changes is written, unless
 	// the record turns out to have expired.
 	Register bool
+	// From is where the job stands: FromQueue, FromFailed, or the list that a First holds it in.
+	From string
 	// ExecutionID identifies this run in the records of RQ 2.x: 32 hex digits, see NewExecutionID.
 	ExecutionID string
 }
+
+// Places from which a job is claimed.
+const (
+	FromQueue = ""
+	// FromFailed is the queue's failed registry: a job that another worker took and failed starts without passing
+	// through its queue again. One that isn't failed any more is ClaimGone.
+	FromFailed = "failed"
+)
 
 // ClaimResult says what became of a Claim.
 type ClaimResult int
 
 // The results of a claim. Only Claimed makes the caller the job's owner.
 const (
-	ClaimGone     ClaimResult = 0 // the job is not in the queue any more; nothing was changed
+	ClaimGone     ClaimResult = 0 // the job is not where Claim.From says any more; nothing was changed
 	Claimed       ClaimResult = 1 // the job is started and belongs to the caller
 	ClaimNoHash   ClaimResult = 2 // the job does not exist; its entry was removed, as Python workers do
 	ClaimCanceled ClaimResult = 3 // the job is canceled; its entry was removed
@@ -34,14 +44,13 @@ const (
 
 // NewExecutionID returns a random execution id, 32 hex digits. rq/executions.py Execution.create.
 func NewExecutionID() string {
-	id := uuid.New()
-	return hex.EncodeToString(id[:])
+	return strings.ReplaceAll(uuid.NewString(), "-", "")
 }
 
 var claimScript = newScript("claim.lua")
 
-// Claim takes jobs out of their queues and starts them, each in one atomic step: at no time is a job neither in its
-// queue nor in the started registry. startedAt, cut to microseconds, becomes the job's started_at and is, with the
+// Claim takes jobs out of their queues, or from where else they stand, and starts them, each in one atomic step: at no
+// time is a job neither there nor in the started registry. startedAt, cut to microseconds, becomes the job's started_at and is, with the
 // worker's name, what Renew and Settle recognize the owner by. The lease is the time after which cleaners may take the
 // job away unless Renew is called. There is one result per claim, in order. After an error the caller cannot know
 // whether it owns the jobs; the leases lapse on their own and Rescue returns them. Redis finds an entry by walking the
@@ -52,20 +61,17 @@ func (c *Client) Claim(ctx context.Context, claims []Claim, startedAt time.Time,
 	results, err := codes[ClaimResult](ctx, c, claimScript, claims, func(batch []Claim) ([]any, error) {
 		return c.claimArgs(batch, startedAt, lease)
 	})
-	if err != nil {
-		return results, fmt.Errorf("claim %d jobs: %w", len(claims), err)
-	}
-	return results, nil
+	return results, wrap(err, "claim %d jobs", len(claims))
 }
 
 func (c *Client) claimArgs(claims []Claim, startedAt time.Time, lease time.Duration) ([]any, error) {
 	workers := make([]*Worker, len(claims))
 	for i, cl := range claims {
 		if cl.Worker == nil {
-			return nil, fmt.Errorf("job %q: no worker given", clip(cl.ID))
+			return nil, fmt.Errorf("%w: job %q: no worker given", ErrBadRequest, clip(cl.ID))
 		}
 		if c.d.CompositeWip && len(cl.ExecutionID) != 32 {
-			return nil, fmt.Errorf("job %q: execution id %q is not 32 hex digits", clip(cl.ID), clip(cl.ExecutionID))
+			return nil, fmt.Errorf("%w: job %q: execution id %q is not 32 hex digits", ErrBadRequest, clip(cl.ID), clip(cl.ExecutionID))
 		}
 		workers[i] = cl.Worker
 	}
@@ -73,22 +79,17 @@ func (c *Client) claimArgs(claims []Claim, startedAt time.Time, lease time.Durat
 	if err != nil {
 		return nil, err
 	}
-	now := startedAt.Unix()
-	args := make([]any, 0, 7+len(records)+6*len(claims))
-	args = append(args, bit(c.d.CompositeWip), bit(c.d.IntermediateGrace), now, FormatTime(startedAt), floatTime(startedAt),
+	args := make([]any, 0, 7+len(records)+7*len(claims))
+	args = append(args, bit(c.d.CompositeWip), bit(c.d.IntermediateGrace), startedAt.Unix(), FormatTime(startedAt), floatTime(startedAt),
 		leaseEnd(startedAt, lease), seconds(recordTTL))
 	args = append(args, records...)
 	for i, cl := range claims {
-		args = append(args, cl.Queue, cl.ID, cl.Worker.Name, cl.ExecutionID, index[i], bit(cl.Register))
+		args = append(args, cl.Queue, cl.ID, cl.Worker.Name, cl.ExecutionID, index[i], bit(cl.Register), cl.From)
 	}
 	return args, nil
 }
 
 // leaseEnd is the score of a lease that starts at now, rounded up: RQ compares whole seconds, and none may end early.
 func leaseEnd(now time.Time, lease time.Duration) int64 {
-	end := now.Add(lease)
-	if end.Nanosecond() > 0 {
-		return end.Unix() + 1
-	}
-	return end.Unix()
+	return now.Add(lease + time.Second - 1).Unix()
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math/big"
 	"strconv"
-	"strings"
 
 	"github.com/opensoft/dartwing-bridge/rqcompat/pickle"
 )
@@ -20,9 +19,6 @@ type Call struct {
 	Args     []any
 	Kwargs   *pickle.Dict // nil means none
 }
-
-// ErrBadCall says that a payload could be read but is not a call. RQ lets such a job fail when it runs.
-var ErrBadCall = errors.New("payload is not a call")
 
 // DefaultPayloadLimit is the inflated size of data that Payload(0) and Call accept, in bytes.
 const DefaultPayloadLimit = 32 << 20
@@ -45,7 +41,7 @@ func payload(in *inflater, data []byte, limit int) (b []byte, notZlib, err error
 	if err == nil {
 		return b, nil, nil
 	}
-	if e := (*pickle.LimitError)(nil); errors.As(err, &e) {
+	if _, tooLarge := errors.AsType[*pickle.LimitError](err); tooLarge {
 		return nil, nil, fmt.Errorf("inflate data: %w", err)
 	}
 	if len(data) > limit {
@@ -147,22 +143,18 @@ func jsonValue(dec *json.Decoder) any {
 	switch t := t.(type) {
 	case json.Delim:
 		defer dec.Token() // its end
-		if t == '[' {
-			return jsonList(dec)
+		if t == '{' {
+			return jsonDict(dec)
 		}
-		return jsonDict(dec)
+		list := &pickle.List{}
+		for dec.More() {
+			list.Items = append(list.Items, jsonValue(dec))
+		}
+		return list
 	case json.Number:
 		return jsonNumber(string(t))
 	}
 	return t
-}
-
-func jsonList(dec *json.Decoder) *pickle.List {
-	list := &pickle.List{}
-	for dec.More() {
-		list.Items = append(list.Items, jsonValue(dec))
-	}
-	return list
 }
 
 func jsonDict(dec *json.Decoder) *pickle.Dict {
@@ -183,13 +175,11 @@ func jsonDict(dec *json.Decoder) *pickle.Dict {
 
 // jsonNumber follows Python: without point and exponent it is an int of any size.
 func jsonNumber(s string) any {
-	if !strings.ContainsAny(s, ".eE") {
-		if n, err := strconv.ParseInt(s, 10, 64); err == nil {
-			return n
-		}
-		if n, ok := new(big.Int).SetString(s, 10); ok {
-			return n
-		}
+	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
+		return n
+	}
+	if n, ok := new(big.Int).SetString(s, 10); ok {
+		return n
 	}
 	f, _ := strconv.ParseFloat(s, 64) // out of range gives the infinity that Python reads, too
 	return f

@@ -129,7 +129,7 @@ func TestEnqueueAt(t *testing.T) {
 			t.Errorf("enqueued_at is %q", at)
 		}
 		expires := p.do("TTL", "rq:job:a").(int64) > 0
-		p.want("ttl runs from now", expires, p.Dialect().ScheduledTTL)
+		p.want("ttl runs from now", expires, p.Dialect().ResultExecution)
 	})
 }
 

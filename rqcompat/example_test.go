@@ -166,7 +166,7 @@ func ExampleEncodeResult() {
 	// [1 größe <nil>] <nil>
 }
 
-func ExampleIsAway() {
+func ExampleJudge() {
 	rdb := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", MaxRetries: -1})
 	defer rdb.Close()
 	d, err := rqcompat.ParseDialect("1.15.1")
@@ -175,6 +175,6 @@ func ExampleIsAway() {
 		return
 	}
 	_, err = rqcompat.NewClient(rdb, d).Queues(context.Background())
-	fmt.Println(rqcompat.IsAway(err), rqcompat.IsAway(rqcompat.ErrNoSuchJob))
-	// Output: true false
+	fmt.Println(rqcompat.Judge(err) == rqcompat.Away, rqcompat.Judge(rqcompat.ErrNoSuchJob) == rqcompat.Final)
+	// Output: true true
 }

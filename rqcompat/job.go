@@ -21,6 +21,11 @@ const (
 var statuses = []Status{StatusCreated, StatusQueued, StatusStarted, StatusFinished, StatusFailed, StatusDeferred,
 	StatusScheduled, StatusStopped, StatusCanceled}
 
+// Ended reports whether RQ is through with a job of this status: only a requeue brings it back.
+func (s Status) Ended() bool {
+	return s == StatusFinished || s == StatusFailed || s == StatusStopped || s == StatusCanceled
+}
+
 // Callback names a Python function RQ calls at the end of a job, and the seconds it may take (nil: not stored).
 type Callback struct {
 	Name    string
@@ -117,5 +122,3 @@ var jobFieldByName = func() map[string]*jobField {
 	}
 	return m
 }()
-
-func ptr[T any](v T) *T { return &v }

@@ -12,11 +12,17 @@ func QueueKey(queue string) string { return "rq:queue:" + queue }
 // Queue.get_intermediate_queue_key.
 func IntermediateKey(queue string) string { return QueueKey(queue) + intermediateSuffix }
 
+// FirstKey is the LIST of ids that waiters of [First] popped from a queue and that nobody claimed or put back yet. It is
+// this package's, not RQ's.
+func FirstKey(queue string) string { return "rq:first:" + queue }
+
+// FirstWaitersKey is the ZSET of the connections (CLIENT ID) that wait for a queue in First, scored by their last sign of
+// life in milliseconds of Redis' clock. It is this package's, not RQ's.
+func FirstWaitersKey(queue string) string { return FirstKey(queue) + ":waiters" }
+
 // FirstSeenKey is the STRING with the time at which maintenance first met id in the intermediate list.
 // rq/intermediate_queue.py IntermediateQueue.get_first_seen_key, since 1.16.2.
-func FirstSeenKey(queue, id string) string {
-	return IntermediateKey(queue) + ":first_seen:" + id
-}
+func FirstSeenKey(queue, id string) string { return IntermediateKey(queue) + ":first_seen:" + id }
 
 // JobKey is the HASH of a job. rq/job.py Job.key_for.
 func JobKey(id string) string { return "rq:job:" + id }
@@ -28,23 +34,14 @@ func ResultsKey(id string) string { return "rq:results:" + id }
 // StartedJobRegistry; see Dialect.WipMember for its members.
 func WipKey(queue string) string { return RegistryKey(Wip, queue) }
 
-// FinishedKey is the ZSET of finished jobs of a queue. rq/registry.py FinishedJobRegistry.
-func FinishedKey(queue string) string { return RegistryKey(Finished, queue) }
-
-// FailedKey is the ZSET of failed and stopped jobs of a queue. rq/registry.py FailedJobRegistry.
-func FailedKey(queue string) string { return RegistryKey(Failed, queue) }
-
-// DeferredKey is the ZSET of jobs that wait for other jobs. rq/registry.py DeferredJobRegistry.
-func DeferredKey(queue string) string { return RegistryKey(Deferred, queue) }
-
 // Registry names one of the sorted sets RQ keeps per queue; the value is the middle part of its key.
 type Registry string
 
-// The registries of a queue, rq/registry.py. Stopped jobs are in Failed.
+// The registries of a queue, rq/registry.py.
 const (
 	Wip       Registry = "wip"
 	Finished  Registry = "finished"
-	Failed    Registry = "failed"
+	Failed    Registry = "failed" // stopped jobs too
 	Deferred  Registry = "deferred"
 	Scheduled Registry = "scheduled"
 	Canceled  Registry = "canceled"

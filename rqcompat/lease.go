@@ -2,7 +2,6 @@ package rqcompat
 
 import (
 	"context"
-	"fmt"
 	"time"
 )
 
@@ -43,8 +42,5 @@ func (c *Client) Renew(ctx context.Context, ls []Lease, lease time.Duration, ful
 		}
 		return args, nil
 	})
-	if err != nil {
-		return states, fmt.Errorf("renew %d leases: %w", len(ls), err)
-	}
-	return states, nil
+	return states, wrap(err, "renew %d leases", len(ls))
 }

@@ -59,9 +59,9 @@ func (c *Client) Maintain(ctx context.Context, queue string, ours func(workerNam
 	now := time.Now()
 	p := pass{c: c, queue: queue, now: now, report: &r}
 	err = errors.Join(
-		p.expire(ctx, FinishedKey(queue), &r.Finished),
+		p.expire(ctx, RegistryKey(Finished, queue), &r.Finished),
 		p.abandoned(ctx, ours),
-		p.expire(ctx, FailedKey(queue), &r.Failed),
+		p.expire(ctx, RegistryKey(Failed, queue), &r.Failed),
 		p.deferred(ctx),
 		p.workers(ctx),
 		p.stuck(ctx),
@@ -151,7 +151,7 @@ func (p *pass) deferred(ctx context.Context) error {
 	if !p.c.d.DeferredExpires {
 		return nil
 	}
-	ids, err := p.expired(ctx, DeferredKey(p.queue))
+	ids, err := p.expired(ctx, RegistryKey(Deferred, p.queue))
 	if err != nil {
 		return err
 	}
@@ -211,7 +211,7 @@ func (p *pass) stuck(ctx context.Context) error {
 // MaintainGroups takes expired jobs out of all groups and removes empty groups; RQ does so once per pass, for all
 // queues together. It returns how many jobs were removed. rq/group.py clean_registries, since 2.0.
 func (c *Client) MaintainGroups(ctx context.Context) (removed int64, err error) {
-	if !c.d.GroupField {
+	if !c.d.CompositeWip {
 		return 0, nil
 	}
 	names, err := c.rdb.SMembers(ctx, GroupsKey()).Result()
@@ -242,7 +242,7 @@ const trimBatch = 50
 // many entries it removed. Frappe's own limit is a Python callback, which jobs run by others don't get.
 func (c *Client) TrimFailed(ctx context.Context, queue string, limit int64) (removed int64, err error) {
 	for {
-		n, err := trimFailedScript.Run(ctx, c.rdb, []string{FailedKey(queue)}, max(limit, 0), trimBatch).Int64()
+		n, err := trimFailedScript.Run(ctx, c.rdb, []string{RegistryKey(Failed, queue)}, max(limit, 0), trimBatch).Int64()
 		removed += n
 		if err != nil {
 			return removed, fmt.Errorf("trim failed jobs of queue %q to %d: %w", clip(queue), limit, err)

@@ -198,7 +198,7 @@ func TestMaintainGroups(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !b.d.GroupField {
+		if !b.d.CompositeWip {
 			if n != 0 {
 				t.Errorf("removed %d", n)
 			}

@@ -2,8 +2,8 @@ package rqcompat
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -14,12 +14,6 @@ var (
 	requeueScript = newScript("requeue.lua")
 	deleteScript  = newScript("delete.lua")
 )
-
-// ErrCanceled says that a job is canceled already.
-var ErrCanceled = errors.New("job is already canceled")
-
-// ErrNotRequeueable says that a job is in no registry from which it could go back to its queue.
-var ErrNotRequeueable = errors.New("job can't be requeued")
 
 // NotRequeueableError is an ErrNotRequeueable with the status that stands in the way.
 type NotRequeueableError struct {
@@ -49,21 +43,18 @@ type FetchResult struct {
 // fetchChunk bounds how many hashes one reply buffer holds.
 const fetchChunk = 500
 
-// FetchMany reads many jobs with one round trip per 500, and returns one result per id in their order. The error
-// is that of the connection; what is wrong with a job is in its result.
+// FetchMany reads many jobs with one round trip per 500, and returns one result per id in their order. What is wrong with
+// a job is in its result; the error is the server's ([Judge]), and nothing is known of any job then.
 func (c *Client) FetchMany(ctx context.Context, ids []string) ([]*FetchResult, error) {
 	results := make([]*FetchResult, 0, len(ids))
-	for len(ids) > 0 {
-		chunk := ids[:min(fetchChunk, len(ids))]
-		ids = ids[len(chunk):]
+	for chunk := range slices.Chunk(ids, fetchChunk) {
 		cmds := make([]*redis.MapStringStringCmd, len(chunk))
-		_, err := c.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+		_, err := pipelined(ctx, c.rdb, func(p redis.Pipeliner) {
 			for i, id := range chunk {
 				cmds[i] = p.HGetAll(ctx, JobKey(id))
 			}
-			return nil
 		})
-		if err != nil && !isReplyError(err) {
+		if err != nil {
 			return nil, fmt.Errorf("fetch %d jobs: %w", len(chunk), err)
 		}
 		for i, id := range chunk {
@@ -81,10 +72,7 @@ func fetched(id string, hash map[string]string, err error) (job *Job, _ error) {
 	if err == nil {
 		job, err = ParseJob(id, hash)
 	}
-	if err != nil {
-		return job, fmt.Errorf("fetch job %q: %w", clip(id), err)
-	}
-	return job, nil
+	return job, wrap(err, "fetch job %q", clip(id))
 }
 
 // Cancel takes a job out of its queue or registry and marks it canceled. With releaseDependents, jobs that wait
@@ -94,15 +82,12 @@ func (c *Client) Cancel(ctx context.Context, id string, releaseDependents bool) 
 	now := time.Now()
 	n, err := cancelScript.Run(ctx, c.rdb, []string{JobKey(id)}, id, now.Unix(), FormatTime(now), bit(releaseDependents)).Int()
 	switch {
-	case err != nil:
-	case n < 0:
+	case err == nil && n < 0:
 		err = ErrNoSuchJob
-	case n == 0:
+	case err == nil && n == 0:
 		err = ErrCanceled
-	default:
-		return nil
 	}
-	return fmt.Errorf("cancel job %q: %w", clip(id), err)
+	return wrap(err, "cancel job %q", clip(id))
 }
 
 // emptyExc is the exc_info that RQ's requeue writes: zlib of "".
@@ -118,16 +103,13 @@ func (c *Client) Requeue(ctx context.Context, id string, atFront bool) error {
 	}
 	reply, err := requeueScript.Run(ctx, c.rdb, []string{JobKey(id)}, id, FormatTime(time.Now()), push, emptyExc).Slice()
 	switch {
-	case err != nil:
-	case reply[0] == int64(1):
-		return nil
-	case reply[0] == int64(0):
+	case err == nil && reply[0] == int64(0):
 		status, _ := reply[1].(string)
 		return &NotRequeueableError{ID: id, Status: Status(status)}
-	default:
+	case err == nil && reply[0] == int64(-1):
 		err = ErrNoSuchJob
 	}
-	return fmt.Errorf("requeue job %q: %w", clip(id), err)
+	return wrap(err, "requeue job %q", clip(id))
 }
 
 // Delete removes a job with everything that mentions it, its results included. It does not stop a job that runs.
@@ -143,10 +125,8 @@ func (c *Client) Delete(ctx context.Context, id string) error {
 // Suspend tells all workers of this Redis, Python ones included, to take no new job: for d, in whole seconds
 // rounded up, or until Resume when d is 0. rq/suspension.py suspend.
 func (c *Client) Suspend(ctx context.Context, d time.Duration) error {
-	if d > 0 {
-		d = (d + time.Second - 1).Truncate(time.Second)
-	}
-	return wrap(c.rdb.Set(ctx, SuspendedKey(), 1, max(d, 0)).Err(), "suspend workers")
+	d = (max(d, 0) + time.Second - 1).Truncate(time.Second)
+	return wrap(c.rdb.Set(ctx, SuspendedKey(), 1, d).Err(), "suspend workers")
 }
 
 // Resume ends a suspension; without one it does nothing. rq/suspension.py resume.

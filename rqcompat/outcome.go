@@ -52,10 +52,24 @@ var settleScript = newScript("settle.lua")
 //
 // Stands for rq/worker.py handle_job_success and handle_job_failure, 1.15.1–2.10.
 func (c *Client) Settle(ctx context.Context, os []Outcome) ([]OutcomeResult, error) {
+	return c.settle(ctx, os, c.d.endFlags())
+}
+
+// SettleBare ends an execution for which Settle's error was Final, since what stands in the place of its result or of
+// its dependents is something else: neither is touched. Status, registries and counters are as Settle writes them.
+func (c *Client) SettleBare(ctx context.Context, o Outcome) (OutcomeResult, error) {
+	results, err := c.settle(ctx, []Outcome{o}, c.d.endFlags()+bit(true))
+	if err != nil {
+		return 0, err
+	}
+	return results[0], nil
+}
+
+func (c *Client) settle(ctx context.Context, os []Outcome, flags string) ([]OutcomeResult, error) {
 	now := time.Now()
 	results, err := codes[OutcomeResult](ctx, c, settleScript, os, func(batch []Outcome) (args []any, err error) {
 		args = make([]any, 0, 4+11*len(batch))
-		args = append(args, c.d.endFlags(), now.Unix(), FormatTime(now), defaultResultTTL)
+		args = append(args, flags, now.Unix(), FormatTime(now), defaultResultTTL)
 		for i := range batch {
 			if args, err = appendOutcome(args, &batch[i]); err != nil {
 				return nil, err
@@ -63,10 +77,7 @@ func (c *Client) Settle(ctx context.Context, os []Outcome) ([]OutcomeResult, err
 		}
 		return args, nil
 	})
-	if err != nil {
-		return results, fmt.Errorf("settle %d jobs: %w", len(os), err)
-	}
-	return results, nil
+	return results, wrap(err, "settle %d jobs", len(os))
 }
 
 func appendOutcome(args []any, o *Outcome) ([]any, error) {
@@ -84,7 +95,7 @@ func appendOutcome(args []any, o *Outcome) ([]any, error) {
 	case OutcomeGivenBack:
 		kind = "back"
 	default:
-		return nil, fmt.Errorf("job %q: unknown kind of outcome %d", clip(o.ID), o.Kind)
+		return nil, fmt.Errorf("%w: job %q: unknown kind of outcome %d", ErrBadRequest, clip(o.ID), o.Kind)
 	}
 	working := o.Working
 	if working == 0 {
@@ -96,6 +107,5 @@ func appendOutcome(args []any, o *Outcome) ([]any, error) {
 
 // endFlags is how job_end.lua takes what differs between versions at the end of a job.
 func (d Dialect) endFlags() string {
-	return bit(d.CompositeWip) + bit(d.ResultWorkerName) + bit(d.ResultExecution) +
-		bit(d.StoppedReleasesDependents) + bit(d.RetryAtFront) + bit(d.Repeat)
+	return bit(d.CompositeWip) + bit(d.ResultWorkerName) + bit(d.ResultExecution) + bit(d.Repeat)
 }

@@ -75,7 +75,7 @@ func TestSettleFinishedUnkept(t *testing.T) {
 		for _, key := range []string{"rq:job:a", "rq:job:a:dependents", "rq:job::a:dependencies", "rq:results:a", "rq:finished:default"} {
 			b.wantTTL(key, -2)
 		}
-		if b.d.GroupField {
+		if b.d.CompositeWip {
 			b.wantMembers("rq:group:g", "other")
 		}
 		b.wantMembers("rq:queue:default", "child")
@@ -171,7 +171,7 @@ func TestSettleRetry(t *testing.T) {
 					b.wantScore("rq:scheduled:default", "a", c.after)
 					b.wantMembers("rq:queue:default", "b")
 					b.wantTTL("rq:job:a", -1)
-				case want == "front" && b.d.RetryAtFront:
+				case want == "front" && b.d.ResultExecution:
 					b.wantMembers("rq:queue:default", "a", "b")
 				default:
 					b.wantHash("rq:job:a", map[string]string{"status": "queued"})
@@ -421,7 +421,7 @@ func TestSettleDependents(t *testing.T) {
 		{"finished", OutcomeFinished, func(Dialect) bool { return true }, false},
 		{"failed", OutcomeFailed, func(Dialect) bool { return false }, false},
 		{"failed, allowed", OutcomeFailed, func(Dialect) bool { return true }, true},
-		{"stopped", OutcomeStopped, func(d Dialect) bool { return d.StoppedReleasesDependents }, false},
+		{"stopped", OutcomeStopped, func(d Dialect) bool { return !d.ResultExecution }, false},
 		{"given back", OutcomeGivenBack, func(Dialect) bool { return false }, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {

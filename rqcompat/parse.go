@@ -4,30 +4,12 @@ import (
 	"cmp"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
 )
-
-// ErrNoSuchJob says that there is no job of this id.
-var ErrNoSuchJob = errors.New("no such job")
-
-// ErrNoData says that a hash exists but lacks the data field. To RQ that is no job, so it is an ErrNoSuchJob, too.
-var ErrNoData = fmt.Errorf("%w: its hash has no data field", ErrNoSuchJob)
-
-// FieldError is a field of a job hash that can't be read. A Python worker that pops such a job exits.
-type FieldError struct {
-	Field string
-	Value string // clipped
-	Want  string
-}
-
-func (e *FieldError) Error() string {
-	return fmt.Sprintf("job field %s is %q, want %s", e.Field, e.Value, e.Want)
-}
 
 // ParseJob reads the fields of rq:job:<id>. It always returns a job with everything that could be read. The error joins
 // a *FieldError per unreadable field, in field order, and ErrNoData when there is no call; such fields are kept in
@@ -49,21 +31,14 @@ func ParseJob(id string, hash map[string]string) (*Job, error) {
 	if _, ok := hash["data"]; !ok {
 		p.errs = append(p.errs, ErrNoData)
 	}
-	return p.job, p.err()
+	// In a stable order: a map has none.
+	slices.SortFunc(p.errs, func(a, b error) int { return cmp.Compare(a.Error(), b.Error()) })
+	return p.job, errors.Join(p.errs...)
 }
 
 type parser struct {
 	job  *Job
 	errs []error
-}
-
-// err joins the errors in a stable order; a map has none.
-func (p *parser) err() error {
-	if len(p.errs) == 0 {
-		return nil
-	}
-	slices.SortFunc(p.errs, func(a, b error) int { return cmp.Compare(a.Error(), b.Error()) })
-	return errors.Join(p.errs...)
 }
 
 func (p *parser) field(name, value string) {
@@ -94,8 +69,6 @@ func (p *parser) keep(name, value string) {
 	p.job.Extra[name] = value
 }
 
-var errField = errors.New("unreadable field")
-
 // read sets the field, or says what RQ wants instead of value.
 func (f *jobField) read(j *Job, value string) (want string) {
 	var err error
@@ -103,24 +76,29 @@ func (f *jobField) read(j *Job, value string) (want string) {
 	case *[]byte:
 		*to = []byte(value)
 	case *string:
-		if want = "UTF-8 text"; utf8.ValidString(value) {
-			*to = value
-		} else {
-			err = errField
+		if !utf8.ValidString(value) {
+			return "UTF-8 text"
 		}
+		*to = value
 	case *Status:
-		if want, *to = "a status of RQ 1.15 to 2.10", Status(value); !slices.Contains(statuses, *to) {
-			err = errField
+		if *to = Status(value); !slices.Contains(statuses, *to) {
+			return "a status of RQ 1.15 to 2.10"
 		}
 	case *time.Time:
 		want = "a UTC timestamp like 2026-01-02T03:04:05.000006Z"
 		*to, err = ParseTime(value)
 	case **int64:
 		want = "a whole number"
-		*to, err = wholeNumber(value)
+		var n int64
+		if n, err = wholeNumber(value); err == nil {
+			*to = &n
+		}
 	case **bool:
 		want = "1 or 0"
-		*to, err = intFlag(value)
+		var n int64
+		if n, err = wholeNumber(value); err == nil {
+			*to = new(n != 0) // bool(int(value))
+		}
 	case *[]int64:
 		want = "a JSON list of whole numbers"
 		*to, err = jsonArray[int64](value)
@@ -136,21 +114,8 @@ func (f *jobField) read(j *Job, value string) (want string) {
 	return want
 }
 
-func wholeNumber(value string) (*int64, error) {
-	n, err := strconv.ParseInt(strings.TrimSpace(value), 10, 64)
-	if err != nil {
-		return nil, err
-	}
-	return &n, nil
-}
-
-// intFlag reads bool(int(value)).
-func intFlag(value string) (*bool, error) {
-	n, err := wholeNumber(value)
-	if err != nil {
-		return nil, err
-	}
-	return ptr(*n != 0), nil
+func wholeNumber(value string) (int64, error) {
+	return strconv.ParseInt(strings.TrimSpace(value), 10, 64)
 }
 
 // jsonArray reads all of a list or nothing: half a list is worse than none.

@@ -13,6 +13,19 @@ import (
 
 func ptr[T any](v T) *T { return &v }
 
+func TestStatusEnded(t *testing.T) {
+	for _, s := range []rqcompat.Status{rqcompat.StatusFinished, rqcompat.StatusFailed, rqcompat.StatusStopped, rqcompat.StatusCanceled} {
+		if !s.Ended() {
+			t.Errorf("%s is not an end", s)
+		}
+	}
+	for _, s := range []rqcompat.Status{"", rqcompat.StatusCreated, rqcompat.StatusQueued, rqcompat.StatusStarted, rqcompat.StatusDeferred, rqcompat.StatusScheduled} {
+		if s.Ended() {
+			t.Errorf("%q is an end", s)
+		}
+	}
+}
+
 // fullHash has every field that RQ 1.15 to 2.10 write, and two that it doesn't know.
 func fullHash() map[string]string {
 	return map[string]string{

@@ -41,7 +41,8 @@ func TestProtocolIsComplete(t *testing.T) {
 		QueuesKey(), QueueKey("<q>"), IntermediateKey("<q>"), FirstSeenKey("<q>", "<id>"), JobKey("<id>"), ResultsKey("<id>"),
 		ExecutionKey("<id>", "<x>"), ExecutionsKey("<id>"), WorkersKey(), QueueWorkersKey("<q>"), WorkerKey("<w>"), PubSubChannel("<w>"),
 		SuspendedKey(), CleanLockKey("<q>"), SchedulerLockKey("<q>"), SchedulerKey("<name>"), GroupsKey(), GroupKey("<name>"),
-		WipKey("<q>"), FinishedKey("<q>"), FailedKey("<q>"), DeferredKey("<q>"), RegistryKey(Scheduled, "<q>"), RegistryKey(Canceled, "<q>"),
+		WipKey("<q>"), RegistryKey(Finished, "<q>"), RegistryKey(Failed, "<q>"), RegistryKey(Deferred, "<q>"),
+		RegistryKey(Scheduled, "<q>"), RegistryKey(Canceled, "<q>"),
 	} {
 		named("key", "`"+key+"`")
 	}

@@ -1,7 +1,6 @@
 package rqcompat
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -56,9 +55,6 @@ type Request struct {
 	Deduplicate bool
 }
 
-// ErrBadRequest says that a request would write something that a Python reader can't use.
-var ErrBadRequest = errors.New("bad request")
-
 // check reports everything that is wrong with r, so that one attempt is enough to mend it.
 func (c *Client) check(r Request) error {
 	var problems []string
@@ -85,7 +81,7 @@ func (c *Client) check(r Request) error {
 	checkTimes(r, bad)
 	checkDependencies(r, bad)
 	for name := range r.Extra {
-		if !extraField(name) {
+		if jobFieldByName[name] != nil || name == "dependency_id" || !utf8.ValidString(name) {
 			bad("extra field %q has a field of its own in the request or belongs to RQ", clip(name))
 		}
 	}
@@ -146,11 +142,6 @@ func checkDependencies(r Request, bad func(string, ...any)) {
 	}
 }
 
-// extraField says whether a field is neither read nor written by this package.
-func extraField(name string) bool {
-	return jobFieldByName[name] == nil && name != "dependency_id" && utf8.ValidString(name)
-}
-
 // idProblem says why the peers of this dialect could not use an id; "" when they can.
 func (d Dialect) idProblem(id string) string {
 	switch {
@@ -158,15 +149,13 @@ func (d Dialect) idProblem(id string) string {
 		return "is empty"
 	case strings.HasSuffix(id, dependentsSuffix):
 		return "ends in " + dependentsSuffix + ", which is another job's key"
-	case d.IDCharset && strings.Trim(id, idChars) != "":
+	case d.IDCharset && strings.Trim(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-") != "":
 		return "has characters other than A-Z a-z 0-9 _ -"
-	case d.IDNoColon && strings.Contains(id, ":"):
+	case d.CompositeWip && strings.Contains(id, ":"):
 		return `contains ":"`
 	}
 	return ""
 }
-
-const idChars = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
 
 // newJob is rq/queue.py Queue.create_job: the job as it will be stored, with status and enqueued_at left to the script.
 func (c *Client) newJob(r Request, now time.Time) (*Job, error) {
@@ -185,26 +174,22 @@ func (c *Client) newJob(r Request, now time.Time) (*Job, error) {
 		j.ID = uuid.NewString()
 	}
 	if j.Timeout == nil {
-		j.Timeout = ptr(int64(defaultTimeout))
+		j.Timeout = new(int64(defaultTimeout))
 	}
 	if r.RetryMax > 0 {
-		j.RetriesLeft = ptr(int64(r.RetryMax))
+		j.RetriesLeft = new(int64(r.RetryMax))
 		j.RetryIntervals = r.RetryIntervals
 		if len(j.RetryIntervals) == 0 {
 			j.RetryIntervals = []int64{0} // what Retry(max=n) writes
 		}
 	}
 	if r.AllowDependencyFailures && len(r.DependsOn) > 0 {
-		j.AllowDependencyFailures = ptr(true)
+		j.AllowDependencyFailures = new(true)
 	}
-	later := len(r.DependsOn) > 0 || !r.At.IsZero()
-	if later && r.AtFront {
-		j.EnqueueAtFront = ptr(true)
+	if later := len(r.DependsOn) > 0 || !r.At.IsZero(); later && r.AtFront {
+		j.EnqueueAtFront = new(true)
 	}
-	if err := j.encode(r); err != nil {
-		return nil, err
-	}
-	return j, nil
+	return j, j.encode(r)
 }
 
 // encode fills in what has to be serialized.
@@ -230,11 +215,11 @@ func (j *Job) encode(r Request) (err error) {
 }
 
 func withTimeout(cb Callback) Callback {
-	if cb.Name != "" && cb.Timeout == nil {
-		cb.Timeout = ptr(int64(defaultCallbackTimeout))
-	}
-	if cb.Name == "" {
+	switch {
+	case cb.Name == "":
 		cb.Timeout = nil
+	case cb.Timeout == nil:
+		cb.Timeout = new(int64(defaultCallbackTimeout))
 	}
 	return cb
 }

@@ -57,7 +57,7 @@ func (c *Client) lapsed(ctx context.Context, members []string) ([]LapsedJob, err
 	fields := []string{"status", "worker_name", "started_at", "bridge_kills"}
 	read := make([]*redis.SliceCmd, len(members))
 	bare := make([]*redis.SliceCmd, len(members))
-	_, err := c.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+	_, err := pipelined(ctx, c.rdb, func(p redis.Pipeliner) {
 		for i, m := range members {
 			id, x := c.d.SplitWipMember(m)
 			read[i] = p.HMGet(ctx, JobKey(id), fields...)
@@ -65,9 +65,8 @@ func (c *Client) lapsed(ctx context.Context, members []string) ([]LapsedJob, err
 				bare[i] = p.HMGet(ctx, JobKey(m), fields...)
 			}
 		}
-		return nil
 	})
-	if err != nil && !isReplyError(err) {
+	if err != nil {
 		return nil, err
 	}
 	jobs := make([]LapsedJob, len(members))
@@ -77,7 +76,6 @@ func (c *Client) lapsed(ctx context.Context, members []string) ([]LapsedJob, err
 		if l.Status == "" && bare[i] != nil {
 			if whole := lapsedJob(m, bare[i]); whole.Status != "" {
 				l = whole
-				l.ID = m
 			}
 		}
 		jobs[i] = l
@@ -87,7 +85,7 @@ func (c *Client) lapsed(ctx context.Context, members []string) ([]LapsedJob, err
 
 // lapsedJob reads a reply; one of the wrong type is not a job.
 func lapsedJob(member string, cmd *redis.SliceCmd) LapsedJob {
-	l := LapsedJob{Member: member}
+	l := LapsedJob{ID: member, Member: member}
 	h, err := cmd.Result()
 	if err != nil {
 		return l
@@ -98,6 +96,13 @@ func lapsedJob(member string, cmd *redis.SliceCmd) LapsedJob {
 	l.StartedAt, _ = ParseTime(text(2))
 	l.Kills, _ = strconv.Atoi(text(3))
 	return l
+}
+
+// Writable asks whether Redis takes writes that need memory; the error says why not. Nothing is written: a renewal of no
+// lease. While it is refused no worker can renew, and a lapsed lease says nothing of its worker.
+func (c *Client) Writable(ctx context.Context) error {
+	err := c.rdb.ZAddXX(ctx, WipKey(""), redis.Z{Member: ""}).Err()
+	return wrap(err, "write to Redis")
 }
 
 // RescueResult says what Rescue did.

@@ -86,6 +86,29 @@ func TestLeaseHoldsInItsLastSecond(t *testing.T) {
 	}
 }
 
+// TestNobodyIsRescuedWithoutMemory: a server that can't take a renewal must not let go of the job either.
+func TestNobodyIsRescuedWithoutMemory(t *testing.T) {
+	everyDialect(t, func(t *testing.T, b *bed) {
+		b.put("default", "a")
+		b.lapse(b.claim("default", "a"))
+		lapsed := b.lapsedOnly("default")
+		b.do("CONFIG", "SET", "maxmemory", "1")
+		if got, err := b.Rescue(b.ctx(), "default", lapsed, 3); Judge(err) != Refusing {
+			t.Errorf("rescue without memory: %d, %v, want refused", got, err)
+		}
+		if err := b.Writable(b.ctx()); Judge(err) != Refusing {
+			t.Errorf("Writable without memory: %v, want refused", err)
+		}
+		b.do("CONFIG", "SET", "maxmemory", "0")
+		if err := b.Writable(b.ctx()); err != nil || b.rdb.Exists(b.ctx(), WipKey("")).Val() != 0 {
+			t.Errorf("Writable with memory: %v, want nil, and no key written", err)
+		}
+		if got, err := b.Rescue(b.ctx(), "default", lapsed, 3); err != nil || got != RescueRequeued {
+			t.Errorf("rescue with memory: %d, %v, want requeued: the refused one must have changed nothing", got, err)
+		}
+	})
+}
+
 func TestRescue(t *testing.T) {
 	everyDialect(t, func(t *testing.T, b *bed) {
 		b.put("default", "site1.local::a", "retries_left", "2", "ttl", "100")

@@ -126,7 +126,7 @@ func (l *SchedulerLock) Release(ctx context.Context) error {
 // enqueue_scheduled_jobs.
 func (c *Client) EnqueueDue(ctx context.Context, queue string, now time.Time) (n int, err error) {
 	for {
-		got, err := enqueueDueScript.Run(ctx, c.rdb, nil, now.Unix(), FormatTime(now), queue, dueBatch, bit(c.d.RetryAtFront)).Int64Slice()
+		got, err := enqueueDueScript.Run(ctx, c.rdb, nil, now.Unix(), FormatTime(now), queue, dueBatch, bit(c.d.ResultExecution)).Int64Slice()
 		if err != nil {
 			return n, fmt.Errorf("enqueue due jobs of queue %q: %w", clip(queue), err)
 		}

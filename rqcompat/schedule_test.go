@@ -32,7 +32,7 @@ func TestEnqueueDue(t *testing.T) {
 		}
 		b.wantMembers("rq:scheduled:default", "notyet")
 		b.wantScore("rq:scheduled:default", "notyet", "now+60")
-		if b.d.RetryAtFront {
+		if b.d.ResultExecution {
 			b.wantMembers("rq:queue:default", "retry", "front", "due", "repeat")
 		} else {
 			b.wantMembers("rq:queue:default", "front", "due", "repeat", "retry")

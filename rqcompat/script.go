@@ -44,8 +44,8 @@ type scriptCall struct {
 }
 
 // runScripts sends all calls in one round trip, in order, and returns one reply per call. A script that the server
-// does not know yet has done nothing, so exactly those calls are sent again after loading it. The error is that of
-// the transport; what the script itself answered is in each reply.
+// does not know yet has done nothing, so exactly those calls are sent again after loading it. What a script finds wrong
+// with its data is in its reply; the error is the server's.
 func (c *Client) runScripts(ctx context.Context, s *redis.Script, calls []scriptCall) ([]*redis.Cmd, error) {
 	replies := make([]*redis.Cmd, len(calls))
 	unknown := func(r *redis.Cmd) bool { return r == nil || redis.HasErrorPrefix(r.Err(), "NOSCRIPT") }
@@ -58,15 +58,14 @@ func (c *Client) runScripts(ctx context.Context, s *redis.Script, calls []script
 				return replies, fmt.Errorf("load script: %w", err)
 			}
 		}
-		_, err := c.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+		_, err := pipelined(ctx, c.rdb, func(p redis.Pipeliner) {
 			for i, call := range calls {
 				if unknown(replies[i]) {
 					replies[i] = s.EvalSha(ctx, p, call.keys, call.args...)
 				}
 			}
-			return nil
 		})
-		if err != nil && !isReplyError(err) {
+		if err != nil {
 			return replies, fmt.Errorf("run scripts: %w", err)
 		}
 	}

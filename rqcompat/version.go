@@ -19,40 +19,22 @@ type Dialect struct {
 	Major, Minor, Patch int
 	Tested              bool // this release, or another patch of its line, is in the interop matrix
 
-	// CompositeWip: members of rq:wip:<q> are "<id>:<execution>" and each execution has records of its own
-	// (rq:execution:…, rq:executions:…). Since 2.0; before, the member is the id.
-	CompositeWip    bool
-	GroupField      bool // every job hash has group_id. Since 2.0.
-	DeferredExpires bool // maintenance fails members of rq:deferred:<q> whose score has passed. 2.0–2.7.
-	// IDNoColon: Python readers cut an id at its first ":" (since 2.0) and refuse new ones with it (since 2.1).
-	IDNoColon                 bool
-	IDCharset                 bool // ids must match [A-Za-z0-9_-]+, also when read. Since 2.8.
-	ResultWorkerName          bool // result entries carry worker_name. Since 2.5.
-	ResultExecution           bool // result entries carry execution_id and the execution's start and end. Since 2.8.
-	Repeat                    bool // repeats_left and repeat_intervals exist. Since 2.3.
-	RetryAtFront              bool // enqueue_at_front_on_retry exists. Since 2.8.
-	ScheduledTTL              bool // the ttl of a scheduled job runs from the moment of scheduling. Since 2.8.
-	StoppedReleasesDependents bool // a stopped job releases its dependents. Until 2.7.
 	// IntermediateGrace: maintenance leaves an id in the intermediate list alone for 60 s. Since 1.16.2. Without
 	// it, a claim through the intermediate list races with every maintaining worker.
 	IntermediateGrace bool
-	// SchedulerByName: the scheduler lock holds a name, not a PID, and rq:scheduler:<name> describes it. Since 2.10.
-	SchedulerByName bool
-}
-
-// UnsupportedVersionError refuses to write for an RQ version whose wire format nobody checked.
-type UnsupportedVersionError struct {
-	Version string
-	Source  string // where the version came from; may be empty
-}
-
-func (e *UnsupportedVersionError) Error() string {
-	from := ""
-	if e.Source != "" {
-		from = " (from " + e.Source + ")"
-	}
-	return fmt.Sprintf("rq version %q%s is not supported: supported are 1.15.x, 1.16.x and 2.0 to 2.10; "+
-		"set the rq version in the configuration if one of these describes your workers", clip(e.Version), from)
+	// CompositeWip: members of rq:wip:<q> are "<id>:<execution>" and each execution has records of its own
+	// (rq:execution:…, rq:executions:…); every job hash has group_id; Python readers cut an id at its first ":" and,
+	// from 2.1 on, refuse new ones with it. Since 2.0; before, the member is the id.
+	CompositeWip     bool
+	DeferredExpires  bool // maintenance fails members of rq:deferred:<q> whose score has passed. 2.0–2.7.
+	Repeat           bool // repeats_left and repeat_intervals exist. Since 2.3.
+	ResultWorkerName bool // result entries carry worker_name. Since 2.5.
+	IDCharset        bool // ids must match [A-Za-z0-9_-]+, also when read. Since 2.8, or if any live worker is.
+	// ResultExecution: result entries carry execution_id and the execution's start and end; enqueue_at_front_on_retry
+	// exists; the ttl of a scheduled job runs from the moment of scheduling; a stopped job no longer releases its
+	// dependents. Since 2.8.
+	ResultExecution bool
+	SchedulerByName bool // the scheduler lock holds a name, not a PID, and rq:scheduler:<name> describes it. Since 2.10.
 }
 
 // ParseDialect returns the dialect of an RQ version such as "1.15.1" or "2.6". Suffixes like "rc1" or ".post1" are
@@ -69,12 +51,11 @@ func ParseDialect(version string) (Dialect, error) {
 		Version: strings.TrimSpace(version), Major: n[0], Minor: n[1], Patch: n[2],
 		Tested: one || n[1] == 6 || n[1] == 10,
 
-		CompositeWip: two, GroupField: two, IDNoColon: two, IDCharset: since(2, 8),
-		DeferredExpires:  two && !since(2, 8),
-		ResultWorkerName: since(2, 5), ResultExecution: since(2, 8),
-		Repeat: since(2, 3), RetryAtFront: since(2, 8),
-		ScheduledTTL: since(2, 8), StoppedReleasesDependents: !since(2, 8),
-		IntermediateGrace: since(1, 16, 2), SchedulerByName: since(2, 10),
+		IntermediateGrace: since(1, 16, 2),
+		CompositeWip:      two, DeferredExpires: two && !since(2, 8),
+		Repeat: since(2, 3), ResultWorkerName: since(2, 5),
+		IDCharset: since(2, 8), ResultExecution: since(2, 8),
+		SchedulerByName: since(2, 10),
 	}, nil
 }
 
@@ -103,10 +84,7 @@ func (d Dialect) WipMember(id, executionID string) string {
 // digits behind it, so ids with colons survive; anything else is taken as a bare id.
 func (d Dialect) SplitWipMember(member string) (id, executionID string) {
 	i := strings.LastIndexByte(member, ':')
-	if !d.CompositeWip || i < 0 || len(member)-i-1 != 32 {
-		return member, ""
-	}
-	if strings.Trim(member[i+1:], "0123456789abcdef") != "" {
+	if !d.CompositeWip || i < 0 || len(member)-i-1 != 32 || strings.Trim(member[i+1:], "0123456789abcdef") != "" {
 		return member, ""
 	}
 	return member[:i], member[i+1:]
@@ -116,17 +94,6 @@ func (d Dialect) SplitWipMember(member string) (id, executionID string) {
 type Detection struct {
 	Dialect Dialect
 	Source  string // "configuration", "live worker <name>" or "bench"
-}
-
-// ErrVersionUnknown says that neither configuration nor a live worker nor the bench names an RQ version.
-var ErrVersionUnknown = errors.New("rq version unknown: no live Python worker and no installed rq found; set the rq version in the configuration")
-
-// MixedVersionsError says that live Python workers of one Redis write incompatible formats: none is right for all.
-type MixedVersionsError struct{ A, B string } // "<worker> (<version>)"
-
-func (e *MixedVersionsError) Error() string {
-	return fmt.Sprintf("live workers disagree: %s and %s use incompatible started registries; "+
-		"stop one kind, or set the rq version in the configuration", e.A, e.B)
 }
 
 // Detect finds the dialect to speak: the configured version, else that of live Python workers (records whose
@@ -151,7 +118,7 @@ func Detect(ctx context.Context, rdb redis.UniversalClient, configured, benchVer
 
 func detection(version, source string) (Detection, error) {
 	d, err := ParseDialect(version)
-	if e := (*UnsupportedVersionError)(nil); errors.As(err, &e) {
+	if e, unsupported := errors.AsType[*UnsupportedVersionError](err); unsupported {
 		e.Source = source
 	}
 	return Detection{Dialect: d, Source: source}, err
@@ -166,20 +133,19 @@ func liveVersions(ctx context.Context, rdb redis.UniversalClient) ([]liveVersion
 		return nil, fmt.Errorf("list workers: %w", err)
 	}
 	slices.Sort(keys)
-	cmds, err := rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+	cmds, err := pipelined(ctx, rdb, func(p redis.Pipeliner) {
 		for _, k := range keys {
 			p.HMGet(ctx, k, "version", "python_version", "death")
 		}
-		return nil
 	})
-	if err != nil && len(cmds) == 0 {
+	if err != nil {
 		return nil, fmt.Errorf("read worker versions: %w", err)
 	}
 	var live []liveVersion
 	for i, cmd := range cmds {
 		v, err := cmd.(*redis.SliceCmd).Result()
 		if err != nil {
-			return nil, fmt.Errorf("read version of worker %q: %w", clip(keys[i]), err)
+			continue // not the record of a worker
 		}
 		version, _ := v[0].(string)
 		python, _ := v[1].(string)
@@ -193,28 +159,22 @@ func liveVersions(ctx context.Context, rdb redis.UniversalClient) ([]liveVersion
 func mergeLive(live []liveVersion) (Detection, error) {
 	var found Detection
 	var from string
-	for _, l := range live {
+	strictIDs := false
+	for i, l := range live {
 		d, err := detection(l.version, "live worker "+l.worker)
 		if err != nil {
 			return Detection{}, err
 		}
 		name := fmt.Sprintf("%q (%s)", clip(l.worker), clip(l.version))
-		switch have := found.Dialect; {
-		case found.Source == "":
-			found, from = d, name
-		case have.CompositeWip != d.Dialect.CompositeWip:
+		if i > 0 && found.Dialect.CompositeWip != d.Dialect.CompositeWip {
 			return Detection{}, &MixedVersionsError{A: from, B: name}
-		default:
-			older := d
-			if slices.Compare(have.numbers(), d.Dialect.numbers()) <= 0 {
-				older = found
-			} else {
-				from = name
-			}
-			older.Dialect.IDCharset = have.IDCharset || d.Dialect.IDCharset
-			found = older
 		}
+		if i == 0 || slices.Compare(d.Dialect.numbers(), found.Dialect.numbers()) < 0 {
+			found, from = d, name
+		}
+		strictIDs = strictIDs || d.Dialect.IDCharset
 	}
+	found.Dialect.IDCharset = strictIDs
 	return found, nil
 }
 

@@ -33,16 +33,11 @@ func TestDialectFeatures(t *testing.T) {
 		first, last string
 	}{
 		{"CompositeWip", func(d rqcompat.Dialect) bool { return d.CompositeWip }, "2.0", ""},
-		{"GroupField", func(d rqcompat.Dialect) bool { return d.GroupField }, "2.0", ""},
 		{"DeferredExpires", func(d rqcompat.Dialect) bool { return d.DeferredExpires }, "2.0", "2.7"},
-		{"IDNoColon", func(d rqcompat.Dialect) bool { return d.IDNoColon }, "2.0", ""},
 		{"IDCharset", func(d rqcompat.Dialect) bool { return d.IDCharset }, "2.8", ""},
 		{"ResultWorkerName", func(d rqcompat.Dialect) bool { return d.ResultWorkerName }, "2.5", ""},
 		{"ResultExecution", func(d rqcompat.Dialect) bool { return d.ResultExecution }, "2.8", ""},
 		{"Repeat", func(d rqcompat.Dialect) bool { return d.Repeat }, "2.3", ""},
-		{"RetryAtFront", func(d rqcompat.Dialect) bool { return d.RetryAtFront }, "2.8", ""},
-		{"ScheduledTTL", func(d rqcompat.Dialect) bool { return d.ScheduledTTL }, "2.8", ""},
-		{"StoppedReleasesDependents", func(d rqcompat.Dialect) bool { return d.StoppedReleasesDependents }, "1.15.1", "2.7"},
 		{"IntermediateGrace", func(d rqcompat.Dialect) bool { return d.IntermediateGrace }, "1.16.2", ""},
 		{"SchedulerByName", func(d rqcompat.Dialect) bool { return d.SchedulerByName }, "2.10", ""},
 	} {

@@ -23,6 +23,7 @@ const (
 // the list are served all the same, and nobody has to poll an empty queue. Servers before Redis 6.2 are polled.
 type Waiter struct {
 	c      *Client
+	client *redis.Client // has this connection alone
 	conn   *redis.Conn
 	id     int64 // of conn, for CLIENT UNBLOCK; 0 unknown
 	noMove bool  // the server has no BLMOVE
@@ -36,7 +37,7 @@ func (w *Waiter) Close() error {
 	if w.conn == nil {
 		return nil
 	}
-	err := w.conn.Close()
+	err := w.client.Close()
 	w.conn, w.id = nil, 0
 	return err
 }
@@ -59,31 +60,30 @@ func (w *Waiter) Wait(ctx context.Context, queue string, most time.Duration) (bo
 			if err != nil || n > 0 {
 				return n > 0, wrap(err, "wait for queue %q", clip(queue))
 			}
-			if err := sleep(ctx, min(pause, left)); err != nil {
-				return false, err
-			}
+			_ = sleep(ctx, min(pause, left)) // whether ctx ended is asked above
 			pause = min(2*pause, waitPollMax)
 			continue
 		}
-		found, err := w.look(ctx, queue, min(left, waitBlock))
+		found, err := w.block(ctx, queue, func(ctx context.Context, conn *redis.Conn) error {
+			// Do, because BLMove rounds the time up to whole seconds; waitBlock is below any read timeout.
+			key := QueueKey(queue)
+			return conn.Do(ctx, "BLMOVE", key, key, "LEFT", "LEFT", secondsText(max(min(left, waitBlock), time.Millisecond))).Err()
+		})
 		if found || err != nil {
 			return found, err
 		}
 	}
 }
 
-// look blocks for at most block until the list has a head.
-func (w *Waiter) look(ctx context.Context, queue string, block time.Duration) (bool, error) {
+// block has move block on the waiter's connection until the queue has a head, and ends it when ctx ends.
+func (w *Waiter) block(ctx context.Context, queue string, move func(context.Context, *redis.Conn) error) (bool, error) {
 	if err := w.connect(ctx); err != nil {
 		return false, err
 	}
 	done := make(chan error, 1)
-	key := QueueKey(queue)
-	go func() {
-		// Not ctx: go-redis would give the call up only between commands, and then with the connection unusable.
-		// Do, because BLMove rounds the time up to whole seconds; waitBlock is below any read timeout.
-		done <- w.conn.Do(context.WithoutCancel(ctx), "BLMOVE", key, key, "LEFT", "LEFT", secondsText(max(block, time.Millisecond))).Err()
-	}()
+	conn := w.conn
+	// Not ctx: go-redis would give the call up only between commands, and then with the connection unusable.
+	go func() { done <- move(context.WithoutCancel(ctx), conn) }()
 	select {
 	case err := <-done:
 		return w.looked(queue, err)
@@ -111,15 +111,17 @@ func (w *Waiter) looked(queue string, err error) (bool, error) {
 	return false, wrap(err, "wait for queue %q", clip(queue))
 }
 
-// unblock ends the waiter's blocking command. Where that is not allowed it ends by itself within waitBlock.
+// unblock ends the waiter's blocking command, where that is not allowed with its connection.
 func (w *Waiter) unblock(ctx context.Context) {
-	if w.id == 0 {
-		return
-	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), waitBlock)
 	defer cancel()
-	_ = w.c.rdb.Do(ctx, "CLIENT", "UNBLOCK", w.id).Err()
+	if w.id == 0 || w.c.rdb.Do(ctx, "CLIENT", "UNBLOCK", w.id).Err() != nil {
+		_ = w.Close()
+	}
 }
+
+// waiterName is the name of the connections that wait.
+const waiterName = "rqcompat"
 
 var errNoConnection = errors.New("this kind of redis client has no connection of its own to block on; use a single server or Sentinel")
 
@@ -127,26 +129,29 @@ func (w *Waiter) connect(ctx context.Context) error {
 	if w.conn != nil {
 		return nil
 	}
-	pool, ok := w.c.rdb.(interface{ EphemeralConn() *redis.Conn })
+	pool, ok := w.c.rdb.(*redis.Client)
 	if !ok {
 		return errNoConnection
 	}
-	conn := pool.EphemeralConn()
+	// Of a client of its own: who waits must not take a connection from those who work.
+	options := *pool.Options()
+	options.PoolSize, options.MinIdleConns = 1, 0
+	client := redis.NewClient(&options)
+	conn := client.Conn()
+	_ = conn.ClientSetName(ctx, waiterName).Err() // for those who look; without the right to it there is no name
 	id, err := conn.ClientID(ctx).Result()
-	if err != nil && !isReplyError(err) {
-		_ = conn.Close()
+	if err != nil && !redis.HasErrorPrefix(err, "NOPERM") && !redis.HasErrorPrefix(err, "unknown") {
+		_ = client.Close()
 		return fmt.Errorf("connect to wait: %w", err)
 	}
-	w.conn, w.id = conn, id
+	w.client, w.conn, w.id = client, conn, id
 	return nil
 }
 
 // sleep waits for d or until ctx ends.
 func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
 	select {
-	case <-t.C:
+	case <-time.After(d):
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()

@@ -93,9 +93,7 @@ func (c *Client) records(ws []*Worker) (args []any, index []int, err error) {
 		if !ok {
 			n = len(known)
 			known[r] = n
-			for _, v := range r {
-				args = append(args, v)
-			}
+			args = append(args, anys(r[:])...)
 		}
 		index[i] = n
 	}
@@ -158,25 +156,23 @@ func (c *Client) Workers(ctx context.Context) ([]*Worker, error) {
 	var ws []*Worker
 	var bad []error
 	for batch := range slices.Chunk(keys, scriptBatch) {
-		cmds, err := c.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+		cmds, err := pipelined(ctx, c.rdb, func(p redis.Pipeliner) {
 			for _, k := range batch {
 				p.HGetAll(ctx, k)
 			}
-			return nil
 		})
-		if err != nil && !isReplyError(err) {
+		if err != nil {
 			return nil, fmt.Errorf("read workers: %w", err)
 		}
 		for i, cmd := range cmds {
 			h, err := cmd.(*redis.MapStringStringCmd).Result()
 			name, ok := strings.CutPrefix(batch[i], WorkerKey(""))
-			switch {
-			case !ok && err == nil:
-				err = errNotAKey
-				fallthrough
-			case err != nil:
+			if err == nil && !ok {
+				err = errors.New("not a worker key in rq:workers")
+			}
+			if err != nil {
 				bad = append(bad, fmt.Errorf("%w %q: %w", errWorker, clip(batch[i]), err))
-			case len(h) > 0:
+			} else if len(h) > 0 {
 				w, err := parseWorker(name, h)
 				bad = append(bad, err)
 				ws = append(ws, w)
@@ -185,8 +181,6 @@ func (c *Client) Workers(ctx context.Context) ([]*Worker, error) {
 	}
 	return ws, errors.Join(bad...)
 }
-
-var errNotAKey = errors.New("not a worker key in rq:workers")
 
 func parseWorker(name string, h map[string]string) (*Worker, error) {
 	w := &Worker{Name: name, Hostname: h["hostname"], CurrentJob: h["current_job"]}

@@ -25,9 +25,10 @@ var deflaters = sync.Pool{New: func() any {
 const mostKept = 256 << 10
 
 type inflater struct {
-	src bytes.Reader
-	zr  io.ReadCloser
-	buf []byte
+	src     bytes.Reader
+	zr      io.ReadCloser
+	limited io.LimitedReader // of zr
+	out     bytes.Buffer
 }
 
 // inflate returns data inflated. The result is valid until release. More than limit bytes give a
@@ -43,29 +44,22 @@ func (in *inflater) inflate(data []byte, limit int) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	buf := in.buf[:0]
-	for {
-		if len(buf) == cap(buf) {
-			buf = append(buf, 0)[:len(buf)]
-		}
-		n, err := in.zr.Read(buf[len(buf):cap(buf)])
-		buf = buf[:len(buf)+n]
-		in.buf = buf
-		switch {
-		case len(buf) > limit:
-			return nil, &pickle.LimitError{Limit: "inflated bytes", Max: limit}
-		case err == io.EOF:
-			return buf, nil
-		case err != nil:
-			return nil, err
-		}
+	in.out.Reset()
+	in.limited = io.LimitedReader{R: in.zr, N: int64(limit) + 1}
+	_, err = in.out.ReadFrom(&in.limited)
+	if in.out.Len() > limit {
+		err = &pickle.LimitError{Limit: "inflated bytes", Max: limit}
 	}
+	if err != nil {
+		return nil, err
+	}
+	return in.out.Bytes(), nil
 }
 
 func (in *inflater) release() {
 	in.src.Reset(nil)
-	if cap(in.buf) > mostKept {
-		in.buf = nil
+	if in.out.Cap() > mostKept {
+		in.out = bytes.Buffer{}
 	}
 	inflaters.Put(in)
 }

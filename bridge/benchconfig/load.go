@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/opensoft/dartwing-bridge/bridge"
 	"github.com/opensoft/dartwing-bridge/frappe"
@@ -56,16 +57,99 @@ func fileValues(file any) (map[string]json.RawMessage, error) {
 	if file == nil {
 		return values, nil
 	}
-	m, ok := file.(map[string]any)
-	if !ok {
+	text, err := json.Marshal(file)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", section, err)
+	}
+	if json.Unmarshal(text, &values) != nil {
 		return nil, errors.New(`common_site_config.json: "bridge" is not an object such as {"queues": ["go"]}`)
 	}
-	for key, v := range m {
-		text, err := json.Marshal(v)
-		if err != nil {
-			return nil, fmt.Errorf("read bridge.%s: %w", key, err)
-		}
-		values[key] = text
-	}
 	return values, nil
+}
+
+const prefix = "BRIDGE_"
+
+// variable is the environment's name of a key.
+func variable(key string) string { return prefix + strings.ToUpper(key) }
+
+// otherVariables start with BRIDGE_ and are not keys: where the command line finds its bench, who watches as whom, what
+// programs of exec handlers are told of their job (one may call the bridge), and what this project's tools use.
+var otherVariables = []string{
+	"BRIDGE_BENCH", "BRIDGE_API_KEY", "BRIDGE_API_SECRET", "BRIDGE_SID",
+	"BRIDGE_JOB_ID", "BRIDGE_JOB_NAME", "BRIDGE_JOB_TYPE", "BRIDGE_SITE", "BRIDGE_USER", "BRIDGE_ORGANIZATION",
+	"BRIDGE_ATTEMPT", "BRIDGE_TIMEOUT",
+	"BRIDGE_CACHE", "BRIDGE_PROGRAM",
+}
+
+// isOther reports whether a variable is somebody else's: Kubernetes' for a service called bridge, for instance.
+func isOther(name string) bool {
+	return slices.Contains(otherVariables, name) || strings.HasPrefix(name, "BRIDGE_TEST_") ||
+		strings.HasPrefix(name, "BRIDGE_SERVICE_") || name == "BRIDGE_PORT" || strings.HasPrefix(name, "BRIDGE_PORT_")
+}
+
+// overlay puts what the environment says over the file's values.
+func overlay(values map[string]json.RawMessage, keys map[string]any, environment []string) error {
+	var errs []error
+	for _, entry := range slices.Sorted(slices.Values(environment)) {
+		name, value, _ := strings.Cut(entry, "=")
+		key := strings.ToLower(strings.TrimPrefix(name, prefix))
+		if !strings.HasPrefix(name, prefix) || value == "" || isOther(name) {
+			continue
+		}
+		into, known := keys[key]
+		switch {
+		case !known || name != variable(key):
+			errs = append(errs, fmt.Errorf("unknown environment variable %s%s", name, hint(key, variable, keys)))
+		case into == elsewhere{}:
+			errs = append(errs, fmt.Errorf("environment variable %s has no effect: set bridge.%s in common_site_config.json", name, key))
+		default:
+			values[key] = environmentValue(value, into)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// environmentValue makes JSON of a variable: a string as it is (2.10 is not a number), a list with commas, else JSON.
+func environmentValue(value string, into any) json.RawMessage {
+	var plain any = value
+	_, isString := into.(*string)
+	_, isList := into.(*[]string)
+	switch {
+	case !isString && json.Valid([]byte(value)) && (!isList || value[0] == '['):
+		return json.RawMessage(value)
+	case isList:
+		plain = strings.Split(value, ",")
+	}
+	text, _ := json.Marshal(plain) // strings always encode
+	return text
+}
+
+// hint names the known key that is nearest to a mistyped one, as it is written where that was found.
+func hint(key string, written func(string) string, keys map[string]any) string {
+	known := slices.Sorted(maps.Keys(keys))
+	best := slices.MinFunc(known, func(a, b string) int { return editDistance(key, a) - editDistance(key, b) })
+	if editDistance(key, best) > 3 {
+		return "; known keys: " + strings.Join(known, ", ")
+	}
+	return fmt.Sprintf("; did you mean %s?", written(best))
+}
+
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, diagonal+1)
+		}
+	}
+	return row[len(b)]
 }

@@ -1,7 +1,39 @@
+// Package benchconfig reads a bridge's configuration from the bench that it works for: the key "bridge" of
+// common_site_config.json, overlaid by BRIDGE_… environment variables.
+//
+//	{"bridge": {"concurrency": 200, "stop_timeout": "2m", "retry": {"base": 30}}}
+//
+// The keys, each a field of bridge.Config of the same name but for the last ones:
+//
+//	queues, shared_queues, first    lists of queue types
+//	concurrency, max_kills          whole numbers
+//	weights                         an object: organization → whole number
+//	rq_version                      a string
+//	default_organization            a string
+//	stop_timeout, cancel_grace,     durations: seconds as a number, or a string such as "90s" or "2m"
+//	lease, row_grace
+//	retry                           {"base": duration, "max": duration, "jitter": number}; a jitter of 0 means none
+//	handlers                        Config.Foreign, an object: name → {"exec": {"command": […], "dir", "env", "kill_grace"}}
+//	                                or {"http": {"url", "method", "headers", "timeout"}}
+//	builtins                        false sets Config.NoSamples
+//	frappe_version,                 read by package frappe when it opens the bench, from the file alone
+//	job_id_separator, db_connections
+//
+// null stands for the default. A zero where zero makes no sense is an error; in bridge.Config it would mean the default.
+//
+// A variable is BRIDGE_ and the key in capitals, BRIDGE_CONCURRENCY=50 for instance, and wins over the file. Lists are
+// written with commas or as JSON, objects as JSON; an empty variable counts as unset.
 package benchconfig
 
 import (
+	"bytes"
 	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/bridge"
@@ -21,14 +53,22 @@ type whole struct {
 	want string
 }
 
+func (w *whole) UnmarshalJSON(b []byte) error {
+	err := json.Unmarshal(b, w.into)
+	if err == nil && *w.into == 0 {
+		return fmt.Errorf("0 where %s is wanted", w.want)
+	}
+	return err
+}
+
 // elsewhere is a key that package frappe reads from the file when it opens a bench.
 type elsewhere struct{}
 
 // keys are the known ones and where their values go.
 func (s *settings) keys() map[string]any {
 	return map[string]any{
-		"queues": &s.Queues, "shared_queues": &s.SharedQueues, "weights": &s.Weights,
-		"concurrency": whole{&s.Concurrency, "1 to 100000"}, "max_kills": whole{&s.MaxKills, "at least 1"},
+		"queues": &s.Queues, "shared_queues": &s.SharedQueues, "first": &s.First, "weights": &s.Weights,
+		"concurrency": &whole{&s.Concurrency, "1 to 100000"}, "max_kills": &whole{&s.MaxKills, "at least 1"},
 		"rq_version": &s.RQVersion, "default_organization": &s.DefaultOrganization,
 		"stop_timeout": (*seconds)(&s.StopTimeout), "cancel_grace": (*seconds)(&s.CancelGrace),
 		"lease": (*seconds)(&s.Lease), "row_grace": (*seconds)(&s.RowGrace),
@@ -84,4 +124,77 @@ func foreign(handlers map[string]handler) map[string]bridge.ForeignHandler {
 		all[name] = f
 	}
 	return all
+}
+
+// decode sets a key's value. null leaves the default.
+func decode(text json.RawMessage, into any) error {
+	if into == (elsewhere{}) || string(text) == "null" {
+		return nil
+	}
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	return mistyped(d.Decode(into), text)
+}
+
+// wanted names the types of values other than objects.
+var wanted = map[reflect.Kind]string{
+	reflect.Int: "a whole number", reflect.Float64: "a number", reflect.Bool: "true or false",
+	reflect.String: "a string", reflect.Slice: "a list",
+}
+
+// mistyped says in the words of configuration files that a value is of another type than its key. Nothing is shown that
+// stands inside a list or an object, or in the place of one: it may be a credential.
+func mistyped(err error, text json.RawMessage) error {
+	wrong, isWrong := errors.AsType[*json.UnmarshalTypeError](err)
+	if !isWrong {
+		return err
+	}
+	want, shown := wanted[wrong.Type.Kind()]
+	if !shown {
+		want = "an object"
+	}
+	kind, _, _ := strings.Cut(wrong.Value, " ") // "number 12.5" shows the number
+	switch {
+	case wrong.Field != "":
+		return fmt.Errorf("%s at %q where %s is wanted", kind, wrong.Field, want)
+	case !shown || bytes.ContainsAny(text, "{["):
+		return fmt.Errorf("%s where %s is wanted", kind, want)
+	}
+	return fmt.Errorf("%.60s where %s is wanted", text, want)
+}
+
+// seconds is a duration above zero, written as a number of seconds or as Go writes durations.
+type seconds time.Duration
+
+func (s *seconds) UnmarshalJSON(b []byte) (err error) {
+	*s, err = duration[seconds](b, 1, "a duration above zero")
+	return err
+}
+
+// limit is a duration, or zero for none.
+type limit time.Duration
+
+func (l *limit) UnmarshalJSON(b []byte) (err error) {
+	*l, err = duration[limit](b, 0, "a duration")
+	return err
+}
+
+// duration reads one of at least least.
+func duration[D ~int64](b []byte, least D, want string) (D, error) {
+	text := strings.Trim(string(b), `"`)
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		var n float64
+		if n, err = strconv.ParseFloat(text, 64); !(n <= 1e9) { // NaN too
+			err = strconv.ErrRange
+		}
+		d = time.Duration(n * float64(time.Second))
+	}
+	if err == nil && D(d) >= least {
+		return D(d), nil
+	}
+	if bytes.ContainsAny(b, "{[") {
+		b = []byte("a list or an object")
+	}
+	return 0, fmt.Errorf(`%.60s is not %s: write seconds (30) or a string ("30s", "2m")`, b, want)
 }

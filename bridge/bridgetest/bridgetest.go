@@ -6,7 +6,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/opensoft/dartwing-bridge/bridge"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/attempt"
@@ -47,8 +52,7 @@ type Result struct {
 	// Value is what RQ's result would hold, as JSON-like Go values: a struct has become a map, an int an int64. nil for a
 	// failed attempt; "Unserializable return value", RQ's own notice, for what Python can't be told.
 	Value any
-	// Err is what the handler returned, a *bridge.PanicError if it panicked, a *bridge.ParamsError if its parameters
-	// didn't fit. See bridge.Classify for what it means.
+	// Err is what the handler returned, or a *bridge.PanicError or *bridge.ParamsError; bridge.Classify says what it means.
 	Err error
 	// Status is what a row would be: Completed, Failed or Timed Out (another attempt follows), Dead Letter (none does),
 	// Canceled, Queued (given back because of a shutdown), or Running (bridge.ErrLost: it is somebody else's).
@@ -127,7 +131,7 @@ func (r *recorder) result(value any, err, cause error) *Result {
 		RetryCount: r.info.Attempt - 1, MaxRetries: r.maxRetries,
 	}
 	now := time.Now()
-	move := attempt.Judge(job.Info(r.info), row, err, cause, job.RetryPolicy{Jitter: -1}, now)
+	move := attempt.Judge(r.info, row, err, cause, bridge.RetryPolicy{Jitter: -1}, now)
 	out.Status = move.To
 	if at := move.Written().NextRetryAt; !at.IsZero() {
 		out.RetryIn = at.Sub(now)
@@ -144,4 +148,80 @@ func asPythonSeesIt(value any) any {
 	}
 	plain, _ := pickle.Plain(v)
 	return plain
+}
+
+// recorder is what the job of a handler under test reports to.
+type recorder struct {
+	setting
+	mu    sync.Mutex
+	heard Result
+}
+
+// held is how many characters of a message or a reference a row holds.
+const held = 140
+
+func (r *recorder) measure(text string) {
+	if utf8.RuneCountInString(text) > held {
+		r.heard.Cut = append(r.heard.Cut, text)
+	}
+}
+
+// Progress implements bridge.Reporter.
+func (r *recorder) Progress(percent float64, message string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.measure(message)
+	r.heard.Progress = append(r.heard.Progress, Progress{job.Percent(percent), message})
+}
+
+// SetOutput implements bridge.Reporter.
+func (r *recorder) SetOutput(reference string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.measure(reference)
+	r.heard.Output = reference
+}
+
+// Log implements bridge.Reporter.
+func (r *recorder) Log() *slog.Logger {
+	return slog.New(slog.NewTextHandler(logLines{r}, &slog.HandlerOptions{
+		Level: slog.LevelDebug,
+		ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
+			if len(groups) == 0 && a.Key == slog.TimeKey && a.Value.Kind() == slog.KindTime {
+				return slog.Attr{}
+			}
+			return a
+		},
+	}))
+}
+
+type logLines struct{ r *recorder }
+
+// Write takes one line.
+func (l logLines) Write(b []byte) (int, error) {
+	l.r.mu.Lock()
+	defer l.r.mu.Unlock()
+	l.r.heard.Log = append(l.r.heard.Log, strings.TrimSuffix(string(b), "\n"))
+	return len(b), nil
+}
+
+// Submit implements bridge.Reporter.
+func (r *recorder) Submit(ctx context.Context, request bridge.SubmitRequest) (*rows.BackgroundJob, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	if r.submitErr != nil {
+		return nil, r.submitErr
+	}
+	parameters, err := json.Marshal(request.Parameters)
+	if err != nil {
+		return nil, fmt.Errorf("%w: encode the parameters: %w", bridge.ErrBadRequest, err)
+	}
+	r.heard.Submitted = append(r.heard.Submitted, request)
+	return &rows.BackgroundJob{
+		Name: fmt.Sprintf("JOB-TEST-%d", len(r.heard.Submitted)), JobType: request.JobType, Organization: request.Organization,
+		OwnerUser: request.User, Priority: request.Priority, Status: rows.StatusQueued, InputParameters: parameters,
+	}, nil
 }

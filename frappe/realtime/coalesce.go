@@ -7,10 +7,9 @@ import (
 	"time"
 )
 
-// The desk waits for silence before it re-reads: 2 s after the last list_update of a DocType
-// (public/js/frappe/list/list_view.js), 1 s after the last doc_update of a document (form/form.js). A steady stream of
-// events closer than that would keep it from ever refreshing, so they are collected: the first goes out at once,
-// further ones together when the interval is over.
+// The desk waits for silence before it re-reads: 2 s after the last list_update of a DocType (list/list_view.js), 1 s after
+// the last doc_update of a document (form/form.js). A steady stream would keep it from ever refreshing, so events are
+// collected: the first goes out at once, further ones together when the interval is over.
 const (
 	listInterval = 3 * time.Second
 	docInterval  = 2 * time.Second
@@ -23,33 +22,22 @@ const (
 
 // ListUpdate tells open lists that rows of a DocType changed, at most every 3 s per DocType and site. It never blocks.
 func (p *Publisher) ListUpdate(site, doctype string, names ...string) {
-	if len(names) == 0 {
-		return
+	if len(names) > 0 {
+		p.collect(&p.lists, windowKey{site: site, doctype: doctype}, names)
 	}
-	p.collect(windowKey{site: site, doctype: doctype}, names)
 }
 
-// DocUpdate tells the open form of a document that its row changed, at most every 2 s per document. modified is the
-// row's new value as the desk compares it, as Python's str(datetime) spells it; the newest one is sent. It never
-// blocks. Without a name there is no such form and nothing to do.
+// DocUpdate tells the open form of a document that its row changed, at most every 2 s per document, with the newest
+// modified, spelled as Python's str(datetime). It never blocks; without a name there is no such form and nothing to do.
 func (p *Publisher) DocUpdate(site, doctype, name, modified string) {
-	if name == "" {
-		return
+	if name != "" {
+		p.collect(&p.docs, windowKey{site: site, doctype: doctype, name: name}, []string{modified})
 	}
-	p.collect(windowKey{site: site, doctype: doctype, name: name}, []string{modified})
 }
 
-// lane needs p.mu.
-func (p *Publisher) lane(key windowKey) *lane {
-	if key.name == "" {
-		return &p.lists
-	}
-	return &p.docs
-}
-
-func (p *Publisher) collect(key windowKey, values []string) {
+func (p *Publisher) collect(l *lane, key windowKey, values []string) {
 	p.mu.Lock()
-	ready := p.lane(key).add(key, values)
+	ready := l.add(key, values)
 	p.mu.Unlock()
 	if ready {
 		select {
@@ -76,20 +64,16 @@ func (p *Publisher) sendDue(ctx context.Context, everything bool) error {
 			events = taken[n].appendEvents(events)
 		}
 		if err := p.Publish(ctx, events...); errors.Is(err, ErrAway) {
-			p.restore(taken)
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			for _, t := range taken {
+				t.restore()
+			}
 			return err
 		}
 		taken = taken[n:]
 	}
 	return nil
-}
-
-func (p *Publisher) restore(taken []takenWindow) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, t := range taken {
-		p.lane(t.key).restore(t)
-	}
 }
 
 func (p *Publisher) untilDue() time.Duration {
@@ -112,25 +96,35 @@ type window struct {
 
 // takenWindow is what a window held when it was its turn.
 type takenWindow struct {
-	key    windowKey
+	window *window
 	values []string
 }
 
 func (t takenWindow) appendEvents(events []Event) []Event {
-	if t.key.name != "" {
+	key := t.window.key
+	if key.name != "" {
 		return append(events, Event{
-			Name: "doc_update", Site: t.key.site, Room: RoomDoc(t.key.doctype, t.key.name),
-			Message: map[string]any{"doctype": t.key.doctype, "name": t.key.name, "modified": t.values[0]},
+			Name: "doc_update", Site: key.site, Room: RoomDoc(key.doctype, key.name),
+			Message: map[string]any{"doctype": key.doctype, "name": key.name, "modified": t.values[0]},
 		})
 	}
 	// The desk collects the names itself and re-reads them in one request.
 	for _, name := range t.values {
 		events = append(events, Event{
-			Name: "list_update", Site: t.key.site, Room: RoomDocType(t.key.doctype),
-			Message: map[string]any{"doctype": t.key.doctype, "name": name, "user": "Administrator"},
+			Name: "list_update", Site: key.site, Room: RoomDocType(key.doctype),
+			Message: map[string]any{"doctype": key.doctype, "name": name, "user": "Administrator"},
 		})
 	}
 	return events
+}
+
+// restore puts values back that couldn't be sent, as older than those that came meanwhile. Their window has just begun.
+func (t takenWindow) restore() {
+	newer := t.window.empty()
+	t.window.merge(t.values)
+	if len(newer) > 0 {
+		t.window.merge(newer)
+	}
 }
 
 // lane holds the windows of one interval. All last equally long and end in the order they began: no search.
@@ -186,7 +180,6 @@ func (w *window) merge(newer []string) {
 	}
 }
 
-// empty takes the values out.
 func (w *window) empty() []string {
 	values := w.values
 	w.values, w.seen = nil, nil
@@ -207,21 +200,11 @@ func (l *lane) take(now time.Time, everything bool) (taken []takenWindow) {
 			delete(l.windows, w.key)
 			continue
 		}
-		taken = append(taken, takenWindow{w.key, w.empty()})
+		taken = append(taken, takenWindow{w, w.empty()})
 		w.until = now.Add(l.interval)
 		l.order = append(l.order, w)
 	}
 	return taken
-}
-
-// restore puts values back that couldn't be sent, as older than those that came meanwhile. Their window has just begun.
-func (l *lane) restore(t takenWindow) {
-	w := l.windows[t.key]
-	newer := w.empty()
-	w.merge(t.values)
-	if len(newer) > 0 {
-		w.merge(newer)
-	}
 }
 
 func (l *lane) untilDue(now time.Time) time.Duration {

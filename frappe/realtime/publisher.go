@@ -61,8 +61,7 @@ func RoomDocType(doctype string) string { return "doctype:" + doctype }
 // RoomOrganization reaches clients of a realtime server that joins them to it. A stock server joins nobody.
 func RoomOrganization(organization string) string { return "org:" + organization }
 
-// Publisher sends events to the realtime server through redis_queue. Safe for concurrent use. Publish after COMMIT:
-// browsers re-read rows.
+// Publisher sends events through redis_queue. Safe for concurrent use. Publish after COMMIT: browsers re-read rows.
 type Publisher struct {
 	log  *slog.Logger
 	send func(ctx context.Context, payloads [][]byte) error
@@ -201,7 +200,14 @@ func (p *Publisher) Run(ctx context.Context) error {
 		case <-p.wake:
 		case <-timer.C:
 		}
-		failing = p.report(p.sendDue(sending, false), failing)
+		err := p.sendDue(sending, false)
+		switch {
+		case err != nil && !failing:
+			p.log.Warn("desk updates wait for redis_queue", "error", err)
+		case err == nil && failing:
+			p.log.Info("desk updates are sent again")
+		}
+		failing = err != nil
 		timer.Reset(p.untilDue())
 	}
 }
@@ -213,15 +219,4 @@ func (p *Publisher) Close() error {
 	err := p.sendDue(context.Background(), true)
 	p.pending.Wait()
 	return err
-}
-
-// report logs the first failure of a row of them and the recovery.
-func (p *Publisher) report(err error, failing bool) bool {
-	switch {
-	case err != nil && !failing:
-		p.log.Warn("desk updates wait for redis_queue", "error", err)
-	case err == nil && failing:
-		p.log.Info("desk updates are sent again")
-	}
-	return err != nil
 }

@@ -43,33 +43,34 @@ const (
 // ErrNoSuchJob says that the site has no Background Job row of that name (or hash).
 var ErrNoSuchJob = errors.New("no such background job")
 
-// BackgroundJob is one row of `tabBackground Job`. Times are instants in the site's zone; the zero time is NULL.
+// BackgroundJob is one row of `tabBackground Job`. Times are instants in the site's zone; the zero time is NULL. Its JSON,
+// for programs that look at jobs, leaves out what only Frappe and its desk need.
 type BackgroundJob struct {
-	Name            string
-	JobType         string
-	Organization    string
-	OwnerUser       string
-	Status          Status
-	Priority        string
-	DependsOn       string
-	Progress        float64 // percent, 0–100
-	ProgressMessage string
-	OutputReference string
-	ErrorMessage    string
-	ErrorType       string
-	RetryCount      int
-	MaxRetries      int
-	NextRetryAt     time.Time
-	InputParameters json.RawMessage
-	JobHash         string
-	TimeoutSeconds  int
-	CreatedAt       time.Time
-	StartedAt       time.Time // the fence of a running attempt, unique to the microsecond
-	CompletedAt     time.Time
-	CanceledAt      time.Time
-	CanceledBy      string
-	Owner           string // the standard column that if_owner permissions look at
-	Creation        time.Time
-	Modified        time.Time
-	ModifiedRaw     string // `modified` as the string that the desk compares
+	Name            string          `db:"name,created" json:"name"`
+	JobType         string          `db:"job_type,created" json:"job_type"`
+	Organization    string          `db:"organization,created" json:"organization"`
+	OwnerUser       string          `db:"owner_user,created" json:"owner_user"`
+	Status          Status          `db:"status,created" json:"status"`
+	Priority        string          `db:"priority,created" json:"priority"`
+	DependsOn       string          `db:"depends_on,created" json:"depends_on,omitempty"`
+	Progress        float64         `db:"progress,created" json:"progress"` // percent, 0–100
+	ProgressMessage string          `db:"progress_message" json:"progress_message,omitempty"`
+	OutputReference string          `db:"output_reference" json:"output_reference,omitempty"`
+	ErrorType       string          `db:"error_type" json:"error_type,omitempty"`
+	ErrorMessage    string          `db:"error_message" json:"error_message,omitempty"`
+	RetryCount      int             `db:"retry_count,created" json:"retry_count"`
+	MaxRetries      int             `db:"max_retries,created" json:"max_retries"`
+	NextRetryAt     time.Time       `db:"next_retry_at" json:"next_retry_at,omitzero"`
+	TimeoutSeconds  int             `db:"timeout_seconds,created" json:"timeout_seconds"`
+	CreatedAt       time.Time       `db:"created_at,created" json:"created_at,omitzero"`
+	StartedAt       time.Time       `db:"started_at" json:"started_at,omitzero"` // the fence of a running attempt, unique to the microsecond
+	CompletedAt     time.Time       `db:"completed_at" json:"completed_at,omitzero"`
+	CanceledAt      time.Time       `db:"canceled_at" json:"canceled_at,omitzero"`
+	CanceledBy      string          `db:"canceled_by" json:"canceled_by,omitempty"`
+	InputParameters json.RawMessage `db:"input_parameters,created" json:"input_parameters,omitempty"`
+	JobHash         string          `db:"job_hash,created" json:"-"`
+	Owner           string          `db:"owner,created" json:"-"` // the standard column that if_owner permissions look at
+	Creation        time.Time       `db:"creation,created" json:"-"`
+	Modified        time.Time       `db:"modified,created" json:"-"`
+	ModifiedRaw     string          `db:"modified" json:"-"` // `modified` as the string that the desk compares
 }

@@ -1,11 +1,14 @@
 package rows
 
 import (
+	"context"
 	"database/sql"
 	"encoding/json"
+	"fmt"
 	"reflect"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -29,65 +32,60 @@ const (
 	writeOnly            // written at creation, never read
 )
 
-func newColumn[R, T any](name string, u use, field func(*R) *T) *column[R] {
-	return &column[R]{name: name, use: u, field: func(r *R) any { return field(r) }}
+// columnsOf are the columns that the fields of R have in their tag db, "name" or "name,created", and then some more.
+func columnsOf[R any](more ...*column[R]) []*column[R] {
+	var list []*column[R]
+	for f := range reflect.TypeFor[R]().Fields() {
+		name, option, _ := strings.Cut(f.Tag.Get("db"), ",")
+		c := &column[R]{name: name, field: func(r *R) any { return reflect.ValueOf(r).Elem().FieldByIndex(f.Index).Addr().Interface() }}
+		if option == "created" {
+			c.use = created
+		}
+		list = append(list, c)
+	}
+	list = append(list, more...)
+	for i, c := range list {
+		c.order = i
+	}
+	return list
 }
 
 type jobColumn = column[BackgroundJob]
 
-func jobCol[T any](name string, u use, field func(*BackgroundJob) *T) *jobColumn {
-	return newColumn(name, u, field)
-}
+// jobColumns are all columns of Background Job that this package knows.
+var jobColumns = columnsOf(
+	colModifiedBy,
+	&jobColumn{name: "naming_series", use: writeOnly, field: func(*BackgroundJob) any { return &jobSeriesOption }},
+)
 
 // Columns that have a part of their own in some statement.
 var (
-	colName       = jobCol("name", created, func(j *BackgroundJob) *string { return &j.Name })
-	colStatus     = jobCol("status", created, func(j *BackgroundJob) *Status { return &j.Status })
-	colModified   = jobCol("modified", created, func(j *BackgroundJob) *time.Time { return &j.Modified })
-	colModifiedBy = jobCol("modified_by", writeOnly, func(j *BackgroundJob) *string { return &j.OwnerUser })
+	colName       = columnNamed("name")
+	colStatus     = columnNamed("status")
+	colModified   = columnNamed("modified")
+	colModifiedBy = &jobColumn{name: "modified_by", use: writeOnly, field: func(j *BackgroundJob) any { return &j.OwnerUser }}
 )
 
+// columnNamed is the first column of that name.
+func columnNamed(name string) *jobColumn {
+	return jobColumns[slices.IndexFunc(jobColumns, func(c *jobColumn) bool { return c.name == name })]
+}
+
 // Job has a column for each field of a Background Job that a transition may set; To gives a Value for its Set.
-var Job = struct {
+var Job struct {
 	Priority, DependsOn, ProgressMessage, OutputReference, ErrorMessage, ErrorType, CanceledBy Column[string]
 	RetryCount, MaxRetries, TimeoutSeconds                                                     Column[int]
 	Progress                                                                                   Column[float64] // percent, clamped to 0–100
 	NextRetryAt, StartedAt, CompletedAt, CanceledAt                                            Column[time.Time]
-}{
-	Priority:        settable("priority", created, func(j *BackgroundJob) *string { return &j.Priority }),
-	DependsOn:       settable("depends_on", created, func(j *BackgroundJob) *string { return &j.DependsOn }),
-	Progress:        settable("progress", created, func(j *BackgroundJob) *float64 { return &j.Progress }),
-	ProgressMessage: settable("progress_message", readOnly, func(j *BackgroundJob) *string { return &j.ProgressMessage }),
-	OutputReference: settable("output_reference", readOnly, func(j *BackgroundJob) *string { return &j.OutputReference }),
-	ErrorMessage:    settable("error_message", readOnly, func(j *BackgroundJob) *string { return &j.ErrorMessage }),
-	ErrorType:       settable("error_type", readOnly, func(j *BackgroundJob) *string { return &j.ErrorType }),
-	RetryCount:      settable("retry_count", created, func(j *BackgroundJob) *int { return &j.RetryCount }),
-	MaxRetries:      settable("max_retries", created, func(j *BackgroundJob) *int { return &j.MaxRetries }),
-	NextRetryAt:     settable("next_retry_at", readOnly, func(j *BackgroundJob) *time.Time { return &j.NextRetryAt }),
-	TimeoutSeconds:  settable("timeout_seconds", created, func(j *BackgroundJob) *int { return &j.TimeoutSeconds }),
-	StartedAt:       settable("started_at", readOnly, func(j *BackgroundJob) *time.Time { return &j.StartedAt }),
-	CompletedAt:     settable("completed_at", readOnly, func(j *BackgroundJob) *time.Time { return &j.CompletedAt }),
-	CanceledAt:      settable("canceled_at", readOnly, func(j *BackgroundJob) *time.Time { return &j.CanceledAt }),
-	CanceledBy:      settable("canceled_by", readOnly, func(j *BackgroundJob) *string { return &j.CanceledBy }),
 }
 
-// jobColumns are all columns of Background Job that this package knows.
-var jobColumns = numbered(slices.Concat([]*jobColumn{
-	colName,
-	jobCol("creation", created, func(j *BackgroundJob) *time.Time { return &j.Creation }),
-	colModified,
-	jobCol("modified", readOnly, func(j *BackgroundJob) *string { return &j.ModifiedRaw }),
-	colModifiedBy,
-	jobCol("owner", created, func(j *BackgroundJob) *string { return &j.Owner }),
-	jobCol("naming_series", writeOnly, func(*BackgroundJob) *string { return &jobSeriesOption }),
-	jobCol("job_type", created, func(j *BackgroundJob) *string { return &j.JobType }),
-	jobCol("organization", created, func(j *BackgroundJob) *string { return &j.Organization }),
-	jobCol("owner_user", created, func(j *BackgroundJob) *string { return &j.OwnerUser }),
-	colStatus,
-	jobCol("input_parameters", created, func(j *BackgroundJob) *json.RawMessage { return &j.InputParameters }),
-	jobCol("job_hash", created, func(j *BackgroundJob) *string { return &j.JobHash }),
-	jobCol("created_at", created, func(j *BackgroundJob) *time.Time { return &j.CreatedAt }),
-}, settableColumns()))
+// The columns of Job are those of the fields of the same name.
+func init() {
+	for f, to := range reflect.ValueOf(&Job).Elem().Fields() {
+		of, _ := reflect.TypeFor[BackgroundJob]().FieldByName(f.Name)
+		to.Addr().Interface().(interface{ describe(*jobColumn) }).describe(jobColumns[of.Index[0]])
+	}
+}
 
 // Column is a column that a transition may set to a T. The zero time and the empty string are NULL. Text that is too
 // long for its column is cut, and reported in TransitionResult.Cut.
@@ -102,42 +100,28 @@ type Value struct {
 // To is the column with the value that it shall get.
 func (c Column[T]) To(v T) Value { return Value{c.column, &v} }
 
-func (c Column[T]) described() *jobColumn { return c.column }
+// describe panics where the row's field is no T.
+func (c *Column[T]) describe(column *jobColumn) {
+	_ = column.field(new(BackgroundJob)).(*T)
+	c.column = column
+}
+
+// IsText reports whether the column takes text of any content.
+func (v Value) IsText() bool {
+	_, text := v.to.(*string)
+	return text
+}
 
 // Column is the column's name in the table.
 func (v Value) Column() string { return v.column.name }
 
 // Apply sets the value in a row that the caller holds, as the transition does in the table.
 func (v Value) Apply(j *BackgroundJob) {
-	switch field := v.column.field(j).(type) {
-	case *string:
-		*field = *v.to.(*string)
-	case *int:
-		*field = *v.to.(*int)
-	case *float64:
-		*field = clampPercent(*v.to.(*float64))
-	case *time.Time:
-		*field = *v.to.(*time.Time)
+	field := v.column.field(j)
+	reflect.ValueOf(field).Elem().Set(reflect.ValueOf(v.to).Elem())
+	if percent, ok := field.(*float64); ok {
+		*percent = clampPercent(*percent)
 	}
-}
-
-func settable[T any](name string, u use, field func(*BackgroundJob) *T) Column[T] {
-	return Column[T]{newColumn(name, u, field)}
-}
-
-func settableColumns() (list []*jobColumn) {
-	fields := reflect.ValueOf(Job)
-	for i := range fields.NumField() {
-		list = append(list, fields.Field(i).Interface().(interface{ described() *jobColumn }).described())
-	}
-	return list
-}
-
-func numbered[R any](columns []*column[R]) []*column[R] {
-	for i, c := range columns {
-		c.order = i
-	}
-	return columns
 }
 
 // present are the columns that a table has, which may lack some, but for those of one use.
@@ -202,4 +186,48 @@ func clampPercent(f float64) float64 {
 		return 0
 	}
 	return min(f, 100)
+}
+
+// selectRows reads the rows of one table; rest is what follows its name.
+func selectRows[R any](ctx context.Context, c *tableCache, what, table string, columns []*column[R], rest string, args ...any) (list []*R, err error) {
+	t, err := c.get(ctx, table)
+	if err != nil {
+		return nil, err
+	}
+	columns = present(t, columns, writeOnly)
+	query := "SELECT " + quoteColumns(columns) + " FROM `" + table + "` " + rest
+	err = c.conn.retry(ctx, what, func(ctx context.Context) error {
+		found, err := c.conn.x.DB.QueryContext(ctx, query, args...)
+		if err != nil {
+			return err
+		}
+		defer found.Close()
+		list, err = scanRows(found, columns, c.conn.Location())
+		return err
+	})
+	if err != nil {
+		return nil, c.notice(err)
+	}
+	return list, nil
+}
+
+func scanRows[R any](found *sql.Rows, columns []*column[R], loc *time.Location) (list []*R, err error) {
+	texts := make([]sql.RawBytes, len(columns))
+	to := make([]any, len(columns))
+	for i := range texts {
+		to[i] = &texts[i]
+	}
+	for found.Next() {
+		if err := found.Scan(to...); err != nil {
+			return nil, err
+		}
+		r := new(R)
+		for i, c := range columns {
+			if err := fromText(c.field(r), texts[i], loc); err != nil {
+				return nil, fmt.Errorf("row %s: column %s: %w", texts[0], c.name, err)
+			}
+		}
+		list = append(list, r)
+	}
+	return list, found.Err()
 }

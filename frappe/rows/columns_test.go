@@ -2,6 +2,7 @@ package rows
 
 import (
 	"encoding/json"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -93,6 +94,18 @@ func TestColumnsAreThoseOfTheDocTypes(t *testing.T) {
 	}
 }
 
+// Programs that read a row's JSON find its columns by name.
+func TestJSONHasTheColumnsNames(t *testing.T) {
+	for _, row := range []reflect.Type{reflect.TypeFor[BackgroundJob](), reflect.TypeFor[LogEntry]()} {
+		for f := range row.Fields() {
+			column, _, _ := strings.Cut(f.Tag.Get("db"), ",")
+			if key, _, _ := strings.Cut(f.Tag.Get("json"), ","); key != column && key != "-" {
+				t.Errorf("%s.%s is %q in JSON, its column is %s", row, f.Name, key, column)
+			}
+		}
+	}
+}
+
 // Each column that a transition may set arrives in the table, and in the caller's copy, as itself.
 func TestEachSettableColumn(t *testing.T) {
 	_, d := installed(t, testMajor)
@@ -110,8 +123,8 @@ func TestEachSettableColumn(t *testing.T) {
 		v.Apply(want)
 	}
 	var settable []string
-	for _, c := range settableColumns() {
-		settable = append(settable, c.name)
+	for _, column := range reflect.ValueOf(Job).Fields() {
+		settable = append(settable, column.Field(0).Elem().FieldByName("name").String())
 	}
 	slices.Sort(covered)
 	slices.Sort(settable)
@@ -154,7 +167,7 @@ func TestTransitionSetsTheLaterOfTwoValues(t *testing.T) {
 func TestMissingColumn(t *testing.T) {
 	_, d := installed(t, testMajor)
 	mustExec(t, d, "ALTER TABLE `tabBackground Job` DROP COLUMN depends_on, DROP COLUMN output_reference")
-	d.tables.forget()
+	d.tables.tables.Forget()
 	jobs := newJobs(t, d, 2, StatusQueued)
 	results, err := d.Transition(t.Context(), []Transition{
 		{Name: jobs[0].Name, From: StatusQueued, To: StatusFailed, Set: []Value{Job.OutputReference.To("x")}},

@@ -1,6 +1,7 @@
 package rows
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -36,19 +37,6 @@ type conn struct {
 	zoneRead atomic.Int64 // unix seconds of the last look
 }
 
-// connect fails here, and not in the middle of a job, when a password is wrong or a server absent.
-func (d *conn) connect(ctx context.Context, cfg databaseConfig) error {
-	d.loc.Store(defaultLocation())
-	if err := d.open(ctx, cfg); err != nil {
-		return err
-	}
-	if err := d.readZone(ctx); err != nil {
-		d.x.Close()
-		return err
-	}
-	return nil
-}
-
 // open makes the pool and looks what kind of server is behind it.
 func (d *conn) open(ctx context.Context, cfg databaseConfig) error {
 	if err := d.pool(cfg); err != nil {
@@ -61,9 +49,8 @@ func (d *conn) open(ctx context.Context, cfg databaseConfig) error {
 		Binlog  string `db:"binlog"`
 	}
 	err := d.x.GetContext(ctx, &server, "SELECT VERSION() AS version, IF(@@log_bin, @@binlog_format, '') AS binlog")
-	if err != nil {
-		err = d.explain("connect", err)
-	} else {
+	err = d.explain("connect", err)
+	if err == nil {
 		err = d.checkVersion(server.Version)
 	}
 	if err != nil {
@@ -110,10 +97,7 @@ func (d *conn) readZone(ctx context.Context) error {
 	if err != nil && !errors.Is(err, sql.ErrNoRows) && errorNumber(err) != errNoSuchTable {
 		return d.explain("read the time zone", err)
 	}
-	zone := strings.TrimSpace(name.String)
-	if zone == "" {
-		zone = defaultZone
-	}
+	zone := cmp.Or(strings.TrimSpace(name.String), defaultZone)
 	loc, err := time.LoadLocation(zone)
 	if err != nil {
 		return fmt.Errorf("site %s: System Settings time_zone %q is not a time zone; choose one in the desk: %w", d.site, zone, err)
@@ -143,21 +127,22 @@ func (d *conn) Now() time.Time { return siteNow(d.Location()) }
 // Location is the site's time zone.
 func (d *conn) Location() *time.Location { return d.loc.Load() }
 
-// retry runs op until it succeeds, fails for good, or met too much trouble. op must be repeatable; an error it
-// explained itself is final.
+// retry runs op, which must be repeatable, until it succeeds or met too much trouble. An error it explained is final.
 func (d *conn) retry(ctx context.Context, what string, op func(context.Context) error) error {
 	var deadlocks, waits, reconnects int
 	for {
-		err := d.attempt(ctx, op)
+		attempt, cancel := context.WithTimeout(ctx, statementTimeout)
+		err := op(attempt)
+		cancel()
 		if err == nil {
 			return nil
 		}
 		if ctx.Err() != nil {
 			return fmt.Errorf("site %s: %s: %w", d.site, what, context.Cause(ctx))
 		}
-		var final *dbError
+		_, final := errors.AsType[*dbError](err)
 		switch n := errorNumber(err); {
-		case errors.As(err, &final):
+		case final:
 			return err
 		case n == errDeadlock || n == errRowChanged:
 			deadlocks++
@@ -175,7 +160,6 @@ func (d *conn) retry(ctx context.Context, what string, op func(context.Context) 
 	}
 }
 
-// exec runs one statement and returns how many rows it concerned.
 func (d *conn) exec(ctx context.Context, what, query string, args ...any) (n int64, err error) {
 	err = d.retry(ctx, what, func(ctx context.Context) error {
 		result, err := d.x.ExecContext(ctx, query, args...)
@@ -187,19 +171,12 @@ func (d *conn) exec(ctx context.Context, what, query string, args ...any) (n int
 	return n, err
 }
 
-// selectAll reads what sqlx can scan into a T.
 func selectAll[T any](ctx context.Context, d *conn, what, query string, args ...any) (list []T, err error) {
 	err = d.retry(ctx, what, func(ctx context.Context) error {
 		list = nil
 		return d.x.SelectContext(ctx, &list, query, args...)
 	})
 	return list, err
-}
-
-func (d *conn) attempt(ctx context.Context, op func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
-	defer cancel()
-	return op(ctx)
 }
 
 // pause waits a few milliseconds, more at each turn, and never the same for two who collided.
@@ -216,7 +193,6 @@ func pause(ctx context.Context, turn int) {
 // errOutcomeUnknown says that the connection broke while COMMIT was under way: the transaction may have happened.
 var errOutcomeUnknown = errors.New("connection lost during commit")
 
-// inTx runs fn in one transaction.
 func (d *conn) inTx(ctx context.Context, fn func(context.Context, *sql.Tx) error) error {
 	tx, err := d.x.DB.BeginTx(ctx, nil)
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
+	"slices"
 	"time"
 )
 
@@ -30,15 +30,15 @@ const maxNameDraws = 5
 func (n *NewJob) check() error {
 	switch {
 	case n.JobType == "":
-		return errors.New("job_type is empty")
+		return fmt.Errorf("%w: job_type is empty", ErrValue)
 	case n.Organization == "":
-		return errors.New("organization is empty")
+		return fmt.Errorf("%w: organization is empty", ErrValue)
 	case n.OwnerUser == "":
-		return errors.New("owner_user is empty")
+		return fmt.Errorf("%w: owner_user is empty", ErrValue)
 	case n.Status != "" && n.Status != StatusPending && n.Status != StatusQueued:
-		return fmt.Errorf("a job is created as Pending or Queued, not as %q", n.Status)
+		return fmt.Errorf("%w: a job is created as Pending or Queued, not as %q", ErrValue, n.Status)
 	case n.InputParameters != nil && !json.Valid(n.InputParameters):
-		return errors.New("input_parameters is not valid JSON")
+		return fmt.Errorf("%w: input_parameters is not valid JSON", ErrValue)
 	}
 	return nil
 }
@@ -79,7 +79,6 @@ func (d *DB) CreateJobs(ctx context.Context, js []NewJob) ([]*BackgroundJob, err
 	}
 }
 
-// creation is one call of CreateJobs.
 type creation struct {
 	d        *DB
 	js       []NewJob
@@ -92,7 +91,7 @@ func (c *creation) catchUp(ctx context.Context) error {
 	key := jobSeries(c.d.Now())
 	_, err := c.d.x.ExecContext(ctx, "UPDATE `tabSeries` SET `current`=GREATEST(`current`,"+
 		"(SELECT COALESCE(MAX(CAST(SUBSTRING(`name`,?) AS UNSIGNED)),0) FROM `"+tableJob+"` WHERE `name` LIKE ?)) WHERE `name`=?",
-		len(key)+1, strings.NewReplacer("%", `\%`, "_", `\_`).Replace(key)+"%", key)
+		len(key)+1, key+"%", key)
 	return err
 }
 
@@ -117,8 +116,7 @@ func (c *creation) run(ctx context.Context) error {
 	return err
 }
 
-// find answers whether the rows are there after a COMMIT that got no answer. If that can't be found out the end is left
-// open.
+// find answers whether the rows are there after a COMMIT that got no answer, or leaves that open.
 func (c *creation) find(ctx context.Context, evidence string, cause error) error {
 	for turn := range maxReconnects + 1 {
 		committed, err := c.d.logExists(context.WithoutCancel(ctx), evidence)
@@ -156,7 +154,6 @@ func (c *creation) build(now time.Time, first int64) (logs []logRow) {
 	return logs
 }
 
-// row is the job as it will stand in the table.
 func (n *NewJob) row(t *tableInfo, name string, now time.Time) *BackgroundJob {
 	hash, _ := t.columns["job_hash"].fit(n.JobHash)
 	return &BackgroundJob{
@@ -169,8 +166,6 @@ func (n *NewJob) row(t *tableInfo, name string, now time.Time) *BackgroundJob {
 // insertJobs writes the rows in as few statements as their size allows.
 func insertJobs(ctx context.Context, tx *sql.Tx, t *tableInfo, loc *time.Location, jobs []*BackgroundJob) error {
 	columns := present(t, jobColumns, readOnly)
-	head := "INSERT INTO `" + tableJob + "` (" + quoteColumns(columns) + ") VALUES "
-	one := "(" + marks(len(columns)) + ")"
 	for some := range statements(jobs, maxBatch, func(j *BackgroundJob) int { return len(j.InputParameters) }) {
 		var args []any
 		for _, j := range some {
@@ -178,7 +173,7 @@ func insertJobs(ctx context.Context, tx *sql.Tx, t *tableInfo, loc *time.Locatio
 				args = append(args, forDriver(c.field(j), loc))
 			}
 		}
-		if _, err := tx.ExecContext(ctx, head+strings.TrimSuffix(strings.Repeat(one+",", len(some)), ","), args...); err != nil {
+		if _, err := tx.ExecContext(ctx, insertInto(tableJob, quoteColumns(columns), len(columns), len(some)), args...); err != nil {
 			return err
 		}
 	}
@@ -194,4 +189,64 @@ func (t *ticker) next() time.Time {
 		t.last = t.last.Add(time.Microsecond)
 	}
 	return t.last
+}
+
+// CreateOrFindJobs is CreateJobs for work that may come a second time: a NewJob whose JobHash a row has already gets
+// that row (the newest) instead of a new one. It doesn't lock out another process that creates the same hash at the
+// same time; whoever calls it must own the delivery that the hash stands for.
+func (d *DB) CreateOrFindJobs(ctx context.Context, js []NewJob) ([]*BackgroundJob, error) {
+	hashes := make([]string, 0, len(js))
+	for i := range js {
+		if js[i].JobHash == "" {
+			return nil, fmt.Errorf("site %s: create or find job %d of %d: %w: job_hash is empty", d.site, i+1, len(js), ErrValue)
+		}
+		hashes = append(hashes, js[i].JobHash)
+	}
+	known := map[string]*BackgroundJob{}
+	err := inChunks(hashes, func(chunk []string) error {
+		rows, err := d.selectJobs(ctx, "find jobs by hash", "WHERE `job_hash` IN ("+marks(len(chunk))+") ORDER BY `creation`", anys(chunk)...)
+		for _, row := range rows {
+			known[row.JobHash] = row
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	missing := slices.DeleteFunc(slices.Clone(js), func(n NewJob) bool { return known[n.JobHash] != nil })
+	created, err := d.CreateJobs(ctx, missing)
+	if err != nil {
+		return nil, err
+	}
+	for _, row := range created {
+		known[row.JobHash] = row
+	}
+	out := make([]*BackgroundJob, len(js))
+	for i := range js {
+		out[i] = known[js[i].JobHash]
+	}
+	return out, nil
+}
+
+// DeleteJobs removes rows and their log, in one transaction: the undoing of a submission that could not be delivered. A
+// row that has moved on since (it isn't Pending or Queued any more) stays, and so does its log.
+func (d *DB) DeleteJobs(ctx context.Context, names []string) error {
+	return inChunks(names, func(chunk []string) error {
+		what := fmt.Sprintf("delete %d jobs", len(chunk))
+		err := d.retry(ctx, what, func(ctx context.Context) error {
+			return d.inTx(ctx, func(ctx context.Context, tx *sql.Tx) error {
+				in := " IN (" + marks(len(chunk)) + ")"
+				_, err := tx.ExecContext(ctx, "DELETE FROM `"+tableJob+"` WHERE `name`"+in+" AND `status` IN ('Pending','Queued')", anys(chunk)...)
+				if err != nil {
+					return err
+				}
+				_, err = tx.ExecContext(ctx, "DELETE l FROM `"+tableLog+"` l LEFT JOIN `"+tableJob+"` j ON j.`name`=l.`background_job` WHERE l.`background_job`"+in+" AND j.`name` IS NULL", anys(chunk)...)
+				return err
+			})
+		})
+		if errors.Is(err, errOutcomeUnknown) {
+			return &dbError{site: d.site, what: what, kind: ErrUnavailable, cause: err, fix: "whether they were deleted is not known; look in the desk"}
+		}
+		return d.explain(what, err)
+	})
 }

@@ -2,6 +2,10 @@ package rows
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
 
 	"github.com/opensoft/dartwing-bridge/frappe"
 	"github.com/opensoft/dartwing-bridge/frappe/internal/memo"
@@ -24,12 +28,17 @@ func Open(ctx context.Context, site *frappe.Site) (*DB, error) {
 	return openDB(ctx, site, cfg)
 }
 
+// openDB fails here, and not in the middle of a job, when a password is wrong or a server absent.
 func openDB(ctx context.Context, site *frappe.Site, cfg databaseConfig) (*DB, error) {
 	d := &DB{conn: conn{site: site.Name, major: site.Bench.Major, where: cfg.driver.Addr, log: site.Bench.Log}}
-	if err := d.connect(ctx, cfg); err != nil {
+	d.tables.conn = &d.conn
+	if err := d.open(ctx, cfg); err != nil {
 		return nil, err
 	}
-	d.tables.conn = &d.conn
+	if err := d.readZone(ctx); err != nil {
+		d.x.Close()
+		return nil, err
+	}
 	return d, nil
 }
 
@@ -44,4 +53,111 @@ func (d *DB) Site() string { return d.site }
 func (d *DB) Strings(ctx context.Context, what, query string, args ...any) (list []string, err error) {
 	list, err = selectAll[string](ctx, &d.conn, what, query, args...)
 	return list, d.tables.notice(err)
+}
+
+// reconnectPause keeps a hundred jobs of one site from waiting in turn for a server that is away.
+const reconnectPause = time.Second
+
+var errPoolClosed = errors.New("the databases of this bench are closed")
+
+// Pool is the databases of a bench's sites, each opened on first use. Safe for concurrent use.
+type Pool struct {
+	bench *frappe.Bench
+
+	mu     sync.Mutex
+	sites  map[string]*pooled
+	closed bool
+}
+
+type pooled struct {
+	// turn is taken while a connection is made, apart from the pool's lock: a silent server must hold up no other site.
+	turn     chan struct{}
+	db       *DB
+	key      string // what db was opened with
+	failed   error  // the last attempt to connect
+	failedAt time.Time
+	closed   bool
+}
+
+// NewPool makes a pool that has nothing open yet. Close it.
+func NewPool(bench *frappe.Bench) *Pool { return &Pool{bench: bench, sites: map[string]*pooled{}} }
+
+// DB is a site's database, opened on first use and again after the configuration named another one. It stays the pool's
+// to close. The errors are frappe.ErrNoSuchSite, ErrUnavailable, ErrAccessDenied or ErrNoDatabase, wrapped with what to
+// do; a failed attempt to connect isn't repeated for a second.
+func (p *Pool) DB(ctx context.Context, site string) (*DB, error) {
+	s, err := p.bench.Site(site)
+	if err != nil {
+		return nil, err
+	}
+	cfg, err := siteDatabase(s)
+	if err != nil {
+		return nil, err
+	}
+	e, err := p.entry(site)
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case e.turn <- struct{}{}:
+	case <-ctx.Done():
+		return nil, fmt.Errorf("site %s: open the database: %w", site, context.Cause(ctx))
+	}
+	defer func() { <-e.turn }()
+	return e.open(ctx, s, cfg)
+}
+
+func (p *Pool) entry(site string) (*pooled, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return nil, fmt.Errorf("site %s: %w", site, errPoolClosed)
+	}
+	e := p.sites[site]
+	if e == nil {
+		e = &pooled{turn: make(chan struct{}, 1)}
+		p.sites[site] = e
+	}
+	return e, nil
+}
+
+// open needs e.turn.
+func (e *pooled) open(ctx context.Context, site *frappe.Site, cfg databaseConfig) (*DB, error) {
+	same := e.key == cfg.key()
+	switch {
+	case e.closed:
+		return nil, fmt.Errorf("site %s: %w", site.Name, errPoolClosed)
+	case same && e.db != nil:
+		e.db.refreshZone(ctx)
+		return e.db, nil
+	case same && e.failed != nil && time.Since(e.failedAt) < reconnectPause:
+		return nil, e.failed
+	}
+	db, err := openDB(ctx, site, cfg)
+	if e.db != nil {
+		go e.db.Close()
+	}
+	e.db, e.key = db, cfg.key()
+	if ctx.Err() == nil {
+		e.failed, e.failedAt = err, time.Now()
+	}
+	return db, err
+}
+
+// Close closes the databases of all sites. The pool can't be used afterwards.
+func (p *Pool) Close() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = true
+	var errs []error
+	for _, e := range p.sites {
+		e.turn <- struct{}{}
+		e.closed = true
+		if e.db != nil {
+			errs = append(errs, e.db.Close())
+		}
+		<-e.turn
+	}
+	clear(p.sites)
+	return errors.Join(errs...)
 }

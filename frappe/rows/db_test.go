@@ -33,7 +33,7 @@ func siteOn(t testing.TB, m *servers.MariaDB, password string) *frappe.Site {
 func TestWrongPassword(t *testing.T) {
 	s := siteOn(t, servertest.PrivateMariaDB(t), "not-the-password")
 	_, err := Open(t.Context(), s)
-	if !errors.Is(err, ErrAccessDenied) || IsTransient(err) || !strings.Contains(err.Error(), "db_password in sites/s/site_config.json") {
+	if !errors.Is(err, ErrAccessDenied) || !strings.Contains(err.Error(), "db_password in sites/s/site_config.json") {
 		t.Errorf("got %v, want ErrAccessDenied and what to check", err)
 	}
 	if strings.Contains(err.Error(), "not-the-password") {
@@ -56,7 +56,7 @@ func TestServerAwayAtStart(t *testing.T) {
 	write(t, filepath.Join(dir, "sites", commonFile), `{}`)
 	write(t, filepath.Join(dir, "sites", "s", siteFile), `{"db_name": "n", "db_port": 1}`)
 	_, err := Open(t.Context(), openSite(t, dir, "s"))
-	if !errors.Is(err, ErrUnavailable) || !IsTransient(err) || !strings.Contains(err.Error(), "127.0.0.1:1") {
+	if !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), "127.0.0.1:1") {
 		t.Errorf("got %v, want ErrUnavailable with the address", err)
 	}
 }
@@ -70,7 +70,7 @@ func TestServerAwayInTheMiddle(t *testing.T) {
 	}
 	j := newJobs(t, d, 1, StatusQueued)[0]
 	m.Kill()
-	if _, err := d.BackgroundJob(t.Context(), j.Name); !errors.Is(err, ErrUnavailable) || !IsTransient(err) {
+	if _, err := d.BackgroundJob(t.Context(), j.Name); !errors.Is(err, ErrUnavailable) {
 		t.Errorf("read: %v, want ErrUnavailable", err)
 	}
 	if _, err := d.Transition(t.Context(), []Transition{start(j.Name, d.Now())}); !errors.Is(err, ErrUnavailable) {
@@ -100,7 +100,7 @@ func TestTableMissing(t *testing.T) {
 	_, errLog := d.History(t.Context(), "JOB-1")
 	_, errOrganization := d.Organization(t.Context(), "ORG-1")
 	for what, err := range map[string]error{"read": errRead, "move": errMove, "create": errCreate, "types": errTypes, "log": errLog, "organization": errOrganization} {
-		if !errors.Is(err, ErrTableMissing) || IsTransient(err) || !strings.Contains(err.Error(), "site site1.localhost: ") || !tableNamed.MatchString(err.Error()) {
+		if !errors.Is(err, ErrTableMissing) || !strings.Contains(err.Error(), "site site1.localhost: ") || !tableNamed.MatchString(err.Error()) {
 			t.Errorf("%s: %v, want ErrTableMissing, the site and the table", what, err)
 		}
 	}

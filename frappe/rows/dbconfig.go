@@ -18,7 +18,6 @@ import (
 // defaultConnections is enough for batched writes: transitions share transactions, and a bench has many sites.
 const defaultConnections = 8
 
-// databaseConfig is how a site's database is reached.
 type databaseConfig struct {
 	driver      *mysql.Config
 	connections int
@@ -51,10 +50,10 @@ func siteDatabase(s *frappe.Site) (databaseConfig, error) {
 	}
 	m.Collation = "utf8mb4_unicode_ci"
 	m.Timeout = 5 * time.Second
-	m.InterpolateParams = true // one round trip a statement instead of two
-	m.ClientFoundRows = true   // "affected" counts the rows that matched, so a write of equal values still says the row was there
-	m.MaxAllowedPacket = 0     // ask the server
-	m.Logger = silent{}        // the same problems come back as errors
+	m.InterpolateParams = true    // one round trip a statement instead of two
+	m.ClientFoundRows = true      // "affected" counts the rows that matched, so a write of equal values still says the row was there
+	m.MaxAllowedPacket = 0        // ask the server
+	m.Logger = &mysql.NopLogger{} // the same problems come back as errors
 	m.Params = map[string]string{
 		"innodb_lock_wait_timeout": strconv.Itoa(int(lockWait / time.Second)),
 		// No gap locks: two processes that look for different jobs don't deadlock.
@@ -68,10 +67,6 @@ func siteDatabase(s *frappe.Site) (databaseConfig, error) {
 	connections := c.Object(s.Bench.Section).Int("db_connections", defaultConnections)
 	return databaseConfig{m, max(1, connections), key}, nil
 }
-
-type silent struct{}
-
-func (silent) Print(...any) {}
 
 // databaseTLS reads db_ssl_ca, db_ssl_cert and db_ssl_key. Until 16 TLS is only used if all three are set; 17 is
 // content with the authority and knows db_ssl_check_hostname.
@@ -102,10 +97,8 @@ func databaseTLS(c frappe.Config, major int, sites string) (*tls.Config, string,
 		}
 		t.Certificates = []tls.Certificate{pair}
 	}
-	check := true
-	if _, set := c["db_ssl_check_hostname"]; set {
-		check = c.Bool("db_ssl_check_hostname")
-	}
+	_, set := c["db_ssl_check_hostname"]
+	check := !set || c.Bool("db_ssl_check_hostname")
 	if !check {
 		t.InsecureSkipVerify = true // the chain is still checked below, only the name isn't
 		t.VerifyConnection = verifyChain(pool)

@@ -12,58 +12,71 @@ import (
 	"github.com/go-sql-driver/mysql"
 )
 
-// Errors of the database, told apart by the server's error number. They are wrapped with what was being done.
+// Errors of the database, told apart by the server's error number. They are wrapped with what was being done. Only
+// ErrValue is about what was to be written; after all others the same may be tried again.
 var (
+	// ErrValue: a value doesn't fit its column, or is refused by a check of this package before anything is sent.
+	ErrValue = errors.New("value refused")
 	// ErrTableMissing: a table that is needed isn't there (1146).
 	ErrTableMissing = errors.New("table missing")
 	// ErrColumnMissing: a table lacks a column that is needed (1054).
 	ErrColumnMissing = errors.New("column missing")
-	// ErrUnavailable: the server can't be reached, went away, or takes no more connections.
+	// ErrUnavailable: the server can't be reached, or does nothing for now: each error that isn't one of the others.
 	ErrUnavailable = errors.New("database unavailable")
-	// ErrAccessDenied: the server refused user, password or rights (1044, 1045, 1142, 1143, 1698).
+	// ErrBusy: rows are locked, or the statement took too long; the server is well.
+	ErrBusy = errors.New("database busy")
+	// ErrAccessDenied: the server refused user, password or rights.
 	ErrAccessDenied = errors.New("database access denied")
 	// ErrNoDatabase: the server has no schema of the site's name (1049).
 	ErrNoDatabase = errors.New("no such database")
 )
 
-// Server error numbers (MariaDB's mysqld_error.h).
+// Numbers that this package acts upon (MariaDB's mysqld_error.h).
 const (
 	errTooManyConnections = 1040
-	errDatabaseDenied     = 1044
-	errLoginDenied        = 1045
-	errUnknownDatabase    = 1049
 	errServerShutdown     = 1053
 	errUnknownColumn      = 1054
 	errDuplicateEntry     = 1062
-	errTableDenied        = 1142
-	errColumnDenied       = 1143
 	errNoSuchTable        = 1146
-	errConnectionKilled   = 1927
+	errUserConnections    = 1203
 	errLockWaitTimeout    = 1205
 	errDeadlock           = 1213
-	errQueryInterrupted   = 1317
-	errSocketLoginDenied  = 1698
-	errUserConnections    = 1203
+	errConnectionKilled   = 1927
 	errRowChanged         = 1020 // snapshot isolation of MariaDB 11.6 and later: as good as a deadlock
-	errReadOnly           = 1290 // the server is in read_only, as a replica that took over may be for a moment
 )
 
-// IsTransient reports whether trying the same again later may succeed: connection trouble, deadlock, lock wait timeout,
-// too many connections, server shutting down.
-func IsTransient(err error) bool {
-	if errors.Is(err, ErrUnavailable) || isConnectionError(err) {
-		return true
-	}
-	switch errorNumber(err) {
-	case errLockWaitTimeout, errDeadlock, errRowChanged, errQueryInterrupted, errReadOnly:
-		return true
-	}
-	return false
+// kinds are the judgements that the server's numbers stand for. A number that isn't here says that the server does
+// nothing for now: too many connections (1040, 1203, 1226), shutting down (1053), no disk (1021, 1114), read-only (1290,
+// 1792, 1836), a Galera node that isn't ready (1047), a naming series behind its rows (1062). It passes.
+var kinds = map[uint16]error{
+	1044: ErrAccessDenied, 1045: ErrAccessDenied, 1698: ErrAccessDenied, // user or password
+	1142: ErrAccessDenied, 1143: ErrAccessDenied, 1227: ErrAccessDenied, // rights
+	1049:             ErrNoDatabase,
+	errUnknownColumn: ErrColumnMissing,
+	errNoSuchTable:   ErrTableMissing,
+
+	errLockWaitTimeout: ErrBusy, errDeadlock: ErrBusy, errRowChanged: ErrBusy,
+	1317: ErrBusy, 1969: ErrBusy, // interrupted, longer than max_statement_time
+
+	1048: ErrValue, // NULL for a column that takes none
+	1118: ErrValue, // row larger than a page
+	1153: ErrValue, // larger than max_allowed_packet
+	1264: ErrValue, // number out of range
+	1265: ErrValue, // data truncated
+	1292: ErrValue, // no date, no number
+	1300: ErrValue, // no text of the character set
+	1366: ErrValue, // as above, for a column
+	1367: ErrValue, // no number
+	1406: ErrValue, // longer than the column
+	1411: ErrValue, // no date for a function
+	1441: ErrValue, // date out of range
+	1690: ErrValue, // result out of range
+	3819: ErrValue, // CHECK constraint (MySQL's number)
+	4025: ErrValue, // CHECK constraint (MariaDB's), json_valid too
 }
 
 func errorNumber(err error) uint16 {
-	var e *mysql.MySQLError
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*mysql.MySQLError](err); ok {
 		return e.Number
 	}
 	return 0
@@ -78,34 +91,33 @@ func isConnectionError(err error) bool {
 	default:
 		return false
 	}
-	var op *net.OpError
-	return errors.Is(err, driver.ErrBadConn) || errors.Is(err, mysql.ErrInvalidConn) || errors.Is(err, sql.ErrConnDone) ||
-		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &op) ||
+	_, network := errors.AsType[*net.OpError](err)
+	return network || errors.Is(err, driver.ErrBadConn) || errors.Is(err, mysql.ErrInvalidConn) || errors.Is(err, sql.ErrConnDone) ||
+		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
 		errors.Is(err, mysql.ErrMalformPkt) || errors.Is(err, mysql.ErrPktSync) || errors.Is(err, mysql.ErrBusyBuffer) ||
 		(err != nil && err.Error() == "sql: database is closed")
 }
 
 // explain wraps an error with what was being done, its sentinel and what to do about it.
 func (d *conn) explain(what string, err error) error {
-	var known *dbError
-	if err == nil || errors.As(err, &known) {
+	if _, known := errors.AsType[*dbError](err); known || err == nil {
 		return err
 	}
-	e := &dbError{site: d.site, what: what, cause: err}
-	switch errorNumber(err) {
-	case errNoSuchTable:
-		e.kind = ErrTableMissing
-	case errUnknownColumn:
-		e.kind, e.fix = ErrColumnMissing, "run: bench --site "+d.site+" migrate"
-	case errLoginDenied, errSocketLoginDenied:
-		e.kind, e.fix = ErrAccessDenied, "check db_name (Frappe 16: db_user) and db_password in sites/"+d.site+"/site_config.json"
-	case errDatabaseDenied, errTableDenied, errColumnDenied:
-		e.kind, e.fix = ErrAccessDenied, "grant the site's database user all rights on its own schema"
-	case errUnknownDatabase:
-		e.kind, e.fix = ErrNoDatabase, "check db_name in sites/"+d.site+"/site_config.json"
-	}
-	if e.kind == nil && (isConnectionError(err) || isTimeout(err)) {
+	e := &dbError{site: d.site, what: what, cause: err, kind: kinds[errorNumber(err)]}
+	config := "sites/" + d.site + "/site_config.json"
+	switch {
+	case errors.Is(err, mysql.ErrPktTooLarge):
+		e.kind = ErrValue
+	case e.kind == ErrColumnMissing:
+		e.fix = "run: bench --site " + d.site + " migrate"
+	case e.kind == ErrAccessDenied:
+		e.fix = "check db_name (Frappe 16: db_user) and db_password in " + config + ", and that this user has all rights on its own schema"
+	case e.kind == ErrNoDatabase:
+		e.fix = "check db_name in " + config
+	case e.kind == nil && (isConnectionError(err) || isTimeout(err)):
 		e.kind, e.fix = ErrUnavailable, "check that MariaDB runs at "+d.where
+	case e.kind == nil:
+		e.kind = ErrUnavailable
 	}
 	return e
 }
@@ -119,25 +131,16 @@ func isTimeout(err error) bool {
 // dbError is what every method of DB returns for a failed statement.
 type dbError struct {
 	site, what, fix string
-	kind            error // a sentinel, or nil
+	kind            error // a sentinel
 	cause           error
 }
 
 func (e *dbError) Error() string {
-	text := fmt.Sprintf("site %s: %s: ", e.site, e.what)
-	if e.kind != nil {
-		text += e.kind.Error() + ": "
-	}
-	text += e.cause.Error()
+	text := fmt.Sprintf("site %s: %s: %v: %v", e.site, e.what, e.kind, e.cause)
 	if e.fix != "" {
 		text += "; " + e.fix
 	}
 	return text
 }
 
-func (e *dbError) Unwrap() []error {
-	if e.kind == nil {
-		return []error{e.cause}
-	}
-	return []error{e.kind, e.cause}
-}
+func (e *dbError) Unwrap() []error { return []error{e.kind, e.cause} }

@@ -1,12 +1,12 @@
 // Package rows reads and writes the rows of Background Jobs in the database of a Frappe site, from outside Frappe.
 //
-//	pool.go conn.go dbconfig.go dberror.go      connections, their configuration and errors
-//	db.go tables.go select.go sitetime.go       a site's database, its tables as they are, its time zone
+//	db.go tables.go sitetime.go                 the databases of sites, their tables as they are, their time zones
+//	conn.go dbconfig.go dberror.go              connections, their configuration and errors
 //	schema.go install.go doctype/               the tables
-//	columns.go background_job.go                what a row of Background Job is made of
-//	create_job.go find_job.go naming.go         new rows, and their names
+//	columns.go background_job.go                what a row of Background Job is made of, and reading rows
+//	create_job.go naming.go                     new rows, and their names
 //	transition.go move.go progress.go           the hot path: guarded moves in batches, progress
-//	query.go list.go execution_log.go           reading
+//	query.go execution_log.go                   reading
 //	job_type.go organization.go                 who may run what
 //	cache.go                                    what Frappe must forget after a write past it
 //
@@ -22,8 +22,8 @@
 //
 // # Failure
 //
-// Each error says which site it is about, what was being done and, where Frappe or MariaDB has a cure, which. Those
-// that may go away by themselves are recognized by IsTransient: a server that is away (ErrUnavailable), a lock.
+// Each error says which site it is about, what was being done and, where Frappe or MariaDB has a cure, which. Only
+// ErrValue is about what was to be written; with all others the same may work later.
 // Deadlocks, sacrificed transactions and broken connections are tried again here, within seconds; a COMMIT that got no
 // answer is answered by looking. A site whose database is away doesn't hold up other sites.
 package rows

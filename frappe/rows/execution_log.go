@@ -4,65 +4,45 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"strings"
 	"time"
 )
 
 // LogEntry is one row of `tabJob Execution Log`.
 type LogEntry struct {
-	FromStatus   Status // "" at creation
-	ToStatus     Status
-	Timestamp    time.Time
-	Actor        string // "" is the system
-	Message      string
-	RetryAttempt int // the row's retry_count before the move
+	FromStatus   Status    `db:"from_status" json:"from_status"` // "" at creation
+	ToStatus     Status    `db:"to_status" json:"to_status"`
+	Timestamp    time.Time `db:"timestamp" json:"timestamp"`
+	Actor        string    `db:"actor" json:"actor,omitempty"` // "" is the system
+	Message      string    `db:"message" json:"message"`
+	RetryAttempt int       `db:"retry_attempt" json:"retry_attempt"` // the row's retry_count before the move
 }
 
-var logColumns = []*column[LogEntry]{
-	newColumn("from_status", readOnly, func(e *LogEntry) *Status { return &e.FromStatus }),
-	newColumn("to_status", readOnly, func(e *LogEntry) *Status { return &e.ToStatus }),
-	newColumn("timestamp", readOnly, func(e *LogEntry) *time.Time { return &e.Timestamp }),
-	newColumn("actor", readOnly, func(e *LogEntry) *string { return &e.Actor }),
-	newColumn("message", readOnly, func(e *LogEntry) *string { return &e.Message }),
-	newColumn("retry_attempt", readOnly, func(e *LogEntry) *int { return &e.RetryAttempt }),
-}
+var logColumns = columnsOf[LogEntry]()
 
 // History reads a job's log, oldest first.
 func (d *DB) History(ctx context.Context, name string) ([]LogEntry, error) {
 	found, err := selectRows(ctx, &d.tables, "read the history of "+name, tableLog, logColumns, "WHERE background_job=? ORDER BY `timestamp`,creation,name", name)
-	entries := make([]LogEntry, len(found))
-	for i, e := range found {
-		entries[i] = *e
+	var entries []LogEntry
+	for _, e := range found {
+		entries = append(entries, *e)
 	}
 	return entries, err
 }
 
-// logRow is a log row to be written.
 type logRow struct {
 	job, organization, from, to, actor, message string
 	at                                          string // naive, in the site's zone
 	attempt                                     int
 }
 
-// logInsert builds the one statement that writes several log rows.
 func logInsert(t *tableInfo, names []string, rows []logRow) (string, []any) {
-	columns := "name,creation,modified,modified_by,owner,background_job,from_status,to_status,`timestamp`,actor,message,retry_attempt"
-	one := "(" + marks(12)
+	columns, width := "name,creation,modified,modified_by,owner,background_job,from_status,to_status,`timestamp`,actor,message,retry_attempt", 12
 	organization := t.has("organization")
 	if organization {
-		columns += ",organization"
-		one += ",?"
+		columns, width = columns+",organization", width+1
 	}
-	one += ")"
-	var b strings.Builder
-	b.Grow(len(columns) + 64 + len(rows)*(len(one)+1))
-	b.WriteString("INSERT INTO `" + tableLog + "` (" + columns + ") VALUES ")
-	args := make([]any, 0, len(rows)*13)
+	args := make([]any, 0, len(rows)*width)
 	for i, r := range rows {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		b.WriteString(one)
 		user := systemUser(r.actor)
 		message, _ := t.columns["message"].fit(r.message)
 		args = append(args, names[i], r.at, r.at, user, user, r.job, nullable(r.from), r.to, r.at, nullable(r.actor), nullable(message), r.attempt)
@@ -70,7 +50,7 @@ func logInsert(t *tableInfo, names []string, rows []logRow) (string, []any) {
 			args = append(args, nullable(r.organization))
 		}
 	}
-	return b.String(), args
+	return insertInto(tableLog, columns, width, len(rows)), args
 }
 
 // insertLog writes log rows, at least one, in few statements, and returns the name of the first.

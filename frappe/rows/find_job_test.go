@@ -33,7 +33,7 @@ func TestCreateOrFindJobs(t *testing.T) {
 	if err != nil || again[0].Name != got[0].Name {
 		t.Errorf("the new hash a second time: %v, %v; want the row made for it, %s", names(again), err, got[0].Name)
 	}
-	if _, err := d.CreateOrFindJobs(t.Context(), []NewJob{withHash("c"), withHash("")}); err == nil || !strings.Contains(err.Error(), "job 2 of 2: job_hash is empty") {
+	if _, err := d.CreateOrFindJobs(t.Context(), []NewJob{withHash("c"), withHash("")}); err == nil || !strings.Contains(err.Error(), "job 2 of 2: value refused: job_hash is empty") {
 		t.Errorf("without a hash: %v", err)
 	}
 	if _, total, err := d.ListJobs(t.Context(), ListFilter{}); err != nil || total != 4 {

@@ -14,10 +14,10 @@ type InstallOptions struct {
 
 // InstallReport says what Install did. Names are table names, indexes are "table.index".
 type InstallReport struct {
-	Created      []string
-	Kept         []string
-	IndexesAdded []string
-	JobTypes     []string // inserted
+	Created      []string `json:"created"`
+	Kept         []string `json:"kept"`
+	IndexesAdded []string `json:"indexes_added"`
+	JobTypes     []string `json:"job_types"` // inserted
 }
 
 // The two tables of Frappe that no DocType describes (frappe/database/mariadb/framework_mariadb.sql).
@@ -36,8 +36,8 @@ func Install(ctx context.Context, db *DB, opts InstallOptions) (report InstallRe
 	if err != nil {
 		return report, err
 	}
-	db.tables.forget()
-	defer db.tables.forget()
+	db.tables.tables.Forget()
+	defer db.tables.tables.Forget()
 	for _, w := range wanted {
 		if err := db.installTable(ctx, w, &report); err != nil {
 			return report, err
@@ -167,7 +167,7 @@ var optionalColumns = map[string]string{
 
 // CheckTables compares a site's tables with what this package needs; nothing is changed.
 func CheckTables(ctx context.Context, db *DB) ([]TableProblem, error) {
-	db.tables.forget()
+	db.tables.tables.Forget()
 	own, err := loadDocTypes("doctype")
 	if err != nil {
 		return nil, err
@@ -218,8 +218,7 @@ func (d *DB) checkTable(ctx context.Context, def docType) ([]TableProblem, error
 	return problems, err
 }
 
-// prepareSeries makes this year's counter ahead of time: Frappe's two statements deadlock when two make one key at
-// once.
+// prepareSeries makes this year's counter ahead of time: Frappe's two statements deadlock when two make one key.
 func (d *DB) prepareSeries(ctx context.Context) error {
 	exists, err := d.tables.has(ctx, "tabSeries")
 	if err != nil || !exists {

@@ -10,17 +10,22 @@ import (
 
 // JobType is one row of `tabJob Type`.
 type JobType struct {
-	TypeName, DisplayName, Description string
-	Enabled                            bool
-	HandlerMethod                      string // dotted path
-	RequiresPermission                 string // a DocType whose create permission the submitter needs; "" is none
-	DefaultTimeout                     int    // seconds
-	DefaultPriority                    string
-	MaxRetries                         int
-	DeduplicationWindow                int // seconds; 0 turns it off
-	RateLimit                          int // jobs per user and window; 0 is none
-	RateLimitWindow                    int // seconds
+	TypeName            string `db:"type_name,created"`
+	DisplayName         string `db:"display_name,created"`
+	Description         string `db:"description,created"`
+	Enabled             bool   `db:"is_enabled,created"`
+	HandlerMethod       string `db:"handler_method,created"`      // dotted path
+	RequiresPermission  string `db:"requires_permission,created"` // a DocType whose create permission the submitter needs; "" is none
+	DefaultTimeout      int    `db:"default_timeout,created"`     // seconds
+	DefaultPriority     string `db:"default_priority,created"`
+	MaxRetries          int    `db:"max_retries,created"`
+	DeduplicationWindow int    `db:"deduplication_window,created"` // seconds; 0 turns it off
+	RateLimit           int    `db:"rate_limit,created"`           // jobs per user and window; 0 is none
+	RateLimitWindow     int    `db:"rate_limit_window,created"`    // seconds
 }
+
+// jobTypeColumns are what a Job Type's table may have beside the standard columns.
+var jobTypeColumns = columnsOf[JobType]()
 
 // jobTypesKept is how long a change made in the desk may stay unseen.
 const jobTypesKept = 5 * time.Second
@@ -36,22 +41,6 @@ var sampleJobTypes = []JobType{
 	{TypeName: "long_running_job", DisplayName: "Long Running Job", Description: "Runs for duration seconds, to see a timeout.", Enabled: true,
 		HandlerMethod:  "dartwing.dartwing_core.background_jobs.samples.execute_long_running_job",
 		DefaultTimeout: 1800, DefaultPriority: PriorityLow, MaxRetries: 2, DeduplicationWindow: 600, RateLimitWindow: 60},
-}
-
-// jobTypeColumns are what a Job Type's table may have beside the standard columns.
-var jobTypeColumns = []*column[JobType]{
-	newColumn("type_name", created, func(t *JobType) *string { return &t.TypeName }),
-	newColumn("display_name", created, func(t *JobType) *string { return &t.DisplayName }),
-	newColumn("description", created, func(t *JobType) *string { return &t.Description }),
-	newColumn("is_enabled", created, func(t *JobType) *bool { return &t.Enabled }),
-	newColumn("handler_method", created, func(t *JobType) *string { return &t.HandlerMethod }),
-	newColumn("requires_permission", created, func(t *JobType) *string { return &t.RequiresPermission }),
-	newColumn("default_timeout", created, func(t *JobType) *int { return &t.DefaultTimeout }),
-	newColumn("default_priority", created, func(t *JobType) *string { return &t.DefaultPriority }),
-	newColumn("max_retries", created, func(t *JobType) *int { return &t.MaxRetries }),
-	newColumn("deduplication_window", created, func(t *JobType) *int { return &t.DeduplicationWindow }),
-	newColumn("rate_limit", created, func(t *JobType) *int { return &t.RateLimit }),
-	newColumn("rate_limit_window", created, func(t *JobType) *int { return &t.RateLimitWindow }),
 }
 
 // complete gives a Job Type what it stands for where its row leaves something empty.

@@ -3,8 +3,8 @@ package rows
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -36,11 +36,11 @@ type cell struct {
 func (m *move) prepare(t *tableInfo, loc *time.Location, modified string, clock *ticker) error {
 	switch {
 	case m.Name == "":
-		return errors.New("transition without a name")
+		return fmt.Errorf("%w: transition without a name", ErrValue)
 	case m.From == "" || m.To == "":
-		return fmt.Errorf("transition from %q to %q: both states are needed", m.From, m.To)
+		return fmt.Errorf("%w: transition from %q to %q: both states are needed", ErrValue, m.From, m.To)
 	case m.To == StatusRunning && m.StartedAt.IsZero():
-		return errors.New("transition to Running without started_at, which is the attempt's fence")
+		return fmt.Errorf("%w: transition to Running without started_at, which is the attempt's fence", ErrValue)
 	}
 	if m.Via != "" {
 		m.viaAt = formatTime(clock.next(), loc)
@@ -79,11 +79,11 @@ func (m *move) put(c *jobColumn, value any) {
 func (m *move) set(t *tableInfo, loc *time.Location, v Value) error {
 	switch {
 	case v.column == nil:
-		return errors.New("a value without a column")
+		return fmt.Errorf("%w: a value without a column", ErrValue)
 	case v.column == Job.StartedAt.column && m.To == StatusRunning:
-		return errors.New("column started_at: set it with StartedAt")
+		return fmt.Errorf("%w: column started_at: set it with StartedAt", ErrValue)
 	case !t.has(v.column.name):
-		return fmt.Errorf("column %s: the table doesn't have it", v.column.name)
+		return fmt.Errorf("%w: %s", ErrColumnMissing, v.column.name)
 	}
 	value := forDriver(v.to, loc)
 	if s, ok := value.(string); ok {
@@ -148,14 +148,10 @@ const maxUpdate = 50
 // updateRows writes moves whose rows are locked and compared: one statement for those that write the same columns.
 func updateRows(ctx context.Context, tx *sql.Tx, moves []*move) error {
 	groups := map[uint64][]*move{}
-	var shapes []uint64
 	for _, m := range moves {
-		if groups[m.shape] == nil {
-			shapes = append(shapes, m.shape)
-		}
 		groups[m.shape] = append(groups[m.shape], m)
 	}
-	for _, shape := range shapes {
+	for _, shape := range slices.Sorted(maps.Keys(groups)) {
 		for chunk := range slices.Chunk(groups[shape], maxUpdate) {
 			query, args := updateStatement(chunk)
 			result, err := tx.ExecContext(ctx, query, args...)

@@ -2,15 +2,15 @@ package rows
 
 import (
 	"context"
-	"crypto/rand"
 	"database/sql"
-	"encoding/binary"
 	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"strings"
 	"time"
 )
 
-// jobSeriesOption is the naming series of Background Job, as its field naming_series holds it. Frappe appends a counter
-// of five digits (model/naming.py make_autoname).
+// jobSeriesOption is what the field naming_series holds. Frappe appends five digits (model/naming.py make_autoname).
 var jobSeriesOption = "JOB-.YYYY.-"
 
 // jobSeries is the counter's name in tabSeries, with this year in the site's zone.
@@ -23,33 +23,22 @@ func jobName(now time.Time, counter int64) string {
 
 // nextNumbers draws n numbers of a counter and returns the first. It is one statement, which is safe against Frappe's
 // SELECT … FOR UPDATE and UPDATE of the same row, and, unlike those, against another one that creates the same new key.
-// In a transaction the counter's row stays locked until its end, and a rollback gives the numbers back.
-func nextNumbers(ctx context.Context, q rowQueryer, key string, n int) (first int64, err error) {
+// The counter's row stays locked until the transaction's end, and a rollback gives the numbers back.
+func nextNumbers(ctx context.Context, tx *sql.Tx, key string, n int) (first int64, err error) {
 	var last int64
-	err = q.QueryRowContext(ctx, "INSERT INTO `tabSeries` (`name`,`current`) VALUES (?,?) ON DUPLICATE KEY UPDATE `current`=`current`+VALUES(`current`) RETURNING `current`", key, n).Scan(&last)
+	err = tx.QueryRowContext(ctx, "INSERT INTO `tabSeries` (`name`,`current`) VALUES (?,?) ON DUPLICATE KEY UPDATE `current`=`current`+VALUES(`current`) RETURNING `current`", key, n).Scan(&last)
 	if err != nil {
 		return 0, err
 	}
 	return last - int64(n) + 1, nil
 }
 
-// rowQueryer is a pool or a transaction.
-type rowQueryer interface {
-	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
-}
+const hashLength = 10
 
-const (
-	hashAlphabet = "0123456789abcdefghijklmnopqrstuv" // base32hex in lower case, as Frappe's generate_hash
-	hashLength   = 10
-)
-
-// hashNames draws n names for a DocType that is named by hash. They start with four characters of the time in tenths of
-// a second, as Frappe's do, so that rows that are written together lie together; the rest is random in the first name
-// and counts up in the others, so that names of one batch never collide.
+// hashNames draws n names for a DocType named by hash. As Frappe's they start with the time in tenths of a second, so that
+// rows written together lie together; the rest is random in the first and counts up, so that one batch never collides.
 func hashNames(now time.Time, n int) []string {
-	var random [4]byte
-	_, _ = rand.Read(random[:]) // never fails: crypto/rand aborts the program instead
-	tail := binary.BigEndian.Uint32(random[:])
+	tail := rand.Uint32()
 	head := uint32(now.UnixMilli() / 100)
 	names := make([]string, n)
 	for i := range names {
@@ -58,12 +47,8 @@ func hashNames(now time.Time, n int) []string {
 	return names
 }
 
-// base32 are the last digits of v.
+// base32 are the last digits of v in base32hex, in lower case, as Frappe's generate_hash.
 func base32(v uint32, digits int) string {
-	var b [hashLength]byte
-	for i := digits - 1; i >= 0; i-- {
-		b[i] = hashAlphabet[v&31]
-		v >>= 5
-	}
-	return string(b[:digits])
+	text := strings.Repeat("0", digits) + strconv.FormatUint(uint64(v), 32)
+	return text[len(text)-digits:]
 }

@@ -105,7 +105,11 @@ func TestNamingOfANewKey(t *testing.T) {
 		drawn := map[int64]bool{}
 		for range 8 {
 			wg.Go(func() {
-				first, err := nextNumbers(context.Background(), d.x, key, 3)
+				var first int64
+				err := d.inTx(context.Background(), func(ctx context.Context, tx *sql.Tx) (err error) {
+					first, err = nextNumbers(ctx, tx, key, 3)
+					return err
+				})
 				mu.Lock()
 				defer mu.Unlock()
 				if err != nil || drawn[first] {

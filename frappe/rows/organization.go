@@ -21,12 +21,12 @@ const organizationKept = 3 * time.Second
 var ErrNoSuchOrganization = errors.New("no such organization")
 
 // Organization is the part of a tenant's row that decides whether its jobs may run.
-type Organization struct{ Name, Status string }
-
-var organizationColumns = []*column[Organization]{
-	newColumn("name", readOnly, func(o *Organization) *string { return &o.Name }),
-	newColumn("status", readOnly, func(o *Organization) *string { return &o.Status }),
+type Organization struct {
+	Name   string `db:"name"`
+	Status string `db:"status"`
 }
+
+var organizationColumns = columnsOf[Organization]()
 
 // Organization reads a tenant, cached for seconds; ErrNoSuchOrganization if there is none. Don't change the value.
 func (d *DB) Organization(ctx context.Context, name string) (*Organization, error) {

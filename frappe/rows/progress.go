@@ -2,7 +2,6 @@ package rows
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"slices"
 	"strings"
@@ -104,17 +103,15 @@ func (d *DB) findEnded(ctx context.Context, what string, reports []*report) erro
 	for i, r := range reports {
 		names[i] = r.name
 	}
-	type row struct {
-		Name    string         `db:"name"`
-		Started sql.NullString `db:"started_at"`
-	}
-	rows, err := selectAll[row](ctx, &d.conn, what, "SELECT `name`,`started_at` FROM `"+tableJob+"` WHERE `name` IN ("+marks(len(names))+") AND `status`='Running'", names...)
+	running, err := d.selectColumns(ctx, what, []*jobColumn{colName, Job.StartedAt.column}, "WHERE `name` IN ("+marks(len(names))+") AND `status`='Running'", names...)
 	if err != nil {
 		return err
 	}
-	started := make(map[string]string, len(rows))
-	for _, r := range rows {
-		started[rowKey(r.Name)] = r.Started.String
+	started := make(map[string]string, len(running))
+	for _, j := range running {
+		if !j.StartedAt.IsZero() {
+			started[rowKey(j.Name)] = formatTime(j.StartedAt, d.Location())
+		}
 	}
 	for _, r := range reports {
 		r.running = started[rowKey(r.name)] == r.fence

@@ -5,6 +5,7 @@ import (
 	"embed"
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"path"
 	"slices"
 	"strconv"
@@ -49,22 +50,19 @@ func (d docType) table() string { return "tab" + d.Name }
 
 // loadDocTypes reads the definitions of one embedded directory, by name.
 func loadDocTypes(dir string) ([]docType, error) {
-	entries, err := definitions.ReadDir(dir)
+	files, err := fs.Glob(definitions, dir+"/*.json")
 	if err != nil {
 		return nil, fmt.Errorf("doctype definitions: %w", err)
 	}
 	var types []docType
-	for _, e := range entries {
-		if e.IsDir() {
-			continue
-		}
-		text, err := definitions.ReadFile(path.Join(dir, e.Name()))
+	for _, file := range files {
+		text, err := definitions.ReadFile(file)
 		if err != nil {
 			return nil, fmt.Errorf("doctype definitions: %w", err)
 		}
 		var d docType
 		if err := json.Unmarshal(text, &d); err != nil {
-			return nil, fmt.Errorf("doctype definition %s: %w", e.Name(), err)
+			return nil, fmt.Errorf("doctype definition %s: %w", path.Base(file), err)
 		}
 		types = append(types, d)
 	}

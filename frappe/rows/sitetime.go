@@ -3,7 +3,6 @@ package rows
 import (
 	"fmt"
 	"strings"
-	"sync"
 	"time"
 	_ "time/tzdata" // sites name zones that a slim container doesn't have
 )
@@ -13,14 +12,6 @@ const (
 	defaultZone    = "Asia/Kolkata"
 	datetimeLayout = "2006-01-02 15:04:05.000000"
 )
-
-var defaultLocation = sync.OnceValue(func() *time.Location {
-	loc, err := time.LoadLocation(defaultZone)
-	if err != nil {
-		panic("the embedded time zones lack " + defaultZone)
-	}
-	return loc
-})
 
 // siteNow never returns a full second: Python prints one without fraction, and the desk compares strings.
 func siteNow(loc *time.Location) time.Time {

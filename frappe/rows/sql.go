@@ -47,8 +47,13 @@ func anys[T any](list []T) []any {
 	return args
 }
 
-// marks are n placeholders.
 func marks(n int) string { return strings.TrimSuffix(strings.Repeat("?,", n), ",") }
+
+// insertInto is a statement that writes n rows of so many columns.
+func insertInto(table, columns string, width, n int) string {
+	row := "(" + marks(width) + ")"
+	return "INSERT INTO `" + table + "` (" + columns + ") VALUES " + strings.TrimSuffix(strings.Repeat(row+",", n), ",")
+}
 
 // nullable is s, or NULL when it is empty.
 func nullable(s string) any {

@@ -1,6 +1,7 @@
 package rows
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -49,7 +50,7 @@ type TransitionResult struct {
 // batch, so that one bad move harms no other. A connection that breaks during COMMIT is answered by looking again: a
 // move that turns out to have happened counts as applied.
 //
-// The returned error is non-nil only when nothing could be tried at all (ErrUnavailable, ErrTableMissing, ctx).
+// The returned error is non-nil only when nothing could be tried at all (the server, the tables, ctx).
 func (d *DB) Transition(ctx context.Context, ts []Transition) ([]TransitionResult, error) {
 	if len(ts) == 0 {
 		return nil, nil
@@ -61,57 +62,48 @@ func (d *DB) Transition(ctx context.Context, ts []Transition) ([]TransitionResul
 	results := make([]TransitionResult, len(ts))
 	clock := ticker{d.Now()}
 	modified := formatTime(clock.next(), d.Location())
-	b := batch{d: d, job: job, log: log}
+	var moves []*move
 	for i := range ts {
 		m := &move{Transition: &ts[i], result: &results[i]}
 		if err := m.prepare(job, d.Location(), modified, &clock); err != nil {
 			results[i].Err = fmt.Errorf("site %s: job %s: %w", d.site, ts[i].Name, err)
 			continue
 		}
-		b.moves = append(b.moves, m)
+		moves = append(moves, m)
 		if len(m.result.Cut) > 0 {
 			d.log.Info("text was too long for its column and was cut", "site", d.site, "job_id", m.Name, "columns", m.result.Cut)
 		}
 	}
-	return results, b.run(ctx)
-}
-
-// batch is the moves of one call that are still to be made.
-type batch struct {
-	d        *DB
-	job, log *tableInfo
-	moves    []*move
+	return results, d.move(ctx, log, moves)
 }
 
 // maxSingles is how many moves are made at once in transactions of their own: they wait for locks, not for the disk.
 const maxSingles = 4
 
-// run makes the moves in transactions of maxBatch, then one by one those that couldn't be made so.
-func (b *batch) run(ctx context.Context) error {
-	var firstErr error
-	tried := 0
-	for chunk := range slices.Chunk(b.moves, maxBatch) {
-		err := b.together(ctx, chunk)
-		if err == nil {
-			tried++
-			continue
-		}
-		firstErr = errors.Join(firstErr, err)
+// move makes the moves in transactions of maxBatch. Its error says that none could be tried.
+func (d *DB) move(ctx context.Context, log *tableInfo, moves []*move) error {
+	var errs []error
+	tried := false
+	for chunk := range slices.Chunk(moves, maxBatch) {
+		err := d.together(ctx, log, chunk)
+		tried = tried || err == nil
+		errs = append(errs, err)
 		for _, m := range chunk {
-			m.result.Err = err
+			m.result.Err = cmp.Or(err, m.result.Err)
 		}
 	}
-	if tried == 0 {
-		return firstErr
+	if tried {
+		return nil
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
-// together makes the moves in one transaction. The error is one that single transactions would meet too.
-func (b *batch) together(ctx context.Context, moves []*move) error {
-	err := b.commit(ctx, moves, len(moves) > 1)
+// together makes the moves in one transaction, then one by one those that couldn't be made so. The error is one that
+// single transactions would meet too.
+func (d *DB) together(ctx context.Context, log *tableInfo, moves []*move) error {
+	err := d.commit(ctx, log, moves, len(moves) > 1)
 	if err != nil && hopeless(ctx, err) {
-		return b.d.tables.notice(err)
+		return d.tables.notice(err)
 	}
 	rest := moves
 	if err == nil {
@@ -124,7 +116,7 @@ func (b *batch) together(ctx context.Context, moves []*move) error {
 	g.SetLimit(maxSingles)
 	for _, m := range rest {
 		g.Go(func() error {
-			m.result.Err = b.commit(ctx, []*move{m}, false)
+			m.result.Err = d.commit(ctx, log, []*move{m}, false)
 			return nil
 		})
 	}
@@ -133,28 +125,28 @@ func (b *batch) together(ctx context.Context, moves []*move) error {
 
 // hopeless reports whether an error is about the server or the tables rather than about one of the rows.
 func hopeless(ctx context.Context, err error) bool {
-	return ctx.Err() != nil || errors.Is(err, ErrUnavailable) || errors.Is(err, ErrTableMissing) || errors.Is(err, ErrColumnMissing) || errors.Is(err, ErrAccessDenied)
+	return ctx.Err() != nil || !errors.Is(err, ErrValue) && !errors.Is(err, ErrBusy)
 }
 
 // commit makes the moves in one transaction and, after its COMMIT, writes their results. With skipLocked the rows that
 // another transaction holds are left out and marked.
-func (b *batch) commit(ctx context.Context, moves []*move, skipLocked bool) error {
+func (d *DB) commit(ctx context.Context, log *tableInfo, moves []*move, skipLocked bool) error {
 	what := fmt.Sprintf("change the status of %d jobs", len(moves))
 	if len(moves) == 1 {
 		what = "change the status of job " + moves[0].Name
 	}
 	evidence := ""
-	err := b.d.retry(ctx, what, func(ctx context.Context) error {
+	err := d.retry(ctx, what, func(ctx context.Context) error {
 		if evidence != "" {
 			// The last COMMIT got no answer. If it happened, what was decided then stands.
-			committed, err := b.d.logExists(ctx, evidence)
+			committed, err := d.logExists(ctx, evidence)
 			if err != nil || committed {
 				return err
 			}
 		}
 		var first string
-		err := b.d.inTx(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
-			first, err = b.apply(ctx, tx, moves, skipLocked)
+		err := d.inTx(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
+			first, err = d.apply(ctx, tx, log, moves, skipLocked)
 			return err
 		})
 		if evidence = ""; errors.Is(err, errOutcomeUnknown) {
@@ -179,15 +171,14 @@ type lockedRow struct {
 	retryCount                                int
 }
 
-// apply locks the rows, decides each move, and writes rows and log. Several moves of one row take several rounds. It
-// returns the name of the first log row, "" when there was nothing to write.
-func (b *batch) apply(ctx context.Context, tx *sql.Tx, moves []*move, skipLocked bool) (first string, err error) {
+// apply locks the rows, decides each move, and writes rows and log; first is the name of the first log row, if any.
+func (d *DB) apply(ctx context.Context, tx *sql.Tx, log *tableInfo, moves []*move, skipLocked bool) (first string, err error) {
 	rows, err := lockRows(ctx, tx, moves, skipLocked)
 	if err != nil {
 		return "", err
 	}
 	var logs []logRow
-	for round := moves; len(round) > 0; {
+	for round := moves; len(round) > 0; { // several moves of one row take several
 		var now, later []*move
 		seen := make(map[string]bool, len(round))
 		for _, m := range round {
@@ -211,7 +202,7 @@ func (b *batch) apply(ctx context.Context, tx *sql.Tx, moves []*move, skipLocked
 	if len(logs) == 0 {
 		return "", nil
 	}
-	return insertLog(ctx, tx, b.log, b.d.Now(), logs)
+	return insertLog(ctx, tx, log, d.Now(), logs)
 }
 
 // rowKey is a name as the table's collation compares it, as far as names of this series need it.

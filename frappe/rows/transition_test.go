@@ -407,7 +407,7 @@ func TestLockWaitEnds(t *testing.T) {
 	mustExec(t, d, "SELECT 1")
 	begun := time.Now()
 	r := transit(t, d, start(name, d.Now()))
-	if errorNumber(r.Err) != errLockWaitTimeout || !IsTransient(r.Err) {
+	if errorNumber(r.Err) != errLockWaitTimeout || !errors.Is(r.Err, ErrBusy) {
 		t.Errorf("%+v, want a lock wait timeout", r)
 	}
 	if took := time.Since(begun); took < lockWait || took > 4*lockWait {
@@ -419,7 +419,7 @@ func TestLockWaitEnds(t *testing.T) {
 func TestLogWithoutOrganization(t *testing.T) {
 	_, d := installed(t, testMajor)
 	mustExec(t, d, "ALTER TABLE `tabJob Execution Log` DROP COLUMN organization")
-	d.tables.forget()
+	d.tables.tables.Forget()
 	name := newJobs(t, d, 1, StatusQueued)[0].Name
 	if r := transit(t, d, start(name, d.Now())); !r.Applied {
 		t.Errorf("%+v", r)

@@ -1,5 +1,6 @@
 //lint:file-ignore SA1019 The library is deprecated for having moved; see its import.
 
+// Package socketio is a client of Frappe's realtime server (15.41 to 17), as a browser is: it sees what the desk sees.
 package socketio
 
 import (
@@ -44,7 +45,7 @@ type Conn struct {
 	place      string
 	namespace  string
 	maxPayload int
-	silence    time.Duration // longest time without a ping
+	silence    time.Duration // longest time without a packet: between pings, and before that of connecting
 
 	cancel  context.CancelFunc // ends the reader
 	ended   chan struct{}      // closed by the reader after err is set
@@ -75,6 +76,7 @@ func Dial(ctx context.Context, cfg Config) (*Conn, error) {
 	s := &Conn{
 		place:     target.Scheme + "://" + target.Host,
 		namespace: "/" + cfg.Site,
+		silence:   cfg.Timeout,
 		ended:     make(chan struct{}),
 		closed:    make(chan struct{}),
 		events:    make(chan event, maxUnread),
@@ -103,9 +105,9 @@ func Dial(ctx context.Context, cfg Config) (*Conn, error) {
 
 // dialError tells a refusal, the caller's end and our timeout apart.
 func (s *Conn) dialError(ctx, dialCtx context.Context, res *http.Response, err error, timeout time.Duration) error {
-	var refused *ConnectError
+	_, refused := errors.AsType[*ConnectError](err)
 	switch {
-	case errors.As(err, &refused):
+	case refused:
 		return err
 	case ctx.Err() != nil:
 		return fmt.Errorf("connect to %s: %w", s.place, ctx.Err())
@@ -115,9 +117,8 @@ func (s *Conn) dialError(ctx, dialCtx context.Context, res *http.Response, err e
 		return &ConnectError{URL: s.place, Status: res.StatusCode, Message: refusalText(res)}
 	}
 	// url.Error would show the whole URL.
-	var ue *url.Error
-	if errors.As(err, &ue) {
-		err = ue.Err
+	if whole, ok := errors.AsType[*url.Error](err); ok {
+		err = whole.Err
 	}
 	return fmt.Errorf("connect to %s: %w", s.place, err)
 }
@@ -135,21 +136,16 @@ func (s *Conn) join(ctx context.Context) error {
 		return errors.New("this is not a Socket.IO 4 server: its first message is not an open packet")
 	}
 	s.maxPayload = open.MaxPayload
-	s.silence = time.Duration(open.PingInterval+open.PingTimeout) * time.Millisecond
 	if err := s.write(ctx, message(socketConnect, s.namespace, nil)); err != nil {
 		return err
 	}
 	for {
-		text, err := s.receive(ctx)
-		if err != nil {
-			return err
-		}
-		p, err := s.packet(ctx, text)
+		p, err := s.next(ctx)
 		switch {
 		case err != nil:
 			return err
-		case p == nil || p.namespace != s.namespace:
 		case p.kind == socketConnect:
+			s.silence = time.Duration(open.PingInterval+open.PingTimeout) * time.Millisecond
 			return nil
 		case p.kind == socketConnectError:
 			return &ConnectError{URL: s.place, Namespace: s.namespace, Message: p.reason()}
@@ -159,11 +155,15 @@ func (s *Conn) join(ctx context.Context) error {
 
 // receive returns the next Engine.IO packet, which is never empty.
 func (s *Conn) receive(ctx context.Context) (string, error) {
-	kind, b, err := s.conn.Read(ctx)
-	var ce websocket.CloseError
+	waiting, cancel := context.WithTimeout(ctx, s.silence)
+	defer cancel()
+	kind, b, err := s.conn.Read(waiting)
+	closed, isClosed := errors.AsType[websocket.CloseError](err)
 	switch {
-	case errors.As(err, &ce):
-		return "", fmt.Errorf("the server closed the connection: status %d %s", ce.Code, ce.Reason)
+	case err != nil && waiting.Err() != nil && ctx.Err() == nil:
+		return "", fmt.Errorf("%w since %s", errNoPing, s.silence)
+	case isClosed:
+		return "", fmt.Errorf("the server closed the connection: status %d %s", closed.Code, closed.Reason)
 	case err != nil:
 		return "", err
 	case kind == websocket.MessageBinary:
@@ -174,19 +174,29 @@ func (s *Conn) receive(ctx context.Context) (string, error) {
 	return string(b), nil
 }
 
-// packet answers what Engine.IO wants answered and returns the Socket.IO packet of a message, nil for anything else.
-func (s *Conn) packet(ctx context.Context, text string) (*packet, error) {
-	switch text[0] {
-	case enginePing:
-		return nil, s.write(ctx, string(enginePong)+text[1:])
-	case engineNoop:
-		return nil, nil
-	case engineClose:
-		return nil, errors.New("the server closed the connection")
-	case engineMessage:
-		return parsePacket(text[1:])
+// next returns the next Socket.IO packet of the namespace, and answers what Engine.IO wants answered before.
+func (s *Conn) next(ctx context.Context) (*packet, error) {
+	for {
+		text, err := s.receive(ctx)
+		if err != nil {
+			return nil, err
+		}
+		var p *packet
+		switch text[0] {
+		case enginePing:
+			err = s.write(ctx, string(enginePong)+text[1:])
+		case engineNoop:
+		case engineClose:
+			err = errors.New("the server closed the connection")
+		case engineMessage:
+			p, err = parsePacket(text[1:])
+		default:
+			err = fmt.Errorf("unexpected Engine.IO packet type %q", text[0])
+		}
+		if err != nil || p != nil && p.namespace == s.namespace {
+			return p, err
+		}
 	}
-	return nil, fmt.Errorf("unexpected Engine.IO packet type %q", text[0])
 }
 
 // read owns the receiving side until the connection ends.
@@ -208,22 +218,10 @@ func (s *Conn) read(ctx context.Context) {
 
 func (s *Conn) readEvents(ctx context.Context) error {
 	for {
-		readCtx, cancel := context.WithTimeout(ctx, s.silence)
-		text, err := s.receive(readCtx)
-		late := readCtx.Err() != nil && ctx.Err() == nil
-		cancel()
-		switch {
-		case err != nil && late:
-			return fmt.Errorf("%w since %s", errNoPing, s.silence)
-		case err != nil:
-			return err
-		}
-		p, err := s.packet(ctx, text)
+		p, err := s.next(ctx)
 		switch {
 		case err != nil:
 			return err
-		case p == nil || p.namespace != s.namespace:
-			continue
 		case p.kind == socketDisconnect:
 			return errors.New("the server disconnected the namespace")
 		case p.kind == socketEventKind:
@@ -292,8 +290,7 @@ func (s *Conn) write(ctx context.Context, packet string) error {
 	return s.conn.Write(ctx, websocket.MessageText, []byte(packet))
 }
 
-// Close tells the server to leave the namespace and ends the connection, within a second. It returns nil and may be
-// called again.
+// Close leaves the namespace and ends the connection, within a second. It returns nil and may be called again.
 func (s *Conn) Close() error {
 	s.closing.Do(func() {
 		close(s.closed)

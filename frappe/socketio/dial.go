@@ -1,9 +1,11 @@
 package socketio
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -15,8 +17,7 @@ type Config struct {
 	// URL is the realtime server, http or https: the site's URL behind a proxy, else "http://127.0.0.1:9000". Required.
 	URL  string
 	Site string // the site's directory name: the namespace. Required.
-	// Header is sent with the connection: Cookie, which most versions demand, and Authorization. A missing
-	// X-Frappe-Site-Name is added.
+	// Header has Cookie, which most versions demand, and Authorization. A missing X-Frappe-Site-Name is added.
 	Header http.Header
 	// Origin is where the realtime server reaches the site, as a browser there would name it; the Host header follows
 	// it, since both must agree. Default: URL.
@@ -39,7 +40,6 @@ func (e *ConnectError) Error() string {
 	return fmt.Sprintf("connect to %s: HTTP %d %s: %s", e.URL, e.Status, http.StatusText(e.Status), e.Message)
 }
 
-// handshake returns what the first request consists of.
 func (cfg Config) handshake() (target *url.URL, host string, header http.Header, err error) {
 	if cfg.Site == "" || strings.ContainsAny(cfg.Site, "/,?") {
 		return nil, "", nil, fmt.Errorf("connect to a realtime server: %q is not the name of a site", cfg.Site)
@@ -48,14 +48,9 @@ func (cfg Config) handshake() (target *url.URL, host string, header http.Header,
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 		return nil, "", nil, fmt.Errorf("connect to a realtime server: URL %s: want http://host:port or https://host", redacted(u))
 	}
-	header = cfg.Header.Clone()
-	if header == nil {
-		header = http.Header{}
-	}
-	origin := cfg.Origin
-	if origin == "" {
-		origin = u.Scheme + "://" + u.Host
-	}
+	header = http.Header{}
+	maps.Copy(header, cfg.Header)
+	origin := cmp.Or(cfg.Origin, u.Scheme+"://"+u.Host)
 	o, err := url.Parse(origin)
 	if err != nil || o.Host == "" {
 		return nil, "", nil, fmt.Errorf("connect to a realtime server: origin %s: want http://host:port or https://host", redacted(o))

@@ -78,7 +78,6 @@ func (p *packet) reason() string {
 	return "no reason given"
 }
 
-// message is a Socket.IO packet in a message of Engine.IO.
 func message(kind byte, namespace string, body []byte) string {
 	return string([]byte{engineMessage, kind}) + namespace + "," + string(body)
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/cmd/bridge/watch"
@@ -86,11 +85,11 @@ func (s *show) look(ctx context.Context, p *part) (over bool, err error) {
 		return false, nil
 	case p.status == "":
 		s.showPlain(p)
-		return ended(p.job.Status), nil
+		return p.job.Status.Ended(), nil
 	case p.row == nil:
 		return false, nil
 	}
-	return p.row.Status.Terminal() && ended(p.job.Status), s.cancel(ctx, p)
+	return p.row.Status.Terminal() && p.job.Status.Ended(), s.cancel(ctx, p)
 }
 
 func orElse(text, otherwise string) string {
@@ -128,9 +127,4 @@ func (s *show) showPlain(p *part) {
 		state.Status = string(rows.StatusDeadLetter)
 	}
 	s.view.Show(state)
-}
-
-// ended reports whether RQ is through with a job.
-func ended(s rqcompat.Status) bool {
-	return slices.Contains([]rqcompat.Status{rqcompat.StatusFinished, rqcompat.StatusFailed, rqcompat.StatusStopped, rqcompat.StatusCanceled}, s)
 }

@@ -6,16 +6,18 @@
 --       3 now, whole seconds    4 now, text    5 now, float seconds
 --       6 score for rq:wip (now + lease)       7 TTL of worker and execution records
 --       8 number of worker records n; then n times 7 values, see worker_record.lua
---       then per job 6 values: queue, id, worker, execution, number of its worker's record, "1" to register
--- Reply one number per job: 0 not in the queue, 1 claimed, 2 no job hash, 3 canceled, 4 running already.
---       0 changes nothing; 2, 3 and 4 only remove the entry from the queue.
+--       then per job 7 values: queue, id, worker, execution, number of its worker's record, "1" to register, and
+--       where it stands: "" in its queue, "failed" in the failed registry, else the key of a list that First made
+-- Reply one number per job: 0 not there (or, of a failed one, not failed any more), 1 claimed, 2 no job hash, 3 canceled, 4 running already.
+--       0 changes nothing; 2, 3 and 4 only remove the entry from where it stood.
 --
 -- Stands for what a Python worker does between its pop and the call of the function
 -- (rq/worker.py prepare_execution, prepare_job_execution; section by section the same writes):
 --   [2.x: HSET+EXPIRE rq:execution, ZADD+EXPIRE rq:executions] ZADD rq:wip, HSET state/current_job and EXPIRE
 --   of the worker, HSET of the job, LREM of the intermediate list, PERSIST of the job.
 -- Differences: one step instead of three; the entry leaves the list in the same step; a canceled job and a
--- second copy of a running one are not run; a job with a missing or foreign origin gets its queue as origin,
+-- second copy of a running one are not run; a failed job starts without having been queued again, which is
+-- rq/registry.py BaseRegistry.requeue and the claim in one; a job with a missing or foreign origin gets its queue as origin,
 -- because every peer looks for it in the registries of its origin; DEL of a stale first_seen marker.
 local composite, markers = ARGV[1] == '1', ARGV[2] == '1'
 local now, ts, float, score, ttl, records = tonumber(ARGV[3]), ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8]
@@ -40,15 +42,24 @@ local function running(queue, id)
   return false
 end
 
+-- take_out removes the job from where it stands.
+local function take_out(queue, id, from)
+  if from == '' then return call('LREM', 'rq:queue:' .. queue, 1, id) == 1 end
+  if from ~= 'failed' then return call('LREM', from, 1, id) == 1 end
+  -- Stopped jobs are in the same registry.
+  local status = redis.pcall('HGET', 'rq:job:' .. id, 'status')
+  return status == 'failed' and call('ZREM', 'rq:failed:' .. queue, id) == 1
+end
+
 -- The queue entry and the started registry come first and next to each other, so that an unexpected error
 -- later in the script (a key of the wrong type) cannot leave a job in neither.
 local result, origins, members = {}, {}, {}
 local n = 0
-for i = first_claim, #ARGV, 6 do
-  local queue, id, execution = ARGV[i], ARGV[i + 1], ARGV[i + 3]
+for i = first_claim, #ARGV, 7 do
+  local queue, id, execution, from = ARGV[i], ARGV[i + 1], ARGV[i + 3], ARGV[i + 6]
   local r = 0
   n = n + 1
-  if call('LREM', 'rq:queue:' .. queue, 1, id) == 1 then
+  if take_out(queue, id, from) then
     local h = redis.pcall('HMGET', 'rq:job:' .. id, 'status', 'origin')
     local status, origin = h[1], h[2]
     if status == 'canceled' then
@@ -93,17 +104,20 @@ end
 
 local stale = { 'DEL' }
 n = 0
-for i = first_claim, #ARGV, 6 do
+for i = first_claim, #ARGV, 7 do
   n = n + 1
   if result[n] == 1 then
-    local queue, id, worker, execution, record, register = unpack(ARGV, i, i + 5)
+    local queue, id, worker, execution, record, register, from = unpack(ARGV, i, i + 6)
     local job = 'rq:job:' .. id
-    if origins[n] == queue then
-      call('HSET', job, 'status', 'started', 'started_at', ts, 'last_heartbeat', ts, 'worker_name', worker)
-    else
-      call('HSET', job, 'status', 'started', 'started_at', ts, 'last_heartbeat', ts, 'worker_name', worker, 'origin', queue)
-    end
+    call('HSET', job, 'status', 'started', 'started_at', ts, 'last_heartbeat', ts, 'worker_name', worker)
+    if origins[n] ~= queue then call('HSET', job, 'origin', queue) end
     call('PERSIST', job)
+    if from == 'failed' then
+      call('HSET', job, 'ended_at', '')
+      call('HDEL', job, 'exc_info')
+      call('PERSIST', job .. ':dependents')
+      call('PERSIST', 'rq:job::' .. id .. ':dependencies')
+    end
     if composite then start_execution(id, worker, execution) end
     occupy_worker(worker, id, record, register == '1')
     if intermediate[queue] then call('LREM', 'rq:queue:' .. queue .. ':intermediate', 1, id) end

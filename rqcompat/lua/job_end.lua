@@ -2,15 +2,16 @@
 --
 -- The including script first defines these locals:
 --   now, ts   whole seconds; text timestamp
---   flags     six characters "0" or "1" (Dialect.endFlags): composite wip members, worker_name in results,
---             execution fields in results, a stopped parent releases its dependents,
---             enqueue_at_front_on_retry exists, repeats exist
+--   flags     four characters "0" or "1" (Dialect.endFlags): composite wip members, worker_name in results,
+--             execution fields in results, repeats exist; a fifth, "1": leave out the result and the dependents,
+--             whose keys hold something else
 --
 --@include dependents.lua
 
 local function flag(n) return flags:sub(n, n) == '1' end
-local composite, result_worker, result_execution = flag(1), flag(2), flag(3)
-local stopped_releases, retry_front, repeats = flag(4), flag(5), flag(6)
+local composite, result_worker, result_execution, repeats, bare = flag(1), flag(2), flag(3), flag(4), flag(5)
+-- Since 2.8, as execution fields are.
+local stopped_releases, retry_front = not result_execution, result_execution
 
 -- drop_execution removes the records of an execution that somebody else than its owner ends.
 local function drop_execution(id, execution)
@@ -33,6 +34,7 @@ end
 -- record_result appends to the result stream: rq/results.py Result.save. ttl is a number or
 -- its text, -1 is no expiry. from and to are float seconds.
 local function record_result(id, kind, field, value, worker, execution, from, to, ttl)
+  if bare then return end
   local key = 'rq:results:' .. id
   local a = { 'XADD', key, 'MAXLEN', '~', '10', '*', 'type', kind }
   local n = 8
@@ -96,6 +98,6 @@ local function fail_job(queue, id, status, exc, worker, execution, ended, from, 
     call('ZADD', 'rq:failed:' .. queue, ttl < 0 and ttl or now + ttl, id)
     if ttl > 0 then expire_job(id, ttl) end
   end
-  release_dependents(id, status, stopped_releases, ts)
+  if not bare then release_dependents(id, status, stopped_releases, ts) end
   if ttl == 0 then delete_job(id) end
 end

@@ -26,6 +26,8 @@ local same = running and owner == worker and owner_started == started
 -- A bare member that belongs to another run than the caller saw is not the caller's to judge.
 if running and not same and not composite then return 0 end
 
+-- A server that has no memory left still lets go of entries, but lets no worker renew one: then nobody takes from it.
+call('ZADD', 'rq:wip:' .. queue, 'XX', score, member)
 call('ZREM', 'rq:wip:' .. queue, member)
 drop_execution(id, execution)
 if not same then return 1 end

@@ -124,7 +124,7 @@ for i = first_outcome, #ARGV, values do
   if kind ~= 'back' then dependents[#dependents + 1] = 'rq:job:' .. id .. ':dependents' end
 end
 -- One question for the whole batch: almost no job has dependents.
-local any_dependents = #dependents > 1 and call(unpack(dependents)) > 0
+local any_dependents = not bare and #dependents > 1 and call(unpack(dependents)) > 0
 
 -- settle ends the execution whose values start at ARGV[i] and returns its part of the reply.
 local function settle(i)

@@ -2,10 +2,9 @@ package pickle
 
 // checkDepth fails when a path through v is longer than limit. The stack machine builds inside out and doesn't see
 // depth; decode only asks for this walk when there are more containers than levels.
-func checkDepth(v any, limit int) error {
+func checkDepth(v any, limit int) {
 	c := depthCheck{limit: limit, heights: map[any]int{}}
-	_, err := c.walk(v, 0)
-	return err
+	c.walk(v, 0)
 }
 
 type depthCheck struct {
@@ -14,42 +13,34 @@ type depthCheck struct {
 }
 
 // walk returns the height of v, which is at the given depth.
-func (c *depthCheck) walk(v any, depth int) (int, error) {
+func (c *depthCheck) walk(v any, depth int) int {
 	switch v := v.(type) {
 	case *Tuple:
 		if len(v.Items) == 0 {
-			return 0, nil // no level of its own: all empty tuples are one
+			return 0 // no level of its own: all empty tuples are one
 		}
 	case *List, *Dict, *Set, *FrozenSet, *Object:
 	default:
-		return 0, nil
+		return 0
 	}
 	h, known := c.heights[v]
 	if known && depth+h <= c.limit {
-		return h, nil // of a cycle too: it closes here
+		return h // of a cycle too: it closes here
 	}
 	if known || depth >= c.limit {
-		return 0, &LimitError{"levels of depth", c.limit}
+		panic(beyond("levels of depth", c.limit))
 	}
 	c.heights[v] = 0
 	below := 0
-	var err error
-	visit := func(child any) {
-		if err == nil {
-			h, err = c.walk(child, depth+1)
-			below = max(below, h)
-		}
-	}
 	items, pairs := contents(v)
 	for _, item := range items {
-		visit(item)
+		below = max(below, c.walk(item, depth+1))
 	}
 	for _, p := range pairs {
-		visit(p.Key)
-		visit(p.Value)
+		below = max(below, c.walk(p.Key, depth+1), c.walk(p.Value, depth+1))
 	}
 	c.heights[v] = below + 1
-	return below + 1, err
+	return below + 1
 }
 
 // contents returns what v directly holds.

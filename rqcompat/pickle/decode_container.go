@@ -1,70 +1,58 @@
 package pickle
 
+import "slices"
+
 // made pushes a container or object and counts it.
-func (d *decoder) made(v any) error {
+func (d *decoder) made(v any) {
 	d.containers++
-	return d.push(v)
+	d.push(v)
 }
 
-func copyItems(items []any) []any {
-	if len(items) == 0 {
-		return nil
-	}
-	out := make([]any, len(items))
-	copy(out, items)
-	return out
-}
+func copyItems(items []any) []any { return append([]any(nil), items...) }
 
-func (d *decoder) list(items []any) error { return d.made(&List{copyItems(items)}) }
+func (d *decoder) list(items []any) { d.made(&List{copyItems(items)}) }
 
-func (d *decoder) tuple(items []any) error { return d.made(&Tuple{copyItems(items)}) }
+func (d *decoder) tuple(items []any) { d.made(&Tuple{copyItems(items)}) }
 
-func (d *decoder) emptySet([]any) error { return d.made(&Set{}) }
+func (d *decoder) emptySet([]any) { d.made(&Set{}) }
 
-func (d *decoder) dict(items []any) error {
+func (d *decoder) dict(items []any) {
 	v := &Dict{}
-	if err := d.addPairs(v, items); err != nil {
-		return err
-	}
-	return d.made(v)
+	d.addPairs(v, items)
+	d.made(v)
 }
 
 // extend adds items to the list or list subclass on top of the stack.
-func (d *decoder) extend(items []any) error {
-	v, err := d.top()
-	if err != nil {
-		return err
-	}
-	switch v := v.(type) {
+func (d *decoder) extend(items []any) {
+	switch v := d.top().(type) {
 	case *List:
 		v.Items = append(v.Items, items...)
 	case *Object:
 		v.Items = append(v.Items, items...)
 	default:
-		return d.syntax("needs a list or an object to append to, not " + kindOf(v))
+		panic(d.syntax("needs a list or an object to append to, not " + kindOf(v)))
 	}
-	return nil
 }
 
 // setItems puts alternating keys and values into the dict or dict subclass on top of the stack.
-func (d *decoder) setItems(items []any) error {
-	v, err := d.top()
-	if err != nil {
-		return err
-	}
-	switch v := v.(type) {
+func (d *decoder) setItems(items []any) {
+	switch v := d.top().(type) {
 	case *Dict:
-		return d.addPairs(v, items)
+		d.addPairs(v, items)
 	case *Object:
-		if len(items)%2 != 0 {
-			return d.syntax("finds a key without a value")
+		d.even(items)
+		for pair := range slices.Chunk(items, 2) {
+			v.Pairs = append(v.Pairs, Pair{pair[0], pair[1]})
 		}
-		for i := 0; i < len(items); i += 2 {
-			v.Pairs = append(v.Pairs, Pair{items[i], items[i+1]})
-		}
-		return nil
+	default:
+		panic(d.syntax("needs a dict or an object to put items into, not " + kindOf(v)))
 	}
-	return d.syntax("needs a dict or an object to put items into, not " + kindOf(v))
+}
+
+func (d *decoder) even(items []any) {
+	if len(items)%2 != 0 {
+		panic(d.syntax("finds a key without a value"))
+	}
 }
 
 // smallDict is how many str keys are compared one by one.
@@ -72,10 +60,8 @@ const smallDict = 8
 
 // addPairs adds alternating keys and values. A dict that stays small and has str keys is kept free of duplicates
 // right here, any other one at the end.
-func (d *decoder) addPairs(v *Dict, items []any) error {
-	if len(items)%2 != 0 {
-		return d.syntax("finds a key without a value")
-	}
+func (d *decoder) addPairs(v *Dict, items []any) {
+	d.even(items)
 	if v.Items == nil && len(items) > 0 {
 		v.Items = make([]Pair, 0, len(items)/2)
 	}
@@ -86,13 +72,12 @@ func (d *decoder) addPairs(v *Dict, items []any) error {
 				continue
 			}
 		} else if unhashable(items[i]) {
-			return d.syntax("a dict key can't be " + kindOf(items[i]))
+			panic(d.syntax("a dict key can't be " + kindOf(items[i])))
 		} else {
 			d.mergeLater(v)
 		}
 		v.Items = append(v.Items, Pair{items[i], items[i+1]})
 	}
-	return nil
 }
 
 // mergeLater has equal keys of v merged when the whole pickle is read.
@@ -102,37 +87,25 @@ func (d *decoder) mergeLater(v any) {
 	}
 }
 
-func (d *decoder) addItems(items []any) error {
-	v, err := d.top()
-	if err != nil {
-		return err
-	}
-	s, ok := v.(*Set)
+func (d *decoder) addItems(items []any) {
+	s, ok := d.top().(*Set)
 	if !ok {
-		return d.syntax("needs a set to add to, not " + kindOf(v))
+		panic(d.syntax("needs a set to add to, not " + kindOf(d.top())))
 	}
-	if err := d.members(items); err != nil {
-		return err
-	}
+	d.members(items)
 	s.Items = append(s.Items, items...)
 	d.mergeLater(s)
-	return nil
 }
 
-func (d *decoder) frozenSet(items []any) error {
-	if err := d.members(items); err != nil {
-		return err
-	}
+func (d *decoder) frozenSet(items []any) {
+	d.members(items)
 	s := &FrozenSet{copyItems(items)}
 	d.mergeLater(s)
-	return d.made(s)
+	d.made(s)
 }
 
-func (d *decoder) members(items []any) error {
-	for _, v := range items {
-		if unhashable(v) {
-			return d.syntax("a member of a set can't be " + kindOf(v))
-		}
+func (d *decoder) members(items []any) {
+	if i := slices.IndexFunc(items, unhashable); i >= 0 {
+		panic(d.syntax("a member of a set can't be " + kindOf(items[i])))
 	}
-	return nil
 }

@@ -5,21 +5,18 @@ import (
 	"strings"
 )
 
-func (d *decoder) memoize([]any) error {
+func (d *decoder) memoize([]any) {
 	d.number = uint64(d.memoized)
-	return d.put(nil)
+	d.put(nil)
 }
 
 // put remembers the top of the stack. Indexes normally count up from 0; any other one gets into a map, so that a stream
 // can't ask for memory that it doesn't pay for in bytes.
-func (d *decoder) put([]any) error {
-	v, err := d.top()
-	if err != nil {
-		return err
-	}
+func (d *decoder) put([]any) {
+	v := d.top()
 	if _, known := d.recall(d.number); !known {
 		if d.memoized >= d.lim.Memo {
-			return &LimitError{"memo entries", d.lim.Memo}
+			panic(beyond("memo entries", d.lim.Memo))
 		}
 		d.memoized++
 	}
@@ -34,7 +31,6 @@ func (d *decoder) put([]any) error {
 		}
 		d.far[i] = v
 	}
-	return nil
 }
 
 func (d *decoder) recall(i uint64) (any, bool) {
@@ -45,24 +41,25 @@ func (d *decoder) recall(i uint64) (any, bool) {
 	return v, ok
 }
 
-func (d *decoder) get([]any) error {
+func (d *decoder) get([]any) {
 	v, ok := d.recall(d.number)
 	if !ok {
-		return d.syntax("nothing was remembered under this memo index")
+		panic(d.syntax("nothing was remembered under this memo index"))
 	}
-	return d.push(v)
+	d.push(v)
 }
 
 // indexed makes a number of the line that PUT and GET have as their memo index, for do to use.
-func indexed(do func(*decoder, []any) error) func(*decoder, []any) error {
-	return func(d *decoder, _ []any) (err error) {
+func indexed(do func(*decoder, []any)) func(*decoder, []any) {
+	return func(d *decoder, _ []any) {
 		if len(d.content) > 20 {
-			return d.syntax("its memo index is too long")
+			panic(d.syntax("its memo index is too long"))
 		}
-		d.number, err = strconv.ParseUint(strings.TrimSpace(string(d.content)), 10, 63)
+		i, err := strconv.ParseUint(strings.TrimSpace(string(d.content)), 10, 63)
 		if err != nil {
-			return d.syntax("its memo index is not a number")
+			panic(d.syntax("its memo index is not a number"))
 		}
-		return do(d, nil)
+		d.number = i
+		do(d, nil)
 	}
 }

@@ -1,22 +1,20 @@
 package pickle
 
-import (
-	"strings"
-)
+import "strings"
 
 // normal gives the value of the calls by which protocols without opcodes for a type write it, nil for any other.
-func (d *decoder) normal(callable, args any) (any, error) {
+func (d *decoder) normal(callable, args any) any {
 	g, ok1 := callable.(*Global)
 	t, ok2 := args.(*Tuple)
 	if !ok1 || !ok2 {
-		return nil, nil
+		return nil
 	}
 	switch *g {
 	case Global{"builtins", "getattr"}:
-		return attribute(t.Items), nil
+		return attribute(t.Items)
 	case Global{"builtins", "bytes"}:
 		if len(t.Items) == 0 {
-			return Bytes(""), nil
+			return Bytes("")
 		}
 	case Global{"builtins", "bytearray"}:
 		return d.normalByteArray(t.Items)
@@ -27,7 +25,7 @@ func (d *decoder) normal(callable, args any) (any, error) {
 			return d.latin1(s)
 		}
 	}
-	return nil, nil
+	return nil
 }
 
 // maxAttributeName bounds module and name of a Global made of getattr calls, as each call copies the name.
@@ -58,69 +56,55 @@ func latin1Text(args []any) (s string, ok bool) {
 }
 
 // latin1 gives the Bytes of a string whose code points are bytes.
-func (d *decoder) latin1(s string) (any, error) {
+func (d *decoder) latin1(s string) Bytes {
 	ascii := asciiPrefix(s)
 	if ascii == len(s) {
-		return Bytes(s), nil
+		return Bytes(s)
 	}
-	if err := d.copying(len(s)); err != nil {
-		return nil, err
-	}
+	d.copying(len(s))
 	out := append(make([]byte, 0, len(s)), s[:ascii]...)
 	for _, r := range s[ascii:] {
 		if r > 0xff {
-			return nil, d.syntax("encodes a text as Latin-1 that is none")
+			panic(d.syntax("encodes a text as Latin-1 that is none"))
 		}
 		out = append(out, byte(r))
 	}
-	return Bytes(out), nil
+	return Bytes(out)
 }
 
 // copying counts bytes that a normal form copies out of a value that may be shared, so that a few opcodes can't
 // multiply a long string.
-func (d *decoder) copying(n int) error {
+func (d *decoder) copying(n int) {
 	if d.copied += n; d.copied > d.lim.Input {
-		return &LimitError{"bytes to convert", d.lim.Input}
+		panic(beyond("bytes to convert", d.lim.Input))
 	}
-	return nil
 }
 
-func (d *decoder) normalByteArray(args []any) (any, error) {
+func (d *decoder) normalByteArray(args []any) any {
 	if len(args) == 0 {
-		return &ByteArray{}, nil
+		return &ByteArray{}
 	}
-	content := args[0]
-	if s, ok := latin1Text(args); ok {
-		var err error
-		if content, err = d.latin1(s); err != nil {
-			return nil, err
-		}
-	} else if len(args) != 1 {
-		return nil, nil
+	b, ok := args[0].(Bytes)
+	if s, isText := latin1Text(args); isText {
+		b = d.latin1(s)
+	} else if !ok || len(args) != 1 {
+		return nil
 	}
-	b, ok := content.(Bytes)
-	if !ok {
-		return nil, nil
-	}
-	if err := d.copying(len(b)); err != nil {
-		return nil, err
-	}
-	return &ByteArray{[]byte(b)}, nil
+	d.copying(len(b))
+	return &ByteArray{[]byte(b)}
 }
 
-func (d *decoder) normalSet(name string, args []any) (any, error) {
+func (d *decoder) normalSet(name string, args []any) any {
 	l := &List{}
 	if len(args) > 0 {
 		l, _ = args[0].(*List)
 	}
 	if l == nil || len(args) > 1 {
-		return nil, nil
+		return nil
 	}
-	if err := d.members(l.Items); err != nil {
-		return nil, err
-	}
+	d.members(l.Items)
 	if d.nodes += len(l.Items); d.nodes > d.lim.Nodes { // the list may be shared
-		return nil, &LimitError{"nodes", d.lim.Nodes}
+		panic(beyond("nodes", d.lim.Nodes))
 	}
 	d.containers++
 	var v any = &Set{copyItems(l.Items)}
@@ -128,5 +112,5 @@ func (d *decoder) normalSet(name string, args []any) (any, error) {
 		v = &FrozenSet{v.(*Set).Items}
 	}
 	d.mergeLater(v)
-	return v, nil
+	return v
 }

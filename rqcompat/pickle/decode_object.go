@@ -6,20 +6,14 @@ import (
 )
 
 // global is GLOBAL: module and name on a line each.
-func (d *decoder) global([]any) error {
-	g, err := d.globalLines()
-	if err != nil {
-		return err
-	}
-	return d.push(g)
-}
+func (d *decoder) global([]any) { d.push(d.globalLines()) }
 
-func (d *decoder) globalLines() (*Global, error) {
+func (d *decoder) globalLines() *Global {
 	if !utf8.Valid(d.content) {
-		return nil, d.syntax("its module or name is not UTF-8")
+		panic(d.syntax("its module or name is not UTF-8"))
 	}
 	module, name, _ := strings.Cut(d.str(), "\n")
-	return d.newGlobal(module, name), nil
+	return d.newGlobal(module, name)
 }
 
 func (d *decoder) newGlobal(module, name string) *Global {
@@ -29,27 +23,27 @@ func (d *decoder) newGlobal(module, name string) *Global {
 	return &Global{module, name}
 }
 
-func (d *decoder) stackGlobal(parts []any) error {
+func (d *decoder) stackGlobal(parts []any) {
 	module, ok1 := parts[0].(string)
 	name, ok2 := parts[1].(string)
 	if !ok1 || !ok2 {
-		return d.syntax("needs two str for module and name")
+		panic(d.syntax("needs two str for module and name"))
 	}
-	return d.push(d.newGlobal(module, name))
+	d.push(d.newGlobal(module, name))
 }
 
 // object pushes o after it checked what can be called with what, as far as one can without calling.
-func (d *decoder) object(o *Object) error {
+func (d *decoder) object(o *Object) {
 	switch o.Callable.(type) {
 	case *Global, *Object:
 	default:
-		return d.syntax("needs a class or function to call, not " + kindOf(o.Callable))
+		panic(d.syntax("needs a class or function to call, not " + kindOf(o.Callable)))
 	}
 	if _, ok := o.Args.(*Tuple); !ok {
-		return d.syntax("needs a tuple of arguments, not " + kindOf(o.Args))
+		panic(d.syntax("needs a tuple of arguments, not " + kindOf(o.Args)))
 	}
 	if _, ok := o.Kwargs.(*Dict); !ok && o.How == NewObjEx {
-		return d.syntax("needs a dict of keyword arguments, not " + kindOf(o.Kwargs))
+		panic(d.syntax("needs a dict of keyword arguments, not " + kindOf(o.Kwargs)))
 	}
 	if n := growing(o); n >= 0 {
 		d.calls = append(d.calls, call{o, n})
@@ -57,7 +51,7 @@ func (d *decoder) object(o *Object) error {
 	if o.How == Reduce {
 		newObject(o)
 	}
-	return d.made(o)
+	d.made(o)
 }
 
 // growing counts the items of the lists and dicts among the arguments; -1 means that there are none of them.
@@ -74,23 +68,20 @@ func growing(o *Object) int {
 	return n
 }
 
-func (d *decoder) reduce(parts []any) error {
-	v, err := d.normal(parts[0], parts[1])
-	if err != nil {
-		return err
+func (d *decoder) reduce(parts []any) {
+	if v := d.normal(parts[0], parts[1]); v != nil {
+		d.push(v)
+		return
 	}
-	if v != nil {
-		return d.push(v)
-	}
-	return d.object(&Object{How: Reduce, Callable: parts[0], Args: parts[1]})
+	d.object(&Object{How: Reduce, Callable: parts[0], Args: parts[1]})
 }
 
-func (d *decoder) newObj(parts []any) error {
-	return d.object(&Object{How: NewObj, Callable: parts[0], Args: parts[1]})
+func (d *decoder) newObj(parts []any) {
+	d.object(&Object{How: NewObj, Callable: parts[0], Args: parts[1]})
 }
 
-func (d *decoder) newObjEx(parts []any) error {
-	return d.object(&Object{How: NewObjEx, Callable: parts[0], Args: parts[1], Kwargs: parts[2]})
+func (d *decoder) newObjEx(parts []any) {
+	d.object(&Object{How: NewObjEx, Callable: parts[0], Args: parts[1], Kwargs: parts[2]})
 }
 
 // newObject turns a call of the functions that NEWOBJ and NEWOBJ_EX stand for into what the opcodes would have
@@ -117,41 +108,30 @@ func newObject(o *Object) {
 }
 
 // inst is INST, protocol 0's way to write an instance of an old-style class.
-func (d *decoder) inst(args []any) error {
-	g, err := d.globalLines()
-	if err != nil {
-		return err
-	}
-	return d.instance(g, args)
-}
+func (d *decoder) inst(args []any) { d.instance(d.globalLines(), args) }
 
 // obj is OBJ, the same in protocol 1.
-func (d *decoder) obj(items []any) error {
+func (d *decoder) obj(items []any) {
 	if len(items) == 0 {
-		return d.syntax("finds no class after its MARK")
+		panic(d.syntax("finds no class after its MARK"))
 	}
-	return d.instance(items[0], items[1:])
+	d.instance(items[0], items[1:])
 }
 
-func (d *decoder) instance(class any, args []any) error {
+func (d *decoder) instance(class any, args []any) {
 	d.containers++ // its tuple of arguments
-	return d.object(&Object{How: Obj, Callable: class, Args: &Tuple{copyItems(args)}})
+	d.object(&Object{How: Obj, Callable: class, Args: &Tuple{copyItems(args)}})
 }
 
-func (d *decoder) build(state []any) error {
-	v, err := d.top()
-	if err != nil {
-		return err
-	}
-	o, ok := v.(*Object)
+func (d *decoder) build(state []any) {
+	o, ok := d.top().(*Object)
 	if !ok {
-		return d.syntax("needs an object to give a state to, not " + kindOf(v))
+		panic(d.syntax("needs an object to give a state to, not " + kindOf(d.top())))
 	}
 	if o.HasState {
-		return d.syntax("a second state for one object is not supported")
+		panic(d.syntax("a second state for one object is not supported"))
 	}
 	o.State, o.HasState = state[0], true
-	return nil
 }
 
 // stateSetter looks at a REDUCE whose result v was just thrown away. When it was a call f(object, state) right

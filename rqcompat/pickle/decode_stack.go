@@ -61,52 +61,50 @@ func (d *decoder) release() {
 }
 
 // push adds a value and counts it.
-func (d *decoder) push(v any) error {
+func (d *decoder) push(v any) {
 	if d.nodes >= d.lim.Nodes {
-		return &LimitError{"nodes", d.lim.Nodes}
+		panic(beyond("nodes", d.lim.Nodes))
 	}
 	d.nodes++
 	d.stack = append(d.stack, v)
-	return nil
 }
 
 // popN removes the n topmost values and returns them.
-func (d *decoder) popN(n int) ([]any, error) {
+func (d *decoder) popN(n int) []any {
 	at := len(d.stack) - n
 	if at < d.floor {
-		return nil, d.underflow()
+		panic(d.underflow())
 	}
 	items := d.stack[at:]
 	d.stack = d.stack[:at]
-	return items, nil
+	return items
 }
 
-func (d *decoder) top() (any, error) {
+func (d *decoder) top() any {
 	n := len(d.stack) - 1
 	if n < d.floor {
-		return nil, d.underflow()
+		panic(d.underflow())
 	}
-	return d.stack[n], nil
+	return d.stack[n]
 }
 
-func (d *decoder) underflow() error {
+func (d *decoder) underflow() failure {
 	if len(d.marks) > 0 {
 		return d.syntax("needs a value, but finds a MARK")
 	}
 	return d.syntax("needs a value, but the stack is empty")
 }
 
-func (d *decoder) mark([]any) error {
+func (d *decoder) mark([]any) {
 	d.marks = append(d.marks, len(d.stack))
 	d.floor = len(d.stack)
-	return nil
 }
 
 // popMark removes the last mark and returns the values above it.
-func (d *decoder) popMark() ([]any, error) {
+func (d *decoder) popMark() []any {
 	n := len(d.marks) - 1
 	if n < 0 {
-		return nil, d.syntax("there is no MARK")
+		panic(d.syntax("there is no MARK"))
 	}
 	at := d.marks[n]
 	d.marks = d.marks[:n]
@@ -116,7 +114,7 @@ func (d *decoder) popMark() ([]any, error) {
 	}
 	items := d.stack[at:]
 	d.stack = d.stack[:at]
-	return items, nil
+	return items
 }
 
 // Strings are cut out of copied blocks of the input. A pickle of up to blockSize bytes is copied once. In a longer

@@ -8,15 +8,18 @@ import (
 // marked in place of a number of values means all above the last MARK.
 const marked = -1
 
-// opcodes has every opcode of protocols 0 to 5: its name and argument as Lib/pickletools.py of CPython 3.11 describes
-// them, how many values it takes off the stack, and what it does with them. STOP is the decoder's own.
-var opcodes = [256]struct {
+// opcode has name and argument as Lib/pickletools.py of CPython 3.11 describes them, how many values it takes off the
+// stack, and what it does with them.
+type opcode struct {
 	name  string
 	form  form
 	width int8
 	takes int8
-	do    func(d *decoder, taken []any) error
-}{
+	do    func(d *decoder, taken []any)
+}
+
+// opcodes has every opcode of protocols 0 to 5. STOP is the decoder's own.
+var opcodes = [256]opcode{
 	opMark:            {"MARK", none, 0, 0, (*decoder).mark},
 	opStop:            {"STOP", none, 0, 0, nil},
 	opPop:             {"POP", none, 0, 0, (*decoder).drop},
@@ -24,7 +27,7 @@ var opcodes = [256]struct {
 	'F':               {"FLOAT", line, 0, 0, (*decoder).textFloat},
 	'I':               {"INT", line, 0, 0, (*decoder).textInt},
 	'L':               {"LONG", line, 0, 0, (*decoder).textLong},
-	opNone:            {"NONE", none, 0, 0, func(d *decoder, _ []any) error { return d.push(nil) }},
+	opNone:            {"NONE", none, 0, 0, func(d *decoder, _ []any) { d.push(nil) }},
 	'P':               {"PERSID", line, 0, 0, refusePersistent},
 	opReduce:          {"REDUCE", none, 0, 2, (*decoder).reduce},
 	'S':               {"STRING", line, 0, 0, (*decoder).python2Line},
@@ -66,8 +69,8 @@ var opcodes = [256]struct {
 	opTuple1:          {"TUPLE1", none, 0, 1, (*decoder).tuple},
 	opTuple2:          {"TUPLE2", none, 0, 2, (*decoder).tuple},
 	opTuple3:          {"TUPLE3", none, 0, 3, (*decoder).tuple},
-	opNewtrue:         {"NEWTRUE", none, 0, 0, func(d *decoder, _ []any) error { return d.push(true) }},
-	opNewfalse:        {"NEWFALSE", none, 0, 0, func(d *decoder, _ []any) error { return d.push(false) }},
+	opNewtrue:         {"NEWTRUE", none, 0, 0, func(d *decoder, _ []any) { d.push(true) }},
+	opNewfalse:        {"NEWFALSE", none, 0, 0, func(d *decoder, _ []any) { d.push(false) }},
 	opLong1:           {"LONG1", long, 1, 0, (*decoder).long},
 	opLong4:           {"LONG4", long, 4, 0, (*decoder).long},
 	opBinbytes:        {"BINBYTES", raw, 4, 0, (*decoder).bytes},
@@ -85,6 +88,25 @@ var opcodes = [256]struct {
 	opBytearray8:      {"BYTEARRAY8", raw, 8, 0, (*decoder).byteArray},
 	0x97:              {"NEXT_BUFFER", none, 0, 0, refuseBuffer},
 	0x98:              {"READONLY_BUFFER", none, 0, 0, refuseBuffer},
+}
+
+// next reads an opcode with its argument.
+func (r *reader) next() *opcode {
+	r.start = r.i
+	if r.i >= len(r.b) {
+		r.op = 0
+		panic(r.syntax("the pickle has no STOP"))
+	}
+	r.op = r.b[r.i]
+	r.i++
+	op := &opcodes[r.op]
+	if op.name == "" {
+		panic(r.syntax("unknown opcode"))
+	}
+	if op.form != none {
+		r.argument(op.form, int(op.width))
+	}
+	return op
 }
 
 func (e *SyntaxError) Error() string {

@@ -6,21 +6,22 @@ import (
 	"unicode/utf8"
 )
 
-func (d *decoder) unicode([]any) error {
+func (d *decoder) unicode([]any) {
 	if len(d.content) <= familiarSize {
 		if v := d.familiar.get(d.content); v != nil {
-			return d.push(v)
+			d.push(v)
+			return
 		}
 	}
 	s := d.str()
 	if !validText(s) {
-		return d.syntax("its text is not UTF-8")
+		panic(d.syntax("its text is not UTF-8"))
 	}
-	return d.push(s)
+	d.push(s)
 }
 
 // unicodeLine is UNICODE: Latin-1 with \uXXXX and \UXXXXXXXX escapes.
-func (d *decoder) unicodeLine([]any) error {
+func (d *decoder) unicodeLine([]any) {
 	b := d.content
 	out := make([]byte, 0, len(b))
 	for i := 0; i < len(b); {
@@ -28,7 +29,7 @@ func (d *decoder) unicodeLine([]any) error {
 		if b[i] == '\\' && i+1 < len(b) && (b[i+1] == 'u' || b[i+1] == 'U') {
 			var ok bool
 			if r, n, ok = escaped(b[i:]); !ok {
-				return d.syntax(brokenEscape)
+				panic(d.syntax(brokenEscape))
 			}
 		}
 		if r >= 0xd800 && r <= 0xdfff {
@@ -43,7 +44,7 @@ func (d *decoder) unicodeLine([]any) error {
 		}
 		i += n
 	}
-	return d.push(string(out))
+	d.push(string(out))
 }
 
 const brokenEscape = "its text has a broken escape"
@@ -62,31 +63,27 @@ func escaped(b []byte) (r rune, size int, ok bool) {
 }
 
 // python2 is BINSTRING and SHORT_BINSTRING.
-func (d *decoder) python2([]any) error { return d.pushASCII(d.str()) }
+func (d *decoder) python2([]any) { d.pushASCII(d.str()) }
 
-func (d *decoder) pushASCII(s string) error {
+func (d *decoder) pushASCII(s string) {
 	if asciiPrefix(s) < len(s) {
-		return d.syntax("a string of Python 2 that is not ASCII has no known encoding")
+		panic(d.syntax("a string of Python 2 that is not ASCII has no known encoding"))
 	}
-	return d.push(s)
+	d.push(s)
 }
 
 // python2Line is STRING: a quoted literal.
-func (d *decoder) python2Line([]any) error {
+func (d *decoder) python2Line([]any) {
 	b := d.content
 	n := len(b)
 	if n < 2 || b[0] != b[n-1] || b[0] != '\'' && b[0] != '"' {
-		return d.syntax("its text has no quotes")
+		panic(d.syntax("its text has no quotes"))
 	}
-	s, err := d.unescape(b[1 : n-1])
-	if err != nil {
-		return err
-	}
-	return d.pushASCII(s)
+	d.pushASCII(d.unescape(b[1 : n-1]))
 }
 
 // unescape undoes the escapes of a Python bytes literal.
-func (d *decoder) unescape(b []byte) (string, error) {
+func (d *decoder) unescape(b []byte) string {
 	out := make([]byte, 0, len(b))
 	for i := 0; i < len(b); i++ {
 		if b[i] != '\\' {
@@ -95,7 +92,7 @@ func (d *decoder) unescape(b []byte) (string, error) {
 		}
 		i++
 		if i == len(b) {
-			return "", d.syntax("its text ends in a backslash")
+			panic(d.syntax("its text ends in a backslash"))
 		}
 		if k := strings.IndexByte("\\'\"abfnrtv", b[i]); k >= 0 {
 			out = append(out, "\\'\"\a\b\f\n\r\t\v"[k])
@@ -107,7 +104,7 @@ func (d *decoder) unescape(b []byte) (string, error) {
 			i++
 			base, digits = 16, 2
 			if i+2 > len(b) {
-				return "", d.syntax(brokenEscape)
+				panic(d.syntax(brokenEscape))
 			}
 		case b[i] >= '0' && b[i] <= '7':
 			for digits < 3 && i+digits < len(b) && b[i+digits] >= '0' && b[i+digits] <= '7' {
@@ -119,16 +116,16 @@ func (d *decoder) unescape(b []byte) (string, error) {
 		}
 		v, err := strconv.ParseUint(string(b[i:i+digits]), base, 16)
 		if err != nil {
-			return "", d.syntax(brokenEscape)
+			panic(d.syntax(brokenEscape))
 		}
 		out = append(out, byte(v))
 		i += digits - 1
 	}
-	return string(out), nil
+	return string(out)
 }
 
-func (d *decoder) bytes([]any) error { return d.push(Bytes(d.str())) }
+func (d *decoder) bytes([]any) { d.push(Bytes(d.str())) }
 
-func (d *decoder) byteArray([]any) error {
-	return d.push(&ByteArray{append([]byte(nil), d.content...)})
+func (d *decoder) byteArray([]any) {
+	d.push(&ByteArray{append([]byte(nil), d.content...)})
 }

@@ -25,7 +25,7 @@ type EncodeOptions struct {
 }
 
 // Encode writes v as a pickle, see the function Encode.
-func (o EncodeOptions) Encode(v any) ([]byte, error) {
+func (o EncodeOptions) Encode(v any) (pickle []byte, err error) {
 	if o.Protocol == 0 {
 		o.Protocol = 4
 	}
@@ -34,27 +34,21 @@ func (o EncodeOptions) Encode(v any) ([]byte, error) {
 	}
 	e := encoders.Get().(*encoder)
 	defer e.release()
+	defer failed(&err)
 	e.lim, e.proto = o.Limits.resolve(), o.Protocol
 	e.b = append(e.b, opProto, byte(o.Protocol))
 	e.save(v, 0)
 	e.b = append(e.b, opStop)
-	if e.room(0); e.err != nil {
-		return nil, e.err
-	}
+	e.room(0)
 	return append([]byte(nil), e.b...), nil
 }
 
-// save writes one value and leaves it on top of the reader's stack. After an error it does nothing.
+// save writes one value and leaves it on top of the reader's stack.
 func (e *encoder) save(v any, depth int) {
 	if e.nodes++; e.nodes > e.lim.Nodes {
-		e.fail(&LimitError{"nodes", e.lim.Nodes})
+		panic(beyond("nodes", e.lim.Nodes))
 	}
-	if len(e.b) > e.lim.Output {
-		e.room(0)
-	}
-	if e.err != nil {
-		return
-	}
+	e.room(0)
 	switch v := v.(type) {
 	case nil:
 		e.b = append(e.b, opNone)

@@ -13,7 +13,6 @@ type encoder struct {
 	b     []byte
 	memo  memoTable
 	nodes int
-	err   error // the first one, after which nothing more is written
 
 	calling map[*Object]bool            // calls being written that take lists or dicts
 	watched map[unsafe.Pointer]*filling // those lists and dicts
@@ -39,28 +38,21 @@ func (e *encoder) release() {
 	encoders.Put(e)
 }
 
-func (e *encoder) fail(err error) {
-	if e.err == nil {
-		e.err = err
-	}
-}
-
-func (e *encoder) unsupported(why string) { e.fail(&UnsupportedError{why}) }
+func unsupported(why string) failure { return failure{&UnsupportedError{why}} }
 
 // room checks that n more bytes may be written.
-func (e *encoder) room(n int) bool {
+func (e *encoder) room(n int) {
 	if n > e.lim.Output-len(e.b) {
-		e.fail(&LimitError{"output bytes", e.lim.Output})
+		panic(beyond("output bytes", e.lim.Output))
 	}
-	return e.err == nil
 }
 
-// deeper checks that something may nest below depth.
-func (e *encoder) deeper(depth int) bool {
+// below is the depth of what a container at depth holds.
+func (e *encoder) below(depth int) int {
 	if depth >= e.lim.Depth {
-		e.fail(&LimitError{"levels of depth", e.lim.Depth})
+		panic(beyond("levels of depth", e.lim.Depth))
 	}
-	return e.err == nil
+	return depth + 1
 }
 
 // The shortest strings and integers worth remembering, in bytes.
@@ -80,9 +72,7 @@ var (
 // sized writes a string with the opcode for its length. Text has no short form before protocol 4, and nothing has
 // one for 4 GiB.
 func (e *encoder) sized(s string, op sizes) {
-	if !e.room(len(s) + 9) {
-		return
-	}
+	e.room(len(s) + 9)
 	switch n := len(s); {
 	case n <= 0xff && (e.proto >= 4 || op.short == opShortBinbytes):
 		e.b = append(e.b, op.short, byte(n))
@@ -91,7 +81,7 @@ func (e *encoder) sized(s string, op sizes) {
 	case e.proto >= 4:
 		e.b = binary.LittleEndian.AppendUint64(append(e.b, op.long), uint64(n))
 	default:
-		e.unsupported("protocols below 4 have no strings of 4 GiB and more")
+		panic(unsupported("protocols below 4 have no strings of 4 GiB and more"))
 	}
 	e.b = append(e.b, s...)
 }
@@ -118,10 +108,7 @@ func (e *encoder) fetch(p unsafe.Pointer, size int, drop ...byte) bool {
 // put remembers the value on top of the reader's stack.
 func (e *encoder) put(p unsafe.Pointer, size int) {
 	if e.memo.used >= e.lim.Memo {
-		e.fail(&LimitError{"memo entries", e.lim.Memo})
-	}
-	if e.err != nil {
-		return
+		panic(beyond("memo entries", e.lim.Memo))
 	}
 	if i := e.memo.put(p, size); e.proto >= 4 {
 		e.b = append(e.b, opMemoize)

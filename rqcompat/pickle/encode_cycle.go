@@ -38,8 +38,8 @@ func (e *encoder) watch(v *Object) func() {
 
 // fillEarly completes v, which was just fetched from the memo, when it is due.
 func (e *encoder) fillEarly(v any, p unsafe.Pointer, depth int) {
-	if w := e.watched[p]; w != nil && w.due && !w.done && e.deeper(depth) {
-		e.fill(v, w, depth+1)
+	if w := e.watched[p]; w != nil && w.due && !w.done {
+		e.fill(v, w, e.below(depth))
 	}
 }
 

@@ -23,17 +23,13 @@ func (e *encoder) goValue(v any, depth int) {
 	case json.Number:
 		e.number(n)
 	case *List:
-		if e.deeper(depth) {
-			e.b = append(e.b, opEmptyList)
-			e.appends(n.Items, depth+1)
-		}
+		e.b = append(e.b, opEmptyList)
+		e.appends(n.Items, e.below(depth))
 	case *Dict:
-		if e.deeper(depth) {
-			e.b = append(e.b, opEmptyDict)
-			e.setItems(n.Items, depth+1)
-		}
+		e.b = append(e.b, opEmptyDict)
+		e.setItems(n.Items, e.below(depth))
 	default:
-		e.unsupported(fmt.Sprintf("a value of Go type %T has no pickle", v))
+		panic(unsupported(fmt.Sprintf("a value of Go type %T has no pickle", v)))
 	}
 }
 
@@ -50,10 +46,18 @@ func (e *encoder) number(n json.Number) {
 	}
 	f, err := n.Float64()
 	if err != nil {
-		e.unsupported("a json.Number is neither an integer nor a float in range")
-		return
+		panic(unsupported("a json.Number is neither an integer nor a float in range"))
 	}
 	e.float(f)
+}
+
+// fromNumber gives what Python reads of a JSON number: without point and exponent an int of any size.
+func fromNumber(n json.Number) any {
+	if i, ok := new(big.Int).SetString(string(n), 10); ok {
+		return i
+	}
+	f, _ := n.Float64() // out of range gives an infinity, as in Python
+	return f
 }
 
 // fromGo gives a value of a Go type that Decode never returns the form in which it would, and a map the order of its

@@ -10,8 +10,7 @@ import (
 func (e *encoder) node(v any, depth int) {
 	p := address(v)
 	if p == nil {
-		e.unsupported("a nil pointer among the values; Python's None is a plain nil")
-		return
+		panic(unsupported("a nil pointer among the values; Python's None is a plain nil"))
 	}
 	if e.fetch(p, isNode) {
 		e.fillEarly(v, p, depth)
@@ -21,10 +20,7 @@ func (e *encoder) node(v any, depth int) {
 		e.b = append(e.b, opEmptyTuple)
 		return
 	}
-	if !e.deeper(depth) {
-		return
-	}
-	depth++
+	depth = e.below(depth)
 	switch v := v.(type) {
 	case *Dict:
 		e.dict(v, p, depth)
@@ -65,26 +61,29 @@ func (e *encoder) appends(items []any, depth int) {
 
 // batches writes MARK, items and the opcode that takes them.
 func (e *encoder) batches(items []any, op byte, depth int) {
-	for items := range slices.Chunk(items, batch) {
+	for len(items) > 0 {
+		n := min(batch, len(items))
 		e.b = append(e.b, opMark)
-		e.saveAll(depth, items...)
+		e.saveAll(depth, items[:n]...)
 		e.b = append(e.b, op)
+		items = items[n:]
 	}
 }
 
 func (e *encoder) setItems(items []Pair, depth int) {
-	for items := range slices.Chunk(items, batch) {
+	for len(items) > 0 {
+		n := min(batch, len(items))
 		e.b = append(e.b, opMark)
-		e.savePairs(depth, items)
+		e.savePairs(depth, items[:n])
 		e.b = append(e.b, opSetitems)
+		items = items[n:]
 	}
 }
 
 func (e *encoder) dict(v *Dict, p unsafe.Pointer, depth int) {
 	for i := range v.Items {
 		if unhashable(v.Items[i].Key) {
-			e.unsupported("a dict key can't be " + kindOf(v.Items[i].Key))
-			return
+			panic(unsupported("a dict key can't be " + kindOf(v.Items[i].Key)))
 		}
 	}
 	e.b = append(e.b, opEmptyDict)
@@ -120,11 +119,8 @@ func (e *encoder) tuple(v *Tuple, p unsafe.Pointer, depth int) {
 
 // set writes a set or frozenset, before protocol 4 as name([items]).
 func (e *encoder) set(name string, items []any, p unsafe.Pointer, depth int) {
-	for _, v := range items {
-		if unhashable(v) {
-			e.unsupported("a member of a set can't be " + kindOf(v))
-			return
-		}
+	if i := slices.IndexFunc(items, unhashable); i >= 0 {
+		panic(unsupported("a member of a set can't be " + kindOf(items[i])))
 	}
 	switch {
 	case e.proto < 4:
@@ -148,9 +144,7 @@ func (e *encoder) set(name string, items []any, p unsafe.Pointer, depth int) {
 func (e *encoder) byteArray(v *ByteArray, p unsafe.Pointer) {
 	switch {
 	case e.proto == 5:
-		if !e.room(len(v.B) + 9) {
-			return
-		}
+		e.room(len(v.B) + 9)
 		e.b = binary.LittleEndian.AppendUint64(append(e.b, opBytearray8), uint64(len(v.B)))
 		e.b = append(e.b, v.B...)
 	case len(v.B) == 0:

@@ -8,9 +8,7 @@ import (
 )
 
 func (e *encoder) object(v *Object, p unsafe.Pointer, depth int) {
-	if !e.callable(v) {
-		return
-	}
+	checkCall(v)
 	if !v.LateArgs && growing(v) > 0 {
 		defer e.watch(v)()
 	}
@@ -59,23 +57,22 @@ func (e *encoder) call(v *Object, depth int) {
 	}
 }
 
-// callable checks the parts that make the object.
-func (e *encoder) callable(v *Object) bool {
+// checkCall checks the parts that make the object.
+func checkCall(v *Object) {
 	switch v.Callable.(type) {
 	case *Global, *Object:
 	default:
-		e.unsupported("an Object needs a *Global or an *Object as Callable")
+		panic(unsupported("an Object needs a *Global or an *Object as Callable"))
 	}
 	if t, _ := v.Args.(*Tuple); t == nil {
-		e.unsupported("an Object needs a *Tuple as Args")
+		panic(unsupported("an Object needs a *Tuple as Args"))
 	}
 	if v.How > Obj {
-		e.unsupported("an Object has an unknown How")
+		panic(unsupported("an Object has an unknown How"))
 	}
 	if _, ok := v.Kwargs.(*Dict); !ok && v.How == NewObjEx {
-		e.unsupported("an Object made by NEWOBJ_EX needs a *Dict as Kwargs")
+		panic(unsupported("an Object made by NEWOBJ_EX needs a *Dict as Kwargs"))
 	}
-	return e.err == nil
 }
 
 func (e *encoder) global(g *Global, p unsafe.Pointer) {
@@ -96,19 +93,17 @@ func (e *encoder) oldGlobal(g *Global) {
 	module, name := python3Name(g.Module, parts[0])
 	switch {
 	case !utf8.ValidString(g.Module) || !utf8.ValidString(g.Name):
-		e.unsupported("a Global has a name that is not UTF-8")
+		panic(unsupported("a Global has a name that is not UTF-8"))
 	case strings.Contains(g.Module, "\n") || strings.Contains(g.Name, "\n"):
-		e.unsupported("a Global has a name with a line end, which needs protocol 4 or 5")
+		panic(unsupported("a Global has a name with a line end, which needs protocol 4 or 5"))
 	case e.proto == 2 && (module != g.Module || name != parts[0]):
-		e.unsupported("a Global has a name that protocol 2 readers replace; it needs protocol 3 or later")
+		panic(unsupported("a Global has a name that protocol 2 readers replace; it needs protocol 3 or later"))
 	case slices.Contains(parts[1:], localName):
-		e.unsupported("a Global inside a function, which nobody can look up, needs protocol 4 or 5")
+		panic(unsupported("a Global inside a function, which nobody can look up, needs protocol 4 or 5"))
 	case len(parts) > 1 && len(g.Module)+len(g.Name) > maxAttributeName:
-		e.unsupported("a Global has a very long dotted name, which needs protocol 4 or 5")
+		panic(unsupported("a Global has a very long dotted name, which needs protocol 4 or 5"))
 	}
-	if !e.room(len(g.Module) + len(g.Name) + 32*len(parts)) {
-		return
-	}
+	e.room(len(g.Module) + len(g.Name) + 32*len(parts))
 	for range parts[1:] {
 		e.b = append(e.b, "cbuiltins\ngetattr\n"...)
 	}

@@ -23,9 +23,7 @@ func (e *encoder) int(v int64) {
 			n++
 		}
 		e.b = append(e.b, opLong1, byte(n))
-		for i := range n {
-			e.b = append(e.b, byte(v>>(8*i)))
-		}
+		e.b = binary.LittleEndian.AppendUint64(e.b, uint64(v))[:len(e.b)+n]
 	}
 }
 
@@ -38,11 +36,11 @@ func (e *encoder) float(v float64) {
 func (e *encoder) bigInt(v *big.Int) {
 	switch {
 	case v == nil:
-		e.unsupported("a nil *big.Int has no value")
+		panic(unsupported("a nil *big.Int has no value"))
 	case v.IsInt64():
 		e.int(v.Int64())
 	case float64(v.BitLen())*math.Log10(2) > float64(e.lim.IntDigits):
-		e.fail(&LimitError{"digits of an integer", e.lim.IntDigits})
+		panic(beyond("digits of an integer", e.lim.IntDigits))
 	case v.BitLen() < 8*memoBig:
 		e.long(v)
 	case !e.fetch(unsafe.Pointer(v), isNode):
@@ -57,9 +55,7 @@ func (e *encoder) long(v *big.Int) {
 		n = new(big.Int).Not(v).BitLen()/8 + 1
 		v = new(big.Int).Add(v, new(big.Int).Lsh(big.NewInt(1), uint(8*n)))
 	}
-	if !e.room(n + 5) {
-		return
-	}
+	e.room(n + 5)
 	if n <= 255 {
 		e.b = append(e.b, opLong1, byte(n))
 	} else {
@@ -72,12 +68,14 @@ func (e *encoder) long(v *big.Int) {
 
 func (e *encoder) text(s string) {
 	p := unsafe.Pointer(unsafe.StringData(s))
-	if len(s) >= memoMin && e.fetch(p, len(s)) {
-		return
+	if len(s) >= memoMin {
+		if i, ok := e.memo.get(p, len(s)); ok { // as fetch, without a call for each text
+			e.indexed(opBinget, opLongBinget, i)
+			return
+		}
 	}
 	if !validText(s) {
-		e.unsupported("a string that is not UTF-8 can't be a str; use Bytes")
-		return
+		panic(unsupported("a string that is not UTF-8 can't be a str; use Bytes"))
 	}
 	if e.sized(s, textSizes); len(s) >= memoMin {
 		e.put(p, len(s))
@@ -109,9 +107,7 @@ func (e *encoder) latin1(s Bytes) {
 	for i := range len(s) {
 		text = utf8.AppendRune(text, rune(s[i]))
 	}
-	if !e.room(len(text) + 64) {
-		return
-	}
+	e.room(len(text) + 64)
 	e.b = append(e.b, "c_codecs\nencode\n"...)
 	e.sized(string(text), textSizes)
 	e.b = append(e.b, "X\x06\x00\x00\x00latin1\x86R"...)

@@ -26,3 +26,20 @@ type UnsupportedError struct {
 }
 
 func (e *UnsupportedError) Error() string { return "pickle: " + e.Msg }
+
+// failure is what reading and writing panic with when they can't go on, so that none of their many steps has to
+// pass an error on.
+type failure struct{ error }
+
+// failed makes a failure the error of the exported function that defers it.
+func failed(err *error) {
+	switch r := recover().(type) {
+	case nil:
+	case failure:
+		*err = r.error
+	default:
+		panic(r)
+	}
+}
+
+func beyond(limit string, most int) failure { return failure{&LimitError{limit, most}} }

@@ -33,25 +33,15 @@ func Instructions(b []byte) iter.Seq2[Instruction, error] {
 	}
 }
 
-func (r *reader) instruction() (Instruction, error) {
-	if !r.next() {
-		return Instruction{}, r.noStop()
-	}
-	op := &opcodes[r.op]
-	if op.name == "" {
-		return Instruction{}, r.syntax("unknown opcode")
-	}
-	if op.form != none {
-		if err := r.argument(op.form, int(op.width)); err != nil {
-			return Instruction{}, err
-		}
-	}
-	return Instruction{Offset: r.start, Name: op.name, Argument: r.shown()}, nil
+func (r *reader) instruction() (in Instruction, err error) {
+	defer failed(&err)
+	op := r.next()
+	return Instruction{Offset: r.start, Name: op.name, Argument: r.shown(op.form)}, nil
 }
 
 // shown is the argument for people.
-func (r *reader) shown() string {
-	switch opcodes[r.op].form {
+func (r *reader) shown(f form) string {
+	switch f {
 	case line, text:
 		return quoted(r.content)
 	case twoLines:

@@ -20,7 +20,9 @@ func unhashable(v any) bool {
 // keyer turns values into Go map keys that are equal when Python says so: 1 == 1.0 == True, tuples by content,
 // objects by identity.
 type keyer struct {
-	depth int
+	depth      int     // the most levels of a key
+	unhashable failure // of a key that has no hash
+
 	index map[any]int // the container at work: key to place
 	peak  int         // most entries index has held
 
@@ -43,23 +45,20 @@ func (k *keyer) start(n int) {
 }
 
 // mergePairs keeps the first place and the last value of equal keys.
-func (k *keyer) mergePairs(items []Pair) ([]Pair, error) {
+func (k *keyer) mergePairs(items []Pair) []Pair {
 	return merge(k, items, func(p *Pair) any { return p.Key }, func(kept, p *Pair) { kept.Value = p.Value })
 }
 
-func (k *keyer) mergeItems(items []any) ([]any, error) {
+func (k *keyer) mergeItems(items []any) []any {
 	return merge(k, items, func(v *any) any { return *v }, func(_, _ *any) {})
 }
 
 // merge keeps the first of those with equal keys and calls again for each other.
-func merge[T any](k *keyer, items []T, keyOf func(*T) any, again func(kept, other *T)) ([]T, error) {
+func merge[T any](k *keyer, items []T, keyOf func(*T) any, again func(kept, other *T)) []T {
 	k.start(len(items))
 	kept := items[:0]
 	for i := range items {
-		key, err := k.key(keyOf(&items[i]), 0)
-		if err != nil {
-			return items, err
-		}
+		key := k.key(keyOf(&items[i]), 0)
 		if at, ok := k.index[key]; ok {
 			again(&kept[at], &items[i])
 			continue
@@ -68,33 +67,31 @@ func merge[T any](k *keyer, items []T, keyOf func(*T) any, again func(kept, othe
 		kept = append(kept, items[i])
 	}
 	clear(items[len(kept):])
-	return kept, nil
+	return kept
 }
 
-var errUnhashable = &SyntaxError{Msg: "unhashable"}
-
-func (k *keyer) key(v any, depth int) (any, error) {
+func (k *keyer) key(v any, depth int) any {
 	switch v := v.(type) {
 	case bool:
 		if v {
-			return int64(1), nil
+			return int64(1)
 		}
-		return int64(0), nil
+		return int64(0)
 	case float64:
-		return floatKey(v), nil
+		return floatKey(v)
 	case *big.Int:
-		return intKey(v), nil
+		return intKey(v)
 	case *Global:
-		return *v, nil
+		return *v
 	case *Tuple:
 		return k.sequence(v, 't', v.Items, depth)
 	case *FrozenSet:
 		return k.sequence(v, 'f', v.Items, depth)
 	}
 	if unhashable(v) {
-		return nil, errUnhashable
+		panic(k.unhashable)
 	}
-	return v, nil
+	return v
 }
 
 func intKey(v *big.Int) any {
@@ -116,23 +113,19 @@ func floatKey(v float64) any {
 }
 
 // sequence numbers a tuple or frozenset by its content.
-func (k *keyer) sequence(p any, kind byte, items []any, depth int) (any, error) {
+func (k *keyer) sequence(p any, kind byte, items []any, depth int) any {
 	if n, ok := k.seen[p]; ok {
-		return tupleKey(n), nil
+		return tupleKey(n)
 	}
 	if depth >= k.depth {
-		return nil, &LimitError{"levels of depth", k.depth}
+		panic(beyond("levels of depth", k.depth))
 	}
 	if k.seen == nil {
 		k.seen, k.atoms, k.tuples = map[any]int{}, map[any]int{}, map[string]int{}
 	}
 	numbers := make([]int, 0, len(items))
 	for _, v := range items {
-		key, err := k.key(v, depth+1)
-		if err != nil {
-			return nil, err
-		}
-		numbers = append(numbers, numberOf(k.atoms, key))
+		numbers = append(numbers, numberOf(k.atoms, k.key(v, depth+1)))
 	}
 	if kind == 'f' {
 		slices.Sort(numbers)
@@ -144,7 +137,7 @@ func (k *keyer) sequence(p any, kind byte, items []any, depth int) (any, error) 
 	}
 	n := numberOf(k.tuples, string(name))
 	k.seen[p] = n
-	return tupleKey(n), nil
+	return tupleKey(n)
 }
 
 // numberOf counts up for keys that are new.

@@ -1,7 +1,5 @@
 package pickle
 
-import "cmp"
-
 // Limits bounds what Decode and Encode do for one value. A field that is zero or negative means its default, so
 // that the zero Limits are usable.
 type Limits struct {
@@ -27,11 +25,18 @@ const maxDepth = 100_000
 
 func (l Limits) resolve() Limits {
 	return Limits{
-		Input:     cmp.Or(max(l.Input, 0), 32<<20),
-		Nodes:     cmp.Or(max(l.Nodes, 0), 1<<20),
-		Depth:     min(cmp.Or(max(l.Depth, 0), 1000), maxDepth),
-		Memo:      cmp.Or(max(l.Memo, 0), 1<<20),
-		IntDigits: cmp.Or(max(l.IntDigits, 0), 100_000),
-		Output:    cmp.Or(max(l.Output, 0), 64<<20),
+		Input:     orDefault(l.Input, 32<<20),
+		Nodes:     orDefault(l.Nodes, 1<<20),
+		Depth:     min(orDefault(l.Depth, 1000), maxDepth),
+		Memo:      orDefault(l.Memo, 1<<20),
+		IntDigits: orDefault(l.IntDigits, 100_000),
+		Output:    orDefault(l.Output, 64<<20),
 	}
+}
+
+func orDefault(n, otherwise int) int {
+	if n > 0 {
+		return n
+	}
+	return otherwise
 }

@@ -2,7 +2,6 @@ package pickle
 
 import (
 	"math/bits"
-	"reflect"
 	"unsafe"
 )
 
@@ -83,5 +82,5 @@ func (t *memoTable) grow() {
 	}
 }
 
-// address is the identity of a node.
-func address(v any) unsafe.Pointer { return reflect.ValueOf(v).UnsafePointer() }
+// address is the identity of a node, which is a pointer: the second word of the interface that holds it.
+func address(v any) unsafe.Pointer { return (*[2]unsafe.Pointer)(unsafe.Pointer(&v))[1] }

@@ -40,7 +40,7 @@ func Plain(v any) (plain any, lossy []string) {
 func JSON(v any) (b []byte, lossy []string) {
 	c := newConverter()
 	tree := c.value(v, 0)
-	return appendJSON(nil, tree), c.named()
+	return appendJSON(make([]byte, 0, 512), tree), c.named()
 }
 
 const (
@@ -264,13 +264,11 @@ func (c *converter) big(v *big.Int) any {
 }
 
 func (c *converter) bytes(s, kind string) any {
-	if utf8.ValidString(s) {
-		c.note(kind + " written as text")
-		c.text -= len(s)
-		return s
+	form := "text"
+	if !utf8.ValidString(s) {
+		form, s = "base64", base64.StdEncoding.EncodeToString([]byte(s))
 	}
-	c.note(kind + " written as base64")
-	out := base64.StdEncoding.EncodeToString([]byte(s))
-	c.text -= len(out)
-	return out
+	c.note(kind + " written as " + form)
+	c.text -= len(s)
+	return s
 }

@@ -3,6 +3,7 @@ package pickle
 import (
 	"slices"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -29,11 +30,7 @@ func (c *converter) fill(m *members, items []Pair, depth int) {
 func segment(key string) string {
 	const most = 60
 	if len(key) > most {
-		n := most
-		for n > 0 && !utf8.RuneStart(key[n]) {
-			n--
-		}
-		key = key[:n] + "…"
+		key = strings.ToValidUTF8(key[:most], "") + "…"
 	}
 	return "." + key
 }

@@ -34,7 +34,7 @@ func (c *converter) object(o *Object, depth int) any {
 func (c *converter) fields(o *Object, depth int) any {
 	m := &members{}
 	if class := o.Class(); class != nil {
-		c.note("object of " + strings.ToValidUTF8(segment(class.DottedName())[1:], "�"))
+		c.note("object of " + segment(strings.ToValidUTF8(class.DottedName(), "�"))[1:])
 		m.add("__class__", c.string(class.DottedName()))
 	} else {
 		c.note("object of a class without a name")

@@ -2,7 +2,6 @@ package pickle
 
 import (
 	"bytes"
-	"encoding/binary"
 	"math"
 	"math/bits"
 )
@@ -21,45 +20,26 @@ type reader struct {
 	at      int    // where the content starts
 }
 
-// next reads an opcode; there is none at the end of the input.
-func (r *reader) next() bool {
-	r.start = r.i
-	if r.i >= len(r.b) {
-		r.op = 0
-		return false
-	}
-	r.op = r.b[r.i]
-	r.i++
-	return true
-}
-
-func (r *reader) noStop() error { return r.syntax("the pickle has no STOP") }
-
-func (r *reader) syntax(msg string) error {
-	return &SyntaxError{Offset: r.start, Opcode: r.op, Msg: msg}
+func (r *reader) syntax(msg string) failure {
+	return failure{&SyntaxError{Offset: r.start, Opcode: r.op, Msg: msg}}
 }
 
 // take returns the next n bytes.
-func (r *reader) take(n uint64) ([]byte, error) {
+func (r *reader) take(n uint64) []byte {
 	if n > uint64(len(r.b)-r.i) {
-		return nil, r.syntax("its argument reaches past the end of the input")
+		panic(r.syntax("its argument reaches past the end of the input"))
 	}
 	b := r.b[r.i : r.i+int(n)]
 	r.i += int(n)
-	return b, nil
+	return b
 }
 
-// argument reads the argument of the current opcode, which has one.
-func (r *reader) argument(f form, width int) (err error) {
+func (r *reader) argument(f form, width int) {
 	if f == line || f == twoLines {
-		return r.lines(f)
+		r.lines(f)
+		return
 	}
-	if width == 1 && r.i < len(r.b) { // most of them
-		r.number = uint64(r.b[r.i])
-		r.i++
-	} else if err = r.uint(width); err != nil {
-		return err
-	}
+	r.number = littleEndian(r.take(uint64(width)))
 	switch f {
 	case signed:
 		r.number = uint64(int32(r.number))
@@ -67,43 +47,30 @@ func (r *reader) argument(f form, width int) (err error) {
 		r.number = bits.ReverseBytes64(r.number)
 	case text, raw, long:
 		if r.number > math.MaxInt32 && (r.op == opLong4 || r.op == opBinstring) {
-			return r.syntax("its length is negative")
+			panic(r.syntax("its length is negative"))
 		}
 		r.at = r.i
-		r.content, err = r.take(r.number)
+		r.content = r.take(r.number)
 	}
-	return err
 }
 
 // lines makes the next line or two the content, without the last newline.
-func (r *reader) lines(f form) error {
+func (r *reader) lines(f form) {
 	r.at = r.i
 	for range f - line + 1 {
 		end := bytes.IndexByte(r.b[r.i:], '\n')
 		if end < 0 {
-			return r.syntax("its argument has no end of line")
+			panic(r.syntax("its argument has no end of line"))
 		}
 		r.i += end + 1
 	}
 	r.content = r.b[r.at : r.i-1]
-	return nil
 }
 
-// uint reads a little-endian number of 1, 2, 4 or 8 bytes.
-func (r *reader) uint(size int) error {
-	b, err := r.take(uint64(size))
-	if err != nil {
-		return err
+// littleEndian reads a number of up to 8 bytes.
+func littleEndian(b []byte) (n uint64) {
+	for i, c := range b {
+		n |= uint64(c) << (8 * i)
 	}
-	switch size {
-	case 1:
-		r.number = uint64(b[0])
-	case 2:
-		r.number = uint64(binary.LittleEndian.Uint16(b))
-	case 4:
-		r.number = uint64(binary.LittleEndian.Uint32(b))
-	default:
-		r.number = binary.LittleEndian.Uint64(b)
-	}
-	return nil
+	return n
 }

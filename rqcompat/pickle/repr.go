@@ -68,7 +68,7 @@ func (r *repr) value(v any) {
 	case int64, *big.Int:
 		r.ascii(fmt.Sprint(v))
 	case json.Number:
-		r.number(v)
+		r.value(fromNumber(v))
 	case *Global:
 		r.class(v)
 	case *Object:
@@ -78,34 +78,22 @@ func (r *repr) value(v any) {
 	}
 }
 
-// number writes what Python reads of a JSON number: without point and exponent it is an int of any size.
-func (r *repr) number(n json.Number) {
-	if i, ok := new(big.Int).SetString(string(n), 10); ok {
-		r.ascii(i.String())
-		return
-	}
-	f, _ := n.Float64() // out of range gives an infinity, as in Python
-	r.ascii(floatText(f))
-}
-
 func (r *repr) container(v any) {
 	switch v := v.(type) {
 	case *List:
-		r.guarded(v, "[...]", func() { r.items("[", v.Items, "]") })
+		r.items(v, "[...]", "[", v.Items, "]")
 	case *Tuple:
-		r.guarded(v, "(...)", func() {
-			end := ")"
-			if len(v.Items) == 1 {
-				end = ",)"
-			}
-			r.items("(", v.Items, end)
-		})
+		end := ")"
+		if len(v.Items) == 1 {
+			end = ",)"
+		}
+		r.items(v, "(...)", "(", v.Items, end)
 	case *Dict:
-		r.guarded(v, "{...}", func() { r.dict(v.Items) })
+		r.dict(v, v.Items)
 	case *Set:
-		r.guarded(v, "set(...)", func() { r.set("set()", "{", v.Items, "}") })
+		r.set(v, "set", "{", v.Items, "}")
 	case *FrozenSet:
-		r.guarded(v, "frozenset(...)", func() { r.set("frozenset()", "frozenset({", v.Items, "})") })
+		r.set(v, "frozenset", "frozenset({", v.Items, "})")
 	case *ByteArray:
 		r.ascii("bytearray(")
 		r.bytes(string(v.B))
@@ -115,50 +103,42 @@ func (r *repr) container(v any) {
 	}
 }
 
-// guarded writes a container unless it is inside itself, which Python shows as dots.
-func (r *repr) guarded(v any, cycle string, write func()) {
-	if slices.Contains(r.open, v) {
-		r.ascii(cycle)
-		return
-	}
-	r.open = append(r.open, v)
-	write()
-	r.open = r.open[:len(r.open)-1]
+func (r *repr) items(v any, cycle, open string, items []any, end string) {
+	r.each(v, cycle, open, len(items), end, func(i int) { r.value(items[i]) })
 }
 
-func (r *repr) items(open string, items []any, end string) {
-	r.each(open, len(items), end, func(i int) { r.value(items[i]) })
-}
-
-func (r *repr) set(empty, open string, items []any, end string) {
+func (r *repr) set(v any, name, open string, items []any, end string) {
 	if len(items) == 0 {
-		r.ascii(empty)
+		r.ascii(name + "()")
 		return
 	}
-	r.items(open, items, end)
+	r.items(v, name+"(...)", open, items, end)
 }
 
-func (r *repr) dict(pairs []Pair) {
-	r.each("{", len(pairs), "}", func(i int) {
+func (r *repr) dict(v any, pairs []Pair) {
+	r.each(v, "{...}", "{", len(pairs), "}", func(i int) {
 		r.value(pairs[i].Key)
 		r.ascii(": ")
 		r.value(pairs[i].Value)
 	})
 }
 
-// each writes n items with commas between them.
-func (r *repr) each(open string, n int, end string, item func(i int)) {
+// each writes the n items of v with commas between them, or cycle when v is inside itself.
+func (r *repr) each(v any, cycle, open string, n int, end string, item func(i int)) {
+	if slices.Contains(r.open, v) {
+		r.ascii(cycle)
+		return
+	}
+	r.open = append(r.open, v)
 	r.ascii(open)
-	for i := range n {
-		if r.full() {
-			return
-		}
+	for i := 0; i < n && !r.full(); i++ {
 		if i > 0 {
 			r.ascii(", ")
 		}
 		item(i)
 	}
 	r.ascii(end)
+	r.open = r.open[:len(r.open)-1]
 }
 
 // quote is Python's choice: single quotes unless there are only single ones inside.
@@ -233,9 +213,7 @@ func (r *repr) escape(c rune) {
 // class shows a reference. Whether it is a function or a class only Python knows, and a function's repr has its
 // address, so this is not Python's text.
 func (r *repr) class(g *Global) {
-	r.ascii("<")
-	r.plain(g.DottedName())
-	r.ascii(">")
+	r.plain("<" + g.DottedName() + ">")
 }
 
 // plain writes text as it is.
@@ -258,7 +236,7 @@ func (r *repr) object(o *Object) {
 	}
 	name := class.DottedName()
 	if name == "frappe._dict" || name == "frappe.types.frappedict._dict" {
-		r.guarded(o, "{...}", func() { r.dict(o.Entries()) })
+		r.dict(o, o.Entries())
 		return
 	}
 	if read := scalars[name]; read != nil {

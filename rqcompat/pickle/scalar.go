@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"math/big"
-	"slices"
 	"strings"
 )
 
@@ -27,93 +26,72 @@ func decimalScalar(o *Object) (scalar, bool) {
 	return scalar{s, "Decimal('" + s + "')"}, ok && len(o.args()) == 1
 }
 
-// moment is a datetime, date or time.
-type moment struct {
-	date  []int // year, month, day
-	clock []int // hour, minute, second, microsecond
-	zone  any   // tzinfo, nil when it has none
-}
-
-// momentOf reads (4 bytes of date, 6 bytes of clock[, tzinfo]) of a class in module datetime. The high bit of the
-// month or, in a time, of the hour is fold.
-func momentOf(class string, args []any) (m moment, ok bool) {
+// momentScalar reads (4 bytes of date, 6 bytes of clock[, tzinfo]) of a datetime, date or time. The high bit of the
+// month or, in a time, of the hour is fold. There is no repr of values with a time zone, which are left to the class
+// name.
+func momentScalar(o *Object) (scalar, bool) {
+	class, args := o.Class().Name, o.args()
 	size := map[string]int{"datetime": 10, "date": 4, "time": 6}[class]
 	b, _ := first(args).(Bytes)
-	switch {
-	case len(b) != size || len(args) > 2 || len(args) == 2 && class == "date":
-		return m, false
-	case len(args) == 2:
-		m.zone = args[1]
+	if len(b) != size || len(args) > 2 || len(args) == 2 && class == "date" {
+		return scalar{}, false
 	}
+	var texts, numbers []string
 	if class != "time" {
-		m.date = []int{int(b[0])<<8 | int(b[1]), int(b[2] & 0x7f), int(b[3])}
-		if m.date[1] < 1 || m.date[1] > 12 || m.date[2] < 1 || m.date[2] > 31 {
-			return m, false
+		year, month, day := int(b[0])<<8|int(b[1]), b[2]&0x7f, b[3]
+		if month < 1 || month > 12 || day < 1 || day > 31 {
+			return scalar{}, false
 		}
+		texts = append(texts, fmt.Sprintf("%04d-%02d-%02d", year, month, day))
+		numbers = append(numbers, fmt.Sprintf("%d, %d, %d", year, month, day))
 		b = b[4:]
 	}
 	if class != "date" {
-		m.clock = []int{int(b[0] & 0x7f), int(b[1]), int(b[2]), int(b[3])<<16 | int(b[4])<<8 | int(b[5])}
-		if m.clock[0] > 23 || m.clock[1] > 59 || m.clock[2] > 59 || m.clock[3] > 999_999 {
-			return m, false
+		hour, minute, second, micro := b[0]&0x7f, b[1], b[2], int(b[3])<<16|int(b[4])<<8|int(b[5])
+		if hour > 23 || minute > 59 || second > 59 || micro > 999_999 {
+			return scalar{}, false
+		}
+		texts = append(texts, fmt.Sprintf("%02d:%02d:%02d", hour, minute, second)+microText(int64(micro)))
+		numbers = append(numbers, fmt.Sprintf("%d, %d", hour, minute))
+		if second != 0 || micro != 0 {
+			numbers = append(numbers, fmt.Sprint(second))
+		}
+		if micro != 0 {
+			numbers = append(numbers, fmt.Sprint(micro))
 		}
 	}
-	return m, true
+	text := strings.Join(texts, " ")
+	if len(args) == 2 && args[1] != nil {
+		return scalar{str: text + zoneText(args[1])}, true
+	}
+	return scalar{text, "datetime." + class + "(" + strings.Join(numbers, ", ") + ")"}, true
 }
 
-// momentScalar has no repr of values with a time zone, which are left to the class name.
-func momentScalar(o *Object) (scalar, bool) {
-	class := o.Class().Name
-	m, ok := momentOf(class, o.args())
-	if !ok || m.zone != nil {
-		return scalar{str: m.text()}, ok
+// microText is a fraction of a second, which Python leaves out when it is zero.
+func microText(micro int64) string {
+	if micro == 0 {
+		return ""
 	}
-	clock := m.clock
-	// Python leaves out microseconds that are zero, then seconds.
-	for len(clock) > 2 && clock[len(clock)-1] == 0 {
-		clock = clock[:len(clock)-1]
-	}
-	numbers := strings.Trim(fmt.Sprint(slices.Concat(m.date, clock)), "[]")
-	return scalar{m.text(), "datetime." + class + "(" + strings.ReplaceAll(numbers, " ", ", ") + ")"}, true
-}
-
-func (m moment) text() string {
-	s := ""
-	if m.date != nil {
-		s = fmt.Sprintf("%04d-%02d-%02d", m.date[0], m.date[1], m.date[2])
-	}
-	if m.clock != nil {
-		if s != "" {
-			s += " "
-		}
-		s += fmt.Sprintf("%02d:%02d:%02d", m.clock[0], m.clock[1], m.clock[2])
-		if m.clock[3] != 0 {
-			s += fmt.Sprintf(".%06d", m.clock[3])
-		}
-	}
-	return s + zoneText(m.zone)
+	return fmt.Sprintf(".%06d", micro)
 }
 
 // zoneText gives "+05:30" for zones whose pickle has the offset and "[name]" for the others: what offset a name
 // means is a matter of the reader's tables.
 func zoneText(v any) string {
-	if v == nil {
-		return ""
-	}
 	o, _ := v.(*Object)
 	if o == nil || o.Class() == nil {
 		return "[unknown]"
 	}
 	args := o.args()
 	name, _ := first(args).(string)
-	switch class := o.Class().DottedName(); class {
+	shown := o.Class().DottedName()
+	switch shown {
 	case "datetime.timezone":
 		if d, ok := first(args).(*Object); ok {
 			if seconds, ok := deltaSeconds(d); ok {
 				return offsetText(seconds)
 			}
 		}
-		return "[" + class + "]"
 	case "pytz._UTC", "dateutil.tz.tz.tzutc":
 		return "+00:00"
 	case "pytz._p": // (name, offset in seconds, daylight saving, abbreviation)
@@ -122,12 +100,11 @@ func zoneText(v any) string {
 				return offsetText(seconds)
 			}
 		}
-		return "[" + name + "]"
+		shown = name
 	case "zoneinfo.ZoneInfo._unpickle":
-		return "[" + name + "]"
-	default:
-		return "[" + class + "]"
+		shown = name
 	}
+	return "[" + shown + "]"
 }
 
 // deltaSeconds reads a timedelta of less than a day.
@@ -168,10 +145,7 @@ func timedeltaScalar(o *Object) (scalar, bool) {
 	if !ok {
 		return scalar{}, false
 	}
-	s := fmt.Sprintf("%d:%02d:%02d", seconds/3600, seconds/60%60, seconds%60)
-	if micro != 0 {
-		s += fmt.Sprintf(".%06d", micro)
-	}
+	s := fmt.Sprintf("%d:%02d:%02d", seconds/3600, seconds/60%60, seconds%60) + microText(micro)
 	switch days {
 	case 0:
 	case 1, -1:

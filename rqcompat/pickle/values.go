@@ -99,9 +99,8 @@ func (h How) String() string {
 }
 
 // Object describes an object that Python would make by a call, and what it would then put into it: Items by
-// append, Pairs by item assignment, State by __setstate__ or into __dict__, in this order.
-//
-// State may be the object itself (frappe._dict does that).
+// append, Pairs by item assignment, State by __setstate__ or into __dict__, in this order. State may be the object
+// itself (frappe._dict does that).
 type Object struct {
 	How      How
 	Callable any // *Global, or *Object when the class is itself made by a call

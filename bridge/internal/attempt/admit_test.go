@@ -20,9 +20,10 @@ import (
 )
 
 var (
-	errAway = fmt.Errorf("site a: %w", rows.ErrUnavailable)
-	refusal = job.Refuse("JobTypeError", "Job Type is disabled")
-	noGo    = job.Mark(&job.NoHandlerError{Method: "export", Queue: "go"}, job.Permanent, 0)
+	errAway  = fmt.Errorf("site a: %w", rows.ErrUnavailable)
+	errValue = fmt.Errorf("site a: %w", rows.ErrValue)
+	refusal  = job.Refuse("JobTypeError", "Job Type is disabled")
+	noGo     = job.Mark(&job.NoHandlerError{Method: "export", Queue: "go"}, job.Permanent, 0)
 )
 
 // TestAdmission has every way in which a claimed job comes to run or doesn't.
@@ -69,7 +70,8 @@ func TestAdmission(t *testing.T) {
 			story: append([]string{started, startedTold}, completed...)},
 		"a site that is away":          {status: rows.StatusQueued, before: func(h *house, _ *job.Queued) { h.rows.err = errAway }, story: []string{"rq given back"}, took: unreadyPause},
 		"a site that locks":            {status: rows.StatusQueued, before: func(h *house, _ *job.Queued) { h.rows.err = rows.ErrTableMissing }, story: []string{"rq given back"}, took: unreadyPause},
-		"a row that can't be had":      {status: "new", before: func(h *house, _ *job.Queued) { h.rows.err = errBoom }, story: []string{"rq failed", "ended failed"}, exc: "bridge.RowError: the row can't be written: boom"},
+		"a row that can't be had":      {status: "new", before: func(h *house, _ *job.Queued) { h.rows.err = errValue }, story: []string{"rq failed", "ended failed"}, exc: "bridge.RowError: the row can't be written: site a: value refused"},
+		"an error nobody knows":        {status: "new", before: func(h *house, _ *job.Queued) { h.rows.err = errBoom }, story: []string{"rq given back"}, took: unreadyPause},
 		"a row that can't be had now":  {status: "new", before: func(h *house, _ *job.Queued) { h.rows.err = errAway }, story: []string{"rq given back"}, took: unreadyPause},
 		"a Job Type's job":             {status: "new", story: append([]string{started, startedTold}, completed...)},
 		"a Job Type's job without org": {status: "new", before: func(_ *house, q *job.Queued) { q.Organization = "" }, story: []string{"rq failed", "ended failed"}, exc: "bridge.OrganizationError: export is a Job Type and needs"},
@@ -233,7 +235,7 @@ func TestTheRowOfAnArrival(t *testing.T) {
 		kwargs := &pickle.Dict{}
 		kwargs.Set("n", int64(1))
 		got := arrival(&job.Queued{
-			ID: "id", Organization: "ORG-A", User: "jane@example.com", Timeout: timeout, Arguments: job.Arguments{Kwargs: kwargs},
+			ID: "id", Organization: "ORG-A", User: "jane@example.com", Timeout: timeout, Kwargs: kwargs,
 			JobType: &rows.JobType{TypeName: "export", DefaultTimeout: 600, DefaultPriority: "High", MaxRetries: 7},
 		})
 		if diff := cmp.Diff(rows.NewJob{
@@ -314,7 +316,7 @@ func TestAMoveToRunningIsNotInterrupted(t *testing.T) {
 func TestShutdownDuringAdmission(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse()
-		h.rows.err = errBoom // not a server's fault, and yet: the process stops
+		h.rows.err = errValue // not a server's fault, and yet: the process stops
 		ctx, cancel := context.WithCancelCause(t.Context())
 		cancel(job.ErrShutdown)
 		begin := time.Now()

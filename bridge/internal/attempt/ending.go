@@ -41,32 +41,29 @@ func Judge(info job.Info, row *rows.BackgroundJob, err, cause error, retry job.R
 
 // judge decides what an attempt comes to.
 func (e ended) judge() ending {
-	err := e.err
+	err, row := e.err, e.row
+	if row == nil {
+		row = &rows.BackgroundJob{Status: rows.StatusRunning} // the same rules hold, and nothing is moved
+	}
+	var (
+		end  ending
+		move moves.Move
+	)
 	switch {
 	case err == nil:
-		return e.ending(rqcompat.OutcomeFinished, nil, func() moves.Move { return moves.Complete(e.info.Site, e.row, e.said, e.now) })
-	case errors.Is(e.cause, job.ErrShutdown) && (e.row == nil || e.row.Status == rows.StatusRunning):
-		return e.ending(rqcompat.OutcomeGivenBack, nil, func() moves.Move {
-			return moves.GiveBack(e.info.Site, e.row, "Worker is shutting down").WithReport(e.said)
-		})
+		end.kind, move = rqcompat.OutcomeFinished, moves.Complete(e.info.Site, row, e.said, e.now)
+	case errors.Is(e.cause, job.ErrShutdown) && row.Status == rows.StatusRunning:
+		end.kind, move = rqcompat.OutcomeGivenBack, moves.GiveBack(e.info.Site, row, "Worker is shutting down").WithReport(e.said)
 	case errors.Is(e.cause, job.ErrCanceled), errors.Is(e.cause, job.ErrStopped):
-		return e.ending(rqcompat.OutcomeStopped, err, func() moves.Move {
-			return moves.Cancel(e.info.Site, e.row, "", e.cancelMessage(), e.now).WithReport(e.said)
-		})
-	case errors.Is(e.cause, job.ErrTimeout):
-		err = &job.TimeoutError{Limit: e.info.Timeout, Abandoned: errors.Is(err, job.ErrAbandoned)}
-	case errors.Is(e.cause, job.ErrKilled):
-		err = fmt.Errorf("%w (%w)", job.ErrKilled, err)
+		end = ending{kind: rqcompat.OutcomeStopped, err: err}
+		move = moves.Cancel(e.info.Site, row, "", e.cancelMessage(), e.now).WithReport(e.said)
+	default:
+		err = e.failure()
+		end = ending{kind: rqcompat.OutcomeFailed, err: err, permanent: job.Classify(err) == job.Permanent}
+		move = e.failed(row, err)
 	}
-	return e.failure(err)
-}
-
-// ending puts an ending together; the move is only made for a job with a row.
-func (e ended) ending(kind rqcompat.OutcomeKind, err error, move func() moves.Move) ending {
-	end := ending{kind: kind, err: err}
 	if e.row != nil {
-		m := move()
-		end.move = &m
+		end.move = &move
 	}
 	return end
 }
@@ -82,20 +79,27 @@ func (e ended) cancelMessage() string {
 	return message
 }
 
-// failure decides between another attempt and the dead letters.
-func (e ended) failure(err error) ending {
+// failure is why the attempt failed: the handler's error, unless its time was over or its worker was killed.
+func (e ended) failure() error {
+	switch {
+	case errors.Is(e.cause, job.ErrTimeout):
+		return &job.TimeoutError{Limit: e.info.Timeout, Abandoned: errors.Is(e.err, job.ErrAbandoned)}
+	case errors.Is(e.cause, job.ErrKilled):
+		return fmt.Errorf("%w (%w)", job.ErrKilled, e.err)
+	}
+	return e.err
+}
+
+// failed decides between another attempt and the dead letters.
+func (e ended) failed(row *rows.BackgroundJob, err error) moves.Move {
 	f := moves.Failure{Err: err, Kind: job.Classify(err), TimedOut: errors.Is(e.cause, job.ErrTimeout), Attempt: e.info.Attempt}
-	end := e.ending(rqcompat.OutcomeFailed, err, func() moves.Move {
-		switch {
-		case f.Kind == job.Permanent:
-			return moves.DeadLetter(e.info.Site, e.row, e.said, f, e.now)
-		case e.row.RetryCount >= e.row.MaxRetries:
-			return moves.Exhausted(e.info.Site, e.row, e.said, f, e.now)
-		}
-		return moves.Fail(e.info.Site, e.row, e.said, f, e.now, job.PauseAfter(err, e.retry, f.Attempt))
-	})
-	end.permanent = f.Kind == job.Permanent
-	return end
+	switch {
+	case f.Kind == job.Permanent:
+		return moves.DeadLetter(e.info.Site, row, e.said, f, e.now)
+	case row.RetryCount >= row.MaxRetries:
+		return moves.Exhausted(e.info.Site, row, e.said, f, e.now)
+	}
+	return moves.Fail(e.info.Site, row, e.said, f, e.now, job.PauseAfter(err, e.retry, f.Attempt))
 }
 
 // outcomeOf gives RQ's word for a row's status.

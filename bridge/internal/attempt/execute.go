@@ -7,6 +7,13 @@ import (
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/moves"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/policy"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/route"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/sites"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/wait"
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
+	"github.com/opensoft/dartwing-bridge/rqcompat"
 )
 
 // execute takes one attempt from admission to its settled end.
@@ -78,4 +85,129 @@ func (x *Runner) abandon(settle context.Context, r *run) {
 		"cause", job.CauseOf(r.ctx), "grace", x.CancelGrace)
 	x.settle(settle, r, nil, job.ErrAbandoned)
 	r.settled.Store(true)
+}
+
+// admission is what becomes of a claimed job: it runs (zero), is refused, or only its delivery ends, as its row says.
+type admission struct {
+	refusal  error
+	delivery rqcompat.OutcomeKind
+}
+
+func refused(err error) admission                      { return admission{refusal: err} }
+func onlyDelivery(kind rqcompat.OutcomeKind) admission { return admission{delivery: kind} }
+
+// unreadyPause is how long a job that goes back because a server is away is held, so as not to go round and round.
+const unreadyPause = time.Second
+
+// defaultTimeout is that of a job without a row whose hash names none: rq/defaults.py DEFAULT_TIMEOUT.
+const defaultTimeout = 180 * time.Second
+
+// admit prepares r to run. The row is the truth: if it needs nothing done, its delivery is only tidied up.
+func (x *Runner) admit(r *run, q *job.Queued) admission {
+	if q.Broken != nil {
+		if q.Row != nil {
+			r.setRow(q.Row)
+		}
+		if a, done := needsNothing(r); done {
+			return a
+		}
+		return refused(q.Broken)
+	}
+	answer := x.Ask(r.ctx, route.Question(q, policy.AtStart))
+	if answer.Verdict == policy.Wait {
+		// Since it was routed, which may be long ago. Back on its queue it is routed anew, and waits.
+		return onlyDelivery(rqcompat.OutcomeGivenBack)
+	}
+	if q.JobType == nil {
+		r.info.Timeout = defaultTimeout
+		if q.Timeout != nil {
+			r.info.Timeout = *q.Timeout
+		}
+		return admission{}
+	}
+	a, err := x.admitRow(r, q, answer)
+	cause := job.CauseOf(r.ctx)
+	switch {
+	case err == nil:
+		return a
+	case errors.Is(cause, job.ErrStopped), errors.Is(cause, job.ErrCanceled):
+		return refused(err)
+	case cause == nil && sites.Final(err):
+		return refused(job.Refuse("RowError", "the row can't be written: %v", err))
+	}
+	x.said.Warn(r.Log(), "row can't be moved now; the job goes back to its queue", r.info.Site, "error", err)
+	wait.Sleep(r.ctx, unreadyPause)
+	return onlyDelivery(rqcompat.OutcomeGivenBack)
+}
+
+// admitRow makes sure of the row and moves it to Running.
+func (x *Runner) admitRow(r *run, q *job.Queued, answer policy.Answer) (admission, error) {
+	if q.Row == nil {
+		if q.Organization == "" {
+			return refused(policy.NeedsOrganization(q.JobType.TypeName)), nil
+		}
+		row, err := x.Rows.Arrive(r.ctx, q.Site, arrival(q))
+		if err != nil {
+			return admission{}, err
+		}
+		q.Row = row
+	}
+	r.setRow(q.Row)
+	if a, done := needsNothing(r); done {
+		return a, nil
+	}
+	if answer.Verdict == policy.Refuse {
+		return refused(answer.Err), nil
+	}
+	r.info.Timeout = time.Duration(max(r.row.TimeoutSeconds, 0)) * time.Second
+	return x.moveToRunning(r, q.Before)
+}
+
+// arrival is the row of a job that came by frappe.enqueue alone.
+func arrival(q *job.Queued) rows.NewJob {
+	timeout := q.JobType.DefaultTimeout
+	if q.Timeout != nil && *q.Timeout > 0 {
+		timeout = int(*q.Timeout / time.Second)
+	}
+	return rows.NewJob{
+		JobType: q.JobType.TypeName, Organization: q.Organization, OwnerUser: q.User,
+		Priority: q.JobType.DefaultPriority, JobHash: sites.ArrivalHash(q.ID), MaxRetries: q.JobType.MaxRetries,
+		TimeoutSeconds: timeout, InputParameters: q.Params(), Status: rows.StatusQueued,
+		CreatedMessage: sites.ArrivalMessage(q.ID),
+	}
+}
+
+// moveToRunning is the compare-and-swap that makes this attempt the row's.
+func (x *Runner) moveToRunning(r *run, before string) (admission, error) {
+	for {
+		result, err := x.Rows.Apply(context.WithoutCancel(r.ctx), moves.Start(r.info.Site, r.row, r.lease.StartedAt, before), nil)
+		switch {
+		case err != nil:
+			return admission{}, err
+		case result.Applied:
+			r.info.Attempt = r.row.RetryCount + 1
+			return admission{}, nil
+		case result.Missing:
+			return refused(job.Refuse("RowError", "Background Job %s was deleted", r.row.Name)), nil
+		}
+		r.row.Status = result.Current
+		if a, done := needsNothing(r); done {
+			return a, nil
+		}
+	}
+}
+
+// needsNothing ends the delivery of a row that is final already, in the words RQ has for it, or that is running:
+// someone else's attempt. If its worker died, maintenance sets the row back and delivers it again.
+func needsNothing(r *run) (a admission, done bool) {
+	switch {
+	case r.row == nil:
+	case r.row.Status.Terminal():
+		r.Log().Debug("row is final; its delivery is tidied up", "status", r.row.Status)
+		return onlyDelivery(outcomeOf(r.row.Status)), true
+	case r.row.Status == rows.StatusRunning:
+		r.Log().Info("row is running already; this second delivery is dropped")
+		return onlyDelivery(rqcompat.OutcomeFinished), true
+	}
+	return admission{}, false
 }

@@ -1,7 +1,9 @@
 package attempt
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -17,8 +19,9 @@ type table struct {
 	house *house
 	rows  map[string]*rows.BackgroundJob
 
-	mu  sync.Mutex
-	err error // of every call
+	mu      sync.Mutex
+	err     error // of every call
+	refuses int   // how many moves are refused
 
 	// before may change the table just before a move.
 	before   func(m moves.Move)
@@ -37,6 +40,21 @@ func (t *table) fail(err error) {
 	t.mu.Lock()
 	t.err = err
 	t.mu.Unlock()
+}
+
+// refuse has the next n moves refused for what they write.
+func (t *table) refuse(n int) {
+	t.mu.Lock()
+	t.refuses = n
+	t.mu.Unlock()
+}
+
+// refused spends one of refuse.
+func (t *table) refused() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.refuses--
+	return t.refuses >= 0
 }
 
 // put adds a row, or takes its place.
@@ -66,6 +84,9 @@ func (t *table) Apply(ctx context.Context, m moves.Move, then func(context.Conte
 	}
 	if err := t.fails(); err != nil {
 		return rows.TransitionResult{}, err
+	}
+	if t.refused() {
+		return rows.TransitionResult{}, fmt.Errorf("site a: %w", rows.ErrValue)
 	}
 	if ctx.Err() != nil {
 		return rows.TransitionResult{}, ctx.Err()
@@ -166,6 +187,7 @@ type redis struct {
 
 	// odd are jobs whose outcome Redis refuses.
 	odd      map[string]error
+	bareErr  error // of SettleBare
 	refused  bool
 	state    map[string]rqcompat.LeaseState // by job
 	outcomes []rqcompat.Outcome
@@ -224,6 +246,14 @@ func (r *redis) Settle(_ context.Context, os []rqcompat.Outcome) ([]rqcompat.Out
 		r.house.tell("rq %s", words[o.Kind])
 	}
 	return out, nil
+}
+
+func (r *redis) SettleBare(_ context.Context, o rqcompat.Outcome) (rqcompat.OutcomeResult, error) {
+	if err := cmp.Or(r.fails(), r.bareErr); err != nil {
+		return 0, err
+	}
+	r.house.tell("rq bare %s", words[o.Kind])
+	return rqcompat.Settled, nil
 }
 
 func (r *redis) Renew(_ context.Context, ls []rqcompat.Lease, lease time.Duration, full bool) ([]rqcompat.LeaseState, error) {

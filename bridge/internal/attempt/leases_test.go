@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -104,8 +105,19 @@ func TestARenewalThatFails(t *testing.T) {
 		h := newHouse()
 		h.run(t, plain(obeys))
 		h.rq.fail(errNoRedis)
-		h.renew(t.Context(), false)
-		h.wantLog(t, "leases not renewed", "connection refused", "jobs=1")
+		ctx, cancel := context.WithCancel(t.Context())
+		go h.RenewLeases(ctx)
+		time.Sleep(h.Lease / 3)
+		refused := len(h.rq.renewed)
+		time.Sleep(10 * time.Second)
+		if n := len(h.rq.renewed) - refused; n < 10 || n > 20 {
+			t.Errorf("%d renewals were tried in the 10 s after one that failed, want about one a second", n)
+		}
+		if n := strings.Count(h.log.String(), "leases can't be renewed"); n != 1 {
+			t.Errorf("that takes %d lines, want one:\n%s", n, h.log.String())
+		}
+		cancel()
+		synctest.Wait()
 		r := h.running.unsettled()[0]
 		if r.ctx.Err() != nil {
 			t.Errorf("a renewal that failed ended the handler: %v", context.Cause(r.ctx))

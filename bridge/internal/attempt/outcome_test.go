@@ -61,7 +61,7 @@ func TestParametersAreInNoLogLine(t *testing.T) {
 				q.Row.RetryCount = retries
 				h.run(t, q)
 				plainJob := plain(f)
-				plainJob.Arguments = job.Arguments{Args: []any{"s3cret"}}
+				plainJob.Args = []any{"s3cret"}
 				h.run(t, plainJob)
 				time.Sleep(time.Hour)
 			}

@@ -1,6 +1,7 @@
 package attempt
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,8 +24,7 @@ func (x *Runner) settle(ctx context.Context, r *run, result any, err error) {
 	cause := job.CauseOf(r.ctx)
 	if err != nil && errors.Is(cause, job.ErrLost) {
 		r.Log().Warn("attempt no longer belongs to this worker; its result is dropped", "error", err)
-		// Of the job nothing is written, since the outcome is refused; the worker's record and what is left of the execution
-		// must not go on to say that it runs.
+		// This outcome is refused for the job; but the worker's record must not go on to say that it runs.
 		x.writeOutcome(ctx, r, ending{kind: rqcompat.OutcomeGivenBack}, nil)
 		return
 	}
@@ -59,8 +59,7 @@ func (x *Runner) retryOf(r *run) job.RetryPolicy {
 	return x.Retry
 }
 
-// logEnding says how an attempt ended, as loud as somebody has to look: a panic is a fault of the handler, a dead letter
-// waits for a person, a failure is retried by itself.
+// logEnding is as loud as somebody has to look: a panic is the handler's fault, a dead letter waits for a person.
 func (x *Runner) logEnding(r *run, end ending) {
 	took := slog.Duration("took", time.Since(r.lease.StartedAt))
 	if end.kind != rqcompat.OutcomeFailed {
@@ -77,8 +76,7 @@ func (x *Runner) logEnding(r *run, end ending) {
 		slog.String("error", job.FirstLine(end.err)), slog.String("error_type", string(job.Classify(end.err))),
 		slog.Int("attempt", r.info.Attempt), took,
 	}
-	var panicked *job.PanicError
-	if errors.As(end.err, &panicked) {
+	if panicked, ok := errors.AsType[*job.PanicError](end.err); ok {
 		level = slog.LevelError
 		attrs = append(attrs, slog.String("stack", string(panicked.Stack)))
 	}
@@ -98,15 +96,21 @@ func (x *Runner) settleRow(ctx context.Context, r *run, end *ending, result any)
 	}
 	ok := x.insist(ctx, r, "row can't be settled yet", func(ctx context.Context) (err error) {
 		moved, err = x.Rows.Apply(ctx, *end.move, outcome)
-		if err != nil && !sites.Unready(err) {
-			refused, err = err, nil
+		if sites.Final(err) && refused == nil {
+			refused = err
+			r.Log().Error("the row refuses what was to be written; it is settled without any text", "error", err)
+			*end.move = end.move.Bare()
+			moved, err = x.Rows.Apply(ctx, *end.move, outcome)
+		}
+		if sites.Final(err) {
+			return nil
 		}
 		return err
 	})
 	switch {
 	case !ok, moved.Applied:
 		return
-	case refused != nil:
+	case refused != nil && moved.Current == "" && !moved.Missing:
 		r.Log().Error("row can't be settled at all; RQ's state tells how the job ended", "error", refused)
 	case moved.Missing:
 		r.Log().Warn("row was deleted while its job ran")
@@ -177,16 +181,21 @@ func (x *Runner) settleDelivery(ctx context.Context, r *run, kind rqcompat.Outco
 func (x *Runner) hand(ctx context.Context, r *run, o rqcompat.Outcome) {
 	var answer outcomeAnswer
 	ok := x.insist(ctx, r, "outcome can't be written yet", func(ctx context.Context) (err error) {
-		answer, err = x.outcomes.Do(ctx, o)
-		if err == nil && rqcompat.IsAway(answer.err) {
-			err = answer.err
+		if answer, err = x.outcomes.Do(ctx, o); err != nil || answer.err == nil || passes(answer.err) {
+			return cmp.Or(err, answer.err)
 		}
-		return err
+		r.Log().Error("the outcome can't be written in full: what belongs to the job holds something else; it ends without result, and dependents are not released",
+			"error", answer.err)
+		answer.result, answer.err = x.RQ.SettleBare(ctx, o)
+		if passes(answer.err) {
+			return answer.err
+		}
+		return nil
 	})
 	switch {
 	case !ok:
 	case answer.err != nil:
-		r.Log().Error("Redis refuses the outcome; the lease lapses, and maintenance decides", "error", answer.err)
+		r.Log().Error("the outcome can't be written at all; the lease lapses, and maintenance decides", "error", answer.err)
 	case answer.result != rqcompat.Settled:
 		r.Log().Info("delivery was no longer this worker's", "result", int(answer.result))
 	}
@@ -198,11 +207,14 @@ type outcomeAnswer struct {
 	err    error
 }
 
-// settleTogether writes a batch of outcomes in one script. If Redis refuses that, one of them meets something odd, a
-// key of the wrong type for instance; each is then tried by itself, so that it keeps nobody else.
+// passes reports whether an error says nothing of the job: the call is made again.
+func passes(err error) bool { return err != nil && rqcompat.Judge(err) != rqcompat.Final }
+
+// settleTogether writes a batch of outcomes in one script. If one of them meets something odd, a key of the wrong type
+// for instance, each is tried by itself, so that it keeps nobody else.
 func (x *Runner) settleTogether(ctx context.Context, os []rqcompat.Outcome) ([]outcomeAnswer, error) {
 	results, err := x.RQ.Settle(ctx, os)
-	if err != nil && rqcompat.IsAway(err) {
+	if passes(err) {
 		return nil, err
 	}
 	answers := make([]outcomeAnswer, len(os))

@@ -3,7 +3,9 @@ package attempt
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -14,6 +16,9 @@ import (
 	"github.com/opensoft/dartwing-bridge/rqcompat"
 )
 
+// errOdd is an error about the data.
+var errOdd = fmt.Errorf("%w: odd data", rqcompat.ErrBadRequest)
+
 // errNoRedis is what go-redis says of a server that is away.
 var errNoRedis = &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connection refused")}
 
@@ -23,7 +28,7 @@ func failing(err error) func(context.Context, job.Reporter) (any, error) {
 
 // TestSettlingGoesRowOutcomeObservers, whatever the attempt came to.
 func TestSettlingGoesRowOutcomeObservers(t *testing.T) {
-	if !rqcompat.IsAway(errNoRedis) {
+	if rqcompat.Judge(errNoRedis) != rqcompat.Away {
 		t.Fatal("the fake's error doesn't count as a Redis that is away")
 	}
 	for name, tc := range map[string]struct {
@@ -226,20 +231,6 @@ func TestARowThatIsGone(t *testing.T) {
 	})
 }
 
-// TestARowThatCantBeSettledAtAll must not hold its worker for ever.
-func TestARowThatCantBeSettledAtAll(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := newHouse()
-		h.run(t, h.delivery(rows.StatusQueued, func(context.Context, job.Reporter) (any, error) {
-			h.rows.fail(errors.New("illegal value"))
-			return nil, errBoom
-		}))
-		h.wantStory(t, "refused", "row Queued > Running", "observers Running", "rq failed", "ended failed")
-		h.wantLog(t, "row can't be settled at all", "illegal value")
-		h.wantFree(t)
-	})
-}
-
 // TestRedisIsAway: the row is settled meanwhile, RQ's outcome when it is back, and only then the observers.
 func TestRedisIsAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -261,7 +252,8 @@ func TestRedisIsAway(t *testing.T) {
 func TestAnOutcomeThatRedisRefusesKeepsNobodyElse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse()
-		h.rq.odd = map[string]error{"plain-3": errors.New("WRONGTYPE")}
+		h.rq.odd = map[string]error{"plain-3": errOdd}
+		h.rq.bareErr = errOdd
 		h.rq.fail(errNoRedis) // so that they end in one batch
 		for _, id := range []string{"1", "2", "3", "4", "5"} {
 			q := plain(nil)
@@ -274,9 +266,50 @@ func TestAnOutcomeThatRedisRefusesKeepsNobodyElse(t *testing.T) {
 		if n := len(h.rq.outcomes); n != 4 {
 			t.Errorf("%d outcomes are written, want the four that Redis takes: %v", n, h.rq.outcomes)
 		}
-		h.wantLog(t, "Redis refuses the outcome; the lease lapses, and maintenance decides", "WRONGTYPE", "job_id=plain-3")
+		h.wantLog(t, "the outcome can't be written at all; the lease lapses, and maintenance decides", "odd data", "job_id=plain-3")
 		h.wantFree(t)
 	})
+}
+
+// TestAnOutcomeWithoutItsResult: where a key of the job holds something else, the job ends all the same.
+func TestAnOutcomeWithoutItsResult(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse()
+		q := h.delivery(rows.StatusQueued, nil)
+		h.rq.odd = map[string]error{q.ID: errOdd}
+		h.run(t, q)
+		h.jobs.Wait()
+		h.wantStory(t, "odd", "row Queued > Running", "observers Running", "row Running > Completed", "rq bare finished", "observers Completed", "ended finished")
+		h.wantLog(t, "it ends without result", "odd data")
+		h.wantFree(t)
+	})
+}
+
+// TestARowThatRefusesItsEnd is settled without what it refuses; one that refuses even that is left to RQ's word.
+func TestARowThatRefusesItsEnd(t *testing.T) {
+	for refusals, story := range map[int][]string{
+		1: {"row Queued > Running", "observers Running", "row Running > Completed", "rq finished", "observers Completed", "ended finished"},
+		2: {"row Queued > Running", "observers Running", "rq finished", "ended finished"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			h := newHouse()
+			h.run(t, h.delivery(rows.StatusQueued, func(_ context.Context, r job.Reporter) (any, error) {
+				r.Progress(50, "a message")
+				h.rows.refuse(refusals)
+				return "result", nil
+			}))
+			h.jobs.Wait()
+			h.wantStory(t, fmt.Sprint(refusals, " refusals"), story...)
+			h.wantLog(t, "the row refuses what was to be written")
+			if refusals > 1 {
+				h.wantLog(t, "row can't be settled at all")
+			}
+			if last := h.rows.moves[len(h.rows.moves)-1]; refusals == 1 && (last.To != rows.StatusCompleted || slices.ContainsFunc(last.Set, rows.Value.IsText)) {
+				t.Errorf("the last move is %+v, want Completed without any text", last)
+			}
+			h.wantFree(t)
+		})
+	}
 }
 
 func TestSettleTogether(t *testing.T) {
@@ -286,10 +319,10 @@ func TestSettleTogether(t *testing.T) {
 	if err != nil || len(got) != 3 || h.rq.settles != 1 || got[2] != (outcomeAnswer{result: rqcompat.Settled}) {
 		t.Errorf("three outcomes: %+v, %v in %d calls, want settled in one", got, err, h.rq.settles)
 	}
-	h.rq.odd = map[string]error{"b": errBoom}
+	h.rq.odd = map[string]error{"b": errOdd}
 	h.rq.settles = 0
 	got, err = h.settleTogether(t.Context(), os)
-	if err != nil || h.rq.settles != 4 || got[0].result != rqcompat.Settled || got[1].err != errBoom || got[2].result != rqcompat.Settled {
+	if err != nil || h.rq.settles != 4 || got[0].result != rqcompat.Settled || got[1].err != errOdd || got[2].result != rqcompat.Settled {
 		t.Errorf("one of them is odd: %+v, %v in %d calls, want the others settled, each by itself", got, err, h.rq.settles)
 	}
 	h.rq.fail(errNoRedis)

@@ -4,6 +4,9 @@ package batch
 import (
 	"context"
 	"sync"
+	"time"
+
+	"github.com/opensoft/dartwing-bridge/bridge/internal/wait"
 )
 
 // Batcher joins concurrent requests into one call: while one batch is under way the next one collects. A lone request
@@ -78,4 +81,88 @@ func (b *Batcher[T, R]) next() bool {
 		close(r.done)
 	}
 	return true
+}
+
+// Lanes works items that nobody waits for, in order within a lane and side by side between lanes, so that a slow lane
+// delays its own items only. A lane costs a goroutine while it has work and nothing otherwise.
+type Lanes[K comparable, T any] struct {
+	work func(ctx context.Context, lane K, items []T)
+	// limit is how many items a lane holds at most; what waits too long is dropped, all at once.
+	limit   int
+	dropped func(lane K, n int)
+
+	mu      sync.Mutex
+	waiting map[K][]T
+	busy    map[K]bool
+	filled  wait.Flag
+}
+
+// NewLanes makes lanes whose items go to work, all that wait in one call. A full lane drops them and tells dropped.
+func NewLanes[K comparable, T any](limit int, work func(ctx context.Context, lane K, items []T), dropped func(lane K, n int)) *Lanes[K, T] {
+	return &Lanes[K, T]{work: work, limit: limit, dropped: dropped, waiting: map[K][]T{}, busy: map[K]bool{}, filled: wait.NewFlag()}
+}
+
+// Add hands an item over and never waits.
+func (l *Lanes[K, T]) Add(lane K, item T) {
+	lost := 0
+	l.mu.Lock()
+	if n := len(l.waiting[lane]); n >= l.limit {
+		lost, l.waiting[lane] = n, nil
+	}
+	l.waiting[lane] = append(l.waiting[lane], item)
+	idle := !l.busy[lane]
+	l.mu.Unlock()
+	if lost > 0 {
+		l.dropped(lane, lost)
+	}
+	if idle {
+		l.filled.Raise()
+	}
+}
+
+// lastWork is how long what is left may take when the lanes close.
+const lastWork = 2 * time.Second
+
+// Run works until ctx ends, then what is left, and returns when every lane is idle.
+func (l *Lanes[K, T]) Run(ctx context.Context) {
+	var lanes sync.WaitGroup
+	for l.filled.Wait(ctx) {
+		l.start(ctx, &lanes)
+	}
+	lanes.Wait()
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWork)
+	defer cancel()
+	l.start(last, &lanes)
+	lanes.Wait()
+}
+
+// start gives each idle lane with work a goroutine.
+func (l *Lanes[K, T]) start(ctx context.Context, lanes *sync.WaitGroup) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for lane := range l.waiting {
+		if !l.busy[lane] {
+			l.busy[lane] = true
+			lanes.Go(func() { l.drain(ctx, lane) })
+		}
+	}
+}
+
+// drain works a lane until it is empty or ctx ends.
+func (l *Lanes[K, T]) drain(ctx context.Context, lane K) {
+	for {
+		l.mu.Lock()
+		items := l.waiting[lane]
+		if len(items) == 0 || ctx.Err() != nil {
+			delete(l.busy, lane)
+			if len(items) == 0 {
+				delete(l.waiting, lane)
+			}
+			l.mu.Unlock()
+			return
+		}
+		l.waiting[lane] = nil
+		l.mu.Unlock()
+		l.work(ctx, lane, items)
+	}
 }

@@ -2,6 +2,7 @@ package foreign
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -27,21 +28,21 @@ const (
 // inheritedEnvironment is what a handler's program sees of the bridge's own environment, which may hold passwords.
 var inheritedEnvironment = []string{"PATH", "HOME", "LANG", "TZ"}
 
-// Exec is a handler that runs a program per job. Package bridge documents it, as ExecConfig.
+// Exec is a handler that runs a program per job. Package bridge publishes it as ExecConfig, with the protocol.
 type Exec struct {
-	Command   []string
-	Dir       string
-	Env       map[string]string
+	// Command is the program and its arguments. No shell is involved. Required.
+	Command []string
+	// Dir is the working directory. Default: the bridge's.
+	Dir string
+	// Env is added to the program's environment. BRIDGE_… names are reserved.
+	Env map[string]string
+	// KillGrace is how long the process group may take to end after SIGTERM, and how long the pipes of a program that
+	// ended may stay open; less than Config.CancelGrace. Default: 5 s.
 	KillGrace time.Duration
 }
 
 // Grace is how long the process group may take to end.
-func (c Exec) Grace() time.Duration {
-	if c.KillGrace <= 0 {
-		return defaultKillGrace
-	}
-	return c.KillGrace
-}
+func Grace(c Exec) time.Duration { return cmp.Or(max(c.KillGrace, 0), defaultKillGrace) }
 
 // NewExec checks cfg against this machine: a program that can't be found is told at start and not job by job.
 func NewExec(cfg Exec) (job.Call, error) {
@@ -85,7 +86,7 @@ func (c Exec) run(ctx context.Context, info job.Info, params json.RawMessage, r 
 	cmd.Stdout = reports
 	cmd.Stderr = stderr
 	cmd.SysProcAttr = processAttributes()
-	cmd.WaitDelay = c.Grace()
+	cmd.WaitDelay = Grace(c)
 	var told atomic.Pointer[time.Time]
 	cmd.Cancel = func() error {
 		now := time.Now()
@@ -105,7 +106,7 @@ func (c Exec) run(ctx context.Context, info job.Info, params json.RawMessage, r 
 // while the group has members, and ids are given out in turn.
 func (c Exec) endGroup(pid int, told *time.Time) {
 	if told != nil {
-		for deadline := told.Add(c.Grace()); groupAlive(pid) && time.Now().Before(deadline); {
+		for deadline := told.Add(Grace(c)); groupAlive(pid) && time.Now().Before(deadline); {
 			time.Sleep(pollGroup)
 		}
 	}

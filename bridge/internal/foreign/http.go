@@ -2,6 +2,7 @@ package foreign
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -26,11 +28,15 @@ const (
 	maxRetryAfter = 24 * time.Hour
 )
 
-// HTTP is a handler that calls a URL per job. Package bridge documents it, as HTTPConfig.
+// HTTP is a handler that calls a URL per job. Package bridge publishes it as HTTPConfig, with the protocol.
 type HTTP struct {
-	URL     string
-	Method  string
+	// URL is where the service listens, http or https. Required.
+	URL string
+	// Method is POST, PUT or PATCH. Default: POST.
+	Method string
+	// Headers are added to the request, e.g. Authorization.
 	Headers map[string]string
+	// Timeout is the longest one call may take; the job's own timeout holds anyway. Default: none.
 	Timeout time.Duration
 }
 
@@ -44,11 +50,8 @@ func NewHTTP(cfg HTTP) (job.Call, error) {
 	case u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
 		return nil, fmt.Errorf(`http: "url" %s: want http://host/… or https://host/…`, u.Redacted())
 	}
-	switch cfg.Method {
-	case "":
-		cfg.Method = http.MethodPost
-	case http.MethodPost, http.MethodPut, http.MethodPatch:
-	default:
+	cfg.Method = cmp.Or(cfg.Method, http.MethodPost)
+	if !slices.Contains([]string{http.MethodPost, http.MethodPut, http.MethodPatch}, cfg.Method) {
 		return nil, fmt.Errorf("http: method %q: want POST, PUT or PATCH", cfg.Method)
 	}
 	h := &httpHandler{cfg: cfg, place: u.Scheme + "://" + u.Host + u.EscapedPath()}
@@ -140,9 +143,8 @@ func (h *httpHandler) broken(ctx context.Context, err error) error {
 		err = fmt.Errorf("%w of %s", errHTTPTimeout, h.cfg.Timeout)
 	}
 	// url.Error would show the whole URL.
-	var ue *url.Error
-	if errors.As(err, &ue) {
-		err = ue.Err
+	if called, ok := errors.AsType[*url.Error](err); ok {
+		err = called.Err
 	}
 	return transient(fmt.Errorf("call %s: %w", h.place, err))
 }

@@ -1,3 +1,4 @@
+// Package foreign has handlers that aren't written in Go, a program or a URL per job, and the JSON with which they report.
 package foreign
 
 import (
@@ -9,6 +10,16 @@ import (
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
 )
+
+func orEmpty(params json.RawMessage) json.RawMessage {
+	if len(params) == 0 {
+		return json.RawMessage("{}")
+	}
+	return params
+}
+
+func permanent(err error) error { return job.Mark(err, job.Permanent, 0) }
+func transient(err error) error { return job.Mark(err, job.Transient, 0) }
 
 const (
 	// maxReport bounds one line of a handler's reports, results included.

@@ -15,33 +15,18 @@ import (
 // claimBatch is how many jobs one script claims at most.
 const claimBatch = 128
 
-// ClaimerParams are what the claimer needs.
-type ClaimerParams struct {
+// Claimer takes the jobs whose turn it is from their queues, by id.
+type Claimer struct {
 	Claim      func(ctx context.Context, claims []rqcompat.Claim, startedAt time.Time, lease time.Duration) ([]rqcompat.ClaimResult, error)
 	Suspension *policy.Suspension
 	Fair       *FairQueue
-	Pollers    []*Poller
+	Pollers    map[string]*Poller // by queue
 	Slots      *workers.Slots
 	// Lease is how long a claim holds without renewal in RQ's started registry.
 	Lease time.Duration
 	// Start lets a claimed job go: it is this process's from now on. It must not block.
 	Start func(q *job.Queued, slot *workers.Slot, lease rqcompat.Lease)
 	Log   *slog.Logger
-}
-
-// Claimer takes the jobs whose turn it is from their queues, by id.
-type Claimer struct {
-	ClaimerParams
-	pollers map[string]*Poller // by queue
-}
-
-// NewClaimer prepares a claimer.
-func NewClaimer(p ClaimerParams) *Claimer {
-	c := &Claimer{ClaimerParams: p, pollers: map[string]*Poller{}}
-	for _, poller := range p.Pollers {
-		c.pollers[poller.Queue.Name] = poller
-	}
-	return c
 }
 
 // Run waits for jobs and for free slots, and claims, until ctx ends.
@@ -89,13 +74,13 @@ func (c *Claimer) claim(ctx context.Context, dealt []*job.Queued, free []*worker
 	for i, q := range dealt {
 		claims[i] = rqcompat.Claim{
 			Queue: q.Queue.Name, ID: q.ID, Worker: free[i].Worker, Register: !free[i].Registered,
-			ExecutionID: rqcompat.NewExecutionID(),
+			ExecutionID: rqcompat.NewExecutionID(), From: q.From,
 		}
 	}
 	results, err := c.Claim(ctx, claims, startedAt, c.Lease)
 	// Also after an error: what is still in its list must be found again.
 	for _, q := range dealt {
-		c.pollers[q.Queue.Name].forget(q.ID)
+		c.Pollers[q.Queue.Name].forget(q.ID)
 	}
 	if err != nil {
 		// If they were claimed nevertheless, maintenance gives them back; the names must not be used again.

@@ -61,12 +61,12 @@ func (r *claims) start(q *job.Queued, slot *workers.Slot, lease rqcompat.Lease) 
 func (r *claims) claimer(n int) *Claimer {
 	log := slog.New(slog.DiscardHandler)
 	fair := NewFairQueue(nil)
-	return NewClaimer(ClaimerParams{
+	return &Claimer{
 		Claim:      r.Claim,
 		Suspension: &policy.Suspension{Suspended: func(context.Context) (bool, error) { return r.suspended.Load(), nil }, Log: log},
-		Fair:       fair, Pollers: []*Poller{NewPoller(PollerParams{Queue: job.Queue{Name: "q"}, Fair: fair})},
+		Fair:       fair, Pollers: map[string]*Poller{"q": NewPoller(PollerParams{Queue: job.Queue{Name: "q"}, Fair: fair})},
 		Slots: workers.NewSlots(n, []string{"q"}), Lease: 90 * time.Second, Start: r.start, Log: log,
-	})
+	}
 }
 
 // runClaimer runs c in the background until the returned function is called.
@@ -88,7 +88,7 @@ func addJobs(c *Claimer, ids ...string) {
 	for i, id := range ids {
 		jobs[i] = waitingJob("s", "o", id, "Normal")
 	}
-	c.Fair.add(jobs...) // at once, so that one claim can have them all
+	c.Fair.Add(jobs...) // at once, so that one claim can have them all
 }
 
 func TestClaimStartsWhatItGets(t *testing.T) {
@@ -129,7 +129,7 @@ func TestClaimStartsWhatItGets(t *testing.T) {
 		if r.lease != 90*time.Second {
 			t.Errorf("claimed for %s, want the lease", r.lease)
 		}
-		if got := c.pollers["q"].dealt; !slices.Equal(got, []string{"a", "b", "c"}) {
+		if got := c.Pollers["q"].dealt; !slices.Equal(got, []string{"a", "b", "c"}) {
 			t.Errorf("the poller is told of %v, want a, b, c", got)
 		}
 	})
@@ -173,7 +173,7 @@ func TestOnlyWhatIsClaimedKeepsItsSlot(t *testing.T) {
 			t.Errorf("slot %s counts as registered, which only a claim does", f.Worker.Name)
 		}
 	}
-	if got := c.pollers["q"].dealt; len(got) != 5 {
+	if got := c.Pollers["q"].dealt; len(got) != 5 {
 		t.Errorf("the poller is told of %v, want all five", got)
 	}
 }
@@ -192,7 +192,7 @@ func TestAClaimThatFails(t *testing.T) {
 		if len(r.started) > 0 || len(r.calls) != 1 {
 			t.Fatalf("started %v after %d calls that failed", r.started, len(r.calls))
 		}
-		if got := c.pollers["q"].dealt; !slices.Equal(got, []string{"a", "b"}) {
+		if got := c.Pollers["q"].dealt; !slices.Equal(got, []string{"a", "b"}) {
 			t.Errorf("the poller is told of %v, want a and b", got)
 		}
 		r.mu.Lock()
@@ -248,7 +248,7 @@ func TestClaimsAreOfALimitedSize(t *testing.T) {
 		r := &claims{}
 		c := r.claimer(1000)
 		for i := range 300 {
-			c.Fair.add(waitingJob("s", "o", fmt.Sprint(i), "Normal"))
+			c.Fair.Add(waitingJob("s", "o", fmt.Sprint(i), "Normal"))
 		}
 		stop := runClaimer(t, c)
 		synctest.Wait()
@@ -295,7 +295,7 @@ func TestAnIdleClaimerAsksThePollers(t *testing.T) {
 		c := r.claimer(1)
 		stop := runClaimer(t, c)
 		synctest.Wait()
-		if len(c.Pollers[0].hungry) != 1 {
+		if len(c.Pollers["q"].hungry) != 1 {
 			t.Error("a claimer that has nothing to deal doesn't say so to the poller")
 		}
 		stop()

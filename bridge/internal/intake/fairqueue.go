@@ -6,6 +6,7 @@ import (
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/wait"
+	"github.com/opensoft/dartwing-bridge/rqcompat"
 )
 
 // FairQueue holds every job that could start now and deals them out: weighted turns over the tenants, then priority,
@@ -41,14 +42,15 @@ func NewFairQueue(weights map[string]int) *FairQueue {
 	return &FairQueue{weights: weights, lines: map[job.Tenant]*line{}, known: map[job.Key]*waiting{}, filled: wait.NewFlag()}
 }
 
-// add takes up jobs that may start from now on.
-func (f *FairQueue) add(qs ...*job.Queued) {
+// Add takes up jobs that may start from now on.
+func (f *FairQueue) Add(qs ...*job.Queued) {
 	if len(qs) == 0 {
 		return
 	}
 	f.mu.Lock()
 	for _, q := range qs {
-		if _, dup := f.known[q.Key()]; dup {
+		if w := f.known[q.Key()]; w != nil {
+			w.From, w.Before = q.From, q.Before // it may have left its queue since it was first seen
 			continue
 		}
 		w := &waiting{Queued: q}
@@ -74,7 +76,7 @@ func (f *FairQueue) drop(queue string, ids ...string) {
 	defer f.mu.Unlock()
 	for _, id := range ids {
 		w := f.known[job.Key{Queue: queue, ID: id}]
-		if w == nil {
+		if w == nil || w.From != rqcompat.FromQueue {
 			continue
 		}
 		// The entry stays in its list until it would be dealt; taking it out of the middle would cost a search.
@@ -109,6 +111,13 @@ func (f *FairQueue) deal(n int) []*job.Queued {
 		}
 	}
 	return dealt
+}
+
+// has reports whether a job waits.
+func (f *FairQueue) has(key job.Key) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.known[key] != nil
 }
 
 // Len is how many jobs wait.

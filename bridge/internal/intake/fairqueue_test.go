@@ -24,9 +24,9 @@ func idsOf(qs []*job.Queued) (ids []string) {
 func TestTurnsAreFairBetweenTenants(t *testing.T) {
 	f := NewFairQueue(map[string]int{"big": 2})
 	for i := range 10_000 {
-		f.add(waitingJob("s", "big", fmt.Sprint("big", i), "Normal"))
+		f.Add(waitingJob("s", "big", fmt.Sprint("big", i), "Normal"))
 	}
-	f.add(waitingJob("s", "small", "small0", "Normal"), waitingJob("s", "small", "small1", "Normal"))
+	f.Add(waitingJob("s", "small", "small0", "Normal"), waitingJob("s", "small", "small1", "Normal"))
 	got := idsOf(f.deal(6))
 	want := []string{"big0", "big1", "small0", "big2", "big3", "small1"}
 	if !slices.Equal(got, want) {
@@ -38,9 +38,9 @@ func TestTurnsAreFairBetweenTenants(t *testing.T) {
 func TestAnOrganizationOfEachSite(t *testing.T) {
 	f := NewFairQueue(nil)
 	for i := range 3 {
-		f.add(waitingJob("s1", "o", fmt.Sprint("s1-", i), "Normal"))
+		f.Add(waitingJob("s1", "o", fmt.Sprint("s1-", i), "Normal"))
 	}
-	f.add(waitingJob("s2", "o", "s2-0", "Normal"))
+	f.Add(waitingJob("s2", "o", "s2-0", "Normal"))
 	if got, want := idsOf(f.deal(10)), []string{"s1-0", "s2-0", "s1-1", "s1-2"}; !slices.Equal(got, want) {
 		t.Errorf("dealt %v, want %v", got, want)
 	}
@@ -48,7 +48,7 @@ func TestAnOrganizationOfEachSite(t *testing.T) {
 
 func TestPriorityThenAge(t *testing.T) {
 	f := NewFairQueue(nil)
-	f.add(waitingJob("s", "o", "low", "Low"), waitingJob("s", "o", "n1", "Normal"),
+	f.Add(waitingJob("s", "o", "low", "Low"), waitingJob("s", "o", "n1", "Normal"),
 		waitingJob("s", "o", "n2", "Normal"), waitingJob("s", "o", "crit", "Critical"))
 	want := []string{"crit", "n1", "n2", "low"}
 	if got := idsOf(f.deal(10)); !slices.Equal(got, want) {
@@ -60,9 +60,9 @@ func TestPriorityThenAge(t *testing.T) {
 func TestATurnGoesOnAfterAClaim(t *testing.T) {
 	f := NewFairQueue(map[string]int{"a": 2})
 	for i := range 4 {
-		f.add(waitingJob("s", "a", fmt.Sprint("a", i), "Normal"))
+		f.Add(waitingJob("s", "a", fmt.Sprint("a", i), "Normal"))
 	}
-	f.add(waitingJob("s", "b", "b0", "Normal"), waitingJob("s", "b", "b1", "Normal"))
+	f.Add(waitingJob("s", "b", "b0", "Normal"), waitingJob("s", "b", "b1", "Normal"))
 	var got []string
 	for range 6 {
 		got = append(got, idsOf(f.deal(1))...)
@@ -77,12 +77,12 @@ func TestATurnGoesOnAfterAClaim(t *testing.T) {
 func TestALineThatGoesTakesItsTurnAlong(t *testing.T) {
 	f := NewFairQueue(map[string]int{"a": 3, "b": 3})
 	for i := range 2 {
-		f.add(waitingJob("s", "a", fmt.Sprint("a", i), "Normal"))
+		f.Add(waitingJob("s", "a", fmt.Sprint("a", i), "Normal"))
 	}
 	for i := range 4 {
-		f.add(waitingJob("s", "b", fmt.Sprint("b", i), "Normal"))
+		f.Add(waitingJob("s", "b", fmt.Sprint("b", i), "Normal"))
 	}
-	f.add(waitingJob("s", "c", "c0", "Normal"))
+	f.Add(waitingJob("s", "c", "c0", "Normal"))
 	f.deal(1)
 	f.drop("q", "a1")
 	if got, want := idsOf(f.deal(4)), []string{"b0", "b1", "b2", "c0"}; !slices.Equal(got, want) {
@@ -94,7 +94,7 @@ func TestALineThatGoesTakesItsTurnAlong(t *testing.T) {
 func TestALineBeforeTheTurnGoes(t *testing.T) {
 	f := NewFairQueue(nil)
 	for _, org := range []string{"a", "b", "c"} {
-		f.add(waitingJob("s", org, org+"0", "Normal"), waitingJob("s", org, org+"1", "Normal"))
+		f.Add(waitingJob("s", org, org+"0", "Normal"), waitingJob("s", org, org+"1", "Normal"))
 	}
 	f.deal(1) // a0; it is b's turn
 	f.drop("q", "a1")
@@ -107,9 +107,9 @@ func TestTheSameJobTwiceIsOne(t *testing.T) {
 	f := NewFairQueue(nil)
 	a, other := waitingJob("s", "o", "a", "Normal"), waitingJob("s", "o", "a", "Normal")
 	other.Queue.Name = "another queue"
-	f.add(a, a)
-	f.add(a)
-	f.add(other)
+	f.Add(a, a)
+	f.Add(a)
+	f.Add(other)
 	f.drop("a third queue", "a")
 	if f.Len() != 2 || len(f.deal(10)) != 2 || f.Len() != 0 {
 		t.Errorf("%d jobs wait at the end, want that one per queue was dealt", f.Len())
@@ -118,11 +118,11 @@ func TestTheSameJobTwiceIsOne(t *testing.T) {
 
 func TestAddTellsTheClaimer(t *testing.T) {
 	f := NewFairQueue(nil)
-	f.add()
+	f.Add()
 	if len(f.filled) != 0 {
 		t.Error("filled is raised although nothing came")
 	}
-	f.add(waitingJob("s", "o", "a", "Normal"))
+	f.Add(waitingJob("s", "o", "a", "Normal"))
 	if len(f.filled) != 1 {
 		t.Error("filled isn't raised although a job came")
 	}
@@ -132,7 +132,7 @@ func TestRows(t *testing.T) {
 	f := NewFairQueue(nil)
 	withRow := waitingJob("s", "o", "a", "Normal")
 	withRow.RowName = "JOB-1"
-	f.add(withRow, waitingJob("s", "o", "b", "Normal"))
+	f.Add(withRow, waitingJob("s", "o", "b", "Normal"))
 	var got []string
 	f.Rows(func(site, name string) { got = append(got, site+" "+name) })
 	if !slices.Equal(got, []string{"s JOB-1"}) {
@@ -153,7 +153,7 @@ func TestEachJobIsDealtOnce(t *testing.T) {
 					rapid.SampledFrom([]string{"Low", "Normal", "High", "Critical"}).Draw(t, "priority"))
 				next++
 				want[q.ID] = true
-				f.add(q, q)
+				f.Add(q, q)
 			},
 			"drop": func(t *rapid.T) {
 				id := fmt.Sprint(rapid.IntRange(0, next).Draw(t, "id"))

@@ -1,14 +1,41 @@
 package job
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"runtime/debug"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
 )
+
+// Causes of a handler's ended context. Package bridge publishes and documents them.
+var (
+	ErrCanceled = errors.New("the job was canceled")
+	ErrStopped  = errors.New("the job was stopped by a stop-job command")
+	ErrKilled   = errors.New("the job was aborted by a kill-horse command")
+	ErrTimeout  = errors.New("the job ran into its timeout")
+	ErrShutdown = errors.New("the bridge is shutting down")
+	ErrLost     = errors.New("the job no longer belongs to this worker")
+)
+
+// ErrAbandoned is the error of an attempt whose handler ignores its context.
+var ErrAbandoned = errors.New("the handler ignored its context for the whole grace period and was abandoned")
+
+// CauseOf returns the reason for which ctx ended, if it is one of ours; else nil.
+func CauseOf(ctx context.Context) error {
+	cause := context.Cause(ctx)
+	for _, ours := range []error{ErrCanceled, ErrStopped, ErrKilled, ErrTimeout, ErrShutdown, ErrLost} {
+		if errors.Is(cause, ours) {
+			return cause
+		}
+	}
+	return nil
+}
 
 // ErrorType is what the field error_type of a Background Job says.
 type ErrorType string
@@ -47,12 +74,15 @@ func (e *HTTPError) Error() string {
 	return fmt.Sprintf("HTTP %d %s: %s", e.Status, http.StatusText(e.Status), e.Message)
 }
 
-func (e *HTTPError) permanent() bool {
+func (e *HTTPError) kind() ErrorType {
 	switch e.Status {
 	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
-		return false
+		return Transient
 	}
-	return e.Status >= 400 && e.Status < 500
+	if e.Status >= 400 && e.Status < 500 {
+		return Permanent
+	}
+	return Transient
 }
 
 // PanicError is the error of a handler that panicked.
@@ -141,4 +171,96 @@ func Safe(err error) (safe error) {
 	_ = Classify(err)
 	_ = errors.Is(err, ErrTimeout)
 	return err
+}
+
+// permanentExceptions are Frappe's exception classes that no retry mends (frappe/exceptions.py, 15).
+var permanentExceptions = []string{
+	"ValidationError", "PermissionError", "DoesNotExistError", "MandatoryError",
+	"LinkValidationError", "InvalidAuthorizationHeader", "AuthenticationError",
+}
+
+// Classify sorts an error into the two kinds of a Background Job. What a handler said wins; then what the error is;
+// anything unknown is transient, since trying once too often costs less than giving up on a job.
+func Classify(err error) ErrorType {
+	said, isSaid := errors.AsType[*wish](err)
+	answer, isAnswer := errors.AsType[*HTTPError](err)
+	switch {
+	case isSaid:
+		return said.kind
+	case is[*ParamsError](err), is[*NoHandlerError](err), is[*Refusal](err):
+		return Permanent
+	case isAnswer:
+		return answer.kind()
+	case namesPermanentException(err.Error()):
+		return Permanent
+	}
+	return Transient
+}
+
+// is reports whether err is or wraps an E.
+func is[E error](err error) bool {
+	_, ok := errors.AsType[E](err)
+	return ok
+}
+
+// namesPermanentException looks for a text that starts with one of Frappe's permanent classes, bare or dotted
+// ("frappe.exceptions.ValidationError: …"), as a handler relays it that talks to a site.
+func namesPermanentException(text string) bool {
+	class, _, found := strings.Cut(text, ":")
+	if !found || strings.ContainsAny(class, " \n") {
+		return false
+	}
+	return slices.Contains(permanentExceptions, class[strings.LastIndexByte(class, '.')+1:])
+}
+
+// FirstLine is the first line of an error, at most 200 bytes of it, for a log.
+func FirstLine(err error) string {
+	text := err.Error()
+	for i, c := range text {
+		if c == '\n' || i > 200 {
+			return text[:i]
+		}
+	}
+	return text
+}
+
+// exceptionName gives the class name that the last line of the recorded traceback starts with, as Python's do.
+func exceptionName(err error) string {
+	refused, isRefusal := errors.AsType[*Refusal](err)
+	switch {
+	case errors.Is(err, ErrTimeout):
+		return "rq.timeouts.JobTimeoutException"
+	case is[*PanicError](err):
+		return "bridge.PanicError"
+	case is[*ParamsError](err):
+		return "bridge.ParamsError"
+	case is[*NoHandlerError](err):
+		return "bridge.NoHandlerError"
+	case isRefusal:
+		return "bridge." + refused.Kind
+	case Classify(err) == Permanent:
+		return "bridge.PermanentError"
+	}
+	return "bridge.TransientError"
+}
+
+// Traceback renders the err of method where as RQ's tools expect it: announced, with "class: message" at its end.
+func Traceback(err error, where string) string {
+	var b strings.Builder
+	b.WriteString("Traceback (most recent call last):\n  File \"" + where + "\", in dartwing-bridge\n")
+	text := strings.TrimRight(err.Error(), "\n")
+	if panicked, ok := errors.AsType[*PanicError](err); ok {
+		for line := range strings.Lines(string(panicked.Stack)) {
+			b.WriteString("    " + line)
+		}
+		b.WriteByte('\n')
+		text = fmt.Sprintf("handler panicked: %v", panicked.Value)
+	}
+	// Tools that show the last line get the first line of a longer message there, below the whole of it.
+	first, rest, more := strings.Cut(text, "\n")
+	if more {
+		b.WriteString(first + "\n" + rest + "\n")
+	}
+	b.WriteString(exceptionName(err) + ": " + first + "\n")
+	return b.String()
 }

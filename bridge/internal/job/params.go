@@ -6,25 +6,27 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 	"time"
+
+	"github.com/opensoft/dartwing-bridge/rqcompat"
 )
 
-// ownArguments are keyword arguments that the bridge itself reads: the tenant of frappe.enqueue, and what a Server
-// Script's call_whitelisted_function runs. A strict handler need not have fields for them.
-var ownArguments = []string{"organization", "function"}
+// unknownOwn is a decoder's complaint about an argument that the bridge itself reads: the tenant of frappe.enqueue, and
+// what a Server Script's call_whitelisted_function runs. A strict handler need not have fields for them.
+var unknownOwn = regexp.MustCompile(`^json: unknown field "(organization|function)"$`)
 
-// Params decodes a job's parameters for the handler of that name; none leave P's zero value. A parameter that P has no
-// field for is ignored, as encoding/json does, or an error if strict. An error is a *ParamsError that never shows a
-// value, which may be a secret.
+// Params decodes a job's parameters for the handler of that name; none leave P's zero value. One that P has no field for
+// is ignored, or an error if strict. An error is a *ParamsError that never shows a value, which may be a secret.
 func Params[P any](handler string, params json.RawMessage, strict bool) (p P, err error) {
 	if len(params) == 0 {
 		return p, nil
 	}
 	p, err = decode[P](params, strict)
-	for range ownArguments { // the decoder names one at a time, in the order of the text
-		if own := ownArgument(err); own != "" {
-			params = without(params, own)
+	for range 2 { // the decoder names one at a time
+		if own := unknownOwn.FindStringSubmatch(fmt.Sprint(err)); own != nil {
+			params = without(params, own[1])
 			p, err = decode[P](params, strict)
 		}
 	}
@@ -49,16 +51,6 @@ func decode[P any](params json.RawMessage, strict bool) (p P, err error) {
 	return p, nil
 }
 
-// ownArgument is the one that err calls unknown, if it does.
-func ownArgument(err error) string {
-	for _, own := range ownArguments {
-		if err != nil && err.Error() == fmt.Sprintf("json: unknown field %q", own) {
-			return own
-		}
-	}
-	return ""
-}
-
 // without is an object without one of its keys.
 func without(object json.RawMessage, key string) json.RawMessage {
 	var fields map[string]json.RawMessage
@@ -72,12 +64,9 @@ func without(object json.RawMessage, key string) json.RawMessage {
 
 // withoutValue says what doesn't fit in words that name the field and not its value.
 func withoutValue(err error) error {
-	var (
-		wrong *json.UnmarshalTypeError
-		clock *time.ParseError
-	)
+	wrong, isWrong := errors.AsType[*json.UnmarshalTypeError](err)
 	switch {
-	case errors.As(err, &wrong):
+	case isWrong:
 		kind := wrong.Value
 		if name, value, _ := strings.Cut(kind, " "); !strings.Contains(value, " ") {
 			kind = name // "number 12.5" shows the number; more words are what package bridge says of its own types
@@ -87,10 +76,42 @@ func withoutValue(err error) error {
 			field = fmt.Sprintf("%q", wrong.Field)
 		}
 		return fmt.Errorf("%s is a JSON %s, which a %s can't hold", field, kind, wrong.Type)
-	case errors.As(err, &clock):
+	case is[*time.ParseError](err):
 		return errors.New("a string is not a time.Time such as 2024-02-29T23:59:59Z; what Python sends fits a bridge.Datetime")
 	case strings.HasPrefix(err.Error(), "json: invalid use of ,string"):
 		return errors.New(`a field with the tag option ",string" has a value of another kind`)
 	}
 	return err
+}
+
+// EncodeResult encodes a return value for RQ's result stream: what JSON can't express as RQ's own notice, with an error.
+func EncodeResult(result any) (string, error) {
+	if encoded, err := rqcompat.EncodeResult(result); err == nil {
+		return encoded, nil
+	}
+	encoded, err := throughJSON(result)
+	if err != nil {
+		encoded, _ = rqcompat.EncodeResult("Unserializable return value")
+	}
+	return encoded, err
+}
+
+// throughJSON encodes what only encoding/json can express: structs, and types with a MarshalJSON, which may panic.
+func throughJSON(result any) (encoded string, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			encoded, err = "", fmt.Errorf("encoding it panicked: %v", v)
+		}
+	}()
+	b, err := json.Marshal(result)
+	if err != nil {
+		return "", err
+	}
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.UseNumber() // an int must not become a float on its way
+	var plain any
+	if err := d.Decode(&plain); err != nil {
+		return "", err
+	}
+	return rqcompat.EncodeResult(plain)
 }

@@ -20,18 +20,18 @@ func kwargs(pairs ...any) *pickle.Dict {
 
 func TestParams(t *testing.T) {
 	row := &rows.BackgroundJob{InputParameters: json.RawMessage(`{"from":"row"}`)}
-	call := Arguments{Kwargs: kwargs("from", "call")}
+	call := kwargs("from", "call")
 	for name, tc := range map[string]struct {
 		q    Queued
 		want string
 	}{
-		"of the row that the call names": {Queued{RowName: "JOB-1", Row: row, Arguments: call}, `{"from":"row"}`},
-		"of the call that got a row":     {Queued{Row: row, Arguments: call}, `{"from":"call"}`},
-		"of the call":                    {Queued{Arguments: call}, `{"from":"call"}`},
+		"of the row that the call names": {Queued{RowName: "JOB-1", Row: row, Kwargs: call}, `{"from":"row"}`},
+		"of the call that got a row":     {Queued{Row: row, Kwargs: call}, `{"from":"call"}`},
+		"of the call":                    {Queued{Kwargs: call}, `{"from":"call"}`},
 		"none":                           {Queued{}, `{}`},
-		"positional ones":                {Queued{Arguments: Arguments{Kwargs: kwargs("a", int64(1)), Args: []any{int64(2), "x"}}}, `{"a":1,"args":[2,"x"]}`},
-		"positional ones only":           {Queued{Arguments: Arguments{Args: []any{true}}}, `{"args":[true]}`},
-		"a number that JSON lacks":       {Queued{Arguments: Arguments{Kwargs: kwargs("a", math.NaN())}}, `{"a":"nan"}`},
+		"positional ones":                {Queued{Kwargs: kwargs("a", int64(1)), Args: []any{int64(2), "x"}}, `{"a":1,"args":[2,"x"]}`},
+		"positional ones only":           {Queued{Args: []any{true}}, `{"args":[true]}`},
+		"a number that JSON lacks":       {Queued{Kwargs: kwargs("a", math.NaN())}, `{"a":"nan"}`},
 	} {
 		if got := string(tc.q.Params()); got != tc.want {
 			t.Errorf("parameters %s: %s, want %s", name, got, tc.want)

@@ -8,23 +8,28 @@ import (
 	"time"
 )
 
-// RetryPolicy is bridge.RetryPolicy, where it is documented.
+// RetryPolicy is a schedule of attempts. Package bridge publishes it.
 type RetryPolicy struct {
-	Base   time.Duration
-	Max    time.Duration
+	// Base is the pause before the first retry. Default: 1 min.
+	Base time.Duration
+	// Max is the longest pause. Default: 16 × Base, the pause before the fifth retry.
+	Max time.Duration
+	// Jitter is the share by which a pause may be longer or shorter, 0 to 1, so that jobs that failed together don't
+	// return together. Default: 0.2. A negative value means none.
 	Jitter float64
 }
 
-// WithDefaults returns p with every zero field set to its default.
-func (p RetryPolicy) WithDefaults() RetryPolicy {
+// withDefaults sets every zero field to its default. It is for one use: the Jitter that means none is a zero afterwards.
+func (p RetryPolicy) withDefaults() RetryPolicy {
 	p.Base = cmp.Or(p.Base, time.Minute)
 	p.Max = cmp.Or(p.Max, 16*p.Base)
 	p.Jitter = max(cmp.Or(p.Jitter, 0.2), 0)
 	return p
 }
 
-// Validate reports every problem of a policy whose defaults are set.
-func (p RetryPolicy) Validate() error {
+// CheckRetry reports every problem of a policy.
+func CheckRetry(p RetryPolicy) error {
+	p = p.withDefaults()
 	var errs []error
 	if p.Base < 0 {
 		errs = append(errs, fmt.Errorf("retry base %s is negative", p.Base))
@@ -38,9 +43,12 @@ func (p RetryPolicy) Validate() error {
 	return errors.Join(errs...)
 }
 
-// Pause returns how long to wait before the given retry (1 is the first): Base × 2^(retry−1), at most Max, with jitter.
-func (p RetryPolicy) Pause(retry int) time.Duration {
-	p = p.WithDefaults()
+// PauseAfter is how long to wait before a retry (1 is the first) after err: what err asks for, else what p says.
+func PauseAfter(err error, p RetryPolicy, retry int) time.Duration {
+	if said, ok := errors.AsType[*wish](err); ok && said.after > 0 {
+		return said.after
+	}
+	p = p.withDefaults()
 	d := p.Base
 	for i := 1; i < retry && d < p.Max; i++ {
 		d *= 2

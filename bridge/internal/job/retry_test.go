@@ -21,7 +21,7 @@ func TestRetryPolicyPause(t *testing.T) {
 	}
 	for _, tc := range tests {
 		for retry, want := range tc.pauses {
-			if got := tc.policy.Pause(retry); got != want*time.Second {
+			if got := PauseAfter(errors.New("boom"), tc.policy, retry); got != want*time.Second {
 				t.Errorf("%s: the pause before retry %d is %s, want %d s", tc.name, retry, got, want)
 			}
 		}
@@ -31,7 +31,7 @@ func TestRetryPolicyPause(t *testing.T) {
 func TestRetryPolicyJitter(t *testing.T) {
 	var low, high bool
 	for range 1000 {
-		d := RetryPolicy{}.Pause(1)
+		d := PauseAfter(errors.New("boom"), RetryPolicy{}, 1)
 		if d < 48*time.Second || d > 72*time.Second {
 			t.Fatalf("pause %s is outside ±20 %% of a minute", d)
 		}
@@ -71,7 +71,7 @@ func TestRetryPolicyValidate(t *testing.T) {
 		"jitter above 1":          {RetryPolicy{Jitter: 1.5}, []string{"jitter 1.5 is above 1"}},
 		"several faults together": {RetryPolicy{Base: -1, Max: -2, Jitter: 2}, []string{"base", "maximum", "jitter"}},
 	} {
-		err := tc.policy.WithDefaults().Validate()
+		err := CheckRetry(tc.policy)
 		if (err == nil) != (tc.says == nil) {
 			t.Errorf("%s: %v, want a fault: %v", name, err, tc.says != nil)
 			continue

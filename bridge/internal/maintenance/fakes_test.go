@@ -34,6 +34,7 @@ type bench struct {
 	arrivals      map[string]string              // names of rows, by the id of the job that they were made for
 	due           map[string][]*rows.BackgroundJob
 	stale         map[string][]*rows.BackgroundJob
+	finished      map[string]bool  // rows whose job has finished in RQ
 	errs          map[string]error // of reading a site
 	applyErr      map[string]error // of moving a row
 
@@ -51,7 +52,7 @@ func newBench() *bench {
 		types: map[string]*rows.JobType{"export": {TypeName: "export", Enabled: true}, "python": {TypeName: "python", Enabled: true}},
 		rows:  map[string]*rows.BackgroundJob{}, arrivals: map[string]string{},
 		due: map[string][]*rows.BackgroundJob{}, stale: map[string][]*rows.BackgroundJob{},
-		errs: map[string]error{}, applyErr: map[string]error{},
+		errs: map[string]error{}, applyErr: map[string]error{}, finished: map[string]bool{},
 	}
 }
 

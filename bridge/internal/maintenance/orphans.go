@@ -9,8 +9,11 @@ import (
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/moves"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/route"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/sites"
+	"github.com/opensoft/dartwing-bridge/frappe"
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
+	"github.com/opensoft/dartwing-bridge/rqcompat"
 )
 
 // orphanBatch is how many rows of a site are looked at a time.
@@ -20,10 +23,12 @@ const orphanBatch = 1000
 type OrphansParams struct {
 	Rows    Rows
 	Deliver Deliver
-	Alive   func(context.Context) (*Alive, error)
+	Alive   func(context.Context) (Alive, error)
 	JobID   func(site, name string) string
-	// Handles reports whether a Job Type has a handler here; other rows are the Python engine's to care for.
-	Handles func(*rows.JobType) bool
+	// Finished asks RQ whether a running row's attempt ended well: a row that refused the end must not run again.
+	Finished func(ctx context.Context, site string, row *rows.BackgroundJob) (bool, error)
+	// Handled names those Job Types that have a handler here; other rows are the Python engine's to care for.
+	Handled func(map[string]*rows.JobType) []string
 	// Age is how long a row must not have moved.
 	Age time.Duration
 	Log *slog.Logger
@@ -36,7 +41,7 @@ type Orphans struct {
 	OrphansParams
 
 	mu   sync.Mutex
-	seen map[string]time.Time // by site, see seenUntil
+	seen map[string]time.Time // by site: what moved last before that was looked at
 }
 
 // NewOrphans prepares the service.
@@ -68,52 +73,46 @@ func (s *Orphans) Do(ctx context.Context) error {
 
 // stale reads the rows of the sites in use that have not moved for a while.
 func (s *Orphans) stale(ctx context.Context, names []string) (stale map[string][]*rows.BackgroundJob, errs []error) {
-	var mu sync.Mutex
 	stale = map[string][]*rows.BackgroundJob{}
 	sites.Each(slices.Values(names), func(site string) {
 		if !s.Rows.IsOpen(site) {
 			return
 		}
-		found, err := s.Rows.Stale(ctx, site, s.seenUntil(site), s.Age, orphanBatch)
-		mu.Lock()
-		defer mu.Unlock()
-		if err == nil {
-			s.goOnAfter(site, found)
-		}
+		s.mu.Lock()
+		from := s.seen[site]
+		s.mu.Unlock()
+		found, err := s.Rows.Stale(ctx, site, from, s.Age, orphanBatch)
+		s.mu.Lock()
+		defer s.mu.Unlock()
 		switch {
-		case err == nil && len(found) > 0:
-			stale[site] = found
-		case err != nil && !errors.Is(err, rows.ErrTableMissing) && !s.Rows.IsNoted(site, err):
+		case err == nil:
+			s.seen[site] = goOnAfter(found)
+			if len(found) > 0 {
+				stale[site] = found
+			}
+		case !errors.Is(err, rows.ErrTableMissing) && !s.Rows.IsNoted(site, err):
 			errs = append(errs, err)
 		}
 	})
 	return stale, errs
 }
 
-// seenUntil is where the last look at a site's stale rows ended; zero means that it starts from the oldest. Thousands
-// of rows that run for hours must not hide the ones behind them.
-func (s *Orphans) seenUntil(site string) time.Time {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.seen[site]
-}
-
-func (s *Orphans) goOnAfter(site string, found []*rows.BackgroundJob) {
-	var next time.Time
-	if len(found) == orphanBatch {
-		// Rows moved in one transaction share their time, so that one is read again; unless it is all there was.
-		if next = found[len(found)-1].Modified; next.Equal(found[0].Modified) {
-			next = next.Add(time.Microsecond)
-		}
+// goOnAfter is from when a site is looked at next, zero for from the oldest: long-running rows must not hide what follows.
+func goOnAfter(found []*rows.BackgroundJob) time.Time {
+	if len(found) < orphanBatch {
+		return time.Time{}
 	}
-	s.mu.Lock()
-	s.seen[site] = next
-	s.mu.Unlock()
+	last := found[len(found)-1].Modified
+	if last.Equal(found[0].Modified) {
+		return last.Add(time.Microsecond) // all of one time: go on behind it
+	}
+	return last // rows moved in one transaction share their time: those of the last one are read again
 }
 
 // adopt delivers a row again that has no delivery.
-func (s *Orphans) adopt(ctx context.Context, site string, row *rows.BackgroundJob, alive *Alive) error {
-	if alive.waits(s.JobID(site, row.Name), row.JobHash) || !s.handles(ctx, site, row) {
+func (s *Orphans) adopt(ctx context.Context, site string, row *rows.BackgroundJob, alive Alive) error {
+	delivered := alive[s.JobID(site, row.Name)] || row.JobHash != "" && alive[row.JobHash]
+	if delivered || !s.handles(ctx, site, row) {
 		return nil
 	}
 	deliver := s.Deliver.of(site, row)
@@ -122,8 +121,14 @@ func (s *Orphans) adopt(ctx context.Context, site string, row *rows.BackgroundJo
 	}
 	switch row.Status {
 	case rows.StatusRunning:
-		if alive.runs(row.StartedAt) {
+		if alive[fence(row.StartedAt)] {
 			return nil
+		}
+		switch finished, err := s.Finished(ctx, site, row); {
+		case err != nil:
+			return err
+		case finished:
+			return s.complete(ctx, site, row)
 		}
 		_, err := s.Rows.Apply(ctx, moves.GiveBack(site, row, workerDied), func(ctx context.Context) error {
 			said()
@@ -141,9 +146,19 @@ func (s *Orphans) adopt(ctx context.Context, site string, row *rows.BackgroundJo
 	return nil // a Pending row waits for something else
 }
 
+// complete ends a row whose job has finished in RQ.
+func (s *Orphans) complete(ctx context.Context, site string, row *rows.BackgroundJob) error {
+	move := moves.Complete(site, row, moves.Said{}, time.Now()).Bare()
+	result, err := s.Rows.Apply(ctx, move, nil)
+	if result.Applied {
+		s.Log.Warn("row still ran though its job has finished; it is completed", "site", site, "job", row.Name)
+	}
+	return err
+}
+
 func (s *Orphans) handles(ctx context.Context, site string, row *rows.BackgroundJob) bool {
 	types, err := s.Rows.JobTypes(ctx, site)
-	return err == nil && types[row.JobType] != nil && s.Handles(types[row.JobType])
+	return err == nil && slices.Contains(s.Handled(types), row.JobType)
 }
 
 // hasMoved reports whether a row is no longer as it was read.
@@ -156,4 +171,101 @@ func (s *Orphans) hasMoved(ctx context.Context, site string, row *rows.Backgroun
 		return false, err
 	}
 	return now.Status != row.Status || !now.Modified.Equal(row.Modified), nil
+}
+
+// Alive has the ids of jobs on their way, the hashes of rows made for them, and the fences of attempts that somebody holds.
+type Alive map[string]bool
+
+func fence(startedAt time.Time) string { return startedAt.UTC().Format(time.RFC3339Nano) }
+
+// Census finds out what is alive on all queues of the bench, also on those that only others work.
+type Census struct {
+	RQ interface {
+		Queues(ctx context.Context) ([]string, error)
+		QueueIDs(ctx context.Context, queue string, from, to int64) ([]string, error)
+		Members(ctx context.Context, reg rqcompat.Registry, queue string, from, to int64) ([]rqcompat.Member, error)
+		FetchMany(ctx context.Context, ids []string) ([]*rqcompat.FetchResult, error)
+	}
+	Bench *frappe.Bench
+	// Delivery gives the id of the RQ job that brings a row.
+	Delivery func(ctx context.Context, site, name string) (string, error)
+	// Waiting calls yield for each row whose job waits in this process.
+	Waiting func(yield func(site, name string))
+}
+
+// Take collects what is alive.
+func (c Census) Take(ctx context.Context) (Alive, error) {
+	alive := Alive{}
+	queues, err := c.queues(ctx)
+	if err != nil {
+		return nil, err
+	}
+	err = each(queues, func(queue string) error {
+		// The queue comes first: a job that is claimed meanwhile is then seen twice and not never.
+		waiting, err := c.RQ.QueueIDs(ctx, queue, 0, -1)
+		if err != nil {
+			return err
+		}
+		for _, id := range waiting {
+			alive[id], alive[sites.ArrivalHash(id)] = true, true
+		}
+		return c.started(ctx, queue, alive)
+	})
+	c.Waiting(func(site, name string) { alive[c.Bench.JobID(site, name)] = true })
+	return alive, err
+}
+
+// Finished reports whether RQ has it that a running row's attempt ended well.
+func (c Census) Finished(ctx context.Context, site string, row *rows.BackgroundJob) (bool, error) {
+	id, err := c.Delivery(ctx, site, row.Name)
+	if err != nil {
+		return false, err
+	}
+	jobs, err := c.RQ.FetchMany(ctx, []string{id})
+	if err != nil {
+		return false, err
+	}
+	j := jobs[0].Job
+	return j != nil && j.Status == rqcompat.StatusFinished && sameInstant(j.StartedAt, row.StartedAt), nil
+}
+
+// started collects the attempts in a queue's started registry.
+func (c Census) started(ctx context.Context, queue string, alive Alive) error {
+	members, err := c.RQ.Members(ctx, rqcompat.Wip, queue, 0, -1)
+	if err != nil {
+		return err
+	}
+	ids := make([]string, len(members))
+	for i, m := range members {
+		ids[i] = m.ID
+	}
+	jobs, err := c.RQ.FetchMany(ctx, ids)
+	if err != nil {
+		return err
+	}
+	for i, j := range jobs {
+		alive[ids[i]], alive[sites.ArrivalHash(ids[i])] = true, true
+		if j.Job == nil {
+			continue
+		}
+		alive[fence(j.Job.StartedAt)] = true
+		// A Python worker's attempt has a fence of its own; the row is named in the call.
+		if site, name, ok := route.RowOf(j.Job); ok {
+			alive[c.Bench.JobID(site, name)] = true
+		}
+	}
+	return nil
+}
+
+// queues lists the queues of the bench, also those that only others work.
+func (c Census) queues(ctx context.Context) ([]string, error) {
+	names, err := c.RQ.Queues(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range c.Bench.QueueTypes() {
+		names = append(names, c.Bench.QueueName(t.Name))
+	}
+	slices.Sort(names)
+	return slices.Compact(names), nil
 }

@@ -3,7 +3,9 @@ package maintenance
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/workers"
@@ -12,41 +14,28 @@ import (
 
 // Registries keeps RQ's registries in order: failed ones below Frappe's limit, and what RQ's workers clean.
 type Registries struct {
-	rq interface {
+	RQ interface {
 		TrimFailed(ctx context.Context, queue string, limit int64) (removed int64, err error)
 		Maintain(ctx context.Context, queue string, ours func(workerName string) bool) (rqcompat.MaintenanceReport, error)
 		MaintainGroups(ctx context.Context) (removed int64, err error)
 	}
-	queues []job.Queue
-	// limit is how many failed jobs stay, frappe.conf.rq_failed_jobs_limit.
-	limit func() int64
+	Queues []job.Queue
+	// Limit is how many failed jobs stay, frappe.conf.rq_failed_jobs_limit.
+	Limit func() int64
 
-	mu      sync.Mutex
-	growing map[string]bool // queues whose failed registry grew
-}
-
-// NewRegistries prepares the service.
-func NewRegistries(rq *rqcompat.Client, queues []job.Queue, limit func() int64) *Registries {
-	return &Registries{rq: rq, queues: queues, limit: limit, growing: map[string]bool{}}
+	growing sync.Map // names of queues whose failed registry grew
 }
 
 // Failed notes that a queue's failed registry grew. Safe for concurrent use.
-func (s *Registries) Failed(queue string) {
-	s.mu.Lock()
-	s.growing[queue] = true
-	s.mu.Unlock()
-}
+func (s *Registries) Failed(queue string) { s.growing.Store(queue, nil) }
 
 // Trim drops the oldest of what exceeds the limit in the registries that grew.
 func (s *Registries) Trim(ctx context.Context) error {
-	s.mu.Lock()
-	queues := s.growing
-	s.growing = map[string]bool{}
-	s.mu.Unlock()
 	var errs []error
-	for queue := range queues {
-		if _, err := s.rq.TrimFailed(ctx, queue, s.limit()); err != nil {
-			s.Failed(queue)
+	for queue := range s.growing.Range {
+		s.growing.Delete(queue)
+		if _, err := s.RQ.TrimFailed(ctx, queue.(string), s.Limit()); err != nil {
+			s.growing.Store(queue, nil)
 			errs = append(errs, err)
 		}
 	}
@@ -55,10 +44,55 @@ func (s *Registries) Trim(ctx context.Context) error {
 
 // Maintain does RQ's own cleaning; jobs of bridges are left to Rescue.
 func (s *Registries) Maintain(ctx context.Context) error {
-	err := each(s.queues, func(q job.Queue) error {
-		_, err := s.rq.Maintain(ctx, q.Name, workers.IsOurs)
+	err := each(s.Queues, func(q job.Queue) error {
+		_, err := s.RQ.Maintain(ctx, q.Name, workers.IsOurs)
 		return err
 	})
-	_, groups := s.rq.MaintainGroups(ctx)
+	_, groups := s.RQ.MaintainGroups(ctx)
 	return errors.Join(err, groups)
+}
+
+// lockRenew is how often the scheduler's locks are renewed, and those that somebody else holds are tried again.
+const lockRenew = 20 * time.Second
+
+// Scheduler does the work of RQ's scheduler for the queues that nobody else schedules: a Frappe bench has none.
+type Scheduler struct {
+	RQ     *rqcompat.Client
+	Queues []string
+	Log    *slog.Logger
+
+	lock    *rqcompat.SchedulerLock
+	renewed time.Time
+}
+
+// Do moves what is due, once.
+func (s *Scheduler) Do(ctx context.Context) (err error) {
+	now := time.Now()
+	switch {
+	case s.lock == nil:
+		s.lock, err = s.RQ.AcquireScheduler(ctx, s.Queues, rqcompat.NewExecutionID())
+		s.renewed = now
+	case now.Sub(s.renewed) >= lockRenew:
+		err = errors.Join(s.lock.Renew(ctx), s.lock.Acquire(ctx))
+		s.renewed = now
+	}
+	if err != nil {
+		return err
+	}
+	for _, queue := range s.lock.Queues() {
+		if _, err := s.RQ.EnqueueDue(ctx, queue, now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Release gives the locks back.
+func (s *Scheduler) Release(ctx context.Context) {
+	if s.lock == nil {
+		return
+	}
+	if err := s.lock.Release(ctx); err != nil {
+		s.Log.Warn("scheduler's locks not released; they expire by themselves", "error", err)
+	}
 }

@@ -17,31 +17,41 @@ import (
 // workerDied is what the log of a row says whose worker is gone.
 const workerDied = "Worker died"
 
-// RescueParams are what Rescue needs.
-type RescueParams struct {
+// Rescue gives back the jobs whose lease lapsed: their worker is dead, or cut off for so long that it has given up.
+type Rescue struct {
 	RQ interface {
 		Lapsed(ctx context.Context, queue string, slack time.Duration) ([]rqcompat.LapsedJob, error)
 		Rescue(ctx context.Context, queue string, l rqcompat.LapsedJob, maxKills int) (rqcompat.RescueResult, error)
 		Fetch(ctx context.Context, id string) (*rqcompat.Job, error)
+		Writable(ctx context.Context) error
 	}
 	Rows   Rows
 	Route  func(ctx context.Context, queue job.Queue, found []route.Found) []route.Routed
 	Queues []job.Queue
-	// Slack is how much longer than its lease a job stands in RQ's started registry.
-	Slack    time.Duration
-	MaxKills int
+	// Lease is how long a job is its worker's without renewal; Slack how much longer it stands in RQ's started registry.
+	Lease, Slack time.Duration
+	MaxKills     int
 	// Holds reports whether a worker is this process's and still has a job to settle.
 	Holds func(worker string) bool
 	// Failed is told of each queue whose failed registry grew.
 	Failed func(queue string)
 	Log    *slog.Logger
+
+	refused time.Time // when Redis last refused a write
 }
 
-// Rescue gives back the jobs whose lease lapsed: their worker is dead, or cut off for so long that it has given up.
-type Rescue struct{ RescueParams }
-
 // Do rescues once on every queue. The row goes first: after a crash in between its delivery is still to be rescued.
-func (s Rescue) Do(ctx context.Context) error {
+//
+// While Redis refuses writes, for lack of memory or as a replica, no worker can renew its leases, and nobody is rescued;
+// nor in the time that they have for it afterwards.
+func (s *Rescue) Do(ctx context.Context) error {
+	if err := s.RQ.Writable(ctx); err != nil {
+		s.refused = time.Now()
+		return err
+	}
+	if time.Since(s.refused) < s.Lease {
+		return nil
+	}
 	return each(s.Queues, func(q job.Queue) error {
 		lapsed, err := s.RQ.Lapsed(ctx, q.Name, s.Slack)
 		if err != nil {
@@ -59,7 +69,7 @@ func (s Rescue) Do(ctx context.Context) error {
 	})
 }
 
-func (s Rescue) one(ctx context.Context, q job.Queue, l rqcompat.LapsedJob) error {
+func (s *Rescue) one(ctx context.Context, q job.Queue, l rqcompat.LapsedJob) error {
 	site, row, err := s.rowOf(ctx, q, l.ID)
 	if err != nil {
 		return err
@@ -78,7 +88,7 @@ func (s Rescue) one(ctx context.Context, q job.Queue, l rqcompat.LapsedJob) erro
 }
 
 // giveBack returns the delivery to the head of its queue, or fails it as poison.
-func (s Rescue) giveBack(ctx context.Context, q job.Queue, l rqcompat.LapsedJob) error {
+func (s *Rescue) giveBack(ctx context.Context, q job.Queue, l rqcompat.LapsedJob) error {
 	result, err := s.RQ.Rescue(ctx, q.Name, l, s.MaxKills)
 	if err != nil {
 		return err
@@ -95,7 +105,7 @@ func (s Rescue) giveBack(ctx context.Context, q job.Queue, l rqcompat.LapsedJob)
 }
 
 // rowOf finds the row that an RQ job delivers; nil if it has none.
-func (s Rescue) rowOf(ctx context.Context, q job.Queue, id string) (string, *rows.BackgroundJob, error) {
+func (s *Rescue) rowOf(ctx context.Context, q job.Queue, id string) (string, *rows.BackgroundJob, error) {
 	j, err := s.RQ.Fetch(ctx, id)
 	if j == nil {
 		if errors.Is(err, rqcompat.ErrNoSuchJob) {

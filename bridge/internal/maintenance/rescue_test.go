@@ -25,6 +25,7 @@ type lapsedJobs struct {
 	results  map[string]rqcompat.RescueResult // Requeued, or Poisoned by its kills, if it isn't there
 	fetchErr map[string]error
 	err      error // of Lapsed on the own queue
+	readOnly error // of Writable
 	failed   []string
 	slack    time.Duration
 }
@@ -36,6 +37,8 @@ func (l *lapsedJobs) Lapsed(_ context.Context, queue string, slack time.Duration
 	}
 	return nil, nil
 }
+
+func (l *lapsedJobs) Writable(context.Context) error { return l.readOnly }
 
 func (l *lapsedJobs) Rescue(_ context.Context, queue string, j rqcompat.LapsedJob, maxKills int) (rqcompat.RescueResult, error) {
 	result, ok := l.results[j.ID]
@@ -65,12 +68,12 @@ func (l *lapsedJobs) Route(_ context.Context, q job.Queue, found []route.Found) 
 	return []route.Routed{r}
 }
 
-func (l *lapsedJobs) rescue() Rescue {
-	return Rescue{RescueParams{
-		RQ: l, Rows: l.bench, Route: l.Route, Queues: queues, Slack: 75 * time.Second, MaxKills: 3,
+func (l *lapsedJobs) rescue() *Rescue {
+	return &Rescue{
+		RQ: l, Rows: l.bench, Route: l.Route, Queues: queues, Lease: 15 * time.Second, Slack: 75 * time.Second, MaxKills: 3,
 		Holds:  func(worker string) bool { return worker == "bridge-live-1" },
 		Failed: func(queue string) { l.failed = append(l.failed, queue) }, Log: l.logger(),
-	}}
+	}
 }
 
 func newLapsed() *lapsedJobs {

@@ -1,3 +1,7 @@
+// Package maintenance finds what a crash or somebody else left behind, and what is due: jobs whose worker died, rows
+// without a delivery, Go jobs that a Python worker took and failed, retries whose time has come, jobs in RQ's scheduled
+// registries, registries to be cleaned. Each is a service of its own that may run in several processes at once: a row is
+// moved by a compare-and-swap, a job by a script that looks first.
 package maintenance
 
 import (
@@ -23,6 +27,7 @@ type Service struct {
 // Run does the services one after the other, each when it is due, until ctx ends.
 func Run(ctx context.Context, log *slog.Logger, services []Service) {
 	start := time.Now()
+	var said wait.Seldom
 	tick := time.Second
 	due := make([]time.Time, len(services))
 	for i, s := range services {
@@ -36,7 +41,7 @@ func Run(ctx context.Context, log *slog.Logger, services []Service) {
 			}
 			due[i] = now.Add(s.Every)
 			if err := s.Do(ctx); err != nil && ctx.Err() == nil {
-				log.Warn("maintenance failed; it is tried again", "error", err, "what", s.What)
+				said.Warn(log, "maintenance failed; it is tried again", s.What, "error", err, "what", s.What)
 			}
 		}
 	})

@@ -2,19 +2,32 @@ package maintenance
 
 import (
 	"context"
-	"errors"
 	"log/slog"
-	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/route"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/wait"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/workers"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
 )
 
-// pythonCannot are the last lines with which a Python worker fails a job that only Go can run.
+const (
+	// takeBackLook is how often the newest failed jobs are looked at. A Go job that an idle Python worker took has failed
+	// within half a second, and its user waits.
+	takeBackLook = 100 * time.Millisecond
+	// takeBackAll is how often all of them are.
+	takeBackAll = 5 * time.Second
+	// takeBackNewest is how many of the newest are looked at. If all of them are new, all are looked at.
+	takeBackNewest = 16
+	// takeBackAge is how long ago a job may have failed that Python could have run as well: older ones failed before
+	// anybody here had a handler for them.
+	takeBackAge = time.Hour
+)
+
+// pythonCannot are the last lines with which a Python worker fails a job that only Go can run, however long ago.
 var pythonCannot = []string{
 	"AppNotInstalledError", "ModuleNotFoundError", "is not installed", "AttributeError", "ImportError",
 	"Invalid attribute name", // rq/utils.py import_attribute, of plain RQ jobs
@@ -24,90 +37,152 @@ var pythonCannot = []string{
 type TakeBackParams struct {
 	RQ interface {
 		Members(ctx context.Context, reg rqcompat.Registry, queue string, from, to int64) ([]rqcompat.Member, error)
-		Fetch(ctx context.Context, id string) (*rqcompat.Job, error)
+		FetchMany(ctx context.Context, ids []string) ([]*rqcompat.FetchResult, error)
 		Results(ctx context.Context, id string) ([]rqcompat.Result, error)
-		Requeue(ctx context.Context, id string, atFront bool) error
 	}
 	Route  func(ctx context.Context, queue job.Queue, found []route.Found) []route.Routed
+	Queues []job.Queue
+	// Take takes a job up, to be claimed out of the failed registry.
+	Take func(*job.Queued)
+	Log  *slog.Logger
+}
+
+// TakeBack finds Go jobs in the failed registries that a Python worker took: an idle one is served at the push itself, on
+// a shared queue and on an own one that somebody started a Python worker for. They are claimed out of the registry, so
+// that Python gets them once.
+type TakeBack struct {
+	TakeBackParams
+	// stays remembers, by queue and id, the entries that are to stay failed, by their score.
+	stays map[string]map[string]float64
+}
+
+// NewTakeBack prepares the service.
+func NewTakeBack(p TakeBackParams) *TakeBack {
+	return &TakeBack{p, map[string]map[string]float64{}}
+}
+
+// Run looks until ctx ends.
+func (s *TakeBack) Run(ctx context.Context) {
+	pause := wait.Backoff{Log: s.Log, What: "failed registries can't be looked at"}
+	var all time.Time
+	for ; ctx.Err() == nil; wait.Sleep(ctx, takeBackLook) {
+		newest := int64(takeBackNewest)
+		if time.Since(all) >= takeBackAll {
+			all, newest = time.Now(), 0
+		}
+		err := each(s.Queues, func(q job.Queue) error { return s.look(ctx, q, newest) })
+		if err != nil {
+			pause.Failed(ctx, err)
+			continue
+		}
+		pause.Succeeded()
+	}
+}
+
+// look takes up what is ours among the newest failed jobs of a queue; 0 is all of them.
+func (s *TakeBack) look(ctx context.Context, q job.Queue, newest int64) error {
+	members, err := s.RQ.Members(ctx, rqcompat.Failed, q.Name, -newest, -1)
+	if err != nil {
+		return err
+	}
+	fresh := slices.DeleteFunc(slices.Clone(members), func(m rqcompat.Member) bool {
+		score, known := s.stays[q.Name][m.ID]
+		return known && score == m.Score
+	})
+	if newest > 0 && int64(len(fresh)) == newest {
+		return s.look(ctx, q, 0)
+	}
+	if newest == 0 || s.stays[q.Name] == nil {
+		s.forget(q.Name, members)
+	}
+	if len(fresh) == 0 {
+		return nil
+	}
+	return s.judge(ctx, q, fresh)
+}
+
+// forget keeps of what stays only what is still there.
+func (s *TakeBack) forget(queue string, members []rqcompat.Member) {
+	old := s.stays[queue]
+	s.stays[queue] = make(map[string]float64, len(members))
+	for _, m := range members {
+		if score, known := old[m.ID]; known {
+			s.stays[queue][m.ID] = score
+		}
+	}
+}
+
+// judge takes up those of the failed jobs that are ours, and notes those that are to stay. One that can't be judged now
+// is looked at again, and so is one that was taken up: the claim may come too late.
+func (s *TakeBack) judge(ctx context.Context, q job.Queue, members []rqcompat.Member) error {
+	ids := make([]string, len(members))
+	for i, m := range members {
+		ids[i] = m.ID
+	}
+	fetched, err := s.RQ.FetchMany(ctx, ids)
+	if err != nil {
+		return err
+	}
+	// As on a shared queue, whatever the queue is: what nobody here can run must not become ours to fail.
+	q.Own = false
+	for i, f := range fetched {
+		if f.Job == nil || workers.IsOurs(f.Job.WorkerName) || f.Job.Status != rqcompat.StatusFailed {
+			s.stays[q.Name][ids[i]] = members[i].Score
+			continue
+		}
+		routed := s.Route(ctx, q, []route.Found{{Job: f.Job, Fault: f.Err}})[0]
+		if routed.Verdict == route.Unready || routed.Verdict == route.Held {
+			continue
+		}
+		why, err := s.pythonsError(ctx, f.Job)
+		if err != nil {
+			return err
+		}
+		if routed.Verdict != route.Ours || why == "" {
+			s.stays[q.Name][ids[i]] = members[i].Score
+			continue
+		}
+		routed.From, routed.Before = rqcompat.FromFailed, "a Python worker had failed it: "+why
+		s.Take(routed.Queued)
+	}
+	return nil
+}
+
+// pythonsError is the last line of the error with which a Python worker failed a job that is to be taken back; "" for one
+// that is to stay failed.
+func (s *TakeBack) pythonsError(ctx context.Context, j *rqcompat.Job) (string, error) {
+	results, err := s.RQ.Results(ctx, j.ID)
+	switch {
+	case err != nil && rqcompat.Judge(err) != rqcompat.Final:
+		return "", err
+	case len(results) == 0:
+		return "", nil
+	}
+	exc := strings.TrimRight(results[0].ExcString, "\n")
+	last := exc[strings.LastIndexByte(exc, '\n')+1:]
+	old := time.Since(j.EndedAt) > takeBackAge
+	if old && !slices.ContainsFunc(pythonCannot, func(name string) bool { return strings.Contains(last, name) }) {
+		return "", nil
+	}
+	return last, nil
+}
+
+// ReturnPopped puts back what waiters of rqcompat.First popped from a queue when none of them is alive.
+type ReturnPopped struct {
+	RQ interface {
+		ReturnPopped(ctx context.Context, queue string, anyway bool) ([]string, error)
+	}
 	Queues []job.Queue
 	Log    *slog.Logger
 }
 
-// TakeBack finds Go jobs in the failed registries that a Python worker took and could not run, and requeues them.
-type TakeBack struct {
-	TakeBackParams
-	// stays remembers failed ids that are to stay failed.
-	stays map[job.Key]bool
-}
-
-// NewTakeBack prepares the service; one goroutine uses it.
-func NewTakeBack(p TakeBackParams) *TakeBack { return &TakeBack{p, map[job.Key]bool{}} }
-
-// Do looks once through the failed registries.
-func (s *TakeBack) Do(ctx context.Context) error {
+// Do looks once at every queue.
+func (s ReturnPopped) Do(ctx context.Context) error {
 	return each(s.Queues, func(q job.Queue) error {
-		members, err := s.RQ.Members(ctx, rqcompat.Failed, q.Name, 0, -1)
-		if err != nil {
-			return err
+		ids, err := s.RQ.ReturnPopped(ctx, q.Name, false)
+		if len(ids) > 0 {
+			s.Log.Warn("a bridge died with jobs that it had popped; they are back in their queue", "queue", q.Name, "jobs", len(ids))
 		}
-		present := make(map[job.Key]bool, len(members))
-		var errs []error
-		for _, m := range members {
-			key := job.Key{Queue: q.Name, ID: m.ID}
-			present[key] = true
-			if s.stays[key] {
-				continue
-			}
-			stays, err := s.one(ctx, q, m.ID)
-			if rqcompat.IsAway(err) {
-				return err
-			}
-			// One that can't be read must not keep the others.
-			errs = append(errs, err)
-			if stays {
-				s.stays[key] = true
-			}
-		}
-		maps.DeleteFunc(s.stays, func(key job.Key, _ bool) bool { return key.Queue == q.Name && !present[key] })
-		return errors.Join(errs...)
+		return err
 	})
-}
-
-// one requeues a failed job that is ours. It reports whether the job is to stay where it is: one that can't be judged
-// now is looked at again, and so is a requeued one, since Python may be the faster again.
-func (s *TakeBack) one(ctx context.Context, q job.Queue, id string) (stays bool, err error) {
-	j, fault := s.RQ.Fetch(ctx, id)
-	switch {
-	case errors.Is(fault, rqcompat.ErrNoSuchJob):
-		return true, nil
-	case j == nil:
-		return false, fault
-	case workers.IsOurs(j.WorkerName):
-		return true, nil
-	}
-	results, err := s.RQ.Results(ctx, id)
-	if err != nil {
-		return false, err
-	}
-	if len(results) == 0 || !pythonFailedToFind(results[0].ExcString) {
-		return true, nil
-	}
-	// As on a shared queue, whatever the queue is: what nobody here can run must not become ours to fail.
-	q.Own = false
-	if verdict := s.Route(ctx, q, []route.Found{{Job: j, Fault: fault}})[0].Verdict; verdict != route.Ours {
-		return verdict == route.Foreign, nil
-	}
-	switch err := s.RQ.Requeue(ctx, id, true); {
-	case err == nil:
-		s.Log.Info("a Python worker took a Go job and could not run it; it is queued again", "job_id", id, "queue", q.Name)
-	case !errors.Is(err, rqcompat.ErrNotRequeueable) && !errors.Is(err, rqcompat.ErrNoSuchJob):
-		return false, err
-	}
-	return false, nil
-}
-
-func pythonFailedToFind(exc string) bool {
-	exc = strings.TrimRight(exc, "\n")
-	last := exc[strings.LastIndexByte(exc, '\n')+1:]
-	return slices.ContainsFunc(pythonCannot, func(name string) bool { return strings.Contains(last, name) })
 }

@@ -3,10 +3,12 @@ package maintenance
 import (
 	"context"
 	"errors"
-	"io"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/route"
@@ -18,32 +20,40 @@ const missingModule = "Traceback (most recent call last):\n  …\nModuleNotFound
 // failedJobs are the failed registries of both queues.
 type failedJobs struct {
 	*bench
-	members map[string][]string // ids by queue
+	members map[string][]rqcompat.Member // by queue, lowest score first
 	jobs    map[string]*rqcompat.FetchResult
 	results map[string][]rqcompat.Result
-	errs    map[string]error // by "members <queue>", "results <id>", "requeue <id>"
+	errs    map[string]error // by "members <queue>", "fetch", "results <id>"
 	verdict map[string]route.Verdict
+	ranges  []int64
 	fetched []string
 	routed  []job.Queue
 	faults  []error
+	taken   []*job.Queued
 }
 
-func (f *failedJobs) Members(_ context.Context, reg rqcompat.Registry, queue string, from, to int64) (out []rqcompat.Member, err error) {
-	if reg != rqcompat.Failed || from != 0 || to != -1 {
+func (f *failedJobs) Members(_ context.Context, reg rqcompat.Registry, queue string, from, to int64) ([]rqcompat.Member, error) {
+	if reg != rqcompat.Failed || to != -1 {
 		f.tell("asked for %d to %d of %s", from, to, reg)
 	}
-	for _, id := range f.members[queue] {
-		out = append(out, rqcompat.Member{ID: id})
+	f.ranges = append(f.ranges, from)
+	all := f.members[queue]
+	if from < 0 {
+		all = all[max(len(all)+int(from), 0):]
 	}
-	return out, f.errs["members "+queue]
+	return all, f.errs["members "+queue]
 }
 
-func (f *failedJobs) Fetch(_ context.Context, id string) (*rqcompat.Job, error) {
-	f.fetched = append(f.fetched, id)
-	if r := f.jobs[id]; r != nil {
-		return r.Job, r.Err
+func (f *failedJobs) FetchMany(_ context.Context, ids []string) (out []*rqcompat.FetchResult, err error) {
+	f.fetched = append(f.fetched, ids...)
+	for _, id := range ids {
+		r := f.jobs[id]
+		if r == nil {
+			r = &rqcompat.FetchResult{Job: &rqcompat.Job{ID: id, WorkerName: "python-1", Status: rqcompat.StatusFailed, EndedAt: time.Now()}}
+		}
+		out = append(out, r)
 	}
-	return &rqcompat.Job{ID: id, WorkerName: "python-1"}, nil
+	return out, f.errs["fetch"]
 }
 
 func (f *failedJobs) Results(_ context.Context, id string) ([]rqcompat.Result, error) {
@@ -53,76 +63,79 @@ func (f *failedJobs) Results(_ context.Context, id string) ([]rqcompat.Result, e
 	return []rqcompat.Result{{ExcString: missingModule}, {ExcString: "an older one"}}, f.errs["results "+id]
 }
 
-func (f *failedJobs) Requeue(_ context.Context, id string, atFront bool) error {
-	f.tell("requeue %s at the front: %v", id, atFront)
-	return f.errs["requeue "+id]
-}
-
 func (f *failedJobs) Route(_ context.Context, q job.Queue, found []route.Found) []route.Routed {
 	f.routed = append(f.routed, q)
 	f.faults = append(f.faults, found[0].Fault)
-	return []route.Routed{{Verdict: f.verdict[found[0].Job.ID]}}
+	return []route.Routed{{Verdict: f.verdict[found[0].Job.ID], Queued: &job.Queued{ID: found[0].Job.ID, Queue: q}}}
 }
 
 func newFailed(ids ...string) *failedJobs {
-	return &failedJobs{
-		bench: newBench(), members: map[string][]string{"b:go": ids}, jobs: map[string]*rqcompat.FetchResult{},
+	f := &failedJobs{
+		bench: newBench(), members: map[string][]rqcompat.Member{}, jobs: map[string]*rqcompat.FetchResult{},
 		results: map[string][]rqcompat.Result{}, errs: map[string]error{}, verdict: map[string]route.Verdict{},
 	}
+	for i, id := range ids {
+		f.members["b:go"] = append(f.members["b:go"], rqcompat.Member{ID: id, Score: float64(i)})
+	}
+	return f
 }
 
 func (f *failedJobs) takeBack() *TakeBack {
-	return NewTakeBack(TakeBackParams{RQ: f, Route: f.Route, Queues: queues, Log: f.logger()})
+	return NewTakeBack(TakeBackParams{RQ: f, Route: f.Route, Queues: queues[:1], Log: f.logger(), Take: func(q *job.Queued) { f.taken = append(f.taken, q) }})
 }
 
 func TestTakeBack(t *testing.T) {
-	requeued := []string{"requeue a at the front: true"}
 	exc := func(text string) func(*failedJobs) {
 		return func(f *failedJobs) { f.results["a"] = []rqcompat.Result{{ExcString: text}} }
 	}
+	old := func(text string) func(*failedJobs) {
+		return func(f *failedJobs) {
+			exc(text)(f)
+			f.jobs["a"] = &rqcompat.FetchResult{Job: &rqcompat.Job{
+				ID: "a", WorkerName: "python-1", Status: rqcompat.StatusFailed, EndedAt: time.Now().Add(-2 * time.Hour),
+			}}
+		}
+	}
 	tests := map[string]struct {
 		before func(*failedJobs)
-		story  []string
+		why    string // it is taken; what its log says
 		err    string
 		stays  bool // isn't looked at again
-		log    bool
 	}{
-		"Python lacked its module":    {func(*failedJobs) {}, requeued, "", false, true},
-		"Python lacked its app":       {exc("x\nfrappe.exceptions.AppNotInstalledError: App go is not installed"), requeued, "", false, true},
-		"Python lacked its function":  {exc("AttributeError: module 'app' has no attribute 'go'"), requeued, "", false, true},
-		"Python's import_attribute":   {exc("ValueError: Invalid attribute name: go.plain"), requeued, "", false, true},
-		"Python failed by itself":     {exc("ZeroDivisionError: division by zero"), nil, "", true, false},
-		"only its stack has the word": {exc("ImportError: x\nZeroDivisionError: division by zero"), nil, "", true, false},
-		"a job without a result":      {func(f *failedJobs) { f.results["a"] = nil }, nil, "", true, false},
+		"Python lacked its module":                             {func(*failedJobs) {}, "ModuleNotFoundError: No module named 'app.go'", "", false},
+		"Python failed in its own way":                         {exc("x\nTypeError: export() got an unexpected keyword argument"), "TypeError: export() got", "", false},
+		"long ago, for want of a module":                       {old(missingModule), "ModuleNotFoundError", "", false},
+		"long ago, in its own way":                             {old("ZeroDivisionError: division by zero"), "", "", true},
+		"long ago, in its own way, and the stack has the word": {old("ImportError: x\nZeroDivisionError: division by zero"), "", "", true},
+		"a job without a result":                               {func(f *failedJobs) { f.results["a"] = nil }, "", "", true},
 		"a job of ours": {func(f *failedJobs) {
-			f.jobs["a"] = &rqcompat.FetchResult{Job: &rqcompat.Job{ID: "a", WorkerName: "bridge-1"}}
-		}, nil, "", true, false},
-		"a job that is gone":             {func(f *failedJobs) { f.jobs["a"] = &rqcompat.FetchResult{Err: rqcompat.ErrNoSuchJob} }, nil, "", true, false},
-		"a job that can't be read":       {func(f *failedJobs) { f.jobs["a"] = &rqcompat.FetchResult{Err: errBroken} }, nil, "broken connection", false, false},
-		"results that can't be read":     {func(f *failedJobs) { f.errs["results a"] = errBroken }, nil, "broken connection", false, false},
-		"a job that Python alone can do": {func(f *failedJobs) { f.verdict["a"] = route.Foreign }, nil, "", true, false},
-		"a job that isn't ready":         {func(f *failedJobs) { f.verdict["a"] = route.Unready }, nil, "", false, false},
-		"a job that is held":             {func(f *failedJobs) { f.verdict["a"] = route.Held }, nil, "", false, false},
-		"somebody else was faster":       {func(f *failedJobs) { f.errs["requeue a"] = rqcompat.ErrNotRequeueable }, requeued, "", false, false},
-		"it was deleted meanwhile":       {func(f *failedJobs) { f.errs["requeue a"] = rqcompat.ErrNoSuchJob }, requeued, "", false, false},
-		"it can't be requeued":           {func(f *failedJobs) { f.errs["requeue a"] = errBroken }, requeued, "broken connection", false, false},
-		"a field can't be read": {func(f *failedJobs) {
-			f.jobs["a"] = &rqcompat.FetchResult{Job: &rqcompat.Job{ID: "a", WorkerName: "python-1"}, Err: errBroken}
-			f.verdict["a"] = route.Foreign
-		}, nil, "", true, false},
+			f.jobs["a"] = &rqcompat.FetchResult{Job: &rqcompat.Job{ID: "a", WorkerName: "bridge-1", Status: rqcompat.StatusFailed}}
+		}, "", "", true},
+		"a job that a person stopped": {func(f *failedJobs) {
+			f.jobs["a"] = &rqcompat.FetchResult{Job: &rqcompat.Job{ID: "a", WorkerName: "python-1", Status: rqcompat.StatusStopped}}
+		}, "", "", true},
+		"a job that is gone":              {func(f *failedJobs) { f.jobs["a"] = &rqcompat.FetchResult{Err: rqcompat.ErrNoSuchJob} }, "", "", true},
+		"a Redis that is away":            {func(f *failedJobs) { f.errs["fetch"] = errBroken }, "", "broken connection", false},
+		"results that can't be read now":  {func(f *failedJobs) { f.errs["results a"] = errBroken }, "", "broken connection", false},
+		"results that are something else": {func(f *failedJobs) { f.results["a"], f.errs["results a"] = nil, rqcompat.ErrBadCall }, "", "", true},
+		"a job that Python alone can do":  {func(f *failedJobs) { f.verdict["a"] = route.Foreign }, "", "", true},
+		"a job that isn't ready":          {func(f *failedJobs) { f.verdict["a"] = route.Unready }, "", "", false},
+		"a job that policy lets wait":     {func(f *failedJobs) { f.verdict["a"] = route.Held }, "", "", false},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			f := newFailed("a")
 			tc.before(f)
 			s := f.takeBack()
-			err := s.Do(t.Context())
+			err := s.look(t.Context(), queues[0], takeBackNewest)
 			if (err == nil) != (tc.err == "") || err != nil && !strings.Contains(err.Error(), tc.err) {
 				t.Errorf("error %v, want %q", err, tc.err)
 			}
-			f.wantStory(t, name, tc.story...)
-			if logged := strings.Contains(f.log.String(), "a Python worker took a Go job and could not run it; it is queued again"); logged != tc.log {
-				t.Errorf("logged: %v, want %v:\n%s", logged, tc.log, f.log.String())
+			switch {
+			case tc.why == "" && len(f.taken) > 0:
+				t.Errorf("taken up: %+v, want left", f.taken[0])
+			case tc.why != "" && (len(f.taken) != 1 || f.taken[0].From != rqcompat.FromFailed || !strings.Contains(f.taken[0].Before, "a Python worker had failed it: "+tc.why)):
+				t.Errorf("taken up: %+v, want it, out of the failed registry, with Python's error", f.taken)
 			}
 			for _, q := range f.routed {
 				if q.Own || q.Name != "b:go" {
@@ -130,77 +143,106 @@ func TestTakeBack(t *testing.T) {
 				}
 			}
 			looked := len(f.fetched)
-			_ = s.Do(t.Context()) // its error was looked at
+			_ = s.look(t.Context(), queues[0], takeBackNewest) // its error was looked at
 			if again := len(f.fetched) > looked; again == tc.stays {
 				t.Errorf("looked at again: %v, want %v", again, !tc.stays)
 			}
 		})
 	}
-	f := newFailed("a")
-	f.jobs["a"] = &rqcompat.FetchResult{Job: &rqcompat.Job{ID: "a"}, Err: errBroken}
-	if err := f.takeBack().Do(t.Context()); err != nil || len(f.faults) != 1 || f.faults[0] != errBroken {
-		t.Errorf("%v, a broken hash is routed with %v, want its fault", err, f.faults)
-	}
 }
 
-// TestTakesBackAsOftenAsPythonFails: a Python worker that waits on the queue may be faster than every bridge, again and
-// again.
-func TestTakesBackAsOftenAsPythonFails(t *testing.T) {
-	f := newFailed("a")
-	s := f.takeBack()
-	for range 3 {
-		if err := s.Do(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if n := len(f.story); n != 3 {
-		t.Errorf("requeued %d times of 3", n)
-	}
-}
-
-// TestWhatLeftTheRegistryIsForgotten: it may fail another time, by Python's hand.
-func TestWhatLeftTheRegistryIsForgotten(t *testing.T) {
+// TestWhatFailsAgainIsLookedAtAgain: its score tells.
+func TestWhatFailsAgainIsLookedAtAgain(t *testing.T) {
 	f := newFailed("a", "b")
-	f.members["b:default"] = []string{"a"} // of the same id, on another queue
-	f.jobs["a"] = &rqcompat.FetchResult{Job: &rqcompat.Job{ID: "a", WorkerName: "bridge-1"}}
+	f.verdict["a"], f.verdict["b"] = route.Foreign, route.Foreign
 	s := f.takeBack()
-	do := func() (looked []string) {
+	look := func(newest int64) (looked []string) {
 		t.Helper()
 		f.fetched = nil
-		if err := s.Do(t.Context()); err != nil {
+		if err := s.look(t.Context(), queues[0], newest); err != nil {
 			t.Fatal(err)
 		}
 		return f.fetched
 	}
-	if got := do(); !slices.Equal(got, []string{"a", "b", "a"}) {
-		t.Errorf("looked at %v, want both queues", got)
+	if got := look(takeBackNewest); !slices.Equal(got, []string{"a", "b"}) {
+		t.Errorf("looked at %v, want both", got)
 	}
-	f.members["b:go"] = []string{"b"}
-	do()
-	if len(s.stays) != 1 {
+	f.members["b:go"][0].Score = 7
+	if got := look(takeBackNewest); !slices.Equal(got, []string{"a"}) {
+		t.Errorf("looked at %v, want a, which failed again", got)
+	}
+	f.members["b:go"] = f.members["b:go"][1:]
+	look(0)
+	if _, known := s.stays["b:go"]["a"]; known || len(s.stays["b:go"]) != 1 {
 		t.Errorf("remembered are %v, want the one that is still there", s.stays)
-	}
-	f.members["b:go"] = []string{"a", "b"}
-	if got := do(); !slices.Equal(got, []string{"a", "b"}) {
-		t.Errorf("looked at %v, want a again, which was away, and b", got)
 	}
 }
 
-// TestTakeBackGoesOn: one job that can't be read must not keep the others, but for a Redis that is away.
-func TestTakeBackGoesOn(t *testing.T) {
-	f := newFailed("odd", "a")
-	f.members["b:default"] = []string{"b"}
-	f.jobs["odd"] = &rqcompat.FetchResult{Err: errBroken}
-	if err := f.takeBack().Do(t.Context()); !errors.Is(err, errBroken) {
-		t.Errorf("error %v, want that of the odd one", err)
+// TestOnlyTheNewestAreLookedAt, unless all of them are new.
+func TestOnlyTheNewestAreLookedAt(t *testing.T) {
+	var ids []string
+	for i := range 40 {
+		ids = append(ids, fmt.Sprint(i))
 	}
-	f.wantStory(t, "the others", "requeue a at the front: true", "requeue b at the front: true")
-	f.jobs["odd"].Err, f.fetched = io.EOF, nil
-	if err := f.takeBack().Do(t.Context()); !errors.Is(err, io.EOF) || !slices.Equal(f.fetched, []string{"odd", "b"}) {
-		t.Errorf("Redis is away: %v after looking at %v, want no other of that queue", err, f.fetched)
+	f := newFailed(ids...)
+	for _, id := range ids {
+		f.verdict[id] = route.Foreign
 	}
-	f.errs["members b:go"], f.fetched = errBroken, nil
-	if err := f.takeBack().Do(t.Context()); !errors.Is(err, errBroken) || !slices.Equal(f.fetched, []string{"b"}) {
-		t.Errorf("a registry that can't be read: %v after looking at %v, want the other queue's", err, f.fetched)
+	s := f.takeBack()
+	if err := s.look(t.Context(), queues[0], takeBackNewest); err != nil || !slices.Equal(f.ranges, []int64{-takeBackNewest, 0}) || len(f.fetched) != 40 {
+		t.Errorf("%v, asked from %v, looked at %d, want the newest and then all 40", err, f.ranges, len(f.fetched))
 	}
+	f.ranges, f.fetched = nil, nil
+	f.members["b:go"] = append(f.members["b:go"], rqcompat.Member{ID: "new", Score: 99})
+	if err := s.look(t.Context(), queues[0], takeBackNewest); err != nil || !slices.Equal(f.ranges, []int64{-takeBackNewest}) || !slices.Equal(f.fetched, []string{"new"}) {
+		t.Errorf("%v, asked from %v, looked at %v, want the newest only, and of them the new one", err, f.ranges, f.fetched)
+	}
+}
+
+// TestTakeBackRuns: often at the newest, from time to time at all, slower while Redis is away.
+func TestTakeBackRuns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFailed()
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() {
+			f.takeBack().Run(ctx)
+			close(done)
+		}()
+		time.Sleep(10*time.Second - time.Millisecond)
+		all := 0
+		for _, from := range f.ranges {
+			if from == 0 {
+				all++
+			}
+		}
+		if n := len(f.ranges); n < 95 || n > 105 || all != 2 {
+			t.Errorf("%d looks in 10 s, %d of them at all, want 100 and 2", n, all)
+		}
+		f.ranges, f.errs["members b:go"] = nil, errors.New("away")
+		time.Sleep(time.Minute)
+		if n := len(f.ranges); n > 40 || strings.Count(f.log.String(), "can't be looked at") != 1 {
+			t.Errorf("%d looks in a minute without Redis, want few, and one line:\n%s", n, f.log.String())
+		}
+		cancel()
+		<-done
+	})
+}
+
+// popped is what ReturnPopped finds.
+type popped map[string][]string
+
+func (p popped) ReturnPopped(_ context.Context, queue string, anyway bool) ([]string, error) {
+	if anyway {
+		return nil, errors.New("asked to return what a living bridge has in hand")
+	}
+	return p[queue], nil
+}
+
+func TestWhatADeadBridgePopped(t *testing.T) {
+	b := newBench()
+	if err := (ReturnPopped{RQ: popped{"b:default": {"x", "y"}}, Queues: queues, Log: b.logger()}).Do(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	b.wantLog(t, "they are back in their queue")
 }

@@ -1,7 +1,9 @@
 package moves
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
@@ -16,11 +18,8 @@ type Move struct {
 	rows.Transition
 }
 
-// Messages of the log rows that more than one move writes.
-const (
-	Enqueued  = "Job enqueued"
-	givenBack = "Job given back to the queue"
-)
+// enqueued is the message of the log row of a step on the way.
+const enqueued = "Job enqueued"
 
 // move starts every entry of the catalogue. A row that runs is fenced: it must still belong to the attempt that it was
 // read with. A Pending row was delivered before its producer moved it, so it becomes Queued on its way.
@@ -31,20 +30,25 @@ func move(site string, row *rows.BackgroundJob, to rows.Status, message string, 
 		m.StartedAt = row.StartedAt
 	case rows.StatusPending:
 		if to != rows.StatusQueued && to != rows.StatusCanceled {
-			m.Via, m.ViaMessage = rows.StatusQueued, Enqueued
+			m.Via, m.ViaMessage = rows.StatusQueued, enqueued
 		}
 	}
 	return m
 }
 
 // Start makes a row Running for the attempt whose fence is startedAt. A row that waits for a retry, or a dead letter,
-// was delivered ahead of its turn by a person who requeued it in RQ: that spends a retry.
-func Start(site string, row *rows.BackgroundJob, startedAt time.Time) Move {
-	m := move(site, row, rows.StatusRunning, "Worker started execution",
+// was delivered ahead of its turn by a person who requeued it in RQ: that spends a retry. before is what happened to the
+// delivery, if anything.
+func Start(site string, row *rows.BackgroundJob, startedAt time.Time, before string) Move {
+	message := "Worker started execution"
+	if before != "" {
+		message += "; " + before
+	}
+	m := move(site, row, rows.StatusRunning, message,
 		rows.Job.Progress.To(0), rows.Job.ProgressMessage.To(""), rows.Job.NextRetryAt.To(time.Time{}), rows.Job.CompletedAt.To(time.Time{}))
 	m.StartedAt = startedAt
 	if row.Status != rows.StatusQueued && row.Status != rows.StatusPending {
-		m.Via, m.ViaMessage = rows.StatusQueued, Enqueued
+		m.Via, m.ViaMessage = rows.StatusQueued, enqueued
 		m.Set = append(m.Set, rows.Job.RetryCount.To(row.RetryCount+1))
 	}
 	return m
@@ -126,7 +130,7 @@ func Poison(site string, row *rows.BackgroundJob, now time.Time) Move {
 
 // GiveBack returns a running row to its queue without spending a retry; why is the worker's end.
 func GiveBack(site string, row *rows.BackgroundJob, why string) Move {
-	m := move(site, row, rows.StatusQueued, givenBack, rows.Job.StartedAt.To(time.Time{}))
+	m := move(site, row, rows.StatusQueued, "Job given back to the queue", rows.Job.StartedAt.To(time.Time{}))
 	m.Via, m.ViaMessage = rows.StatusFailed, why
 	return m
 }
@@ -134,6 +138,14 @@ func GiveBack(site string, row *rows.BackgroundJob, why string) Move {
 // WithReport also writes what the attempt last said.
 func (m Move) WithReport(said Said) Move {
 	m.Set = said.values(m.Set...)
+	return m
+}
+
+// Bare is the move without any text: for a row that doesn't take one of them.
+func (m Move) Bare() Move {
+	m.Message = string(m.To) + "; the row doesn't take the text that belongs here, see the bridge's log"
+	m.ViaMessage = ""
+	m.Set = slices.DeleteFunc(slices.Clone(m.Set), rows.Value.IsText)
 	return m
 }
 
@@ -163,12 +175,7 @@ func RetryDue(site string, row *rows.BackgroundJob) Move {
 // CanceledBy is the message of a cancel by hand.
 func CanceledBy(actor string) string { return "Job canceled by " + byWhom(actor) }
 
-func byWhom(actor string) string {
-	if actor == "" {
-		return "the system"
-	}
-	return actor
-}
+func byWhom(actor string) string { return cmp.Or(actor, "the system") }
 
 // Written has the columns that this move writes, and nothing else.
 func (m Move) Written() (written rows.BackgroundJob) {

@@ -46,7 +46,7 @@ func set(m Move) (names []string) {
 func catalogue(row *rows.BackgroundJob) map[string]Move {
 	failure := Failure{Err: errBoom, Kind: job.Transient, Attempt: 3}
 	return map[string]Move{
-		"Start":      Start(site, row, now),
+		"Start":      Start(site, row, now, ""),
 		"Complete":   Complete(site, row, said, now),
 		"Fail":       Fail(site, row, said, failure, now, 90*time.Second),
 		"DeadLetter": DeadLetter(site, row, said, failure, now),
@@ -111,13 +111,21 @@ func TestWhatEachMoveMayStartFrom(t *testing.T) {
 	}
 }
 
+// TestStartTellsWhatWasBefore in the row's log.
+func TestStartTellsWhatWasBefore(t *testing.T) {
+	m := Start(site, rowIn(rows.StatusQueued), now, "a Python worker had failed it: ImportError")
+	if want := "Worker started execution; a Python worker had failed it: ImportError"; m.Message != want {
+		t.Errorf("message %q, want %q", m.Message, want)
+	}
+}
+
 func TestTransitionError(t *testing.T) {
 	err := Complete(site, rowIn(rows.StatusQueued), said, now).Check()
 	if got, want := fmt.Sprint(err), "job JOB-1 is Queued and can't become Completed"; got != want {
 		t.Errorf("Complete of a queued row: %q, want %q", got, want)
 	}
 	// The second step is judged from the first one's state, not from the row's.
-	m := Start(site, rowIn(rows.StatusQueued), now)
+	m := Start(site, rowIn(rows.StatusQueued), now, "")
 	m.Via = rows.StatusRunning
 	var wrong *TransitionError
 	if err := m.Check(); !errors.As(err, &wrong) || wrong.From != rows.StatusRunning || wrong.To != rows.StatusRunning {
@@ -151,17 +159,18 @@ func TestLegalMoves(t *testing.T) {
 	}
 }
 
-// TestTheDiagramNamesTheMoves: every status and every entry of the catalogue that doc.go draws exists, and every status
+// TestTheDiagramNamesTheMoves: every status and every entry of the catalogue that legal.go draws exists, and every status
 // is drawn.
 func TestTheDiagramNamesTheMoves(t *testing.T) {
-	doc, err := os.ReadFile("doc.go")
+	file, err := os.ReadFile("legal.go")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, diagram, _ := strings.Cut(string(doc), "//\n")
+	doc, _, _ := strings.Cut(string(file), "\npackage moves")
+	_, diagram, _ := strings.Cut(doc, "//\n")
 	for _, s := range all {
 		if !strings.Contains(diagram, string(s)) {
-			t.Errorf("the diagram in doc.go doesn't show %q", s)
+			t.Errorf("the diagram in legal.go doesn't show %q", s)
 		}
 	}
 	moves := catalogue(rowIn(rows.StatusRunning))
@@ -171,13 +180,13 @@ func TestTheDiagramNamesTheMoves(t *testing.T) {
 	}
 	for _, word := range regexp.MustCompile(`[A-Z][A-Za-z]+`).FindAllString(rest, -1) {
 		if _, ok := moves[word]; !ok && word != "DeadLetter" {
-			t.Errorf("the diagram in doc.go names %q, which is not in the catalogue", word)
+			t.Errorf("the diagram in legal.go names %q, which is not in the catalogue", word)
 		}
 	}
 	// What ends in Dead Letter, and what leads back to Queued, is drawn.
 	for _, name := range []string{"DeadLetter", "Exhausted", "Poison", "RetryDue", "Requeue", "Cancel"} {
 		if !strings.Contains(diagram, name) {
-			t.Errorf("the diagram in doc.go lacks %s", name)
+			t.Errorf("the diagram in legal.go lacks %s", name)
 		}
 	}
 }
@@ -199,16 +208,16 @@ func TestWhatEachMoveWrites(t *testing.T) {
 		status, way rows.Status
 	}{
 		"start": {
-			move: Start(site, queued, now), message: "Worker started execution", fence: now,
+			move: Start(site, queued, now, ""), message: "Worker started execution", fence: now,
 			columns: "completed_at next_retry_at progress progress_message", status: rows.StatusRunning,
 		},
 		"start of a failed row spends a retry": {
-			move: Start(site, failed, now), message: "Worker started execution", via: "Job enqueued", fence: now,
+			move: Start(site, failed, now, ""), message: "Worker started execution", via: "Job enqueued", fence: now,
 			columns: "completed_at next_retry_at progress progress_message retry_count",
 			written: rows.BackgroundJob{RetryCount: 3}, status: rows.StatusRunning, way: rows.StatusQueued,
 		},
 		"start of a pending row spends none": {
-			move: Start(site, rowIn(rows.StatusPending), now), message: "Worker started execution", via: "Job enqueued", fence: now,
+			move: Start(site, rowIn(rows.StatusPending), now, ""), message: "Worker started execution", via: "Job enqueued", fence: now,
 			columns: "completed_at next_retry_at progress progress_message", status: rows.StatusRunning, way: rows.StatusQueued,
 		},
 		"complete": {
@@ -324,7 +333,7 @@ func TestWhatEachMoveWrites(t *testing.T) {
 func TestAppliedBringsTheRowUpToDate(t *testing.T) {
 	row := rowIn(rows.StatusFailed)
 	row.ErrorMessage, row.NextRetryAt = "boom", now
-	m := Start(site, row, now)
+	m := Start(site, row, now, "")
 	if row.Status != rows.StatusFailed || row.RetryCount != 2 {
 		t.Fatalf("making a move changed the row: %+v", row)
 	}

@@ -14,8 +14,7 @@ var (
 	ErrJobTypeDisabled = errors.New("the Job Type is disabled")
 )
 
-// jobType refuses jobs of a Job Type that is gone or disabled. While the site can't be asked, a job that was routed a
-// moment ago may start; a submission is refused.
+// jobType refuses jobs of a Job Type that is gone or disabled. A site that can't be asked refuses submissions only.
 var jobType = Rule{Name: "job type", Ask: func(ctx context.Context, f Facts, q Question) Answer {
 	if q.JobType == "" || q.Moment == AtClaim {
 		return Answer{}

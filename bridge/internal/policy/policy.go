@@ -1,6 +1,5 @@
 // Package policy says whether a job may be submitted and whether it may start: a chain of rules, one file each, of
-// which the first that doesn't say Go decides. Every rule can explain itself, so the same chain answers a person who
-// asks why a job waits.
+// which the first that doesn't say Go decides. Each explains itself to a person who asks why a job waits.
 package policy
 
 import (

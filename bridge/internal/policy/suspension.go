@@ -22,21 +22,16 @@ type Suspension struct {
 // Ask answers Go or Wait.
 func (s *Suspension) Ask(ctx context.Context) Answer {
 	if time.Since(s.checked) >= suspensionPoll {
-		s.look(ctx)
+		// After an error the answer is the last one: the claim will say what is wrong.
+		if on, err := s.Suspended(ctx); err == nil {
+			if on != s.on {
+				s.Log.Info("rq suspension changed", "suspended", on)
+			}
+			s.on, s.checked = on, time.Now()
+		}
 	}
 	if s.on {
 		return waitFor(suspensionPoll, "RQ is suspended (rq resume ends that)")
 	}
 	return Answer{}
-}
-
-func (s *Suspension) look(ctx context.Context) {
-	on, err := s.Suspended(ctx)
-	if err != nil {
-		return // the claim will say what is wrong
-	}
-	if on != s.on {
-		s.Log.Info("rq suspension changed", "suspended", on)
-	}
-	s.on, s.checked = on, time.Now()
 }

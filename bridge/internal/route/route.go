@@ -3,6 +3,7 @@
 package route
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"github.com/opensoft/dartwing-bridge/frappe"
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
+	"github.com/opensoft/dartwing-bridge/rqcompat/pickle"
 )
 
 // Verdict is what routing says of a queued job.
@@ -63,7 +65,7 @@ type Router struct {
 	Policy   policy.Chain
 	// DefaultOrganization owns the rows of jobs that name none.
 	DefaultOrganization string
-	// RowGrace is how long a job waits for the row it names.
+	// RowGrace is how long a job waits for the row, or the site, it names.
 	RowGrace time.Duration
 }
 
@@ -126,8 +128,12 @@ func (r *Router) decide(q *job.Queued, site sites.Found, seen time.Time) (Verdic
 	if q.Site == "" {
 		return r.plain(q)
 	}
-	if _, err := r.Sites.Site(q.Site); err != nil {
+	switch _, err := r.Sites.Site(q.Site); {
+	case err == nil:
+	case errors.Is(err, frappe.ErrNoSuchSite) && time.Since(seen) >= r.RowGrace:
 		return Foreign, job.Mark(err, job.Permanent, 0)
+	default:
+		return Unready, nil // bench moves a site's directory for a moment; a broken file is mended
 	}
 	if site.Err != nil && !errors.Is(site.Err, rows.ErrTableMissing) {
 		return Unready, nil // the log has it
@@ -152,13 +158,11 @@ func (r *Router) byMethod(q *job.Queued, types map[string]*rows.JobType) (Verdic
 	if q.Handler == nil {
 		return Foreign, &job.NoHandlerError{Method: q.Method, Queue: q.Queue.Kind}
 	}
-	if argument, ok := q.Arguments.Kwargs.Get("organization"); ok {
+	if argument, ok := q.Kwargs.Get("organization"); ok {
 		q.Organization, _ = argument.(string)
 	}
 	if q.JobType != nil {
-		if q.Organization == "" {
-			q.Organization = r.DefaultOrganization
-		}
+		q.Organization = cmp.Or(q.Organization, r.DefaultOrganization)
 		q.Priority, _ = job.PriorityOf(q.JobType.DefaultPriority)
 	}
 	return Ours, nil
@@ -183,7 +187,7 @@ func (r *Router) byRow(q *job.Queued, site sites.Found, seen time.Time) (Verdict
 		q.JobType = &rows.JobType{TypeName: row.JobType}
 	}
 	q.Method = row.JobType
-	if q.Handler = r.HandlerOf(q.JobType); q.Handler == nil {
+	if q.Handler = r.handlerOf(q.JobType); q.Handler == nil {
 		return Foreign, &job.NoHandlerError{Method: row.JobType, Queue: q.Queue.Kind}
 	}
 	return Ours, nil
@@ -200,7 +204,7 @@ func (r *Router) match(types map[string]*rows.JobType, method string) (*rows.Job
 		}
 	}
 	if jobType != nil {
-		if h := r.HandlerOf(jobType); h != nil {
+		if h := r.handlerOf(jobType); h != nil {
 			return jobType, h
 		}
 	}
@@ -215,23 +219,76 @@ func goesBefore(a, b *rows.JobType) bool {
 	return a.TypeName < b.TypeName
 }
 
-// HandlerOf finds the handler of a Job Type, by its name or its handler_method; nil if there is none here.
-func (r *Router) HandlerOf(t *rows.JobType) *job.Handler {
+// handlerOf finds the handler of a Job Type, by its name or its handler_method; nil if there is none here.
+func (r *Router) handlerOf(t *rows.JobType) *job.Handler {
 	if h := r.Handlers[t.TypeName]; h != nil || t.HandlerMethod == "" {
 		return h
 	}
 	return r.Handlers[t.HandlerMethod]
 }
 
-// Handles reports whether a Job Type has a handler here.
-func (r *Router) Handles(t *rows.JobType) bool { return r.HandlerOf(t) != nil }
-
 // Handled names those of a site's Job Types that have a handler here; the others are the Python engine's to care for.
 func (r *Router) Handled(types map[string]*rows.JobType) (names []string) {
 	for name, t := range types {
-		if r.HandlerOf(t) != nil {
+		if r.handlerOf(t) != nil {
 			names = append(names, name)
 		}
 	}
 	return names
+}
+
+// decode reads the call and the envelope of frappe.enqueue around it, if any.
+func decode(q *job.Queued, j *rqcompat.Job) error {
+	call, err := j.Call()
+	if err != nil {
+		return fmt.Errorf("decode the call: %w", err)
+	}
+	q.Method, q.Kwargs, q.Args = call.Func, call.Kwargs, call.Args
+	envelope, err := frappe.ParseCall(call.Func, call.Kwargs)
+	if errors.Is(err, frappe.ErrNotFrappe) {
+		return refuseCallback(j)
+	}
+	if err != nil {
+		return err
+	}
+	q.Site, q.User, q.Method = envelope.Site, envelope.User, envelope.Target()
+	q.Args = nil
+	if q.Kwargs, _ = envelope.Kwargs.(*pickle.Dict); q.Kwargs == nil {
+		q.Kwargs = &pickle.Dict{}
+	}
+	if err := refuseCallback(j); err != nil {
+		return err
+	}
+	name, isExecutor := envelope.BackgroundJobID()
+	if isExecutor && name == "" {
+		return errors.New("the executor was called without background_job_id")
+	}
+	q.RowName = name
+	return nil
+}
+
+// RowOf gives the row that a job names in its call; ok is false if it names none or can't be read.
+func RowOf(j *rqcompat.Job) (site, name string, ok bool) {
+	q := &job.Queued{}
+	err := decode(q, j)
+	return q.Site, q.RowName, err == nil && q.RowName != ""
+}
+
+// refuseCallback refuses a job with a Python callback after it; Frappe's house-keeping one the bridge does itself.
+func refuseCallback(j *rqcompat.Job) error {
+	for _, cb := range []rqcompat.Callback{j.SuccessCallback, j.FailureCallback, j.StoppedCallback} {
+		if cb.Name != "" && !frappe.IsFrappeCallback(cb.Name) {
+			return fmt.Errorf("the job names the Python callback %q, which the bridge can't run: drop its callbacks, or enqueue it on a queue of Python's", cb.Name)
+		}
+	}
+	return nil
+}
+
+// timeoutOf is the job's own timeout, zero for unlimited; nil if it has none.
+func timeoutOf(j *rqcompat.Job) *time.Duration {
+	if j.Timeout == nil {
+		return nil
+	}
+	timeout := time.Duration(max(*j.Timeout, 0)) * time.Second
+	return &timeout
 }

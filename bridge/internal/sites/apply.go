@@ -17,8 +17,8 @@ type Subject struct {
 	Site, Name, JobType, Organization, Owner string
 }
 
-// SubjectOf names a site's row.
-func SubjectOf(site string, row *rows.BackgroundJob) Subject {
+// subjectOf names a site's row.
+func subjectOf(site string, row *rows.BackgroundJob) Subject {
 	return Subject{Site: site, Name: row.Name, JobType: row.JobType, Organization: row.Organization, Owner: row.OwnerUser}
 }
 
@@ -129,20 +129,17 @@ func (s *Sites) Apply(ctx context.Context, m moves.Move, then func(context.Conte
 	if err = errors.Join(err, result.Err); err != nil || !result.Applied {
 		return result, withCure(m.Site, err)
 	}
-	for _, column := range result.Cut {
-		s.Log.Warn("text was too long for its field and was cut", "site", m.Site, "job", m.Name, "field", column)
-	}
 	m.Applied(result.Modified)
 	if then != nil {
 		err = then(ctx)
 	}
-	s.tell(Moved{Subject: SubjectOf(m.Site, m.Row), From: m.From, To: m.To, Modified: result.Modified, Written: m.Written()})
+	s.tell(Moved{Subject: subjectOf(m.Site, m.Row), From: m.From, To: m.To, Modified: result.Modified, Written: m.Written()})
 	return result, err
 }
 
 // Tell is for a row that was created in the state it has: no move, but observers hear of it as of one.
 func (s *Sites) Tell(site string, row *rows.BackgroundJob, from rows.Status) {
-	s.tell(Moved{Subject: SubjectOf(site, row), From: from, To: row.Status, Modified: row.ModifiedRaw})
+	s.tell(Moved{Subject: subjectOf(site, row), From: from, To: row.Status, Modified: row.ModifiedRaw})
 }
 
 func (s *Sites) tell(m Moved) {
@@ -175,7 +172,7 @@ func (s *Sites) WriteProgress(ctx context.Context, site string, reports []Report
 		if !running[i] {
 			continue
 		}
-		p := Progressed{Subject: r.Subject, Percent: r.Percent, Message: r.Message, At: DeskTime(w.db.Now())}
+		p := Progressed{Subject: r.Subject, Percent: r.Percent, Message: r.Message, At: deskTime(w.db.Now())}
 		for _, o := range s.observers {
 			o.Progressed(p)
 		}
@@ -183,8 +180,8 @@ func (s *Sites) WriteProgress(ctx context.Context, site string, reports []Report
 	return nil
 }
 
-// DeskTime is how Frappe writes a datetime: str(datetime) with microseconds.
-func DeskTime(t time.Time) string { return t.Format("2006-01-02 15:04:05.000000") }
+// deskTime is how Frappe writes a datetime: str(datetime) with microseconds.
+func deskTime(t time.Time) string { return t.Format("2006-01-02 15:04:05.000000") }
 
 // forgetDocuments removes moved rows from Frappe's document cache, which shows the old ones else, in v15 for ever.
 func (s *Sites) forgetDocuments(ctx context.Context, site *frappe.Site, ts []rows.Transition, results []rows.TransitionResult) {

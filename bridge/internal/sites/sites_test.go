@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/moves"
 	"github.com/opensoft/dartwing-bridge/frappe"
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
 )
@@ -215,13 +216,14 @@ func TestEach(t *testing.T) {
 	})
 }
 
-func TestUnready(t *testing.T) {
+func TestFinal(t *testing.T) {
 	for err, want := range map[error]bool{
-		rows.ErrUnavailable: true, rows.ErrAccessDenied: true, rows.ErrNoDatabase: true, rows.ErrTableMissing: true, rows.ErrColumnMissing: true,
-		rows.ErrNoSuchJob: false, rows.ErrNoSuchOrganization: false, errors.New("x"): false, frappe.ErrNoSuchSite: false,
+		rows.ErrUnavailable: false, rows.ErrAccessDenied: false, rows.ErrNoDatabase: false, rows.ErrTableMissing: false, rows.ErrColumnMissing: false,
+		rows.ErrBusy: false, errors.New("x"): false, context.Canceled: false,
+		rows.ErrNoSuchJob: true, rows.ErrNoSuchOrganization: true, frappe.ErrNoSuchSite: true, rows.ErrValue: true, &moves.TransitionError{}: true,
 	} {
-		if got := Unready(fmt.Errorf("w: %w", err)); got != want {
-			t.Errorf("Unready(%v) = %v, want %v", err, got, want)
+		if got := Final(fmt.Errorf("w: %w", err)); got != want {
+			t.Errorf("Final(%v) = %v, want %v", err, got, want)
 		}
 	}
 }
@@ -239,8 +241,8 @@ func TestArrivals(t *testing.T) {
 }
 
 func TestDeskTime(t *testing.T) {
-	if got := DeskTime(time.Date(2026, 3, 1, 9, 5, 0, 1000, time.UTC)); got != "2026-03-01 09:05:00.000001" {
-		t.Errorf("DeskTime = %q", got)
+	if got := deskTime(time.Date(2026, 3, 1, 9, 5, 0, 1000, time.UTC)); got != "2026-03-01 09:05:00.000001" {
+		t.Errorf("deskTime = %q", got)
 	}
 }
 

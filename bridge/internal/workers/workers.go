@@ -2,6 +2,8 @@
 package workers
 
 import (
+	"context"
+	"log/slog"
 	"slices"
 	"strconv"
 	"strings"
@@ -125,25 +127,41 @@ func (s *Slots) retire(limit time.Time, keep int) (warm, cold []*rqcompat.Worker
 	return warm, cold
 }
 
-// first registers a slot of a process that has had nothing to do yet.
-func (s *Slots) first() []*rqcompat.Worker {
-	first := s.Take(1)
-	if len(first) == 0 {
-		return nil
-	}
-	first[0].Registered = true
-	s.GiveBack(first...)
-	return []*rqcompat.Worker{first[0].Worker}
+const (
+	// Interval is how often records get a heartbeat; RQ expects one within recordTTL.
+	Interval  = 15 * time.Second
+	recordTTL = 90 * time.Second
+	// slotIdle is how long a slot keeps its worker record without work.
+	slotIdle = time.Minute
+)
+
+// Records is what a heartbeat does in Redis.
+type Records interface {
+	Heartbeat(ctx context.Context, ws []*rqcompat.Worker, ttl time.Duration) error
+	Deregister(ctx context.Context, ws []*rqcompat.Worker) error
 }
 
-// records lists the worker records of all slots that are free.
-func (s *Slots) records() (ws []*rqcompat.Worker) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, f := range s.idle {
-		if f.Registered {
-			ws = append(ws, f.Worker)
+// Heartbeat keeps the records of idle slots alive and removes those that have been idle for long. One stays, so that
+// RQ's tools see that the queues are worked; busy tells that a running job shows that already.
+func (s *Slots) Heartbeat(ctx context.Context, rq Records, busy bool, log *slog.Logger) {
+	warm, cold := s.retire(time.Now().Add(-slotIdle), 1)
+	if len(warm) == 0 && !busy {
+		for _, first := range s.Take(1) {
+			first.Registered = true
+			s.GiveBack(first)
+			warm = append(warm, first.Worker)
 		}
 	}
-	return ws
+	if err := rq.Heartbeat(ctx, warm, recordTTL); err != nil {
+		log.Warn("worker records not renewed", "error", err)
+	}
+	if err := rq.Deregister(ctx, cold); err != nil {
+		log.Warn("idle worker records not removed", "error", err)
+	}
+}
+
+// Leave takes this process out of RQ's view.
+func (s *Slots) Leave(ctx context.Context, rq Records) error {
+	registered, _ := s.retire(time.Time{}, 0)
+	return rq.Deregister(ctx, registered)
 }

@@ -16,7 +16,6 @@ import (
 	"github.com/opensoft/dartwing-bridge/frappe/socketio"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
 	"github.com/opensoft/dartwing-bridge/rqcompat/pickle"
-	"github.com/redis/go-redis/v9"
 )
 
 // Exit codes; [Explanation] says what each means. From 64 on they are those of sysexits.h.
@@ -44,14 +43,13 @@ const Explanation = `Exit codes, for scripts:
     4  refused: the job's state doesn't allow it, or a job of this id exists
    65  unreadable data: no pickle, a broken job
    69  a server can't be reached: Redis, MariaDB or the realtime server
-   75  not now: locked rows, or the waiting took too long; try again
+   75  not now: locked rows, a Redis that refuses, or it took too long; try again
    77  access denied by Redis, MariaDB or the realtime server
    78  configuration: no bench, a broken file, an unknown RQ version
   130  interrupted by a signal
 
 Of several jobs in one command, the first that went wrong decides.`
 
-// coded is an error that has a code of its own.
 type coded struct {
 	error
 	code int
@@ -100,9 +98,9 @@ func Of(err error) int {
 		return Data
 	case errors.Is(err, context.DeadlineExceeded):
 		return Temporary
-	case rqcompat.IsAway(err), isA[*net.DNSError](err), isAny(err, rows.ErrUnavailable, realtime.ErrAway, os.ErrDeadlineExceeded):
+	case rqcompat.Judge(err) == rqcompat.Away, isA[*net.DNSError](err), isAny(err, rows.ErrUnavailable, realtime.ErrAway, os.ErrDeadlineExceeded):
 		return Unavailable
-	case rows.IsTransient(err):
+	case rqcompat.Judge(err) == rqcompat.Refusing, errors.Is(err, rows.ErrBusy):
 		return Temporary
 	}
 	return Failure
@@ -121,5 +119,5 @@ func isAny(err error, targets ...error) bool {
 func IsDenied(err error) bool {
 	refused, ok := errors.AsType[*socketio.ConnectError](err)
 	return ok && refused.Namespace != "" || errors.Is(err, rows.ErrAccessDenied) ||
-		redis.HasErrorPrefix(err, "NOAUTH") || redis.HasErrorPrefix(err, "WRONGPASS") || redis.HasErrorPrefix(err, "NOPERM")
+		rqcompat.Judge(err) == rqcompat.Denied
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -120,9 +121,7 @@ func NewLog(w io.Writer, level, format string) (*slog.Logger, error) {
 	if err != nil || least == zerolog.NoLevel {
 		return nil, fmt.Errorf("--log-level is %q, want debug, info, warn or error", level)
 	}
-	switch format {
-	case "", "text", "json":
-	default:
+	if !slices.Contains([]string{"", "text", "json"}, format) {
 		return nil, fmt.Errorf("--log-format is %q, want text or json", format)
 	}
 	to := w

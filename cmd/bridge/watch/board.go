@@ -28,7 +28,6 @@ type State struct {
 	unread bool
 }
 
-// over reports whether the job has ended for good.
 func (s State) over() bool { return rows.Status(s.Status).Terminal() }
 
 // eventMessage is the payload of the events that are followed.
@@ -46,8 +45,7 @@ type eventMessage struct {
 	Name    string `json:"name"`
 }
 
-// progressed takes a progress report, unless it comes late: reports are written beside changes of status and may
-// overtake them or fall behind.
+// progressed takes a progress report, unless it comes late: reports may overtake changes of status or fall behind.
 func (s *State) progressed(m eventMessage) {
 	running := string(rows.StatusRunning)
 	if s.over() || m.UpdatedAt < s.Updated || m.Status == running && s.Status != "" && s.Status != running {
@@ -134,8 +132,7 @@ func (b *board) event(name string, args []json.RawMessage) (readSoon bool) {
 	return readSoon
 }
 
-// tell shows a state that differs from what was shown before: an event comes once for each of its rooms that this
-// client is in.
+// tell shows a state if it has changed: an event comes once for each of its rooms that this client is in.
 func (b *board) tell(was State, s *State) {
 	was.Updated, was.modified = s.Updated, s.modified
 	if !s.unread && was != *s && (b.What.Organization == "" || s.Organization == "" || s.Organization == b.What.Organization) {
@@ -143,7 +140,6 @@ func (b *board) tell(was State, s *State) {
 	}
 }
 
-// row takes a row that was read.
 func (b *board) row(r *rows.BackgroundJob) {
 	s := b.jobs[r.Name]
 	if s == nil {

@@ -50,14 +50,12 @@ func (l *lines) Show(s State) {
 
 func (l *lines) Close() {}
 
-// stateLine is a job's state in one line.
 func stateLine(s State) string {
 	return fmt.Sprintf("%-16s %-18s %-11s %3.0f%%  %s", output.ShortID(s.ID), output.Clip(output.OneLine(s.Title), 18), s.Status,
 		s.Progress, output.Clip(output.Squeezed(s.Message), 70))
 }
 
-// bars is a display of live progress bars, one per job. The bar of a job that has ended moves up out of the way and
-// stays.
+// bars shows a live progress bar per job. That of a job that has ended moves up out of the way and stays.
 type bars struct {
 	mu       sync.Mutex
 	progress *mpb.Progress

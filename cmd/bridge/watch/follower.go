@@ -45,9 +45,8 @@ type Rows interface {
 	ListJobs(ctx context.Context, f rows.ListFilter) (jobs []*rows.BackgroundJob, total int, err error)
 }
 
-// Run follows until the watched job has ended, and returns its last state; or until ctx ends, with
-// [context.Canceled]; or until the server refuses, with a [socketio.ConnectError]. A server that is away is tried again
-// for ever.
+// Run follows until the watched job has ended, and returns its last state; or until ctx ends ([context.Canceled]) or the
+// server refuses ([socketio.ConnectError]). A server that is away is tried again for ever.
 func (f Follower) Run(ctx context.Context) (State, error) {
 	w := &watcher{board: board{Follower: f, jobs: map[string]*State{}, changed: map[string]bool{}}}
 	if err := w.read(ctx); err != nil {
@@ -56,23 +55,19 @@ func (f Follower) Run(ctx context.Context) (State, error) {
 	if name := f.What.Job; name != "" && w.jobs[name] == nil {
 		return State{}, fmt.Errorf("%w: %s (a job without a row is followed with: bridge job ID)", rows.ErrNoSuchJob, name)
 	}
-	pause := firstPause
+	w.pause = firstPause
 	for !w.done() {
-		connected, err := w.connection(ctx)
-		var refused *socketio.ConnectError
+		err := w.connection(ctx)
+		_, refused := errors.AsType[*socketio.ConnectError](err)
 		switch {
 		case ctx.Err() != nil:
 			return State{}, context.Canceled
-		case errors.As(err, &refused):
+		case refused:
 			return State{}, err
-		case w.done():
-		default:
-			if connected {
-				pause = firstPause
-			}
-			w.Log.Warn("realtime server lost; connecting again", "error", err, "again_in", pause)
-			w.idle(ctx, pause)
-			pause = min(2*pause, longPause)
+		case !w.done():
+			w.Log.Warn("realtime server lost; connecting again", "error", err, "again_in", w.pause)
+			w.idle(ctx, w.pause)
+			w.pause = min(2*w.pause, longPause)
 		}
 	}
 	return *w.jobs[w.What.Job], nil
@@ -83,18 +78,20 @@ type watcher struct {
 	board
 	rooms  map[string]bool // organizations asked for on this connection
 	reread time.Time
+	pause  time.Duration // before the next try to connect
 }
 
 // connection follows one connection until it breaks or the job has ended.
-func (w *watcher) connection(ctx context.Context) (connected bool, err error) {
+func (w *watcher) connection(ctx context.Context) error {
 	s, err := socketio.Dial(ctx, w.Socket)
 	if err != nil {
-		return false, err
+		return err
 	}
 	defer s.Close()
+	w.pause = firstPause
 	w.rooms = map[string]bool{}
 	if err := w.subscribe(ctx, s); err != nil {
-		return true, err
+		return err
 	}
 	if w.Connected != nil {
 		w.Connected()
@@ -102,10 +99,10 @@ func (w *watcher) connection(ctx context.Context) (connected bool, err error) {
 	w.catchUp(ctx)
 	for !w.done() {
 		if err := w.next(ctx, s); err != nil {
-			return true, err
+			return err
 		}
 	}
-	return true, nil
+	return nil
 }
 
 func (w *watcher) subscribe(ctx context.Context, s socket) error {
@@ -118,7 +115,6 @@ func (w *watcher) subscribe(ctx context.Context, s socket) error {
 	return s.Emit(ctx, "doctype_subscribe", "Background Job")
 }
 
-// join asks for an organization's room.
 func (w *watcher) join(ctx context.Context, s socket, organization string) error {
 	if organization == "" || w.rooms[organization] {
 		return nil
@@ -127,7 +123,7 @@ func (w *watcher) join(ctx context.Context, s socket, organization string) error
 	return s.Emit(ctx, "doc_subscribe", "Organization", organization)
 }
 
-// socket is a connection to the realtime server, as [frappe.SocketIO] is one.
+// socket is a connection to the realtime server, as [socketio.Conn] is one.
 type socket interface {
 	Emit(ctx context.Context, name string, args ...any) error
 	Next(ctx context.Context) (name string, args []json.RawMessage, err error)
@@ -162,8 +158,7 @@ func (w *watcher) next(ctx context.Context, s socket) error {
 	return nil
 }
 
-// catchUp reads rows again: an event may have come before its subscription was granted, or while the connection was
-// lost.
+// catchUp reads rows again: an event may have come before its subscription was granted, or between connections.
 func (w *watcher) catchUp(ctx context.Context) {
 	w.reread = time.Now().Add(rereadEvery)
 	if err := w.read(ctx); err != nil && ctx.Err() == nil {
@@ -171,8 +166,7 @@ func (w *watcher) catchUp(ctx context.Context) {
 	}
 }
 
-// read reads the newest jobs that have not ended for good, of an organization or of all, and the rows of those that are
-// known to be open or to have changed.
+// read reads the newest jobs that have not ended, unless one is watched, and the rows known to be open or changed.
 func (w *watcher) read(ctx context.Context) error {
 	db, err := w.Rows(ctx)
 	if err != nil {

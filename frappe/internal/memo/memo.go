@@ -25,36 +25,35 @@ type entry[T any] struct {
 // Get returns the value of a key and loads it if it is too old. One caller loads; others who want the same wait for it,
 // no longer than their context lasts. What failed is not kept: whoever waited for it loads for itself.
 func (m *Memo[T]) Get(ctx context.Context, key string, keep time.Duration, load func() (T, error)) (T, error) {
+	var old *entry[T]
 	for {
 		m.mu.Lock()
 		e := m.entries[key]
-		if e == nil {
-			e = m.begin(key)
+		if e == nil || e == old {
+			if m.entries == nil || e == nil && len(m.entries) >= most {
+				m.entries = map[string]*entry[T]{}
+			}
+			e = &entry[T]{loaded: make(chan struct{})}
+			m.entries[key] = e
 			m.mu.Unlock()
 			return e.load(keep, load)
 		}
 		m.mu.Unlock()
 		select {
 		case <-e.loaded:
-		case <-ctx.Done():
-			var zero T
-			return zero, context.Cause(ctx)
+		default:
+			select {
+			case <-e.loaded:
+			case <-ctx.Done():
+				var zero T
+				return zero, context.Cause(ctx)
+			}
 		}
 		if time.Now().Before(e.until) {
 			return e.value, nil
 		}
-		m.drop(e, key)
+		old = e
 	}
-}
-
-// begin needs m.mu.
-func (m *Memo[T]) begin(key string) *entry[T] {
-	if m.entries == nil || len(m.entries) >= most {
-		m.entries = map[string]*entry[T]{}
-	}
-	e := &entry[T]{loaded: make(chan struct{})}
-	m.entries[key] = e
-	return e
 }
 
 func (e *entry[T]) load(keep time.Duration, load func() (T, error)) (T, error) {
@@ -64,14 +63,6 @@ func (e *entry[T]) load(keep time.Duration, load func() (T, error)) (T, error) {
 		e.value, e.until = value, time.Now().Add(keep)
 	}
 	return value, err
-}
-
-func (m *Memo[T]) drop(e *entry[T], key string) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.entries[key] == e {
-		delete(m.entries, key)
-	}
 }
 
 // Forget makes the next Get of any key load.

@@ -37,8 +37,7 @@ has no row.`,
 	})
 }
 
-// moveCommand completes a command that moves each of the named jobs: move one that has a row, inRQ one that has none.
-// Both say what has become of it.
+// moveCommand completes a command that moves jobs: move one that has a row, inRQ one without, and says to which status.
 func moveCommand(
 	a *cli.App, moves string,
 	move func(c *bridge.Client, ctx context.Context, site, name, actor string) (*rows.BackgroundJob, error),
@@ -68,8 +67,7 @@ func moveCommand(
 	return c
 }
 
-// forEach does one thing to every named job. One that goes wrong doesn't keep the others from it; the first decides
-// the exit code.
+// forEach does one thing to every named job, whatever goes wrong with others; the first error decides the exit code.
 func forEach(ctx context.Context, a *cli.App, names []string, do func(s cli.Session, name string) (string, error)) error {
 	return a.WithClient(ctx, func(s cli.Session) error {
 		type outcome struct {

@@ -2,6 +2,7 @@ package commands
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/opensoft/dartwing-bridge/cmd/bridge/exitcode"
 	"github.com/opensoft/dartwing-bridge/cmd/bridge/internal/cli"
@@ -34,9 +35,7 @@ there is an error. --site checks that site only.`,
 }
 
 func printFindings(a *cli.App, findings []doctor.Finding) error {
-	failed := false
 	for _, f := range findings {
-		failed = failed || f.Level == doctor.Error
 		if a.JSON || a.Quiet && f.Level == doctor.OK {
 			continue
 		}
@@ -50,7 +49,7 @@ func printFindings(a *cli.App, findings []doctor.Finding) error {
 			return err
 		}
 	}
-	if failed {
+	if slices.ContainsFunc(findings, func(f doctor.Finding) bool { return f.Level == doctor.Error }) {
 		return exitcode.Silent(exitcode.Failure)
 	}
 	return nil

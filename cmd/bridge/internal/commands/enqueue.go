@@ -1,8 +1,13 @@
 package commands
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -21,9 +26,6 @@ import (
 
 // waitPoll is how often a job that is waited for is looked at.
 const waitPoll = 100 * time.Millisecond
-
-// ends are the statuses of a job that RQ is through with.
-var ends = []rqcompat.Status{rqcompat.StatusFinished, rqcompat.StatusFailed, rqcompat.StatusStopped, rqcompat.StatusCanceled}
 
 func enqueueCommand(a *cli.App) *cobra.Command {
 	var (
@@ -101,11 +103,11 @@ func enqueue(ctx context.Context, a *cli.App, s cli.Session, r bridge.EnqueueReq
 		return nil
 	}
 	a.Log.Info("enqueued; waiting", "job_id", job.ID, "queue", job.Origin)
-	if limit > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, limit)
-		defer cancel()
+	if limit <= 0 {
+		limit = math.MaxInt64
 	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
 	ended, results, err := awaitJob(ctx, s.Client.RQ(), job.ID)
 	if err != nil {
 		return err
@@ -113,7 +115,6 @@ func enqueue(ctx context.Context, a *cli.App, s cli.Session, r bridge.EnqueueReq
 	return printEnd(a, ended, results)
 }
 
-// awaitJob waits until a job has ended.
 func awaitJob(ctx context.Context, rq *rqcompat.Client, id string) (*rqcompat.Job, []rqcompat.Result, error) {
 	tick := time.NewTicker(waitPoll)
 	defer tick.Stop()
@@ -123,7 +124,7 @@ func awaitJob(ctx context.Context, rq *rqcompat.Client, id string) (*rqcompat.Jo
 		if err != nil && job == nil {
 			return nil, nil, err
 		}
-		if slices.Contains(ends, job.Status) {
+		if job.Status.Ended() {
 			results, err := rq.Results(ctx, id)
 			return job, results, err
 		}
@@ -135,7 +136,6 @@ func awaitJob(ctx context.Context, rq *rqcompat.Client, id string) (*rqcompat.Jo
 	}
 }
 
-// printEnd prints what a job returned, or why it failed.
 func printEnd(a *cli.App, job *rqcompat.Job, results []rqcompat.Result) error {
 	failed := job.Status != rqcompat.StatusFinished
 	switch {
@@ -221,4 +221,61 @@ func submit(ctx context.Context, a *cli.App, s cli.Session, r bridge.SubmitReque
 	}
 	fmt.Fprintln(a.Out, row.Name)
 	return nil
+}
+
+// jobArguments are the arguments for a job, from one JSON object and from key=value words; the words win. A value that
+// is JSON is taken as such (count=3, list=[1,2]), anything else as text; text that looks like JSON is quoted (code='"42"').
+func jobArguments(object string, words []string) (map[string]any, error) {
+	arguments := map[string]any{}
+	if object != "" {
+		v, err := exactJSON([]byte(object))
+		if err != nil {
+			return nil, exitcode.Usagef("the arguments are no JSON: %v; want an object such as '{\"count\": 3}'", err)
+		}
+		var ok bool
+		if arguments, ok = v.(map[string]any); !ok {
+			return nil, exitcode.Usagef("the arguments are JSON but no object; want one such as '{\"count\": 3}'")
+		}
+	}
+	for _, word := range words {
+		key, text, ok := strings.Cut(word, "=")
+		if !ok || key == "" {
+			return nil, exitcode.Usagef("argument %q is not key=value", output.Clip(word, 40))
+		}
+		v, err := exactJSON([]byte(text))
+		if err != nil {
+			v = text
+		}
+		arguments[key] = v
+	}
+	return arguments, nil
+}
+
+// exactJSON decodes one JSON value and keeps numbers as they are written.
+func exactJSON(b []byte) (v any, err error) {
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.UseNumber()
+	if err := d.Decode(&v); err != nil {
+		return nil, err
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("text after the value")
+	}
+	return v, nil
+}
+
+// moment reads a point in time: "10m" from now, "-24h" before it, a date, or a date and time, local or with a zone.
+func moment(text string, now time.Time) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	if d, err := time.ParseDuration(strings.TrimPrefix(text, "+")); err == nil {
+		return now.Add(d), nil
+	}
+	for _, layout := range []string{time.RFC3339Nano, "2006-01-02 15:04:05", "2006-01-02T15:04:05", "2006-01-02 15:04", "2006-01-02"} {
+		if t, err := time.ParseInLocation(layout, text, time.Local); err == nil {
+			return t, nil
+		}
+	}
+	return time.Time{}, exitcode.Usagef("%q is no time: write 10m, -24h, 2026-01-31, \"2026-01-31 15:04\" or 2026-01-31T15:04:05Z", text)
 }

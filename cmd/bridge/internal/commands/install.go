@@ -42,23 +42,24 @@ long_running_job, which every bridge has handlers for.`,
 }
 
 func install(ctx context.Context, a *cli.App, b *frappe.Bench, all, samples bool) error {
-	names, err := sitesToInstall(a, b, all)
+	names, err := b.Sites()
+	if !all {
+		names = make([]string, 1)
+		names[0], err = a.SiteName(b)
+	}
 	if err != nil {
 		return err
 	}
 	type result struct {
-		Site         string   `json:"site"`
-		Created      []string `json:"created"`
-		Kept         []string `json:"kept"`
-		IndexesAdded []string `json:"indexes_added"`
-		JobTypes     []string `json:"job_types"`
-		Error        string   `json:"error,omitempty"`
+		Site string `json:"site"`
+		rows.InstallReport
+		Error string `json:"error,omitempty"`
 	}
 	var results []result
 	var errs []error
 	for _, name := range names {
 		r, err := installSite(ctx, b, name, samples)
-		one := result{Site: name, Created: r.Created, Kept: r.Kept, IndexesAdded: r.IndexesAdded, JobTypes: r.JobTypes}
+		one := result{Site: name, InstallReport: r}
 		if err != nil {
 			one.Error = err.Error()
 			errs = append(errs, err)
@@ -72,14 +73,6 @@ func install(ctx context.Context, a *cli.App, b *frappe.Bench, all, samples bool
 		}
 	}
 	return errors.Join(errs...)
-}
-
-func sitesToInstall(a *cli.App, b *frappe.Bench, all bool) ([]string, error) {
-	if all {
-		return b.Sites()
-	}
-	name, err := a.SiteName(b)
-	return []string{name}, err
 }
 
 func installSite(ctx context.Context, b *frappe.Bench, name string, samples bool) (rows.InstallReport, error) {
@@ -117,7 +110,6 @@ func forgetTables(ctx context.Context, b *frappe.Bench, site *frappe.Site, table
 	return nil
 }
 
-// installText says what was done in one line.
 func installText(r rows.InstallReport, err error) string {
 	var parts []string
 	for _, p := range []struct {

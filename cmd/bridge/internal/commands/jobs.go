@@ -87,7 +87,7 @@ func listJobs(ctx context.Context, a *cli.App, b *frappe.Bench, site string, f r
 		return err
 	}
 	if a.JSON {
-		views := make([]*view.Row, len(listed))
+		views := make([]*rows.BackgroundJob, len(listed))
 		for i, r := range listed {
 			views[i] = view.RowOf(r, false)
 		}
@@ -148,8 +148,7 @@ What the job was called with may be confidential and is shown only with --params
 	return c
 }
 
-// inspect looks a job up by its row's name or by an RQ id. The id of a row's own delivery is the row's name behind
-// the site's.
+// inspect finds a job by its row's name or an RQ id; that of a row's own delivery is the row's name behind the site's.
 func inspect(ctx context.Context, s cli.Session, name string) (bridge.Inspection, error) {
 	if site, row, ok := s.Bench.SplitJobID(name); ok && site == s.Site {
 		if in, err := s.Client.Inspect(ctx, site, row); err == nil && in.Row != nil && in.Row.Name == row {

@@ -64,21 +64,17 @@ the bench's default_site, else its only one.`,
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return exitcode.With(exitcode.Usage, err) })
 	root.AddCommand(
 		workerCommand(a), enqueueCommand(a), submitCommand(a), jobsCommand(a), jobCommand(a), cancelCommand(a), retryCommand(a),
-		installCommand(a), watchCommand(a), doctorCommand(a), pickleCommand(a), versionCommand(a), exitCodesTopic(),
+		installCommand(a), watchCommand(a), doctorCommand(a), pickleCommand(a), versionCommand(a),
+		&cobra.Command{
+			Use: "exit-codes", Short: "What the exit codes mean", Long: exitcode.Explanation,
+			Example: `  bridge cancel JOB-2026-00007; case $? in 3|4) echo "nothing to cancel";; esac`,
+		},
 	)
 	usageArguments(root)
 	return root
 }
 
-func exitCodesTopic() *cobra.Command {
-	return &cobra.Command{
-		Use: "exit-codes", Short: "What the exit codes mean", Long: exitcode.Explanation,
-		Example: `  bridge cancel JOB-2026-00007; case $? in 3|4) echo "nothing to cancel";; esac`,
-	}
-}
-
-// usageArguments makes a wrong number of arguments and an unknown subcommand mistakes of usage, whichever command
-// finds them.
+// usageArguments makes a wrong number of arguments and an unknown subcommand mistakes of usage.
 func usageArguments(c *cobra.Command) {
 	if check := c.Args; check != nil {
 		c.Args = func(c *cobra.Command, args []string) error {

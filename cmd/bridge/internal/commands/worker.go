@@ -58,6 +58,7 @@ signal ends the program at once; its jobs are rescued by others within 20 s.`,
 func (w *workerFlags) add(f *pflag.FlagSet) {
 	f.StringSliceVar(&w.Queues, "queue", nil, "queue type that is the bridge's alone; may be repeated")
 	f.StringSliceVar(&w.SharedQueues, "shared-queue", nil, "queue type worked together with Python; may be repeated")
+	f.StringSliceVar(&w.First, "first", nil, "shared queue type on which to wait before idle Python workers; may be repeated")
 	f.BoolVar(&w.noShared, "no-shared", false, "work no shared queues")
 	f.IntVar(&w.Concurrency, "concurrency", 0, "how many jobs run at once")
 	f.DurationVar(&w.StopTimeout, "stop-timeout", 0, "how long a stop waits for running jobs")
@@ -85,6 +86,7 @@ func (w *workerFlags) overlay(cfg *bridge.Config, set *pflag.FlagSet) {
 	for flag, apply := range map[string]func(){
 		"queue":                func() { cfg.Queues = w.Queues },
 		"shared-queue":         func() { cfg.SharedQueues = w.SharedQueues },
+		"first":                func() { cfg.First = w.First },
 		"no-shared":            func() { cfg.SharedQueues = []string{} },
 		"concurrency":          func() { cfg.Concurrency = w.Concurrency },
 		"stop-timeout":         func() { cfg.StopTimeout = w.StopTimeout },

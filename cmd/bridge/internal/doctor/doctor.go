@@ -34,7 +34,6 @@ type Finding struct {
 	Fix   string `json:"fix,omitempty"` // what to do
 }
 
-// report collects findings.
 type report struct{ findings []Finding }
 
 func (r *report) add(level Level, check, fix, format string, args ...any) {
@@ -49,8 +48,7 @@ func (r *report) warn(check, fix, format string, args ...any) {
 
 func (r *report) fail(check string, err error, fix string) { r.add(Error, check, fix, "%v", err) }
 
-// Examine runs all checks, in the order in which problems explain each other. Of the sites it looks at all, or only
-// at the one that is named.
+// Examine runs all checks, in the order in which problems explain each other; of the sites all, or the one named.
 func Examine(ctx context.Context, b *frappe.Bench, site string) []Finding {
 	r := &report{}
 	cfg := r.configuration(b)

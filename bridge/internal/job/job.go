@@ -1,13 +1,67 @@
+// Package job has the plain values of a job: what it asks for, its attempt, causes and errors. It knows no server.
 package job
 
 import (
+	"context"
 	"encoding/json"
+	"log/slog"
 	"slices"
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
 	"github.com/opensoft/dartwing-bridge/rqcompat/pickle"
 )
+
+// Info is what a handler may know of the attempt it makes. Package bridge publishes it as JobInfo.
+type Info struct {
+	// ID is the RQ job id.
+	ID string
+	// Name is the Background Job's name; empty for a job without a row.
+	Name string
+	// Method is what the producer asked for: a dotted path or any name.
+	Method string
+	// JobType is the Job Type's name; empty for a job without a row.
+	JobType string
+	// Site and User are whose work it is; both empty for a plain RQ job.
+	Site, User string
+	// Organization is the tenant; empty for a job without a row.
+	Organization string
+	// Attempt counts from 1 within the present series of retries.
+	Attempt int
+	// Queue is the RQ queue it came from, with the bench's prefix.
+	Queue string
+	// Timeout is how long the attempt may take; zero means unlimited. The context's cause is ErrTimeout when it is over.
+	Timeout time.Duration
+}
+
+// Reporter takes what a handler tells while it runs. Its methods may be called by several goroutines and never block.
+type Reporter interface {
+	Progress(percent float64, message string)
+	SetOutput(reference string)
+	Log() *slog.Logger
+}
+
+// Call makes one attempt at a job. params may be empty, which means {}.
+type Call func(ctx context.Context, info Info, params json.RawMessage, r Reporter) (any, error)
+
+// Handler is what runs the jobs of one name, after its parameters' type is forgotten.
+type Handler struct {
+	Name string
+	Call Call
+	// Retry is the handler's own schedule; nil means the engine's.
+	Retry *RetryPolicy
+}
+
+// Handlers are the registered ones by name.
+type Handlers map[string]*Handler
+
+// Percent brings what a handler reports into the range that a row has.
+func Percent(p float64) float64 {
+	if p != p { // NaN
+		return 0
+	}
+	return min(max(p, 0), 100)
+}
 
 // Queue is a queue that is worked.
 type Queue struct {
@@ -38,10 +92,14 @@ type Queued struct {
 	RowName string
 	Row     *rows.BackgroundJob
 	// JobType is what the job's method belongs to; nil for a job without a row.
-	JobType   *rows.JobType
-	Arguments Arguments
+	JobType *rows.JobType
+	// Kwargs are the arguments of the call, and Args the positional ones, which only plain RQ jobs have.
+	Kwargs *pickle.Dict
+	Args   []any
 	// Handler runs it; nil only if Broken is set.
 	Handler *Handler
+	// From is where the job stands, if not in its queue, see rqcompat.Claim; Before is what the log says of that.
+	From, Before string
 	// Broken says why the job can't run. On an own queue it is failed with that.
 	Broken error
 }
@@ -52,29 +110,19 @@ func (q *Queued) Key() Key { return Key{q.Queue.Name, q.ID} }
 // Tenant is whose turn the job takes.
 func (q *Queued) Tenant() Tenant { return Tenant{q.Site, q.Organization} }
 
-// Params gives the handler's parameters as JSON: those of the row that the call names, else the call's arguments.
+// Params gives the handler's parameters as JSON: those of the row that the call names, else the keyword arguments of the
+// call, the positional ones under "args".
 func (q *Queued) Params() json.RawMessage {
 	if q.RowName != "" && q.Row != nil {
 		return q.Row.InputParameters
 	}
-	return q.Arguments.JSON()
-}
-
-// Arguments are those of the call.
-type Arguments struct {
-	Kwargs *pickle.Dict
-	Args   []any // only plain RQ jobs have some
-}
-
-// JSON gives the keyword arguments as an object; positional ones come under "args".
-func (a Arguments) JSON() json.RawMessage {
-	plain, _ := pickle.Plain(a.Kwargs)
+	plain, _ := pickle.Plain(q.Kwargs)
 	m, ok := plain.(map[string]any)
 	if !ok {
 		m = map[string]any{}
 	}
-	if len(a.Args) > 0 {
-		m["args"], _ = pickle.Plain(&pickle.List{Items: a.Args})
+	if len(q.Args) > 0 {
+		m["args"], _ = pickle.Plain(&pickle.List{Items: q.Args})
 	}
 	b, err := json.Marshal(m)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
@@ -14,6 +15,9 @@ import (
 	"github.com/opensoft/dartwing-bridge/rqcompat"
 )
 
+// renewAgain is how long after a renewal that failed the next one comes at most: before anybody takes the jobs for lost.
+const renewAgain = time.Second
+
 // cancelPoll is how often running jobs' rows are asked for a cancel, in case the command about it got lost.
 const cancelPoll = 2 * time.Second
 
@@ -21,15 +25,19 @@ const cancelPoll = 2 * time.Second
 // jobs and executions, costs ten times as much and comes with the workers' heartbeat.
 func (x *Runner) RenewLeases(ctx context.Context) {
 	x.heartbeat(ctx)
+	pause := wait.Backoff{Log: x.Logger, What: "leases can't be renewed", Most: renewAgain}
 	var last time.Time
-	wait.Every(ctx, x.Lease/3, func(now time.Time) {
-		full := now.Sub(last) >= workers.Interval
-		x.renew(ctx, full)
+	for wait.Sleep(ctx, x.Lease/3); ctx.Err() == nil; wait.Sleep(ctx, x.Lease/3) {
+		full := time.Since(last) >= workers.Interval
+		for err := x.renew(ctx, full); err != nil && ctx.Err() == nil; err = x.renew(ctx, full) {
+			pause.Failed(ctx, err)
+		}
+		pause.Succeeded()
 		if full {
 			x.heartbeat(ctx)
-			last = now
+			last = time.Now()
 		}
-	})
+	}
 }
 
 func (x *Runner) heartbeat(ctx context.Context) {
@@ -37,10 +45,10 @@ func (x *Runner) heartbeat(ctx context.Context) {
 }
 
 // renew extends the leases of all running jobs. A job that is no longer ours is told so.
-func (x *Runner) renew(ctx context.Context, full bool) {
+func (x *Runner) renew(ctx context.Context, full bool) error {
 	rs := x.running.unsettled()
 	if len(rs) == 0 {
-		return
+		return nil
 	}
 	now := time.Now()
 	leases := make([]rqcompat.Lease, len(rs))
@@ -50,8 +58,7 @@ func (x *Runner) renew(ctx context.Context, full bool) {
 	}
 	states, err := x.RQ.Renew(ctx, leases, x.Lease+x.Slack, full)
 	if err != nil {
-		x.Logger.Warn("leases not renewed", "error", err, "jobs", len(rs))
-		return
+		return err
 	}
 	for i, state := range states {
 		switch state {
@@ -63,6 +70,7 @@ func (x *Runner) renew(ctx context.Context, full bool) {
 			rs[i].cancel(job.ErrLost)
 		}
 	}
+	return nil
 }
 
 // WatchCancels looks for cancels until ctx ends. It is apart from the leases, which don't wait for a database.
@@ -93,4 +101,57 @@ func (x *Runner) lookForCancels(ctx context.Context) {
 			}
 		}
 	})
+}
+
+// EveryBridge is a worker name that nobody has; all bridges listen to it.
+const EveryBridge = "bridge-all"
+
+// CommandCancel cancels the running job of a row: job_id is its canonical id.
+const CommandCancel = "cancel-row"
+
+// Listen takes RQ's commands for this process's workers, shutdown among them, and cancels for any bridge, until ctx ends.
+func (x *Runner) Listen(ctx context.Context, shutdown func()) {
+	var all sync.WaitGroup
+	all.Go(func() { _ = x.RQ.Listen(ctx, EveryBridge, func(_ string, c rqcompat.Command) { x.obeyAll(c) }) })
+	all.Go(func() {
+		_ = x.RQ.Listen(ctx, x.Slots.NamePattern(), func(worker string, c rqcompat.Command) { x.obey(worker, c, shutdown) })
+	})
+	all.Wait()
+}
+
+// obeyAll takes a command to all bridges; only one of them runs the row.
+func (x *Runner) obeyAll(c rqcompat.Command) {
+	if c.Name != CommandCancel {
+		return
+	}
+	if site, name, ok := x.RowOfJob(c.JobID); ok {
+		if r := x.running.ofRow(site, name); r != nil {
+			r.cancel(job.ErrCanceled)
+		}
+	}
+}
+
+// obey takes a command to one of this process's workers.
+func (x *Runner) obey(worker string, c rqcompat.Command, shutdown func()) {
+	if c.Err != nil {
+		x.said.Warn(x.Logger, "no command; RQ's commands and cancels may come late", "", "error", c.Err, "worker", worker)
+		return
+	}
+	r := x.running.worker(worker)
+	switch c.Name {
+	case rqcompat.CommandShutdown:
+		x.Logger.Info("shutdown command", "worker", worker)
+		shutdown()
+	case rqcompat.CommandStopJob:
+		// As in RQ: only if that is the worker's current job.
+		if r != nil && r.lease.ID == c.JobID {
+			r.cancel(job.ErrStopped)
+		}
+	case rqcompat.CommandKillHorse:
+		if r != nil {
+			r.cancel(job.ErrKilled)
+		}
+	default:
+		x.Logger.Debug("unknown command ignored", "command", c.Name)
+	}
 }

@@ -1,14 +1,87 @@
 package bridge
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
 )
+
+// JobInfo is what a handler may know of the attempt it makes: the RQ job's ID and Queue, the Name of its Background Job
+// and its JobType, the Method, the Site, User and Organization whose work it is, the Attempt and its Timeout.
+type JobInfo = job.Info
+
+// Job is one attempt at a job with its parameters decoded into P. A zero Job, as a unit test may make one, takes
+// reports and drops them; package bridgetest records them.
+type Job[P any] struct {
+	JobInfo
+	// Params are the job's parameters: the keyword arguments of frappe.enqueue, or the row's input_parameters.
+	Params P
+
+	reporter Reporter
+}
+
+// Reporter takes what a handler tells through its Job, from any goroutine. Engines have their own, tests use NewJob.
+type Reporter interface {
+	Progress(percent float64, message string)
+	SetOutput(reference string)
+	Log() *slog.Logger
+	Submit(ctx context.Context, r SubmitRequest) (*rows.BackgroundJob, error)
+}
+
+// NewJob makes a Job that reports to r, for tests of handlers; an Engine makes its own. A nil r drops what is reported.
+func NewJob[P any](info JobInfo, params P, r Reporter) *Job[P] {
+	return &Job[P]{JobInfo: info, Params: params, reporter: r}
+}
+
+// Progress reports how far the job is: percent from 0 to 100 (anything else is brought into that range) and what it is
+// doing, at most 140 characters. It never blocks and may be called as often as one likes, by several goroutines: the
+// newest report reaches the row and the desk at most once a second.
+func (j *Job[P]) Progress(percent float64, message string) {
+	if j.reporter != nil {
+		j.reporter.Progress(percent, message)
+	}
+}
+
+// SetOutput names what the job made, in at most 140 characters: its output_reference once it completes.
+func (j *Job[P]) SetOutput(reference string) {
+	if j.reporter != nil {
+		j.reporter.SetOutput(reference)
+	}
+}
+
+// Log is the engine's log; each line carries the job's id, queue, method, site, row and organization.
+func (j *Job[P]) Log() *slog.Logger {
+	if j.reporter == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return j.reporter.Log()
+}
+
+// Submit submits another job, over the engine's own connections. Site, organization and user default to this job's.
+// A retried attempt submits again: give each child a Key where that matters.
+func (j *Job[P]) Submit(ctx context.Context, r SubmitRequest) (*rows.BackgroundJob, error) {
+	if j.reporter == nil {
+		return nil, errors.New("bridge: this Job was not made by an engine, so it can't submit")
+	}
+	r.Site, r.Organization, r.User = cmp.Or(r.Site, j.Site), cmp.Or(r.Organization, j.Organization), cmp.Or(r.User, j.User)
+	return j.reporter.Submit(ctx, r)
+}
+
+// RawJob is a job whose parameters are the JSON as it came.
+type RawJob = Job[json.RawMessage]
+
+// Handler runs jobs of any kind of parameters, as middleware sees it.
+type Handler func(ctx context.Context, job *RawJob) (any, error)
+
+// Middleware wraps every handler of an engine, those in other languages included.
+type Middleware func(next Handler) Handler
 
 // JobType is the name of a Job Type whose parameters are a P, so that who submits a job and who handles it agree:
 //
@@ -31,7 +104,7 @@ func (t JobType[P]) Submit(ctx context.Context, to Submitter, params P, r Submit
 // registration is a handler under its name.
 type registration struct {
 	handle Handler
-	retry  *job.RetryPolicy
+	retry  *RetryPolicy
 	source string // who registered it, for the message about a second one
 	strict bool
 }
@@ -41,10 +114,7 @@ type HandlerOption func(*registration)
 
 // WithRetry gives a handler's jobs a schedule of their own instead of Config.Retry. Register panics on a senseless one.
 func WithRetry(p RetryPolicy) HandlerOption {
-	return func(r *registration) {
-		policy := job.RetryPolicy(p).WithDefaults()
-		r.retry = &policy
-	}
+	return func(r *registration) { r.retry = &p }
 }
 
 // StrictParams makes a parameter that P has no field for a *ParamsError instead of ignoring it. The arguments that the
@@ -68,7 +138,7 @@ func Register[P any](e *Engine, name JobType[P], fn func(ctx context.Context, jo
 		o(r)
 	}
 	if r.retry != nil {
-		if err := r.retry.Validate(); err != nil {
+		if err := job.CheckRetry(*r.retry); err != nil {
 			panic(fmt.Sprintf("bridge: the handler of %q: %v", string(name), err))
 		}
 	}
@@ -119,8 +189,8 @@ func (e *Engine) wrapped(submitter Submitter) job.Handlers {
 		for _, around := range slices.Backward(e.middleware) {
 			handle = around(handle)
 		}
-		handlers[name] = &job.Handler{Name: name, Retry: r.retry, Call: func(ctx context.Context, info job.Info, params json.RawMessage, r job.Reporter) (any, error) {
-			return handle(ctx, NewJob(JobInfo(info), params, attemptReporter{r, submitter}))
+		handlers[name] = &job.Handler{Name: name, Retry: r.retry, Call: func(ctx context.Context, info JobInfo, params json.RawMessage, r job.Reporter) (any, error) {
+			return handle(ctx, NewJob(info, params, attemptReporter{r, submitter}))
 		}}
 	}
 	return handlers

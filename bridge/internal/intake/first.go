@@ -1,0 +1,91 @@
+package intake
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/route"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/wait"
+	"github.com/opensoft/dartwing-bridge/rqcompat"
+)
+
+// undecidedFor is how long a popped job may stay undecided: its row may be committed a moment later. Then it goes back,
+// since it may be Python's.
+const undecidedFor = time.Second
+
+// First keeps the jobs of a shared queue that are ours from idle Python workers: its waiters pop what is pushed, and what
+// isn't ours goes back at once.
+type First struct {
+	Queue  job.Queue
+	Pop    func(ctx context.Context, judge func(ctx context.Context, popped []string) (back []string, err error)) error
+	Fetch  func(ctx context.Context, ids []string) ([]*rqcompat.FetchResult, error)
+	Router Router
+	Fair   *FairQueue
+	Log    *slog.Logger
+
+	seen map[string]time.Time // since when popped jobs are undecided
+}
+
+// Run waits until ctx ends.
+func (f *First) Run(ctx context.Context) {
+	pause := wait.Backoff{Log: f.Log.With("queue", f.Queue.Name), What: "nobody of the bridge waits before Python's workers"}
+	for ctx.Err() == nil {
+		if err := f.Pop(ctx, f.judge); err != nil {
+			pause.Failed(ctx, err)
+			continue
+		}
+		pause.Succeeded()
+	}
+}
+
+// judge takes up what is ours and returns what isn't. What waits for a slot already isn't looked at again.
+func (f *First) judge(ctx context.Context, popped []string) (back []string, err error) {
+	var ids []string
+	for _, id := range popped {
+		if !f.Fair.has(job.Key{Queue: f.Queue.Name, ID: id}) {
+			ids = append(ids, id)
+		}
+	}
+	found, err := f.read(ctx, ids)
+	if err != nil || len(found) == 0 {
+		return nil, err
+	}
+	for i, r := range f.Router.Route(ctx, f.Queue, found) {
+		switch {
+		case r.Verdict == route.Ours:
+			r.From = rqcompat.FirstKey(f.Queue.Name)
+			f.Fair.Add(r.Queued)
+		case r.Verdict == route.Foreign, r.Verdict == route.Unready && time.Since(found[i].Seen) >= undecidedFor:
+			back = append(back, r.ID)
+		}
+	}
+	return back, nil
+}
+
+// read fetches jobs and says since when each is undecided.
+func (f *First) read(ctx context.Context, ids []string) ([]route.Found, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	fetched, err := f.Fetch(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	seen := make(map[string]time.Time, len(ids))
+	found := make([]route.Found, len(ids))
+	for i, r := range fetched {
+		since, again := f.seen[ids[i]]
+		if !again {
+			since = time.Now()
+		}
+		seen[ids[i]] = since
+		found[i] = route.Found{Job: r.Job, Fault: r.Err, Seen: since}
+		if r.Job == nil {
+			found[i].Job = &rqcompat.Job{ID: ids[i]} // without a hash: Python drops it
+		}
+	}
+	f.seen = seen
+	return found, nil
+}
