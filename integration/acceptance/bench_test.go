@@ -26,7 +26,6 @@ const testSite = "site1.localhost"
 // notYet are the cases that the bridge does not always pass yet on this bench, by the start of their names. An entry
 // goes when it does.
 var notYet = []string{
-	"shared queue: ", // an idle Python worker is the faster, now and then many times in a row
 	"Background Job: timeout of the Job Type",
 	"realtime: the owner sees each change once",
 	"realtime: the owner sees progress",
