@@ -217,6 +217,13 @@ func (r *redis) fail(err error) {
 	r.mu.Unlock()
 }
 
+// renewals counts the renewals so far.
+func (r *redis) renewals() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.renewed)
+}
+
 // settled are the outcomes so far.
 func (r *redis) settled() []rqcompat.Outcome {
 	r.mu.Lock()
@@ -261,7 +268,9 @@ func (r *redis) SettleBare(_ context.Context, o rqcompat.Outcome) (rqcompat.Outc
 }
 
 func (r *redis) Renew(_ context.Context, ls []rqcompat.Lease, lease time.Duration, full bool) ([]rqcompat.LeaseState, error) {
+	r.mu.Lock()
 	r.renewed = append(r.renewed, renewal{slices.Clone(ls), lease, full, time.Now()})
+	r.mu.Unlock()
 	if err := r.fails(); err != nil {
 		return nil, err
 	}

@@ -109,10 +109,10 @@ func TestARenewalThatFails(t *testing.T) {
 		go h.RenewLeases(ctx)
 		time.Sleep(h.Lease / 3)
 		synctest.Wait()
-		refused := len(h.rq.renewed)
+		refused := h.rq.renewals()
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
-		if n := len(h.rq.renewed) - refused; n < 10 || n > 20 {
+		if n := h.rq.renewals() - refused; n < 10 || n > 20 {
 			t.Errorf("%d renewals were tried in the 10 s after one that failed, want about one a second", n)
 		}
 		if n := strings.Count(h.log.String(), "leases can't be renewed"); n != 1 {
