@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/attempt"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/desk"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/intake"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/maintenance"
@@ -35,7 +36,9 @@ type rooms struct {
 	takeBack  *maintenance.TakeBack
 	retries   *maintenance.Retries
 	scheduler *maintenance.Scheduler
+	errors    *desk.ErrorLog
 	services  []maintenance.Service
+	returning maintenance.Service // apart from the others, which may wait for a database
 }
 
 // furnish builds the rooms.
@@ -49,10 +52,17 @@ func furnish(cfg Config, c *connections, handlers job.Handlers, ended attempt.En
 	registries := &maintenance.Registries{RQ: c.rq, Queues: queues, Limit: func() int64 {
 		return int64(cfg.Bench.Config().Int("rq_failed_jobs_limit", 1000))
 	}}
+	w.errors = desk.NewErrorLog(c.sites.LogErrors, cfg.Log)
 	w.runner = attempt.NewRunner(attempt.Params{
 		Rows: c.sites, RQ: c.rq, Ask: c.policy.Ask, Slots: w.slots, Retry: cfg.Retry, RetryIntervals: cfg.RetryIntervals, Logger: cfg.Log,
 		CancelGrace: cfg.CancelGrace, Lease: cfg.Lease, Slack: registrySlack,
-		PlainProgress: c.desk.PlainProgress, Failed: registries.Failed, RowOfJob: cfg.Bench.SplitJobID, Ended: ended,
+		Ended: func(info job.Info, outcome string, err error, took time.Duration) {
+			if outcome == "failed" {
+				w.errors.Failed(info, err)
+			}
+			ended(info, outcome, err, took)
+		},
+		PlainProgress: c.desk.PlainProgress, Failed: registries.Failed, RowOfJob: cfg.Bench.SplitJobID,
 	})
 	for _, q := range queues {
 		w.pollers[q.Name] = intake.NewPoller(intake.PollerParams{
@@ -69,10 +79,14 @@ func furnish(cfg Config, c *connections, handlers job.Handlers, ended attempt.En
 	w.takeBack = maintenance.NewTakeBack(maintenance.TakeBackParams{
 		RQ: c.rq, Route: router.Route, Queues: queues, Take: func(q *job.Queued) { w.fair.Add(q) }, Log: cfg.Log,
 	})
-	w.retries = maintenance.NewRetries(maintenance.RetriesParams{Rows: c.sites, Deliver: c.courier.Deliver, Handled: router.Handled, Log: cfg.Log})
+	w.retries = maintenance.NewRetries(maintenance.RetriesParams{Rows: c.sites, Deliver: c.courier.Redeliver, Handled: router.Handled, Log: cfg.Log})
 	c.sites.Observe(w.retries)
 	w.scheduler = &maintenance.Scheduler{RQ: c.rq, Queues: names, Log: cfg.Log}
 	w.services = w.maintenance(router, queues, registries)
+	w.returning = maintenance.Service{
+		What: "return what a dead bridge popped from a queue", Every: 500 * time.Millisecond,
+		Do: maintenance.ReturnPopped{RQ: c.rq, Queues: queues, Log: cfg.Log}.Do,
+	}
 	return w
 }
 
@@ -92,19 +106,16 @@ func (w *rooms) maintenance(router *route.Router, queues []job.Queue, registries
 	p := w.cfg.pace
 	rescue := &maintenance.Rescue{
 		RQ: w.rq, Rows: w.sites, Route: router.Route, Queues: queues, Lease: w.cfg.Lease, Slack: registrySlack, MaxKills: w.cfg.MaxKills,
-		Holds: w.runner.Holds, Failed: registries.Failed, Log: w.cfg.Log,
+		Holds: w.runner.Holds, Failed: registries.Failed, Poisoned: w.errors.Failed, Log: w.cfg.Log,
 	}
-	census := maintenance.Census{RQ: w.rq, Bench: w.cfg.Bench, Delivery: w.sites.Delivery, Waiting: w.fair.Rows}
+	census := maintenance.Census{RQ: w.rq, Bench: w.cfg.Bench, Deliveries: w.sites.Deliveries, Waiting: w.fair.Rows}
 	orphans := maintenance.NewOrphans(maintenance.OrphansParams{
-		Rows: w.sites, Deliver: w.courier.Deliver, Alive: census.Take, Finished: census.Finished,
+		Rows: w.sites, Deliver: w.courier.Redeliver, Alive: census.Take, Finished: census.Finished,
 		JobID: w.cfg.Bench.JobID, Handled: router.Handled, Age: p.orphanAge, Every: p.orphans, Log: w.cfg.Log,
 	})
 	return []maintenance.Service{
 		{What: "rescue jobs of dead workers", Every: p.rescue, Do: rescue.Do},
 		{What: "trim failed registries", Every: p.rescue, Do: registries.Trim},
-		{What: "return what a dead bridge popped from a queue", Every: time.Second, Do: maintenance.ReturnPopped{
-			RQ: w.rq, Queues: queues, Log: w.cfg.Log,
-		}.Do},
 		{What: "move scheduled jobs that are due", Every: time.Second, Do: w.scheduler.Do},
 		{What: "deliver rows that have no delivery", Every: min(p.orphans, time.Second), Delay: p.orphans, Do: orphans.Do},
 		{What: "maintain RQ's registries", Every: p.maintain, Do: registries.Maintain},
@@ -132,10 +143,11 @@ func (w *rooms) work(ctx context.Context) {
 	publishing, stopPublishing := context.WithCancel(writes)
 	defer giveUp()
 
-	events := loop(publishing, w.desk.Run)
+	events := loop(publishing, w.desk.Run, w.errors.Run)
 	watchers := loop(watching, w.runner.RenewLeases, w.runner.WatchCancels, w.runner.WriteReports, w.retries.Run,
 		func(ctx context.Context) { w.runner.Listen(ctx, stopClaiming) },
-		func(ctx context.Context) { maintenance.Run(ctx, w.cfg.Log, w.services) })
+		func(ctx context.Context) { maintenance.Run(ctx, w.cfg.Log, w.services) },
+		func(ctx context.Context) { maintenance.Run(ctx, w.cfg.Log, []maintenance.Service{w.returning}) })
 	taking := loop(claiming, w.claimer(handlers, writes).Run)
 	taking.Go(func() { w.takeBack.Run(claiming) })
 	for _, f := range w.firsts {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"strconv"
 	"time"
 )
 
@@ -19,6 +20,7 @@ const (
 	OutcomeFailed                           // failure; the job's own retries are spent first, unless Outcome.NoRQRetry
 	OutcomeStopped                          // the end by a stop-job command; no retry
 	OutcomeGivenBack                        // unfinished, back to the head of its queue as if it had not been claimed
+	OutcomeRetried                          // failed, and to run again: scheduled until Outcome.RetryAt, no result, no dependent released
 )
 
 // Outcome is the end of one execution. The Lease in it names the execution: one of a lost job is refused.
@@ -34,6 +36,8 @@ type Outcome struct {
 	// unless that was done RetryLimit times before (Job.Retried); 0 is never.
 	RetryIn    time.Duration
 	RetryLimit int
+	// RetryAt is from when RQ's schedulers queue a job that is OutcomeRetried; Retry does so earlier. Rounded up to seconds.
+	RetryAt time.Time
 }
 
 // OutcomeResult says whether an outcome was taken.
@@ -96,12 +100,14 @@ func appendOutcome(args []any, o *Outcome) ([]any, error) {
 		case o.NoRQRetry:
 			kind = "failed!"
 		case o.RetryIn > 0:
-			kind = fmt.Sprintf("retry %.0f %d", math.Ceil(o.RetryIn.Seconds()), o.RetryLimit)
+			kind = fmt.Sprintf("failed %.0f %d", math.Ceil(o.RetryIn.Seconds()), o.RetryLimit)
 		}
 	case OutcomeStopped:
 		kind, payload = "stopped", EncodeExc(o.Exc)
 	case OutcomeGivenBack:
 		kind = "back"
+	case OutcomeRetried:
+		kind, payload = "retry", strconv.FormatInt(o.RetryAt.Add(time.Second-time.Nanosecond).Unix(), 10)
 	default:
 		return nil, fmt.Errorf("%w: job %q: unknown kind of outcome %d", ErrBadRequest, clip(o.ID), o.Kind)
 	}

@@ -25,6 +25,8 @@ const (
 // ErrConnections says that all connections that may be made are in use, by other sites mostly: nothing was asked.
 var ErrConnections = errors.New("all database connections of the bench are in use")
 
+var errPoolClosed = errors.New("the databases of this bench are closed")
+
 // bound holds the connections of several databases below one limit. Each use of a database takes a turn, and there are as
 // many turns as connections. A database that waits for a turn has none while it waits, so none waits for itself.
 //
@@ -37,12 +39,25 @@ type bound struct {
 	using   int // turns taken
 	open    int // connections made and not ended
 	waiting []*turn
-	opened  []*conn // those that may have connections
+	opened  []*database // those that may have connections
+}
+
+// database is what a bound holds of one.
+type database struct {
+	site      string
+	bound     *bound
+	connector driver.Connector
+	// x are the connections; it may be used by who has a turn only. It and what follows are guarded by bound.mu.
+	x      *sqlx.DB
+	using  int // turns taken
+	used   time.Time
+	idle   *time.Timer
+	closed bool
 }
 
 // turn is one that is waited for.
 type turn struct {
-	d     *conn
+	d     *database
 	taken chan struct{}
 	// closed says that d was closed meanwhile, and that there is none.
 	closed bool
@@ -51,7 +66,7 @@ type turn struct {
 func newBound(limit int) *bound { return &bound{limit: limit} }
 
 // enter takes a turn of d, whose x can be used until leave is called.
-func (b *bound) enter(ctx context.Context, d *conn) (leave func(), err error) {
+func (b *bound) enter(ctx context.Context, d *database) (leave func(), err error) {
 	t := &turn{d: d, taken: make(chan struct{})}
 	b.mu.Lock()
 	b.waiting = append(b.waiting, t)
@@ -108,7 +123,7 @@ func (b *bound) give(t *turn) {
 	}
 }
 
-func (b *bound) leave(d *conn) {
+func (b *bound) leave(d *database) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.using--
@@ -127,7 +142,7 @@ func (b *bound) leave(d *conn) {
 }
 
 // rest ends the connections of a database that nobody uses, and the goroutines behind them.
-func (b *bound) rest(d *conn) {
+func (b *bound) rest(d *database) {
 	b.mu.Lock()
 	x := d.x
 	if d.using > 0 || x == nil {
@@ -140,13 +155,13 @@ func (b *bound) rest(d *conn) {
 }
 
 // forget needs b.mu.
-func (b *bound) forget(d *conn) {
+func (b *bound) forget(d *database) {
 	d.x = nil
-	b.opened = slices.DeleteFunc(b.opened, func(o *conn) bool { return o == d })
+	b.opened = slices.DeleteFunc(b.opened, func(o *database) bool { return o == d })
 }
 
 // shut ends a database for good: its connections end as soon as they aren't used.
-func (b *bound) shut(d *conn) error {
+func (b *bound) shut(d *database) error {
 	b.mu.Lock()
 	x := d.x
 	d.closed = true
@@ -173,10 +188,10 @@ func (b *bound) room(ctx context.Context) error {
 			b.mu.Unlock()
 			return nil
 		}
-		idle := slices.DeleteFunc(slices.Clone(b.opened), func(d *conn) bool { return d.x == nil || d.x.Stats().Idle == 0 })
+		idle := slices.DeleteFunc(slices.Clone(b.opened), func(d *database) bool { return d.x == nil || d.x.Stats().Idle == 0 })
 		var x *sqlx.DB
 		if len(idle) > 0 {
-			x = slices.MinFunc(idle, func(one, other *conn) int { return one.used.Compare(other.used) }).x
+			x = slices.MinFunc(idle, func(one, other *database) int { return one.used.Compare(other.used) }).x
 		}
 		b.mu.Unlock()
 		if x != nil {
@@ -241,8 +256,8 @@ func (c *boundConn) Close() error {
 	return c.session.Close()
 }
 
-// pool prepares connections to the site's database; the first is made when it is used.
-func (d *conn) pool(most int) *sqlx.DB {
+// pool prepares connections; the first is made when it is used.
+func (d *database) pool(most int) *sqlx.DB {
 	x := sqlx.NewDb(sql.OpenDB(boundConnector{d.connector, d.bound}), "mysql")
 	x.SetMaxIdleConns(most)
 	x.SetConnMaxIdleTime(idleTime)

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-sql-driver/mysql"
 	"github.com/opensoft/dartwing-bridge/frappe"
 	"github.com/opensoft/dartwing-bridge/integration/servers"
 	"github.com/opensoft/dartwing-bridge/integration/servers/servertest"
@@ -175,19 +176,20 @@ func TestTurns(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := newBound(8)
-	database := func(name string) *conn {
-		d := &conn{site: name, bound: b}
-		if err := d.connectAs(cfg.driver); err != nil {
-			t.Fatal(err)
-		}
+	connector, err := mysql.NewConnector(cfg.driver)
+	if err != nil {
+		t.Fatal(err)
+	}
+	site := func(name string) *database {
+		d := &database{site: name, bound: b, connector: connector}
 		t.Cleanup(func() { b.shut(d) })
 		return d
 	}
-	busy, other, third := database("busy"), database("other"), database("third")
+	busy, other, third := site("busy"), site("other"), site("third")
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	// take takes as many turns as there are.
-	take := func(d *conn) (leaves []func()) {
+	take := func(d *database) (leaves []func()) {
 		for {
 			leave, err := b.enter(ended, d)
 			if err != nil {
@@ -203,9 +205,9 @@ func TestTurns(t *testing.T) {
 	if len(first) != 4 || len(second) != 2 || len(last) != 1 {
 		t.Errorf("the sites get %d, %d and %d of 8 turns, want 4, 2 and 1", len(first), len(second), len(last))
 	}
-	take(database("fourth"))
+	take(site("fourth"))
 	order := make(chan string, 2)
-	wait := func(d *conn) {
+	wait := func(d *database) {
 		go func() {
 			if _, err := b.enter(t.Context(), d); err == nil {
 				order <- d.site
@@ -218,7 +220,7 @@ func TestTurns(t *testing.T) {
 		})
 	}
 	wait(other)
-	wait(database("new"))
+	wait(site("new"))
 	first[0]()
 	if next := <-order; next != "new" {
 		t.Errorf("the next turn is %s's, want the one that has none", next)

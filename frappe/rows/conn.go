@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
-	"database/sql/driver"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -14,7 +13,6 @@ import (
 	"time"
 
 	"github.com/go-sql-driver/mysql"
-	"github.com/jmoiron/sqlx"
 )
 
 const (
@@ -28,19 +26,10 @@ const (
 
 // conn is connections to a site's database within a bound, and what is known of its server.
 type conn struct {
-	site  string
+	database
 	major int    // Frappe's, 0 when unknown
 	where string // address, for messages
 	log   *slog.Logger
-
-	bound     *bound
-	connector driver.Connector
-	// x are the connections; it may be used within use only. It and what follows are guarded by bound.mu.
-	x      *sqlx.DB
-	using  int // turns taken
-	used   time.Time
-	idle   *time.Timer
-	closed bool
 
 	loc      atomic.Pointer[time.Location]
 	zoneRead atomic.Int64 // unix seconds of the last look
@@ -68,7 +57,7 @@ func (d *conn) open(ctx context.Context, cfg databaseConfig) error {
 	// Such a server refuses writes without gap locks (1665); with them there are more deadlocks, which are tried again.
 	as := cfg.driver.Clone()
 	as.Params["tx_isolation"] = "'REPEATABLE-READ'"
-	d.bound.rest(d)
+	d.bound.rest(&d.database)
 	return d.connectAs(as)
 }
 
@@ -84,7 +73,7 @@ func (d *conn) connectAs(cfg *mysql.Config) error {
 
 // use runs op, which may use d.x, for statementTimeout at most, when d's turn has come.
 func (d *conn) use(ctx context.Context, op func(context.Context) error) error {
-	leave, err := d.bound.enter(ctx, d)
+	leave, err := d.bound.enter(ctx, &d.database)
 	if err != nil {
 		return err
 	}

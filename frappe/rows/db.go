@@ -31,7 +31,7 @@ func Open(ctx context.Context, site *frappe.Site) (*DB, error) {
 
 // openDB fails here, and not in the middle of a job, when a password is wrong or a server absent.
 func openDB(ctx context.Context, site *frappe.Site, cfg databaseConfig, b *bound) (*DB, error) {
-	d := &DB{conn: conn{site: site.Name, major: site.Bench.Major, where: cfg.driver.Addr, log: site.Bench.Log, bound: b}}
+	d := &DB{conn: conn{database: database{site: site.Name, bound: b}, major: site.Bench.Major, where: cfg.driver.Addr, log: site.Bench.Log}}
 	d.tables.conn = &d.conn
 	err := d.open(ctx, cfg)
 	if err == nil {
@@ -45,7 +45,7 @@ func openDB(ctx context.Context, site *frappe.Site, cfg databaseConfig, b *bound
 }
 
 // Close ends the connections, those in use after the statement or transaction that runs there.
-func (d *DB) Close() error { return d.bound.shut(&d.conn) }
+func (d *DB) Close() error { return d.bound.shut(&d.database) }
 
 // Site is the name of the site.
 func (d *DB) Site() string { return d.site }
@@ -59,8 +59,6 @@ func (d *DB) Strings(ctx context.Context, what, query string, args ...any) (list
 
 // reconnectPause keeps a hundred jobs of one site from waiting in turn for a server that is away.
 const reconnectPause = time.Second
-
-var errPoolClosed = errors.New("the databases of this bench are closed")
 
 // Pool is the databases of a bench's sites, each opened on first use, with one bound for the connections of all together.
 // Safe for concurrent use.

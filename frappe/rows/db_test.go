@@ -183,7 +183,7 @@ func TestStatementBinlog(t *testing.T) {
 }
 
 func TestServerVersion(t *testing.T) {
-	d := &conn{site: "s", where: "h:1"}
+	d := &conn{database: database{site: "s"}, where: "h:1"}
 	for version, good := range map[string]bool{"10.6.16-MariaDB": true, "5.5.5-10.11.6-MariaDB-0+deb12u1": true, "11.8.2-MariaDB-log": true, "12.0.1-MariaDB": true,
 		"10.5.23-MariaDB": false, "8.0.36": false, "": false} {
 		if err := d.checkVersion(version); (err == nil) != good {

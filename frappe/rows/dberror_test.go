@@ -22,7 +22,7 @@ func TestWhatTheServersErrorsSay(t *testing.T) {
 		ErrValue:         {1048, 1118, 1153, 1264, 1265, 1292, 1300, 1366, 1367, 1406, 1411, 1441, 1690, 3819, 4025},
 	} {
 		for _, n := range numbers {
-			err := (&conn{site: "s"}).explain("write", fmt.Errorf("w: %w", &mysql.MySQLError{Number: n, Message: "text"}))
+			err := (&conn{database: database{site: "s"}}).explain("write", fmt.Errorf("w: %w", &mysql.MySQLError{Number: n, Message: "text"}))
 			for _, kind := range all {
 				if errors.Is(err, kind) != (kind == want) {
 					t.Errorf("%d: %v, want the kind %q alone", n, err, want)
@@ -30,10 +30,10 @@ func TestWhatTheServersErrorsSay(t *testing.T) {
 			}
 		}
 	}
-	if err := (&conn{site: "s"}).explain("write", mysql.ErrPktTooLarge); !errors.Is(err, ErrValue) {
+	if err := (&conn{database: database{site: "s"}}).explain("write", mysql.ErrPktTooLarge); !errors.Is(err, ErrValue) {
 		t.Errorf("a packet beyond the limit: %v, want it to be about the value", err)
 	}
-	if err := (&conn{site: "s"}).explain("write", errors.New("nobody knows")); !errors.Is(err, ErrUnavailable) {
+	if err := (&conn{database: database{site: "s"}}).explain("write", errors.New("nobody knows")); !errors.Is(err, ErrUnavailable) {
 		t.Errorf("an error nobody knows: %v, want one that passes", err)
 	}
 }

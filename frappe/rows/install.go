@@ -112,7 +112,7 @@ func (d *DB) installTable(ctx context.Context, w wantedTable, report *InstallRep
 
 // define changes a table, however long that takes.
 func (d *DB) define(ctx context.Context, statement string) error {
-	leave, err := d.bound.enter(ctx, &d.conn)
+	leave, err := d.bound.enter(ctx, &d.database)
 	if err != nil {
 		return err
 	}

@@ -64,7 +64,7 @@ func siteDB(t testing.TB, s *frappe.Site) *DB {
 	if err != nil {
 		t.Fatal(err)
 	}
-	leave, err := d.bound.enter(t.Context(), &d.conn)
+	leave, err := d.bound.enter(t.Context(), &d.database)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,20 +3,20 @@
 -- KEYS  none
 -- ARGV  1 flags, see job_end.lua    2 now, whole seconds    3 now, text    4 result_ttl of jobs without one
 --       then per outcome 11 values:
---       kind: "finished", "failed", "failed!" (ignore retries_left), "retry <seconds> <limit>" (failed; without
---         retries_left the job is scheduled again, limit times), "stopped" or "back" (to the queue's head)
+--       kind: "finished", "failed", "failed!" (ignore retries_left), "failed <seconds> <limit>" (without retries_left
+--       scheduled again, limit times), "retry" (scheduled), "stopped" or "back" (to the queue's head)
 --       queue, id, worker, execution
 --       started_at, ended_at as text; the same as float seconds
 --       seconds worked
---       return value (base64), or exception text (base64 of zlib)
+--       return value (base64), or exception text (base64 of zlib), or when the retry is due, whole seconds
 -- Reply one number per outcome: 1 settled, 0 not the owner, 2 the job was deleted, 3 canceled meanwhile
 --
 -- Stands for rq/worker.py handle_job_success and handle_job_failure, rq/repeat.py Repeat.schedule, and for what the
--- parent does afterwards (state idle). "back" has no RQ equivalent: the job is queued again, first in line, as if it
+-- parent does afterwards (state idle). "retry" is rq/job.py Job.retry with a time of the caller's. "back" has no RQ equivalent: the job is queued again, first in line, as if it
 -- had never been claimed. The fence: the hash says status "started" with this worker_name and started_at. Whoever takes
 -- a job away (a rescuer, a cleaner, requeue, cancel) changes one of them. Differences from RQ: only fields that change
 -- are written; a job canceled while it ran stays canceled; a repeat in rq:scheduled has that status in every version.
--- "retry" is counted in the field bridge_retries, which ends with the job.
+-- What is scheduled without retries_left is counted in the field bridge_retries, which ends with the job.
 local flags, now, ts, default_ttl = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
 local first_outcome, values = 5, 11
 -- The outcome at work. settle sets these for the functions below.
@@ -105,15 +105,23 @@ local function finish(result_ttl, repeats_left, dependency_ids, has_dependents)
   end
 end
 
+-- await_retry schedules a failed job again in a while. As with RQ's own retries no result is written, and dependents go
+-- on waiting. What a queued job's ttl would delete must outlive the pause.
+local function await_retry(pause)
+  call('HSET', job, 'status', 'scheduled', 'ended_at', ended, 'last_heartbeat', ts)
+  persist_job(id)
+  reschedule_job(queue, id, pause)
+end
+
 local function fail(retries)
   local h = call('HMGET', job, 'retries_left', 'retry_intervals', 'enqueue_at_front_on_retry', 'ttl', 'failure_ttl')
   local left = tonumber(h[1] or '')
-  local pause, limit = kind:match('^retry (%d+) (%d+)$')
+  local pause, limit = kind:match('^failed (%d+) (%d+)$')
   if (pause or kind == 'failed') and left and left > 0 then
     retry_job(queue, id, ended, h)
   elseif pause and not left and retries < tonumber(limit) then
-    call('HSET', job, 'status', 'scheduled', 'bridge_retries', retries + 1, 'ended_at', ended, 'last_heartbeat', ts)
-    reschedule_job(queue, id, pause)
+    call('HSET', job, 'bridge_retries', retries + 1)
+    await_retry(pause)
   else
     fail_job(queue, id, kind == 'stopped' and 'stopped' or 'failed', payload, worker, execution, ended, from, to, h[5])
   end
@@ -161,6 +169,9 @@ local function settle(i)
   elseif kind == 'back' then
     give_back()
     idle_worker()
+  elseif kind == 'retry' then
+    await_retry(payload - now)
+    idle_worker('failed_job_count', seconds)
   else
     fail(tonumber(retries or '') or 0)
     idle_worker('failed_job_count', kind ~= 'stopped' and seconds)

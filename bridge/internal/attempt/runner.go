@@ -72,6 +72,7 @@ type Runner struct {
 	running  running
 	reports  *batch.Lanes[string, *run]
 	outcomes batch.Batcher[rqcompat.Outcome, outcomeAnswer]
+	said     wait.Seldom
 
 	// jobs counts the goroutines that run jobs; abandoned those among them that were left behind.
 	jobs      sync.WaitGroup
@@ -176,6 +177,6 @@ func (x *Runner) writeProgress(ctx context.Context, site string, reporting []*ru
 		for _, r := range of {
 			r.progress.again()
 		}
-		x.Logger.Warn("progress not written; it is tried again", "error", err, "site", site, "jobs", len(reports))
+		x.said.Warn(x.Logger, "progress not written; it is tried again", site, "error", err, "site", site, "jobs", len(reports))
 	}
 }

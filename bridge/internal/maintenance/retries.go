@@ -41,6 +41,7 @@ type RetriesParams struct {
 type Retries struct {
 	RetriesParams
 	woke wait.Flag
+	said wait.Seldom
 
 	mu    sync.Mutex
 	next  time.Time // the earliest known retry; zero if none
@@ -113,7 +114,7 @@ func (s *Retries) look(ctx context.Context) {
 	sites.Each(slices.Values(s.toAsk(time.Now())), func(site string) {
 		more, err := s.moveDue(ctx, site)
 		if err != nil && ctx.Err() == nil && !s.Rows.IsNoted(site, err) {
-			s.Log.Warn("retries that are due can't be moved now", "error", err, "site", site)
+			s.said.Warn(s.Log, "retries that are due can't be moved now", site, "error", err, "site", site)
 		}
 		if more {
 			s.goOn(site)

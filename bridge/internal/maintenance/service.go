@@ -27,6 +27,7 @@ type Service struct {
 // Run does the services one after the other, each when it is due, until ctx ends.
 func Run(ctx context.Context, log *slog.Logger, services []Service) {
 	start := time.Now()
+	var said wait.Seldom
 	tick := time.Second
 	due := make([]time.Time, len(services))
 	for i, s := range services {
@@ -40,7 +41,7 @@ func Run(ctx context.Context, log *slog.Logger, services []Service) {
 			}
 			due[i] = now.Add(s.Every)
 			if err := s.Do(ctx); err != nil && ctx.Err() == nil {
-				log.Warn("maintenance failed; it is tried again", "error", err, "what", s.What)
+				said.Warn(log, "maintenance failed; it is tried again", s.What, "error", err, "what", s.What)
 			}
 		}
 	})
@@ -58,7 +59,7 @@ type Rows interface {
 	Apply(ctx context.Context, m moves.Move, then func(context.Context) error) (rows.TransitionResult, error)
 }
 
-// Deliver puts the delivery of a Queued row on its queue; sites.Courier does it.
+// Deliver puts a Queued row on its way again; sites.Courier.Redeliver does it.
 type Deliver func(ctx context.Context, site string, row *rows.BackgroundJob) error
 
 // lastDelivery is how long the delivery of a row that was just moved may take when the process stops meanwhile.
