@@ -1,6 +1,7 @@
 package maintenance
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"testing"
@@ -49,6 +50,18 @@ func TestDueRowsAreQueued(t *testing.T) {
 	if want := []string{site + " [export] 100"}; !slices.Equal(b.asked, want) {
 		t.Errorf("asked for %v, want %v", b.asked, want)
 	}
+}
+
+// TestAStopJustAsARetryIsDue: the row that was moved is delivered all the same.
+func TestAStopJustAsARetryIsDue(t *testing.T) {
+	b := newBench()
+	b.due[site] = []*rows.BackgroundJob{b.add("JOB-1", rows.StatusFailed)}
+	stopped, stop := context.WithCancel(t.Context())
+	stop()
+	if _, err := b.retries().moveDue(stopped, site); err != nil {
+		t.Fatal(err)
+	}
+	b.wantStory(t, "a row that was due", "row JOB-1 Failed > Queued", "deliver "+site+" JOB-1 which is Queued", "observers Queued")
 }
 
 func TestDueRowsThatCantBeMoved(t *testing.T) {
