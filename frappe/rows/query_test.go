@@ -11,7 +11,7 @@ import (
 
 func fail(t testing.TB, d *DB, j *BackgroundJob, at time.Time, to Status, retry time.Time) {
 	t.Helper()
-	r := transit(t, d, Transition{Name: j.Name, From: StatusRunning, To: to, StartedAt: at, Set: []Value{Job.NextRetryAt.To(retry)}})
+	r := transit(t, d, Transition{Name: j.Name, From: StatusRunning, To: to, Fence: fence(d, at), Set: []Value{Job.NextRetryAt.To(retry)}})
 	if !r.Applied {
 		t.Fatalf("%+v", r)
 	}

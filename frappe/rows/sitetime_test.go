@@ -37,29 +37,48 @@ func TestTimeZone(t *testing.T) {
 	}
 }
 
-// In the hour that is repeated when summer time ends, the same text stands for two instants. The fence, which is text
-// to the microsecond, holds for both.
-func TestFenceInTheRepeatedHour(t *testing.T) {
+// The fence holds in the hour that is repeated when summer time ends, where the same text stands for two instants, and
+// when the site gets another zone meanwhile, after which the same instant would have another text.
+func TestTheFenceIsTheTextOfTheRow(t *testing.T) {
 	_, d := installed(t, testMajor)
 	zone, err := time.LoadLocation("America/New_York")
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.loc.Store(zone)
 	summer := time.Date(2026, 11, 1, 5, 30, 0, 123456000, time.UTC) // 01:30 EDT
 	winter := summer.Add(time.Hour)                                 // 01:30 EST
 	if a, b := formatTime(summer, zone), formatTime(winter, zone); a != b || a != "2026-11-01 01:30:00.123456" {
 		t.Fatalf("%s and %s", a, b)
 	}
 	for _, at := range []time.Time{summer, winter} {
-		j := newJobs(t, d, 1, StatusQueued)[0]
-		transit(t, d, start(j.Name, at))
-		fence := row(t, d, j.Name).StartedAt // may be the other instant
-		if ok, err := d.SetProgress(t.Context(), []Progress{{j.Name, fence, 5, ""}, {j.Name, at, 5, ""}}); err != nil || !ok[0] || !ok[1] {
-			t.Errorf("%v: progress is fenced off: %v, %v", at, ok, err)
+		for _, later := range []*time.Location{zone, time.FixedZone("Kolkata", 5.5*3600), time.UTC} {
+			d.loc.Store(zone)
+			j := newJobs(t, d, 1, StatusQueued)[0]
+			own := transit(t, d, start(j.Name, at)).StartedRaw
+			d.loc.Store(later)
+			read := row(t, d, j.Name)
+			if own != "2026-11-01 01:30:00.123456" || read.StartedRaw != own || !read.StartedAs(at) {
+				t.Errorf("%v, %v later: the start says %q, the row %q and is this attempt's: %v", at, later, own, read.StartedRaw, read.StartedAs(at))
+			}
+			if ok, err := d.SetProgress(t.Context(), []Progress{{j.Name, own, 5, ""}}); err != nil || !ok[0] {
+				t.Errorf("%v, %v later: progress is fenced off: %v, %v", at, later, ok, err)
+			}
+			if r := transit(t, d, Transition{Name: j.Name, From: StatusRunning, To: StatusCompleted, Fence: own}); !r.Applied {
+				t.Errorf("%v, %v later: %+v", at, later, r)
+			}
 		}
-		if r := transit(t, d, Transition{Name: j.Name, From: StatusRunning, To: StatusCompleted, StartedAt: fence}); !r.Applied {
-			t.Errorf("%v: %+v", at, r)
+	}
+}
+
+func TestStartedAs(t *testing.T) {
+	at := time.Date(2026, 3, 1, 10, 0, 0, 123456789, time.UTC)
+	for text, want := range map[string]bool{
+		"2026-03-01 10:00:00.123456": true,                                                                         // UTC
+		"2026-03-01 15:30:00.123456": true, "2026-03-01 05:00:00.123456": true, "2026-03-02 00:00:00.123456": true, // Kolkata, New York, Kiritimati
+		"2026-03-01 10:00:00.123457": false, "2026-03-01 10:00:01.123456": false, "2026-03-03 10:00:00.123456": false, "": false, "0000-00-00 00:00:00.000000": false,
+	} {
+		if got := (&BackgroundJob{StartedRaw: text}).StartedAs(at); got != want {
+			t.Errorf("a row with started_at %q is that of the attempt of %s: %v, want %v", text, at, got, want)
 		}
 	}
 }

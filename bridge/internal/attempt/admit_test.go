@@ -125,12 +125,12 @@ func TestARunningRowKeepsItsAttempt(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			h := newHouse()
 			q := h.delivery(rows.StatusRunning, nil)
-			fence := time.Now().Add(-time.Minute)
-			h.rows.rows["JOB-1"].StartedAt, q.Row.StartedAt = fence, fence
+			fence := fenceText(time.Now().Add(-time.Minute))
+			h.rows.rows["JOB-1"].StartedRaw, q.Row.StartedRaw = fence, fence
 			before(h, q)
 			h.run(t, q)
-			if row := h.rows.rows["JOB-1"]; row.Status != rows.StatusRunning || !row.StartedAt.Equal(fence) {
-				t.Errorf("%s: the row is %s since %s, want still running for the other attempt", name, row.Status, row.StartedAt)
+			if row := h.rows.rows["JOB-1"]; row.Status != rows.StatusRunning || row.StartedRaw != fence {
+				t.Errorf("%s: the row is %s since %s, want still running for the other attempt", name, row.Status, row.StartedRaw)
 			}
 		})
 	}
@@ -142,9 +142,12 @@ func TestTheFenceIsTheClaims(t *testing.T) {
 		h := newHouse()
 		lease := h.start(t.Context(), h.delivery(rows.StatusQueued, nil))
 		synctest.Wait()
-		for _, m := range h.rows.moves {
-			if !m.StartedAt.Equal(lease.StartedAt) {
-				t.Errorf("the move to %s has the fence %s, want that of the claim, %s", m.To, m.StartedAt, lease.StartedAt)
+		if m := h.rows.moves[0]; !m.StartedAt.Equal(lease.StartedAt) {
+			t.Errorf("the row starts at %s, want the time of the claim, %s", m.StartedAt, lease.StartedAt)
+		}
+		for _, m := range h.rows.moves[1:] {
+			if want := fenceText(lease.StartedAt); m.Fence != want {
+				t.Errorf("the move to %s has the fence %s, want what the row got, %s", m.To, m.Fence, want)
 			}
 		}
 	})

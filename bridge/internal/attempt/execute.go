@@ -185,7 +185,7 @@ func (x *Runner) moveToRunning(r *run, before string) (admission, error) {
 		case err != nil:
 			return admission{}, err
 		case result.Applied:
-			r.info.Attempt = r.row.RetryCount + 1
+			r.info.Attempt, r.fence = r.row.RetryCount+1, r.row.StartedRaw
 			return admission{}, nil
 		case result.Missing:
 			return refused(job.Refuse("RowError", "Background Job %s was deleted", r.row.Name)), nil

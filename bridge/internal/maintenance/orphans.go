@@ -121,9 +121,6 @@ func (s *Orphans) adopt(ctx context.Context, site string, row *rows.BackgroundJo
 	}
 	switch row.Status {
 	case rows.StatusRunning:
-		if alive[fence(row.StartedAt)] {
-			return nil
-		}
 		switch finished, err := s.Finished(ctx, site, row); {
 		case err != nil:
 			return err
@@ -170,13 +167,11 @@ func (s *Orphans) hasMoved(ctx context.Context, site string, row *rows.Backgroun
 	case err != nil:
 		return false, err
 	}
-	return now.Status != row.Status || !now.Modified.Equal(row.Modified), nil
+	return now.Status != row.Status || now.ModifiedRaw != row.ModifiedRaw, nil
 }
 
-// Alive has the ids of jobs on their way, the hashes of rows made for them, and the fences of attempts that somebody holds.
+// Alive has the ids of jobs on their way or running, and the hashes of rows made for them.
 type Alive map[string]bool
-
-func fence(startedAt time.Time) string { return startedAt.UTC().Format(time.RFC3339Nano) }
 
 // Census finds out what is alive on all queues of the bench, also on those that only others work.
 type Census struct {
@@ -226,7 +221,7 @@ func (c Census) Finished(ctx context.Context, site string, row *rows.BackgroundJ
 		return false, err
 	}
 	j := jobs[0].Job
-	return j != nil && j.Status == rqcompat.StatusFinished && sameInstant(j.StartedAt, row.StartedAt), nil
+	return j != nil && j.Status == rqcompat.StatusFinished && row.StartedAs(j.StartedAt), nil
 }
 
 // started collects the attempts in a queue's started registry.
@@ -248,8 +243,7 @@ func (c Census) started(ctx context.Context, queue string, alive Alive) error {
 		if j.Job == nil {
 			continue
 		}
-		alive[fence(j.Job.StartedAt)] = true
-		// A Python worker's attempt has a fence of its own; the row is named in the call.
+		// It may bear another id than its row's own delivery; the row is named in the call.
 		if site, name, ok := route.RowOf(j.Job); ok {
 			alive[c.Bench.JobID(site, name)] = true
 		}

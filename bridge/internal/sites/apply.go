@@ -129,7 +129,7 @@ func (s *Sites) Apply(ctx context.Context, m moves.Move, then func(context.Conte
 	if err = errors.Join(err, result.Err); err != nil || !result.Applied {
 		return result, withCure(m.Site, err)
 	}
-	m.Applied(result.Modified)
+	m.Applied(result)
 	if then != nil {
 		err = then(ctx)
 	}
