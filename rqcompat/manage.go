@@ -86,7 +86,7 @@ func fetched(id string, hash map[string]string, err error) (job *Job, _ error) {
 // for it are queued as if it had ended well. It does not stop a job that runs: send SendStop first when that is
 // wanted. ErrNoSuchJob or ErrCanceled when there is nothing to cancel. rq/job.py Job.cancel.
 func (c *Client) Cancel(ctx context.Context, id string, releaseDependents bool) error {
-	now := time.Now()
+	now := c.Now(ctx)
 	n, err := cancelScript.Run(ctx, c.rdb, []string{JobKey(id)}, id, now.Unix(), FormatTime(now), bit(releaseDependents)).Int()
 	switch {
 	case err == nil && n < 0:
@@ -108,7 +108,7 @@ func (c *Client) Requeue(ctx context.Context, id string, atFront bool) error {
 	if atFront {
 		push = "LPUSH"
 	}
-	reply, err := requeueScript.Run(ctx, c.rdb, []string{JobKey(id)}, id, FormatTime(time.Now()), push, emptyExc).Slice()
+	reply, err := requeueScript.Run(ctx, c.rdb, []string{JobKey(id)}, id, FormatTime(c.Now(ctx)), push, emptyExc).Slice()
 	switch {
 	case err == nil && reply[0] == int64(0):
 		status, _ := reply[1].(string)

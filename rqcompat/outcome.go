@@ -66,7 +66,7 @@ func (c *Client) SettleBare(ctx context.Context, o Outcome) (OutcomeResult, erro
 }
 
 func (c *Client) settle(ctx context.Context, os []Outcome, flags string) ([]OutcomeResult, error) {
-	now := time.Now()
+	now := c.Now(ctx)
 	results, err := codes[OutcomeResult](ctx, c, settleScript, os, func(batch []Outcome) (args []any, err error) {
 		args = make([]any, 0, 4+11*len(batch))
 		args = append(args, flags, now.Unix(), FormatTime(now), defaultResultTTL)
