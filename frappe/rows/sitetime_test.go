@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/opensoft/dartwing-bridge/integration/servers/servertest"
 )
 
 func TestTimeZone(t *testing.T) {
@@ -79,6 +81,44 @@ func TestStartedAs(t *testing.T) {
 	} {
 		if got := (&BackgroundJob{StartedRaw: text}).StartedAs(at); got != want {
 			t.Errorf("a row with started_at %q is that of the attempt of %s: %v, want %v", text, at, got, want)
+		}
+	}
+}
+
+// A log is in the order in which it was written, whatever the site's clocks and zone did meanwhile.
+func TestHistoryWhenTheClockChanges(t *testing.T) {
+	_, d := installed(t, testMajor)
+	for _, jump := range []time.Duration{-13 * time.Hour, -time.Hour, 0, time.Hour, 13 * time.Hour} {
+		change := time.Now().Truncate(time.Second).Add(2 * time.Second)
+		d.loc.Store(servertest.Zone(t, change, 30*time.Minute, 30*time.Minute+jump))
+		name := newJobs(t, d, 1, StatusQueued)[0].Name
+		at := d.Now()
+		transit(t, d, start(name, at))
+		time.Sleep(time.Until(change))
+		r := transit(t, d, Transition{Name: name, From: StatusRunning, To: StatusCompleted})
+		d.loc.Store(time.FixedZone("later", int((30*time.Minute + jump).Seconds()))) // knows nothing of the change
+		entries, err := d.History(t.Context(), name)
+		if err != nil || len(entries) != 4 || entries[3].ToStatus != StatusCompleted || !r.Applied {
+			t.Fatalf("%s: %+v, %v", jump, entries, err)
+		}
+		if took := entries[3].Timestamp.Sub(entries[0].Timestamp); took < 0 || took > 10*time.Second || time.Since(entries[3].Timestamp) > 10*time.Second {
+			t.Errorf("the clocks went by %s: the log is from %s to %s, want the seconds that it took", jump, entries[0].Timestamp, entries[3].Timestamp)
+		}
+	}
+}
+
+func TestLogNamesTellTheTime(t *testing.T) {
+	at := time.Date(2026, 11, 1, 6, 30, 0, 123456000, time.UTC)
+	for off, want := range map[time.Duration]time.Duration{0: 0, time.Hour: time.Hour, -13 * time.Hour: -13 * time.Hour, 5*time.Hour + 30*time.Minute: 5*time.Hour + 30*time.Minute,
+		time.Minute: 0, 7 * time.Minute: 0} {
+		e := LogEntry{Name: hashNames(at.Add(off), 1)[0], Timestamp: at}
+		if got := e.written(); !got.Equal(at.Add(want)) {
+			t.Errorf("a name of %s later: the entry is moved by %s, want %s", off, got.Sub(at), want)
+		}
+	}
+	for _, name := range []string{"", "x", "LOG-0001", "ÄÖ"} {
+		if got := (&LogEntry{Name: name, Timestamp: at}).written(); !got.Equal(at) {
+			t.Errorf("a name %q, of another kind, moves the entry by %s", name, got.Sub(at))
 		}
 	}
 }

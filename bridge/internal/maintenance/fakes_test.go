@@ -38,12 +38,12 @@ type bench struct {
 	errs          map[string]error // of reading a site
 	applyErr      map[string]error // of moving a row
 
-	mu    sync.Mutex
-	story []string
-	asked []string
-	froms []time.Time // what Stale was asked from
-	moves []moves.Move
-	log   bytes.Buffer
+	mu     sync.Mutex
+	story  []string
+	asked  []string
+	behind []rows.Place // what Stale was asked from
+	moves  []moves.Move
+	log    bytes.Buffer
 }
 
 func newBench() *bench {
@@ -128,11 +128,11 @@ func (b *bench) Due(_ context.Context, site string, handled func(map[string]*row
 	return due, b.errs[site]
 }
 
-func (b *bench) Stale(_ context.Context, site string, from time.Time, age time.Duration, limit int) ([]*rows.BackgroundJob, error) {
+func (b *bench) Stale(_ context.Context, site string, behind rows.Place, age time.Duration, limit int) ([]*rows.BackgroundJob, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.asked = append(b.asked, fmt.Sprint(site, " ", age, " ", limit))
-	b.froms = append(b.froms, from)
+	b.behind = append(b.behind, behind)
 	return b.stale[site], b.errs[site]
 }
 

@@ -41,12 +41,12 @@ type Orphans struct {
 	OrphansParams
 
 	mu   sync.Mutex
-	seen map[string]time.Time // by site: what moved last before that was looked at
+	seen map[string]rows.Place // by site: up to where it was looked at
 }
 
 // NewOrphans prepares the service.
 func NewOrphans(p OrphansParams) *Orphans {
-	return &Orphans{OrphansParams: p, seen: map[string]time.Time{}}
+	return &Orphans{OrphansParams: p, seen: map[string]rows.Place{}}
 }
 
 // Do looks once through the sites in use.
@@ -79,14 +79,14 @@ func (s *Orphans) stale(ctx context.Context, names []string) (stale map[string][
 			return
 		}
 		s.mu.Lock()
-		from := s.seen[site]
+		behind := s.seen[site]
 		s.mu.Unlock()
-		found, err := s.Rows.Stale(ctx, site, from, s.Age, orphanBatch)
+		found, err := s.Rows.Stale(ctx, site, behind, s.Age, orphanBatch)
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		switch {
 		case err == nil:
-			s.seen[site] = goOnAfter(found)
+			s.seen[site] = goOnBehind(found)
 			if len(found) > 0 {
 				stale[site] = found
 			}
@@ -97,16 +97,12 @@ func (s *Orphans) stale(ctx context.Context, names []string) (stale map[string][
 	return stale, errs
 }
 
-// goOnAfter is from when a site is looked at next, zero for from the oldest: long-running rows must not hide what follows.
-func goOnAfter(found []*rows.BackgroundJob) time.Time {
+// goOnBehind is where a site is looked at next, zero for from the oldest: long-running rows must not hide what follows.
+func goOnBehind(found []*rows.BackgroundJob) rows.Place {
 	if len(found) < orphanBatch {
-		return time.Time{}
+		return rows.Place{}
 	}
-	last := found[len(found)-1].Modified
-	if last.Equal(found[0].Modified) {
-		return last.Add(time.Microsecond) // all of one time: go on behind it
-	}
-	return last // rows moved in one transaction share their time: those of the last one are read again
+	return found[len(found)-1].Place()
 }
 
 // adopt delivers a row again that has no delivery.

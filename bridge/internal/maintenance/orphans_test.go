@@ -130,44 +130,36 @@ func TestWhichSitesHaveOrphans(t *testing.T) {
 
 // TestManyStaleRows: thousands that run for hours must not hide the ones behind them.
 func TestManyStaleRows(t *testing.T) {
-	at := time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
-	full := func(last time.Time) (out []*rows.BackgroundJob) {
-		for i := range orphanBatch {
-			out = append(out, &rows.BackgroundJob{Name: fmt.Sprint("JOB-", i), JobType: "python", Status: rows.StatusRunning, Modified: at})
-		}
-		out[orphanBatch-1].Modified = last
-		return out
+	var full []*rows.BackgroundJob
+	for i := range orphanBatch {
+		full = append(full, &rows.BackgroundJob{Name: fmt.Sprint("JOB-", i), JobType: "python", Status: rows.StatusRunning, ModifiedRaw: "2026-03-01 09:00:00"})
 	}
 	b := newBench()
 	s := b.orphans(nothing())
-	look := func() (from time.Time) {
+	look := func() rows.Place {
 		t.Helper()
 		if err := s.Do(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		return b.froms[len(b.froms)-1]
+		return b.behind[len(b.behind)-1]
 	}
-	b.stale[site] = full(at.Add(time.Second))
-	if from := look(); !from.IsZero() {
-		t.Errorf("the first look is from %s, want from the oldest", from)
+	oldest, last := rows.Place{}, rows.Place{Modified: "2026-03-01 09:00:00", Name: fmt.Sprint("JOB-", orphanBatch-1)}
+	for _, tc := range []struct {
+		what  string
+		stale []*rows.BackgroundJob
+		want  rows.Place
+	}{
+		{"the first look", full, oldest}, {"after a full batch", full, last}, {"after another one", full[:7], last}, {"after the last rows", full, oldest},
+	} {
+		b.stale[site] = tc.stale
+		if got := look(); got != tc.want {
+			t.Errorf("%s the look goes on behind %+v, want %+v", tc.what, got, tc.want)
+		}
 	}
-	b.stale[site] = full(at) // all of one transaction
-	if from := look(); !from.Equal(at.Add(time.Second)) {
-		t.Errorf("after a full batch the look goes on from %s, want from its last row's time", from)
-	}
-	b.stale[site] = full(at)[:7]
-	if from := look(); !from.Equal(at.Add(time.Microsecond)) {
-		t.Errorf("after a full batch of one time the look goes on from %s, want behind it", from)
-	}
-	if from := look(); !from.IsZero() {
-		t.Errorf("after the last rows the look is from %s, want from the oldest again", from)
-	}
-	b.stale[site] = full(at.Add(time.Second))
-	look()
 	b.errs[site] = errBroken
 	_ = s.Do(t.Context()) // only where it goes on matters
-	if got := s.seen[site]; !got.Equal(at.Add(time.Second)) {
-		t.Errorf("a look that failed moves on to %s", got)
+	if got := s.seen[site]; got != last {
+		t.Errorf("a look that failed moves on to %+v", got)
 	}
 }
 

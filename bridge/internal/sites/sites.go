@@ -27,6 +27,8 @@ type Params struct {
 	Pool  *rows.Pool
 	// Cache is redis_cache, whose document caches show old rows otherwise. May be nil.
 	Cache redis.UniversalClient
+	// Schedule says when retries are due. May be nil: then their rows' local times do.
+	Schedule *Schedule
 	Log   *slog.Logger
 }
 
