@@ -29,7 +29,7 @@ type Params struct {
 	Cache redis.UniversalClient
 	// Schedule says when retries are due. May be nil: then their rows' local times do.
 	Schedule *Schedule
-	Log   *slog.Logger
+	Log      *slog.Logger
 }
 
 // Sites are the sites of a bench. Safe for concurrent use.
