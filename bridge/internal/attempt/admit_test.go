@@ -234,17 +234,18 @@ func TestWhatAHandlerGets(t *testing.T) {
 // TestTheRowOfAnArrival is made of the Job Type and the call.
 func TestTheRowOfAnArrival(t *testing.T) {
 	minute, none := 90*time.Second, time.Duration(0)
+	claimed := time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC)
 	for timeout, want := range map[*time.Duration]int{nil: 600, &none: 600, &minute: 90} {
 		kwargs := &pickle.Dict{}
 		kwargs.Set("n", int64(1))
 		got := arrival(&job.Queued{
 			ID: "id", Organization: "ORG-A", User: "jane@example.com", Timeout: timeout, Kwargs: kwargs,
 			JobType: &rows.JobType{TypeName: "export", DefaultTimeout: 600, DefaultPriority: "High", MaxRetries: 7},
-		})
+		}, claimed)
 		if diff := cmp.Diff(rows.NewJob{
 			JobType: "export", Organization: "ORG-A", OwnerUser: "jane@example.com", Priority: "High", JobHash: sites.ArrivalHash("id"),
 			MaxRetries: 7, TimeoutSeconds: want, InputParameters: json.RawMessage(`{"n":1}`), Status: rows.StatusQueued,
-			CreatedMessage: "Job created for RQ job id",
+			CreatedMessage: "Job created for RQ job id", CreatedAt: claimed,
 		}, got); diff != "" {
 			t.Errorf("timeout %v (-want +got):\n%s", timeout, diff)
 		}
