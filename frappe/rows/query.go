@@ -142,10 +142,13 @@ type ListFilter struct {
 	JobType       string
 	Owner         string // owner_user
 	Statuses      []Status
-	From, To      time.Time // creation, From <= creation < To
+	From, To      time.Time // creation, From <= creation < To; of an hour that local time repeats both count
 	Limit         int       // 0 is 20
 	Offset        int
 }
+
+// newestFirst is the order of the series' numbers, which are drawn one after the other whatever the clocks say.
+const newestFirst = " ORDER BY LEFT(`name`,9) DESC, CHAR_LENGTH(`name`) DESC, `name` DESC"
 
 // ListJobs reads one page of rows, newest first, and the number of all that match.
 func (d *DB) ListJobs(ctx context.Context, f ListFilter) (jobs []*BackgroundJob, total int, err error) {
@@ -162,7 +165,7 @@ func (d *DB) ListJobs(ctx context.Context, f ListFilter) (jobs []*BackgroundJob,
 	if err != nil || total <= f.Offset {
 		return nil, total, err
 	}
-	jobs, err = d.selectJobs(ctx, "list jobs", where+" ORDER BY `creation` DESC, `name` DESC LIMIT ? OFFSET ?", append(args, cmp.Or(f.Limit, 20), f.Offset)...)
+	jobs, err = d.selectJobs(ctx, "list jobs", where+newestFirst+" LIMIT ? OFFSET ?", append(args, cmp.Or(f.Limit, 20), f.Offset)...)
 	return jobs, total, err
 }
 
@@ -180,8 +183,8 @@ func (f ListFilter) where(loc *time.Location) (string, []any) {
 	add(f.JobType != "", "`job_type`=?", f.JobType)
 	add(f.Owner != "", "`owner_user`=?", f.Owner)
 	add(len(f.Statuses) > 0, "`status` IN ("+marks(len(f.Statuses))+")", anys(f.Statuses)...)
-	add(!f.From.IsZero(), "`creation`>=?", formatTime(f.From, loc))
-	add(!f.To.IsZero(), "`creation`<?", formatTime(f.To, loc))
+	add(!f.From.IsZero(), "`creation`>=?", earliestText(f.From, loc))
+	add(!f.To.IsZero(), "`creation`<?", latestText(f.To, loc))
 	if len(conditions) == 0 {
 		return "", nil
 	}

@@ -191,6 +191,47 @@ func TestListJobs(t *testing.T) {
 	}
 }
 
+// The list is in order, and a time bound leaves out nothing, also where local time repeats an hour.
+func TestListJobsWhereAnHourRepeats(t *testing.T) {
+	_, d := installed(t, testMajor)
+	change := time.Now().Add(24 * time.Hour).Truncate(time.Hour)
+	zone := servertest.Zone(t, change, 2*time.Hour, time.Hour)
+	d.loc.Store(zone)
+	jobs := newJobs(t, d, 4, StatusQueued)
+	var at []time.Time
+	for i, off := range []time.Duration{-50 * time.Minute, -10 * time.Minute, 10 * time.Minute, 70 * time.Minute} {
+		at = append(at, change.Add(off))
+		mustExec(t, d, "UPDATE `tabBackground Job` SET creation=? WHERE name=?", formatTime(at[i], zone), jobs[i].Name)
+	}
+	newest := []string{jobs[3].Name, jobs[2].Name, jobs[1].Name, jobs[0].Name}
+	for what, tc := range map[string]struct {
+		f     ListFilter
+		least []string // must be among them, in this order
+		not   []string
+	}{
+		"all":                  {ListFilter{}, newest, nil},
+		"since before it":      {ListFilter{From: change.Add(-20 * time.Minute)}, newest[:3], nil},
+		"since behind it":      {ListFilter{From: change.Add(65 * time.Minute)}, newest[:1], newest[1:]},
+		"until the second one": {ListFilter{To: change.Add(20 * time.Minute)}, newest[1:], newest[:1]},
+		"until before it":      {ListFilter{To: change.Add(-55 * time.Minute)}, nil, newest[1:3]},
+	} {
+		list, _, err := d.ListJobs(t.Context(), tc.f)
+		got := names(list)
+		if err != nil || slices.ContainsFunc(tc.not, func(n string) bool { return slices.Contains(got, n) }) {
+			t.Errorf("%s: %v, %v, want none of %v", what, got, err, tc.not)
+		}
+		got = slices.DeleteFunc(got, func(n string) bool { return !slices.Contains(tc.least, n) })
+		if !slices.Equal(got, tc.least) {
+			t.Errorf("%s: of %v it has %v, want all, newest first", what, tc.least, got)
+		}
+	}
+	// The number counts, not the text.
+	mustExec(t, d, "UPDATE `tabBackground Job` SET name=CONCAT(LEFT(name,9),'100000') WHERE name=?", jobs[0].Name)
+	if list, _, err := d.ListJobs(t.Context(), ListFilter{Limit: 1}); err != nil || !strings.HasSuffix(list[0].Name, "-100000") {
+		t.Errorf("the newest is %v, %v, want number 100000", names(list), err)
+	}
+}
+
 func TestStatuses(t *testing.T) {
 	_, d := installed(t, testMajor)
 	jobs := newJobs(t, d, 2, "")

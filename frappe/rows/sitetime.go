@@ -29,6 +29,24 @@ func formatTime(t time.Time, loc *time.Location) string {
 	return t.In(loc).Format(datetimeLayout)
 }
 
+// earliestText is the least text that an instant from t on has: less than that of t where clocks go back soon.
+func earliestText(t time.Time, loc *time.Location) string {
+	text := formatTime(t, loc)
+	if _, change := t.In(loc).ZoneBounds(); !change.IsZero() {
+		text = min(text, formatTime(change, loc))
+	}
+	return text
+}
+
+// latestText is the greatest text that an instant before t has, or that of t.
+func latestText(t time.Time, loc *time.Location) string {
+	text := formatTime(t, loc)
+	if change, _ := t.In(loc).ZoneBounds(); !change.IsZero() {
+		text = max(text, formatTime(change.Add(-time.Microsecond), loc))
+	}
+	return text
+}
+
 // deskTime is Python's str(datetime), which is the string that the desk compares and that realtime events carry.
 func deskTime(stored string) string {
 	return strings.TrimSuffix(stored, ".000000")
