@@ -72,7 +72,7 @@ func connectNow(ctx context.Context, cfg Config) (*connections, error) {
 		Schedule: &sites.Schedule{Redis: c.rdb, Now: c.rq.Now},
 	})
 	c.policy = policy.New(c.sites)
-	c.courier = sites.Courier{Bench: cfg.Bench, RQ: c.rq, OwnQueues: cfg.Queues}
+	c.courier = sites.Courier{Bench: cfg.Bench, RQ: c.rq, OwnQueues: cfg.Queues, Deliveries: c.sites.Deliveries}
 	c.desk = desk.New(desk.Params{
 		Publisher: realtime.NewPublisher(c.realtime, cfg.Log), Members: c.sites.Members, Now: c.sites.Now, Log: cfg.Log,
 	})

@@ -79,6 +79,10 @@ func TestLeasesGoByRedisClock(t *testing.T) {
 			if lapsed, err := b.Lapsed(b.ctx(), "default", 0); err != nil || len(lapsed) != 2 {
 				t.Errorf("Redis is %s ahead: of leases that ended ten seconds ago these are lapsed: %+v, %v", ahead, lapsed, err)
 			}
+			b.put("default", "retried")
+			r := b.claim("default", "retried")
+			b.settle(Outcome{Lease: r, Kind: OutcomeRetried, RetryAt: time.Now().Add(30 * time.Second)}, Settled)
+			near("the score of a retry", b.rdb.ZScore(b.ctx(), "rq:scheduled:default", "retried").Val(), redisNow()+31)
 			b.put("default", "late", "status", "scheduled")
 			b.put("default", "due", "status", "scheduled")
 			b.do("ZADD", "rq:scheduled:default", redisNow()+20, "late", redisNow()-20, "due")

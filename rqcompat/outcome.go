@@ -3,6 +3,7 @@ package rqcompat
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"time"
 )
 
@@ -18,6 +19,7 @@ const (
 	OutcomeFailed                           // failure; the job's own retries are spent first, unless Outcome.NoRQRetry
 	OutcomeStopped                          // the end by a stop-job command; no retry
 	OutcomeGivenBack                        // unfinished, back to the head of its queue as if it had not been claimed
+	OutcomeRetried                          // failed, and to run again: scheduled until Outcome.RetryAt, no result, no dependent released
 )
 
 // Outcome is the end of one execution. The Lease in it names the execution: one of a lost job is refused.
@@ -29,6 +31,9 @@ type Outcome struct {
 	// EndedAt becomes ended_at. The time worked is Working or, when that is 0, EndedAt − StartedAt.
 	EndedAt   time.Time
 	NoRQRetry bool // ignores retries_left
+	// RetryAt is from when RQ's schedulers queue a job that is OutcomeRetried, by this machine's clock; Retry does so
+	// earlier. Rounded up to seconds.
+	RetryAt time.Time
 }
 
 // OutcomeResult says whether an outcome was taken.
@@ -67,11 +72,12 @@ func (c *Client) SettleBare(ctx context.Context, o Outcome) (OutcomeResult, erro
 
 func (c *Client) settle(ctx context.Context, os []Outcome, flags string) ([]OutcomeResult, error) {
 	now := c.Now(ctx)
+	skew := time.Until(now)
 	results, err := codes[OutcomeResult](ctx, c, settleScript, os, func(batch []Outcome) (args []any, err error) {
 		args = make([]any, 0, 4+11*len(batch))
 		args = append(args, flags, now.Unix(), FormatTime(now), defaultResultTTL)
 		for i := range batch {
-			if args, err = appendOutcome(args, &batch[i]); err != nil {
+			if args, err = appendOutcome(args, &batch[i], skew); err != nil {
 				return nil, err
 			}
 		}
@@ -80,7 +86,8 @@ func (c *Client) settle(ctx context.Context, os []Outcome, flags string) ([]Outc
 	return results, wrap(err, "settle %d jobs", len(os))
 }
 
-func appendOutcome(args []any, o *Outcome) ([]any, error) {
+// appendOutcome is for a Redis whose clock is ahead by skew.
+func appendOutcome(args []any, o *Outcome, skew time.Duration) ([]any, error) {
 	var kind, payload string
 	switch o.Kind {
 	case OutcomeFinished:
@@ -94,6 +101,8 @@ func appendOutcome(args []any, o *Outcome) ([]any, error) {
 		kind, payload = "stopped", EncodeExc(o.Exc)
 	case OutcomeGivenBack:
 		kind = "back"
+	case OutcomeRetried:
+		kind, payload = "retry", strconv.FormatInt(o.RetryAt.Add(skew+time.Second-time.Nanosecond).Unix(), 10)
 	default:
 		return nil, fmt.Errorf("%w: job %q: unknown kind of outcome %d", ErrBadRequest, clip(o.ID), o.Kind)
 	}
