@@ -17,9 +17,9 @@ type clockReading struct{ redis, at time.Time }
 
 func (r *clockReading) now() time.Time { return r.redis.Add(time.Since(r.at)) }
 
-// Now is the time by Redis's clock. Leases and due times go by it, so that they mean the same on every machine, also
-// on one whose clock is wrong or set while it runs. While Redis doesn't answer it goes on from its last answer, and by
-// this machine's clock if there was none.
+// Now is the time by Redis's clock. Scores, which are leases and due times, go by it, so that they mean the same on every
+// machine, also on one whose clock is wrong or set while it runs; timestamps are the machine's, as those of RQ's Python
+// are. While Redis doesn't answer it goes on from its last answer, and by this machine's clock if there was none.
 func (c *Client) Now(ctx context.Context) time.Time {
 	r := c.clock.Load()
 	if r != nil && time.Since(r.at) < clockKept {

@@ -29,7 +29,7 @@ func (e *DuplicateJobError) Is(target error) bool { return target == ErrDuplicat
 // *DuplicateJobError, *DependencyError, or the connection's, after which the job may or may not have been written.
 // rq/queue.py Queue.enqueue_call, enqueue_at.
 func (c *Client) Enqueue(ctx context.Context, r Request) (*Job, error) {
-	call, job, err := c.prepare(r, c.Now(ctx))
+	call, job, err := c.prepare(r, time.Now())
 	if err != nil {
 		return nil, fmt.Errorf("enqueue: %w", err)
 	}
@@ -47,7 +47,7 @@ const enqueueChunk = 1000
 // written. Jobs that Redis refused (duplicates, failed dependencies) are nil in the result, and the error joins one for
 // each that names its request; the others are enqueued. After a connection error any may have been written.
 func (c *Client) EnqueueMany(ctx context.Context, rs []Request) ([]*Job, error) {
-	now := c.Now(ctx)
+	now := time.Now()
 	jobs := make([]*Job, len(rs))
 	calls := make([]scriptCall, len(rs))
 	for i, r := range rs {

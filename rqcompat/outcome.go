@@ -71,13 +71,12 @@ func (c *Client) SettleBare(ctx context.Context, o Outcome) (OutcomeResult, erro
 }
 
 func (c *Client) settle(ctx context.Context, os []Outcome, flags string) ([]OutcomeResult, error) {
-	now := c.Now(ctx)
-	skew := time.Until(now)
+	now, at := c.Now(ctx), time.Now()
 	results, err := codes[OutcomeResult](ctx, c, settleScript, os, func(batch []Outcome) (args []any, err error) {
 		args = make([]any, 0, 4+11*len(batch))
-		args = append(args, flags, now.Unix(), FormatTime(now), defaultResultTTL)
+		args = append(args, flags, now.Unix(), FormatTime(at), defaultResultTTL)
 		for i := range batch {
-			if args, err = appendOutcome(args, &batch[i], skew); err != nil {
+			if args, err = appendOutcome(args, &batch[i], now.Sub(at)); err != nil {
 				return nil, err
 			}
 		}

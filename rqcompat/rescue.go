@@ -122,9 +122,9 @@ var rescueScript = newScript("rescue.lua")
 // lapse. It acts in one step and only if the lease is still lapsed and the job still in the hands that l names, so
 // several processes may rescue at the same time. It is meant for jobs of this package's workers.
 func (c *Client) Rescue(ctx context.Context, queue string, l LapsedJob, maxKills int) (RescueResult, error) {
-	now := c.Now(ctx)
+	now, at := c.Now(ctx), time.Now()
 	exc := fmt.Sprintf("rqcompat.PoisonedJobError: the job took its worker down %d times and is not tried again\n", maxKills)
-	n, err := rescueScript.Run(ctx, c.rdb, nil, c.d.endFlags(), now.Unix(), FormatTime(now), floatTime(now), queue, l.Member,
+	n, err := rescueScript.Run(ctx, c.rdb, nil, c.d.endFlags(), now.Unix(), FormatTime(at), floatTime(at), queue, l.Member,
 		l.ID, l.ExecutionID, l.WorkerName, FormatTime(l.StartedAt), floatTime(l.StartedAt), maxKills, EncodeExc(exc),
 		now.Add(l.slack).Unix()).Int()
 	return RescueResult(n), wrap(err, "rescue job %q", clip(l.ID))

@@ -99,7 +99,7 @@ func (l *SchedulerLock) record(ctx context.Context) error {
 	key := SchedulerKey(l.name)
 	_, err := l.c.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
 		p.HSet(ctx, key, "name", l.name, "hostname", hostname(), "pid", os.Getpid(),
-			"queues", strings.Join(l.queues, ","), "created_at", FormatTime(l.born), "last_heartbeat", FormatTime(l.c.Now(ctx)))
+			"queues", strings.Join(l.queues, ","), "created_at", FormatTime(l.born), "last_heartbeat", FormatTime(time.Now()))
 		p.Expire(ctx, key, schedulerTTL)
 		return nil
 	})
@@ -125,9 +125,8 @@ func (l *SchedulerLock) Release(ctx context.Context) error {
 // leaves the schedule in the same step, so any number of callers may do this at the same time. rq/scheduler.py
 // enqueue_scheduled_jobs.
 func (c *Client) EnqueueDue(ctx context.Context, queue string) (n int, err error) {
-	now := c.Now(ctx)
 	for {
-		got, err := enqueueDueScript.Run(ctx, c.rdb, nil, now.Unix(), FormatTime(now), queue, dueBatch, bit(c.d.ResultExecution)).Int64Slice()
+		got, err := enqueueDueScript.Run(ctx, c.rdb, nil, c.Now(ctx).Unix(), FormatTime(time.Now()), queue, dueBatch, bit(c.d.ResultExecution)).Int64Slice()
 		if err != nil {
 			return n, fmt.Errorf("enqueue due jobs of queue %q: %w", clip(queue), err)
 		}

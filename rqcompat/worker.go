@@ -106,7 +106,7 @@ func (c *Client) Deregister(ctx context.Context, ws []*Worker) error {
 	if len(ws) == 0 {
 		return nil
 	}
-	now := FormatTime(c.Now(ctx))
+	now := FormatTime(time.Now())
 	_, err := c.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
 		for _, w := range ws {
 			key := WorkerKey(w.Name)
@@ -132,7 +132,7 @@ func (c *Client) Heartbeat(ctx context.Context, ws []*Worker, ttl time.Duration)
 		if err != nil {
 			return nil, err
 		}
-		args = append([]any{FormatTime(c.Now(ctx)), seconds(ttl)}, records...)
+		args = append([]any{FormatTime(time.Now()), seconds(ttl)}, records...)
 		for i, w := range batch {
 			args = append(args, w.Name, index[i], w.CurrentJob)
 		}
