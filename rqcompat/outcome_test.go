@@ -232,7 +232,8 @@ func TestSettleRetryIn(t *testing.T) {
 				b.wantTTL("rq:failed:default", -2)
 				b.wantTTL("rq:results:a", -2)
 				b.wantTTL("rq:job:a", -1)
-				if n, err := b.EnqueueDue(b.ctx(), "default", time.Now().Add(6*time.Second)); n != 1 || err != nil {
+				b.do("ZADD", "rq:scheduled:default", 1, "a") // long ago
+				if n, err := b.EnqueueDue(b.ctx(), "default"); n != 1 || err != nil {
 					t.Errorf("%d jobs are due (%v), want it", n, err)
 				}
 				j, err := b.Fetch(b.ctx(), "a")
@@ -254,7 +255,7 @@ func TestSettleRetried(t *testing.T) {
 		b.do("ZADD", "rq:deferred:default", "+inf", "child")
 		l := b.claim("default", "a")
 		ended := l.StartedAt.Add(1500 * time.Millisecond)
-		due := time.Now().Add(time.Hour).Truncate(time.Second).Add(time.Millisecond)
+		due := time.Now().Add(time.Hour).Truncate(time.Second).Add(500 * time.Millisecond)
 		b.settle(Outcome{Lease: l, Kind: OutcomeRetried, Exc: boom, EndedAt: ended, RetryAt: due}, Settled)
 		b.wantNoTrace(l)
 		b.wantHash("rq:job:a", map[string]string{

@@ -151,7 +151,7 @@ func TestOneConnectionIsEnough(t *testing.T) {
 		moves = append(moves, Transition{Name: j.Name, From: j.Status, To: StatusCanceled})
 	}
 	results, err := d.Transition(ctx, moves)
-	_, err2 = d.SetProgress(ctx, []Progress{{Name: jobs[0].Name, Percent: 1, StartedAt: time.Now()}})
+	_, err2 = d.SetProgress(ctx, []Progress{{Name: jobs[0].Name, Percent: 1, Fence: "2026-01-01 00:00:00.000001"}})
 	_, err3 := d.History(ctx, jobs[0].Name)
 	_, err4 := d.JobTypes(ctx)
 	if err := errors.Join(err, err2, err3, err4); err != nil || !results[0].Applied || !results[2].Applied {

@@ -38,16 +38,24 @@ func jobsCommand(a *cli.App) *cobra.Command {
 			if f.Limit < 1 || f.Offset < 0 {
 				return exitcode.Usagef("--limit is %d and --offset %d, want at least 1 and 0", f.Limit, f.Offset)
 			}
-			var badStatus, badSince, badUntil error
-			now := time.Now()
-			f.Statuses, badStatus = parseStatuses(states)
-			f.From, badSince = moment(since, now)
-			f.To, badUntil = moment(until, now)
-			if err := cmp.Or(badStatus, badSince, badUntil); err != nil {
+			var err error
+			if f.Statuses, err = parseStatuses(states); err != nil {
+				return err
+			}
+			between := func(now time.Time) (err error) {
+				var badUntil error
+				f.From, err = moment(since, now)
+				f.To, badUntil = moment(until, now)
+				return cmp.Or(err, badUntil)
+			}
+			if err := between(time.Now()); err != nil {
 				return err
 			}
 			return a.OnSite(func(b *frappe.Bench, _ bridge.Config, site string) error {
-				return listJobs(c.Context(), a, b, site, f)
+				return listJobs(c.Context(), a, b, site, func(now time.Time) rows.ListFilter {
+					_ = between(now) // what can be read in one zone can be in another
+					return f
+				})
 			})
 		},
 	}
@@ -56,7 +64,7 @@ func jobsCommand(a *cli.App) *cobra.Command {
 	flags.StringVar(&f.JobType, "type", "", "only this Job Type")
 	flags.StringVar(&f.Organization, "organization", "", "only this organization")
 	flags.StringVar(&f.Owner, "user", "", "only jobs this user submitted")
-	flags.StringVar(&since, "since", "", "created from then on: -24h, or a date and time")
+	flags.StringVar(&since, "since", "", "created from then on: -24h, or a date and time of the site")
 	flags.StringVar(&until, "until", "", "created before then")
 	flags.IntVar(&f.Limit, "limit", 20, "how many")
 	flags.IntVar(&f.Offset, "offset", 0, "how many to skip")
@@ -75,13 +83,15 @@ func parseStatuses(names []string) (out []rows.Status, err error) {
 	return out, nil
 }
 
-func listJobs(ctx context.Context, a *cli.App, b *frappe.Bench, site string, f rows.ListFilter) error {
+// listJobs prints a page; filter reads times as the site's.
+func listJobs(ctx context.Context, a *cli.App, b *frappe.Bench, site string, filter func(now time.Time) rows.ListFilter) error {
 	pool := rows.NewPool(b)
 	defer pool.Close()
 	db, err := pool.DB(ctx, site)
 	if err != nil {
 		return err
 	}
+	f := filter(db.Now())
 	listed, total, err := db.ListJobs(ctx, f)
 	if err != nil {
 		return err
