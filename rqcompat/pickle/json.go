@@ -7,52 +7,103 @@ import (
 	"strings"
 )
 
-// appendJSON writes what converter.value returns, floats as Python does: with a point or an exponent.
-func appendJSON(b []byte, v any) []byte {
-	switch v := v.(type) {
-	case bool:
-		return strconv.AppendBool(b, v)
-	case int64:
-		return strconv.AppendInt(b, v, 10)
-	case json.Number:
-		return append(b, v...)
-	case float64:
-		return append(b, floatText(v)...)
-	case string:
-		return appendQuoted(b, v)
-	case []any:
-		b = append(b, '[')
-		for i, e := range v {
-			if i > 0 {
-				b = append(b, ',')
-			}
-			b = appendJSON(b, e)
-		}
-		return append(b, ']')
-	case *members:
-		b = append(b, '{')
-		for i, k := range v.keys {
-			if i > 0 {
-				b = append(b, ',')
-			}
-			b = append(appendQuoted(b, k), ':')
-			b = appendJSON(b, v.values[i])
-		}
-		return append(b, '}')
+// raw writes what is JSON already.
+func (c *converter) raw(s string) {
+	if c.counting {
+		c.counted += len(s)
+		return
 	}
-	return append(b, "null"...)
+	c.b = append(c.b, s...)
 }
 
-func appendQuoted(b []byte, s string) []byte {
-	b = append(b, '"')
+// again writes what was written before, if it still fits.
+func (c *converter) again(as span) {
+	switch n := as.to - as.from; {
+	case !c.fits(n):
+		c.quoted(truncated)
+	case c.counting:
+		c.counted += n
+	default:
+		c.b = append(c.b, c.b[as.from:as.to]...)
+	}
+}
+
+// quoted writes a string that is UTF-8. What would be HTML elsewhere stays as it is.
+func (c *converter) quoted(s string) {
+	if c.counting {
+		c.counted += quotedSize(s)
+		return
+	}
+	c.b = append(c.b, '"')
+	from := 0
 	for i := range len(s) {
-		if k := strings.IndexByte("\"\\\n\r\t", s[i]); k >= 0 {
-			b = append(b, '\\', `"\nrt`[k])
-		} else if s[i] < ' ' {
-			b = fmt.Appendf(b, `\u%04x`, s[i])
+		if quoting[s[i]] == 0 {
+			continue
+		}
+		c.b = append(c.b, s[from:i]...)
+		from = i + 1
+		if k := strings.IndexByte(short, s[i]); k >= 0 {
+			c.b = append(c.b, '\\', "\"\\nrt"[k])
 		} else {
-			b = append(b, s[i])
+			c.b = fmt.Appendf(c.b, `\u%04x`, s[i])
 		}
 	}
-	return append(b, '"')
+	c.b = append(append(c.b, s[from:]...), '"')
+}
+
+// short are the bytes of a string that have an escape of two bytes in JSON.
+const short = "\"\\\n\r\t"
+
+// quoting is how many bytes more than itself a byte of a string takes.
+var quoting = func() (more [256]uint8) {
+	for c := range ' ' {
+		more[c] = uint8(len(`\u0000`) - 1)
+	}
+	for i := range len(short) {
+		more[short[i]] = 1
+	}
+	return more
+}()
+
+// quotedSize is how many bytes quoted writes.
+func quotedSize(s string) int {
+	n := len(s) + 2
+	for i := range len(s) {
+		n += int(quoting[s[i]])
+	}
+	return n
+}
+
+// apart gives the JSON that write writes, which is to become part of a string: nothing in it is remembered.
+func (c *converter) apart(write func()) string {
+	outside := *c
+	c.b, c.counting, c.counted, c.written = nil, false, 0, map[any]span{}
+	c.most = outside.most - outside.counted - len(outside.b)
+	write()
+	text := string(c.b)
+	c.b, c.counting, c.counted, c.written, c.most = outside.b, outside.counting, outside.counted, outside.written, outside.most
+	return text
+}
+
+// numbered gives the numbers of decoded JSON the types that Plain promises.
+func numbered(v any) any {
+	switch v := v.(type) {
+	case []any:
+		for i := range v {
+			v[i] = numbered(v[i])
+		}
+	case map[string]any:
+		for k := range v {
+			v[k] = numbered(v[k])
+		}
+	case json.Number:
+		if n, err := strconv.ParseInt(string(v), 10, 64); err == nil {
+			return n
+		}
+		if strings.ContainsAny(string(v), ".e") {
+			f, _ := v.Float64()
+			return f
+		}
+	}
+	return v
 }

@@ -1,6 +1,7 @@
 package pickle
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -12,55 +13,103 @@ import (
 )
 
 // Plain converts a decoded value to map[string]any, []any, string, bool, int64, json.Number (integers beyond
-// int64), float64 and nil, for display and for handlers. It never fails and always returns a finite tree.
+// int64), float64 and nil, for display. It never fails and always returns a finite tree.
 //
-// Tuples become lists and frappe._dict, OrderedDict and defaultdict become maps. Every other change of meaning is
-// named in lossy as "path: what happened", where the path starts with $:
+// Tuples become lists, and objects of a subclass of dict, list, tuple, str, bytes, int or float what Base says. Every
+// change of meaning is named in lossy as "path: what happened", where the path starts with $; what happened within a
+// shared value is named once:
 //
 //   - date, time, datetime, timedelta, Decimal and UUID are the text str() gives;
 //     a time zone without a fixed offset follows in brackets
 //   - a function or class is "module.name"
+//   - an object of a subclass loses its class, but for frappe._dict and those of
+//     module collections, and its attributes
 //   - another object is {"__class__": "module.name"} with its attributes, and as
 //     far as it has them __args__, __kwargs__, __state__, __items__, __entries__
 //   - sets are lists; bytes are text when they are UTF-8, else base64
 //   - nan, inf and -inf are text; lone surrogates are U+FFFD
 //   - keys that aren't text are written as JSON would; equal ones get " (2)"
 //   - "<cycle to PATH>", "<too deep>" and "<truncated>" stand where a cycle
-//     closes, below 1000 levels, and where the tree would get more than 1,048,576
-//     nodes or 64 MiB of text, as shared values can make it
+//     closes, below 1000 levels, and where the JSON would get larger than 64 MiB
+//     or would take more than 2,097,152 steps to write
 //
 // After 100 entries lossy ends with a count of the others.
 func Plain(v any) (plain any, lossy []string) {
-	c := newConverter()
-	tree := c.value(v, 0)
-	return unordered(tree), c.named()
+	b, lossy := JSON(v)
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.UseNumber()
+	_ = d.Decode(&plain) // it is JSON
+	return numbered(plain), lossy
 }
 
 // JSON is Plain written as JSON, with dicts in their order.
 func JSON(v any) (b []byte, lossy []string) {
-	c := newConverter()
-	tree := c.value(v, 0)
-	return appendJSON(make([]byte, 0, 512), tree), c.named()
+	c := newConverter(plainSize)
+	c.value(v, 0)
+	return c.b, c.named()
+}
+
+// JSON is the JSON of function JSON, but whole: what is beyond the limit Text, too deep, or takes too many steps is a
+// *LimitError.
+func (l Limits) JSON(v any) (b []byte, lossy []string, err error) {
+	defer failed(&err)
+	c := newConverter(l.resolve().Text)
+	c.whole = true
+	c.value(v, 0)
+	c.fits(0)
+	return c.b, c.named(), nil
+}
+
+// Measure returns the size of what Limits.JSON would write, or its error, in the memory and time that v takes without
+// what its shared parts add.
+func (l Limits) Measure(v any) (size int, err error) {
+	defer failed(&err)
+	c := newConverter(l.resolve().Text)
+	c.whole, c.counting = true, true
+	c.value(v, 0)
+	c.fits(0)
+	return c.counted, nil
 }
 
 const (
 	plainDepth = 1000
-	plainNodes = 1 << 20
-	plainText  = 64 << 20
+	plainSize  = 64 << 20
+	plainSteps = 2 << 20
 	plainLossy = 100
+	// plainShared is from which size on the JSON of a shared value is remembered.
+	plainShared = 64
 )
 
+// converter writes the plain form of a value as JSON.
 type converter struct {
-	nodes, text int         // what is left of the budgets
-	open        map[any]int // containers on the way to here: length of their path
-	path        []byte
-	lossy       []string
-	more        int  // entries beyond plainLossy
-	cut         bool // truncation has been named
+	b        []byte
+	most     int  // size that b may have
+	counting bool // b stays empty, and counted is its size
+	counted  int
+	steps    int  // what is left of the budget of work
+	whole    bool // what is beyond a limit is refused, not cut
+	cut      bool // something was cut, and that is named
+
+	open map[any]place // containers on the way to here
+	// outermost is the level of the outermost container that what was written since refers back to.
+	outermost int
+	written   map[any]span // values whose JSON stands by itself
+
+	path  []byte
+	lossy []string
+	more  int // entries beyond plainLossy
 }
 
-func newConverter() *converter {
-	return &converter{nodes: plainNodes, text: plainText, open: map[any]int{}, path: []byte("$")}
+// place is where an open container stands: its level among the open ones, and the length of its path.
+type place struct{ level, path int }
+
+// span is a part of what was written.
+type span struct{ from, to int }
+
+func newConverter(most int) *converter {
+	return &converter{
+		most: most, steps: plainSteps, open: map[any]place{}, outermost: math.MaxInt, written: map[any]span{}, path: []byte("$"),
+	}
 }
 
 func (c *converter) note(what string) {
@@ -88,149 +137,162 @@ func (c *converter) named() []string {
 	return c.lossy
 }
 
-// members is a JSON object in order.
-type members struct {
-	keys   []string
-	values []any
-}
-
-func (m *members) add(key string, v any) {
-	m.keys, m.values = append(m.keys, key), append(m.values, v)
-}
-
-func unordered(v any) any {
-	switch v := v.(type) {
-	case []any:
-		for i := range v {
-			v[i] = unordered(v[i])
-		}
-	case *members:
-		m := make(map[string]any, len(v.keys))
-		for i, k := range v.keys {
-			m[k] = unordered(v.values[i])
-		}
-		return m
-	}
-	return v
-}
-
 const truncated = "<truncated>"
 
-// spent reports that a budget is used up, and names it once.
-func (c *converter) spent() bool {
-	if c.nodes > 0 && c.text > 0 {
-		return false
+// fits reports whether n more bytes may be written. Of a value that has to be whole it refuses them.
+func (c *converter) fits(n int) bool {
+	switch size := c.counted + len(c.b) + n; {
+	case !c.cut && c.steps > 0 && size <= c.most:
+		return true
+	case c.whole && size > c.most:
+		panic(beyond("bytes of JSON", c.most))
+	case c.whole:
+		panic(beyond("steps to write it as JSON", plainSteps))
 	}
 	if !c.cut {
 		c.cut = true
 		c.note("truncated, the rest is too large to write out")
 	}
-	return true
+	return false
 }
 
-func (c *converter) value(v any, depth int) any {
-	if c.spent() {
-		return truncated
+func (c *converter) value(v any, depth int) {
+	if !c.fits(0) {
+		c.quoted(truncated)
+		return
 	}
-	c.nodes--
+	c.steps--
 	if n := fromGo(v); n != nil {
 		v = n
 	}
 	switch v := v.(type) {
-	case nil, bool, int64, json.Number:
-		return v
+	case nil:
+		c.raw("null")
+	case bool:
+		c.raw(strconv.FormatBool(v))
+	case int64:
+		c.raw(strconv.FormatInt(v, 10))
+	case json.Number:
+		c.raw(string(v))
 	case string:
-		return c.string(v)
+		c.text(v)
 	case float64:
-		return c.float(v)
-	case *big.Int:
-		return c.big(v)
-	case Bytes:
-		return c.bytes(string(v), "bytes")
-	case *ByteArray, *List, *Tuple, *Dict, *Set, *FrozenSet, *Global, *Object:
+		c.float(v)
+	case *big.Int, *ByteArray, *List, *Tuple, *Dict, *Set, *FrozenSet, *Global, *Object:
 		if address(v) == nil {
-			return nil
+			c.raw("null")
+		} else if as, ok := c.written[v]; ok {
+			c.again(as)
+		} else {
+			c.node(v, depth)
 		}
-		return c.node(v, depth)
+	case Bytes:
+		c.bytes(string(v), "bytes")
+	default:
+		c.note("Go type without a plain form")
+		c.text(fmt.Sprintf("<%T>", v))
 	}
-	c.note("Go type without a plain form")
-	return fmt.Sprintf("<%T>", v)
 }
 
-// node converts what can hold itself.
-func (c *converter) node(v any, depth int) any {
+// node converts what can be shared or hold itself. Its JSON is remembered unless it leads back to something around it,
+// and so depends on the way to it.
+func (c *converter) node(v any, depth int) {
 	if at, ok := c.open[v]; ok {
 		c.note("cycle")
-		return c.string("<cycle to " + readable(c.path[:at]) + ">")
+		c.outermost = min(c.outermost, at.level)
+		c.text("<cycle to " + readable(c.path[:at.path]) + ">")
+		return
 	}
 	if depth >= plainDepth {
+		if c.whole {
+			panic(beyond("levels of depth", plainDepth))
+		}
 		c.note("too deep")
-		return "<too deep>"
+		c.outermost = 0
+		c.quoted("<too deep>")
+		return
 	}
-	c.open[v] = len(c.path)
-	out := c.content(v, depth)
+	level, from, around := len(c.open), c.counted+len(c.b), c.outermost
+	c.outermost = math.MaxInt
+	c.open[v] = place{level, len(c.path)}
+	c.content(v, depth)
 	delete(c.open, v)
-	return out
+	if c.outermost < level {
+		c.outermost = min(c.outermost, around)
+		return
+	}
+	c.outermost = around
+	if as := (span{from, c.counted + len(c.b)}); as.to-as.from >= plainShared {
+		c.written[v] = as
+	}
 }
 
-func (c *converter) content(v any, depth int) any {
+func (c *converter) content(v any, depth int) {
 	switch v := v.(type) {
+	case *big.Int:
+		c.big(v)
 	case *ByteArray:
-		return c.bytes(string(v.B), "bytearray")
+		c.bytes(string(v.B), "bytearray")
 	case *List:
-		return c.list(v.Items, depth)
+		c.list(v.Items, depth)
 	case *Tuple:
-		return c.list(v.Items, depth)
+		c.list(v.Items, depth)
 	case *Set:
 		c.note("set written as a list")
-		return c.list(v.Items, depth)
+		c.list(v.Items, depth)
 	case *FrozenSet:
 		c.note("frozenset written as a list")
-		return c.list(v.Items, depth)
+		c.list(v.Items, depth)
 	case *Dict:
-		return c.dict(v.Items, depth)
+		c.dict(v.Items, depth)
 	case *Global:
 		c.note("function or class written as its name")
-		return c.string(v.DottedName())
+		c.text(v.DottedName())
 	case *Object:
-		return c.object(v, depth)
+		c.object(v, depth)
 	}
-	return nil
 }
 
 // within converts v with a longer path.
-func (c *converter) within(segment string, v any, depth int) any {
+func (c *converter) within(segment string, v any, depth int) {
 	n := len(c.path)
 	c.path = append(c.path, segment...)
-	out := c.value(v, depth+1)
+	c.value(v, depth+1)
 	c.path = c.path[:n]
-	return out
 }
 
-func (c *converter) list(items []any, depth int) any {
-	out := make([]any, 0, min(len(items), c.nodes+1))
+func (c *converter) list(items []any, depth int) {
+	c.raw("[")
 	for i, v := range items {
-		out = append(out, c.within("["+strconv.Itoa(i)+"]", v, depth))
+		if i > 0 {
+			c.raw(",")
+		}
+		c.within("["+strconv.Itoa(i)+"]", v, depth)
 		if c.cut {
 			break
 		}
 	}
-	return out
+	c.raw("]")
 }
 
-func (c *converter) dict(items []Pair, depth int) *members {
-	n := min(len(items), c.nodes+1)
-	m := &members{make([]string, 0, n), make([]any, 0, n)}
-	c.fill(m, items, depth)
-	return m
+func (c *converter) dict(items []Pair, depth int) {
+	c.raw("{")
+	c.fill(nil, items, depth)
+	c.raw("}")
 }
 
-func (c *converter) string(s string) any {
-	c.text -= len(s)
-	if utf8.ValidString(s) {
-		return s
+func (c *converter) text(s string) {
+	if !utf8.ValidString(s) {
+		c.note("lone surrogates replaced")
+		s = withoutSurrogates(s)
 	}
-	c.note("lone surrogates replaced")
+	if !c.fits(quotedSize(s)) {
+		s = truncated
+	}
+	c.quoted(s)
+}
+
+func withoutSurrogates(s string) string {
 	out := make([]byte, 0, len(s))
 	for i := 0; i < len(s); {
 		r, size, _ := nextRune(s[i:])
@@ -240,35 +302,32 @@ func (c *converter) string(s string) any {
 	return string(out)
 }
 
-func (c *converter) float(v float64) any {
-	if !math.IsNaN(v) && !math.IsInf(v, 0) {
-		return v
-	}
+func (c *converter) float(v float64) {
 	s := floatText(v)
+	if !math.IsNaN(v) && !math.IsInf(v, 0) {
+		c.raw(s)
+		return
+	}
 	c.note("float " + s + " written as text")
-	return s
+	c.quoted(s)
 }
 
-// big writes out an integer. The time for that grows faster than its length, so a very long one costs more of the
-// budget than its text.
-func (c *converter) big(v *big.Int) any {
-	if v == nil {
-		return nil
-	}
-	if v.IsInt64() {
-		return v.Int64()
-	}
+// big writes out an integer. The time for that grows faster than its length, so a very long one costs more steps.
+func (c *converter) big(v *big.Int) {
 	s := v.String()
-	c.text -= len(s) + len(s)*len(s)/500
-	return json.Number(s)
+	if c.fits(len(s)) {
+		c.raw(s)
+	} else {
+		c.quoted(truncated)
+	}
+	c.steps -= len(s) * len(s) / 50_000
 }
 
-func (c *converter) bytes(s, kind string) any {
+func (c *converter) bytes(s, kind string) {
 	form := "text"
 	if !utf8.ValidString(s) {
 		form, s = "base64", base64.StdEncoding.EncodeToString([]byte(s))
 	}
 	c.note(kind + " written as " + form)
-	c.text -= len(s)
-	return s
+	c.text(s)
 }
