@@ -86,20 +86,20 @@ func toCall(v any) (*Call, error) {
 		return nil, fmt.Errorf("%w: want a tuple of function name, instance, arguments and keyword arguments", ErrBadCall)
 	}
 	call := &Call{Instance: items[1]}
-	if call.Func, ok = items[0].(string); !ok {
+	if call.Func, ok = pickle.Base(items[0]).(string); !ok {
 		return nil, fmt.Errorf("%w: its function name is not text", ErrBadCall)
 	}
 	if call.Args, ok = sequence(items[2]); !ok {
 		return nil, fmt.Errorf("%w: its arguments are neither tuple nor list", ErrBadCall)
 	}
-	if call.Kwargs, ok = items[3].(*pickle.Dict); !ok {
+	if call.Kwargs, ok = pickle.Keywords(items[3]); !ok {
 		return nil, fmt.Errorf("%w: its keyword arguments are not a dict", ErrBadCall)
 	}
 	return call, nil
 }
 
 func sequence(v any) ([]any, bool) {
-	switch v := v.(type) {
+	switch v := pickle.Base(v).(type) {
 	case *pickle.Tuple:
 		return v.Items, true
 	case *pickle.List:

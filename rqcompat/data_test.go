@@ -262,3 +262,27 @@ func FuzzCall(f *testing.F) {
 		}
 	})
 }
+
+// TestCallOfSubclasses: Python calls a function with a dict subclass, a tuple subclass and so on as with what they derive from.
+func TestCallOfSubclasses(t *testing.T) {
+	object := func(class string, args []any, pairs ...pickle.Pair) *pickle.Object {
+		return &pickle.Object{How: pickle.NewObj, Callable: &pickle.Global{Module: "m", Name: class}, Args: &pickle.Tuple{Items: args}, Pairs: pairs}
+	}
+	for name, kwargs := range map[string]*pickle.Object{
+		"entries":    object("Settings", nil, pickle.Pair{Key: object("Text", []any{"a"}), Value: int64(1)}),
+		"no entries": object("Settings", nil),
+	} {
+		b, err := pickle.Encode(&pickle.Tuple{Items: []any{object("Text", []any{"f"}), nil, object("Pair", []any{&pickle.Tuple{Items: []any{"x"}}}), kwargs}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := &rqcompat.Call{Func: "f", Args: []any{"x"}, Kwargs: &pickle.Dict{}}
+		if len(kwargs.Pairs) > 0 {
+			want.Kwargs.Set("a", int64(1))
+		}
+		got, err := (&rqcompat.Job{Data: zlibbed(b)}).Call()
+		if diff := cmp.Diff(want, got); err != nil || diff != "" {
+			t.Errorf("%s: %v (-want +got):\n%s", name, err, diff)
+		}
+	}
+}

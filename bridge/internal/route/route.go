@@ -105,6 +105,11 @@ func (r *Router) judge(ctx context.Context, o *Routed, fault error, site sites.F
 		o.Verdict, fault = r.decide(o.Queued, site, seen)
 	}
 	if o.Verdict == Ours && fault == nil {
+		if fault = o.CheckParams(); fault != nil {
+			o.Verdict = Foreign
+		}
+	}
+	if o.Verdict == Ours && fault == nil {
 		if a := r.Policy.Ask(ctx, Question(o.Queued, policy.AtClaim)); a.Verdict == policy.Wait {
 			o.Verdict, o.Again = Held, a.Again
 		}
@@ -159,7 +164,7 @@ func (r *Router) byMethod(q *job.Queued, types map[string]*rows.JobType) (Verdic
 		return Foreign, &job.NoHandlerError{Method: q.Method, Queue: q.Queue.Kind}
 	}
 	if argument, ok := q.Kwargs.Get("organization"); ok {
-		q.Organization, _ = argument.(string)
+		q.Organization, _ = pickle.Base(argument).(string)
 	}
 	if q.JobType != nil {
 		q.Organization = cmp.Or(q.Organization, r.DefaultOrganization)
@@ -244,7 +249,7 @@ func decode(q *job.Queued, j *rqcompat.Job) error {
 		return fmt.Errorf("decode the call: %w", err)
 	}
 	q.Method, q.Kwargs, q.Args = call.Func, call.Kwargs, call.Args
-	envelope, err := frappe.ParseCall(call.Func, call.Kwargs)
+	envelope, err := frappe.ParseCall(call.Func, based{call.Kwargs})
 	if errors.Is(err, frappe.ErrNotFrappe) {
 		return refuseCallback(j)
 	}
@@ -253,9 +258,7 @@ func decode(q *job.Queued, j *rqcompat.Job) error {
 	}
 	q.Site, q.User, q.Method = envelope.Site, envelope.User, envelope.Target()
 	q.Args = nil
-	if q.Kwargs, _ = envelope.Kwargs.(*pickle.Dict); q.Kwargs == nil {
-		q.Kwargs = &pickle.Dict{}
-	}
+	q.Kwargs = envelope.Kwargs.(based).Dict // ParseCall takes nothing else
 	if err := refuseCallback(j); err != nil {
 		return err
 	}
@@ -265,6 +268,21 @@ func decode(q *job.Queued, j *rqcompat.Job) error {
 	}
 	q.RowName = name
 	return nil
+}
+
+// based are the arguments of execute_job, or those inside, as Python's code takes them: a frappe._dict as a dict, a
+// subclass's text as str.
+type based struct{ *pickle.Dict }
+
+// Get implements frappe.Getter.
+func (b based) Get(key string) (any, bool) {
+	v, ok := b.Dict.Get(key)
+	if key == "kwargs" {
+		if d, isMapping := pickle.Keywords(v); isMapping {
+			return based{d}, ok
+		}
+	}
+	return pickle.Base(v), ok
 }
 
 // RowOf gives the row that a job names in its call; ok is false if it names none or can't be read.
