@@ -184,7 +184,8 @@ func (c *Client) findJob(ctx context.Context, ids []string) (*rqcompat.Job, []rq
 const (
 	// EventProgress carries job_id, status, progress, progress_message and updated_at; at most one per job and second.
 	EventProgress = desk.EventProgress
-	// EventStatusChanged carries job_id, from_status, to_status, updated_at, and output_reference or error_message if set.
+	// EventStatusChanged carries job_id, from_status, to_status, updated_at, and output_reference or error_message if set,
+	// as the row has them; of a longer error the first 500 characters.
 	EventStatusChanged = desk.EventStatusChanged
 )
 

@@ -7,7 +7,6 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
-	"strings"
 	"sync"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/batch"
@@ -85,10 +84,11 @@ func (d *Desk) Run(ctx context.Context) {
 // Moved implements sites.Observer.
 func (d *Desk) Moved(m sites.Moved) {
 	message := map[string]any{"job_id": m.Name, "from_status": m.From, "to_status": m.To, "updated_at": m.Modified}
-	for field, text := range map[string]string{"output_reference": m.Written.OutputReference, "error_message": m.Written.ErrorMessage} {
-		if text != "" {
-			message[field] = brief(text)
-		}
+	if m.Written.OutputReference != "" {
+		message["output_reference"] = rows.Data(m.Written.OutputReference)
+	}
+	if m.Written.ErrorMessage != "" {
+		message["error_message"] = brief(m.Written.ErrorMessage)
 	}
 	d.lanes.Add(m.Site, news{about: m.Subject, name: EventStatusChanged, message: message, modified: m.Modified, listed: true})
 	if m.To == rows.StatusCompleted {
@@ -112,7 +112,7 @@ func (d *Desk) PlainProgress(site, user, id string, percent float64, text string
 }
 
 func progressMessage(id string, s rows.Status, percent float64, text, at string) map[string]any {
-	return map[string]any{"job_id": id, "status": s, "progress": percent, "progress_message": text, "updated_at": at}
+	return map[string]any{"job_id": id, "status": s, "progress": percent, "progress_message": rows.Data(text), "updated_at": at}
 }
 
 // publish tells one site's news.
@@ -174,9 +174,9 @@ func (d *Desk) audience(ctx context.Context, s sites.Subject) []string {
 	return users
 }
 
-// brief cuts what a row says at length, a panic's stack for instance, to what is sent to every member.
+// brief cuts an error that a row has at length, a panic with its stack for instance, to what is sent to every member, with
+// a mark.
 func brief(text string) string {
-	text, _, _ = strings.Cut(text, "\n")
 	if runes := []rune(text); len(runes) > 500 {
 		return string(runes[:499]) + "…"
 	}
