@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"math/big"
 	"strconv"
 
@@ -18,6 +19,24 @@ type Call struct {
 	Instance any
 	Args     []any
 	Kwargs   *pickle.Dict // nil means none
+	// Serializer is how the call is written, and with it the job's meta and result.
+	Serializer Serializer
+}
+
+// Serializer is how a queue's jobs are written: all its producers and workers have to agree. rq/serializers.py.
+type Serializer int
+
+// The serializers that come with RQ. The class of a user's own can't be known.
+const (
+	PickleSerializer Serializer = iota // RQ's default
+	JSONSerializer
+)
+
+func (s Serializer) encode(v any) ([]byte, error) {
+	if s == JSONSerializer {
+		return pickle.PythonJSON(v)
+	}
+	return pickle.Encode(v)
 }
 
 // ErrBadCall says that a payload could be read but is not a call. RQ lets such a job fail when it runs.
@@ -70,14 +89,18 @@ func (j *Job) call() (*Call, error) {
 	if err != nil {
 		return nil, err
 	}
-	v, err := decodeValue(b)
+	v, serializer, err := decodeValue(b)
 	if err != nil && notZlib != nil {
 		return nil, fmt.Errorf("data is no zlib stream (%v) and no plain payload: %w", notZlib, err)
 	}
 	if err != nil {
 		return nil, err
 	}
-	return toCall(v)
+	call, err := toCall(v)
+	if call != nil {
+		call.Serializer = serializer
+	}
+	return call, err
 }
 
 func toCall(v any) (*Call, error) {
@@ -108,7 +131,8 @@ func sequence(v any) ([]any, bool) {
 	return nil, false
 }
 
-// EncodeCall returns the data field for a call: pickle in zlib. The arguments may be anything pickle.Encode takes.
+// EncodeCall returns the data field for a call, in zlib. The arguments may be anything pickle.Encode takes, and with the
+// JSON serializer pickle.PythonJSON.
 func EncodeCall(c Call) ([]byte, error) {
 	if c.Func == "" {
 		return nil, fmt.Errorf("encode call: %w: it has no function name", ErrBadCall)
@@ -122,7 +146,7 @@ func EncodeCall(c Call) ([]byte, error) {
 			return nil, fmt.Errorf("encode call of %s: %w: a keyword is a %T, want text", clip(c.Func), ErrBadCall, p.Key)
 		}
 	}
-	b, err := pickle.Encode(&pickle.Tuple{Items: []any{c.Func, c.Instance, &pickle.Tuple{Items: c.Args}, kwargs}})
+	b, err := c.Serializer.encode(&pickle.Tuple{Items: []any{c.Func, c.Instance, &pickle.Tuple{Items: c.Args}, kwargs}})
 	if err != nil {
 		return nil, fmt.Errorf("encode call of %s: %w", clip(c.Func), err)
 	}
@@ -131,13 +155,53 @@ func EncodeCall(c Call) ([]byte, error) {
 
 // decodeValue reads a value of RQ's pickle or JSON serializer. Nothing in Redis says which one wrote it: pickles
 // since protocol 2 start with a byte that JSON can't, older ones end with a dot, which JSON can't either.
-func decodeValue(b []byte) (any, error) {
-	if len(b) > 0 && b[0] != 0x80 && json.Valid(b) {
-		dec := json.NewDecoder(bytes.NewReader(b))
-		dec.UseNumber()
-		return jsonValue(dec), nil
+func decodeValue(b []byte) (any, Serializer, error) {
+	if len(b) > 0 && b[0] != 0x80 {
+		if text := withPythonFloats(b); json.Valid(text) {
+			dec := json.NewDecoder(bytes.NewReader(text))
+			dec.UseNumber()
+			return jsonValue(dec), JSONSerializer, nil
+		}
 	}
-	return pickle.Decode(b)
+	v, err := pickle.Decode(b)
+	return v, PickleSerializer, err
+}
+
+// Python's JSON has floats that JSON lacks. They stand as numbers that nobody writes and that read as these floats.
+var pythonFloats = []struct {
+	name, number string
+	value        float64
+}{
+	{"NaN", "0e-1000000007", math.NaN()}, {"-Infinity", "-1e1000000007", math.Inf(-1)}, {"Infinity", "1e1000000007", math.Inf(1)},
+}
+
+// withPythonFloats makes JSON of what Python's json.dumps wrote.
+func withPythonFloats(b []byte) []byte {
+	if !bytes.Contains(b, []byte("NaN")) && !bytes.Contains(b, []byte("Infinity")) {
+		return b
+	}
+	var out []byte
+	inText := false
+next:
+	for i := 0; i < len(b); i++ {
+		switch {
+		case inText && b[i] == '\\' && i+1 < len(b):
+			out = append(out, b[i])
+			i++
+		case b[i] == '"':
+			inText = !inText
+		case !inText:
+			for _, f := range pythonFloats {
+				if bytes.HasPrefix(b[i:], []byte(f.name)) {
+					out = append(out, f.number...)
+					i += len(f.name) - 1
+					continue next
+				}
+			}
+		}
+		out = append(out, b[i])
+	}
+	return out
 }
 
 // jsonValue reads valid JSON, which gives a decoder no errors, into the types pickle.Decode uses, dicts in order.
@@ -180,6 +244,11 @@ func jsonDict(dec *json.Decoder) *pickle.Dict {
 func jsonNumber(s string) any {
 	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
 		return n
+	}
+	for _, f := range pythonFloats {
+		if s == f.number {
+			return f.value
+		}
 	}
 	if n, ok := new(big.Int).SetString(s, 10); ok {
 		return n

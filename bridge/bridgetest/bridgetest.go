@@ -141,7 +141,7 @@ func (r *recorder) result(value any, err, cause error) *Result {
 
 // asPythonSeesIt sends a value through RQ's encoding.
 func asPythonSeesIt(value any) any {
-	encoded, _ := job.EncodeResult(value) // what can't be expressed is in the value
+	encoded, _ := job.EncodeResult(value, rqcompat.PickleSerializer) // what can't be expressed is in the value
 	v, err := rqcompat.DecodeResult(encoded)
 	if err != nil {
 		return err

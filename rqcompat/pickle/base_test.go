@@ -3,6 +3,8 @@ package pickle
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"math"
 	"os"
 	"os/exec"
 	"slices"
@@ -98,5 +100,30 @@ func TestWhatASubclassLoses(t *testing.T) {
 	_, lossy := JSON(&Dict{[]Pair{{"a", v}}})
 	if want := []string{"$.a: m.S written as a str", "$.a: attributes of a str dropped"}; !slices.Equal(lossy, want) {
 		t.Errorf("lossy %q, want %q", lossy, want)
+	}
+}
+
+// TestPythonJSON: what json.dumps writes is written, to the byte, and what it refuses is refused.
+func TestPythonJSON(t *testing.T) {
+	for want, v := range map[string]any{
+		`null`: nil, `true`: true, `12345678901234567890`: bigInt("12345678901234567890"), `[1, 2.0, 1e+16, NaN, Infinity, -Infinity]`: []any{1, 2.0, 1e16, math.NaN(), math.Inf(1), math.Inf(-1)},
+		`"gr\u00fc\u00dfe \ud83d\ude80 \u007f \b\f\n\r\t\"\\ \u0001 <"`: "grüße 🚀 \x7f \b\f\n\r\t\"\\ \x01 <", `"\ud800"`: "\xed\xa0\x80",
+		`{"a": [], "b": {}, "1": "x", "null": null}`: &Dict{[]Pair{{"a", &List{}}, {"b", &Dict{}}, {int64(1), "x"}, {nil, nil}}},
+		`{"d": {"k": "v"}, "t": [1]}`:                &Dict{[]Pair{{"d", withPairs(object("frappe._dict"), Pair{"k", "v"})}, {"t", &Tuple{[]any{int64(1)}}}}},
+	} {
+		if got, err := PythonJSON(v); err != nil || string(got) != want {
+			t.Errorf("%s (%v), want %s", got, err, want)
+		}
+	}
+	var unsupported *UnsupportedError
+	loop := &List{}
+	loop.Items = []any{loop}
+	for name, v := range map[string]any{
+		"bytes": Bytes("x"), "a set": &Set{}, "a function": global("m", "f"), "an object": object("m.C"), "a date": object("datetime.date", Bytes("\x07\xe8\x02\x1d")),
+		"a tuple as key": &Dict{[]Pair{{&Tuple{[]any{"x"}}, nil}}}, "a cycle": loop, "a channel": make(chan int),
+	} {
+		if got, err := PythonJSON(v); !errors.As(err, &unsupported) || got != nil {
+			t.Errorf("%s: %s (%v), want an UnsupportedError", name, got, err)
+		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode/utf16"
 )
 
 // raw writes what is JSON already.
@@ -14,6 +15,13 @@ func (c *converter) raw(s string) {
 		return
 	}
 	c.b = append(c.b, s...)
+}
+
+// comma parts the items of a list and the members of an object.
+func (c *converter) comma() {
+	if c.raw(","); c.python {
+		c.raw(" ")
+	}
 }
 
 // again writes what was written before, if it still fits.
@@ -30,8 +38,12 @@ func (c *converter) again(as span) {
 
 // quoted writes a string that is UTF-8. What would be HTML elsewhere stays as it is.
 func (c *converter) quoted(s string) {
-	if c.counting {
-		c.counted += quotedSize(s)
+	switch {
+	case c.counting:
+		c.counted += c.quotedSize(s)
+		return
+	case c.python:
+		c.b = appendASCII(c.b, s)
 		return
 	}
 	c.b = append(c.b, '"')
@@ -66,12 +78,38 @@ var quoting = func() (more [256]uint8) {
 }()
 
 // quotedSize is how many bytes quoted writes.
-func quotedSize(s string) int {
+func (c *converter) quotedSize(s string) int {
 	n := len(s) + 2
+	if c.python {
+		return n // at least; what it comes to is checked when it is written
+	}
 	for i := range len(s) {
 		n += int(quoting[s[i]])
 	}
 	return n
+}
+
+// appendASCII writes a string as json.dumps does: in ASCII, lone surrogates included (Lib/json/encoder.py
+// py_encode_basestring_ascii, CPython 3.11).
+func appendASCII(b []byte, s string) []byte {
+	b = append(b, '"')
+	for len(s) > 0 {
+		r, size, _ := nextRune(s)
+		s = s[size:]
+		k := strings.IndexRune("\"\\\n\r\t\b\f", r)
+		switch {
+		case k >= 0:
+			b = append(b, '\\', `"\nrtbf`[k])
+		case r >= ' ' && r < 0x7f:
+			b = append(b, byte(r))
+		case r > 0xffff:
+			high, low := utf16.EncodeRune(r)
+			b = fmt.Appendf(b, `\u%04x\u%04x`, high, low)
+		default:
+			b = fmt.Appendf(b, `\u%04x`, r)
+		}
+	}
+	return append(b, '"')
 }
 
 // apart gives the JSON that write writes, which is to become part of a string: nothing in it is remembered.

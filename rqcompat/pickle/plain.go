@@ -71,6 +71,17 @@ func (l Limits) Measure(v any) (size int, err error) {
 	return c.counted, nil
 }
 
+// PythonJSON writes v, whatever Encode takes, as Python's json.dumps does by default. What that would refuse is an
+// *UnsupportedError, what is too large a *LimitError.
+func PythonJSON(v any) (b []byte, err error) {
+	defer failed(&err)
+	c := newConverter(Limits{}.resolve().Text)
+	c.whole, c.python = true, true
+	c.value(v, 0)
+	c.fits(0)
+	return c.b, nil
+}
+
 const (
 	plainDepth = 1000
 	plainSize  = 64 << 20
@@ -88,6 +99,7 @@ type converter struct {
 	counted  int
 	steps    int  // what is left of the budget of work
 	whole    bool // what is beyond a limit is refused, not cut
+	python   bool // json.dumps is the model, and what it refuses is refused
 	cut      bool // something was cut, and that is named
 
 	open map[any]place // containers on the way to here
@@ -113,6 +125,9 @@ func newConverter(most int) *converter {
 }
 
 func (c *converter) note(what string) {
+	if c.python {
+		panic(unsupported(readable(c.path) + ": " + what + ", which Python's JSON has no form for"))
+	}
 	if len(c.lossy) >= plainLossy {
 		c.more++
 		return
@@ -265,7 +280,7 @@ func (c *converter) list(items []any, depth int) {
 	c.raw("[")
 	for i, v := range items {
 		if i > 0 {
-			c.raw(",")
+			c.comma()
 		}
 		c.within("["+strconv.Itoa(i)+"]", v, depth)
 		if c.cut {
@@ -282,11 +297,11 @@ func (c *converter) dict(items []Pair, depth int) {
 }
 
 func (c *converter) text(s string) {
-	if !utf8.ValidString(s) {
+	if !c.python && !utf8.ValidString(s) {
 		c.note("lone surrogates replaced")
 		s = withoutSurrogates(s)
 	}
-	if !c.fits(quotedSize(s)) {
+	if !c.fits(c.quotedSize(s)) {
 		s = truncated
 	}
 	c.quoted(s)
@@ -308,9 +323,16 @@ func (c *converter) float(v float64) {
 		c.raw(s)
 		return
 	}
+	if c.python {
+		c.raw(pythonFloats[s])
+		return
+	}
 	c.note("float " + s + " written as text")
 	c.quoted(s)
 }
+
+// pythonFloats are the floats that JSON lacks as Python writes them all the same.
+var pythonFloats = map[string]string{"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 
 // big writes out an integer. The time for that grows faster than its length, so a very long one costs more steps.
 func (c *converter) big(v *big.Int) {

@@ -29,13 +29,15 @@ func (c *converter) fill(before []string, items []Pair, depth int) {
 // member writes the n-th member of an object.
 func (c *converter) member(n int, key string, v any, depth int) {
 	if n > 0 {
-		c.raw(",")
+		c.comma()
 	}
-	if !c.fits(quotedSize(key)) {
+	if !c.fits(c.quotedSize(key)) {
 		key = truncated
 	}
 	c.quoted(key)
-	c.raw(":")
+	if c.raw(":"); c.python {
+		c.raw(" ")
+	}
 	c.within(segment(key), v, depth)
 }
 
@@ -58,7 +60,7 @@ func (c *converter) key(k any, depth int) (string, bool) {
 	s := c.apart(func() { c.value(k, depth+1) })
 	if s[0] == '"' {
 		_ = json.Unmarshal([]byte(s), &s) // it is JSON
-	} else {
+	} else if !c.python || s[0] == '[' || s[0] == '{' {
 		c.note("key written as text")
 	}
 	c.path = c.path[:n]

@@ -24,6 +24,9 @@ func (c *converter) object(o *Object, depth int) {
 
 // dropped names what an object of a subclass loses.
 func (c *converter) dropped(o *Object, name string, base any) {
+	if c.python {
+		return // json.dumps drops it as well
+	}
 	if !plainDicts[name] {
 		c.note(shown(name) + " written as " + kindOf(base))
 	}

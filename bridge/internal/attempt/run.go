@@ -19,6 +19,8 @@ type run struct {
 	handler *job.Handler
 	slot    *workers.Slot
 	lease   rqcompat.Lease
+	// serializer is how the result is written.
+	serializer rqcompat.Serializer
 	// row is nil for a job without one; it doesn't hold the parameters.
 	row *rows.BackgroundJob
 

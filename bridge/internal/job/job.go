@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
+	"github.com/opensoft/dartwing-bridge/rqcompat"
 	"github.com/opensoft/dartwing-bridge/rqcompat/pickle"
 )
 
@@ -103,6 +104,8 @@ type Queued struct {
 	// Kwargs are the arguments of the call, and Args the positional ones, which only plain RQ jobs have.
 	Kwargs *pickle.Dict
 	Args   []any
+	// Serializer is how the call was written, and how its result has to be.
+	Serializer rqcompat.Serializer
 	// Handler runs it; nil only if Broken is set.
 	Handler *Handler
 	// From is where the job stands, if not in its queue, see rqcompat.Claim; Before is what the log says of that.

@@ -84,20 +84,21 @@ func withoutValue(err error) error {
 	return err
 }
 
-// EncodeResult encodes a return value for RQ's result stream: what JSON can't express as RQ's own notice, with an error.
-func EncodeResult(result any) (string, error) {
-	if encoded, err := rqcompat.EncodeResult(result); err == nil {
+// EncodeResult encodes a return value for RQ's result stream as the job's serializer does: what JSON can't express as RQ's
+// own notice, with an error.
+func EncodeResult(result any, s rqcompat.Serializer) (string, error) {
+	if encoded, err := rqcompat.EncodeResult(result, s); err == nil {
 		return encoded, nil
 	}
-	encoded, err := throughJSON(result)
+	encoded, err := throughJSON(result, s)
 	if err != nil {
-		encoded, _ = rqcompat.EncodeResult("Unserializable return value")
+		encoded, _ = rqcompat.EncodeResult("Unserializable return value", s)
 	}
 	return encoded, err
 }
 
 // throughJSON encodes what only encoding/json can express: structs, and types with a MarshalJSON, which may panic.
-func throughJSON(result any) (encoded string, err error) {
+func throughJSON(result any, s rqcompat.Serializer) (encoded string, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			encoded, err = "", fmt.Errorf("encoding it panicked: %v", v)
@@ -113,5 +114,5 @@ func throughJSON(result any) (encoded string, err error) {
 	if err := d.Decode(&plain); err != nil {
 		return "", err
 	}
-	return rqcompat.EncodeResult(plain)
+	return rqcompat.EncodeResult(plain, s)
 }

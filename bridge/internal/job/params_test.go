@@ -83,7 +83,7 @@ func TestEncodeResult(t *testing.T) {
 		"panics":    {bad{}, `"Unserializable return value"`, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			encoded, err := EncodeResult(tc.result)
+			encoded, err := EncodeResult(tc.result, rqcompat.PickleSerializer)
 			if (err != nil) != tc.fails {
 				t.Errorf("error %v, want one: %t", err, tc.fails)
 			}
@@ -97,7 +97,7 @@ func TestEncodeResult(t *testing.T) {
 			}
 		})
 	}
-	if encoded, err := EncodeResult(nil); encoded != "" || err != nil {
+	if encoded, err := EncodeResult(nil, rqcompat.PickleSerializer); encoded != "" || err != nil {
 		t.Errorf("nothing: %q, %v; want nothing", encoded, err)
 	}
 }

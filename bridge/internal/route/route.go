@@ -248,7 +248,7 @@ func decode(q *job.Queued, j *rqcompat.Job) error {
 	if err != nil {
 		return fmt.Errorf("decode the call: %w", err)
 	}
-	q.Method, q.Kwargs, q.Args = call.Func, call.Kwargs, call.Args
+	q.Method, q.Kwargs, q.Args, q.Serializer = call.Func, call.Kwargs, call.Args, call.Serializer
 	envelope, err := frappe.ParseCall(call.Func, based{call.Kwargs})
 	if errors.Is(err, frappe.ErrNotFrappe) {
 		return refuseCallback(j)
