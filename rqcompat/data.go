@@ -39,9 +39,6 @@ func (s Serializer) encode(v any) ([]byte, error) {
 	return pickle.Encode(v)
 }
 
-// ErrBadCall says that a payload could be read but is not a call. RQ lets such a job fail when it runs.
-var ErrBadCall = errors.New("payload is not a call")
-
 // DefaultPayloadLimit is the inflated size of data that Payload(0) and Call accept, in bytes.
 const DefaultPayloadLimit = 32 << 20
 

@@ -2,7 +2,6 @@ package rqcompat
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -15,12 +14,6 @@ var (
 	requeueScript = newScript("requeue.lua")
 	deleteScript  = newScript("delete.lua")
 )
-
-// ErrCanceled says that a job is canceled already.
-var ErrCanceled = errors.New("job is already canceled")
-
-// ErrNotRequeueable says that a job is in no registry from which it could go back to its queue.
-var ErrNotRequeueable = errors.New("job can't be requeued")
 
 // NotRequeueableError is an ErrNotRequeueable with the status that stands in the way.
 type NotRequeueableError struct {

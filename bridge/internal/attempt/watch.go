@@ -134,7 +134,7 @@ func (x *Runner) obeyAll(c rqcompat.Command) {
 // obey takes a command to one of this process's workers.
 func (x *Runner) obey(worker string, c rqcompat.Command, shutdown func()) {
 	if c.Err != nil {
-		x.Logger.Warn("no command; RQ's commands and cancels may come late", "error", c.Err, "worker", worker)
+		x.said.Warn(x.Logger, "no command; RQ's commands and cancels may come late", "", "error", c.Err, "worker", worker)
 		return
 	}
 	r := x.running.worker(worker)
