@@ -1,9 +1,7 @@
 package pickle
 
 import (
-	"encoding/json"
 	"fmt"
-	"strconv"
 	"strings"
 	"unicode/utf16"
 )
@@ -121,27 +119,4 @@ func (c *converter) apart(write func()) string {
 	text := string(c.b)
 	c.b, c.counting, c.counted, c.written, c.most = outside.b, outside.counting, outside.counted, outside.written, outside.most
 	return text
-}
-
-// numbered gives the numbers of decoded JSON the types that Plain promises.
-func numbered(v any) any {
-	switch v := v.(type) {
-	case []any:
-		for i := range v {
-			v[i] = numbered(v[i])
-		}
-	case map[string]any:
-		for k := range v {
-			v[k] = numbered(v[k])
-		}
-	case json.Number:
-		if n, err := strconv.ParseInt(string(v), 10, 64); err == nil {
-			return n
-		}
-		if strings.ContainsAny(string(v), ".e") {
-			f, _ := v.Float64()
-			return f
-		}
-	}
-	return v
 }
