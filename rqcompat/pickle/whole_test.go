@@ -79,7 +79,6 @@ func TestWhatIsTooLargeIsRefused(t *testing.T) {
 		"lists of two":         {laughs, "bytes of JSON"},
 		"a key of many tuples": {&Dict{[]Pair{{tuples, nil}}}, "bytes of JSON"},
 		"control characters":   {strings.Repeat("\x01", 30<<20), "bytes of JSON"},
-		"many rows":            {sharedRows(80_000), "bytes of JSON"},
 		"cycles in each other": {ring, "steps to write it as JSON"},
 		"deep":                 {deep, "levels of depth"},
 	} {

@@ -1,6 +1,7 @@
 package job
 
 import (
+	"bytes"
 	"encoding/json"
 	"math"
 	"slices"
@@ -48,8 +49,8 @@ func TestParams(t *testing.T) {
 func TestParamsAreWholeOrRefused(t *testing.T) {
 	text := strings.Repeat("x", 2048)
 	for n, fits := range map[int]bool{40_000: true, 80_000: false} {
-		rows := &pickle.List{Items: slices.Repeat([]any{text}, n)}
-		q := &Queued{Kwargs: kwargs("rows", rows)}
+		shared := &pickle.List{Items: []any{text}}
+		q := &Queued{Kwargs: kwargs("rows", &pickle.List{Items: slices.Repeat([]any{shared}, n)})}
 		params, lossy, err := q.Params()
 		if checked := q.CheckParams(); (checked == nil) != fits || (err == nil) != fits || len(lossy) > 0 {
 			t.Errorf("%d rows: %v and %v, lossy %q, want a refusal: %v", n, checked, err, lossy, !fits)
@@ -60,9 +61,8 @@ func TestParamsAreWholeOrRefused(t *testing.T) {
 			}
 			continue
 		}
-		var got struct{ Rows []string }
-		if json.Unmarshal(params, &got) != nil || len(got.Rows) != n || got.Rows[n-1] != text {
-			t.Errorf("%d rows of %d arrive", len(got.Rows), n)
+		if arrived := bytes.Count(params, []byte(`["`+text+`"]`)); arrived != n {
+			t.Errorf("%d rows of %d arrive", arrived, n)
 		}
 	}
 }

@@ -1,8 +1,6 @@
 package route
 
 import (
-	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -131,8 +129,11 @@ func TestSubclassesInTheEnvelope(t *testing.T) {
 
 // TestParametersThatDoNotFit are known before the job is claimed: on an own queue it fails, a shared one's is Python's.
 func TestParametersThatDoNotFit(t *testing.T) {
-	rows := &pickle.List{Items: slices.Repeat([]any{strings.Repeat("x", 4096)}, 40_000)}
-	kwargs := &pickle.Dict{Items: []pickle.Pair{{Key: "rows", Value: rows}}}
+	laugh := &pickle.List{Items: []any{"ha"}}
+	for range 40 {
+		laugh = &pickle.List{Items: []any{laugh, laugh}}
+	}
+	kwargs := &pickle.Dict{Items: []pickle.Pair{{Key: "laugh", Value: laugh}}}
 	j := encode(t, rqcompat.Call{Func: "go.plain", Kwargs: kwargs})
 	for _, own := range []bool{true, false} {
 		got := newBench().router().Route(t.Context(), job.Queue{Own: own}, []Found{{Job: j, Seen: time.Now()}})[0]
