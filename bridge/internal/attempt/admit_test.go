@@ -266,8 +266,7 @@ func TestWhatParametersLostIsInTheLog(t *testing.T) {
 		h := newHouse()
 		var heard []string
 		q := h.delivery(rows.StatusQueued, nil)
-		arrived := *q.Row
-		q.RowName, q.Before = "", "taken back from Python"
+		q.RowName, q.Row, q.Before = "", nil, "taken back from Python"
 		q.Kwargs = &pickle.Dict{Items: []pickle.Pair{{Key: "raw", Value: pickle.Bytes("\xff")}}}
 		for range 12 {
 			q.Args = append(q.Args, math.Inf(1))
@@ -276,7 +275,6 @@ func TestWhatParametersLostIsInTheLog(t *testing.T) {
 			heard = i.Lossy
 			return nil, nil
 		}}
-		q.Row = &arrived
 		h.run(t, q)
 		if len(heard) != 13 || heard[0] != "$.raw: bytes written as base64" || heard[12] != "$.args[11]: float inf written as text" {
 			t.Errorf("the handler knows of %q, want all 13 losses", heard)
@@ -285,6 +283,25 @@ func TestWhatParametersLostIsInTheLog(t *testing.T) {
 		if got := h.rows.moves[0].Message; !strings.HasPrefix(got, want) || !strings.HasSuffix(got, "$.args[8]: float inf written as text, and 3 more") {
 			t.Errorf("the log says %q, want %q and so on", got, want)
 		}
+	})
+}
+
+// TestParametersThatWereMendedAreTheRows: what the call's lost says nothing of them.
+func TestParametersThatWereMendedAreTheRows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse()
+		q := h.delivery(rows.StatusQueued, nil)
+		q.RowName, q.Row = "", nil
+		q.Kwargs = &pickle.Dict{Items: []pickle.Pair{{Key: "raw", Value: pickle.Bytes("\xff")}}}
+		h.rows.put(&rows.BackgroundJob{Name: "JOB-NEW", JobType: "export", Status: rows.StatusQueued, InputParameters: json.RawMessage(`{"raw":"mended"}`)})
+		q.Handler = &job.Handler{Call: func(_ context.Context, i job.Info, p json.RawMessage, _ job.Reporter) (any, error) {
+			if string(p) != `{"raw":"mended"}` || len(i.Lossy) > 0 {
+				t.Errorf("the handler gets %s and is told of %q, want the row's and nothing", p, i.Lossy)
+			}
+			return nil, nil
+		}}
+		h.run(t, q)
+		h.wantStory(t, "mended", "row Queued > Running", "observers Running", "row Running > Completed", "rq finished", "observers Completed", "ended finished")
 	})
 }
 

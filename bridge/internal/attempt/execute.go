@@ -1,6 +1,7 @@
 package attempt
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -160,6 +161,9 @@ func (x *Runner) admitRow(r *run, q *job.Queued, answer policy.Answer, params js
 			return admission{}, err
 		}
 		q.Row = row
+		if !bytes.Equal(row.InputParameters, params) { // it was there, and somebody may have mended it before this retry
+			params, r.info.Lossy = row.InputParameters, nil
+		}
 	}
 	r.setRow(q.Row)
 	if a, done := needsNothing(r); done {

@@ -120,11 +120,11 @@ func (q *Queued) Key() Key { return Key{q.Queue.Name, q.ID} }
 // Tenant is whose turn the job takes.
 func (q *Queued) Tenant() Tenant { return Tenant{q.Site, q.Organization} }
 
-// Params gives the handler's parameters as JSON: those of the row that the call names, else the keyword arguments of the
-// call, the positional ones under "args". lossy names what they lost on their way from Python; an error is what CheckParams
-// says of a job that it was asked about.
+// Params gives the handler's parameters as JSON: those of the row, which somebody may have mended before a retry; without
+// one the keyword arguments of the call, the positional ones under "args". lossy names what these lost on their way from
+// Python; an error is what CheckParams says of a job that it was asked about.
 func (q *Queued) Params() (params json.RawMessage, lossy []string, err error) {
-	if q.RowName != "" && q.Row != nil {
+	if q.Row != nil {
 		return q.Row.InputParameters, nil, nil
 	}
 	params, lossy, err = pickle.Limits{}.JSON(q.arguments())
@@ -133,7 +133,7 @@ func (q *Queued) Params() (params json.RawMessage, lossy []string, err error) {
 
 // CheckParams refuses, by the name of the limit, parameters that Params could not write in whole. It writes nothing.
 func (q *Queued) CheckParams() error {
-	if q.RowName != "" && q.Row != nil {
+	if q.Row != nil {
 		return nil
 	}
 	_, err := pickle.Limits{}.Measure(q.arguments())
