@@ -47,11 +47,13 @@ func JSON(v any) (b []byte, lossy []string) {
 // JSON is the JSON of function JSON, but whole: what is beyond the limit Text, too deep, or takes too many steps is a
 // *LimitError.
 func (l Limits) JSON(v any) (b []byte, lossy []string, err error) {
-	defer failed(&err)
-	c := newConverter(l.resolve().Text)
-	c.whole = true
+	size, err := l.Measure(v)
+	if err != nil {
+		return nil, nil, err
+	}
+	c := newConverter(size)
+	c.whole, c.b = true, make([]byte, 0, size) // one that grows would take several times as much
 	c.value(v, 0)
-	c.fits(0)
 	return c.b, c.named(), nil
 }
 
