@@ -56,6 +56,9 @@ func (m *Mirror) reset() {
 	m.root.prev, m.root.next = &m.root, &m.root
 }
 
+// Clear makes the mirror as it was before its first Sync.
+func (m *Mirror) Clear() { *m = *m.c.NewMirror(m.queue) }
+
 // Len is the number of ids in the mirror. It is less than the length of the queue at the last Sync when the queue
 // is longer than what a mirror holds (its first 100,000 ids) or holds an id twice.
 func (m *Mirror) Len() int { return len(m.nodes) }

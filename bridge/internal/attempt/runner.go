@@ -110,6 +110,9 @@ func (x *Runner) Running() (running, abandoned int) {
 	return x.running.count(), int(x.abandoned.Load())
 }
 
+// Abandoned lists the handlers that go on although their attempts have ended, the oldest first.
+func (x *Runner) Abandoned() []rqcompat.Abandoned { return x.running.abandoned() }
+
 // Holds reports whether a worker of this process still has an attempt to settle.
 func (x *Runner) Holds(worker string) bool {
 	r := x.running.worker(worker)

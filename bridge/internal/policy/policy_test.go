@@ -182,14 +182,15 @@ func TestNeedsOrganization(t *testing.T) {
 func TestSuspension(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var (
-			log   bytes.Buffer
-			on    bool
-			err   error
-			asked int
+			log    bytes.Buffer
+			on     bool
+			err    error
+			asked  int
+			paused []string
 		)
-		s := Suspension{Log: slog.New(slog.NewTextHandler(&log, nil)), Suspended: func(context.Context) (bool, error) {
+		s := Suspension{Log: slog.New(slog.NewTextHandler(&log, nil)), Read: func(context.Context) (bool, []string, error) {
 			asked++
-			return on, err
+			return on, paused, err
 		}}
 		want := func(what string, verdict Verdict, times int) {
 			t.Helper()
@@ -214,6 +215,15 @@ func TestSuspension(t *testing.T) {
 		want("Redis is away, asked again", Wait, 4) // an answer that failed is not remembered
 		err, on = nil, false
 		want("resumed", Go, 5)
+		paused = []string{"b:go"}
+		if s.Paused(t.Context(), "b:go") {
+			t.Error("a pause is known within the second")
+		}
+		time.Sleep(time.Second)
+		if !s.Paused(t.Context(), "b:go") || s.Paused(t.Context(), "b:long") || asked != 6 {
+			t.Errorf("a second later the queue isn't paused, or another is; asked Redis %d times, want 6", asked)
+		}
+		want("a pause of one queue", Go, 6)
 		if got := strings.Count(log.String(), "rq suspension changed"); got != 2 {
 			t.Errorf("%d lines about changes, want 2:\n%s", got, log.String())
 		}
