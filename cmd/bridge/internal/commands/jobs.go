@@ -122,9 +122,13 @@ func jobCommand(a *cli.App) *cobra.Command {
 	var params bool
 	c := &cobra.Command{
 		Use:   "job NAME",
-		Short: "Show one job: its row, its history, and what RQ says",
+		Short: "Show one job: its row, its history, what RQ says, and why it waits",
 		Long: `Show one job: its Background Job row, its history, and RQ's view (status, worker,
 result, traceback). NAME is a Background Job's name or an RQ job id.
+
+Of one that waits it says why; of one that runs, in which process, for how long,
+until when at most, and how long ago its row last heard of it. It also says if a
+handler of it still runs although the job has ended.
 
 What the job was called with may be confidential and is shown only with --params.`,
 		Example: `  bridge job JOB-2026-00042
@@ -137,10 +141,14 @@ What the job was called with may be confidential and is shown only with --params
 				if err != nil {
 					return err
 				}
-				if a.JSON {
-					return a.PrintJSON(view.InspectionOf(in, params))
+				standing, err := s.Client.Standing(c.Context(), s.Site, in)
+				if err != nil {
+					return err
 				}
-				return view.PrintInspection(a.Out, in, params)
+				if a.JSON {
+					return a.PrintJSON(view.InspectionOf(in, standing, params))
+				}
+				return view.PrintInspection(a.Out, in, standing, params)
 			})
 		},
 	}
