@@ -180,6 +180,11 @@ func CheckTables(ctx context.Context, db *DB) ([]TableProblem, error) {
 		}
 		problems = append(problems, found...)
 	}
+	undescribed, err := db.undescribed(ctx, own)
+	if err != nil {
+		return nil, err
+	}
+	problems = append(problems, undescribed...)
 	source, err := db.MemberSource(ctx)
 	if err != nil {
 		return nil, err

@@ -83,4 +83,3 @@ func printStanding(w io.Writer, in bridge.Inspection, s bridge.Standing, now tim
 	}
 	return output.Fields(w, pairs...)
 }
-
