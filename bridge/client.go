@@ -32,7 +32,7 @@ func NewClient(ctx context.Context, cfg Config) (*Client, error) {
 	if cfg.Bench == nil {
 		return nil, errNoBench
 	}
-	cfg = cfg.withDefaults()
+	cfg = cfg.WithDefaults()
 	c, err := connectNow(ctx, cfg)
 	if err != nil {
 		return nil, err

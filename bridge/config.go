@@ -119,8 +119,8 @@ type ExecConfig = foreign.Exec
 // is the longest one call may take, besides the job's own; none by default.
 type HTTPConfig = foreign.HTTP
 
-// withDefaults returns c with every zero field set to its default.
-func (c Config) withDefaults() Config {
+// WithDefaults returns c with every zero field set to its default, as an Engine and a Client have it.
+func (c Config) WithDefaults() Config {
 	c.Log = cmp.Or(c.Log, slog.New(slog.DiscardHandler))
 	if c.Queues == nil && slices.ContainsFunc(c.Bench.QueueTypes(), func(q frappe.QueueType) bool { return q.Name == "go" }) {
 		c.Queues = []string{"go"}

@@ -33,7 +33,7 @@ func New(cfg Config) (*Engine, error) {
 		return nil, errNoBench
 	}
 	e := &Engine{
-		cfg: cfg.withDefaults(), handlers: map[string]*registration{},
+		cfg: cfg.WithDefaults(), handlers: map[string]*registration{},
 		connected: make(chan struct{}), stopped: make(chan struct{}),
 	}
 	err := e.cfg.validate()

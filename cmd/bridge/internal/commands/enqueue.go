@@ -87,7 +87,7 @@ func checkQueue(b *frappe.Bench, queue string) error {
 	if slices.Contains(known, queue) {
 		return nil
 	}
-	return exitcode.Usagef("--queue %q is not one of the bench's: %s", queue, strings.Join(known, ", "))
+	return exitcode.Usagef("queue %q is not one of the bench's: %s", queue, strings.Join(known, ", "))
 }
 
 func enqueue(ctx context.Context, a *cli.App, s cli.Session, r bridge.EnqueueRequest, wait bool, limit time.Duration) error {
