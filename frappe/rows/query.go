@@ -125,6 +125,7 @@ type ListFilter struct {
 	JobType       string
 	Owner         string // owner_user
 	Statuses      []Status
+	Error         string    // part of error_message
 	From, To      time.Time // creation, From <= creation < To
 	Limit         int       // 0 is 20
 	Offset        int
@@ -149,6 +150,32 @@ func (d *DB) ListJobs(ctx context.Context, f ListFilter) (jobs []*BackgroundJob,
 	return jobs, total, err
 }
 
+// JobNames reads the names of the rows that match, oldest first: all of them, or as many as the filter's Limit says.
+func (d *DB) JobNames(ctx context.Context, f ListFilter) ([]string, error) {
+	where, args := f.where(d.Location())
+	query := "SELECT `name` FROM `" + tableJob + "` " + where + " ORDER BY `creation`, `name`"
+	if f.Limit > 0 {
+		query, args = query+" LIMIT ?", append(args, f.Limit)
+	}
+	return d.Strings(ctx, "list the names of jobs", query, args...)
+}
+
+// ErrorGroup are the jobs of one Job Type whose error begins with the same line.
+type ErrorGroup struct {
+	JobType string `db:"job_type" json:"job_type"`
+	Error   string `db:"error" json:"error"`
+	Jobs    int    `db:"jobs" json:"jobs"`
+	Newest  string `db:"newest" json:"newest"` // name of the newest
+}
+
+// ErrorGroups counts the rows that match by Job Type and by the first line of their error, the largest group first.
+func (d *DB) ErrorGroups(ctx context.Context, f ListFilter) ([]ErrorGroup, error) {
+	where, args := f.where(d.Location())
+	query := "SELECT COALESCE(`job_type`,'') AS job_type, COALESCE(SUBSTRING_INDEX(TRIM(LEADING '\n' FROM `error_message`),'\n',1),'') AS error, COUNT(*) AS jobs, MAX(`name`) AS newest FROM `" +
+		tableJob + "` " + where + " GROUP BY 1, 2 ORDER BY jobs DESC, newest DESC LIMIT ?"
+	return selectAll[ErrorGroup](ctx, &d.conn, "group jobs by error", query, append(args, cmp.Or(f.Limit, 20))...)
+}
+
 func (f ListFilter) where(loc *time.Location) (string, []any) {
 	var conditions []string
 	var args []any
@@ -163,6 +190,7 @@ func (f ListFilter) where(loc *time.Location) (string, []any) {
 	add(f.JobType != "", "`job_type`=?", f.JobType)
 	add(f.Owner != "", "`owner_user`=?", f.Owner)
 	add(len(f.Statuses) > 0, "`status` IN ("+marks(len(f.Statuses))+")", anys(f.Statuses)...)
+	add(f.Error != "", "LOCATE(?, `error_message`)>0", f.Error)
 	add(!f.From.IsZero(), "`creation`>=?", formatTime(f.From, loc))
 	add(!f.To.IsZero(), "`creation`<?", formatTime(f.To, loc))
 	if len(conditions) == 0 {

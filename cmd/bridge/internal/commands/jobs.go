@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -16,51 +17,98 @@ import (
 	"github.com/opensoft/dartwing-bridge/frappe"
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // statuses are those of a Background Job.
 var statuses = []string{"Pending", "Queued", "Running", "Completed", "Failed", "Dead Letter", "Canceled", "Timed Out"}
 
+// jobChoice chooses Background Jobs by flags.
+type jobChoice struct {
+	rows.ListFilter
+	states       []string
+	since, until string
+}
+
+func (c *jobChoice) addFlags(f *pflag.FlagSet) {
+	f.StringArrayVar(&c.states, "status", nil, "only this status; may be repeated")
+	f.StringVar(&c.JobType, "type", "", "only this Job Type")
+	f.StringVar(&c.Organization, "organization", "", "only this organization")
+	f.StringVar(&c.Error, "error", "", "only with this in the error message")
+	f.StringVar(&c.since, "since", "", "created from then on: -24h, or a date and time")
+	f.StringVar(&c.until, "until", "", "created before then")
+}
+
+// filter reads what the flags say.
+func (c *jobChoice) filter() (rows.ListFilter, error) {
+	var badStatus, badSince, badUntil error
+	now := time.Now()
+	c.Statuses, badStatus = parseStatuses(c.states)
+	c.From, badSince = moment(c.since, now)
+	c.To, badUntil = moment(c.until, now)
+	return c.ListFilter, cmp.Or(badStatus, badSince, badUntil)
+}
+
 func jobsCommand(a *cli.App) *cobra.Command {
-	var (
-		f            rows.ListFilter
-		states       []string
-		since, until string
-	)
+	var choice jobChoice
+	var group string
 	c := &cobra.Command{
 		Use:   "jobs",
 		Short: "List Background Jobs, newest first",
+		Long: `List Background Jobs, newest first, each with the first line of its error. With
+--group-by error it counts them instead, by Job Type and that line.`,
 		Example: `  bridge jobs --status running --status queued
-  bridge jobs --status "dead letter" --organization ORG-2026-00001 --since -24h
+  bridge jobs --status dead-letter --organization ORG-2026-00001 --since -24h
+  bridge jobs --status dead-letter --group-by error
   bridge jobs --type sample_job --limit 100 --json`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if f.Limit < 1 || f.Offset < 0 {
-				return exitcode.Usagef("--limit is %d and --offset %d, want at least 1 and 0", f.Limit, f.Offset)
+			if choice.Limit < 1 || choice.Offset < 0 {
+				return exitcode.Usagef("--limit is %d and --offset %d, want at least 1 and 0", choice.Limit, choice.Offset)
 			}
-			var badStatus, badSince, badUntil error
-			now := time.Now()
-			f.Statuses, badStatus = parseStatuses(states)
-			f.From, badSince = moment(since, now)
-			f.To, badUntil = moment(until, now)
-			if err := cmp.Or(badStatus, badSince, badUntil); err != nil {
+			if group != "" && group != "error" {
+				return exitcode.Usagef("--group-by is %q, want error", group)
+			}
+			f, err := choice.filter()
+			if err != nil {
 				return err
 			}
 			return a.OnSite(func(b *frappe.Bench, _ bridge.Config, site string) error {
-				return listJobs(c.Context(), a, b, site, f)
+				pool := rows.NewPool(b)
+				defer pool.Close()
+				db, err := pool.DB(c.Context(), site)
+				switch {
+				case err != nil:
+					return err
+				case group != "":
+					return groupJobs(c.Context(), a, db, f)
+				}
+				return listJobs(c.Context(), a, db, f)
 			})
 		},
 	}
 	flags := c.Flags()
-	flags.StringArrayVar(&states, "status", nil, "only this status; may be repeated")
-	flags.StringVar(&f.JobType, "type", "", "only this Job Type")
-	flags.StringVar(&f.Organization, "organization", "", "only this organization")
-	flags.StringVar(&f.Owner, "user", "", "only jobs this user submitted")
-	flags.StringVar(&since, "since", "", "created from then on: -24h, or a date and time")
-	flags.StringVar(&until, "until", "", "created before then")
-	flags.IntVar(&f.Limit, "limit", 20, "how many")
-	flags.IntVar(&f.Offset, "offset", 0, "how many to skip")
+	choice.addFlags(flags)
+	flags.StringVar(&choice.Owner, "user", "", "only jobs this user submitted")
+	flags.StringVar(&group, "group-by", "", "error: count them by Job Type and error")
+	flags.IntVar(&choice.Limit, "limit", 20, "how many")
+	flags.IntVar(&choice.Offset, "offset", 0, "how many to skip")
 	return c
+}
+
+func groupJobs(ctx context.Context, a *cli.App, db *rows.DB, f rows.ListFilter) error {
+	groups, err := db.ErrorGroups(ctx, f)
+	if err != nil {
+		return err
+	}
+	if a.JSON {
+		return a.PrintJSON(slices.Concat([]rows.ErrorGroup{}, groups))
+	}
+	cells := make([][]string, len(groups))
+	for i, g := range groups {
+		cells[i] = []string{strconv.Itoa(g.Jobs), g.JobType, g.Newest, output.Clip(g.Error, 120)}
+	}
+	return output.Table(a.Out, []string{"JOBS", "TYPE", "NEWEST", "ERROR"}, cells)
 }
 
 func parseStatuses(names []string) (out []rows.Status, err error) {
@@ -75,13 +123,7 @@ func parseStatuses(names []string) (out []rows.Status, err error) {
 	return out, nil
 }
 
-func listJobs(ctx context.Context, a *cli.App, b *frappe.Bench, site string, f rows.ListFilter) error {
-	pool := rows.NewPool(b)
-	defer pool.Close()
-	db, err := pool.DB(ctx, site)
-	if err != nil {
-		return err
-	}
+func listJobs(ctx context.Context, a *cli.App, db *rows.DB, f rows.ListFilter) error {
 	listed, total, err := db.ListJobs(ctx, f)
 	if err != nil {
 		return err
@@ -95,15 +137,20 @@ func listJobs(ctx context.Context, a *cli.App, b *frappe.Bench, site string, f r
 	}
 	cells := make([][]string, len(listed))
 	for i, r := range listed {
-		cells[i] = []string{r.Name, r.JobType, r.Organization, string(r.Status), progressText(r), output.Clock(r.CreatedAt), output.Clip(r.OwnerUser, 30)}
+		cells[i] = []string{r.Name, r.JobType, r.Organization, string(r.Status), progressText(r), output.Clock(r.CreatedAt), output.Clip(r.OwnerUser, 30), cmp.Or(output.Clip(firstLine(r.ErrorMessage), 80), "-")}
 	}
-	if err := output.Table(a.Out, []string{"NAME", "TYPE", "ORGANIZATION", "STATUS", "PROGRESS", "CREATED", "USER"}, cells); err != nil {
+	if err := output.Table(a.Out, []string{"NAME", "TYPE", "ORGANIZATION", "STATUS", "PROGRESS", "CREATED", "USER", "ERROR"}, cells); err != nil {
 		return err
 	}
 	if total > len(listed) {
 		a.Say("%d of %d; more with --offset %d", len(listed), total, f.Offset+len(listed))
 	}
 	return nil
+}
+
+func firstLine(text string) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(text), "\n")
+	return line
 }
 
 // progressText is how far a job is and what keeps it.

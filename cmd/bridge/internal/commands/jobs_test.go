@@ -27,12 +27,12 @@ func steady(text string) string {
 
 func TestJobFromSubmissionToHistory(t *testing.T) {
 	b := newBed(t, servers.BenchConfig{})
-	if got, want := must(t, "jobs"), "NAME  TYPE  ORGANIZATION  STATUS  PROGRESS  CREATED  USER\n"; got != want {
+	if got, want := must(t, "jobs"), "NAME  TYPE  ORGANIZATION  STATUS  PROGRESS  CREATED  USER  ERROR\n"; got != want {
 		t.Errorf("no jobs are listed as %q, want %q", got, want)
 	}
 	name := strings.TrimSpace(must(t, "submit", "echo_job", "--organization", testOrg, "--user", "jane@example.com", "token=s3cret"))
-	want := `NAME            TYPE      ORGANIZATION  STATUS  PROGRESS  CREATED              USER
-JOB-YYYY-00001  echo_job  ORG-A         Queued  0%        YYYY-MM-DD hh:mm:ss  jane@example.com
+	want := `NAME            TYPE      ORGANIZATION  STATUS  PROGRESS  CREATED              USER              ERROR
+JOB-YYYY-00001  echo_job  ORG-A         Queued  0%        YYYY-MM-DD hh:mm:ss  jane@example.com  -
 `
 	if got := steady(must(t, "jobs", "--status", "queued")); got != want {
 		t.Errorf("jobs prints\n%s\nwant\n%s", got, want)

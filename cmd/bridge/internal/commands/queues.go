@@ -127,7 +127,7 @@ With queue types, bridges take nothing from those queues; Python workers do. Eve
 bridge of the bench hears of it within a second, and those that start later too.
 
 Without one, RQ itself is suspended, as by rq suspend: no worker takes a job, no
-Python worker either, and not only on this bench: on everything that uses this Redis.`,
+Python worker either, on any bench that uses this Redis.`,
 		Example: `  bridge pause go
   bridge pause`,
 		RunE: func(c *cobra.Command, kinds []string) error {
