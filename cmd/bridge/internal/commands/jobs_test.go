@@ -156,11 +156,30 @@ func TestEnqueueAndWait(t *testing.T) {
 	if got.code != exitcode.Temporary || !strings.Contains(got.err, "queued") {
 		t.Errorf("enqueue --wait of a job nobody takes: %+v", got)
 	}
+	got = bridgeCommand(t, "enqueue", "python.only", "--wait", "--wait-timeout", "2500ms")
+	if !strings.Contains(got.err, "queue default is worked by 1 bridges and 0 Python workers") || !strings.Contains(got.err, `handler: no running bridge has a handler for "python.only"`) {
+		t.Errorf("enqueue --wait on a queue that only a bridge works: %+v", got)
+	}
+	must(t, "pause", "go")
+	time.Sleep(1100 * time.Millisecond) // by then every bridge has heard of it
+	got = bridgeCommand(t, "enqueue", "echo_job", "--queue", "go", "--wait", "--wait-timeout", "2500ms")
+	if got.code != exitcode.Temporary || !strings.Contains(got.err, "pause: queue go is paused") {
+		t.Errorf("enqueue --wait on a paused queue: %+v", got)
+	}
 	if got := bridgeCommand(t, "enqueue", "m", "--queue", "nope"); got.code != exitcode.Usage || !strings.Contains(got.err, `"nope" is not one of the bench's: short, default, long`) {
 		t.Errorf("enqueue on a queue that isn't there: %+v", got)
 	}
 	if got := must(t, "enqueue", "m", "--queue", "go", "--at", "1h", "--json"); !strings.Contains(got, `"status": "scheduled"`) {
 		t.Errorf("enqueue --at prints %s", got)
+	}
+}
+
+// TestEnqueueAndWaitWhereNobodyWorks says so, instead of waiting without a word.
+func TestEnqueueAndWaitWhereNobodyWorks(t *testing.T) {
+	newBed(t, servers.BenchConfig{})
+	got := bridgeCommand(t, "enqueue", "python.only", "--wait", "--wait-timeout", "2500ms")
+	if got.code != exitcode.Temporary || !strings.Contains(got.err, "workers: nobody works queue default") {
+		t.Errorf("enqueue --wait on a queue that nobody works: %+v", got)
 	}
 }
 
