@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -40,6 +43,32 @@ func (d *DB) Organization(ctx context.Context, name string) (*Organization, erro
 		}
 		return found[0], nil
 	})
+}
+
+// insertOrganization inserts an active tenant, if it doesn't exist yet.
+func (d *DB) insertOrganization(ctx context.Context, name string, report *InstallReport) error {
+	t, err := d.tables.get(ctx, tableOrganization)
+	if err != nil {
+		return err
+	}
+	defer d.organizations.Forget()
+	now := formatTime(d.Now(), d.Location())
+	values := map[string]string{
+		"name": name, "creation": now, "modified": now, "owner": systemUser(""), "modified_by": systemUser(""),
+		"org_name": name, "org_type": "Company", "status": OrganizationActive,
+	}
+	var columns []string
+	var args []any
+	for _, column := range slices.Sorted(maps.Keys(values)) {
+		if t.has(column) {
+			columns, args = append(columns, "`"+column+"`"), append(args, values[column])
+		}
+	}
+	n, err := d.exec(ctx, "insert organization "+name, "INSERT IGNORE INTO `"+tableOrganization+"` ("+strings.Join(columns, ",")+") VALUES ("+marks(len(columns))+")", args...)
+	if n > 0 {
+		report.Organizations = append(report.Organizations, name)
+	}
+	return err
 }
 
 // MemberSource is where a site keeps who belongs to an organization.

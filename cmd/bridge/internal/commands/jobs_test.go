@@ -210,6 +210,13 @@ func TestInstall(t *testing.T) {
 	if n, err := cache.Exists(t.Context(), known).Result(); n != 0 || err != nil {
 		t.Errorf("Frappe's list of tables is still cached (%v)", err)
 	}
+	if got, want := must(t, "install", "--organization", "ORG-1"), testSite+": added organization ORG-1\n"; got != want {
+		t.Errorf("install --organization prints %q, want %q", got, want)
+	}
+	if got := must(t, "install", "--organization", "ORG-1"); !strings.HasPrefix(got, testSite+": nothing to do") {
+		t.Errorf("a second install --organization prints %q", got)
+	}
+	must(t, "submit", "echo_job", "--organization", "ORG-1")
 	if got := must(t, "install", "--json", "--samples"); !strings.Contains(got, `"created": null`) || !strings.Contains(got, `"kept": [`) {
 		t.Errorf("install --json prints %s", got)
 	}
