@@ -95,6 +95,9 @@ func (e *Engine) Run(ctx context.Context) error {
 	return c.Close()
 }
 
+// Connected is closed once Run has reached the bench's Redis and works its jobs.
+func (e *Engine) Connected() <-chan struct{} { return e.connected }
+
 // await gives the engine's client once Run has connected.
 func (e *Engine) await(ctx context.Context) (*Client, error) {
 	select {

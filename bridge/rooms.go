@@ -160,6 +160,7 @@ func (w *rooms) work(ctx context.Context) {
 	w.cfg.Log.Info("bridge is working", "own", w.cfg.Queues, "shared", w.cfg.SharedQueues, "concurrency", w.cfg.Concurrency,
 		"rq", w.detection.Dialect.Version, "rq_from", w.detection.Source)
 	<-claiming.Done()
+	w.runner.Stopping()
 	taking.Wait()
 	w.runner.Drain(w.cfg.StopTimeout, func() { stopHandlers(ErrShutdown) })
 	stopHandlers(ErrShutdown)
