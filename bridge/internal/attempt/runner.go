@@ -74,6 +74,8 @@ type Runner struct {
 	// jobs counts the goroutines that run jobs; abandoned those among them that were left behind.
 	jobs      sync.WaitGroup
 	abandoned atomic.Int64
+	// denied is done when it was said that commands can't be heard.
+	denied sync.Once
 	// stopping is closed when this process begins to stop.
 	stopping chan struct{}
 }

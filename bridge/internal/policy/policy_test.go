@@ -56,7 +56,7 @@ func TestRules(t *testing.T) {
 	const (
 		goes        = ""
 		maintained  = "wait 3s maintenance: site a is in maintenance mode"
-		suspended   = "wait 3s organization: organization ORG-A is suspended"
+		suspended   = "wait 3s organization: organization ORG-A is suspended: its status is "
 		unavailable = "site a: database unavailable"
 	)
 	tests := []struct {
@@ -81,7 +81,10 @@ func TestRules(t *testing.T) {
 		{"Job Types can't be read", func(f *facts) { f.types, f.typesErr = nil, away },
 			map[Moment]string{AtSubmission: "refuse job type: " + unavailable, AtClaim: goes, AtStart: goes}, rows.ErrUnavailable},
 		{"organization suspended", func(f *facts) { f.org.Status = rows.OrganizationInactive },
-			map[Moment]string{AtSubmission: goes, AtClaim: suspended, AtStart: suspended}, nil},
+			map[Moment]string{AtSubmission: goes, AtClaim: suspended + "Inactive", AtStart: suspended + "Inactive"}, nil},
+		{"organization suspended by that name", func(f *facts) { f.org.Status = rows.OrganizationSuspended },
+			map[Moment]string{AtSubmission: goes, AtClaim: suspended + "Suspended", AtStart: suspended + "Suspended"}, nil},
+		{"organization of a status that nobody knows", func(f *facts) { f.org.Status = "Audited" }, nil, nil},
 		{"organization dissolved", func(f *facts) { f.org.Status = rows.OrganizationDissolved }, map[Moment]string{
 			AtSubmission: `refuse organization: site a: the organization is dissolved: "ORG-A"`,
 			AtClaim:      goes,
