@@ -93,7 +93,7 @@ type ForeignHandler struct {
 // Any other line goes to the log. The last 8 KiB of stderr become part of the error. Exit status 0 is success; of
 // sysexits.h 64 (usage), 65 (data), 66 (no input), 67 (no user), 77 (no permission) and 78 (configuration) are
 // permanent; every other status (69 unavailable, 70 software, 75 temporary failure, …), a signal, and a program that
-// can't be started are transient.
+// can't be started are transient. A signal that ends it while the bridge stops gives the job back: it was the stop's.
 //
 // On cancel, timeout and shutdown SIGTERM goes to the program's whole process group, and SIGKILL to whatever is left of
 // it after KillGrace. Status 0 after SIGTERM counts as success only if a result was reported. What a program leaves

@@ -12,6 +12,7 @@ import (
 	"github.com/opensoft/dartwing-bridge/bridge"
 	"github.com/opensoft/dartwing-bridge/cmd/bridge/exitcode"
 	"github.com/opensoft/dartwing-bridge/cmd/bridge/internal/cli"
+	"github.com/opensoft/dartwing-bridge/cmd/bridge/internal/view"
 	"github.com/opensoft/dartwing-bridge/cmd/bridge/output"
 	"github.com/opensoft/dartwing-bridge/frappe"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
@@ -175,8 +176,8 @@ const failedChunk = 500
 func (f failedChoice) find(ctx context.Context, b *frappe.Bench, rq *rqcompat.Client) (found []failedJob, err error) {
 	kinds := f.queues
 	if len(kinds) == 0 {
-		for _, t := range b.QueueTypes() {
-			kinds = append(kinds, t.Name)
+		if kinds, err = view.QueueKinds(ctx, b, rq); err != nil {
+			return nil, err
 		}
 	}
 	for _, kind := range kinds {

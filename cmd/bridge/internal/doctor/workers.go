@@ -95,7 +95,7 @@ func (r *report) slots(p rqcompat.Process, now time.Time) {
 		level, how = Error, fmt.Sprintf("all %d slots", p.Slots)
 	}
 	oldest := p.Abandoned[0]
-	r.add(level, "workers", "see what the handler waits for (kill -ABRT prints its stack and ends the process), mend it, and restart that bridge",
+	r.add(level, "workers", "see what the handler waits for (kill -QUIT prints its stack and ends the process), mend it, and restart that bridge",
 		"process %d on %s: %s are held by handlers that ignore their context, %s of job %s since %s (%s)",
 		p.PID, p.Hostname, how, oldest.Method, oldest.JobID, output.Clock(oldest.Since), now.Sub(oldest.Since).Round(time.Second))
 }

@@ -40,7 +40,7 @@ func Queues(ctx context.Context, b *frappe.Bench, cfg bridge.Config, rq *rqcompa
 	if err != nil {
 		return nil, err
 	}
-	kinds, err := queueKinds(ctx, b, rq)
+	kinds, err := QueueKinds(ctx, b, rq)
 	if err != nil {
 		return nil, err
 	}
@@ -63,8 +63,8 @@ func Queues(ctx context.Context, b *frappe.Bench, cfg bridge.Config, rq *rqcompa
 	return views, nil
 }
 
-// queueKinds are the types of the bench, then those that Redis knows and the configuration no longer does.
-func queueKinds(ctx context.Context, b *frappe.Bench, rq *rqcompat.Client) (kinds []string, err error) {
+// QueueKinds are the types of the bench, then those that Redis knows and the configuration no longer does.
+func QueueKinds(ctx context.Context, b *frappe.Bench, rq *rqcompat.Client) (kinds []string, err error) {
 	for _, t := range b.QueueTypes() {
 		kinds = append(kinds, t.Name)
 	}
