@@ -225,7 +225,7 @@ func TestMirrorNamesWhatABrokenSyncTookUp(t *testing.T) {
 	}
 }
 
-// TestAMirrorThatIsCleared finds everything anew.
+// TestAMirrorThatIsCleared finds everything anew, and loses nothing in between.
 func TestAMirrorThatIsCleared(t *testing.T) {
 	b := newBed(t, "2.6.1")
 	b.do("RPUSH", "rq:queue:default", "a", "b")
@@ -233,7 +233,13 @@ func TestAMirrorThatIsCleared(t *testing.T) {
 	b.sync(m)
 	m.Clear()
 	b.wantMirror(m)
-	if added, removed := b.sync(m); !slices.Equal(added, []string{"a", "b"}) || removed != nil {
+	b.do("DEL", "rq:queue:default")
+	if _, removed := b.sync(m); removed != nil {
+		t.Errorf("sync after Clear names %q as gone, which nobody has seen", removed)
+	}
+	m.Clear()
+	b.do("RPUSH", "rq:queue:default", "a", "b")
+	if added, removed := b.sync(m); !slices.Equal(added, []string{"a", "b"}) || removed != nil || m.listLen != 2 {
 		t.Errorf("sync after Clear: %q, %q, want both as new", added, removed)
 	}
 	b.do("RPUSH", "rq:queue:default", "c")
