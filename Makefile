@@ -2,6 +2,7 @@
 
 STATICCHECK_VERSION := v0.8.2
 FUZZTIME ?= 10m
+CHAOS ?= 200
 DEMO_FLAGS ?=
 BENCH_FLAGS ?=
 # A test that hangs is a failure with a stack trace, not a build that never ends.
@@ -20,7 +21,7 @@ UNITS := ./bridge/... ./cmd/... ./frappe/... ./rqcompat/...
 MODULES = $(patsubst ./%/go.mod,%,$(shell find ./integration -name go.mod -not -path '*/node_modules/*'))
 
 .DEFAULT_GOAL := help
-.PHONY: help build setup lint unit test demo bench fuzz clean check-go
+.PHONY: help build setup lint unit test demo bench chaos fuzz clean check-go
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -56,6 +57,9 @@ demo: setup build ## a dozen jobs on private servers, with live progress bars; D
 
 bench: setup ## measure against RQ and asynq on this machine; prints a table and JSON
 	@cd integration/bench && go run . $(BENCH_FLAGS)
+
+chaos: setup ## what the tests do a few times, CHAOS (200) times: bridges killed with jobs in hand, idle Python workers
+	BRIDGE_TEST_CHAOS=$(CHAOS) go test -count=1 -v -timeout 3h -run 'TestKilledWithAJobInHand|TestIdlePythonWorkerOnASharedQueue' ./integration
 
 fuzz: check-go ## run each fuzz target for FUZZTIME (10m)
 	@bash integration/scripts/fuzz.sh $(FUZZTIME)

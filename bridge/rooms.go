@@ -38,6 +38,7 @@ type rooms struct {
 	retries    *maintenance.Retries
 	scheduler  *maintenance.Scheduler
 	services   []maintenance.Service
+	apart      []maintenance.Service // from the others, which may wait for a database
 	process    rqcompat.Process
 }
 
@@ -84,6 +85,12 @@ func furnish(cfg Config, c *connections, handlers job.Handlers, ended attempt.En
 	w.scheduler = &maintenance.Scheduler{RQ: c.rq, Queues: names, Log: cfg.Log}
 	w.process = w.describe(handlers)
 	w.services = w.maintenance(router, queues, registries)
+	w.apart = []maintenance.Service{
+		{What: "return what a dead bridge popped from a queue", Every: 500 * time.Millisecond, Do: maintenance.ReturnPopped{
+			RQ: c.rq, Queues: queues, Log: cfg.Log,
+		}.Do},
+		{What: "tell about this process", Every: publishing, Do: w.publish},
+	}
 	return w
 }
 
@@ -113,10 +120,6 @@ func (w *rooms) maintenance(router *route.Router, queues []job.Queue, registries
 	return []maintenance.Service{
 		{What: "rescue jobs of dead workers", Every: p.rescue, Do: rescue.Do},
 		{What: "trim failed registries", Every: p.rescue, Do: registries.Trim},
-		{What: "return what a dead bridge popped from a queue", Every: time.Second, Do: maintenance.ReturnPopped{
-			RQ: w.rq, Queues: queues, Log: w.cfg.Log,
-		}.Do},
-		{What: "tell about this process", Every: publishing, Do: w.publish},
 		{What: "move scheduled jobs that are due", Every: time.Second, Do: w.scheduler.Do},
 		{What: "deliver rows that have no delivery", Every: p.orphans, Delay: p.orphans, Do: orphans.Do},
 		{What: "maintain RQ's registries", Every: p.maintain, Do: registries.Maintain},
@@ -147,7 +150,8 @@ func (w *rooms) work(ctx context.Context) {
 	events := loop(publishing, w.desk.Run)
 	watchers := loop(watching, w.runner.RenewLeases, w.runner.WatchCancels, w.runner.WriteReports, w.retries.Run,
 		func(ctx context.Context) { w.runner.Listen(ctx, stopClaiming) },
-		func(ctx context.Context) { maintenance.Run(ctx, w.cfg.Log, w.services) })
+		func(ctx context.Context) { maintenance.Run(ctx, w.cfg.Log, w.services) },
+		func(ctx context.Context) { maintenance.Run(ctx, w.cfg.Log, w.apart) })
 	taking := loop(claiming, w.claimer(handlers, writes).Run)
 	taking.Go(func() { w.takeBack.Run(claiming) })
 	for _, f := range w.firsts {

@@ -109,9 +109,6 @@ func (c *Client) SendCommand(ctx context.Context, worker string, cmd Command) (r
 	return receivers, wrap(err, "send %s to worker %q", cmd.Name, clip(worker))
 }
 
-// ErrNotRunning says that a job is not being executed, so there is nobody to send a command to.
-var ErrNotRunning = errors.New("job is not running")
-
 // SendStop asks the worker that runs a job to stop it, and returns the worker's name. ErrNotRunning when the job
 // does not run or its worker does not listen. The job has stopped only when its status says so. rq/command.py
 // send_stop_job_command.

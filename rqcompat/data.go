@@ -20,9 +20,6 @@ type Call struct {
 	Kwargs   *pickle.Dict // nil means none
 }
 
-// ErrBadCall says that a payload could be read but is not a call. RQ lets such a job fail when it runs.
-var ErrBadCall = errors.New("payload is not a call")
-
 // DefaultPayloadLimit is the inflated size of data that Payload(0) and Call accept, in bytes.
 const DefaultPayloadLimit = 32 << 20
 

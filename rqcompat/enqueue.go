@@ -12,9 +12,6 @@ import (
 
 var enqueueScript = newScript("enqueue.lua")
 
-// ErrDuplicateJob says that a job of this id is on its way already.
-var ErrDuplicateJob = errors.New("job exists already")
-
 // DuplicateJobError is an ErrDuplicateJob with the status of the job that was there first.
 type DuplicateJobError struct {
 	ID     string
@@ -26,18 +23,6 @@ func (e *DuplicateJobError) Error() string {
 }
 
 func (e *DuplicateJobError) Is(target error) bool { return target == ErrDuplicateJob }
-
-// DependencyError says that a dependency has ended in a way that will never release the job.
-type DependencyError struct {
-	ID         string
-	Dependency string
-	Status     Status
-}
-
-func (e *DependencyError) Error() string {
-	return fmt.Sprintf("dependency has failed: job %q depends on %q, which is %s: requeue that one first or drop the dependency",
-		clip(e.ID), clip(e.Dependency), e.Status)
-}
 
 // Enqueue writes one job in one atomic step: into its queue, into the schedule, or, when dependencies are not
 // done, into the deferred registry; the returned job's Status tells which. Errors: what is wrong with the request,

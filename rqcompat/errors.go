@@ -1,115 +1,82 @@
 package rqcompat
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net"
-	"slices"
 	"strings"
-	"syscall"
-
-	"github.com/redis/go-redis/v9"
 )
 
-// Judgement tells whether an error is about the job that a call was for, or only about the server.
-type Judgement int
+// ErrNoSuchJob says that there is no job of this id.
+var ErrNoSuchJob = errors.New("no such job")
 
-// The judgements. Only Final is about a job; after all others the call may be made again, and of the job nothing is known.
-const (
-	Unknown  Judgement = iota // nothing that is known of Redis or of this package
-	Away                      // there was no answer; what was sent may have taken effect
-	Refusing                  // the server answers and does nothing for now
-	Denied                    // the server refuses this client, until somebody changes its user, password or rights
-	Final                     // about the data: a key or an argument isn't what the call needs, today and tomorrow
-)
+// ErrNoData says that a hash exists but lacks the data field. To RQ that is no job, so it is an ErrNoSuchJob, too.
+var ErrNoData = fmt.Errorf("%w: its hash has no data field", ErrNoSuchJob)
 
-// judgements are what replies say, wherever in them the text stands: a script puts its own words around. The first that
-// fits decides. A reply that isn't here passes.
-var judgements = []struct {
-	text   string
-	is     Judgement
-	reason string
-}{
-	{"OOM command not allowed", Refusing, "no memory left (maxmemory)"},
-	{"MISCONF ", Refusing, "a snapshot can't be written"},
-	{"READONLY ", Refusing, "a replica, after a failover"},
-	{"NOAUTH", Denied, "a password is needed"},
-	{"WRONGPASS", Denied, "user or password are wrong, or the user was switched off"},
-	{"invalid password", Denied, "WRONGPASS before Redis 6"},
-	{"NOPERM", Denied, "the user has no right to the command, the key or the channel"},
-	{"WRONGTYPE Operation against a key", Final, "the key holds another type"},
-	{"hash value is not", Final, "a field that is counted holds no number"},
-	{"value is not", Final, "an argument or a score is no number"},
-	{"would overflow", Final, "a counter is at its end"},
-	{"string exceeds maximum allowed size", Final, "a value beyond proto-max-bulk-len"},
-	{"Protocol error: invalid", Final, "an argument beyond what the server takes"},
-	{"attempt to ", Final, "a script of this package met data that it can't work with"},
-	{"bad argument #", Final, "as above"},
-	{"NOSCRIPT", Final, "the script did nothing; runScripts loads it"},
+// ErrDuplicateJob says that a job of this id is on its way already.
+var ErrDuplicateJob = errors.New("job exists already")
+
+// ErrCanceled says that a job is canceled already.
+var ErrCanceled = errors.New("job is already canceled")
+
+// ErrNotRequeueable says that a job is in no registry from which it could go back to its queue.
+var ErrNotRequeueable = errors.New("job can't be requeued")
+
+// ErrNotRunning says that a job is not being executed, so there is nobody to send a command to.
+var ErrNotRunning = errors.New("job is not running")
+
+// ErrBadRequest says that a request would write something that a Python reader can't use.
+var ErrBadRequest = errors.New("bad request")
+
+// ErrBadCall says that a payload could be read but is not a call. RQ lets such a job fail when it runs.
+var ErrBadCall = errors.New("payload is not a call")
+
+// ErrVersionUnknown says that neither configuration nor a live worker nor the bench names an RQ version.
+var ErrVersionUnknown = errors.New("rq version unknown: no live Python worker and no installed rq found; set the rq version in the configuration")
+
+// FieldError is a field of a job hash that can't be read. A Python worker that pops such a job exits.
+type FieldError struct {
+	Field string
+	Value string // clipped
+	Want  string
 }
 
-// own are this package's errors about a job, a request or a configuration.
-var own = []error{
-	ErrBadRequest, ErrBadCall, ErrNoSuchJob, ErrDuplicateJob, ErrCanceled, ErrNotRequeueable, ErrNotRunning, ErrVersionUnknown,
+func (e *FieldError) Error() string {
+	return fmt.Sprintf("job field %s is %q, want %s", e.Field, e.Value, e.Want)
 }
 
-// Judge judges an error of this package or of go-redis. What isn't known to be about the data passes: too many clients
-// or requests, a server that is loading or busy with a script, a replica without its master.
-func Judge(err error) Judgement {
-	var (
-		reply       redis.Error
-		network     net.Error
-		field       *FieldError
-		unsupported *UnsupportedVersionError
-		mixed       *MixedVersionsError
-	)
-	is := func(target error) bool { return errors.Is(err, target) }
-	switch {
-	case errors.As(err, &field), errors.As(err, &unsupported), errors.As(err, &mixed), slices.ContainsFunc(own, is):
-		return Final
-	case errors.Is(err, redis.ErrPoolTimeout), errors.Is(err, redis.ErrPoolExhausted), errors.Is(err, redis.ErrClosed):
-		return Away
-	case errors.As(err, &reply) && !errors.Is(err, redis.Nil):
-		for _, j := range judgements {
-			if strings.Contains(reply.Error(), j.text) {
-				return j.is
-			}
-		}
-		return Refusing
-	case errors.As(err, &network) && !errors.Is(err, context.DeadlineExceeded), slices.ContainsFunc([]error{
-		io.EOF, io.ErrUnexpectedEOF, syscall.ECONNREFUSED, syscall.ECONNRESET, syscall.EPIPE,
-	}, is):
-		return Away
-	}
-	return Unknown
+// UnsupportedVersionError refuses to write for an RQ version whose wire format nobody checked.
+type UnsupportedVersionError struct {
+	Version string
+	Source  string // where the version came from; may be empty
 }
 
-// pipelined sends commands in one round trip. Errors about the data are left in their commands; any other is returned,
-// also one that kept the commands from being sent: their replies are then empty, and not those of empty keys.
-func pipelined(ctx context.Context, rdb redis.UniversalClient, fill func(p redis.Pipeliner)) ([]redis.Cmder, error) {
-	cmds, err := rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
-		fill(p)
-		return nil
-	})
-	if err == nil {
-		return cmds, nil
+func (e *UnsupportedVersionError) Error() string {
+	from := ""
+	if e.Source != "" {
+		from = " (from " + e.Source + ")"
 	}
-	answered := false
-	for _, cmd := range cmds {
-		switch err := cmd.Err(); {
-		case err == nil:
-		case Judge(err) != Final:
-			return nil, err
-		default:
-			answered = true
-		}
-	}
-	if !answered {
-		return nil, err
-	}
-	return cmds, nil
+	return fmt.Sprintf("rq version %q%s is not supported: supported are 1.15.x, 1.16.x and 2.0 to 2.10; "+
+		"set the rq version in the configuration if one of these describes your workers", clip(e.Version), from)
+}
+
+// MixedVersionsError says that live Python workers of one Redis write incompatible formats: none is right for all.
+type MixedVersionsError struct{ A, B string } // "<worker> (<version>)"
+
+func (e *MixedVersionsError) Error() string {
+	return fmt.Sprintf("live workers disagree: %s and %s use incompatible started registries; "+
+		"stop one kind, or set the rq version in the configuration", e.A, e.B)
+}
+
+// DependencyError says that a dependency has ended in a way that will never release the job.
+type DependencyError struct {
+	ID         string
+	Dependency string
+	Status     Status
+}
+
+func (e *DependencyError) Error() string {
+	return fmt.Sprintf("dependency has failed: job %q depends on %q, which is %s: requeue that one first or drop the dependency",
+		clip(e.ID), clip(e.Dependency), e.Status)
 }
 
 // wrap is err with what was being done, nil for nil. Where every allocation counts it is written out.

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -23,8 +21,8 @@ const (
 	// firstSoon is how soon ids that judge left undecided are looked at again.
 	firstSoon = 50 * time.Millisecond
 	// firstBeat is how often waiters say that they are alive, firstSilence when they are taken for dead.
-	firstBeat    = time.Second
-	firstSilence = 2 * time.Second
+	firstBeat    = 500 * time.Millisecond
+	firstSilence = 1500 * time.Millisecond
 	// firstRotations is the shortest time between two times that idle Python workers are sent to the end of the line.
 	firstRotations = 20 * time.Millisecond
 )
@@ -43,10 +41,13 @@ var (
 // The list belongs to no process. Each First of the queue looks at it twice a second, so what a dead one left there is
 // judged by the next; where none is left, ReturnPopped puts it back.
 //
+// Order is kept as long as no more ids are pushed, while the first of them is judged, than there are waiters: one process
+// that enqueues one by one isn't that quick, a pipeline is.
+//
 // While something stands in the queue that isn't ours, nobody of ours blocks. A waiter that was served stands at the end
 // of the line, so idle Python workers are sent there as well, by CLIENT UNBLOCK: RQ takes that for a timeout and waits
-// again. Only clients that bear the name of a worker of the queue are unblocked. It needs the rights for CLIENT LIST and
-// CLIENT UNBLOCK, and Redis 6.2.
+// again. Which queue a blocked client waits for can't be seen (RQ gives its name to another connection), so those of other
+// queues are sent along, fifty times a second at most. It needs the rights for CLIENT LIST and CLIENT UNBLOCK, and Redis 6.2.
 type First struct {
 	c       *Client
 	queue   string
@@ -101,23 +102,6 @@ func (f *First) leave(ctx context.Context) {
 	defer cancel()
 	_ = f.c.rdb.ZRem(ctx, FirstWaitersKey(f.queue), f.connections()...).Err()
 	_, _ = f.c.ReturnPopped(ctx, f.queue, false)
-}
-
-// ReturnPopped puts what waiters of [First] popped from a queue back to its head, and returns the ids. While a waiter is
-// alive, as its last two seconds tell, it does nothing, unless anyway is set.
-func (c *Client) ReturnPopped(ctx context.Context, queue string, anyway bool) ([]string, error) {
-	silence := strconv.FormatInt(firstSilence.Milliseconds(), 10)
-	if anyway {
-		silence = ""
-	}
-	ids, err := firstReturnScript.Run(ctx, c.rdb, []string{FirstKey(queue), QueueKey(queue), FirstWaitersKey(queue)}, silence).StringSlice()
-	return ids, wrap(err, "return what was popped from queue %q", clip(queue))
-}
-
-// Popped lists what waiters of [First] popped from a queue and that stands nowhere else.
-func (c *Client) Popped(ctx context.Context, queue string) ([]string, error) {
-	ids, err := c.rdb.LRange(ctx, FirstKey(queue), 0, -1).Result()
-	return ids, wrap(err, "read what was popped from queue %q", clip(queue))
 }
 
 // wait pops ids on a connection of its own.
@@ -293,78 +277,6 @@ func (f *First) reopen(ctx context.Context) (open bool, err error) {
 	close(f.opened)
 	f.mu.Unlock()
 	return true, nil
-}
-
-// stayAhead sends idle Python workers to the end of the line once half of the waiters may stand behind them, and says
-// after what time to ask again.
-func (f *First) stayAhead(ctx context.Context) time.Duration {
-	f.mu.Lock()
-	behind := f.blocked > f.waiters/2
-	f.mu.Unlock()
-	switch {
-	case !behind:
-		return firstLook
-	case time.Since(f.rotated) < firstRotations:
-		return firstRotations
-	}
-	_ = sleep(ctx, time.Millisecond) // so that the last of them is blocked
-	f.mu.Lock()
-	f.blocked = 0
-	f.mu.Unlock()
-	f.rotated = time.Now()
-	f.rotate(ctx)
-	return firstLook
-}
-
-// back puts all but the ids that stay back. In the same step all waiters, those of other processes as well, are sent away,
-// or they would pop the ids once more, and ones that were pushed later would go before them.
-func (f *First) back(ctx context.Context, stay []string) error {
-	waiters, err := f.c.rdb.ZRange(ctx, FirstWaitersKey(f.queue), 0, -1).Result()
-	if err != nil {
-		return err
-	}
-	keys := []string{FirstKey(f.queue), QueueKey(f.queue)}
-	_, err = f.c.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
-		for _, id := range waiters {
-			p.Do(ctx, "CLIENT", "UNBLOCK", id)
-		}
-		firstBackScript.EvalSha(ctx, p, keys, anys(stay)...)
-		return nil
-	})
-	if _, refused := errors.AsType[redis.Error](err); refused {
-		// Without the right to unblock; or the server has forgotten the script.
-		return firstBackScript.Run(ctx, f.c.rdb, keys, anys(stay)...).Err()
-	}
-	return err
-}
-
-// rotate sends idle Python workers to the end of the line. Where that is forbidden, they may be served first.
-func (f *First) rotate(ctx context.Context) {
-	names, err := f.c.rdb.SMembers(ctx, QueueWorkersKey(f.queue)).Result()
-	if err != nil || len(names) == 0 {
-		return
-	}
-	clients, err := f.c.rdb.ClientList(ctx).Result()
-	if err != nil {
-		return
-	}
-	for line := range strings.Lines(clients) {
-		client := clientFields(line)
-		if strings.Contains(client["flags"], "b") && slices.Contains(names, WorkerKey(client["name"])) {
-			_ = f.c.rdb.Do(ctx, "CLIENT", "UNBLOCK", client["id"]).Err()
-		}
-	}
-}
-
-// clientFields reads a line of CLIENT LIST.
-func clientFields(line string) map[string]string {
-	fields := map[string]string{}
-	for field := range strings.FieldsSeq(line) {
-		if name, value, ok := strings.Cut(field, "="); ok {
-			fields[name] = value
-		}
-	}
-	return fields
 }
 
 var errNoMove = errors.New("the server has no BLMOVE: being first needs Redis 6.2")

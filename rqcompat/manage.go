@@ -16,12 +16,6 @@ var (
 	deleteScript  = newScript("delete.lua")
 )
 
-// ErrCanceled says that a job is canceled already.
-var ErrCanceled = errors.New("job is already canceled")
-
-// ErrNotRequeueable says that a job is in no registry from which it could go back to its queue.
-var ErrNotRequeueable = errors.New("job can't be requeued")
-
 // NotRequeueableError is an ErrNotRequeueable with the status that stands in the way.
 type NotRequeueableError struct {
 	ID     string

@@ -4,30 +4,12 @@ import (
 	"cmp"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
 )
-
-// ErrNoSuchJob says that there is no job of this id.
-var ErrNoSuchJob = errors.New("no such job")
-
-// ErrNoData says that a hash exists but lacks the data field. To RQ that is no job, so it is an ErrNoSuchJob, too.
-var ErrNoData = fmt.Errorf("%w: its hash has no data field", ErrNoSuchJob)
-
-// FieldError is a field of a job hash that can't be read. A Python worker that pops such a job exits.
-type FieldError struct {
-	Field string
-	Value string // clipped
-	Want  string
-}
-
-func (e *FieldError) Error() string {
-	return fmt.Sprintf("job field %s is %q, want %s", e.Field, e.Value, e.Want)
-}
 
 // ParseJob reads the fields of rq:job:<id>. It always returns a job with everything that could be read. The error joins
 // a *FieldError per unreadable field, in field order, and ErrNoData when there is no call; such fields are kept in

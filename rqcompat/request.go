@@ -1,7 +1,6 @@
 package rqcompat
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -55,9 +54,6 @@ type Request struct {
 	// overwritten and its id pushed once more, as RQ does.
 	Deduplicate bool
 }
-
-// ErrBadRequest says that a request would write something that a Python reader can't use.
-var ErrBadRequest = errors.New("bad request")
 
 // check reports everything that is wrong with r, so that one attempt is enough to mend it.
 func (c *Client) check(r Request) error {

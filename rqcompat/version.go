@@ -37,21 +37,6 @@ type Dialect struct {
 	SchedulerByName bool // the scheduler lock holds a name, not a PID, and rq:scheduler:<name> describes it. Since 2.10.
 }
 
-// UnsupportedVersionError refuses to write for an RQ version whose wire format nobody checked.
-type UnsupportedVersionError struct {
-	Version string
-	Source  string // where the version came from; may be empty
-}
-
-func (e *UnsupportedVersionError) Error() string {
-	from := ""
-	if e.Source != "" {
-		from = " (from " + e.Source + ")"
-	}
-	return fmt.Sprintf("rq version %q%s is not supported: supported are 1.15.x, 1.16.x and 2.0 to 2.10; "+
-		"set the rq version in the configuration if one of these describes your workers", clip(e.Version), from)
-}
-
 // ParseDialect returns the dialect of an RQ version such as "1.15.1" or "2.6". Suffixes like "rc1" or ".post1" are
 // ignored. Versions outside 1.15–1.16 and 2.0–2.10 give an *UnsupportedVersionError.
 func ParseDialect(version string) (Dialect, error) {
@@ -109,17 +94,6 @@ func (d Dialect) SplitWipMember(member string) (id, executionID string) {
 type Detection struct {
 	Dialect Dialect
 	Source  string // "configuration", "live worker <name>" or "bench"
-}
-
-// ErrVersionUnknown says that neither configuration nor a live worker nor the bench names an RQ version.
-var ErrVersionUnknown = errors.New("rq version unknown: no live Python worker and no installed rq found; set the rq version in the configuration")
-
-// MixedVersionsError says that live Python workers of one Redis write incompatible formats: none is right for all.
-type MixedVersionsError struct{ A, B string } // "<worker> (<version>)"
-
-func (e *MixedVersionsError) Error() string {
-	return fmt.Sprintf("live workers disagree: %s and %s use incompatible started registries; "+
-		"stop one kind, or set the rq version in the configuration", e.A, e.B)
 }
 
 // Detect finds the dialect to speak: the configured version, else that of live Python workers (records whose

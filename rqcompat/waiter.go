@@ -23,6 +23,7 @@ const (
 // the list are served all the same, and nobody has to poll an empty queue. Servers before Redis 6.2 are polled.
 type Waiter struct {
 	c      *Client
+	client *redis.Client // has this connection alone
 	conn   *redis.Conn
 	id     int64 // of conn, for CLIENT UNBLOCK; 0 unknown
 	noMove bool  // the server has no BLMOVE
@@ -36,7 +37,7 @@ func (w *Waiter) Close() error {
 	if w.conn == nil {
 		return nil
 	}
-	err := w.conn.Close()
+	err := w.client.Close()
 	w.conn, w.id = nil, 0
 	return err
 }
@@ -119,23 +120,31 @@ func (w *Waiter) unblock(ctx context.Context) {
 	}
 }
 
+// waiterName is the name of the connections that wait.
+const waiterName = "rqcompat"
+
 var errNoConnection = errors.New("this kind of redis client has no connection of its own to block on; use a single server or Sentinel")
 
 func (w *Waiter) connect(ctx context.Context) error {
 	if w.conn != nil {
 		return nil
 	}
-	pool, ok := w.c.rdb.(interface{ EphemeralConn() *redis.Conn })
+	pool, ok := w.c.rdb.(*redis.Client)
 	if !ok {
 		return errNoConnection
 	}
-	conn := pool.EphemeralConn()
+	// Of a client of its own: who waits must not take a connection from those who work.
+	options := *pool.Options()
+	options.PoolSize, options.MinIdleConns = 1, 0
+	client := redis.NewClient(&options)
+	conn := client.Conn()
+	_ = conn.ClientSetName(ctx, waiterName).Err() // for those who look; without the right to it there is no name
 	id, err := conn.ClientID(ctx).Result()
 	if err != nil && !redis.HasErrorPrefix(err, "NOPERM") && !redis.HasErrorPrefix(err, "unknown") {
-		_ = conn.Close()
+		_ = client.Close()
 		return fmt.Errorf("connect to wait: %w", err)
 	}
-	w.conn, w.id = conn, id
+	w.client, w.conn, w.id = client, conn, id
 	return nil
 }
 

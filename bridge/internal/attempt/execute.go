@@ -136,7 +136,7 @@ func (x *Runner) admit(r *run, q *job.Queued) admission {
 	case cause == nil && sites.Final(err):
 		return refused(job.Refuse("RowError", "the row can't be written: %v", err))
 	}
-	r.Log().Warn("row can't be moved now; the job goes back to its queue", "error", err)
+	x.said.Warn(r.Log(), "row can't be moved now; the job goes back to its queue", r.info.Site, "error", err)
 	wait.Sleep(r.ctx, unreadyPause)
 	return onlyDelivery(rqcompat.OutcomeGivenBack)
 }

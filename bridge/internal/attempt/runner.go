@@ -70,6 +70,7 @@ type Runner struct {
 	running  running
 	reports  *batch.Lanes[string, *run]
 	outcomes batch.Batcher[rqcompat.Outcome, outcomeAnswer]
+	said     wait.Seldom
 
 	// jobs counts the goroutines that run jobs; abandoned those among them that were left behind.
 	jobs      sync.WaitGroup
@@ -178,6 +179,6 @@ func (x *Runner) writeProgress(ctx context.Context, site string, reporting []*ru
 	}
 	if err := x.Rows.WriteProgress(ctx, site, reports); err != nil {
 		// The next report writes again; the job itself isn't disturbed.
-		x.Logger.Warn("progress not written", "error", err, "site", site, "jobs", len(reports))
+		x.said.Warn(x.Logger, "progress not written", site, "error", err, "site", site, "jobs", len(reports))
 	}
 }

@@ -141,7 +141,7 @@ func (x *Runner) obey(worker string, c rqcompat.Command, shutdown func()) {
 		})
 		return
 	default:
-		x.Logger.Warn("no command; RQ's commands and cancels may come late", "error", c.Err, "worker", worker)
+		x.said.Warn(x.Logger, "no command; RQ's commands and cancels may come late", "", "error", c.Err, "worker", worker)
 		return
 	}
 	r := x.running.worker(worker)

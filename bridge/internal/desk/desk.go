@@ -12,6 +12,7 @@ import (
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/batch"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/sites"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/wait"
 	"github.com/opensoft/dartwing-bridge/frappe/realtime"
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
 )
@@ -45,6 +46,7 @@ type Params struct {
 type Desk struct {
 	Params
 	lanes *batch.Lanes[string, news]
+	said  wait.Seldom
 }
 
 // news is something to tell the people of one site.
@@ -133,7 +135,7 @@ func (d *Desk) publish(ctx context.Context, site string, all []news) {
 		}
 	}
 	if err := d.Publisher.Publish(ctx, events...); err != nil && ctx.Err() == nil {
-		d.Log.Warn("realtime events not published", "error", err, "site", site, "events", len(events))
+		d.said.Warn(d.Log, "realtime events not published", site, "error", err, "site", site, "events", len(events))
 	}
 }
 

@@ -36,6 +36,7 @@ type RetriesParams struct {
 type Retries struct {
 	RetriesParams
 	woke wait.Flag
+	said wait.Seldom
 
 	mu   sync.Mutex
 	next time.Time // the earliest known retry; zero if none
@@ -100,7 +101,7 @@ func (s *Retries) look(ctx context.Context) {
 	s.mu.Unlock()
 	sites.Each(slices.Values(s.sites(now)), func(site string) {
 		if err := s.moveDue(ctx, site); err != nil && ctx.Err() == nil && !s.Rows.IsNoted(site, err) {
-			s.Log.Warn("retries that are due can't be moved now", "error", err, "site", site)
+			s.said.Warn(s.Log, "retries that are due can't be moved now", site, "error", err, "site", site)
 		}
 	})
 }

@@ -27,6 +27,7 @@ type Service struct {
 // Run does the services one after the other, each when it is due, until ctx ends.
 func Run(ctx context.Context, log *slog.Logger, services []Service) {
 	start := time.Now()
+	var said wait.Seldom
 	tick := time.Second
 	due := make([]time.Time, len(services))
 	for i, s := range services {
@@ -40,7 +41,7 @@ func Run(ctx context.Context, log *slog.Logger, services []Service) {
 			}
 			due[i] = now.Add(s.Every)
 			if err := s.Do(ctx); err != nil && ctx.Err() == nil {
-				log.Warn("maintenance failed; it is tried again", "error", err, "what", s.What)
+				said.Warn(log, "maintenance failed; it is tried again", s.What, "error", err, "what", s.What)
 			}
 		}
 	})

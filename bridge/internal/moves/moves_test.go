@@ -111,6 +111,14 @@ func TestWhatEachMoveMayStartFrom(t *testing.T) {
 	}
 }
 
+// TestStartTellsWhatWasBefore in the row's log.
+func TestStartTellsWhatWasBefore(t *testing.T) {
+	m := Start(site, rowIn(rows.StatusQueued), now, "a Python worker had failed it: ImportError")
+	if want := "Worker started execution; a Python worker had failed it: ImportError"; m.Message != want {
+		t.Errorf("message %q, want %q", m.Message, want)
+	}
+}
+
 func TestTransitionError(t *testing.T) {
 	err := Complete(site, rowIn(rows.StatusQueued), said, now).Check()
 	if got, want := fmt.Sprint(err), "job JOB-1 is Queued and can't become Completed"; got != want {

@@ -1,10 +1,12 @@
-// Package wait has what loops wait with: a flag that is raised, a sleep, a tick, and a backoff that speaks once.
+// Package wait has what loops wait with: a flag that is raised, a sleep, a tick, a backoff that speaks once, and a warning
+// that comes seldom.
 package wait
 
 import (
 	"cmp"
 	"context"
 	"log/slog"
+	"sync"
 	"time"
 )
 
@@ -95,4 +97,46 @@ func (b *Backoff) Succeeded() {
 		b.Log.Info(b.What+": over", "lasted", time.Since(b.since), "failures", b.times)
 	}
 	b.pause = 0
+}
+
+// seldom is how long the same is not said again.
+const seldom = time.Minute
+
+// Seldom warns of what happens again and again: at once, and then once a minute with how often it happened since. The zero
+// value is ready; it is safe for concurrent use.
+type Seldom struct {
+	mu   sync.Mutex
+	said map[string]*saying
+}
+
+type saying struct {
+	at    time.Time
+	times int
+}
+
+// Warn says msg about a subject, a site for instance.
+func (s *Seldom) Warn(log *slog.Logger, msg, subject string, attrs ...any) {
+	now := time.Now()
+	s.mu.Lock()
+	last := s.said[msg+subject]
+	if last == nil {
+		last = &saying{at: now.Add(-seldom)}
+		if s.said == nil {
+			s.said = map[string]*saying{}
+		}
+		s.said[msg+subject] = last
+	}
+	last.times++
+	quiet, times := now.Sub(last.at) < seldom, last.times
+	if !quiet {
+		last.at, last.times = now, 0
+	}
+	s.mu.Unlock()
+	switch {
+	case quiet:
+	case times > 1:
+		log.Warn(msg, append(attrs, "times", times)...)
+	default:
+		log.Warn(msg, attrs...)
+	}
 }

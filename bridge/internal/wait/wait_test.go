@@ -95,3 +95,21 @@ func TestBackoffDoesNothingOnceItsContextEnded(t *testing.T) {
 		t.Errorf("a failure after the end is logged: %q", log.String())
 	}
 }
+
+// TestWhatHappensAgainAndAgainIsSaidSeldom, with how often it happened; other subjects are said at once.
+func TestWhatHappensAgainAndAgainIsSaidSeldom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		var s Seldom
+		logger := slog.New(slog.NewTextHandler(&log, nil))
+		for range 90 {
+			s.Warn(logger, "rows can't be written", "a", "site", "a")
+			time.Sleep(time.Second)
+		}
+		s.Warn(logger, "rows can't be written", "b", "site", "b")
+		lines := strings.Split(strings.TrimSpace(log.String()), "\n")
+		if len(lines) != 3 || strings.Contains(lines[0], "times") || !strings.Contains(lines[1], "site=a times=60") || !strings.Contains(lines[2], "site=b") {
+			t.Errorf("90 s of trouble with one site and once with another is said so:\n%s\nwant one line at once, one after a minute with its 60 times, and one of the other site", log.String())
+		}
+	})
+}
