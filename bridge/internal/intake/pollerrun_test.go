@@ -2,13 +2,10 @@ package intake
 
 import (
 	"context"
-	"log/slog"
 	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
 )
 
 // runPoller runs p in the background until the returned function is called.
@@ -117,26 +114,5 @@ func TestAPausedQueueIsLetGo(t *testing.T) {
 		synctest.Wait()
 		wantIDs(t, "a second after the pause", idsOf(p.Fair.deal(9)), "a", "b")
 		stop()
-	})
-}
-
-// TestAPausedQueueIsNobodysFirst: what waiters pop goes back.
-func TestAPausedQueueIsNobodysFirst(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		l := newQueue()
-		pops := 0
-		f := &First{Queue: job.Queue{Name: "b:q"}, Fetch: l.Fetch, Router: l, Fair: NewFairQueue(nil), Paused: l.isPaused, Log: slog.New(slog.DiscardHandler)}
-		f.Pop = func(ctx context.Context, judge func(context.Context, []string) ([]string, error)) error {
-			pops++
-			l.pause(true)
-			_, err := judge(ctx, []string{"a"})
-			return err
-		}
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-		defer cancel()
-		f.Run(ctx)
-		if pops != 1 || f.Fair.Len() != 0 {
-			t.Errorf("waited %d times for a queue that was paused meanwhile, and kept %d jobs, want once and none", pops, f.Fair.Len())
-		}
 	})
 }
