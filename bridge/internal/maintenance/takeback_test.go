@@ -223,6 +223,7 @@ func TestTakeBackRuns(t *testing.T) {
 			close(done)
 		}()
 		time.Sleep(10*time.Second - time.Millisecond)
+		synctest.Wait()
 		all := 0
 		for _, from := range f.ranges {
 			if from == 0 {
@@ -234,6 +235,7 @@ func TestTakeBackRuns(t *testing.T) {
 		}
 		f.ranges, f.errs["members b:go"] = nil, errors.New("away")
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if n := len(f.ranges); n > 40 || strings.Count(f.log.String(), "can't be looked at") != 1 {
 			t.Errorf("%d looks in a minute without Redis, want few, and one line:\n%s", n, f.log.String())
 		}
