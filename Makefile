@@ -4,6 +4,7 @@ STATICCHECK_VERSION := v0.8.2
 FUZZTIME ?= 10m
 CHAOS ?= 200
 DEMO_FLAGS ?=
+ACCEPTANCE_FLAGS ?=
 BENCH_FLAGS ?=
 # A test that hangs is a failure with a stack trace, not a build that never ends.
 TEST_FLAGS ?= -race -timeout 10m
@@ -21,7 +22,7 @@ UNITS := ./bridge/... ./cmd/... ./frappe/... ./rqcompat/...
 MODULES = $(patsubst ./%/go.mod,%,$(shell find ./integration -name go.mod -not -path '*/node_modules/*'))
 
 .DEFAULT_GOAL := help
-.PHONY: help build setup lint unit test demo bench chaos fuzz clean check-go
+.PHONY: help build setup lint unit test demo acceptance bench chaos fuzz clean check-go
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -54,6 +55,10 @@ test: lint ## everything CI runs: lint, then all tests with the race detector
 
 demo: setup build ## a dozen jobs on private servers, with live progress bars; DEMO_FLAGS=--stay to look around
 	@go build -C integration/demo -trimpath -o ../../bin/demo . && bin/demo --bridge bin/bridge $(DEMO_FLAGS)
+
+acceptance: build ## try the bridge on a real bench: BENCH=/home/frappe/frappe-bench SITE=site1.localhost, ACCEPTANCE_FLAGS=--help
+	@go build -C integration/acceptance -trimpath -o ../../bin/acceptance . && \
+		bin/acceptance --bridge bin/bridge $(if $(BENCH),--bench '$(BENCH)') $(if $(SITE),--site '$(SITE)') $(ACCEPTANCE_FLAGS)
 
 bench: setup ## measure against RQ and asynq on this machine; prints a table and JSON
 	@cd integration/bench && go run . $(BENCH_FLAGS)

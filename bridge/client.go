@@ -56,13 +56,12 @@ func (c *Client) RQ() *rqcompat.Client { return c.rq }
 // Cancel cancels a job that waits or runs; a running handler hears of it at once. actor is the user who wants it, ""
 // for the system. A job that has ended is a *TransitionError, an unknown name rows.ErrNoSuchJob.
 func (c *Client) Cancel(ctx context.Context, site, name, actor string) (*rows.BackgroundJob, error) {
-	id := c.cfg.Bench.JobID(site, name)
 	return c.moveByHand(ctx, site, name, func(row *rows.BackgroundJob) (moves.Move, func(context.Context) error) {
-		then := func(ctx context.Context) error { return c.takeOffQueue(ctx, id) }
+		then := func(ctx context.Context) error { return c.takeOffQueues(ctx, site, name) }
 		if row.Status == rows.StatusRunning {
 			// If the command gets lost, the engine sees the row within two seconds.
 			then = func(ctx context.Context) error {
-				_, err := c.rq.SendCommand(ctx, attempt.EveryBridge, rqcompat.Command{Name: attempt.CommandCancel, JobID: id})
+				_, err := c.rq.SendCommand(ctx, attempt.EveryBridge, rqcompat.Command{Name: attempt.CommandCancel, JobID: c.cfg.Bench.JobID(site, name)})
 				return err
 			}
 		}
@@ -70,19 +69,33 @@ func (c *Client) Cancel(ctx context.Context, site, name, actor string) (*rows.Ba
 	})
 }
 
-func (c *Client) takeOffQueue(ctx context.Context, id string) error {
-	err := c.rq.Cancel(ctx, id, false)
-	if errors.Is(err, rqcompat.ErrNoSuchJob) || errors.Is(err, rqcompat.ErrCanceled) {
-		return nil // delivered under another id; whoever claims it finds the row canceled
+// takeOffQueues cancels the RQ jobs that may bring a row, as far as they are on their way: one that has ended stays what
+// it is.
+func (c *Client) takeOffQueues(ctx context.Context, site, name string) error {
+	ids, err := c.sites.Deliveries(ctx, site, name)
+	if err != nil {
+		return err
 	}
-	return err
+	jobs, err := c.rq.FetchMany(ctx, ids)
+	if err != nil {
+		return err
+	}
+	for i, f := range jobs {
+		if f.Job == nil || f.Job.Status.Ended() {
+			continue
+		}
+		if err := c.rq.Cancel(ctx, ids[i], false); err != nil && !errors.Is(err, rqcompat.ErrNoSuchJob) && !errors.Is(err, rqcompat.ErrCanceled) {
+			return err // whoever claims it meanwhile finds the row canceled
+		}
+	}
+	return nil
 }
 
 // Retry queues a job again that failed, timed out or is in the dead letters, for a new series of retries. actor and
 // errors are as in Cancel; a job in any other state is a *TransitionError.
 func (c *Client) Retry(ctx context.Context, site, name, actor string) (*rows.BackgroundJob, error) {
 	return c.moveByHand(ctx, site, name, func(row *rows.BackgroundJob) (moves.Move, func(context.Context) error) {
-		return moves.Requeue(site, row, actor), func(ctx context.Context) error { return c.courier.Deliver(ctx, site, row) }
+		return moves.Requeue(site, row, actor), func(ctx context.Context) error { return c.courier.Redeliver(ctx, site, row) }
 	})
 }
 
@@ -237,11 +250,14 @@ func (c *Client) findJob(ctx context.Context, ids []string) (*rqcompat.Job, []rq
 	return nil, nil, nil
 }
 
-// Names of the realtime events that tell about a Background Job.
+// Names of the realtime events that tell about a Background Job. What was written about a job, the texts, is for its owner
+// and for open forms; other members of its organization, who may not be allowed to read it, hear the rest. Who is told in
+// both ways hears the whole last; updated_at is the same.
 const (
-	// EventProgress carries job_id, status, progress, progress_message and updated_at; at most one per job and second.
+	// EventProgress carries job_id, status, progress, updated_at and, a text, progress_message; at most one per job and second.
 	EventProgress = desk.EventProgress
-	// EventStatusChanged carries job_id, from_status, to_status, updated_at, and output_reference or error_message if set.
+	// EventStatusChanged carries job_id, from_status, to_status, updated_at, and as texts output_reference or error_message
+	// if set.
 	EventStatusChanged = desk.EventStatusChanged
 )
 

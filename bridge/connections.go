@@ -69,7 +69,7 @@ func connectNow(ctx context.Context, cfg Config) (*connections, error) {
 	c.rq = rqcompat.NewClient(c.rdb, c.detection.Dialect)
 	c.sites = sites.New(sites.Params{Bench: cfg.Bench, Pool: c.pool, Cache: c.cache, Log: cfg.Log})
 	c.policy = policy.New(c.sites)
-	c.courier = sites.Courier{Bench: cfg.Bench, RQ: c.rq, OwnQueues: cfg.Queues}
+	c.courier = sites.Courier{Bench: cfg.Bench, RQ: c.rq, OwnQueues: cfg.Queues, Deliveries: c.sites.Deliveries}
 	c.desk = desk.New(desk.Params{
 		Publisher: realtime.NewPublisher(c.realtime, cfg.Log), Members: c.sites.Members, Now: c.sites.Now, Log: cfg.Log,
 	})

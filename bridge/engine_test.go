@@ -243,6 +243,9 @@ func TestTimeoutStopsTheHandler(t *testing.T) {
 		t.Errorf("row %+v", row)
 	}
 	id := b.bench.JobID(testSite, name)
+	b.waitJob(id, rqcompat.StatusScheduled)
+	b.exec("UPDATE `tabBackground Job` SET max_retries = 0 WHERE name = ?", name)
+	b.retry(name)
 	b.waitJob(id, rqcompat.StatusFailed)
 	if exc := b.lastExc(id); !strings.Contains(exc, "JobTimeoutException") {
 		t.Errorf("exc %q", exc)

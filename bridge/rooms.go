@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/attempt"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/desk"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/intake"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/maintenance"
@@ -37,6 +38,7 @@ type rooms struct {
 	takeBack   *maintenance.TakeBack
 	retries    *maintenance.Retries
 	scheduler  *maintenance.Scheduler
+	errors     *desk.ErrorLog
 	services   []maintenance.Service
 	apart      []maintenance.Service // from the others, which may wait for a database
 	process    rqcompat.Process
@@ -57,10 +59,17 @@ func furnish(cfg Config, c *connections, handlers job.Handlers, ended attempt.En
 	registries := &maintenance.Registries{RQ: c.rq, Queues: queues, Limit: func() int64 {
 		return int64(cfg.Bench.Config().Int("rq_failed_jobs_limit", 1000))
 	}}
+	w.errors = desk.NewErrorLog(c.sites.LogErrors, cfg.Log)
 	w.runner = attempt.NewRunner(attempt.Params{
 		Rows: c.sites, RQ: c.rq, Ask: c.policy.Ask, Slots: w.slots, Retry: cfg.Retry, Logger: cfg.Log,
 		CancelGrace: cfg.CancelGrace, Lease: cfg.Lease, Slack: registrySlack,
-		PlainProgress: c.desk.PlainProgress, Failed: registries.Failed, RowOfJob: cfg.Bench.SplitJobID, Ended: ended,
+		Ended: func(info job.Info, outcome string, err error, took time.Duration) {
+			if outcome == "failed" {
+				w.errors.Failed(info, err)
+			}
+			ended(info, outcome, err, took)
+		},
+		PlainProgress: c.desk.PlainProgress, Failed: registries.Failed, RowOfJob: cfg.Bench.SplitJobID,
 	})
 	for _, q := range queues {
 		w.pollers[q.Name] = intake.NewPoller(intake.PollerParams{
@@ -80,7 +89,7 @@ func furnish(cfg Config, c *connections, handlers job.Handlers, ended attempt.En
 		RQ: c.rq, Route: router.Route, Queues: queues, Take: func(q *job.Queued) { w.fair.Add(q) },
 		Paused: w.suspension.Paused, Log: cfg.Log,
 	})
-	w.retries = maintenance.NewRetries(maintenance.RetriesParams{Rows: c.sites, Deliver: c.courier.Deliver, Handled: router.Handled, Log: cfg.Log})
+	w.retries = maintenance.NewRetries(maintenance.RetriesParams{Rows: c.sites, Deliver: c.courier.Redeliver, Handled: router.Handled, Log: cfg.Log})
 	c.sites.Observe(w.retries)
 	w.scheduler = &maintenance.Scheduler{RQ: c.rq, Queues: names, Log: cfg.Log}
 	w.process = w.describe(handlers)
@@ -110,11 +119,11 @@ func (w *rooms) maintenance(router *route.Router, queues []job.Queue, registries
 	p := w.cfg.pace
 	rescue := &maintenance.Rescue{
 		RQ: w.rq, Rows: w.sites, Route: router.Route, Queues: queues, Lease: w.cfg.Lease, Slack: registrySlack, MaxKills: w.cfg.MaxKills,
-		Holds: w.runner.Holds, Failed: registries.Failed, Log: w.cfg.Log,
+		Holds: w.runner.Holds, Failed: registries.Failed, Poisoned: w.errors.Failed, Log: w.cfg.Log,
 	}
-	census := maintenance.Census{RQ: w.rq, Bench: w.cfg.Bench, Delivery: w.sites.Delivery, Waiting: w.fair.Rows}
+	census := maintenance.Census{RQ: w.rq, Bench: w.cfg.Bench, Deliveries: w.sites.Deliveries, Waiting: w.fair.Rows}
 	orphans := maintenance.NewOrphans(maintenance.OrphansParams{
-		Rows: w.sites, Deliver: w.courier.Deliver, Alive: census.Take, Finished: census.Finished,
+		Rows: w.sites, Deliver: w.courier.Redeliver, Alive: census.Take, Finished: census.Finished,
 		JobID: w.cfg.Bench.JobID, Handled: router.Handled, Age: p.orphanAge, Log: w.cfg.Log,
 	})
 	return []maintenance.Service{
@@ -147,7 +156,7 @@ func (w *rooms) work(ctx context.Context) {
 	publishing, stopPublishing := context.WithCancel(writes)
 	defer giveUp()
 
-	events := loop(publishing, w.desk.Run)
+	events := loop(publishing, w.desk.Run, w.errors.Run)
 	watchers := loop(watching, w.runner.RenewLeases, w.runner.WatchCancels, w.runner.WriteReports, w.retries.Run,
 		func(ctx context.Context) { w.runner.Listen(ctx, stopClaiming) },
 		func(ctx context.Context) { maintenance.Run(ctx, w.cfg.Log, w.services) },

@@ -73,6 +73,41 @@ func TestFailedRegistriesStayBelowFrappesLimit(t *testing.T) {
 	}, func() string { return fmt.Sprint(ids) })
 }
 
+// TestEveryFailureIsInTheDesk: that of a job without a row is in the Error Log.
+func TestEveryFailureIsInTheDesk(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, nil)
+	b.exec("CREATE TABLE `tabError Log` (name varchar(140) PRIMARY KEY, creation datetime(6), modified datetime(6), modified_by varchar(140), owner varchar(140), " +
+		"seen int(1) NOT NULL DEFAULT 0, reference_doctype varchar(140), reference_name varchar(140), method varchar(140), error longtext) ENGINE=MyISAM")
+	b.start(func(e *Engine) {
+		Register(e, "go.fails", func(context.Context, *Job[any]) (any, error) { return nil, errors.New("boom") })
+	})
+	fails := b.enqueue("go.fails", map[string]any{"password": "s3cret"})
+	nobody := b.enqueue("app.nobody_has_it", map[string]any{"password": "s3cret"})
+	homeless := b.enqueue("echo_job", map[string]any{"password": "s3cret"}) // without an organization
+	rowed := b.submit("sample_job", map[string]any{"duration": 0, "fail_type": "permanent"})
+	b.waitRow(rowed, rows.StatusDeadLetter)
+	var got []string
+	b.eventually("three failures are in the Error Log", func() bool {
+		got = nil
+		if err := b.sql.Select(&got, "SELECT CONCAT_WS(' ', method, owner, reference_doctype, reference_name, error) FROM `tabError Log` ORDER BY method"); err != nil {
+			t.Fatal(err)
+		}
+		return len(got) >= 3
+	}, func() string { return fmt.Sprint(got) })
+	for i, want := range [][2]string{
+		{"app.nobody_has_it jane@example.com RQ Job " + nobody, "no handler"}, {"echo_job jane@example.com RQ Job " + homeless, "needs an organization"},
+		{"go.fails jane@example.com RQ Job " + fails, "boom"},
+	} {
+		if !strings.HasPrefix(got[i], want[0]) || !strings.Contains(got[i], want[1]) || strings.Contains(got[i], "s3cret") {
+			t.Errorf("entry %q, want it to start with %q, to say %q, and no parameters", got[i], want[0], want[1])
+		}
+	}
+	if len(got) > 3 {
+		t.Errorf("Error Log %q, want nothing of the job that has a row", got)
+	}
+}
+
 func TestOnEndHearsHowEachAttemptEnded(t *testing.T) {
 	t.Parallel()
 	b := newBed(t, nil)

@@ -25,6 +25,7 @@ type story struct {
 	db       *rows.DB
 	realtime *servers.Realtime
 	jane     servers.SiteUser // owner, of ORG-A
+	anna     servers.SiteUser // of ORG-A as well, but she may not read jane's jobs
 	omar     servers.SiteUser // of ORG-B
 	step     chan struct{}    // lets the handler go on
 	reported chan time.Time   // when it called Progress
@@ -34,6 +35,7 @@ func newStory(t *testing.T, version string) *story {
 	s := &story{
 		fleet: newFleet(t, version, nil), step: make(chan struct{}), reported: make(chan time.Time, 10),
 		jane: servers.SiteUser{Name: "jane@example.com", SID: "sid-jane", Read: []string{"Background Job/*", "Organization/ORG-A"}},
+		anna: servers.SiteUser{Name: "anna@example.com", SID: "sid-anna", Read: []string{"Background Job", "Organization/ORG-A"}},
 		omar: servers.SiteUser{Name: "omar@example.com", SID: "sid-omar", Read: []string{"Background Job", "Organization/ORG-B"}},
 	}
 	s.db = s.install()
@@ -41,18 +43,20 @@ func newStory(t *testing.T, version string) *story {
 		`INSERT INTO tabOrganization (name, creation, modified, owner, modified_by, org_name, status) VALUES
 			('ORG-A', NOW(6), NOW(6), 'Administrator', 'Administrator', 'A', 'Active'), ('ORG-B', NOW(6), NOW(6), 'Administrator', 'Administrator', 'B', 'Active')`,
 		`INSERT INTO tabPerson (name, creation, modified, owner, modified_by, frappe_user) VALUES
-			('P-1', NOW(6), NOW(6), 'Administrator', 'Administrator', 'jane@example.com'), ('P-2', NOW(6), NOW(6), 'Administrator', 'Administrator', 'omar@example.com')`,
+			('P-1', NOW(6), NOW(6), 'Administrator', 'Administrator', 'jane@example.com'), ('P-2', NOW(6), NOW(6), 'Administrator', 'Administrator', 'omar@example.com'),
+			('P-3', NOW(6), NOW(6), 'Administrator', 'Administrator', 'anna@example.com')`,
 		"INSERT INTO `tabOrg Member` (name, creation, modified, owner, modified_by, person, organization, status) VALUES "+
-			"('M-1', NOW(6), NOW(6), 'Administrator', 'Administrator', 'P-1', 'ORG-A', 'Active'), ('M-2', NOW(6), NOW(6), 'Administrator', 'Administrator', 'P-2', 'ORG-B', 'Active')")
-	sites := servertest.FakeSite(t, map[string][]servers.SiteUser{site: {s.jane, s.omar}})
+			"('M-1', NOW(6), NOW(6), 'Administrator', 'Administrator', 'P-1', 'ORG-A', 'Active'), ('M-2', NOW(6), NOW(6), 'Administrator', 'Administrator', 'P-2', 'ORG-B', 'Active'), "+
+			"('M-3', NOW(6), NOW(6), 'Administrator', 'Administrator', 'P-3', 'ORG-A', 'Active')")
+	sites := servertest.FakeSite(t, map[string][]servers.SiteUser{site: {s.jane, s.anna, s.omar}})
 	s.realtime = servertest.Realtime(t, servers.RealtimeConfig{RedisURL: s.redis.URL(), SitesURL: sites.URL, Major: s.bench.Major})
 	return s
 }
 
 // exec runs statements in the site's database.
-func (s *story) exec(t *testing.T, statements ...string) {
+func (f *fleet) exec(t *testing.T, statements ...string) {
 	t.Helper()
-	st, err := s.bench.Site(site)
+	st, err := f.bench.Site(site)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,9 +78,11 @@ type told struct {
 	ToStatus        string  `json:"to_status"`
 	Progress        float64 `json:"progress"`
 	ProgressMessage string  `json:"progress_message"`
+	OutputReference string  `json:"output_reference"`
 	Doctype         string  `json:"doctype"`
 	Name            string  `json:"name"`
 	Modified        string  `json:"modified"`
+	UpdatedAt       string  `json:"updated_at"`
 }
 
 func (e told) String() string {
@@ -135,7 +141,8 @@ func tellStory(t *testing.T, s *story) {
 	if _, err := s.db.InsertJobTypes(t.Context(), []rows.JobType{{TypeName: "export", DisplayName: "Export", Enabled: true, HandlerMethod: "app.export", DefaultTimeout: 60, DefaultPriority: "Normal", MaxRetries: 2}}); err != nil {
 		t.Fatal(err)
 	}
-	owner := s.listen(s.jane, [2]string{"Organization", "ORG-A"})
+	owner := s.listen(s.jane)
+	member := s.listen(s.anna, [2]string{"Organization", "ORG-A"})
 	other := s.listen(s.omar, [2]string{"Organization", "ORG-A"}, [2]string{"Organization", "ORG-B"})
 	if slices.Contains(other.Rooms, "doc:Organization/ORG-A") {
 		t.Fatalf("omar is in %v", other.Rooms)
@@ -173,6 +180,7 @@ func tellStory(t *testing.T, s *story) {
 	s.step <- struct{}{}
 	until(t, owner, "100% Year 2026")
 	checkForm(t, form, name)
+	checkMember(t, member, name)
 
 	job := s.waitStatus(id, rqcompat.StatusFinished)
 	row, err := s.db.BackgroundJob(t.Context(), name)
@@ -209,8 +217,17 @@ func checkForm(t *testing.T, form *servers.Listener, name string) {
 		t.Fatal(err)
 	}
 	seen := map[string]bool{}
+	times := map[string]int{}
 	for _, e := range events {
 		seen[e.Event] = true
+		if e.JobID != "" {
+			times[fmt.Sprint(e, e.UpdatedAt)]++
+		}
+	}
+	for what, n := range times {
+		if n > 1 {
+			t.Errorf("the owner's open form was told %q %d times", what, n)
+		}
 	}
 	for _, r := range more {
 		seen[r.Event] = true
@@ -223,6 +240,30 @@ func checkForm(t *testing.T, form *servers.Listener, name string) {
 		if !seen[event] {
 			t.Errorf("the form was not told %s; it was told %v and %d more", event, events, len(more))
 		}
+	}
+}
+
+// checkMember looks at what a member was told who may not read the job: that it goes on and how far, once, and nothing
+// that a handler wrote.
+func checkMember(t *testing.T, member *servers.Listener, name string) {
+	t.Helper()
+	times := map[string]int{}
+	for _, e := range until(t, member, "100% ") {
+		if e.JobID != name {
+			continue
+		}
+		times[fmt.Sprint(e, e.UpdatedAt)]++
+		if e.ProgressMessage != "" || e.OutputReference != "" {
+			t.Errorf("a member who may not read the job was told %+v", e)
+		}
+	}
+	for what, n := range times {
+		if n > 1 {
+			t.Errorf("a member was told %q %d times", what, n)
+		}
+	}
+	if len(times) < 5 {
+		t.Errorf("a member was told %v, want each change and each report", times)
 	}
 }
 

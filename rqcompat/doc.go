@@ -14,7 +14,8 @@
 //	Enqueue ──► queued ──Claim──► started ──Settle──► finished
 //	   │          ▲                  │  ▲                failed, stopped ──Requeue──► queued
 //	   ├► deferred┤ (parents done)   │  └─ Renew         canceled        ──Requeue──► queued
-//	   └► scheduled (due)            └─ lease lapsed ──► Rescue, Maintain
+//	   └► scheduled (due, Retry)     ├─ Settle ──► scheduled, until the caller's own retry
+//	                                 └─ lease lapsed ──► Rescue, Maintain
 //
 // # Dialect
 //

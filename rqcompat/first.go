@@ -59,7 +59,6 @@ type First struct {
 	open   bool           // waiters may block
 	opened chan struct{}  // closed while open
 	turn   chan struct{}  // closed when what was popped is judged
-	inside int            // waiters that block, or are about to
 	ids    map[int64]bool // connections that wait
 
 	blocked int // how often waiters blocked since the last rotation

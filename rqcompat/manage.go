@@ -102,7 +102,17 @@ func (c *Client) Requeue(ctx context.Context, id string, atFront bool) error {
 	if atFront {
 		push = "LPUSH"
 	}
-	reply, err := requeueScript.Run(ctx, c.rdb, []string{JobKey(id)}, id, FormatTime(time.Now()), push, emptyExc).Slice()
+	return c.requeue(ctx, id, push, false)
+}
+
+// Retry is Requeue to the end of the queue that also takes a scheduled job, one that waits for its retry: before it is
+// due, or as what RQ's schedulers do then.
+func (c *Client) Retry(ctx context.Context, id string) error {
+	return c.requeue(ctx, id, "RPUSH", true)
+}
+
+func (c *Client) requeue(ctx context.Context, id, push string, scheduled bool) error {
+	reply, err := requeueScript.Run(ctx, c.rdb, []string{JobKey(id)}, id, FormatTime(time.Now()), push, emptyExc, bit(scheduled)).Slice()
 	switch {
 	case err == nil && reply[0] == int64(0):
 		status, _ := reply[1].(string)

@@ -223,6 +223,36 @@ func TestRequeue(t *testing.T) {
 	})
 }
 
+// TestRetry: what waits for its retry is queued before a scheduler does it, and once; so is what Requeue takes.
+func TestRetry(t *testing.T) {
+	forEachDialect(t, func(t *testing.T, p *peer) {
+		p.enqueue(rqcompat.Request{ID: "waits", At: time.Now().Add(time.Hour)})
+		p.enqueue(rqcompat.Request{ID: "failed"})
+		p.end("failed", "failed")
+		if err := p.Requeue(p.ctx, "waits", false); !errors.Is(err, rqcompat.ErrNotRequeueable) {
+			t.Errorf("requeue of a scheduled job: got %v, want ErrNotRequeueable", err)
+		}
+		for _, id := range []string{"waits", "failed"} {
+			if err := p.Retry(p.ctx, id); err != nil {
+				t.Fatal(err)
+			}
+			p.want("status of "+id, p.hash(id)["status"], "queued")
+			err := p.Retry(p.ctx, id)
+			if refused, ok := errors.AsType[*rqcompat.NotRequeueableError](err); !ok || refused.Status != rqcompat.StatusQueued {
+				t.Errorf("a second retry of %s: got %v, want that it is queued", id, err)
+			}
+		}
+		p.want("queue", p.queue("q"), "[waits failed]")
+		p.want("registries", p.set("rq:scheduled:q")+p.set("rq:failed:q"), "[][]")
+		// Somebody took it out of the schedule, which would have queued it.
+		p.enqueue(rqcompat.Request{ID: "lost", At: time.Now().Add(time.Hour)})
+		p.do("ZREM", "rq:scheduled:q", "lost")
+		if err := p.Retry(p.ctx, "lost"); err != nil {
+			t.Errorf("retry of a scheduled job that no scheduler knows: %v", err)
+		}
+	})
+}
+
 func TestRequeueByManyQueuesOnce(t *testing.T) {
 	p := newPeer(t, "2.6.1")
 	p.enqueue(rqcompat.Request{ID: "a", TTL: ptr(int64(60))})

@@ -3,6 +3,7 @@ package rqcompat
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"time"
 )
 
@@ -18,6 +19,7 @@ const (
 	OutcomeFailed                           // failure; the job's own retries are spent first, unless Outcome.NoRQRetry
 	OutcomeStopped                          // the end by a stop-job command; no retry
 	OutcomeGivenBack                        // unfinished, back to the head of its queue as if it had not been claimed
+	OutcomeRetried                          // failed, and to run again: scheduled until Outcome.RetryAt, no result, no dependent released
 )
 
 // Outcome is the end of one execution. The Lease in it names the execution: one of a lost job is refused.
@@ -29,6 +31,8 @@ type Outcome struct {
 	// EndedAt becomes ended_at. The time worked is Working or, when that is 0, EndedAt − StartedAt.
 	EndedAt   time.Time
 	NoRQRetry bool // ignores retries_left
+	// RetryAt is from when RQ's schedulers queue a job that is OutcomeRetried; Retry does so earlier. Rounded up to seconds.
+	RetryAt time.Time
 }
 
 // OutcomeResult says whether an outcome was taken.
@@ -94,6 +98,8 @@ func appendOutcome(args []any, o *Outcome) ([]any, error) {
 		kind, payload = "stopped", EncodeExc(o.Exc)
 	case OutcomeGivenBack:
 		kind = "back"
+	case OutcomeRetried:
+		kind, payload = "retry", strconv.FormatInt(o.RetryAt.Add(time.Second-time.Nanosecond).Unix(), 10)
 	default:
 		return nil, fmt.Errorf("%w: job %q: unknown kind of outcome %d", ErrBadRequest, clip(o.ID), o.Kind)
 	}

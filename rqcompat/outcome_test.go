@@ -186,6 +186,37 @@ func TestSettleRetry(t *testing.T) {
 	}
 }
 
+// TestSettleRetried: an attempt whose caller retries leaves what RQ's own retry leaves, until the second after it is due.
+func TestSettleRetried(t *testing.T) {
+	everyDialect(t, func(t *testing.T, b *bed) {
+		b.put("default", "a", "retries_left", "1", "failure_ttl", "600", "ttl", "70", "bridge_kills", "2")
+		b.put("default", "child", "status", "deferred", "allow_dependency_failures", "1")
+		b.do("SADD", "rq:job:a:dependents", "child")
+		b.do("EXPIRE", "rq:job:a:dependents", "70")
+		b.do("ZADD", "rq:deferred:default", "+inf", "child")
+		l := b.claim("default", "a")
+		ended := l.StartedAt.Add(1500 * time.Millisecond)
+		due := time.Now().Add(time.Hour).Truncate(time.Second).Add(time.Millisecond)
+		b.settle(Outcome{Lease: l, Kind: OutcomeRetried, Exc: boom, EndedAt: ended, RetryAt: due}, Settled)
+		b.wantNoTrace(l)
+		b.wantHash("rq:job:a", map[string]string{
+			"status": "scheduled", "ended_at": FormatTime(ended), "retries_left": "1", "bridge_kills": "<none>",
+		})
+		if got := b.rdb.ZScore(t.Context(), "rq:scheduled:default", "a").Val(); got != float64(due.Unix()+1) {
+			t.Errorf("scheduled for %.0f, want %d: not before it is due", got, due.Unix()+1)
+		}
+		for _, key := range []string{"rq:job:a", "rq:job:a:dependents"} {
+			b.wantTTL(key, -1)
+		}
+		for _, key := range []string{"rq:results:a", "rq:failed:default", "rq:queue:default"} {
+			b.wantTTL(key, -2)
+		}
+		b.wantHash("rq:job:child", map[string]string{"status": "deferred"})
+		b.wantHash("rq:worker:w1", map[string]string{"failed_job_count": "1", "total_working_time": "1.500000", "current_job": "<none>"})
+		b.settle(Outcome{Lease: l, Kind: OutcomeRetried, RetryAt: due}, NotOwner)
+	})
+}
+
 func TestSettleRepeat(t *testing.T) {
 	for _, c := range []struct {
 		name, left, intervals, after string

@@ -104,14 +104,14 @@ func (t takenWindow) appendEvents(events []Event) []Event {
 	key := t.window.key
 	if key.name != "" {
 		return append(events, Event{
-			Name: "doc_update", Site: key.site, Room: RoomDoc(key.doctype, key.name),
+			Name: "doc_update", Site: key.site, Rooms: []string{RoomDoc(key.doctype, key.name)},
 			Message: map[string]any{"doctype": key.doctype, "name": key.name, "modified": t.values[0]},
 		})
 	}
 	// The desk collects the names itself and re-reads them in one request.
 	for _, name := range t.values {
 		events = append(events, Event{
-			Name: "list_update", Site: key.site, Room: RoomDocType(key.doctype),
+			Name: "list_update", Site: key.site, Rooms: []string{RoomDocType(key.doctype)},
 			Message: map[string]any{"doctype": key.doctype, "name": name, "user": "Administrator"},
 		})
 	}

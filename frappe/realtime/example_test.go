@@ -29,12 +29,12 @@ func ExamplePublisher_Publish() {
 	defer rdb.Close()
 	p := realtime.NewPublisher(rdb, nil)
 	err := p.Publish(context.Background(),
-		realtime.Event{Name: "job_progress", Site: "site1.localhost", Room: realtime.RoomDoc("Background Job", "JOB-2026-00001"), Message: map[string]any{"progress": 40}},
-		realtime.Event{Name: "connect", Site: "site1.localhost", Room: realtime.RoomUser("jane@example.com")})
+		realtime.Event{Name: "job_progress", Site: "site1.localhost", Rooms: []string{realtime.RoomDoc("Background Job", "JOB-2026-00001")}, Message: map[string]any{"progress": 40}},
+		realtime.Event{Name: "connect", Site: "site1.localhost", Rooms: []string{realtime.RoomUser("jane@example.com")}})
 	fmt.Println(err)
 	// Output:
 	// publish events {"event":"job_progress","message":{"progress":40},"namespace":"site1.localhost","room":"doc:Background Job/JOB-2026-00001"}
-	// realtime event "connect" for room "user:jane@example.com" of site "site1.localhost": socket.io reserves this name
+	// realtime event "connect" for rooms ["user:jane@example.com"] of site "site1.localhost": socket.io reserves this name
 }
 
 func ExampleRoomUser() {

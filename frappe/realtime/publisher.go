@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -33,20 +34,22 @@ var ErrAway = errors.New("realtime events can't be published: redis_queue is awa
 
 // Event is one message for the browsers in a room.
 type Event struct {
-	Name    string // what a client listens for
-	Site    string // the site's directory name: the Socket.IO namespace
-	Room    string // who gets it; use one of the Room functions
-	Message any    // the payload, anything that encoding/json takes
+	Name string // what a client listens for
+	Site string // the site's directory name: the Socket.IO namespace
+	// Rooms are who gets it, a client that is in several of them once; use the Room functions.
+	Rooms   []string
+	Message any // the payload, anything that encoding/json takes
 }
 
 // EventError says why an event was refused. It would stop the realtime server or reach every client of every site.
 type EventError struct {
-	Name, Site, Room string // those of the event
-	Reason           string // what is wrong
+	Name, Site string   // those of the event
+	Rooms      []string // and its rooms
+	Reason     string   // what is wrong
 }
 
 func (e *EventError) Error() string {
-	return fmt.Sprintf("realtime event %q for room %q of site %q: %s", e.Name, e.Room, e.Site, e.Reason)
+	return fmt.Sprintf("realtime event %q for rooms %q of site %q: %s", e.Name, e.Rooms, e.Site, e.Reason)
 }
 
 // RoomUser is every socket of a user.
@@ -126,7 +129,7 @@ func (p *Publisher) Publish(ctx context.Context, events ...Event) error {
 // payload is the envelope of realtime/index.js, or an *EventError.
 func (e Event) payload() ([]byte, error) {
 	refuse := func(reason string) ([]byte, error) {
-		return nil, &EventError{Name: e.Name, Site: e.Site, Room: e.Room, Reason: reason}
+		return nil, &EventError{Name: e.Name, Site: e.Site, Rooms: e.Rooms, Reason: reason}
 	}
 	switch {
 	case e.Name == "":
@@ -135,8 +138,13 @@ func (e Event) payload() ([]byte, error) {
 		return refuse("socket.io reserves this name")
 	case e.Site == "":
 		return refuse("it has no site")
-	case e.Room == "":
+	case len(e.Rooms) == 0, slices.Contains(e.Rooms, ""):
 		return refuse("it has no room and would reach every client of every site")
+	}
+	// The server hands what stands here to Socket.IO's to(), which takes a list as well and serves each client once.
+	var room any = e.Rooms
+	if len(e.Rooms) == 1 {
+		room = e.Rooms[0]
 	}
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
@@ -145,8 +153,8 @@ func (e Event) payload() ([]byte, error) {
 		Event     string `json:"event"`
 		Message   any    `json:"message"`
 		Namespace string `json:"namespace"`
-		Room      string `json:"room"`
-	}{e.Name, e.Message, e.Site, e.Room})
+		Room      any    `json:"room"`
+	}{e.Name, e.Message, e.Site, room})
 	if err != nil {
 		return refuse("its message is no JSON: " + err.Error())
 	}

@@ -30,9 +30,10 @@ func TestPublishToRedis(t *testing.T) {
 	}
 	p := NewPublisher(rdb, nil)
 	err = p.Publish(t.Context(),
-		Event{"job_progress", "site1.localhost", RoomDoc("Background Job", "JOB-1"), map[string]any{"progress": 40, "text": "<é>"}},
-		Event{"connect", "site1.localhost", "all", nil},
-		Event{"job_status_changed", "site1.localhost", RoomUser("jane@example.com"), json.RawMessage(`{"a": [1]}`)})
+		Event{"job_progress", "site1.localhost", []string{RoomDoc("Background Job", "JOB-1")}, map[string]any{"progress": 40, "text": "<é>"}},
+		Event{"connect", "site1.localhost", []string{"all"}, nil},
+		Event{"job_status_changed", "site1.localhost", []string{RoomUser("jane@example.com")}, json.RawMessage(`{"a": [1]}`)},
+		Event{"x", "site1.localhost", []string{RoomUser("jane@example.com"), "all"}, 1})
 	var refused *EventError
 	if !errors.As(err, &refused) || refused.Name != "connect" {
 		t.Errorf("error = %v, want an *EventError that names connect", err)
@@ -40,6 +41,7 @@ func TestPublishToRedis(t *testing.T) {
 	want := []string{
 		`{"event":"job_progress","message":{"progress":40,"text":"<é>"},"namespace":"site1.localhost","room":"doc:Background Job/JOB-1"}`,
 		`{"event":"job_status_changed","message":{"a":[1]},"namespace":"site1.localhost","room":"user:jane@example.com"}`,
+		`{"event":"x","message":1,"namespace":"site1.localhost","room":["user:jane@example.com","all"]}`,
 	}
 	var got []string
 	for range want {
@@ -54,7 +56,7 @@ func TestPublishToRedis(t *testing.T) {
 	}
 
 	server.Kill()
-	if err := p.Publish(t.Context(), Event{"job_progress", "s", "all", nil}); !errors.Is(err, ErrAway) {
+	if err := p.Publish(t.Context(), Event{"job_progress", "s", []string{"all"}, nil}); !errors.Is(err, ErrAway) {
 		t.Errorf("Redis killed: error = %v, want ErrAway", err)
 	}
 	if err := p.Close(); err != nil {
@@ -69,18 +71,19 @@ func TestPublishRefuses(t *testing.T) {
 		return nil
 	})
 	for name, e := range map[string]Event{
-		"connect":         {"connect", "s", "all", nil},
-		"connect_error":   {"connect_error", "s", "all", nil},
-		"disconnect":      {"disconnect", "s", "all", nil},
-		"disconnecting":   {"disconnecting", "s", "all", nil},
-		"newListener":     {"newListener", "s", "all", nil},
-		"removeListener":  {"removeListener", "s", "all", nil},
-		"no name":         {"", "s", "all", nil},
-		"no site":         {"x", "", "all", nil},
-		"no room":         {"x", "s", "", nil},
-		"NaN":             {"x", "s", "all", math.NaN()},
-		"broken raw JSON": {"x", "s", "all", json.RawMessage("{")},
-		"function":        {"x", "s", "all", func() {}},
+		"connect":         {"connect", "s", []string{"all"}, nil},
+		"connect_error":   {"connect_error", "s", []string{"all"}, nil},
+		"disconnect":      {"disconnect", "s", []string{"all"}, nil},
+		"disconnecting":   {"disconnecting", "s", []string{"all"}, nil},
+		"newListener":     {"newListener", "s", []string{"all"}, nil},
+		"removeListener":  {"removeListener", "s", []string{"all"}, nil},
+		"no name":         {"", "s", []string{"all"}, nil},
+		"no site":         {"x", "", []string{"all"}, nil},
+		"no room":         {"x", "s", nil, nil},
+		"an empty room":   {"x", "s", []string{"all", ""}, nil},
+		"NaN":             {"x", "s", []string{"all"}, math.NaN()},
+		"broken raw JSON": {"x", "s", []string{"all"}, json.RawMessage("{")},
+		"function":        {"x", "s", []string{"all"}, func() {}},
 	} {
 		var refused *EventError
 		if err := p.Publish(t.Context(), e); !errors.As(err, &refused) {
@@ -104,14 +107,14 @@ func TestPublishToSilentRedis(t *testing.T) {
 	})
 	p := NewPublisher(rdb, nil)
 	start := time.Now()
-	if err := p.Publish(t.Context(), Event{"x", "s", "all", nil}); !errors.Is(err, ErrAway) {
+	if err := p.Publish(t.Context(), Event{"x", "s", []string{"all"}, nil}); !errors.Is(err, ErrAway) {
 		t.Errorf("error = %v, want ErrAway", err)
 	}
 	if took := time.Since(start); took > publishTimeout+time.Second {
 		t.Errorf("Publish took %s", took)
 	}
 	start = time.Now()
-	if err := p.Publish(t.Context(), Event{"x", "s", "all", nil}); !errors.Is(err, ErrAway) {
+	if err := p.Publish(t.Context(), Event{"x", "s", []string{"all"}, nil}); !errors.Is(err, ErrAway) {
 		t.Errorf("second call: error = %v, want ErrAway", err)
 	}
 	if took := time.Since(start); took > 100*time.Millisecond {
@@ -122,7 +125,7 @@ func TestPublishToSilentRedis(t *testing.T) {
 	p.mu.Lock()
 	p.away = time.Time{} // the pause is over
 	p.mu.Unlock()
-	if err := p.Publish(ctx, Event{"x", "s", "all", nil}); !errors.Is(err, context.Canceled) {
+	if err := p.Publish(ctx, Event{"x", "s", []string{"all"}, nil}); !errors.Is(err, context.Canceled) {
 		t.Errorf("canceled: error = %v, want context.Canceled", err)
 	}
 	_ = rdb.Close()

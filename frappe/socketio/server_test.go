@@ -57,7 +57,7 @@ func mustDial(t *testing.T, rt *servers.Realtime, user servers.SiteUser) *Conn {
 }
 
 func toRoom(room, name string, message any) realtime.Event {
-	return realtime.Event{Name: name, Site: testSite, Room: room, Message: message}
+	return realtime.Event{Name: name, Site: testSite, Rooms: []string{room}, Message: message}
 }
 
 // untilFence publishes events and then one to the user alone, and returns what the user's connection got before it.
@@ -104,7 +104,7 @@ func TestWithFrappesServer(t *testing.T) {
 		toRoom(realtime.RoomDoc("Background Job", "JOB-1"), "job_progress", map[string]any{"progress": 40, "text": "<é 😀>"}),
 		toRoom(realtime.RoomDoc("Background Job", "JOB-2"), "job_progress", "not subscribed"),
 		toRoom(realtime.RoomOrganization("ORG-1"), "job_progress", "a stock server joins nobody"),
-		{Name: "job_progress", Site: "site2.localhost", Room: realtime.RoomUser(jane.Name), Message: "another site"},
+		{Name: "job_progress", Site: "site2.localhost", Rooms: []string{realtime.RoomUser(jane.Name)}, Message: "another site"},
 		toRoom(realtime.RoomUser(jane.Name), "job_status_changed", nil),
 	}
 	want := []string{`job_progress [{"progress":40,"text":"<é 😀>"}]`, "job_status_changed [null]"}

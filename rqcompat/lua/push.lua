@@ -7,6 +7,13 @@ local function expire_job(id, ttl)
   call('EXPIRE', 'rq:job::' .. id .. ':dependencies', ttl)
 end
 
+-- persist_job(id) takes the ttl of these keys off.
+local function persist_job(id)
+  call('PERSIST', 'rq:job:' .. id)
+  call('PERSIST', 'rq:job:' .. id .. ':dependents')
+  call('PERSIST', 'rq:job::' .. id .. ':dependencies')
+end
+
 -- push_job(queue, id, command, ttl) puts a job whose hash says "queued" into its list with LPUSH or RPUSH and counts
 -- its ttl (the field of the hash) from now, as rq/queue.py Queue._enqueue_job does. The registration in rq:queues is
 -- repeated with every push: 2.x does not, and loses sight of a queue that was deleted meanwhile.

@@ -3,15 +3,16 @@
 -- KEYS  none
 -- ARGV  1 flags, see job_end.lua    2 now, whole seconds    3 now, text    4 result_ttl of jobs without one
 --       then per outcome 11 values:
---       kind: "finished", "failed", "failed!" (ignore retries_left), "stopped" or "back" (to the queue's head)
+--       kind: "finished", "failed", "failed!" (ignore retries_left), "retry" (scheduled), "stopped" or "back" (to the
+--       queue's head)
 --       queue, id, worker, execution
 --       started_at, ended_at as text; the same as float seconds
 --       seconds worked
---       return value (base64), or exception text (base64 of zlib)
+--       return value (base64), or exception text (base64 of zlib), or when the retry is due, whole seconds
 -- Reply one number per outcome: 1 settled, 0 not the owner, 2 the job was deleted, 3 canceled meanwhile
 --
 -- Stands for rq/worker.py handle_job_success and handle_job_failure, rq/repeat.py Repeat.schedule, and for what the
--- parent does afterwards (state idle). "back" has no RQ equivalent: the job is queued again, first in line, as if it
+-- parent does afterwards (state idle). "retry" is rq/job.py Job.retry with a time of the caller's. "back" has no RQ equivalent: the job is queued again, first in line, as if it
 -- had never been claimed. The fence: the hash says status "started" with this worker_name and started_at. Whoever takes
 -- a job away (a rescuer, a cleaner, requeue, cancel) changes one of them. Differences from RQ: only fields that change
 -- are written; a job canceled while it ran stays canceled; a repeat in rq:scheduled has that status in every version.
@@ -112,6 +113,14 @@ local function fail()
   end
 end
 
+-- await_retry schedules a failed job for the retry that the caller has planned. As with RQ's own retries no result is
+-- written, and dependents go on waiting. What a queued job's ttl would delete must outlive the pause.
+local function await_retry()
+  call('HSET', job, 'status', 'scheduled', 'ended_at', ended, 'last_heartbeat', ts)
+  persist_job(id)
+  reschedule_job(queue, id, payload - now)
+end
+
 local function give_back()
   local ttl = call('HGET', job, 'ttl')
   call('HSET', job, 'status', 'queued', 'started_at', '', 'ended_at', '', 'last_heartbeat', '', 'worker_name', '')
@@ -153,6 +162,9 @@ local function settle(i)
   elseif kind == 'back' then
     give_back()
     idle_worker()
+  elseif kind == 'retry' then
+    await_retry()
+    idle_worker('failed_job_count', seconds)
   else
     fail()
     idle_worker('failed_job_count', kind ~= 'stopped' and seconds)

@@ -1,5 +1,7 @@
 """Reads jobs, registries and workers with RQ's own API, and acts on them as RQ's tools do."""
 
+import time
+
 from rq import Queue, Worker, registry
 from rq.command import send_kill_horse_command, send_shutdown_command, send_stop_job_command
 from rq.exceptions import NoSuchJobError
@@ -102,3 +104,21 @@ def resume_all(connection):
 
 def scheduler_pid(connection, queue):
     return Queue(queue, connection=connection).scheduler_pid
+
+
+def poll(connection, id, seconds):
+    """What somebody sees who polls a job until it has ended: each change of (status, finished, failed, latest result)."""
+    seen, end = [], time.time() + seconds
+    while time.time() < end:
+        one = Job.fetch(id, connection=connection)
+        status = one.get_status()
+        latest = one.latest_result()
+        now = [str(getattr(status, "value", status)), one.is_finished, one.is_failed, latest and latest.type.name]
+        if one.get_status() != status:  # it moved on between these questions
+            continue
+        if not seen or seen[-1] != now:
+            seen.append(now)
+        if now[1] or now[2]:
+            break
+        time.sleep(0.005)
+    return seen

@@ -60,4 +60,4 @@ def frappe(connection, method, reference=False, **options):
     for callback in ("on_success", "on_failure"):
         if options.get(callback):
             options[callback] = function(options[callback])
-    return background_jobs.enqueue(connection, function(method) if reference else method, **options)
+    return background_jobs.enqueue(connection, function(method) if reference else method, **options).id

@@ -31,6 +31,8 @@ type ending struct {
 	err error
 	// permanent says that RQ must not retry by itself.
 	permanent bool
+	// retryAt is when the row is to run again, if it is.
+	retryAt time.Time
 }
 
 // Judge tells how an attempt at row that ended with err moves it; cause is why its context ended, nil if it didn't. It is
@@ -61,6 +63,9 @@ func (e ended) judge() ending {
 		err = e.failure()
 		end = ending{kind: rqcompat.OutcomeFailed, err: err, permanent: job.Classify(err) == job.Permanent}
 		move = e.failed(row, err)
+		if end.retryAt = move.Written().NextRetryAt; !end.retryAt.IsZero() {
+			end.kind = rqcompat.OutcomeRetried
+		}
 	}
 	if e.row != nil {
 		end.move = &move

@@ -43,15 +43,15 @@ func TestJudge(t *testing.T) {
 		"canceled and abandoned":            {err: job.ErrAbandoned, cause: job.ErrCanceled, row: running, kind: rqcompat.OutcomeStopped, path: " Canceled", message: "Job canceled; its handler ignored that and was abandoned", says: job.ErrAbandoned.Error()},
 		"stopped":                           {err: errBoom, cause: job.ErrStopped, row: running, kind: rqcompat.OutcomeStopped, path: " Canceled", message: "Job stopped by user", says: "boom"},
 		"stopped and abandoned":             {err: job.ErrAbandoned, cause: job.ErrStopped, row: running, kind: rqcompat.OutcomeStopped, path: " Canceled", message: "Job stopped by user; its handler ignored that and was abandoned", says: job.ErrAbandoned.Error()},
-		"timed out":                         {err: errBoom, cause: job.ErrTimeout, row: running, kind: rqcompat.OutcomeFailed, path: " Timed Out", message: "Task exceeded maximum timeout value (60 seconds) (retry 1 of 3 in 1m0s)", says: "Task exceeded maximum timeout value (60 seconds)"},
-		"timed out with a permanent error":  {err: permanent, cause: job.ErrTimeout, row: running, kind: rqcompat.OutcomeFailed, path: " Timed Out", message: "Task exceeded maximum timeout value (60 seconds) (retry 1 of 3 in 1m0s)", says: "Task exceeded maximum timeout value (60 seconds)"},
-		"timed out and abandoned":           {err: job.ErrAbandoned, cause: job.ErrTimeout, row: running, kind: rqcompat.OutcomeFailed, path: " Timed Out", message: "Task exceeded maximum timeout value (60 seconds); " + job.ErrAbandoned.Error() + " (retry 1 of 3 in 1m0s)", says: "Task exceeded maximum timeout value (60 seconds); " + job.ErrAbandoned.Error()},
+		"timed out":                         {err: errBoom, cause: job.ErrTimeout, row: running, kind: rqcompat.OutcomeRetried, path: " Timed Out", message: "Task exceeded maximum timeout value (60 seconds) (retry 1 of 3 in 1m0s)", says: "Task exceeded maximum timeout value (60 seconds)"},
+		"timed out with a permanent error":  {err: permanent, cause: job.ErrTimeout, row: running, kind: rqcompat.OutcomeRetried, path: " Timed Out", message: "Task exceeded maximum timeout value (60 seconds) (retry 1 of 3 in 1m0s)", says: "Task exceeded maximum timeout value (60 seconds)"},
+		"timed out and abandoned":           {err: job.ErrAbandoned, cause: job.ErrTimeout, row: running, kind: rqcompat.OutcomeRetried, path: " Timed Out", message: "Task exceeded maximum timeout value (60 seconds); " + job.ErrAbandoned.Error() + " (retry 1 of 3 in 1m0s)", says: "Task exceeded maximum timeout value (60 seconds); " + job.ErrAbandoned.Error()},
 		"timed out at last":                 {err: errBoom, cause: job.ErrTimeout, row: running, retries: 3, kind: rqcompat.OutcomeFailed, path: "Timed Out Dead Letter", message: "Retries exhausted after 4 attempts", says: "Task exceeded maximum timeout value (60 seconds)"},
 		"timed out without row":             {err: errBoom, cause: job.ErrTimeout, kind: rqcompat.OutcomeFailed, says: "Task exceeded maximum timeout value (60 seconds)"},
-		"killed":                            {err: errBoom, cause: job.ErrKilled, row: running, kind: rqcompat.OutcomeFailed, path: " Failed", message: "Job failed: the job was aborted by a kill-horse command (boom) (retry 1 of 3 in 1m0s)", says: "the job was aborted by a kill-horse command (boom)"},
-		"failed":                            {err: errBoom, row: running, kind: rqcompat.OutcomeFailed, path: " Failed", message: "Job failed: boom (retry 1 of 3 in 1m0s)", says: "boom"},
-		"failed the third time":             {err: errBoom, row: running, retries: 2, kind: rqcompat.OutcomeFailed, path: " Failed", message: "Job failed: boom (retry 3 of 3 in 4m0s)", says: "boom"},
-		"failed with a pause of its own":    {err: job.Mark(errBoom, job.Transient, 7*time.Second), row: running, kind: rqcompat.OutcomeFailed, path: " Failed", message: "Job failed: boom (retry 1 of 3 in 7s)", says: "boom"},
+		"killed":                            {err: errBoom, cause: job.ErrKilled, row: running, kind: rqcompat.OutcomeRetried, path: " Failed", message: "Job failed: the job was aborted by a kill-horse command (boom) (retry 1 of 3 in 1m0s)", says: "the job was aborted by a kill-horse command (boom)"},
+		"failed":                            {err: errBoom, row: running, kind: rqcompat.OutcomeRetried, path: " Failed", message: "Job failed: boom (retry 1 of 3 in 1m0s)", says: "boom"},
+		"failed the third time":             {err: errBoom, row: running, retries: 2, kind: rqcompat.OutcomeRetried, path: " Failed", message: "Job failed: boom (retry 3 of 3 in 4m0s)", says: "boom"},
+		"failed with a pause of its own":    {err: job.Mark(errBoom, job.Transient, 7*time.Second), row: running, kind: rqcompat.OutcomeRetried, path: " Failed", message: "Job failed: boom (retry 1 of 3 in 7s)", says: "boom"},
 		"failed at last":                    {err: errBoom, row: running, retries: 3, kind: rqcompat.OutcomeFailed, path: "Failed Dead Letter", message: "Retries exhausted after 4 attempts", says: "boom"},
 		"failed for good":                   {err: permanent, row: running, kind: rqcompat.OutcomeFailed, path: " Dead Letter", message: "Job failed: boom", says: "boom", permanent: true},
 		"failed for good at last":           {err: permanent, row: running, retries: 3, kind: rqcompat.OutcomeFailed, path: " Dead Letter", message: "Job failed: boom", says: "boom", permanent: true},
@@ -71,8 +71,8 @@ func TestJudge(t *testing.T) {
 				e.row = &rows.BackgroundJob{Name: "JOB-1", Status: tc.row, RetryCount: tc.retries, MaxRetries: 3}
 			}
 			got := e.judge()
-			if words[got.kind] != words[tc.kind] || got.permanent != tc.permanent {
-				t.Errorf("outcome %s, permanent %v, want %s, %v", words[got.kind], got.permanent, words[tc.kind], tc.permanent)
+			if got.kind != tc.kind || got.permanent != tc.permanent {
+				t.Errorf("outcome %d, permanent %v, want %d, %v", got.kind, got.permanent, tc.kind, tc.permanent)
 			}
 			if says := fmt.Sprint(got.err); (got.err != nil || tc.says != "") && says != tc.says {
 				t.Errorf("error %q, want %q", says, tc.says)

@@ -143,7 +143,7 @@ func (t *table) Arrive(_ context.Context, _ string, j rows.NewJob) (*rows.Backgr
 	}
 	row := &rows.BackgroundJob{
 		Name: "JOB-NEW", JobType: j.JobType, Organization: j.Organization, OwnerUser: j.OwnerUser, Status: j.Status,
-		MaxRetries: j.MaxRetries, TimeoutSeconds: j.TimeoutSeconds,
+		MaxRetries: j.MaxRetries, TimeoutSeconds: j.TimeoutSeconds, InputParameters: j.InputParameters,
 	}
 	t.rows[row.Name] = row
 	read := *row
@@ -217,6 +217,13 @@ func (r *redis) fail(err error) {
 	r.mu.Unlock()
 }
 
+// renewals counts the renewals so far.
+func (r *redis) renewals() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.renewed)
+}
+
 // settled are the outcomes so far.
 func (r *redis) settled() []rqcompat.Outcome {
 	r.mu.Lock()
@@ -243,6 +250,10 @@ func (r *redis) Settle(_ context.Context, os []rqcompat.Outcome) ([]rqcompat.Out
 		r.mu.Lock()
 		r.outcomes = append(r.outcomes, o)
 		r.mu.Unlock()
+		if o.Kind == rqcompat.OutcomeRetried {
+			r.house.tell("rq scheduled")
+			continue
+		}
 		r.house.tell("rq %s", words[o.Kind])
 	}
 	return out, nil
@@ -257,7 +268,9 @@ func (r *redis) SettleBare(_ context.Context, o rqcompat.Outcome) (rqcompat.Outc
 }
 
 func (r *redis) Renew(_ context.Context, ls []rqcompat.Lease, lease time.Duration, full bool) ([]rqcompat.LeaseState, error) {
+	r.mu.Lock()
 	r.renewed = append(r.renewed, renewal{slices.Clone(ls), lease, full, time.Now()})
+	r.mu.Unlock()
 	if err := r.fails(); err != nil {
 		return nil, err
 	}

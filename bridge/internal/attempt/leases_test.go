@@ -108,9 +108,11 @@ func TestARenewalThatFails(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		go h.RenewLeases(ctx)
 		time.Sleep(h.Lease / 3)
-		refused := len(h.rq.renewed)
+		synctest.Wait()
+		refused := h.rq.renewals()
 		time.Sleep(10 * time.Second)
-		if n := len(h.rq.renewed) - refused; n < 10 || n > 20 {
+		synctest.Wait()
+		if n := h.rq.renewals() - refused; n < 10 || n > 20 {
 			t.Errorf("%d renewals were tried in the 10 s after one that failed, want about one a second", n)
 		}
 		if n := strings.Count(h.log.String(), "leases can't be renewed"); n != 1 {

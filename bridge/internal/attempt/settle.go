@@ -67,6 +67,7 @@ func (x *Runner) causeOf(r *run, err error) error {
 var words = map[rqcompat.OutcomeKind]string{
 	rqcompat.OutcomeFinished: "finished", rqcompat.OutcomeFailed: "failed",
 	rqcompat.OutcomeStopped: "stopped", rqcompat.OutcomeGivenBack: "given back",
+	rqcompat.OutcomeRetried: "failed", // RQ has no word for an attempt that wasn't the last
 }
 
 func (x *Runner) retryOf(r *run) job.RetryPolicy {
@@ -79,7 +80,7 @@ func (x *Runner) retryOf(r *run) job.RetryPolicy {
 // logEnding is as loud as somebody has to look: a panic is the handler's fault, a dead letter waits for a person.
 func (x *Runner) logEnding(r *run, end ending) {
 	took := slog.Duration("took", time.Since(r.lease.StartedAt))
-	if end.kind != rqcompat.OutcomeFailed {
+	if end.kind != rqcompat.OutcomeFailed && end.kind != rqcompat.OutcomeRetried {
 		if r.base.Enabled(context.Background(), slog.LevelDebug) {
 			r.Log().Debug("job ended", took, "attempt", r.info.Attempt)
 		}
@@ -141,6 +142,9 @@ func (x *Runner) settleRow(ctx context.Context, r *run, end *ending, result any)
 			end.err = fmt.Errorf("row is %s", moved.Current)
 		}
 	}
+	if end.kind == rqcompat.OutcomeRetried { // by nobody, since the row doesn't say so
+		end.kind = rqcompat.OutcomeFailed
+	}
 	x.writeOutcome(ctx, r, *end, result)
 }
 
@@ -165,6 +169,10 @@ func (x *Runner) insist(ctx context.Context, r *run, what string, try func(conte
 // stoppedText is what RQ writes for a job that stop-job ended.
 const stoppedText = "Job stopped by user, work-horse terminated."
 
+// retrySlack is how much later than the engine RQ's own schedulers look after a retry. They are there for a bench whose
+// bridges are all away, and not to run a race with the move of the row, whose delivery takes the job out of their hands.
+const retrySlack = 5 * time.Second
+
 // writeOutcome writes the attempt's end to Redis.
 func (x *Runner) writeOutcome(ctx context.Context, r *run, end ending, result any) {
 	o := rqcompat.Outcome{Lease: r.lease, Kind: end.kind, EndedAt: time.Now(), NoRQRetry: r.row != nil || end.permanent}
@@ -176,6 +184,8 @@ func (x *Runner) writeOutcome(ctx context.Context, r *run, end ending, result an
 		}
 	case rqcompat.OutcomeStopped:
 		o.Exc = stoppedText
+	case rqcompat.OutcomeRetried:
+		o.RetryAt = end.retryAt.Add(retrySlack)
 	case rqcompat.OutcomeFailed:
 		o.Exc = job.Traceback(end.err, r.info.Method)
 	}

@@ -57,19 +57,19 @@ func TestSettlingGoesRowOutcomeObservers(t *testing.T) {
 	for name, tc := range map[string]struct {
 		err   error
 		row   string
-		to    string
+		rq    string
 		word  string
 		exc   string
 		grows bool // the failed registry
 	}{
-		"well":            {nil, "Completed", "Completed", "finished", "", false},
-		"failed":          {errBoom, "Failed", "Failed", "failed", "bridge.TransientError: boom", true},
-		"failed for good": {refusal, "Dead Letter", "Dead Letter", "failed", "bridge.JobTypeError", true},
+		"well":            {nil, "Completed", "finished", "finished", "", false},
+		"failed":          {errBoom, "Failed", "scheduled", "failed", "", false},
+		"failed for good": {refusal, "Dead Letter", "failed", "failed", "bridge.JobTypeError", true},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			h := newHouse()
 			h.run(t, h.delivery(rows.StatusQueued, failing(tc.err)))
-			h.wantStory(t, name, "row Queued > Running", "observers Running", "row Running > "+tc.row, "rq "+tc.word, "observers "+tc.to, "ended "+tc.word)
+			h.wantStory(t, name, "row Queued > Running", "observers Running", "row Running > "+tc.row, "rq "+tc.rq, "observers "+tc.row, "ended "+tc.word)
 			o := h.rq.outcomes[0]
 			if !o.NoRQRetry {
 				t.Errorf("%s: RQ's own retries are spent besides the row's", name)
@@ -83,6 +83,28 @@ func TestSettlingGoesRowOutcomeObservers(t *testing.T) {
 			h.wantFree(t)
 		})
 	}
+}
+
+// TestARetriedAttemptIsScheduled in RQ for a moment after its row is due, so that only one of them moves it; if its row is
+// gone, nobody retries it, and it has failed.
+func TestARetriedAttemptIsScheduled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse()
+		h.run(t, h.delivery(rows.StatusQueued, failing(job.Mark(errBoom, job.Transient, 7*time.Second))))
+		if due, at := h.rows.rows["JOB-1"].NextRetryAt, h.rq.outcomes[0].RetryAt; !due.Equal(time.Now().Add(7*time.Second)) || !at.After(due) || at.After(due.Add(time.Minute)) {
+			t.Errorf("the row is due at %s, and RQ's job at %s, want that within a minute after it", due, at)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse()
+		h.run(t, h.delivery(rows.StatusQueued, func(context.Context, job.Reporter) (any, error) {
+			delete(h.rows.rows, "JOB-1")
+			return nil, errBoom
+		}))
+		if o := h.rq.outcomes[0]; o.Kind != rqcompat.OutcomeFailed || !strings.Contains(o.Exc, "boom") {
+			t.Errorf("an attempt whose row was deleted ends in RQ as %+v, want failed with its error", o)
+		}
+	})
 }
 
 // TestRQsOwnRetries belong to jobs that have no row to count them, but for what no retry mends.

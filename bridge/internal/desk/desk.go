@@ -5,8 +5,9 @@ package desk
 
 import (
 	"context"
-	"encoding/json"
 	"log/slog"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 
@@ -55,6 +56,8 @@ type news struct {
 	about   sites.Subject
 	name    string // of the event
 	message map[string]any
+	// details are fields that only those hear of who may read the document.
+	details map[string]any
 	// modified is set for a change that the stock desk wants to know as well.
 	modified string
 	// listed says that lists show something new.
@@ -87,21 +90,23 @@ func (d *Desk) Run(ctx context.Context) {
 // Moved implements sites.Observer.
 func (d *Desk) Moved(m sites.Moved) {
 	message := map[string]any{"job_id": m.Name, "from_status": m.From, "to_status": m.To, "updated_at": m.Modified}
+	details := map[string]any{}
 	for field, text := range map[string]string{"output_reference": m.Written.OutputReference, "error_message": m.Written.ErrorMessage} {
 		if text != "" {
-			message[field] = brief(text)
+			details[field] = brief(text)
 		}
 	}
-	d.lanes.Add(m.Site, news{about: m.Subject, name: EventStatusChanged, message: message, modified: m.Modified, listed: true})
+	d.lanes.Add(m.Site, news{about: m.Subject, name: EventStatusChanged, message: message, details: details, modified: m.Modified, listed: true})
 	if m.To == rows.StatusCompleted {
-		d.lanes.Add(m.Site, news{about: m.Subject, name: EventProgress, message: progressMessage(m.Name, m.To, 100, m.Written.ProgressMessage, m.Modified)})
+		d.lanes.Add(m.Site, progress(m.Subject, m.To, 100, m.Written.ProgressMessage, m.Modified))
 	}
 }
 
 // Progressed implements sites.Observer.
 func (d *Desk) Progressed(p sites.Progressed) {
-	message := progressMessage(p.Name, rows.StatusRunning, p.Percent, p.Message, p.At)
-	d.lanes.Add(p.Site, news{about: p.Subject, name: EventProgress, message: message, listed: true})
+	n := progress(p.Subject, rows.StatusRunning, p.Percent, p.Message, p.At)
+	n.listed = true
+	d.lanes.Add(p.Site, n)
 }
 
 // PlainProgress tells the submitter about a job without a row, which nobody else may see and no document shows.
@@ -109,12 +114,16 @@ func (d *Desk) PlainProgress(site, user, id string, percent float64, text string
 	if site == "" || user == "" {
 		return
 	}
-	message := progressMessage(id, rows.StatusRunning, percent, text, "")
-	d.lanes.Add(site, news{about: sites.Subject{Site: site, Owner: user}, name: EventProgress, message: message})
+	n := progress(sites.Subject{Site: site, Owner: user}, rows.StatusRunning, percent, text, "")
+	n.message["job_id"] = id
+	d.lanes.Add(site, n)
 }
 
-func progressMessage(id string, s rows.Status, percent float64, text, at string) map[string]any {
-	return map[string]any{"job_id": id, "status": s, "progress": percent, "progress_message": text, "updated_at": at}
+func progress(about sites.Subject, s rows.Status, percent float64, text, at string) news {
+	return news{
+		about: about, name: EventProgress, details: map[string]any{"progress_message": text},
+		message: map[string]any{"job_id": about.Name, "status": s, "progress": percent, "updated_at": at},
+	}
 }
 
 // publish tells one site's news.
@@ -123,7 +132,7 @@ func (d *Desk) publish(ctx context.Context, site string, all []news) {
 	for _, n := range all {
 		if n.about.Name == "" {
 			n.message["updated_at"] = d.Now(ctx, site)
-			events = append(events, realtime.Event{Name: n.name, Site: site, Room: realtime.RoomUser(n.about.Owner), Message: n.message})
+			events = append(events, n.event(n.full(), realtime.RoomUser(n.about.Owner)))
 			continue
 		}
 		events = append(events, d.eventsOf(ctx, n)...)
@@ -139,44 +148,47 @@ func (d *Desk) publish(ctx context.Context, site string, all []news) {
 	}
 }
 
-// eventsOf addresses an event to the organization's room, which the app's handler has, and to those of a stock server.
+// eventsOf addresses an event twice. Everything is told to the owner and to open forms, which Frappe has asked whether
+// they may read the document. The others, the organization's room of the app's handler and those of a stock server, may
+// not be allowed to: they hear what any list shows. Each is one message, since a client that is in several of its rooms
+// then gets it once.
 func (d *Desk) eventsOf(ctx context.Context, n news) []realtime.Event {
-	// Encoded once for all rooms. A map of strings and numbers always encodes.
-	encoded, _ := json.Marshal(n.message)
-	rooms := []string{
-		realtime.RoomOrganization(n.about.Organization),
-		realtime.RoomDoc(sites.DocType, n.about.Name),
-		realtime.RoomDoc("Organization", n.about.Organization),
+	others := []string{realtime.RoomOrganization(n.about.Organization), realtime.RoomDoc("Organization", n.about.Organization)}
+	for _, user := range d.members(ctx, n.about) {
+		others = append(others, realtime.RoomUser(user))
 	}
-	for _, user := range d.audience(ctx, n.about) {
-		rooms = append(rooms, realtime.RoomUser(user))
+	return []realtime.Event{
+		n.event(n.message, others...),
+		// Last, so that what somebody shows who gets both is the whole.
+		n.event(n.full(), realtime.RoomDoc(sites.DocType, n.about.Name), realtime.RoomUser(n.about.Owner)),
 	}
-	events := make([]realtime.Event, len(rooms))
-	for i, room := range rooms {
-		events[i] = realtime.Event{Name: n.name, Site: n.about.Site, Room: room, Message: json.RawMessage(encoded)}
-	}
-	return events
+}
+
+func (n news) event(message map[string]any, rooms ...string) realtime.Event {
+	return realtime.Event{Name: n.name, Site: n.about.Site, Rooms: rooms, Message: message}
+}
+
+// full is the message with its details.
+func (n news) full() map[string]any {
+	all := maps.Clone(n.message)
+	maps.Copy(all, n.details)
+	return all
 }
 
 // maxAudience bounds the fan-out to single users; larger organizations follow doc:Organization/<name>.
 const maxAudience = 50
 
-// audience lists the users told by name: the owner and the organization's members, if those can be read now.
-func (d *Desk) audience(ctx context.Context, s sites.Subject) []string {
-	users := []string{s.Owner}
+// members lists those members of the organization that are told by name beside the owner, if they can be read now.
+func (d *Desk) members(ctx context.Context, s sites.Subject) []string {
 	members, err := d.Members(ctx, s.Site, s.Organization)
 	if err != nil {
-		return users
+		return nil
 	}
-	for _, m := range members {
-		if m != s.Owner && len(users) < maxAudience {
-			users = append(users, m)
-		}
-	}
-	return users
+	others := slices.DeleteFunc(slices.Clone(members), func(user string) bool { return user == s.Owner })
+	return others[:min(len(others), maxAudience)]
 }
 
-// brief cuts what a row says at length, a panic's stack for instance, to what is sent to every member.
+// brief cuts what a row says at length, a panic's stack for instance, to what is sent.
 func brief(text string) string {
 	text, _, _ = strings.Cut(text, "\n")
 	if runes := []rune(text); len(runes) > 500 {

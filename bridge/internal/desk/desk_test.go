@@ -29,17 +29,17 @@ func TestAMoveIsTold(t *testing.T) {
 		d.Moved(moved(rows.StatusQueued, rows.StatusRunning, rows.BackgroundJob{}))
 		synctest.Wait()
 		stop()
-		want := []string{"org:ORG-A", "doc:Background Job/JOB-1", "doc:Organization/ORG-A", "user:jane@example.com", "user:anna@example.com"}
+		want := []string{"org:ORG-A", "doc:Organization/ORG-A", "user:anna@example.com", "doc:Background Job/JOB-1", "user:jane@example.com"}
 		if diff := cmp.Diff(want, p.rooms(EventStatusChanged)); diff != "" {
 			t.Errorf("rooms (-want +got):\n%s", diff)
 		}
-		if n := len(p.events); n != len(want) {
-			t.Errorf("%d events, want those of the change only", n)
+		if n := len(p.events); n != 2 {
+			t.Errorf("%d messages, want one for those who may read the document and one for others", n)
 		}
 		for _, e := range p.events {
 			wantMessage := map[string]any{"job_id": "JOB-1", "from_status": "Queued", "to_status": "Running", "updated_at": "2026-03-01 10:00:00.000001"}
 			if diff := cmp.Diff(wantMessage, message(t, e)); diff != "" || e.Site != site {
-				t.Errorf("room %s of site %s (-want +got):\n%s", e.Room, e.Site, diff)
+				t.Errorf("rooms %s of site %s (-want +got):\n%s", e.Rooms, e.Site, diff)
 			}
 		}
 		if want := []string{"doc " + site + " Background Job JOB-1 2026-03-01 10:00:00.000001", "list " + site + " Background Job JOB-1"}; !slices.Equal(p.hints, want) {
@@ -51,6 +51,7 @@ func TestAMoveIsTold(t *testing.T) {
 	})
 }
 
+// TestWhatAMoveWrote is for those only who may read the document.
 func TestWhatAMoveWrote(t *testing.T) {
 	for name, tc := range map[string]struct {
 		to      rows.Status
@@ -63,13 +64,21 @@ func TestWhatAMoveWrote(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			p := &publisher{}
-			d, _, stop := open(t, p, nil, nil)
+			d, _, stop := open(t, p, []string{"anna@example.com"}, nil)
 			d.Moved(moved(rows.StatusRunning, tc.to, tc.written))
 			stop()
-			got := message(t, p.events[0])
-			for _, field := range []string{"output_reference", "error_message"} {
-				if got[field] != tc.extra[field] {
-					t.Errorf("%s: %s is %v, want %v", name, field, got[field], tc.extra[field])
+			for room, extra := range map[string]map[string]any{
+				"user:jane@example.com": tc.extra, "doc:Background Job/JOB-1": tc.extra,
+				"user:anna@example.com": nil, "org:ORG-A": nil, "doc:Organization/ORG-A": nil,
+			} {
+				got := message(t, p.to(room)[0])
+				for _, field := range []string{"output_reference", "error_message", "progress_message"} {
+					if got[field] != extra[field] {
+						t.Errorf("%s: %s hears %s as %v, want %v", name, room, field, got[field], extra[field])
+					}
+				}
+				if got["to_status"] != string(tc.to) {
+					t.Errorf("%s: %s hears of %v", name, room, got)
 				}
 			}
 		})
@@ -103,12 +112,16 @@ func TestProgressIsTold(t *testing.T) {
 		d, _, stop := open(t, p, nil, nil)
 		d.Progressed(sites.Progressed{Subject: subject, Percent: 42.5, Message: "half", At: "at"})
 		stop()
-		if want := []string{"org:ORG-A", "doc:Background Job/JOB-1", "doc:Organization/ORG-A", "user:jane@example.com"}; !slices.Equal(p.rooms(EventProgress), want) {
+		if want := []string{"org:ORG-A", "doc:Organization/ORG-A", "doc:Background Job/JOB-1", "user:jane@example.com"}; !slices.Equal(p.rooms(EventProgress), want) {
 			t.Errorf("rooms %v, want %v", p.rooms(EventProgress), want)
 		}
-		want := map[string]any{"job_id": "JOB-1", "status": "Running", "progress": 42.5, "progress_message": "half", "updated_at": "at"}
-		if diff := cmp.Diff(want, message(t, p.events[0])); diff != "" {
-			t.Errorf("message (-want +got):\n%s", diff)
+		want := map[string]any{"job_id": "JOB-1", "status": "Running", "progress": 42.5, "updated_at": "at"}
+		if diff := cmp.Diff(want, message(t, p.to("org:ORG-A")[0])); diff != "" {
+			t.Errorf("message to the organization (-want +got):\n%s", diff)
+		}
+		want["progress_message"] = "half"
+		if diff := cmp.Diff(want, message(t, p.to("user:jane@example.com")[0])); diff != "" {
+			t.Errorf("message to the owner (-want +got):\n%s", diff)
 		}
 		// A form that is open must not be told of a new version: `modified` stays as it is.
 		if want := []string{"list " + site + " Background Job JOB-1"}; !slices.Equal(p.hints, want) {
@@ -126,7 +139,7 @@ func TestPlainProgressIsItsUsersAlone(t *testing.T) {
 		d.PlainProgress(site, "", "id", 1, "of nobody")
 		d.PlainProgress(site, "jane@example.com", "id", 42, "half")
 		stop()
-		if len(p.events) != 1 || p.events[0].Room != "user:jane@example.com" || p.events[0].Name != EventProgress || p.events[0].Site != site || len(p.hints) > 0 {
+		if len(p.events) != 1 || !slices.Equal(p.events[0].Rooms, []string{"user:jane@example.com"}) || p.events[0].Name != EventProgress || p.events[0].Site != site || len(p.hints) > 0 {
 			t.Fatalf("events %+v, hints %v, want one event for jane", p.events, p.hints)
 		}
 		want := map[string]any{"job_id": "id", "status": "Running", "progress": 42.0, "progress_message": "half", "updated_at": "now on " + site}
@@ -136,8 +149,8 @@ func TestPlainProgressIsItsUsersAlone(t *testing.T) {
 	})
 }
 
-// TestTheAudience: the owner and at most 49 members, each once; the owner alone while they can't be read.
-func TestTheAudience(t *testing.T) {
+// TestMembers: at most 50 beside the owner, each once; nobody while they can't be read.
+func TestMembers(t *testing.T) {
 	var many []string
 	for i := range 60 {
 		many = append(many, fmt.Sprintf("user%02d@example.com", i))
@@ -147,19 +160,17 @@ func TestTheAudience(t *testing.T) {
 		err     error
 		want    int
 	}{
-		"nobody else":       {nil, nil, 1},
-		"the owner too":     {[]string{"anna@example.com", "jane@example.com"}, nil, 2},
-		"as many as may be": {many[:49], nil, 50},
-		"one too many":      {many[:50], nil, 50},
+		"nobody else":       {nil, nil, 0},
+		"the owner too":     {[]string{"anna@example.com", "jane@example.com"}, nil, 1},
+		"as many as may be": {many[:50], nil, 50},
+		"one too many":      {many[:51], nil, 50},
 		"a crowd":           {many, nil, 50},
-		"can't be read":     {many, errors.New("no database"), 1},
+		"can't be read":     {many, errors.New("no database"), 0},
 	} {
 		d := New(Params{Members: func(context.Context, string, string) ([]string, error) { return tc.members, tc.err }})
-		got := d.audience(t.Context(), subject)
-		sorted := slices.Clone(got)
-		slices.Sort(sorted)
-		if len(got) != tc.want || got[0] != "jane@example.com" || len(slices.Compact(sorted)) != len(got) {
-			t.Errorf("%s: %d are told, the first is %s: %v, want %d, the owner first, each once", name, len(got), got[0], got, tc.want)
+		got := d.members(t.Context(), subject)
+		if len(got) != tc.want || slices.Contains(got, "jane@example.com") {
+			t.Errorf("%s: %d are told beside the owner: %v, want %d others", name, len(got), got, tc.want)
 		}
 	}
 }
@@ -180,8 +191,8 @@ func TestEventsGoOutInOrder(t *testing.T) {
 		other.Site, other.Name = "b.example.com", "JOB-b"
 		d.Progressed(sites.Progressed{Subject: other})
 		synctest.Wait()
-		if sent := p.sent(); len(sent) != 4 || sent[0].Site != "b.example.com" {
-			t.Errorf("while one site's events are slow %d others went out, want the 4 of the other site", len(sent))
+		if sent := p.sent(); len(sent) != 2 || sent[0].Site != "b.example.com" {
+			t.Errorf("while one site's events are slow %d others went out, want the 2 of the other site", len(sent))
 		}
 		time.Sleep(time.Hour)
 		stop()
@@ -207,13 +218,13 @@ func TestAPublisherThatFails(t *testing.T) {
 		d, log, stop := open(t, p, nil, nil)
 		d.Moved(moved(rows.StatusQueued, rows.StatusRunning, rows.BackgroundJob{}))
 		synctest.Wait()
-		if got := log.String(); !strings.Contains(got, "realtime events not published") || !strings.Contains(got, "site="+site) || !strings.Contains(got, "events=4") {
-			t.Errorf("the log says %q, want that 4 events of the site are lost", got)
+		if got := log.String(); !strings.Contains(got, "realtime events not published") || !strings.Contains(got, "site="+site) || !strings.Contains(got, "events=2") {
+			t.Errorf("the log says %q, want that 2 events of the site are lost", got)
 		}
 		p.err = nil
 		d.Moved(moved(rows.StatusRunning, rows.StatusCanceled, rows.BackgroundJob{}))
 		synctest.Wait()
-		if len(p.events) != 4 {
+		if len(p.events) != 2 {
 			t.Errorf("%d events went out when Redis is back, want those of the second move", len(p.events))
 		}
 		p.err = realtime.ErrAway

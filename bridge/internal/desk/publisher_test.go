@@ -74,7 +74,17 @@ func (p *publisher) sent() []realtime.Event {
 func (p *publisher) rooms(name string) (out []string) {
 	for _, e := range p.events {
 		if e.Name == name {
-			out = append(out, e.Room)
+			out = append(out, e.Rooms...)
+		}
+	}
+	return out
+}
+
+// to are the events that a room got.
+func (p *publisher) to(room string) (out []realtime.Event) {
+	for _, e := range p.events {
+		if slices.Contains(e.Rooms, room) {
+			out = append(out, e)
 		}
 	}
 	return out

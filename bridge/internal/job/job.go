@@ -110,10 +110,10 @@ func (q *Queued) Key() Key { return Key{q.Queue.Name, q.ID} }
 // Tenant is whose turn the job takes.
 func (q *Queued) Tenant() Tenant { return Tenant{q.Site, q.Organization} }
 
-// Params gives the handler's parameters as JSON: those of the row that the call names, else the keyword arguments of the
-// call, the positional ones under "args".
+// Params gives the handler's parameters as JSON: those of the row, which somebody may have mended before a retry; without
+// one the keyword arguments of the call, the positional ones under "args".
 func (q *Queued) Params() json.RawMessage {
-	if q.RowName != "" && q.Row != nil {
+	if q.Row != nil {
 		return q.Row.InputParameters
 	}
 	plain, _ := pickle.Plain(q.Kwargs)

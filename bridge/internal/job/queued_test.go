@@ -26,7 +26,7 @@ func TestParams(t *testing.T) {
 		want string
 	}{
 		"of the row that the call names": {Queued{RowName: "JOB-1", Row: row, Kwargs: call}, `{"from":"row"}`},
-		"of the call that got a row":     {Queued{Row: row, Kwargs: call}, `{"from":"call"}`},
+		"of the row that the call got":   {Queued{Row: row, Kwargs: call}, `{"from":"row"}`},
 		"of the call":                    {Queued{Kwargs: call}, `{"from":"call"}`},
 		"none":                           {Queued{}, `{}`},
 		"positional ones":                {Queued{Kwargs: kwargs("a", int64(1)), Args: []any{int64(2), "x"}}, `{"a":1,"args":[2,"x"]}`},

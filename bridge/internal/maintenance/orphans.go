@@ -187,8 +187,8 @@ type Census struct {
 		FetchMany(ctx context.Context, ids []string) ([]*rqcompat.FetchResult, error)
 	}
 	Bench *frappe.Bench
-	// Delivery gives the id of the RQ job that brings a row.
-	Delivery func(ctx context.Context, site, name string) (string, error)
+	// Deliveries gives the ids of the RQ jobs that may bring a row.
+	Deliveries func(ctx context.Context, site, name string) ([]string, error)
 	// Waiting calls yield for each row whose job waits in this process.
 	Waiting func(yield func(site, name string))
 }
@@ -217,16 +217,14 @@ func (c Census) Take(ctx context.Context) (Alive, error) {
 
 // Finished reports whether RQ has it that a running row's attempt ended well.
 func (c Census) Finished(ctx context.Context, site string, row *rows.BackgroundJob) (bool, error) {
-	id, err := c.Delivery(ctx, site, row.Name)
+	ids, err := c.Deliveries(ctx, site, row.Name)
 	if err != nil {
 		return false, err
 	}
-	jobs, err := c.RQ.FetchMany(ctx, []string{id})
-	if err != nil {
-		return false, err
-	}
-	j := jobs[0].Job
-	return j != nil && j.Status == rqcompat.StatusFinished && sameInstant(j.StartedAt, row.StartedAt), nil
+	jobs, err := c.RQ.FetchMany(ctx, ids)
+	return slices.ContainsFunc(jobs, func(f *rqcompat.FetchResult) bool {
+		return f.Job != nil && f.Job.Status == rqcompat.StatusFinished && sameInstant(f.Job.StartedAt, row.StartedAt)
+	}), err
 }
 
 // started collects the attempts in a queue's started registry.

@@ -270,3 +270,31 @@ func TestCensus(t *testing.T) {
 		}
 	}
 }
+
+// TestFinishedInRQ: a row's attempt has finished if one of the jobs that may bring it has, with the attempt's fence.
+func TestFinishedInRQ(t *testing.T) {
+	row := &rows.BackgroundJob{Name: "JOB-1", Status: rows.StatusRunning, StartedAt: fenceAt}
+	finished := func(status rqcompat.Status, at time.Time) *rqcompat.Job {
+		return &rqcompat.Job{Status: status, StartedAt: at}
+	}
+	for name, tc := range map[string]struct {
+		jobs map[string]*rqcompat.Job
+		want bool
+	}{
+		"under its producer's id":    {map[string]*rqcompat.Job{"theirs": finished(rqcompat.StatusFinished, fenceAt)}, true},
+		"under its own id":           {map[string]*rqcompat.Job{"own": finished(rqcompat.StatusFinished, fenceAt)}, true},
+		"another attempt":            {map[string]*rqcompat.Job{"own": finished(rqcompat.StatusFinished, fenceAt.Add(time.Second))}, false},
+		"one that waits for a retry": {map[string]*rqcompat.Job{"theirs": finished(rqcompat.StatusScheduled, fenceAt)}, false},
+		"none":                       {nil, false},
+	} {
+		c := Census{RQ: &rq{jobs: tc.jobs}, Deliveries: func(_ context.Context, s, name string) ([]string, error) {
+			if s != site || name != "JOB-1" {
+				t.Errorf("%s: asked for the deliveries of %s on %s", name, name, s)
+			}
+			return []string{"theirs", "own"}, nil
+		}}
+		if got, err := c.Finished(t.Context(), site, row); err != nil || got != tc.want {
+			t.Errorf("%s: finished is %v, %v, want %v", name, got, err, tc.want)
+		}
+	}
+}

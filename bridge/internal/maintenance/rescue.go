@@ -35,7 +35,9 @@ type Rescue struct {
 	Holds func(worker string) bool
 	// Failed is told of each queue whose failed registry grew.
 	Failed func(queue string)
-	Log    *slog.Logger
+	// Poisoned is told of a job that was failed for the workers it took down; info has a name if the job has a row.
+	Poisoned func(info job.Info, err error)
+	Log      *slog.Logger
 
 	refused time.Time // when Redis last refused a write
 }
@@ -70,15 +72,15 @@ func (s *Rescue) Do(ctx context.Context) error {
 }
 
 func (s *Rescue) one(ctx context.Context, q job.Queue, l rqcompat.LapsedJob) error {
-	site, row, err := s.rowOf(ctx, q, l.ID)
+	info, row, err := s.rowOf(ctx, q, l.ID)
 	if err != nil {
 		return err
 	}
-	give := func(ctx context.Context) error { return s.giveBack(ctx, q, l) }
+	give := func(ctx context.Context) error { return s.giveBack(ctx, q, l, info) }
 	if row != nil && row.Status == rows.StatusRunning && sameInstant(row.StartedAt, l.StartedAt) {
-		move := moves.GiveBack(site, row, workerDied)
+		move := moves.GiveBack(info.Site, row, workerDied)
 		if l.Kills+1 >= s.MaxKills {
-			move = moves.Poison(site, row, time.Now())
+			move = moves.Poison(info.Site, row, time.Now())
 		}
 		if result, err := s.Rows.Apply(ctx, move, give); err != nil || result.Applied {
 			return err
@@ -88,7 +90,7 @@ func (s *Rescue) one(ctx context.Context, q job.Queue, l rqcompat.LapsedJob) err
 }
 
 // giveBack returns the delivery to the head of its queue, or fails it as poison.
-func (s *Rescue) giveBack(ctx context.Context, q job.Queue, l rqcompat.LapsedJob) error {
+func (s *Rescue) giveBack(ctx context.Context, q job.Queue, l rqcompat.LapsedJob, info job.Info) error {
 	result, err := s.RQ.Rescue(ctx, q.Name, l, s.MaxKills)
 	if err != nil {
 		return err
@@ -100,33 +102,38 @@ func (s *Rescue) giveBack(ctx context.Context, q job.Queue, l rqcompat.LapsedJob
 	case rqcompat.RescuePoisoned:
 		log.Error("job took its worker down again and again; it is in the failed registry")
 		s.Failed(q.Name)
+		s.Poisoned(info, errPoison)
 	}
 	return nil
 }
 
+var errPoison = errors.New("the job took its worker down again and again")
+
 // rowOf finds the row that an RQ job delivers; nil if it has none.
-func (s *Rescue) rowOf(ctx context.Context, q job.Queue, id string) (string, *rows.BackgroundJob, error) {
-	j, err := s.RQ.Fetch(ctx, id)
+func (s *Rescue) rowOf(ctx context.Context, q job.Queue, id string) (info job.Info, row *rows.BackgroundJob, err error) {
+	j, fault := s.RQ.Fetch(ctx, id)
 	if j == nil {
-		if errors.Is(err, rqcompat.ErrNoSuchJob) {
-			err = nil
+		if errors.Is(fault, rqcompat.ErrNoSuchJob) {
+			fault = nil
 		}
-		return "", nil, err
+		return info, nil, fault
 	}
-	r := s.Route(ctx, q, []route.Found{{Job: j, Fault: err}})[0]
+	r := s.Route(ctx, q, []route.Found{{Job: j, Fault: fault}})[0]
+	info = job.Info{ID: id, Method: r.Method, Site: r.Site, User: r.User, Queue: q.Name}
 	switch {
 	case r.Verdict == route.Unready:
-		return "", nil, errors.New("the row of job " + id + " can't be read now")
+		return info, nil, errors.New("the row of job " + id + " can't be read now")
 	case r.Row != nil:
-		return r.Site, r.Row, nil
-	case r.JobType == nil:
-		return "", nil, nil
+		row = r.Row
+	case r.JobType != nil:
+		if row, err = s.Rows.RowOfArrival(ctx, r.Site, id); errors.Is(err, rows.ErrNoSuchJob) {
+			return info, nil, nil
+		}
 	}
-	row, err := s.Rows.RowOfArrival(ctx, r.Site, id)
-	if errors.Is(err, rows.ErrNoSuchJob) {
-		return "", nil, nil
+	if row != nil {
+		info.Name = row.Name
 	}
-	return r.Site, row, err
+	return info, row, err
 }
 
 // sameInstant compares fences: MariaDB and RQ keep microseconds.

@@ -27,6 +27,7 @@ type lapsedJobs struct {
 	err      error // of Lapsed on the own queue
 	readOnly error // of Writable
 	failed   []string
+	poisoned []job.Info
 	slack    time.Duration
 }
 
@@ -73,6 +74,7 @@ func (l *lapsedJobs) rescue() *Rescue {
 		RQ: l, Rows: l.bench, Route: l.Route, Queues: queues, Lease: 15 * time.Second, Slack: 75 * time.Second, MaxKills: 3,
 		Holds:  func(worker string) bool { return worker == "bridge-live-1" },
 		Failed: func(queue string) { l.failed = append(l.failed, queue) }, Log: l.logger(),
+		Poisoned: func(info job.Info, _ error) { l.poisoned = append(l.poisoned, info) },
 	}
 }
 
@@ -179,8 +181,12 @@ func TestRescueGivesBack(t *testing.T) {
 			} else if got := l.log.String(); got != "" {
 				t.Errorf("log:\n%s\nwant nothing", got)
 			}
-			if poisoned := strings.Contains(tc.log, "again and again"); poisoned != (len(l.failed) == 1 && l.failed[0] == "b:go") {
+			poisoned := strings.Contains(tc.log, "again and again")
+			if poisoned != (len(l.failed) == 1 && l.failed[0] == "b:go") {
 				t.Errorf("told of failed registries %v, want that of b:go: %v", l.failed, poisoned)
+			}
+			if poisoned != (len(l.poisoned) == 1 && l.poisoned[0].ID == "a" && (l.poisoned[0].Name == "JOB-1") == (len(tc.story) > 1)) {
+				t.Errorf("told of poison %+v, want of it, with its row's name if it has one: %v", l.poisoned, poisoned)
 			}
 			if l.slack != 75*time.Second {
 				t.Errorf("lapsed leases are looked for with a slack of %s", l.slack)

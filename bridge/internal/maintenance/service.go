@@ -60,7 +60,7 @@ type Rows interface {
 	Apply(ctx context.Context, m moves.Move, then func(context.Context) error) (rows.TransitionResult, error)
 }
 
-// Deliver puts the delivery of a Queued row on its queue; sites.Courier does it.
+// Deliver puts a Queued row on its way again; sites.Courier.Redeliver does it.
 type Deliver func(ctx context.Context, site string, row *rows.BackgroundJob) error
 
 // lastDelivery is how long the delivery of a row that was just moved may take when the process stops meanwhile.

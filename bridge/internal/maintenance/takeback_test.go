@@ -35,8 +35,10 @@ type failedJobs struct {
 
 func (f *failedJobs) Members(_ context.Context, reg rqcompat.Registry, queue string, from, to int64) ([]rqcompat.Member, error) {
 	if reg != rqcompat.Failed || to != -1 {
-		f.tell("asked for %d to %d of %s", from, to, reg)
+		f.tell("asked for %d to %d of %s", from, to, reg) // takes the lock itself
 	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.ranges = append(f.ranges, from)
 	all := f.members[queue]
 	if from < 0 {
@@ -233,7 +235,9 @@ func TestTakeBackRuns(t *testing.T) {
 		if n := len(f.ranges); n < 95 || n > 105 || all != 2 {
 			t.Errorf("%d looks in 10 s, %d of them at all, want 100 and 2", n, all)
 		}
+		f.mu.Lock()
 		f.ranges, f.errs["members b:go"] = nil, errors.New("away")
+		f.mu.Unlock()
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		if n := len(f.ranges); n > 40 || strings.Count(f.log.String(), "can't be looked at") != 1 {

@@ -24,6 +24,8 @@ type Courier struct {
 	RQ    *rqcompat.Client
 	// OwnQueues are the queue types that belong to the bridge; the first takes all rows.
 	OwnQueues []string
+	// Deliveries gives the ids of the RQ jobs that may bring a row; Sites.Deliveries does it.
+	Deliveries func(ctx context.Context, site, name string) ([]string, error)
 }
 
 // Deliver puts the delivery of a Queued row into Redis: the executor's envelope under the row's canonical id. It may be
@@ -38,16 +40,63 @@ func (c Courier) Deliver(ctx context.Context, site string, row *rows.BackgroundJ
 		return err
 	}
 	request.Deduplicate = true
-	for limit := time.Now().Add(settling); ; wait.Sleep(ctx, 20*time.Millisecond) {
+	err = settled(ctx, func() (rqcompat.Status, error) {
 		_, err := c.RQ.Enqueue(ctx, request)
-		dup, isDuplicate := errors.AsType[*rqcompat.DuplicateJobError](err)
-		switch {
-		case err == nil:
+		if dup, ok := errors.AsType[*rqcompat.DuplicateJobError](err); ok {
+			return dup.Status, nil
+		}
+		return rqcompat.StatusQueued, err
+	})
+	if err != nil {
+		return fmt.Errorf("enqueue the delivery of %s: %w", row.Name, err)
+	}
+	return nil
+}
+
+// Redeliver is Deliver for a row that was delivered before: it queues the RQ job that brought it, whose id its producer
+// may be asking about. Only when that is gone the row gets a delivery of its own.
+func (c Courier) Redeliver(ctx context.Context, site string, row *rows.BackgroundJob) error {
+	ids, err := c.Deliveries(ctx, site, row.Name)
+	if err != nil {
+		return fmt.Errorf("find the delivery of %s: %w", row.Name, err)
+	}
+	for _, id := range ids {
+		var gone bool
+		err := settled(ctx, func() (status rqcompat.Status, err error) {
+			status, gone, err = c.again(ctx, id)
+			return status, err
+		})
+		if err != nil {
+			return fmt.Errorf("queue the delivery of %s again: %w", row.Name, err)
+		}
+		if !gone {
 			return nil
-		case !isDuplicate:
-			return fmt.Errorf("enqueue the delivery of %s: %w", row.Name, err)
-		case dup.Status != rqcompat.StatusStarted || time.Now().After(limit) || ctx.Err() != nil:
-			return nil
+		}
+	}
+	return c.Deliver(ctx, site, row)
+}
+
+// again queues one job again that isn't on its way. One without a hash, or that has ended and left no registry to take it
+// from, is gone.
+func (c Courier) again(ctx context.Context, id string) (status rqcompat.Status, gone bool, err error) {
+	err = c.RQ.Retry(ctx, id)
+	if refused, ok := errors.AsType[*rqcompat.NotRequeueableError](err); ok {
+		gone = !slices.Contains([]rqcompat.Status{rqcompat.StatusQueued, rqcompat.StatusStarted, rqcompat.StatusDeferred}, refused.Status)
+		return refused.Status, gone, nil
+	}
+	if errors.Is(err, rqcompat.ErrNoSuchJob) {
+		return "", true, nil
+	}
+	return rqcompat.StatusQueued, false, err
+}
+
+// settled repeats a delivery that finds its job started: that may be the attempt from which the row has moved on, as RQ
+// will know in a moment.
+func settled(ctx context.Context, deliver func() (rqcompat.Status, error)) error {
+	for limit := time.Now().Add(settling); ; wait.Sleep(ctx, 20*time.Millisecond) {
+		status, err := deliver()
+		if err != nil || status != rqcompat.StatusStarted || time.Now().After(limit) || ctx.Err() != nil {
+			return err
 		}
 	}
 }

@@ -1,7 +1,6 @@
 package sites
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -177,10 +176,14 @@ func (s *Sites) RowOfArrival(ctx context.Context, site, id string) (*rows.Backgr
 	})
 }
 
-// Delivery gives the id of the RQ job that brings a row: the one that it was made for, else the one that its name gives.
-func (s *Sites) Delivery(ctx context.Context, site, name string) (id string, err error) {
+// Deliveries gives the ids of the RQ jobs that may bring a row: of the one that it was made for, if it was, and of the one
+// that its name gives.
+func (s *Sites) Deliveries(ctx context.Context, site, name string) (ids []string, err error) {
 	history, err := read(ctx, s, site, func(ctx context.Context, db *rows.DB) ([]rows.LogEntry, error) { return db.History(ctx, name) })
-	return cmp.Or(ArrivalOf(history), s.Bench.JobID(site, name)), err
+	if id := ArrivalOf(history); id != "" {
+		ids = append(ids, id)
+	}
+	return append(ids, s.Bench.JobID(site, name)), err
 }
 
 // Due reads up to limit rows whose retry has come, of the Job Types that handled names.
@@ -199,6 +202,11 @@ func (s *Sites) Stale(ctx context.Context, site string, from time.Time, age time
 	return read(ctx, s, site, func(ctx context.Context, db *rows.DB) ([]*rows.BackgroundJob, error) {
 		return db.Stale(ctx, from, db.Now().Add(-age), limit)
 	})
+}
+
+// LogErrors writes to a site's Error Log.
+func (s *Sites) LogErrors(ctx context.Context, site string, entries []rows.ErrorLog) error {
+	return s.Look(ctx, site, func(ctx context.Context, db *rows.DB) error { return db.LogErrors(ctx, entries) })
 }
 
 // Members lists the users of an organization, waiting for the site as long as ctx lasts.

@@ -36,7 +36,7 @@ type eventMessage struct {
 	Status          string  `json:"status"`
 	ToStatus        string  `json:"to_status"`
 	Progress        float64 `json:"progress"`
-	ProgressMessage string  `json:"progress_message"`
+	ProgressMessage *string `json:"progress_message"` // only for who may read the document
 	UpdatedAt       string  `json:"updated_at"`
 	OutputReference string  `json:"output_reference"`
 	ErrorMessage    string  `json:"error_message"`
@@ -51,7 +51,10 @@ func (s *State) progressed(m eventMessage) {
 	if s.over() || m.UpdatedAt < s.Updated || m.Status == running && s.Status != "" && s.Status != running {
 		return
 	}
-	s.Updated, s.Status, s.Progress, s.Message = m.UpdatedAt, m.Status, m.Progress, m.ProgressMessage
+	s.Updated, s.Status, s.Progress = m.UpdatedAt, m.Status, m.Progress
+	if m.ProgressMessage != nil {
+		s.Message = *m.ProgressMessage
+	}
 }
 
 // changed takes a change of status, unless the row has said more already.
@@ -127,12 +130,13 @@ func (b *board) event(name string, args []json.RawMessage) (readSoon bool) {
 		s.progressed(m)
 	} else {
 		s.changed(m)
+		b.changed[m.JobID], readSoon = true, true // the event has no texts for who may not read the document
 	}
 	b.tell(was, s)
 	return readSoon
 }
 
-// tell shows a state if it has changed: an event comes once for each of its rooms that this client is in.
+// tell shows a state if it has changed: an event comes twice, without and with texts, to who is in rooms of both kinds.
 func (b *board) tell(was State, s *State) {
 	was.Updated, was.modified = s.Updated, s.modified
 	if !s.unread && was != *s && (b.What.Organization == "" || s.Organization == "" || s.Organization == b.What.Organization) {

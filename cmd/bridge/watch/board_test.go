@@ -38,10 +38,13 @@ func TestEventsThatComeTwiceOrLate(t *testing.T) {
 	} {
 		b.event(event.name, []json.RawMessage{json.RawMessage(event.message)})
 	}
+	if !b.changed["J"] {
+		t.Error("after changes of status, which come without texts to who may not read the document, the row isn't read")
+	}
 	want := []State{
 		{ID: "J", Status: "Running"},
 		{ID: "J", Status: "Running", Progress: 50, Message: "half"},
-		{ID: "J", Status: "Running", Progress: 100},
+		{ID: "J", Status: "Running", Progress: 100, Message: "half"}, // an event without text takes none away
 		{ID: "J", Status: "Completed", Progress: 100, Message: "out"},
 		{ID: "J", Status: "Queued", Progress: 100},
 	}

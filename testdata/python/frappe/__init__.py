@@ -1,5 +1,7 @@
 """As much of Frappe as a background job needs to be enqueued, run and looked at."""
 
+import importlib
+
 
 class AppNotInstalledError(Exception):
     pass
@@ -19,3 +21,11 @@ class _dict(dict):
 
     def __setstate__(self, d):
         self.update(d)
+
+
+def __getattr__(name):
+    """init, connect, db, session, enqueue and so on, for who runs in a bench. They need its database's driver."""
+    bench = importlib.import_module("frappe.bench")
+    if hasattr(bench, name) and not name.startswith("__"):
+        return getattr(bench, name)
+    raise AttributeError(f"module frappe has no attribute {name}")

@@ -25,8 +25,10 @@ func watchCommand(a *cli.App) *cobra.Command {
 client of the site's Socket.IO server: what a desk user would be told. Where
 stdout is no terminal it prints a line per change, with --json an object per line.
 
-The credentials are those of a user who may read the jobs: an API key, or a
-session's sid. What the user may not read is not shown, without a word.
+The credentials are those of a user of the site, an API key or a session's sid:
+the realtime server wants to know as whom one listens. They don't limit what is
+shown. Rows are read from the site's database with the rights of the bench, as
+bridge jobs does: who may run this in the bench may read them all.
 
 Watching a job ends with it: exit code 0 if it completed, else 1.`,
 		Example: `  export BRIDGE_API_KEY=... BRIDGE_API_SECRET=...

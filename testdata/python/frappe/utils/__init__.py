@@ -1,0 +1,2 @@
+def cint(s):
+    return int(s)

@@ -9,6 +9,8 @@ import uuid
 
 import rq
 from rq import Callback, Queue
+from rq.exceptions import NoSuchJobError
+from rq.job import Job
 
 import frappe
 
@@ -31,7 +33,19 @@ def enqueue(connection, method, site, queue, bench="bench", user="Administrator"
         at_front=at_front, on_success=on_success and Callback(func=on_success),
         on_failure=Callback(func=on_failure or truncate_failed_registry),
     )
-    return job.id
+    return job
+
+
+def generate_qname(qtype):
+    return f"{frappe.bench_id()}:{qtype}"
+
+
+def is_job_enqueued(job_id):
+    try:
+        job = Job.fetch(frappe.site + SEPARATOR + job_id, connection=frappe.redis_queue())
+    except NoSuchJobError:
+        return False
+    return job.get_status() in ("queued", "started")
 
 
 def dotted(method):
@@ -39,13 +53,18 @@ def dotted(method):
 
 
 def execute_job(site, method, event, job_name, kwargs, user=None, is_async=True, retry=0):
+    frappe.set_user(user)
     if isinstance(method, str):
-        app = method.split(".")[0]
-        if app not in INSTALLED:
-            raise frappe.AppNotInstalledError(f"App {app} is not installed")
-        module, _, name = method.rpartition(".")
-        method = getattr(importlib.import_module(module), name)
+        method = attribute(method)
     return method(**kwargs)
+
+
+def attribute(path):
+    app = path.split(".")[0]
+    if app not in INSTALLED:
+        raise frappe.AppNotInstalledError(f"App {app} is not installed")
+    module, _, name = path.rpartition(".")
+    return getattr(importlib.import_module(module), name)
 
 
 def truncate_failed_registry(job, connection, kind, value, tb):

@@ -1,0 +1,5 @@
+import frappe
+
+
+def get_logged_user():
+    return frappe.session.user
