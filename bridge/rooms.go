@@ -160,7 +160,10 @@ func (w *rooms) work(ctx context.Context) {
 	watchers := loop(watching, w.runner.RenewLeases, w.runner.WatchCancels, w.runner.WriteReports, w.retries.Run,
 		func(ctx context.Context) { w.runner.Listen(ctx, stopClaiming) },
 		func(ctx context.Context) { maintenance.Run(ctx, w.cfg.Log, w.services) },
-		func(ctx context.Context) { maintenance.Run(ctx, w.cfg.Log, w.apart) })
+		func(ctx context.Context) {
+			_ = w.publish(ctx) // at once; what is wrong shows again the next time
+			maintenance.Run(ctx, w.cfg.Log, w.apart)
+		})
 	taking := loop(claiming, w.claimer(handlers, writes).Run)
 	taking.Go(func() { w.takeBack.Run(claiming) })
 	for _, f := range w.firsts {

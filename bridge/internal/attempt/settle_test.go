@@ -35,7 +35,7 @@ func TestASignalDuringAStop(t *testing.T) {
 		want      []string
 	}{
 		"before the stop is known": {300 * time.Millisecond, []string{"row Running > Failed > Queued", "rq given back", "observers Queued", "ended given back"}},
-		"without a stop":           {time.Hour, []string{"row Running > Failed", "rq failed", "observers Failed", "ended failed"}},
+		"without a stop":           {time.Hour, []string{"row Running > Failed", "rq scheduled", "observers Failed", "ended failed"}},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			h := newHouse()
