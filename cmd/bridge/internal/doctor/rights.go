@@ -59,7 +59,7 @@ var rights = []right{
 
 // rights tries what a user with restricted rights may lack, as the one that `bench create-rq-users` makes does.
 func (r *report) rights(ctx context.Context, b *frappe.Bench, rdb redis.UniversalClient) {
-	user := "the bridge's user"
+	user := "default"
 	if o, err := b.RedisQueue(); err == nil && o.Username != "" {
 		user = o.Username
 	}
