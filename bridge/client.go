@@ -121,8 +121,10 @@ func (c *Client) moveByHand(ctx context.Context, site, name string, next func(*r
 	}
 }
 
-// Inspection is everything that is known of one job.
+// Inspection is everything that is known of one job. Its times are all in one zone.
 type Inspection struct {
+	// Zone is the site's time zone.
+	Zone *time.Location
 	// Row and History are the site's view; Row is nil for a job without one.
 	Row     *rows.BackgroundJob
 	History []rows.LogEntry
@@ -139,6 +141,7 @@ func (c *Client) Inspect(ctx context.Context, site, name string) (Inspection, er
 	if err != nil {
 		return in, err
 	}
+	in.Zone = db.Location()
 	ids := append([]string{name}, c.cfg.Bench.JobIDs(site, name)...)
 	if in.Row, err = findRow(ctx, db, name, ids); err != nil {
 		return in, err
@@ -159,7 +162,9 @@ func (c *Client) Inspect(ctx context.Context, site, name string) (Inspection, er
 		if err == nil {
 			in.Job, in.Results, err = c.findJob(ctx, []string{id})
 		}
-		return in, err
+		if err != nil {
+			return in, err
+		}
 	case in.Row == nil && in.Job != nil:
 		if of, row, ok := route.RowOf(in.Job); ok && of == site && row != name {
 			if named, err := c.Inspect(ctx, site, row); err == nil {
@@ -170,7 +175,22 @@ func (c *Client) Inspect(ctx context.Context, site, name string) (Inspection, er
 	if in.Row == nil && in.Job == nil {
 		return in, fmt.Errorf("site %s: %q is neither a Background Job nor an RQ job: %w", site, name, rows.ErrNoSuchJob)
 	}
+	in.inZone()
 	return in, nil
+}
+
+// inZone brings RQ's times, which are in UTC, into the site's zone, in which those of the row are.
+func (in *Inspection) inZone() {
+	var times []*time.Time
+	if j := in.Job; j != nil {
+		times = append(times, &j.CreatedAt, &j.EnqueuedAt, &j.StartedAt, &j.EndedAt, &j.LastHeartbeat)
+	}
+	for i := range in.Results {
+		times = append(times, &in.Results[i].CreatedAt)
+	}
+	for _, t := range times {
+		*t = t.In(in.Zone)
+	}
 }
 
 // findRow reads the row of that name, else the one that was made for an RQ job of one of the ids; nil if there is none.

@@ -67,7 +67,10 @@ func connectNow(ctx context.Context, cfg Config) (*connections, error) {
 		return nil, explainRedis(queue.Addrs, err)
 	}
 	c.rq = rqcompat.NewClient(c.rdb, c.detection.Dialect)
-	c.sites = sites.New(sites.Params{Bench: cfg.Bench, Pool: c.pool, Cache: c.cache, Log: cfg.Log})
+	c.sites = sites.New(sites.Params{
+		Bench: cfg.Bench, Pool: c.pool, Cache: c.cache, Log: cfg.Log,
+		Schedule: &sites.Schedule{Redis: c.rdb, Now: c.rq.Now},
+	})
 	c.policy = policy.New(c.sites)
 	c.courier = sites.Courier{Bench: cfg.Bench, RQ: c.rq, OwnQueues: cfg.Queues, Deliveries: c.sites.Deliveries}
 	c.desk = desk.New(desk.Params{

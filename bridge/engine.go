@@ -91,12 +91,21 @@ func (e *Engine) Run(ctx context.Context) error {
 	e.client = &Client{cfg: e.cfg, connections: c}
 	e.rooms = furnish(e.cfg, c, e.wrapped(e), e.ended)
 	close(e.connected)
+	e.sayIfSkewed(ctx)
 	e.rooms.work(ctx)
 	return c.Close()
 }
 
 // Connected is closed once Run has reached the bench's Redis and works its jobs.
 func (e *Engine) Connected() <-chan struct{} { return e.connected }
+
+// sayIfSkewed tells of a machine whose clock is wrong, or Redis's.
+func (e *Engine) sayIfSkewed(ctx context.Context) {
+	if skew, err := e.client.rq.Skew(ctx); err == nil && skew.Abs() > rqcompat.MostSkew {
+		e.cfg.Log.Warn("this machine's clock is not Redis's: the bridge's leases and retries go by Redis's, times in rows and logs by this machine's; run a time service on both",
+			"redis_is_ahead", skew.Round(time.Millisecond))
+	}
+}
 
 // await gives the engine's client once Run has connected.
 func (e *Engine) await(ctx context.Context) (*Client, error) {

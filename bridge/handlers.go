@@ -117,8 +117,8 @@ func WithRetry(p RetryPolicy) HandlerOption {
 	return func(r *registration) { r.retry = &p }
 }
 
-// StrictParams makes a parameter that P has no field for a *ParamsError instead of ignoring it. The arguments that the
-// bridge reads itself, organization and a Server Script's function, need no field.
+// StrictParams makes a parameter that P has no field for a *ParamsError instead of ignoring it. The argument organization,
+// which the bridge reads itself, needs no field.
 func StrictParams() HandlerOption { return func(r *registration) { r.strict = true } }
 
 // Register makes fn the handler of name: a Job Type's name or handler_method, a method that Python passes to

@@ -30,7 +30,15 @@ func TestMain(m *testing.M) {
 		workerProcess(dir)
 		return
 	}
-	goleak.VerifyTestMain(m)
+	zones, err := os.MkdirTemp("", "zones")
+	if err != nil {
+		panic(err)
+	}
+	os.Setenv("ZONEINFO", zones) // read before the first zone is looked up, and never again
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		_ = os.RemoveAll(zones)
+		os.Exit(code)
+	}))
 }
 
 type quiet struct{}

@@ -1,7 +1,6 @@
 package bridge
 
 import (
-	"context"
 	"slices"
 	"strings"
 	"testing"
@@ -10,6 +9,7 @@ import (
 	"github.com/opensoft/dartwing-bridge/bridge/internal/sites"
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
+	"github.com/redis/go-redis/v9"
 )
 
 // recovers are the arguments of a job that fails as often as said, and then doesn't.
@@ -169,7 +169,8 @@ func TestTheLastBridgeIsAway(t *testing.T) {
 	if err := engine.stop(); err != nil {
 		t.Fatal(err)
 	}
-	if n, err := b.client().RQ().EnqueueDue(context.Background(), b.bench.QueueName("go"), time.Now().Add(time.Minute)); n != 1 || err != nil {
+	b.rdb.ZAdd(t.Context(), rqcompat.RegistryKey(rqcompat.Scheduled, b.bench.QueueName("go")), redis.Z{Score: float64(time.Now().Unix() - 1), Member: id})
+	if n, err := b.client().RQ().EnqueueDue(t.Context(), b.bench.QueueName("go")); n != 1 || err != nil {
 		t.Fatalf("RQ's scheduler queues %d jobs, %v, want the one that waits", n, err)
 	}
 	b.start(nil)

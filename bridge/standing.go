@@ -38,11 +38,13 @@ func (c *Client) Standing(ctx context.Context, site string, in Inspection) (Stan
 	if err != nil {
 		return Standing{}, err
 	}
+	in.Zone = cmp.Or(in.Zone, time.Local)
 	s := Standing{}
 	for i, p := range w.processes {
 		for j, a := range p.Abandoned {
 			if in.Job != nil && a.JobID == in.Job.ID || in.Row != nil && a.Row == in.Row.Name {
 				s.Abandoned, s.AbandonedBy = &p.Abandoned[j], &w.processes[i]
+				s.Abandoned.Since = a.Since.In(in.Zone)
 			}
 		}
 	}
@@ -127,7 +129,7 @@ func (c *Client) waits(ctx context.Context, site string, in Inspection, w surrou
 		if !ok || err != nil {
 			return nil, err
 		}
-		return []Reason{{"scheduled", "it is due " + when(time.Unix(int64(due), 0), time.Now())}}, nil
+		return []Reason{{"scheduled", "it is due " + when(time.Unix(int64(due), 0).In(in.Zone), time.Now())}}, nil
 	case in.Job.Status == rqcompat.StatusDeferred:
 		return []Reason{{"dependency", "it waits for the end of " + strings.Join(in.Job.DependencyIDs, ", ")}}, nil
 	}

@@ -129,6 +129,15 @@ func (c *Call) Target() string {
 	return cmp.Or(target, c.Method)
 }
 
+// WrapperArgument names the argument that is Frappe's wrapper's alone: that of a Server Script, which names the target
+// and is not passed on to it. "" for a call without such a wrapper.
+func (c *Call) WrapperArgument() string {
+	if c.Method == callWhitelisted && c.text("function") != "" {
+		return "function"
+	}
+	return ""
+}
+
 // BackgroundJobID returns the name of the Background Job row that a call of the Dartwing executor is for: its argument
 // background_job_id, or the alias job_id. ok says whether the call is one of the executor at all, which is known by its
 // last three names, wherever the surrounding app keeps it; name is "" when it has neither argument.

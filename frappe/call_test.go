@@ -146,8 +146,16 @@ func TestCallTarget(t *testing.T) {
 		"executor":                  {Executor, dict{"background_job_id": "JOB-1"}, Executor},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := (&Call{Method: tc.method, Kwargs: tc.kwargs}).Target(); got != tc.want {
+			call := &Call{Method: tc.method, Kwargs: tc.kwargs}
+			if got := call.Target(); got != tc.want {
 				t.Errorf("a call of %s with %v is about %q, want %q", tc.method, tc.kwargs, got, tc.want)
+			}
+			own := ""
+			if tc.want == "go.export" {
+				own = "function"
+			}
+			if got := call.WrapperArgument(); got != own {
+				t.Errorf("a call of %s with %v has the wrapper's argument %q, want %q", tc.method, tc.kwargs, got, own)
 			}
 		})
 	}

@@ -58,13 +58,14 @@ var claimScript = newScript("claim.lua")
 //
 // Stands for rq/worker.py prepare_execution and prepare_job_execution, 1.15.1–2.10.
 func (c *Client) Claim(ctx context.Context, claims []Claim, startedAt time.Time, lease time.Duration) ([]ClaimResult, error) {
+	now := c.Now(ctx)
 	results, err := codes[ClaimResult](ctx, c, claimScript, claims, func(batch []Claim) ([]any, error) {
-		return c.claimArgs(batch, startedAt, lease)
+		return c.claimArgs(batch, now, startedAt, lease)
 	})
 	return results, wrap(err, "claim %d jobs", len(claims))
 }
 
-func (c *Client) claimArgs(claims []Claim, startedAt time.Time, lease time.Duration) ([]any, error) {
+func (c *Client) claimArgs(claims []Claim, now, startedAt time.Time, lease time.Duration) ([]any, error) {
 	workers := make([]*Worker, len(claims))
 	for i, cl := range claims {
 		if cl.Worker == nil {
@@ -80,8 +81,8 @@ func (c *Client) claimArgs(claims []Claim, startedAt time.Time, lease time.Durat
 		return nil, err
 	}
 	args := make([]any, 0, 7+len(records)+7*len(claims))
-	args = append(args, bit(c.d.CompositeWip), bit(c.d.IntermediateGrace), startedAt.Unix(), FormatTime(startedAt), floatTime(startedAt),
-		leaseEnd(startedAt, lease), seconds(recordTTL))
+	args = append(args, bit(c.d.CompositeWip), bit(c.d.IntermediateGrace), now.Unix(), FormatTime(startedAt), floatTime(startedAt),
+		leaseEnd(now, lease), seconds(recordTTL))
 	args = append(args, records...)
 	for i, cl := range claims {
 		args = append(args, cl.Queue, cl.ID, cl.Worker.Name, cl.ExecutionID, index[i], bit(cl.Register), cl.From)

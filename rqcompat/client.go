@@ -1,13 +1,19 @@
 package rqcompat
 
-import "github.com/redis/go-redis/v9"
+import (
+	"sync/atomic"
 
-// Client reads and writes RQ's state in one Redis in one dialect. It holds no state of its own, may be used by
-// many goroutines and does not own the connection: the caller closes it. The connection must not repeat commands
+	"github.com/redis/go-redis/v9"
+)
+
+// Client reads and writes RQ's state in one Redis in one dialect. It holds nothing but a look at Redis's clock, may be
+// used by many goroutines and does not own the connection: the caller closes it. The connection must not repeat commands
 // by itself (redis.Options.MaxRetries -1), or a lost reply can enqueue a job twice.
 type Client struct {
 	rdb redis.UniversalClient
 	d   Dialect
+
+	clock atomic.Pointer[clockReading]
 }
 
 // NewClient returns a Client that speaks dialect d over rdb.

@@ -32,10 +32,10 @@ var renewScript = newScript("renew.lua")
 //
 // Stands for rq/worker.py maintain_heartbeats, 1.15.1–2.10.
 func (c *Client) Renew(ctx context.Context, ls []Lease, lease time.Duration, full bool) ([]LeaseState, error) {
-	now := time.Now()
+	now, at := c.Now(ctx), time.Now()
 	states, err := codes[LeaseState](ctx, c, renewScript, ls, func(batch []Lease) ([]any, error) {
 		args := make([]any, 0, 7+6*len(batch))
-		args = append(args, bit(c.d.CompositeWip), bit(full), now.Unix(), FormatTime(now), floatTime(now),
+		args = append(args, bit(c.d.CompositeWip), bit(full), now.Unix(), FormatTime(at), floatTime(at),
 			leaseEnd(now, lease), seconds(recordTTL))
 		for _, l := range batch {
 			args = append(args, l.Queue, l.ID, l.Worker, l.ExecutionID, FormatTime(l.StartedAt), secondsText(l.Working))

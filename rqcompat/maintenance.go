@@ -56,7 +56,7 @@ func (c *Client) Maintain(ctx context.Context, queue string, ours func(workerNam
 		r.Busy = true
 		return r, nil
 	}
-	now := time.Now()
+	now := c.Now(ctx)
 	p := pass{c: c, queue: queue, now: now, report: &r}
 	err = errors.Join(
 		p.expire(ctx, RegistryKey(Finished, queue), &r.Finished),

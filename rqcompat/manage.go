@@ -80,8 +80,7 @@ func fetched(id string, hash map[string]string, err error) (job *Job, _ error) {
 // for it are queued as if it had ended well. It does not stop a job that runs: send SendStop first when that is
 // wanted. ErrNoSuchJob or ErrCanceled when there is nothing to cancel. rq/job.py Job.cancel.
 func (c *Client) Cancel(ctx context.Context, id string, releaseDependents bool) error {
-	now := time.Now()
-	n, err := cancelScript.Run(ctx, c.rdb, []string{JobKey(id)}, id, now.Unix(), FormatTime(now), bit(releaseDependents)).Int()
+	n, err := cancelScript.Run(ctx, c.rdb, []string{JobKey(id)}, id, c.Now(ctx).Unix(), FormatTime(time.Now()), bit(releaseDependents)).Int()
 	switch {
 	case err == nil && n < 0:
 		err = ErrNoSuchJob

@@ -31,7 +31,8 @@ type Outcome struct {
 	// EndedAt becomes ended_at. The time worked is Working or, when that is 0, EndedAt − StartedAt.
 	EndedAt   time.Time
 	NoRQRetry bool // ignores retries_left
-	// RetryAt is from when RQ's schedulers queue a job that is OutcomeRetried; Retry does so earlier. Rounded up to seconds.
+	// RetryAt is from when RQ's schedulers queue a job that is OutcomeRetried, by this machine's clock; Retry does so
+	// earlier. Rounded up to seconds.
 	RetryAt time.Time
 }
 
@@ -70,12 +71,12 @@ func (c *Client) SettleBare(ctx context.Context, o Outcome) (OutcomeResult, erro
 }
 
 func (c *Client) settle(ctx context.Context, os []Outcome, flags string) ([]OutcomeResult, error) {
-	now := time.Now()
+	now, at := c.Now(ctx), time.Now()
 	results, err := codes[OutcomeResult](ctx, c, settleScript, os, func(batch []Outcome) (args []any, err error) {
 		args = make([]any, 0, 4+11*len(batch))
-		args = append(args, flags, now.Unix(), FormatTime(now), defaultResultTTL)
+		args = append(args, flags, now.Unix(), FormatTime(at), defaultResultTTL)
 		for i := range batch {
-			if args, err = appendOutcome(args, &batch[i]); err != nil {
+			if args, err = appendOutcome(args, &batch[i], now.Sub(at)); err != nil {
 				return nil, err
 			}
 		}
@@ -84,7 +85,8 @@ func (c *Client) settle(ctx context.Context, os []Outcome, flags string) ([]Outc
 	return results, wrap(err, "settle %d jobs", len(os))
 }
 
-func appendOutcome(args []any, o *Outcome) ([]any, error) {
+// appendOutcome is for a Redis whose clock is ahead by skew.
+func appendOutcome(args []any, o *Outcome, skew time.Duration) ([]any, error) {
 	var kind, payload string
 	switch o.Kind {
 	case OutcomeFinished:
@@ -99,7 +101,7 @@ func appendOutcome(args []any, o *Outcome) ([]any, error) {
 	case OutcomeGivenBack:
 		kind = "back"
 	case OutcomeRetried:
-		kind, payload = "retry", strconv.FormatInt(o.RetryAt.Add(time.Second-time.Nanosecond).Unix(), 10)
+		kind, payload = "retry", strconv.FormatInt(o.RetryAt.Add(skew+time.Second-time.Nanosecond).Unix(), 10)
 	default:
 		return nil, fmt.Errorf("%w: job %q: unknown kind of outcome %d", ErrBadRequest, clip(o.ID), o.Kind)
 	}

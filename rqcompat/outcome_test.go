@@ -196,7 +196,7 @@ func TestSettleRetried(t *testing.T) {
 		b.do("ZADD", "rq:deferred:default", "+inf", "child")
 		l := b.claim("default", "a")
 		ended := l.StartedAt.Add(1500 * time.Millisecond)
-		due := time.Now().Add(time.Hour).Truncate(time.Second).Add(time.Millisecond)
+		due := time.Now().Add(time.Hour).Truncate(time.Second).Add(500 * time.Millisecond)
 		b.settle(Outcome{Lease: l, Kind: OutcomeRetried, Exc: boom, EndedAt: ended, RetryAt: due}, Settled)
 		b.wantNoTrace(l)
 		b.wantHash("rq:job:a", map[string]string{

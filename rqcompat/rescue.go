@@ -31,7 +31,7 @@ const lapsedMost = 1000
 // RQ's readers and workers fail whatever they find lapsed. A caller that wants to come first claims and renews
 // with leases that are longer by slack, and counts as lapsed what ends within the next slack.
 func (c *Client) Lapsed(ctx context.Context, queue string, slack time.Duration) ([]LapsedJob, error) {
-	limit := time.Now().Add(slack).Unix()
+	limit := c.Now(ctx).Add(slack).Unix()
 	members, err := c.rdb.ZRangeByScore(ctx, WipKey(queue), &redis.ZRangeBy{
 		Min: "0", Max: "(" + strconv.FormatInt(limit, 10), Count: lapsedMost,
 	}).Result()
@@ -122,9 +122,9 @@ var rescueScript = newScript("rescue.lua")
 // lapse. It acts in one step and only if the lease is still lapsed and the job still in the hands that l names, so
 // several processes may rescue at the same time. It is meant for jobs of this package's workers.
 func (c *Client) Rescue(ctx context.Context, queue string, l LapsedJob, maxKills int) (RescueResult, error) {
-	now := time.Now()
+	now, at := c.Now(ctx), time.Now()
 	exc := fmt.Sprintf("rqcompat.PoisonedJobError: the job took its worker down %d times and is not tried again\n", maxKills)
-	n, err := rescueScript.Run(ctx, c.rdb, nil, c.d.endFlags(), now.Unix(), FormatTime(now), floatTime(now), queue, l.Member,
+	n, err := rescueScript.Run(ctx, c.rdb, nil, c.d.endFlags(), now.Unix(), FormatTime(at), floatTime(at), queue, l.Member,
 		l.ID, l.ExecutionID, l.WorkerName, FormatTime(l.StartedAt), floatTime(l.StartedAt), maxKills, EncodeExc(exc),
 		now.Add(l.slack).Unix()).Int()
 	return RescueResult(n), wrap(err, "rescue job %q", clip(l.ID))

@@ -121,12 +121,12 @@ func (l *SchedulerLock) Release(ctx context.Context) error {
 	return wrap(l.c.rdb.Del(ctx, SchedulerKey(l.name)).Err(), "remove scheduler record")
 }
 
-// EnqueueDue moves all scheduled jobs of a queue that are due at now into the queue and returns how many. Each
+// EnqueueDue moves all scheduled jobs of a queue that are due into the queue and returns how many. Each
 // leaves the schedule in the same step, so any number of callers may do this at the same time. rq/scheduler.py
 // enqueue_scheduled_jobs.
-func (c *Client) EnqueueDue(ctx context.Context, queue string, now time.Time) (n int, err error) {
+func (c *Client) EnqueueDue(ctx context.Context, queue string) (n int, err error) {
 	for {
-		got, err := enqueueDueScript.Run(ctx, c.rdb, nil, now.Unix(), FormatTime(now), queue, dueBatch, bit(c.d.ResultExecution)).Int64Slice()
+		got, err := enqueueDueScript.Run(ctx, c.rdb, nil, c.Now(ctx).Unix(), FormatTime(time.Now()), queue, dueBatch, bit(c.d.ResultExecution)).Int64Slice()
 		if err != nil {
 			return n, fmt.Errorf("enqueue due jobs of queue %q: %w", clip(queue), err)
 		}

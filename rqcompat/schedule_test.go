@@ -26,7 +26,7 @@ func TestEnqueueDue(t *testing.T) {
 		b.do("HDEL", "rq:job:due", "timeout")
 		b.do("ZADD", "rq:scheduled:default", now.Unix()+60, "notyet", now.Unix()-1, "nohash")
 		b.do("DEL", "rq:queues")
-		n, err := b.EnqueueDue(b.ctx(), "default", now)
+		n, err := b.EnqueueDue(b.ctx(), "default")
 		if n != 4 || err != nil {
 			t.Errorf("enqueued %d, %v, want 4", n, err)
 		}
@@ -38,7 +38,7 @@ func TestEnqueueDue(t *testing.T) {
 			b.wantMembers("rq:queue:default", "front", "due", "repeat", "retry")
 		}
 		b.wantMembers("rq:queues", "rq:queue:default")
-		b.wantHash("rq:job:due", map[string]string{"status": "queued", "enqueued_at": FormatTime(now), "timeout": "180"})
+		b.wantHash("rq:job:due", map[string]string{"status": "queued", "timeout": "180"})
 		b.wantTTL("rq:job:due", 60)
 		b.wantHash("rq:job:canceled", map[string]string{"status": "canceled"})
 	})
@@ -56,7 +56,7 @@ func TestEnqueueDueOnce(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {
-			n, err := b.EnqueueDue(b.ctx(), "default", time.Now())
+			n, err := b.EnqueueDue(b.ctx(), "default")
 			if err != nil {
 				t.Error(err)
 			}

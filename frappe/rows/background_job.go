@@ -63,7 +63,8 @@ type BackgroundJob struct {
 	NextRetryAt     time.Time       `db:"next_retry_at" json:"next_retry_at,omitzero"`
 	TimeoutSeconds  int             `db:"timeout_seconds,created" json:"timeout_seconds"`
 	CreatedAt       time.Time       `db:"created_at,created" json:"created_at,omitzero"`
-	StartedAt       time.Time       `db:"started_at" json:"started_at,omitzero"` // the fence of a running attempt, unique to the microsecond
+	StartedAt       time.Time       `db:"started_at" json:"started_at,omitzero"`
+	StartedRaw      string          `db:"started_at" json:"-"` // `started_at` as the row holds it: the fence of a running attempt, unique to the microsecond
 	CompletedAt     time.Time       `db:"completed_at" json:"completed_at,omitzero"`
 	CanceledAt      time.Time       `db:"canceled_at" json:"canceled_at,omitzero"`
 	CanceledBy      string          `db:"canceled_by" json:"canceled_by,omitempty"`

@@ -63,6 +63,7 @@ var (
 	colName       = columnNamed("name")
 	colStatus     = columnNamed("status")
 	colModified   = columnNamed("modified")
+	colFence      = &jobColumn{name: "started_at", field: func(j *BackgroundJob) any { return &j.StartedRaw }}
 	colModifiedBy = &jobColumn{name: "modified_by", use: writeOnly, field: func(j *BackgroundJob) any { return &j.OwnerUser }}
 )
 

@@ -23,6 +23,7 @@ type NewJob struct {
 	InputParameters       json.RawMessage // nil is NULL
 	Status                Status          // Pending ("" too) or Queued
 	CreatedMessage        string          // of the first log row; "" is "Job created"
+	CreatedAt             time.Time       // when it is as good as created, if not now: of a job that has started already
 }
 
 const maxNameDraws = 5
@@ -156,10 +157,14 @@ func (c *creation) build(now time.Time, first int64) (logs []logRow) {
 
 func (n *NewJob) row(t *tableInfo, name string, now time.Time) *BackgroundJob {
 	hash, _ := t.columns["job_hash"].fit(n.JobHash)
+	createdAt := now
+	if !n.CreatedAt.IsZero() {
+		createdAt = n.CreatedAt.In(now.Location())
+	}
 	return &BackgroundJob{
 		Name: name, JobType: n.JobType, Organization: n.Organization, OwnerUser: n.OwnerUser, Owner: n.OwnerUser, Status: cmp.Or(n.Status, StatusPending),
 		Priority: cmp.Or(n.Priority, PriorityNormal), DependsOn: n.DependsOn, MaxRetries: n.MaxRetries, InputParameters: n.InputParameters,
-		JobHash: hash, TimeoutSeconds: n.TimeoutSeconds, CreatedAt: now, Creation: now, Modified: now,
+		JobHash: hash, TimeoutSeconds: n.TimeoutSeconds, CreatedAt: createdAt, Creation: now, Modified: now,
 	}
 }
 

@@ -14,7 +14,7 @@
 //
 // A status of a Background Job changes only by Transition, which compares the row with what the caller believes and
 // writes row and log together, or not at all. Whoever loses a race is told what the row has instead. An attempt that
-// was replaced can't write: it is known by its started_at, unique to the microsecond.
+// was replaced can't write: it is known by its started_at, unique to the microsecond, as the text that the row got.
 //
 // Everything in a site's tables is in the site's time zone, naive, with microseconds that are never zero; see
 // sitetime.go for the reasons. The tables belong to the site: columns that an app's own DocType lacks are done without,

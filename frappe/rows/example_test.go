@@ -23,19 +23,19 @@ func ExampleDB_Transition() {
 	if errors.Is(err, rows.ErrUnavailable) {
 		return // and again later
 	}
-	started := db.Now()
 	results, err := db.Transition(ctx, []rows.Transition{
-		{Name: "JOB-2026-00001", From: rows.StatusQueued, To: rows.StatusRunning, StartedAt: started, Message: "Started"},
+		{Name: "JOB-2026-00001", From: rows.StatusQueued, To: rows.StatusRunning, StartedAt: db.Now(), Message: "Started"},
 	})
 	if err != nil || !results[0].Applied {
 		return // somebody else was first: results[0].Current says what it is now
 	}
-	running, err := db.SetProgress(ctx, []rows.Progress{{Name: "JOB-2026-00001", StartedAt: started, Percent: 50, Message: "half"}})
+	fence := results[0].StartedRaw
+	running, err := db.SetProgress(ctx, []rows.Progress{{Name: "JOB-2026-00001", Fence: fence, Percent: 50, Message: "half"}})
 	if err != nil || !running[0] {
 		return
 	}
 	results, err = db.Transition(ctx, []rows.Transition{{
-		Name: "JOB-2026-00001", From: rows.StatusRunning, To: rows.StatusCompleted, StartedAt: started, Message: "Done",
+		Name: "JOB-2026-00001", From: rows.StatusRunning, To: rows.StatusCompleted, Fence: fence, Message: "Done",
 		Set: []rows.Value{rows.Job.Progress.To(100), rows.Job.CompletedAt.To(db.Now())},
 	}})
 	fmt.Println(results, err)

@@ -4,11 +4,15 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"math"
+	"slices"
+	"strconv"
 	"time"
 )
 
 // LogEntry is one row of `tabJob Execution Log`.
 type LogEntry struct {
+	Name         string    `db:"name" json:"-"`
 	FromStatus   Status    `db:"from_status" json:"from_status"` // "" at creation
 	ToStatus     Status    `db:"to_status" json:"to_status"`
 	Timestamp    time.Time `db:"timestamp" json:"timestamp"`
@@ -19,14 +23,40 @@ type LogEntry struct {
 
 var logColumns = columnsOf[LogEntry]()
 
-// History reads a job's log, oldest first.
+// History reads a job's log in the order in which it was written, also where local time went back meanwhile.
 func (d *DB) History(ctx context.Context, name string) ([]LogEntry, error) {
 	found, err := selectRows(ctx, &d.tables, "read the history of "+name, tableLog, logColumns, "WHERE background_job=? ORDER BY `timestamp`,creation,name", name)
 	var entries []LogEntry
 	for _, e := range found {
+		e.Timestamp = e.written()
 		entries = append(entries, *e)
 	}
+	slices.SortStableFunc(entries, func(a, b LogEntry) int { return a.Timestamp.Compare(b.Timestamp) })
 	return entries, err
+}
+
+// A name says when its row was written, see hashNames, but for which round of a clock that has 29 hours.
+const (
+	nameRound = int64(1) << 20 // tenths of a second: four digits of base 32
+	// nameSlack is how long a transaction may take from its time to its names.
+	nameSlack = 30 * time.Second
+)
+
+// written is the instant of an entry. Local time alone doesn't tell it in the hour that repeats, nor after a change of
+// the site's zone; it tells the round of the clock of names, and the name the hour.
+func (e *LogEntry) written() time.Time {
+	tenths, err := strconv.ParseInt(e.Name[:min(len(e.Name), 4)], 32, 64)
+	if err != nil {
+		return e.Timestamp
+	}
+	off := tenths - e.Timestamp.UnixMilli()/100%nameRound
+	off -= nameRound * int64(math.Round(float64(off)/float64(nameRound)))
+	by := time.Duration(off) * 100 * time.Millisecond
+	shift := by.Round(15 * time.Minute) // zones differ by quarters of an hour
+	if (by - shift).Abs() > nameSlack {
+		return e.Timestamp
+	}
+	return e.Timestamp.Add(shift)
 }
 
 type logRow struct {

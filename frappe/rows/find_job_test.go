@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -62,5 +63,21 @@ func TestDeleteJobs(t *testing.T) {
 			t.Errorf("%s, which has moved on or was not meant: %d lines of log, want %d", name, got, lines)
 		}
 		row(t, d, name)
+	}
+}
+
+// A row that is made for a job which has started already must not have been created after that.
+func TestCreatedAt(t *testing.T) {
+	_, d := installed(t, testMajor)
+	started := d.Now().Add(-2 * time.Millisecond)
+	n := newJob(StatusQueued)
+	n.CreatedAt = started.UTC()
+	jobs, err := d.CreateJobs(t.Context(), []NewJob{n})
+	if err != nil {
+		t.Fatal(err)
+	}
+	transit(t, d, start(jobs[0].Name, started))
+	if got := row(t, d, jobs[0].Name); !got.CreatedAt.Equal(got.StartedAt) || !got.Creation.After(got.StartedAt) {
+		t.Errorf("created at %s, started at %s, the row made at %s; want the first two alike", got.CreatedAt, got.StartedAt, got.Creation)
 	}
 }

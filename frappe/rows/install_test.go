@@ -182,7 +182,7 @@ func TestInstallLeavesAnExistingSite(t *testing.T) {
 	at := d.Now()
 	name := newJobs(t, d, 1, StatusQueued)[0].Name
 	transit(t, d, start(name, at))
-	if ok, err := d.SetProgress(t.Context(), []Progress{{name, at, 10, strings.Repeat("x", 100)}}); err != nil || !ok[0] {
+	if ok, err := d.SetProgress(t.Context(), []Progress{{name, fence(d, at), 10, strings.Repeat("x", 100)}}); err != nil || !ok[0] {
 		t.Errorf("%v, %v", ok, err)
 	}
 	if got := row(t, d, name).ProgressMessage; got != strings.Repeat("x", 59)+"…" {

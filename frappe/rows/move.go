@@ -17,7 +17,6 @@ type move struct {
 
 	cells []cell // to write, in the columns' order
 	shape uint64 // equal for moves that write the same columns
-	fence string // started_at as the column must hold it, "" for no fence
 	stamp string // the row's new `modified`, one for all moves of a call: fewer values to tell apart
 	viaAt string // time of the intermediate log row
 	at    string // time of the log row
@@ -46,9 +45,6 @@ func (m *move) prepare(t *tableInfo, loc *time.Location, modified string, clock 
 		m.viaAt = formatTime(clock.next(), loc)
 	}
 	m.stamp, m.at = modified, formatTime(clock.next(), loc)
-	if m.From == StatusRunning && !m.StartedAt.IsZero() {
-		m.fence = formatTime(m.StartedAt, loc)
-	}
 	m.cells = make([]cell, 0, 4+len(m.Set))
 	m.put(colStatus, string(m.To))
 	m.put(colModified, m.stamp)
@@ -109,7 +105,7 @@ func (m *move) decide(row *lockedRow, skipLocked bool) bool {
 	switch {
 	case row.status != string(m.From):
 		return false
-	case m.fence != "" && row.startedAt != m.fence:
+	case m.From == StatusRunning && m.Fence != "" && row.startedAt != m.Fence:
 		m.outcome.Fenced = true
 		return false
 	}

@@ -5,17 +5,16 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 )
 
 // Progress is one progress report of a running attempt.
 type Progress struct {
-	Name      string
-	StartedAt time.Time // the attempt's fence
-	Percent   float64   // clamped to 0–100
-	Message   string    // cut at 140 characters
+	Name    string
+	Fence   string  // the attempt's: the row's StartedRaw
+	Percent float64 // clamped to 0–100
+	Message string  // cut at 140 characters
 }
 
 // SetProgress writes progress and progress_message of attempts that are still running, in one statement, and reports
@@ -39,7 +38,7 @@ func (d *DB) SetProgress(ctx context.Context, ps []Progress) ([]bool, error) {
 			reports = append(reports, r)
 		}
 		message, _ := t.columns["progress_message"].fit(ps[i].Message)
-		*r = report{name: ps[i].Name, fence: formatTime(ps[i].StartedAt, d.Location()), percent: clampPercent(ps[i].Percent), message: message}
+		*r = report{name: ps[i].Name, fence: ps[i].Fence, percent: clampPercent(ps[i].Percent), message: message}
 	}
 	for chunk := range slices.Chunk(reports, maxBatch) {
 		if err := d.setProgress(ctx, chunk); err != nil {
@@ -103,18 +102,16 @@ func (d *DB) findEnded(ctx context.Context, what string, reports []*report) erro
 	for i, r := range reports {
 		names[i] = r.name
 	}
-	running, err := d.selectColumns(ctx, what, []*jobColumn{colName, Job.StartedAt.column}, "WHERE `name` IN ("+marks(len(names))+") AND `status`='Running'", names...)
+	running, err := d.selectColumns(ctx, what, []*jobColumn{colName, colFence}, "WHERE `name` IN ("+marks(len(names))+") AND `status`='Running'", names...)
 	if err != nil {
 		return err
 	}
 	started := make(map[string]string, len(running))
 	for _, j := range running {
-		if !j.StartedAt.IsZero() {
-			started[rowKey(j.Name)] = formatTime(j.StartedAt, d.Location())
-		}
+		started[rowKey(j.Name)] = j.StartedRaw
 	}
 	for _, r := range reports {
-		r.running = started[rowKey(r.name)] == r.fence
+		r.running = r.fence != "" && started[rowKey(r.name)] == r.fence
 	}
 	return nil
 }

@@ -31,15 +31,15 @@ func running(t testing.TB, d *DB, n int) ([]*BackgroundJob, time.Time) {
 func TestSetProgress(t *testing.T) {
 	_, d := installed(t, testMajor)
 	jobs, at := running(t, d, 5)
-	transit(t, d, Transition{Name: jobs[1].Name, From: StatusRunning, To: StatusCompleted, StartedAt: at})
+	transit(t, d, Transition{Name: jobs[1].Name, From: StatusRunning, To: StatusCompleted, Fence: fence(d, at)})
 	got, err := d.SetProgress(t.Context(), []Progress{
-		{jobs[0].Name, at, 10, "first"},
-		{jobs[1].Name, at, 20, "has ended"},
-		{jobs[2].Name, at.Add(time.Second), 30, "of another attempt"},
-		{jobs[3].Name, at, 40.5, strings.Repeat("ü", 300)},
-		{jobs[0].Name, at, 50, "second"},
-		{"JOB-0000-00000", at, 1, "no such row"},
-		{jobs[4].Name, at, math.NaN(), ""},
+		{jobs[0].Name, fence(d, at), 10, "first"},
+		{jobs[1].Name, fence(d, at), 20, "has ended"},
+		{jobs[2].Name, fence(d, at.Add(time.Second)), 30, "of another attempt"},
+		{jobs[3].Name, fence(d, at), 40.5, strings.Repeat("ü", 300)},
+		{jobs[0].Name, fence(d, at), 50, "second"},
+		{"JOB-0000-00000", fence(d, at), 1, "no such row"},
+		{jobs[4].Name, fence(d, at), math.NaN(), ""},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -56,11 +56,11 @@ func TestSetProgress(t *testing.T) {
 			t.Errorf("job %d: modified moved", i)
 		}
 	}
-	again, err := d.SetProgress(t.Context(), []Progress{{jobs[0].Name, at, 50, "second"}})
+	again, err := d.SetProgress(t.Context(), []Progress{{jobs[0].Name, fence(d, at), 50, "second"}})
 	if err != nil || !again[0] {
 		t.Errorf("the same progress again counts as %v, %v", again, err)
 	}
-	if over, err := d.SetProgress(t.Context(), []Progress{{jobs[0].Name, at, 1e9, ""}}); err != nil || !over[0] || row(t, d, jobs[0].Name).Progress != 100 {
+	if over, err := d.SetProgress(t.Context(), []Progress{{jobs[0].Name, fence(d, at), 1e9, ""}}); err != nil || !over[0] || row(t, d, jobs[0].Name).Progress != 100 {
 		t.Errorf("%v, %v", over, err)
 	}
 }
@@ -70,7 +70,7 @@ func TestSetProgressLockedRow(t *testing.T) {
 	_, d := installed(t, testMajor)
 	jobs, at := running(t, d, 3)
 	defer lockRow(t, d, jobs[1].Name)()
-	got, err := d.SetProgress(t.Context(), []Progress{{jobs[0].Name, at, 1, ""}, {jobs[1].Name, at, 2, ""}, {jobs[2].Name, at, 3, ""}})
+	got, err := d.SetProgress(t.Context(), []Progress{{jobs[0].Name, fence(d, at), 1, ""}, {jobs[1].Name, fence(d, at), 2, ""}, {jobs[2].Name, fence(d, at), 3, ""}})
 	if err != nil || !got[0] || !got[1] || !got[2] {
 		t.Errorf("%v, %v: all three still run", got, err)
 	}

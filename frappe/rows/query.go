@@ -47,12 +47,17 @@ func (d *DB) only(jobs []*BackgroundJob, err error, which string) (*BackgroundJo
 
 // BackgroundJobs reads several rows by name, by the names that were asked for. Names without a row are not in the map.
 func (d *DB) BackgroundJobs(ctx context.Context, names []string) (map[string]*BackgroundJob, error) {
-	return d.selectNamed(ctx, "read %d jobs", jobColumns, names)
+	return d.selectNamed(ctx, "read %d jobs", jobColumns, names, "")
+}
+
+// Unlocked is BackgroundJobs without those rows that another transaction has locked. Nothing stays locked on return.
+func (d *DB) Unlocked(ctx context.Context, names []string) (map[string]*BackgroundJob, error) {
+	return d.selectNamed(ctx, "read %d jobs", jobColumns, names, " FOR UPDATE SKIP LOCKED")
 }
 
 // Statuses reads only the status of the named rows. Names without a row are not in the map.
 func (d *DB) Statuses(ctx context.Context, names []string) (map[string]Status, error) {
-	jobs, err := d.selectNamed(ctx, "read the status of %d jobs", []*jobColumn{colName, colStatus}, names)
+	jobs, err := d.selectNamed(ctx, "read the status of %d jobs", []*jobColumn{colName, colStatus}, names, "")
 	if err != nil {
 		return nil, err
 	}
@@ -63,10 +68,10 @@ func (d *DB) Statuses(ctx context.Context, names []string) (map[string]Status, e
 	return statuses, nil
 }
 
-func (d *DB) selectNamed(ctx context.Context, what string, columns []*jobColumn, names []string) (map[string]*BackgroundJob, error) {
+func (d *DB) selectNamed(ctx context.Context, what string, columns []*jobColumn, names []string, lock string) (map[string]*BackgroundJob, error) {
 	found := make(map[string]*BackgroundJob, len(names))
 	err := inChunks(names, func(chunk []string) error {
-		jobs, err := d.selectColumns(ctx, fmt.Sprintf(what, len(chunk)), columns, "WHERE `name` IN ("+marks(len(chunk))+")", anys(chunk)...)
+		jobs, err := d.selectColumns(ctx, fmt.Sprintf(what, len(chunk)), columns, "FORCE INDEX (PRIMARY) WHERE `name` IN ("+marks(len(chunk))+")"+lock, anys(chunk)...)
 		for _, j := range jobs {
 			found[j.Name] = j
 		}
@@ -106,17 +111,29 @@ func (d *DB) selectByStatus(ctx context.Context, what string, statuses []Status,
 	return all, nil
 }
 
-// Stale reads up to limit Pending, Queued and Running rows not modified since olderThan, oldest first: those whose
-// delivery may have got lost. Rows modified before from are left out; the zero from leaves out none.
-func (d *DB) Stale(ctx context.Context, from, olderThan time.Time, limit int) ([]*BackgroundJob, error) {
-	if from.IsZero() {
-		from = time.Date(1000, 1, 1, 0, 0, 0, 1000, time.UTC) // MariaDB's first
-	}
-	jobs, err := d.selectByStatus(ctx, "read the stale jobs", []Status{StatusPending, StatusQueued, StatusRunning},
-		"`modified`>=? AND `modified`<? ORDER BY `modified` LIMIT ?", formatTime(from, d.Location()), formatTime(olderThan, d.Location()), limit)
-	slices.SortStableFunc(jobs, func(a, b *BackgroundJob) int { return a.Modified.Compare(b.Modified) })
+// Place is a row's place in the order of `modified`; the zero Place is before all rows.
+type Place struct{ Modified, Name string }
+
+// Place is the row's.
+func (j *BackgroundJob) Place() Place { return Place{j.ModifiedRaw, j.Name} }
+
+func (p Place) compare(q Place) int {
+	return cmp.Or(strings.Compare(p.Modified, q.Modified), strings.Compare(p.Name, q.Name))
+}
+
+// Stale reads up to limit Pending, Queued and Running rows behind a place that have not been modified for age: those
+// whose delivery may have got lost. Rows whose local time is still to come are among them, however young: they were
+// modified before the clocks went back, or before the site got another zone, and nothing in them tells when.
+func (d *DB) Stale(ctx context.Context, behind Place, age time.Duration, limit int) ([]*BackgroundJob, error) {
+	now := d.Now()
+	from := cmp.Or(behind.Modified, "1000-01-01 00:00:00.000001") // MariaDB's first
+	jobs, err := d.selectByStatus(ctx, "read the stale jobs", []Status{StatusPending, StatusQueued, StatusRunning}, staleRows,
+		formatTime(now.Add(-age), d.Location()), formatTime(now, d.Location()), from, from, behind.Name, limit)
+	slices.SortStableFunc(jobs, func(a, b *BackgroundJob) int { return a.Place().compare(b.Place()) })
 	return jobs[:min(len(jobs), limit)], err
 }
+
+const staleRows = "(`modified`<? OR `modified`>?) AND `modified`>=? AND (`modified`>? OR `name`>?) ORDER BY `modified`,`name` LIMIT ?"
 
 // ListFilter chooses Background Job rows. Empty fields don't restrict.
 type ListFilter struct {
@@ -126,10 +143,16 @@ type ListFilter struct {
 	Owner         string // owner_user
 	Statuses      []Status
 	Error         string    // part of error_message
-	From, To      time.Time // creation, From <= creation < To
+	From, To      time.Time // creation, From <= creation < To; of an hour that local time repeats both count
 	Limit         int       // 0 is 20
 	Offset        int
 }
+
+// The order of the series' numbers, which are drawn one after the other whatever the clocks say.
+const (
+	oldestFirst = " ORDER BY LEFT(`name`,9), CHAR_LENGTH(`name`), `name`"
+	newestFirst = " ORDER BY LEFT(`name`,9) DESC, CHAR_LENGTH(`name`) DESC, `name` DESC"
+)
 
 // ListJobs reads one page of rows, newest first, and the number of all that match.
 func (d *DB) ListJobs(ctx context.Context, f ListFilter) (jobs []*BackgroundJob, total int, err error) {
@@ -146,14 +169,14 @@ func (d *DB) ListJobs(ctx context.Context, f ListFilter) (jobs []*BackgroundJob,
 	if err != nil || total <= f.Offset {
 		return nil, total, err
 	}
-	jobs, err = d.selectJobs(ctx, "list jobs", where+" ORDER BY `creation` DESC, `name` DESC LIMIT ? OFFSET ?", append(args, cmp.Or(f.Limit, 20), f.Offset)...)
+	jobs, err = d.selectJobs(ctx, "list jobs", where+newestFirst+" LIMIT ? OFFSET ?", append(args, cmp.Or(f.Limit, 20), f.Offset)...)
 	return jobs, total, err
 }
 
 // JobNames reads the names of the rows that match, oldest first: all of them, or as many as the filter's Limit says.
 func (d *DB) JobNames(ctx context.Context, f ListFilter) ([]string, error) {
 	where, args := f.where(d.Location())
-	query := "SELECT `name` FROM `" + tableJob + "` " + where + " ORDER BY `creation`, `name`"
+	query := "SELECT `name` FROM `" + tableJob + "` " + where + oldestFirst
 	if f.Limit > 0 {
 		query, args = query+" LIMIT ?", append(args, f.Limit)
 	}
@@ -191,8 +214,8 @@ func (f ListFilter) where(loc *time.Location) (string, []any) {
 	add(f.Owner != "", "`owner_user`=?", f.Owner)
 	add(len(f.Statuses) > 0, "`status` IN ("+marks(len(f.Statuses))+")", anys(f.Statuses)...)
 	add(f.Error != "", "LOCATE(?, `error_message`)>0", f.Error)
-	add(!f.From.IsZero(), "`creation`>=?", formatTime(f.From, loc))
-	add(!f.To.IsZero(), "`creation`<?", formatTime(f.To, loc))
+	add(!f.From.IsZero(), "`creation`>=?", earliestText(f.From, loc))
+	add(!f.To.IsZero(), "`creation`<?", latestText(f.To, loc))
 	if len(conditions) == 0 {
 		return "", nil
 	}

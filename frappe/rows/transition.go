@@ -14,15 +14,18 @@ import (
 )
 
 // Transition is one guarded move of a Background Job row: it happens only while the row still has the status From (and,
-// where that is Running, still belongs to the attempt StartedAt), and leaves a log row in the same transaction.
+// where that is Running, still belongs to the attempt of Fence), and leaves a log row in the same transaction.
 type Transition struct {
 	Name     string
 	From, To Status
-	// StartedAt is the fence: with From Running the row's started_at must equal it to the microsecond; with To Running
-	// it becomes the row's started_at. From Running with a zero StartedAt is not fenced: an administrator's cancel.
+	// StartedAt becomes the row's started_at where To is Running; TransitionResult.StartedRaw is what the row got.
 	StartedAt time.Time
-	Actor     string // User of the log row and of modified_by; "" is the system
-	Message   string // of the log row
+	// Fence is what the row's started_at must be where From is Running, as the text that the row holds: the site's clock
+	// repeats hours and its zone may be changed, so that an instant has no text for ever. "" is an administrator's
+	// cancel, which is not fenced.
+	Fence   string
+	Actor   string // User of the log row and of modified_by; "" is the system
+	Message string // of the log row
 	// Via is a state between that gets a log row of its own (Running -Failed-> Queued is "given back"); "" for none.
 	Via        Status
 	ViaMessage string
@@ -33,13 +36,14 @@ type Transition struct {
 
 // TransitionResult says what became of one Transition.
 type TransitionResult struct {
-	Applied  bool
-	Current  Status   // the row's status afterwards: To when applied, what it had instead when not
-	Modified string   // the row's `modified` as the desk compares it, for doc_update
-	Missing  bool     // there is no such row
-	Fenced   bool     // the status matched, but the row belongs to another attempt
-	Cut      []string // columns whose text was too long for them and was cut
-	Err      error    // why this one could not be tried; nil for a lost race
+	Applied    bool
+	Current    Status   // the row's status afterwards: To when applied, what it had instead when not
+	Modified   string   // the row's `modified` as the desk compares it, for doc_update
+	StartedRaw string   // of an applied one: the row's started_at, the fence of what follows
+	Missing    bool     // there is no such row
+	Fenced     bool     // the status matched, but the row belongs to another attempt
+	Cut        []string // columns whose text was too long for them and was cut
+	Err        error    // why this one could not be tried; nil for a lost race
 }
 
 // Transition performs the moves in one transaction (per 200): each row is compared and swapped on its own, and a move
@@ -192,6 +196,7 @@ func (d *DB) apply(ctx context.Context, tx *sql.Tx, log *tableInfo, moves []*mov
 				now = append(now, m)
 				logs = m.addLog(logs, rows[key])
 				m.advance(rows[key])
+				m.outcome.StartedRaw = rows[key].startedAt
 			}
 		}
 		if err := updateRows(ctx, tx, now); err != nil {

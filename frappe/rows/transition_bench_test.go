@@ -86,7 +86,7 @@ func runThrough(b *testing.B, d *DB, names []string) {
 	for i, n := range names {
 		end := start.Add(time.Duration(i*3+1) * time.Microsecond)
 		claim = append(claim, Transition{Name: n, From: StatusQueued, To: StatusRunning, StartedAt: start, Message: "Worker started execution"})
-		settle = append(settle, Transition{Name: n, From: StatusRunning, To: StatusCompleted, StartedAt: start, Message: "Job completed successfully",
+		settle = append(settle, Transition{Name: n, From: StatusRunning, To: StatusCompleted, Fence: fence(d, start), Message: "Job completed successfully",
 			Set: []Value{Job.Progress.To(100), Job.ProgressMessage.To("done"), Job.OutputReference.To("/files/" + n), Job.CompletedAt.To(end)}})
 	}
 	for _, ts := range [][]Transition{claim, settle} {

@@ -36,6 +36,9 @@ func start(name string, at time.Time) Transition {
 	return Transition{Name: name, From: StatusQueued, To: StatusRunning, StartedAt: at, Message: "Worker started execution"}
 }
 
+// fence is what the row of an attempt that began at t has.
+func fence(d *DB, t time.Time) string { return formatTime(t, d.Location()) }
+
 // move performs one transition that must be tried.
 func transit(t testing.TB, d *DB, tr Transition) TransitionResult {
 	t.Helper()
@@ -82,11 +85,11 @@ func TestTransitionsOfALife(t *testing.T) {
 				t.Fatalf("start: %+v", r)
 			}
 			got := row(t, d, j.Name)
-			if !got.StartedAt.Equal(started) || got.Status != StatusRunning || got.ModifiedRaw != r.Modified || got.ModifiedRaw == j.ModifiedRaw {
+			if !got.StartedAt.Equal(started) || got.Status != StatusRunning || got.ModifiedRaw != r.Modified || got.StartedRaw != r.StartedRaw || got.ModifiedRaw == j.ModifiedRaw {
 				t.Errorf("started row: %+v", got)
 			}
 			done := d.Now()
-			r = transit(t, d, Transition{Name: j.Name, From: StatusRunning, To: StatusCompleted, StartedAt: started, Actor: "joe@example.com", Message: "Job completed successfully",
+			r = transit(t, d, Transition{Name: j.Name, From: StatusRunning, To: StatusCompleted, Fence: fence(d, started), Actor: "joe@example.com", Message: "Job completed successfully",
 				Set: []Value{Job.Progress.To(100), Job.OutputReference.To("/files/x.pdf"), Job.CompletedAt.To(done), Job.ProgressMessage.To("")}})
 			if !r.Applied {
 				t.Fatalf("complete: %+v", r)
@@ -117,9 +120,9 @@ func TestTransitionLosers(t *testing.T) {
 	started := d.Now()
 	transit(t, d, start(jobs[0].Name, started))
 	results, err := d.Transition(t.Context(), []Transition{
-		start(jobs[0].Name, started.Add(time.Second)),                                                             // somebody else was first
-		{Name: jobs[0].Name, From: StatusRunning, To: StatusCompleted, StartedAt: started.Add(-time.Microsecond)}, // a frozen worker wakes up
-		start("JOB-0000-00000", started),                                                                          // no such row
+		start(jobs[0].Name, started.Add(time.Second)),                                                                   // somebody else was first
+		{Name: jobs[0].Name, From: StatusRunning, To: StatusCompleted, Fence: fence(d, started.Add(-time.Microsecond))}, // a frozen worker wakes up
+		start("JOB-0000-00000", started),                                                                                // no such row
 		start(jobs[1].Name, started),
 		{Name: strings.ToLower(jobs[2].Name), From: StatusQueued, To: StatusCanceled, Actor: "x@example.com"}, // the table compares so
 	})
@@ -128,7 +131,7 @@ func TestTransitionLosers(t *testing.T) {
 	}
 	for i, want := range []TransitionResult{{Current: StatusRunning}, {Current: StatusRunning, Fenced: true}, {Missing: true}, {Applied: true, Current: StatusRunning}, {Applied: true, Current: StatusCanceled}} {
 		got := results[i]
-		got.Modified = ""
+		got.Modified, got.StartedRaw = "", ""
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("result %d: %s", i, diff)
 		}
@@ -149,7 +152,7 @@ func TestTransitionGivenBack(t *testing.T) {
 	name := newJobs(t, d, 1, StatusQueued)[0].Name
 	started := d.Now()
 	transit(t, d, start(name, started))
-	r := transit(t, d, Transition{Name: name, From: StatusRunning, Via: StatusFailed, ViaMessage: "Worker stopped", To: StatusQueued, Message: "Given back", StartedAt: started,
+	r := transit(t, d, Transition{Name: name, From: StatusRunning, Via: StatusFailed, ViaMessage: "Worker stopped", To: StatusQueued, Message: "Given back", Fence: fence(d, started),
 		Set: []Value{Job.StartedAt.To(time.Time{})}})
 	if !r.Applied || r.Current != StatusQueued {
 		t.Fatalf("%+v", r)
@@ -171,7 +174,7 @@ func TestTransitionSameRowTwice(t *testing.T) {
 	retry := at.Add(time.Minute)
 	results, err := d.Transition(t.Context(), []Transition{
 		start(name, at),
-		{Name: name, From: StatusRunning, To: StatusFailed, StartedAt: at, Set: []Value{Job.RetryCount.To(1), Job.NextRetryAt.To(retry)}},
+		{Name: name, From: StatusRunning, To: StatusFailed, Fence: fence(d, at), Set: []Value{Job.RetryCount.To(1), Job.NextRetryAt.To(retry)}},
 		{Name: name, From: StatusFailed, To: StatusQueued, Set: []Value{Job.NextRetryAt.To(time.Time{})}},
 		start(name, at.Add(time.Second)),
 	})
@@ -219,7 +222,7 @@ func TestTransitionCutsLongText(t *testing.T) {
 	name := newJobs(t, d, 1, StatusQueued)[0].Name
 	at := d.Now()
 	transit(t, d, start(name, at))
-	r := transit(t, d, Transition{Name: name, From: StatusRunning, To: StatusFailed, StartedAt: at, Message: strings.Repeat("ß", 40000), Set: []Value{
+	r := transit(t, d, Transition{Name: name, From: StatusRunning, To: StatusFailed, Fence: fence(d, at), Message: strings.Repeat("ß", 40000), Set: []Value{
 		Job.ProgressMessage.To(strings.Repeat("ü", 300)), Job.OutputReference.To(strings.Repeat("x", 140)), Job.ErrorMessage.To(strings.Repeat("日", 30000)),
 		Job.ErrorType.To("Tran\xffsient")}})
 	if !r.Applied || r.Err != nil {

@@ -3,7 +3,7 @@
 -- KEYS  none (job keys follow from the ids; RQ's layout rules out Redis Cluster anyway)
 -- ARGV  1 "1": members of rq:wip are <id>:<execution> and executions have records (RQ 2.x)
 --       2 "1": first_seen markers exist (RQ >= 1.16.2)
---       3 now, whole seconds    4 now, text    5 now, float seconds
+--       3 now, whole seconds    4 started_at, text    5 the same, float seconds
 --       6 score for rq:wip (now + lease)       7 TTL of worker and execution records
 --       8 number of worker records n; then n times 7 values, see worker_record.lua
 --       then per job 7 values: queue, id, worker, execution, number of its worker's record, "1" to register, and

@@ -125,12 +125,12 @@ func TestARunningRowKeepsItsAttempt(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			h := newHouse()
 			q := h.delivery(rows.StatusRunning, nil)
-			fence := time.Now().Add(-time.Minute)
-			h.rows.rows["JOB-1"].StartedAt, q.Row.StartedAt = fence, fence
+			fence := fenceText(time.Now().Add(-time.Minute))
+			h.rows.rows["JOB-1"].StartedRaw, q.Row.StartedRaw = fence, fence
 			before(h, q)
 			h.run(t, q)
-			if row := h.rows.rows["JOB-1"]; row.Status != rows.StatusRunning || !row.StartedAt.Equal(fence) {
-				t.Errorf("%s: the row is %s since %s, want still running for the other attempt", name, row.Status, row.StartedAt)
+			if row := h.rows.rows["JOB-1"]; row.Status != rows.StatusRunning || row.StartedRaw != fence {
+				t.Errorf("%s: the row is %s since %s, want still running for the other attempt", name, row.Status, row.StartedRaw)
 			}
 		})
 	}
@@ -142,9 +142,12 @@ func TestTheFenceIsTheClaims(t *testing.T) {
 		h := newHouse()
 		lease := h.start(t.Context(), h.delivery(rows.StatusQueued, nil))
 		synctest.Wait()
-		for _, m := range h.rows.moves {
-			if !m.StartedAt.Equal(lease.StartedAt) {
-				t.Errorf("the move to %s has the fence %s, want that of the claim, %s", m.To, m.StartedAt, lease.StartedAt)
+		if m := h.rows.moves[0]; !m.StartedAt.Equal(lease.StartedAt) {
+			t.Errorf("the row starts at %s, want the time of the claim, %s", m.StartedAt, lease.StartedAt)
+		}
+		for _, m := range h.rows.moves[1:] {
+			if want := fenceText(lease.StartedAt); m.Fence != want {
+				t.Errorf("the move to %s has the fence %s, want what the row got, %s", m.To, m.Fence, want)
 			}
 		}
 	})
@@ -231,17 +234,18 @@ func TestWhatAHandlerGets(t *testing.T) {
 // TestTheRowOfAnArrival is made of the Job Type and the call.
 func TestTheRowOfAnArrival(t *testing.T) {
 	minute, none := 90*time.Second, time.Duration(0)
+	claimed := time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC)
 	for timeout, want := range map[*time.Duration]int{nil: 600, &none: 600, &minute: 90} {
 		kwargs := &pickle.Dict{}
 		kwargs.Set("n", int64(1))
 		got := arrival(&job.Queued{
 			ID: "id", Organization: "ORG-A", User: "jane@example.com", Timeout: timeout, Kwargs: kwargs,
 			JobType: &rows.JobType{TypeName: "export", DefaultTimeout: 600, DefaultPriority: "High", MaxRetries: 7},
-		})
+		}, claimed)
 		if diff := cmp.Diff(rows.NewJob{
 			JobType: "export", Organization: "ORG-A", OwnerUser: "jane@example.com", Priority: "High", JobHash: sites.ArrivalHash("id"),
 			MaxRetries: 7, TimeoutSeconds: want, InputParameters: json.RawMessage(`{"n":1}`), Status: rows.StatusQueued,
-			CreatedMessage: "Job created for RQ job id",
+			CreatedMessage: "Job created for RQ job id", CreatedAt: claimed,
 		}, got); diff != "" {
 			t.Errorf("timeout %v (-want +got):\n%s", timeout, diff)
 		}

@@ -147,7 +147,7 @@ func (x *Runner) admitRow(r *run, q *job.Queued, answer policy.Answer) (admissio
 		if q.Organization == "" {
 			return refused(policy.NeedsOrganization(q.JobType.TypeName)), nil
 		}
-		row, err := x.Rows.Arrive(r.ctx, q.Site, arrival(q))
+		row, err := x.Rows.Arrive(r.ctx, q.Site, arrival(q, r.lease.StartedAt))
 		if err != nil {
 			return admission{}, err
 		}
@@ -164,8 +164,8 @@ func (x *Runner) admitRow(r *run, q *job.Queued, answer policy.Answer) (admissio
 	return x.moveToRunning(r, q.Before)
 }
 
-// arrival is the row of a job that came by frappe.enqueue alone.
-func arrival(q *job.Queued) rows.NewJob {
+// arrival is the row of a job that came by frappe.enqueue alone, made for the attempt that was claimed at that time.
+func arrival(q *job.Queued, claimed time.Time) rows.NewJob {
 	timeout := q.JobType.DefaultTimeout
 	if q.Timeout != nil && *q.Timeout > 0 {
 		timeout = int(*q.Timeout / time.Second)
@@ -174,7 +174,7 @@ func arrival(q *job.Queued) rows.NewJob {
 		JobType: q.JobType.TypeName, Organization: q.Organization, OwnerUser: q.User,
 		Priority: q.JobType.DefaultPriority, JobHash: sites.ArrivalHash(q.ID), MaxRetries: q.JobType.MaxRetries,
 		TimeoutSeconds: timeout, InputParameters: q.Params(), Status: rows.StatusQueued,
-		CreatedMessage: sites.ArrivalMessage(q.ID),
+		CreatedMessage: sites.ArrivalMessage(q.ID), CreatedAt: claimed,
 	}
 }
 
@@ -186,7 +186,7 @@ func (x *Runner) moveToRunning(r *run, before string) (admission, error) {
 		case err != nil:
 			return admission{}, err
 		case result.Applied:
-			r.info.Attempt = r.row.RetryCount + 1
+			r.info.Attempt, r.fence = r.row.RetryCount+1, r.row.StartedRaw
 			return admission{}, nil
 		case result.Missing:
 			return refused(job.Refuse("RowError", "Background Job %s was deleted", r.row.Name)), nil

@@ -116,7 +116,7 @@ func (t *table) move(m moves.Move) rows.TransitionResult {
 		return rows.TransitionResult{Missing: true}
 	case row.Status != m.From:
 		return rows.TransitionResult{Current: row.Status}
-	case row.Status == rows.StatusRunning && !row.StartedAt.Equal(m.StartedAt):
+	case row.Status == rows.StatusRunning && row.StartedRaw != m.Fence:
 		return rows.TransitionResult{Current: row.Status, Fenced: true}
 	}
 	t.moves = append(t.moves, m)
@@ -127,9 +127,13 @@ func (t *table) move(m moves.Move) rows.TransitionResult {
 	t.house.tell("row %s > %s", m.From, path)
 	truth := m
 	truth.Row = row
-	truth.Applied("now")
-	m.Applied("now")
-	return rows.TransitionResult{Applied: true, Current: m.To, Modified: "now"}
+	result := rows.TransitionResult{Applied: true, Current: m.To, Modified: "now"}
+	if m.To == rows.StatusRunning {
+		result.StartedRaw = fenceText(m.StartedAt)
+	}
+	truth.Applied(result)
+	m.Applied(result)
+	return result
 }
 
 func (t *table) Arrive(_ context.Context, _ string, j rows.NewJob) (*rows.BackgroundJob, error) {
@@ -297,3 +301,6 @@ func (r *redis) Heartbeat(_ context.Context, ws []*rqcompat.Worker, _ time.Durat
 	return nil
 }
 func (r *redis) Deregister(context.Context, []*rqcompat.Worker) error { return nil }
+
+// fenceText is what the row of an attempt that began at t has.
+func fenceText(t time.Time) string { return t.Format("2006-01-02 15:04:05.000000") }

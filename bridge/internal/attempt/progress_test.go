@@ -61,7 +61,7 @@ func TestAReport(t *testing.T) {
 		stop()
 		want := sites.Report{
 			Subject:  sites.Subject{Site: site, Name: "JOB-1", JobType: "export", Organization: "ORG-A", Owner: "owner@example.com"},
-			Progress: rows.Progress{Name: "JOB-1", StartedAt: lease.StartedAt, Percent: 42, Message: "half"},
+			Progress: rows.Progress{Name: "JOB-1", Fence: fenceText(lease.StartedAt), Percent: 42, Message: "half"},
 		}
 		if len(h.rows.reports) != 1 || h.rows.reports[0] != want {
 			t.Errorf("written %+v, want %+v", h.rows.reports, want)

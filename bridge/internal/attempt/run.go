@@ -20,6 +20,8 @@ type run struct {
 	handler *job.Handler
 	slot    *workers.Slot
 	lease   rqcompat.Lease
+	// fence is the started_at that this attempt's row got; set before the handler may report.
+	fence string
 	// row is nil for a job without one; it doesn't hold the parameters.
 	row *rows.BackgroundJob
 

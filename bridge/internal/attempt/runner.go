@@ -170,7 +170,7 @@ func (x *Runner) writeProgress(ctx context.Context, site string, reporting []*ru
 		default:
 			reports = append(reports, sites.Report{
 				Subject:  sites.Subject{Site: site, Name: name, JobType: r.info.JobType, Organization: r.info.Organization, Owner: r.info.User},
-				Progress: rows.Progress{Name: name, StartedAt: r.lease.StartedAt, Percent: percent, Message: message},
+				Progress: rows.Progress{Name: name, Fence: r.fence, Percent: percent, Message: message},
 			})
 		}
 	}

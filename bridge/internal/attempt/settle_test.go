@@ -246,7 +246,7 @@ func TestARowThatWasMovedMeanwhile(t *testing.T) {
 // TestARowThatIsAnotherAttempts: nothing is written, the delivery is the rescuer's to give back.
 func TestARowThatIsAnotherAttempts(t *testing.T) {
 	for name, change := range map[string]func(*rows.BackgroundJob){
-		"runs elsewhere": func(row *rows.BackgroundJob) { row.StartedAt = time.Now().Add(time.Second) },
+		"runs elsewhere": func(row *rows.BackgroundJob) { row.StartedRaw = fenceText(time.Now().Add(time.Second)) },
 		"is queued":      func(row *rows.BackgroundJob) { row.Status = rows.StatusQueued },
 	} {
 		synctest.Test(t, func(t *testing.T) {

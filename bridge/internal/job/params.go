@@ -6,16 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"strings"
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/rqcompat"
 )
 
-// unknownOwn is a decoder's complaint about an argument that the bridge itself reads: the tenant of frappe.enqueue, and
-// what a Server Script's call_whitelisted_function runs. A strict handler need not have fields for them.
-var unknownOwn = regexp.MustCompile(`^json: unknown field "(organization|function)"$`)
+// unknownOwn is a decoder's complaint about the argument that the bridge itself reads, the tenant of frappe.enqueue. A
+// strict handler need not have a field for it.
+const unknownOwn = `json: unknown field "organization"`
 
 // Params decodes a job's parameters for the handler of that name; none leave P's zero value. One that P has no field for
 // is ignored, or an error if strict. An error is a *ParamsError that never shows a value, which may be a secret.
@@ -24,11 +23,8 @@ func Params[P any](handler string, params json.RawMessage, strict bool) (p P, er
 		return p, nil
 	}
 	p, err = decode[P](params, strict)
-	for range 2 { // the decoder names one at a time
-		if own := unknownOwn.FindStringSubmatch(fmt.Sprint(err)); own != nil {
-			params = without(params, own[1])
-			p, err = decode[P](params, strict)
-		}
+	if err != nil && err.Error() == unknownOwn {
+		p, err = decode[P](without(params, "organization"), strict)
 	}
 	if err != nil {
 		return p, &ParamsError{Handler: handler, Err: err}

@@ -38,12 +38,12 @@ type bench struct {
 	errs          map[string]error // of reading a site
 	applyErr      map[string]error // of moving a row
 
-	mu    sync.Mutex
-	story []string
-	asked []string
-	froms []time.Time // what Stale was asked from
-	moves []moves.Move
-	log   bytes.Buffer
+	mu     sync.Mutex
+	story  []string
+	asked  []string
+	behind []rows.Place // what Stale was asked from
+	moves  []moves.Move
+	log    bytes.Buffer
 }
 
 func newBench() *bench {
@@ -128,11 +128,11 @@ func (b *bench) Due(_ context.Context, site string, handled func(map[string]*row
 	return due, b.errs[site]
 }
 
-func (b *bench) Stale(_ context.Context, site string, from time.Time, age time.Duration, limit int) ([]*rows.BackgroundJob, error) {
+func (b *bench) Stale(_ context.Context, site string, behind rows.Place, age time.Duration, limit int) ([]*rows.BackgroundJob, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.asked = append(b.asked, fmt.Sprint(site, " ", age, " ", limit))
-	b.froms = append(b.froms, from)
+	b.behind = append(b.behind, behind)
 	return b.stale[site], b.errs[site]
 }
 
@@ -146,7 +146,7 @@ func (b *bench) Apply(ctx context.Context, m moves.Move, then func(context.Conte
 		return rows.TransitionResult{Missing: true}, nil
 	case row.Status != m.From:
 		return rows.TransitionResult{Current: row.Status}, nil
-	case row.Status == rows.StatusRunning && !row.StartedAt.Equal(m.StartedAt):
+	case row.Status == rows.StatusRunning && row.StartedRaw != m.Fence:
 		return rows.TransitionResult{Current: row.Status, Fenced: true}, nil
 	}
 	b.mu.Lock()
@@ -159,14 +159,18 @@ func (b *bench) Apply(ctx context.Context, m moves.Move, then func(context.Conte
 	b.tell("row %s %s > %s", m.Name, m.From, path)
 	truth := m
 	truth.Row = row
-	truth.Applied("now")
-	m.Applied("now")
+	result := rows.TransitionResult{Applied: true, Current: m.To, Modified: "now"}
+	if m.To == rows.StatusRunning {
+		result.StartedRaw = fenceText(m.StartedAt)
+	}
+	truth.Applied(result)
+	m.Applied(result)
 	var err error
 	if then != nil {
 		err = then(ctx)
 	}
 	b.tell("observers %s", m.To)
-	return rows.TransitionResult{Applied: true, Current: m.To}, err
+	return result, err
 }
 
 // deliver is a Deliver that tells.
@@ -177,3 +181,6 @@ func (b *bench) deliver(ctx context.Context, site string, row *rows.BackgroundJo
 	b.tell("deliver %s %s which is %s", site, row.Name, row.Status)
 	return b.errs["deliver"]
 }
+
+// fenceText is what the row of an attempt that began at t has.
+func fenceText(t time.Time) string { return t.Format("2006-01-02 15:04:05.000000") }

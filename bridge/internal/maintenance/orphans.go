@@ -41,12 +41,12 @@ type Orphans struct {
 	OrphansParams
 
 	mu   sync.Mutex
-	seen map[string]time.Time // by site: what moved last before that was looked at
+	seen map[string]rows.Place // by site: up to where it was looked at
 }
 
 // NewOrphans prepares the service.
 func NewOrphans(p OrphansParams) *Orphans {
-	return &Orphans{OrphansParams: p, seen: map[string]time.Time{}}
+	return &Orphans{OrphansParams: p, seen: map[string]rows.Place{}}
 }
 
 // Do looks once through the sites in use.
@@ -79,14 +79,14 @@ func (s *Orphans) stale(ctx context.Context, names []string) (stale map[string][
 			return
 		}
 		s.mu.Lock()
-		from := s.seen[site]
+		behind := s.seen[site]
 		s.mu.Unlock()
-		found, err := s.Rows.Stale(ctx, site, from, s.Age, orphanBatch)
+		found, err := s.Rows.Stale(ctx, site, behind, s.Age, orphanBatch)
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		switch {
 		case err == nil:
-			s.seen[site] = goOnAfter(found)
+			s.seen[site] = goOnBehind(found)
 			if len(found) > 0 {
 				stale[site] = found
 			}
@@ -97,16 +97,12 @@ func (s *Orphans) stale(ctx context.Context, names []string) (stale map[string][
 	return stale, errs
 }
 
-// goOnAfter is from when a site is looked at next, zero for from the oldest: long-running rows must not hide what follows.
-func goOnAfter(found []*rows.BackgroundJob) time.Time {
+// goOnBehind is where a site is looked at next, zero for from the oldest: long-running rows must not hide what follows.
+func goOnBehind(found []*rows.BackgroundJob) rows.Place {
 	if len(found) < orphanBatch {
-		return time.Time{}
+		return rows.Place{}
 	}
-	last := found[len(found)-1].Modified
-	if last.Equal(found[0].Modified) {
-		return last.Add(time.Microsecond) // all of one time: go on behind it
-	}
-	return last // rows moved in one transaction share their time: those of the last one are read again
+	return found[len(found)-1].Place()
 }
 
 // adopt delivers a row again that has no delivery.
@@ -121,9 +117,6 @@ func (s *Orphans) adopt(ctx context.Context, site string, row *rows.BackgroundJo
 	}
 	switch row.Status {
 	case rows.StatusRunning:
-		if alive[fence(row.StartedAt)] {
-			return nil
-		}
 		switch finished, err := s.Finished(ctx, site, row); {
 		case err != nil:
 			return err
@@ -170,13 +163,11 @@ func (s *Orphans) hasMoved(ctx context.Context, site string, row *rows.Backgroun
 	case err != nil:
 		return false, err
 	}
-	return now.Status != row.Status || !now.Modified.Equal(row.Modified), nil
+	return now.Status != row.Status || now.ModifiedRaw != row.ModifiedRaw, nil
 }
 
-// Alive has the ids of jobs on their way, the hashes of rows made for them, and the fences of attempts that somebody holds.
+// Alive has the ids of jobs on their way or running, and the hashes of rows made for them.
 type Alive map[string]bool
-
-func fence(startedAt time.Time) string { return startedAt.UTC().Format(time.RFC3339Nano) }
 
 // Census finds out what is alive on all queues of the bench, also on those that only others work.
 type Census struct {
@@ -223,7 +214,7 @@ func (c Census) Finished(ctx context.Context, site string, row *rows.BackgroundJ
 	}
 	jobs, err := c.RQ.FetchMany(ctx, ids)
 	return slices.ContainsFunc(jobs, func(f *rqcompat.FetchResult) bool {
-		return f.Job != nil && f.Job.Status == rqcompat.StatusFinished && sameInstant(f.Job.StartedAt, row.StartedAt)
+		return f.Job != nil && f.Job.Status == rqcompat.StatusFinished && row.StartedAs(f.Job.StartedAt)
 	}), err
 }
 
@@ -246,8 +237,7 @@ func (c Census) started(ctx context.Context, queue string, alive Alive) error {
 		if j.Job == nil {
 			continue
 		}
-		alive[fence(j.Job.StartedAt)] = true
-		// A Python worker's attempt has a fence of its own; the row is named in the call.
+		// It may bear another id than its row's own delivery; the row is named in the call.
 		if site, name, ok := route.RowOf(j.Job); ok {
 			alive[c.Bench.JobID(site, name)] = true
 		}

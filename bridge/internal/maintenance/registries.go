@@ -80,7 +80,7 @@ func (s *Scheduler) Do(ctx context.Context) (err error) {
 		return err
 	}
 	for _, queue := range s.lock.Queues() {
-		if _, err := s.RQ.EnqueueDue(ctx, queue, now); err != nil {
+		if _, err := s.RQ.EnqueueDue(ctx, queue); err != nil {
 			return err
 		}
 	}

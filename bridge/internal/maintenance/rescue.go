@@ -77,7 +77,7 @@ func (s *Rescue) one(ctx context.Context, q job.Queue, l rqcompat.LapsedJob) err
 		return err
 	}
 	give := func(ctx context.Context) error { return s.giveBack(ctx, q, l, info) }
-	if row != nil && row.Status == rows.StatusRunning && sameInstant(row.StartedAt, l.StartedAt) {
+	if row != nil && row.Status == rows.StatusRunning && row.StartedAs(l.StartedAt) {
 		move := moves.GiveBack(info.Site, row, workerDied)
 		if l.Kills+1 >= s.MaxKills {
 			move = moves.Poison(info.Site, row, time.Now())
@@ -134,9 +134,4 @@ func (s *Rescue) rowOf(ctx context.Context, q job.Queue, id string) (info job.In
 		info.Name = row.Name
 	}
 	return info, row, err
-}
-
-// sameInstant compares fences: MariaDB and RQ keep microseconds.
-func sameInstant(a, b time.Time) bool {
-	return a.Truncate(time.Microsecond).Equal(b.Truncate(time.Microsecond))
 }

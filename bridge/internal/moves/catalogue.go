@@ -27,7 +27,7 @@ func move(site string, row *rows.BackgroundJob, to rows.Status, message string, 
 	m := Move{Site: site, Row: row, Transition: rows.Transition{Name: row.Name, From: row.Status, To: to, Message: message, Set: set}}
 	switch row.Status {
 	case rows.StatusRunning:
-		m.StartedAt = row.StartedAt
+		m.Fence = row.StartedRaw
 	case rows.StatusPending:
 		if to != rows.StatusQueued && to != rows.StatusCanceled {
 			m.Via, m.ViaMessage = rows.StatusQueued, enqueued
@@ -36,7 +36,7 @@ func move(site string, row *rows.BackgroundJob, to rows.Status, message string, 
 	return m
 }
 
-// Start makes a row Running for the attempt whose fence is startedAt. A row that waits for a retry, or a dead letter,
+// Start makes a row Running for the attempt that was claimed at startedAt. A row that waits for a retry, or a dead letter,
 // was delivered ahead of its turn by a person who requeued it in RQ: that spends a retry. before is what happened to the
 // delivery, if anything.
 func Start(site string, row *rows.BackgroundJob, startedAt time.Time, before string) Move {
@@ -185,9 +185,9 @@ func (m Move) Written() (written rows.BackgroundJob) {
 	return written
 }
 
-// Applied brings Row up to date once the move is committed; modified is its new time stamp as the desk compares it.
-func (m Move) Applied(modified string) {
-	m.Row.Status, m.Row.ModifiedRaw = m.To, modified
+// Applied brings Row up to date once the move is committed.
+func (m Move) Applied(result rows.TransitionResult) {
+	m.Row.Status, m.Row.ModifiedRaw, m.Row.StartedRaw = m.To, result.Modified, result.StartedRaw
 	if m.To == rows.StatusRunning {
 		m.Row.StartedAt = m.StartedAt
 	}

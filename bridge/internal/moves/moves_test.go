@@ -15,11 +15,14 @@ import (
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
 )
 
-const site = "a.example.com"
+const (
+	site  = "a.example.com"
+	fence = "2026-03-01 11:00:00.000001" // of a site whose zone is an hour ahead of UTC
+)
 
 var (
-	fence   = time.Date(2026, 3, 1, 10, 0, 0, 1000, time.UTC)
-	now     = fence.Add(time.Minute)
+	started = time.Date(2026, 3, 1, 10, 0, 0, 1000, time.UTC)
+	now     = started.Add(time.Minute)
 	said    = Said{Percent: 42, Message: "half", Output: "/files/out.txt"}
 	errBoom = errors.New("boom\nsecond line")
 
@@ -30,7 +33,7 @@ var (
 )
 
 func rowIn(s rows.Status) *rows.BackgroundJob {
-	return &rows.BackgroundJob{Name: "JOB-1", Status: s, StartedAt: fence, RetryCount: 2, MaxRetries: 5}
+	return &rows.BackgroundJob{Name: "JOB-1", Status: s, StartedAt: started, StartedRaw: fence, RetryCount: 2, MaxRetries: 5}
 }
 
 // set gives the columns that a move writes, by name.
@@ -201,23 +204,24 @@ func TestWhatEachMoveWrites(t *testing.T) {
 		move        Move
 		message     string
 		via         string
-		fence       time.Time
+		fence       string
+		started     time.Time
 		actor       string
 		columns     string
 		written     rows.BackgroundJob
 		status, way rows.Status
 	}{
 		"start": {
-			move: Start(site, queued, now, ""), message: "Worker started execution", fence: now,
+			move: Start(site, queued, now, ""), message: "Worker started execution", started: now,
 			columns: "completed_at next_retry_at progress progress_message", status: rows.StatusRunning,
 		},
 		"start of a failed row spends a retry": {
-			move: Start(site, failed, now, ""), message: "Worker started execution", via: "Job enqueued", fence: now,
+			move: Start(site, failed, now, ""), message: "Worker started execution", via: "Job enqueued", started: now,
 			columns: "completed_at next_retry_at progress progress_message retry_count",
 			written: rows.BackgroundJob{RetryCount: 3}, status: rows.StatusRunning, way: rows.StatusQueued,
 		},
 		"start of a pending row spends none": {
-			move: Start(site, rowIn(rows.StatusPending), now, ""), message: "Worker started execution", via: "Job enqueued", fence: now,
+			move: Start(site, rowIn(rows.StatusPending), now, ""), message: "Worker started execution", via: "Job enqueued", started: now,
 			columns: "completed_at next_retry_at progress progress_message", status: rows.StatusRunning, way: rows.StatusQueued,
 		},
 		"complete": {
@@ -317,8 +321,8 @@ func TestWhatEachMoveWrites(t *testing.T) {
 			if m.Message != tc.message || m.ViaMessage != tc.via {
 				t.Errorf("messages %q by way of %q, want %q, %q", m.Message, m.ViaMessage, tc.message, tc.via)
 			}
-			if !m.StartedAt.Equal(tc.fence) || m.Actor != tc.actor {
-				t.Errorf("fence %s, actor %q, want %s, %q", m.StartedAt, m.Actor, tc.fence, tc.actor)
+			if m.Fence != tc.fence || !m.StartedAt.Equal(tc.started) || m.Actor != tc.actor {
+				t.Errorf("fence %q, start %s, actor %q, want %q, %s, %q", m.Fence, m.StartedAt, m.Actor, tc.fence, tc.started, tc.actor)
 			}
 			if got := strings.Join(set(m), " "); got != tc.columns {
 				t.Errorf("columns %q, want %q", got, tc.columns)
@@ -337,14 +341,15 @@ func TestAppliedBringsTheRowUpToDate(t *testing.T) {
 	if row.Status != rows.StatusFailed || row.RetryCount != 2 {
 		t.Fatalf("making a move changed the row: %+v", row)
 	}
-	m.Applied("2026-03-01 10:01:00.000001")
+	m.Applied(rows.TransitionResult{Modified: "2026-03-01 10:01:00.000001", StartedRaw: "2026-03-01 11:01:00.000001"})
 	want := rowIn(rows.StatusRunning)
 	want.StartedAt, want.RetryCount, want.ErrorMessage, want.ModifiedRaw = now, 3, "boom", "2026-03-01 10:01:00.000001"
+	want.StartedRaw = "2026-03-01 11:01:00.000001"
 	if diff := cmp.Diff(want, row); diff != "" {
 		t.Errorf("the row after its start (-want +got):\n%s", diff)
 	}
-	GiveBack(site, row, "Worker died").Applied("later")
-	if row.Status != rows.StatusQueued || !row.StartedAt.IsZero() || row.ModifiedRaw != "later" {
+	GiveBack(site, row, "Worker died").Applied(rows.TransitionResult{Modified: "later"})
+	if row.Status != rows.StatusQueued || !row.StartedAt.IsZero() || row.StartedRaw != "" || row.ModifiedRaw != "later" {
 		t.Errorf("the row after it was given back: %+v, want Queued without a start", row)
 	}
 }

@@ -73,6 +73,16 @@ func TestWhatIsDecoded(t *testing.T) {
 		t.Errorf("method without Job Type and organization: %q, want none", got.Organization)
 	}
 
+	// What a Server Script enqueued, with the argument of Frappe's wrapper around it.
+	got = route(enqueued(t, frappe.Call{Method: "frappe.utils.safe_exec.call_whitelisted_function", Kwargs: map[string]any{"function": "app.export", "n": 1}}))
+	if got.JobType.TypeName != "export" || string(got.Params()) != `{"n":1}` {
+		t.Errorf("Server Script: %s with %s, want export with what was meant for it", got.JobType.TypeName, got.Params())
+	}
+	got = route(enqueued(t, frappe.Call{Method: "app.export", Kwargs: map[string]any{"function": "x"}}))
+	if string(got.Params()) != `{"function":"x"}` {
+		t.Errorf("an argument function of the job's own: %s, want it", got.Params())
+	}
+
 	got = route(delivery(t, "JOB-1"))
 	if got.RowName != "JOB-1" || got.Row != b.rows["JOB-1"] || got.Organization != "ORG-A" || got.User != "owner@example.com" || got.Priority != 0 ||
 		got.Method != "export" || got.JobType != b.types["export"] || got.Handler.Name != "app.export" {

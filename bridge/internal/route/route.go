@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
@@ -255,6 +256,9 @@ func decode(q *job.Queued, j *rqcompat.Job) error {
 	q.Args = nil
 	if q.Kwargs, _ = envelope.Kwargs.(*pickle.Dict); q.Kwargs == nil {
 		q.Kwargs = &pickle.Dict{}
+	}
+	if own := envelope.WrapperArgument(); own != "" {
+		q.Kwargs = &pickle.Dict{Items: slices.DeleteFunc(slices.Clone(q.Kwargs.Items), func(p pickle.Pair) bool { return p.Key == any(own) })}
 	}
 	if err := refuseCallback(j); err != nil {
 		return err

@@ -125,16 +125,28 @@ func (s *Sites) Apply(ctx context.Context, m moves.Move, then func(context.Conte
 	if m.To == rows.StatusRunning {
 		lane = w.starts
 	}
+	s.schedule(ctx, m)
 	result, err := lane.Do(ctx, m.Transition)
 	if err = errors.Join(err, result.Err); err != nil || !result.Applied {
 		return result, withCure(m.Site, err)
 	}
-	m.Applied(result.Modified)
+	m.Applied(result)
 	if then != nil {
 		err = then(ctx)
 	}
 	s.tell(Moved{Subject: subjectOf(m.Site, m.Row), From: m.From, To: m.To, Modified: result.Modified, Written: m.Written()})
 	return result, err
+}
+
+// schedule takes down the retry that a move announces, before anybody can see the row.
+func (s *Sites) schedule(ctx context.Context, m moves.Move) {
+	at := m.Written().NextRetryAt
+	if at.IsZero() {
+		return
+	}
+	if err := s.Schedule.note(ctx, m.Site, m.Name, at); err != nil {
+		s.Log.Info("retry isn't in Redis; it is due by the local time in its row", "error", err, "site", m.Site, "job", m.Name)
+	}
 }
 
 // Tell is for a row that was created in the state it has: no move, but observers hear of it as of one.

@@ -27,7 +27,9 @@ type Params struct {
 	Pool  *rows.Pool
 	// Cache is redis_cache, whose document caches show old rows otherwise. May be nil.
 	Cache redis.UniversalClient
-	Log   *slog.Logger
+	// Schedule says when retries are due. May be nil: then their rows' local times do.
+	Schedule *Schedule
+	Log      *slog.Logger
 }
 
 // Sites are the sites of a bench. Safe for concurrent use.

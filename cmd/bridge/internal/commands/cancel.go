@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/opensoft/dartwing-bridge/bridge"
 	"github.com/opensoft/dartwing-bridge/cmd/bridge/exitcode"
@@ -59,7 +60,7 @@ func moveCommand(
 	dryRun := c.Flags().Bool("dry-run", false, "only list what is chosen")
 	c.RunE = func(c *cobra.Command, names []string) error {
 		ctx := c.Context()
-		f, err := choice.filter()
+		f, err := choice.filter(time.Now())
 		switch {
 		case err != nil:
 			return err
@@ -72,7 +73,7 @@ func moveCommand(
 		}
 		return a.WithClient(ctx, func(s cli.Session) error {
 			if len(names) == 0 {
-				if names, err = chosen(ctx, s, f); err != nil {
+				if names, err = chosen(ctx, s, choice); err != nil {
 					return err
 				}
 				if len(names) == 0 {
@@ -102,11 +103,15 @@ func moveCommand(
 	return c
 }
 
-// chosen names the Background Jobs that a filter chooses, the oldest first.
-func chosen(ctx context.Context, s cli.Session, f rows.ListFilter) ([]string, error) {
+// chosen names the Background Jobs that flags choose, the oldest first.
+func chosen(ctx context.Context, s cli.Session, choice jobChoice) ([]string, error) {
 	pool := rows.NewPool(s.Bench)
 	defer pool.Close()
 	db, err := pool.DB(ctx, s.Site)
+	if err != nil {
+		return nil, err
+	}
+	f, err := choice.filter(db.Now())
 	if err != nil {
 		return nil, err
 	}

@@ -302,7 +302,7 @@ func exactJSON(b []byte) (v any, err error) {
 	return v, nil
 }
 
-// moment reads a point in time: "10m" from now, "-24h" before it, a date, or a date and time, local or with a zone.
+// moment reads a point in time: "10m" from now, "-24h" before it, a date, or a date and time, in now's zone or with one.
 func moment(text string, now time.Time) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
@@ -311,7 +311,7 @@ func moment(text string, now time.Time) (time.Time, error) {
 		return now.Add(d), nil
 	}
 	for _, layout := range []string{time.RFC3339Nano, "2006-01-02 15:04:05", "2006-01-02T15:04:05", "2006-01-02 15:04", "2006-01-02"} {
-		if t, err := time.ParseInLocation(layout, text, time.Local); err == nil {
+		if t, err := time.ParseInLocation(layout, text, now.Location()); err == nil {
 			return t, nil
 		}
 	}

@@ -35,14 +35,13 @@ func (c *jobChoice) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&c.JobType, "type", "", "only this Job Type")
 	f.StringVar(&c.Organization, "organization", "", "only this organization")
 	f.StringVar(&c.Error, "error", "", "only with this in the error message")
-	f.StringVar(&c.since, "since", "", "created from then on: -24h, or a date and time")
+	f.StringVar(&c.since, "since", "", "created from then on: -24h, or a date and time of the site")
 	f.StringVar(&c.until, "until", "", "created before then")
 }
 
-// filter reads what the flags say.
-func (c *jobChoice) filter() (rows.ListFilter, error) {
+// filter reads what the flags say, times as those of now's zone.
+func (c *jobChoice) filter(now time.Time) (rows.ListFilter, error) {
 	var badStatus, badSince, badUntil error
-	now := time.Now()
 	c.Statuses, badStatus = parseStatuses(c.states)
 	c.From, badSince = moment(c.since, now)
 	c.To, badUntil = moment(c.until, now)
@@ -69,18 +68,18 @@ func jobsCommand(a *cli.App) *cobra.Command {
 			if group != "" && group != "error" {
 				return exitcode.Usagef("--group-by is %q, want error", group)
 			}
-			f, err := choice.filter()
-			if err != nil {
+			if _, err := choice.filter(time.Now()); err != nil {
 				return err
 			}
 			return a.OnSite(func(b *frappe.Bench, _ bridge.Config, site string) error {
 				pool := rows.NewPool(b)
 				defer pool.Close()
 				db, err := pool.DB(c.Context(), site)
-				switch {
-				case err != nil:
+				if err != nil {
 					return err
-				case group != "":
+				}
+				f, _ := choice.filter(db.Now()) // what can be read in one zone can be in another
+				if group != "" {
 					return groupJobs(c.Context(), a, db, f)
 				}
 				return listJobs(c.Context(), a, db, f)

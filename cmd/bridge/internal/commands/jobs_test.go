@@ -45,6 +45,16 @@ JOB-YYYY-00001  echo_job  ORG-A         Queued  0%        YYYY-MM-DD hh:mm:ss  j
 	if got := must(t, "jobs", "--since=-1h", "--until=1h", "--type=echo_job", "--user=jane@example.com", "--organization", testOrg); !strings.Contains(got, name) {
 		t.Errorf("filters that all fit leave the job out: %s", got)
 	}
+	zone, err := time.LoadLocation("Asia/Kolkata") // of a site that names none
+	if err != nil {
+		t.Fatal(err)
+	}
+	for off, want := range map[time.Duration]bool{-time.Minute: true, time.Minute: false} {
+		since := time.Now().In(zone).Add(off).Format("2006-01-02 15:04:05")
+		if got := strings.Contains(must(t, "jobs", "--since", since), name); got != want {
+			t.Errorf("jobs --since %q, %s from the site's now, lists the job: %v, want %v", since, off, got, want)
+		}
+	}
 	b.worker()
 	waitStatus(t, name, "Completed")
 
@@ -54,7 +64,11 @@ JOB-YYYY-00001  echo_job  ORG-A         Queued  0%        YYYY-MM-DD hh:mm:ss  j
 		t.Errorf("job --json --params: %+v", v)
 	}
 	text := must(t, "job", name)
-	for _, want := range []string{name + "  Completed", "Worker started execution", "Job completed successfully", "RQ  " + testSite + "::" + name + "  finished"} {
+	started := regexp.MustCompile(`started +(\S+ \S+)`).FindAllStringSubmatch(text, -1)
+	if here := v.Row.StartedAt.In(zone).Format("2006-01-02 15:04:05"); len(started) != 2 || started[0][1] != here || started[1][1] != here {
+		t.Errorf("row and RQ say that it started at %q, want both %s, the site's time:\n%s", started, here, text)
+	}
+	for _, want := range []string{"Times are those of Asia/Kolkata.\n", name + "  Completed", "Worker started execution", "Job completed successfully", "RQ  " + testSite + "::" + name + "  finished"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("job %s lacks %q:\n%s", name, want, text)
 		}

@@ -164,6 +164,7 @@ func waitStatus(t *testing.T, name, status string) {
 type jobView struct {
 	Row struct {
 		Name, Status    string
+		StartedAt       time.Time       `json:"started_at"`
 		InputParameters json.RawMessage `json:"input_parameters"`
 	}
 	RQ struct {

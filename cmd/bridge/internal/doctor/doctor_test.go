@@ -10,7 +10,7 @@ func TestClocksThatDiffer(t *testing.T) {
 		skew time.Duration
 		want Level
 	}{
-		{0, OK}, {999 * time.Millisecond, OK}, {-time.Second, Warning}, {9 * time.Second, Warning}, {-10 * time.Second, Error}, {time.Hour, Error},
+		{0, OK}, {1999 * time.Millisecond, OK}, {-2001 * time.Millisecond, Warning}, {9 * time.Second, Warning}, {-10 * time.Second, Error}, {time.Hour, Error},
 	} {
 		r := &report{}
 		r.clock(tc.skew)

@@ -14,21 +14,16 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Clocks: started_at, leases and due times are compared across machines.
-const (
-	skewWarning = time.Second
-	skewError   = 10 * time.Second
-)
+// skewError is how wrong a clock must be for an error: RQ's Python workers go by their machine's.
+const skewError = 10 * time.Second
 
 func (r *report) queueServer(ctx context.Context, rdb redis.UniversalClient) {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	before := time.Now()
-	now, err := rdb.Time(ctx).Result()
-	if err != nil {
+	if skew, err := rqcompat.NewClient(rdb, rqcompat.Dialect{}).Skew(ctx); err != nil {
 		r.fail("clock", err, "")
 	} else {
-		r.clock(now.Sub(before.Add(time.Since(before) / 2)))
+		r.clock(skew)
 	}
 	// A server that hides its configuration has somebody who looks after it.
 	config, err := rdb.ConfigGet(ctx, "maxmemory*").Result()
@@ -42,9 +37,9 @@ func (r *report) clock(skew time.Duration) {
 	off := skew.Abs().Round(time.Millisecond)
 	switch {
 	case skew.Abs() >= skewError:
-		r.add(Error, "clock", fix, "Redis is %s off this machine: leases of running jobs would lapse", off)
-	case skew.Abs() >= skewWarning:
-		r.warn("clock", fix, "Redis is %s off this machine", off)
+		r.add(Error, "clock", fix, "Redis is %s off this machine: jobs of Python workers here may be taken for abandoned, and times in rows are wrong", off)
+	case skew.Abs() > rqcompat.MostSkew:
+		r.warn("clock", fix, "Redis is %s off this machine: times in rows are wrong", off)
 	default:
 		r.ok("clock", "Redis is %s off this machine", off)
 	}

@@ -41,8 +41,7 @@ func firstLine(text string) string {
 
 // overlooked looks for rows that nothing will move.
 func (r *report) overlooked(ctx context.Context, check string, cfg bridge.Config, db *rows.DB) error {
-	limit := db.Now().Add(-overlookedAge)
-	n, first, err := db.Overdue(ctx, limit)
+	n, first, err := db.Overdue(ctx, db.Now().Add(-overlookedAge))
 	if err != nil {
 		return err
 	}
@@ -50,7 +49,7 @@ func (r *report) overlooked(ctx context.Context, check string, cfg bridge.Config
 		r.warn(check, "a running bridge that has handlers for their Job Types makes them: start it, or bridge cancel them",
 			"%s overdue, the first since %s", are(n, "retry is", "retries are"), output.Clock(first))
 	}
-	stale, err := db.Stale(ctx, time.Time{}, limit, overlookedMost)
+	stale, err := db.Stale(ctx, rows.Place{}, overlookedAge, overlookedMost)
 	if err != nil || len(stale) == 0 {
 		return err
 	}

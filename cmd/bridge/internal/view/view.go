@@ -102,6 +102,9 @@ func InspectionOf(in bridge.Inspection, s bridge.Standing, params bool) map[stri
 	if r := runOf(in, s, time.Now()); r != nil {
 		view["run"] = r
 	}
+	if in.Zone != nil {
+		view["time_zone"] = in.Zone.String()
+	}
 	return view
 }
 
@@ -118,6 +121,9 @@ func calledWith(job *rqcompat.Job) (any, error) {
 
 // PrintInspection prints all that is known of a job.
 func PrintInspection(w io.Writer, in bridge.Inspection, s bridge.Standing, params bool) error {
+	if in.Zone != nil {
+		fmt.Fprintf(w, "Times are those of %s.\n", in.Zone)
+	}
 	if in.Row == nil {
 		fmt.Fprintln(w, "No Background Job: all that is known of this job is in RQ.")
 	} else if err := printRow(w, in, params); err != nil {
@@ -156,7 +162,7 @@ func printRow(w io.Writer, in bridge.Inspection, params bool) error {
 	fmt.Fprintln(w, "\nHistory")
 	var cells [][]string
 	for _, h := range in.History {
-		cells = append(cells, []string{"  " + h.Timestamp.Format("15:04:05.000"), cmp.Or(string(h.FromStatus), "-"), string(h.ToStatus), cmp.Or(h.Actor, "-"), h.Message})
+		cells = append(cells, []string{"  " + h.Timestamp.Format("15:04:05.000"), cmp.Or(string(h.FromStatus), "-"), string(h.ToStatus), cmp.Or(h.Actor, "system"), h.Message})
 	}
 	return output.Table(w, []string{"  TIME", "FROM", "TO", "ACTOR", "MESSAGE"}, cells)
 }
@@ -168,8 +174,8 @@ func printRQ(w io.Writer, in bridge.Inspection, params bool) error {
 	if !j.StartedAt.IsZero() && !j.EndedAt.IsZero() {
 		took = j.EndedAt.Sub(j.StartedAt).Round(time.Millisecond).String()
 	}
-	if err := output.Fields(w, "queue", j.Origin, "worker", j.WorkerName, "enqueued", output.Clock(j.EnqueuedAt.Local()), "started", output.Clock(j.StartedAt.Local()),
-		"ended", output.Clock(j.EndedAt.Local()), "took", took); err != nil {
+	if err := output.Fields(w, "queue", j.Origin, "worker", j.WorkerName, "enqueued", output.Clock(j.EnqueuedAt), "started", output.Clock(j.StartedAt),
+		"ended", output.Clock(j.EndedAt), "took", took); err != nil {
 		return err
 	}
 	if params {
@@ -184,7 +190,7 @@ func printRQ(w io.Writer, in bridge.Inspection, params bool) error {
 	}
 	for _, r := range in.Results {
 		v := resultOf(r)
-		fmt.Fprintf(w, "  result %s %s\n", v.At.Local().Format("15:04:05.000"), v.Outcome)
+		fmt.Fprintf(w, "  result %s %s\n", v.At.Format("15:04:05.000"), v.Outcome)
 		if text := cmp.Or(v.Error, v.Traceback); text != "" {
 			fmt.Fprintln(w, indent(output.Lines(text)))
 		} else if v.Value != nil {

@@ -55,8 +55,8 @@ func TestInspectionForPeople(t *testing.T) {
     second` + "\uFFFD" + `[2J
 
 History
-  TIME          FROM  TO      ACTOR  MESSAGE
-  15:04:01.000  -     Queued  -      Job submitted
+  TIME          FROM  TO      ACTOR   MESSAGE
+  15:04:01.000  -     Queued  system  Job submitted
 
 RQ  site1::JOB-1  failed
   queue     bench:go
