@@ -277,7 +277,7 @@ const (
 	// EventProgress carries job_id, status, progress, updated_at and, a text, progress_message; at most one per job and second.
 	EventProgress = desk.EventProgress
 	// EventStatusChanged carries job_id, from_status, to_status, updated_at, and as texts output_reference or error_message
-	// if set.
+	// if set, as the row has them; of a longer error the first 500 characters.
 	EventStatusChanged = desk.EventStatusChanged
 )
 

@@ -82,15 +82,16 @@ type ForeignHandler struct {
 // ExecConfig is a handler that runs a program per job.
 //
 // The program gets the job's parameters as one JSON value on stdin and, in its environment, BRIDGE_JOB_ID,
-// BRIDGE_JOB_NAME, BRIDGE_JOB_TYPE, BRIDGE_SITE, BRIDGE_USER, BRIDGE_ORGANIZATION, BRIDGE_ATTEMPT and BRIDGE_TIMEOUT
-// (seconds, 0 for none); of the bridge's own environment it sees PATH, HOME, LANG and TZ. Lines of JSON on stdout
+// BRIDGE_JOB_NAME, BRIDGE_JOB_TYPE, BRIDGE_SITE, BRIDGE_USER, BRIDGE_ORGANIZATION, BRIDGE_ATTEMPT, BRIDGE_TIMEOUT
+// (seconds, 0 for none) and, if there is something to say, BRIDGE_LOSSY (JobInfo.Lossy as JSON); of the bridge's own environment it sees PATH, HOME, LANG and TZ. Lines of JSON on stdout
 // report:
 //
 //	{"progress": 40, "message": "rendering"}
 //	{"output": "/files/report.csv"}
 //	{"result": {"rows": 12}}
 //
-// Any other line goes to the log. The last 8 KiB of stderr become part of the error. Exit status 0 is success; of
+// Any other line goes to the log. A line of JSON that is longer than 1 MiB, or that starts with {"result": and can't be
+// read, fails the job for good, since it may have been the result. The last 8 KiB of stderr become part of the error. Exit status 0 is success; of
 // sysexits.h 64 (usage), 65 (data), 66 (no input), 67 (no user), 77 (no permission) and 78 (configuration) are
 // permanent; every other status (69 unavailable, 70 software, 75 temporary failure, …), a signal, and a program that
 // can't be started are transient. A signal that ends it while the bridge stops gives the job back: it was the stop's.
@@ -107,9 +108,9 @@ type ExecConfig = foreign.Exec
 // HTTPConfig is a handler that calls a URL per job.
 //
 // The request's body is JSON: job_id, name, job_type, site, user, organization, attempt, timeout_seconds (0 for none)
-// and parameters. An answer of 2xx is success; as application/json it may hold {"result": …, "output": "…"}. As
+// and parameters, and lossy (JobInfo.Lossy) if there is something to say. An answer of 2xx is success; as application/json it may hold {"result": …, "output": "…"}. As
 // application/x-ndjson it is read line by line while it comes, with the reports of ExecConfig and, since the status is
-// already out, {"error": "…", "permanent": true} for a failure.
+// already out, {"error": "…", "permanent": true} for a failure; a line of those that can't be read is a permanent one.
 //
 // 429 and 503 with Retry-After (seconds or a date, at most a day) set the time of the next attempt. 408, 425, 429, 5xx,
 // a failed connection and an answer that breaks off are transient; other 4xx, a redirect (never followed) and an answer

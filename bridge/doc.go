@@ -43,10 +43,15 @@
 //	set, frozenset              an array, in no order                a slice
 //	dict, frappe._dict          an object; keys that aren't strings  a struct or a map
 //	                            are written as JSON writes them
-//	bytes, bytearray            a string where they are UTF-8,       string; nothing tells the two apart, so producers do
-//	                            else base64                          better to send base64 that they made
+//	a subclass of dict, list,   as that type; a named tuple is an    as for that type
+//	tuple, str, int, float      array
+//	bytes, bytearray            a string where they are UTF-8,       string; JobInfo.Lossy tells the two apart, and producers
+//	                            else base64                          do better to send base64 that they made
 //	a function or class         "module.name"                        string
 //	any other object            {"__class__": "module.Name", …}      a struct or a map
+//
+// What a value loses that way is named in JobInfo.Lossy and in the log of the job's row. Nothing is cut: parameters whose
+// JSON is larger than 128 MiB fail the job before it starts, or leave it to Python on a shared queue.
 //
 // The pickle subcommand of the program shows what a waiting job holds. Encoded again, as parameters of another job or as
 // a result, the types above give the same JSON.

@@ -137,9 +137,13 @@ func (w *rooms) maintenance(router *route.Router, queues []job.Queue, registries
 
 // watched are the queues that are worked, and their names.
 func (c Config) watched() (queues []job.Queue, names []string) {
+	timeouts := map[string]time.Duration{}
+	for _, t := range c.Bench.QueueTypes() {
+		timeouts[t.Name] = time.Duration(t.Timeout) * time.Second
+	}
 	for _, kind := range slices.Concat(c.Queues, c.SharedQueues) {
 		name := c.Bench.QueueName(kind)
-		queues = append(queues, job.Queue{Name: name, Kind: kind, Own: slices.Contains(c.Queues, kind)})
+		queues = append(queues, job.Queue{Name: name, Kind: kind, Own: slices.Contains(c.Queues, kind), Timeout: timeouts[kind]})
 		names = append(names, name)
 	}
 	return queues, names

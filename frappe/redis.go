@@ -10,12 +10,12 @@ import (
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
-// RedisQueue are the connection options of redis_queue, with the bench's credentials in Frappe's order: the ACL user of
+// RedisQueue are the connection options of redis_queue, a URL and its options as redis-py takes them, with the bench's credentials in Frappe's order: the ACL user of
 // use_rq_auth, else RQ_ADMIN_PASWORD (Frappe spells it so), else what the URL carries (redis_queue.py,
 // background_jobs.py get_redis_conn). The client never repeats a command: an RPUSH without reply would run twice.
 func (b *Bench) RedisQueue() (*redis.UniversalOptions, error) {
 	c := b.Config()
-	o, err := redisOptions(c, "redis_queue")
+	o, err := b.redisOptions(c, "redis_queue")
 	if err != nil {
 		return nil, err
 	}
@@ -35,19 +35,19 @@ func (b *Bench) RedisQueue() (*redis.UniversalOptions, error) {
 // RedisRealtime are the options of the connection that publishes realtime events: redis_queue without the ACL user, who
 // may not publish on the channel "events" (realtime.py get_redis_connection_without_auth).
 func (b *Bench) RedisRealtime() (*redis.UniversalOptions, error) {
-	return redisOptions(b.Config(), "redis_queue")
+	return b.redisOptions(b.Config(), "redis_queue")
 }
 
 // RedisCache are the connection options of redis_cache.
 func (b *Bench) RedisCache() (*redis.UniversalOptions, error) {
-	return redisOptions(b.Config(), "redis_cache")
+	return b.redisOptions(b.Config(), "redis_cache")
 }
 
-func redisOptions(c Config, key string) (o *redis.UniversalOptions, err error) {
+func (b *Bench) redisOptions(c Config, key string) (o *redis.UniversalOptions, err error) {
 	if c.Bool(key + "_sentinel_enabled") {
 		o, err = sentinelOptions(c, key)
 	} else {
-		o, err = serverOptions(c, key)
+		o, err = b.serverOptions(c, key)
 	}
 	if err != nil {
 		return nil, err
@@ -58,16 +58,17 @@ func redisOptions(c Config, key string) (o *redis.UniversalOptions, err error) {
 	return o, nil
 }
 
-func serverOptions(c Config, key string) (*redis.UniversalOptions, error) {
-	o, err := redis.ParseURL(c.String(key, ""))
-	if err != nil {
-		// The parser's error may quote the URL, and with it a password.
+func (b *Bench) serverOptions(c Config, key string) (*redis.UniversalOptions, error) {
+	u, ok := splitRedisURL(c.String(key, ""))
+	if !ok {
+		// Never quoted: it may hold a password.
 		return nil, fmt.Errorf("%s is not a Redis URL; it must look like redis://127.0.0.1:11000, rediss://… or unix:///path", key)
 	}
-	return &redis.UniversalOptions{
-		Addrs: []string{o.Addr}, DB: o.DB, Username: o.Username, Password: o.Password, TLSConfig: o.TLSConfig,
-		DialTimeout: o.DialTimeout, ReadTimeout: o.ReadTimeout, WriteTimeout: o.WriteTimeout, PoolSize: o.PoolSize,
-	}, nil
+	o, err := u.connection(b.SitesDir)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", key, err)
+	}
+	return o, nil
 }
 
 func sentinelOptions(c Config, key string) (*redis.UniversalOptions, error) {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"math/big"
 	"strconv"
 
@@ -18,6 +19,24 @@ type Call struct {
 	Instance any
 	Args     []any
 	Kwargs   *pickle.Dict // nil means none
+	// Serializer is how the call is written, and with it the job's meta and result.
+	Serializer Serializer
+}
+
+// Serializer is how a queue's jobs are written: all its producers and workers have to agree. rq/serializers.py.
+type Serializer int
+
+// The serializers that come with RQ. The class of a user's own can't be known.
+const (
+	PickleSerializer Serializer = iota // RQ's default
+	JSONSerializer
+)
+
+func (s Serializer) encode(v any) ([]byte, error) {
+	if s == JSONSerializer {
+		return pickle.PythonJSON(v)
+	}
+	return pickle.Encode(v)
 }
 
 // DefaultPayloadLimit is the inflated size of data that Payload(0) and Call accept, in bytes.
@@ -67,14 +86,18 @@ func (j *Job) call() (*Call, error) {
 	if err != nil {
 		return nil, err
 	}
-	v, err := decodeValue(b)
+	v, serializer, err := decodeValue(b)
 	if err != nil && notZlib != nil {
 		return nil, fmt.Errorf("data is no zlib stream (%v) and no plain payload: %w", notZlib, err)
 	}
 	if err != nil {
 		return nil, err
 	}
-	return toCall(v)
+	call, err := toCall(v)
+	if call != nil {
+		call.Serializer = serializer
+	}
+	return call, err
 }
 
 func toCall(v any) (*Call, error) {
@@ -83,20 +106,20 @@ func toCall(v any) (*Call, error) {
 		return nil, fmt.Errorf("%w: want a tuple of function name, instance, arguments and keyword arguments", ErrBadCall)
 	}
 	call := &Call{Instance: items[1]}
-	if call.Func, ok = items[0].(string); !ok {
+	if call.Func, ok = pickle.Base(items[0]).(string); !ok {
 		return nil, fmt.Errorf("%w: its function name is not text", ErrBadCall)
 	}
 	if call.Args, ok = sequence(items[2]); !ok {
 		return nil, fmt.Errorf("%w: its arguments are neither tuple nor list", ErrBadCall)
 	}
-	if call.Kwargs, ok = items[3].(*pickle.Dict); !ok {
+	if call.Kwargs, ok = pickle.Keywords(items[3]); !ok {
 		return nil, fmt.Errorf("%w: its keyword arguments are not a dict", ErrBadCall)
 	}
 	return call, nil
 }
 
 func sequence(v any) ([]any, bool) {
-	switch v := v.(type) {
+	switch v := pickle.Base(v).(type) {
 	case *pickle.Tuple:
 		return v.Items, true
 	case *pickle.List:
@@ -105,7 +128,8 @@ func sequence(v any) ([]any, bool) {
 	return nil, false
 }
 
-// EncodeCall returns the data field for a call: pickle in zlib. The arguments may be anything pickle.Encode takes.
+// EncodeCall returns the data field for a call, in zlib. The arguments may be anything pickle.Encode takes, and with the
+// JSON serializer pickle.PythonJSON.
 func EncodeCall(c Call) ([]byte, error) {
 	if c.Func == "" {
 		return nil, fmt.Errorf("encode call: %w: it has no function name", ErrBadCall)
@@ -119,7 +143,7 @@ func EncodeCall(c Call) ([]byte, error) {
 			return nil, fmt.Errorf("encode call of %s: %w: a keyword is a %T, want text", clip(c.Func), ErrBadCall, p.Key)
 		}
 	}
-	b, err := pickle.Encode(&pickle.Tuple{Items: []any{c.Func, c.Instance, &pickle.Tuple{Items: c.Args}, kwargs}})
+	b, err := c.Serializer.encode(&pickle.Tuple{Items: []any{c.Func, c.Instance, &pickle.Tuple{Items: c.Args}, kwargs}})
 	if err != nil {
 		return nil, fmt.Errorf("encode call of %s: %w", clip(c.Func), err)
 	}
@@ -128,13 +152,53 @@ func EncodeCall(c Call) ([]byte, error) {
 
 // decodeValue reads a value of RQ's pickle or JSON serializer. Nothing in Redis says which one wrote it: pickles
 // since protocol 2 start with a byte that JSON can't, older ones end with a dot, which JSON can't either.
-func decodeValue(b []byte) (any, error) {
-	if len(b) > 0 && b[0] != 0x80 && json.Valid(b) {
-		dec := json.NewDecoder(bytes.NewReader(b))
-		dec.UseNumber()
-		return jsonValue(dec), nil
+func decodeValue(b []byte) (any, Serializer, error) {
+	if len(b) > 0 && b[0] != 0x80 {
+		if text := withPythonFloats(b); json.Valid(text) {
+			dec := json.NewDecoder(bytes.NewReader(text))
+			dec.UseNumber()
+			return jsonValue(dec), JSONSerializer, nil
+		}
 	}
-	return pickle.Decode(b)
+	v, err := pickle.Decode(b)
+	return v, PickleSerializer, err
+}
+
+// Python's JSON has floats that JSON lacks. They stand as numbers that nobody writes and that read as these floats.
+var pythonFloats = []struct {
+	name, number string
+	value        float64
+}{
+	{"NaN", "0e-1000000007", math.NaN()}, {"-Infinity", "-1e1000000007", math.Inf(-1)}, {"Infinity", "1e1000000007", math.Inf(1)},
+}
+
+// withPythonFloats makes JSON of what Python's json.dumps wrote.
+func withPythonFloats(b []byte) []byte {
+	if !bytes.Contains(b, []byte("NaN")) && !bytes.Contains(b, []byte("Infinity")) {
+		return b
+	}
+	var out []byte
+	inText := false
+next:
+	for i := 0; i < len(b); i++ {
+		switch {
+		case inText && b[i] == '\\' && i+1 < len(b):
+			out = append(out, b[i])
+			i++
+		case b[i] == '"':
+			inText = !inText
+		case !inText:
+			for _, f := range pythonFloats {
+				if bytes.HasPrefix(b[i:], []byte(f.name)) {
+					out = append(out, f.number...)
+					i += len(f.name) - 1
+					continue next
+				}
+			}
+		}
+		out = append(out, b[i])
+	}
+	return out
 }
 
 // jsonValue reads valid JSON, which gives a decoder no errors, into the types pickle.Decode uses, dicts in order.
@@ -177,6 +241,11 @@ func jsonDict(dec *json.Decoder) *pickle.Dict {
 func jsonNumber(s string) any {
 	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
 		return n
+	}
+	for _, f := range pythonFloats {
+		if s == f.number {
+			return f.value
+		}
 	}
 	if n, ok := new(big.Int).SetString(s, 10); ok {
 		return n

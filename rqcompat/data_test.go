@@ -68,7 +68,11 @@ func TestCall(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(mailCall(), got); diff != "" {
+			want := mailCall()
+			if strings.HasPrefix(test.name, "JSON") {
+				want.Serializer = rqcompat.JSONSerializer
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 			const text = "myapp.tasks.send_mail(42, to='a@b.c', urgent=True)"
@@ -87,7 +91,7 @@ func TestCallFromJSON(t *testing.T) {
 	}
 	huge, _ := new(big.Int).SetString("123456789012345678901234567890", 10)
 	want := &rqcompat.Call{
-		Func: "f",
+		Func: "f", Serializer: rqcompat.JSONSerializer,
 		Args: []any{int64(1), -1.5, 1000.0, huge, "ü😀", &pickle.List{Items: []any{&pickle.List{}}}, &pickle.Dict{}},
 		Kwargs: &pickle.Dict{Items: []pickle.Pair{
 			{Key: "z", Value: &pickle.Dict{Items: []pickle.Pair{{Key: "b", Value: int64(3)}, {Key: "a", Value: int64(2)}}}},
@@ -261,4 +265,28 @@ func FuzzCall(f *testing.F) {
 			t.Errorf("written and not readable: %v", err)
 		}
 	})
+}
+
+// TestCallOfSubclasses: Python calls a function with a dict subclass, a tuple subclass and so on as with what they derive from.
+func TestCallOfSubclasses(t *testing.T) {
+	object := func(class string, args []any, pairs ...pickle.Pair) *pickle.Object {
+		return &pickle.Object{How: pickle.NewObj, Callable: &pickle.Global{Module: "m", Name: class}, Args: &pickle.Tuple{Items: args}, Pairs: pairs}
+	}
+	for name, kwargs := range map[string]*pickle.Object{
+		"entries":    object("Settings", nil, pickle.Pair{Key: object("Text", []any{"a"}), Value: int64(1)}),
+		"no entries": object("Settings", nil),
+	} {
+		b, err := pickle.Encode(&pickle.Tuple{Items: []any{object("Text", []any{"f"}), nil, object("Pair", []any{&pickle.Tuple{Items: []any{"x"}}}), kwargs}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := &rqcompat.Call{Func: "f", Args: []any{"x"}, Kwargs: &pickle.Dict{}}
+		if len(kwargs.Pairs) > 0 {
+			want.Kwargs.Set("a", int64(1))
+		}
+		got, err := (&rqcompat.Job{Data: zlibbed(b)}).Call()
+		if diff := cmp.Diff(want, got); err != nil || diff != "" {
+			t.Errorf("%s: %v (-want +got):\n%s", name, err, diff)
+		}
+	}
 }

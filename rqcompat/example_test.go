@@ -80,7 +80,7 @@ func ExampleClient_Claim() {
 	states, err := c.Renew(ctx, []rqcompat.Lease{lease}, time.Minute, true)
 	fmt.Println("held:", states[0] == rqcompat.LeaseHeld, err)
 
-	value, err := rqcompat.EncodeResult(1 + 2)
+	value, err := rqcompat.EncodeResult(1+2, rqcompat.PickleSerializer)
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -157,7 +157,7 @@ func ExampleCall_Description() {
 
 // What a function returned, as RQ stores it.
 func ExampleEncodeResult() {
-	s, err := rqcompat.EncodeResult([]any{1, "größe", nil})
+	s, err := rqcompat.EncodeResult([]any{1, "größe", nil}, rqcompat.PickleSerializer)
 	fmt.Println(s, err)
 	v, err := rqcompat.DecodeResult(s)
 	fmt.Println(v.(*pickle.List).Items, err)

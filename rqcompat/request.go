@@ -9,7 +9,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/uuid"
-	"github.com/opensoft/dartwing-bridge/rqcompat/pickle"
 )
 
 // RQ's defaults, rq/defaults.py and rq/queue.py.
@@ -207,7 +206,7 @@ func (j *Job) encode(r Request) (err error) {
 		}
 	}
 	if len(r.Meta) > 0 {
-		if j.Meta, err = pickle.Encode(r.Meta); err != nil {
+		if j.Meta, err = r.Call.Serializer.encode(r.Meta); err != nil {
 			return fmt.Errorf("encode meta: %w", err)
 		}
 	}

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/opensoft/dartwing-bridge/rqcompat/pickle"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -41,7 +40,7 @@ func (r *Result) Value() (any, error) {
 	if r.ReturnValue == nil {
 		return nil, nil
 	}
-	v, err := decodeValue(r.ReturnValue)
+	v, _, err := decodeValue(r.ReturnValue)
 	return v, wrap(err, "decode return value of result %s", r.ID)
 }
 
@@ -95,12 +94,13 @@ func streamTime(id string) time.Time {
 	return time.UnixMilli(n).UTC()
 }
 
-// EncodeResult returns the return_value field for a value: base64 of its pickle, or "" for nil, which RQ leaves out.
-func EncodeResult(v any) (string, error) {
+// EncodeResult returns the return_value field for a value of a job with that serializer: base64 of what it writes, or ""
+// for nil, which RQ leaves out.
+func EncodeResult(v any, s Serializer) (string, error) {
 	if v == nil {
 		return "", nil
 	}
-	b, err := pickle.Encode(v)
+	b, err := s.encode(v)
 	return base64.StdEncoding.EncodeToString(b), wrap(err, "encode result")
 }
 
@@ -113,7 +113,7 @@ func DecodeResult(s string) (any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("decode result: %w", err)
 	}
-	v, err := decodeValue(b)
+	v, _, err := decodeValue(b)
 	return v, wrap(err, "decode result")
 }
 

@@ -41,7 +41,7 @@ func TestDecodeResult(t *testing.T) {
 
 func TestEncodeResult(t *testing.T) {
 	for _, v := range []any{nil, int64(3), "größe", true, 1.5} {
-		s, err := rqcompat.EncodeResult(v)
+		s, err := rqcompat.EncodeResult(v, rqcompat.PickleSerializer)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -53,7 +53,7 @@ func TestEncodeResult(t *testing.T) {
 			t.Errorf("%v came back as %v, %v", v, got, err)
 		}
 	}
-	if s, err := rqcompat.EncodeResult(make(chan int)); err == nil {
+	if s, err := rqcompat.EncodeResult(make(chan int), rqcompat.PickleSerializer); err == nil {
 		t.Errorf("a channel became %q", s)
 	}
 }
@@ -114,5 +114,23 @@ func TestResults(t *testing.T) {
 	}
 	if v, err := got[2].Value(); err != nil || v != nil {
 		t.Errorf("value of a failure: %v, %v", v, err)
+	}
+}
+
+// TestJSONResults: Python's json.dumps writes floats that JSON lacks, also in texts where they are none.
+func TestJSONResults(t *testing.T) {
+	const python = `{"a": [NaN, Infinity, -Infinity, -1.5], "NaN": "Infinity \" NaN", "b": "\\"}`
+	v, err := rqcompat.DecodeResult(base64.StdEncoding.EncodeToString([]byte(python)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := rqcompat.EncodeResult(v, rqcompat.JSONSerializer)
+	if again, _ := base64.StdEncoding.DecodeString(s); err != nil || string(again) != python {
+		t.Errorf("came back as %s (%v), want %s", again, err, python)
+	}
+	for _, in := range []string{`{"a": Nan}`, `NaNs`, `"NaN`} {
+		if got, err := rqcompat.DecodeResult(base64.StdEncoding.EncodeToString([]byte(in))); err == nil {
+			t.Errorf("%s: got %v, want an error", in, got)
+		}
 	}
 }

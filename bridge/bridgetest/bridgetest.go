@@ -35,7 +35,7 @@ type setting struct {
 }
 
 // Info is what the handler is told of its attempt. Default: the job JOB-TEST of Administrator on site1.localhost, in its
-// first attempt. An Attempt of 0 counts as 1. The context ends with bridge.ErrTimeout after a Timeout above zero.
+// first attempt. An Attempt of 0 counts as 1. Lossy is for handlers that mind what Python's parameters lost. The context ends with bridge.ErrTimeout after a Timeout above zero.
 func Info(info bridge.JobInfo) Option { return func(s *setting) { s.info = info } }
 
 // MaxRetries is how many retries the job has, as a Job Type says. Default: 5.
@@ -141,7 +141,7 @@ func (r *recorder) result(value any, err, cause error) *Result {
 
 // asPythonSeesIt sends a value through RQ's encoding.
 func asPythonSeesIt(value any) any {
-	encoded, _ := job.EncodeResult(value) // what can't be expressed is in the value
+	encoded, _ := job.EncodeResult(value, rqcompat.PickleSerializer) // what can't be expressed is in the value
 	v, err := rqcompat.DecodeResult(encoded)
 	if err != nil {
 		return err

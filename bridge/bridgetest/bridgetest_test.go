@@ -200,3 +200,20 @@ func TestConcurrentReports(t *testing.T) {
 		t.Errorf("%v: %d reports, %d lines, %d children; want 8 of each", r.Err, len(r.Progress), len(r.Log), len(r.Submitted))
 	}
 }
+
+// TestLossesAreTold: a handler that minds what Python's parameters lost can be tried with some.
+func TestLossesAreTold(t *testing.T) {
+	strict := func(_ context.Context, job *bridge.Job[export]) (any, error) {
+		if len(job.Lossy) > 0 {
+			return nil, bridge.Permanent(fmt.Errorf("not with %s", job.Lossy[0]))
+		}
+		return nil, nil
+	}
+	r := bridgetest.Run(t.Context(), strict, export{2024}, bridgetest.Info(bridge.JobInfo{Lossy: []string{"$.year: lost"}}))
+	if r.Status != rows.StatusDeadLetter || r.Err == nil || r.Err.Error() != "not with $.year: lost" {
+		t.Errorf("a handler that refuses losses ends as %s with %v", r.Status, r.Err)
+	}
+	if r := bridgetest.Run(t.Context(), strict, export{2024}); r.Status != rows.StatusCompleted {
+		t.Errorf("without losses it ends as %s with %v", r.Status, r.Err)
+	}
+}

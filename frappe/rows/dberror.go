@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"regexp"
 
 	"github.com/go-sql-driver/mysql"
 )
@@ -135,8 +136,12 @@ type dbError struct {
 	cause           error
 }
 
+// refusedValue is where a message of the server quotes the value that it refuses.
+var refusedValue = regexp.MustCompile(`(?s)value: '.*'( for column|$)`)
+
+// Error shows no value, which may be a job's parameter.
 func (e *dbError) Error() string {
-	text := fmt.Sprintf("site %s: %s: %v: %v", e.site, e.what, e.kind, e.cause)
+	text := fmt.Sprintf("site %s: %s: %v: %s", e.site, e.what, e.kind, refusedValue.ReplaceAllString(e.cause.Error(), "value$1"))
 	if e.fix != "" {
 		text += "; " + e.fix
 	}

@@ -3,6 +3,7 @@ package rows
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/go-sql-driver/mysql"
@@ -35,5 +36,20 @@ func TestWhatTheServersErrorsSay(t *testing.T) {
 	}
 	if err := (&conn{site: "s"}).explain("write", errors.New("nobody knows")); !errors.Is(err, ErrUnavailable) {
 		t.Errorf("an error nobody knows: %v, want one that passes", err)
+	}
+}
+
+// TestRefusedValuesAreNotShown: the server quotes what it refuses, which may be a job's parameter.
+func TestRefusedValuesAreNotShown(t *testing.T) {
+	d := &conn{site: "a.test"}
+	for message, want := range map[string]string{
+		"Incorrect string value: 's3cret' it's 's3cret'' for column `a`.`t`.`input_parameters` at row 1": "Incorrect string value for column `a`.`t`.`input_parameters` at row 1",
+		"Truncated incorrect DOUBLE value: 's3cret\ns3cret'":                                             "Truncated incorrect DOUBLE value",
+		"Data too long for column 'owner_user' at row 1":                                                 "Data too long for column 'owner_user' at row 1",
+	} {
+		err := d.explain("create rows", &mysql.MySQLError{Number: 1366, Message: message})
+		if text := err.Error(); !strings.HasSuffix(text, want) || strings.Contains(text, "s3cret") || !errors.Is(err, ErrValue) {
+			t.Errorf("%q becomes %q, want %q at its end", message, text, want)
+		}
 	}
 }

@@ -98,6 +98,12 @@ func (c columnInfo) fit(s string) (fitted string, cut bool) {
 	return s, false
 }
 
+// Data is what a field of Frappe's type Data, 140 characters, keeps of a text.
+func Data(text string) string {
+	kept, _ := columnInfo{Kind: "varchar", Chars: 140}.fit(text)
+	return kept
+}
+
 func cutRunes(s string, limit int) (string, bool) {
 	if len(s) <= limit || utf8.RuneCountInString(s) <= limit {
 		return s, false

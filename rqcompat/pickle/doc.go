@@ -16,7 +16,7 @@
 //	dict                  *Dict, in order
 //	set, frozenset        *Set, *FrozenSet
 //	function, class       *Global
-//	any other object      *Object
+//	any other object      *Object; see Base for those of subclasses of the types above
 //
 // Protocols 0 to 5 are read, with every opcode that a stream alone can give a meaning to. Persistent ids,
 // extension codes and out-of-band buffers refer to something outside the stream and are refused by name and
@@ -50,5 +50,6 @@
 // A malformed or refused stream gives a *SyntaxError with the offset and the opcode, a stream that asks for too
 // much a *LimitError with the name of the limit, a value that has no pickle an *UnsupportedError. No input makes
 // the package panic. Decode takes time and memory in proportion to its input, within Limits; the other forms of a
-// value can be larger than the value, where it shares much or where calls run in circles, and are cut or refused.
+// value can be larger than the value, where it shares much or where calls run in circles: they are cut for display, and
+// Limits.JSON, which is for programs, refuses them by the name of the limit.
 package pickle

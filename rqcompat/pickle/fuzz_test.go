@@ -43,10 +43,15 @@ func FuzzDecode(f *testing.F) {
 			}
 			return
 		}
-		c := newConverter()
-		c.nodes, c.text = 5000, 1<<20
-		if text := appendJSON(nil, c.value(v, 0)); !json.Valid(text) || !utf8.Valid(text) {
-			t.Fatalf("not JSON: %.200q", text)
+		c := newConverter(1 << 20)
+		c.steps = 5000
+		if c.value(v, 0); !json.Valid(c.b) || !utf8.Valid(c.b) {
+			t.Fatalf("not JSON: %.200q", c.b)
+		}
+		whole := Limits{Text: 1 << 20}
+		text, _, err := whole.JSON(v)
+		if size, err2 := whole.Measure(v); size != len(text) || (err == nil) != (err2 == nil) {
+			t.Fatalf("measured as %d bytes and %v, written as %d and %v", size, err2, len(text), err)
 		}
 	})
 }

@@ -18,6 +18,8 @@ type Limits struct {
 	IntDigits int
 	// Output is the size of a pickle to write, in bytes. Default 64 MiB.
 	Output int
+	// Text is the size of a value's JSON, in bytes. Default 128 MiB.
+	Text int
 }
 
 // maxDepth keeps recursion far from the size at which Go ends the process.
@@ -31,6 +33,7 @@ func (l Limits) resolve() Limits {
 		Memo:      orDefault(l.Memo, 1<<20),
 		IntDigits: orDefault(l.IntDigits, 100_000),
 		Output:    orDefault(l.Output, 64<<20),
+		Text:      orDefault(l.Text, 128<<20),
 	}
 }
 

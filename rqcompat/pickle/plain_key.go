@@ -1,15 +1,15 @@
 package pickle
 
 import (
+	"encoding/json"
 	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 )
 
-// fill adds entries to m, whose keys stay unique.
-func (c *converter) fill(m *members, items []Pair, depth int) {
-	before := slices.Clone(m.keys)
+// fill writes entries behind the members that are there before; the keys stay unique.
+func (c *converter) fill(before []string, items []Pair, depth int) {
 	var names uniqueNames
 	for i := range items {
 		key, exact := c.key(items[i].Key, depth)
@@ -19,11 +19,26 @@ func (c *converter) fill(m *members, items []Pair, depth int) {
 			}
 			key = names.free(key)
 		}
-		m.add(key, c.within(segment(key), items[i].Value, depth))
+		c.member(i+len(before), key, items[i].Value, depth)
 		if c.cut {
 			return
 		}
 	}
+}
+
+// member writes the n-th member of an object.
+func (c *converter) member(n int, key string, v any, depth int) {
+	if n > 0 {
+		c.comma()
+	}
+	if !c.fits(c.quotedSize(key)) {
+		key = truncated
+	}
+	c.quoted(key)
+	if c.raw(":"); c.python {
+		c.raw(" ")
+	}
+	c.within(segment(key), v, depth)
 }
 
 // segment is a key as a part of a path, cut to a readable length.
@@ -38,18 +53,15 @@ func segment(key string) string {
 // key gives the text of a dict key, and whether it was that text.
 func (c *converter) key(k any, depth int) (string, bool) {
 	if s, ok := k.(string); ok && utf8.ValidString(s) {
-		c.text -= len(s)
 		return s, true
 	}
 	n := len(c.path)
 	c.path = append(c.path, ".{key}"...)
-	v := c.value(k, depth+1)
-	s, ok := v.(string)
-	if !ok {
-		b := appendJSON(nil, v)
-		c.text -= len(b)
+	s := c.apart(func() { c.value(k, depth+1) })
+	if s[0] == '"' {
+		_ = json.Unmarshal([]byte(s), &s) // it is JSON
+	} else if !c.python || s[0] == '[' || s[0] == '{' {
 		c.note("key written as text")
-		s = string(b)
 	}
 	c.path = c.path[:n]
 	return s, false

@@ -62,7 +62,7 @@ func TestJSON(t *testing.T) {
 		{"OrderedDict with attributes", withState(withPairs(object("collections.OrderedDict"), Pair{"a", nil}), &Dict{[]Pair{{"x", nil}}}),
 			`{"a":null}`, []string{"$: attributes of a dict dropped"}},
 		{"defaultdict", withPairs(object("collections.defaultdict", global("builtins", "list")), Pair{"a", nil}), `{"a":null}`,
-			[]string{"$: default factory of a defaultdict dropped"}},
+			[]string{"$: arguments of collections.defaultdict dropped"}},
 		{"date", object("datetime.date", Bytes("\x07\xe8\x02\x1d")), `"2024-02-29"`, []string{"$: datetime.date written as text"}},
 		{"datetime", object("datetime.datetime", Bytes("\x07\xe8\x8c\x1f\x17\x3b\x3b\x0f\x42\x3f")), `"2024-12-31 23:59:59.999999"`,
 			[]string{"$: datetime.datetime written as text"}},

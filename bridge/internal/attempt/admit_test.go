@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -197,6 +198,15 @@ func TestWhatAHandlerGets(t *testing.T) {
 			},
 			job.Info{ID: "plain-1", Method: "go.plain", Site: site, User: "jane@example.com", Attempt: 1, Queue: "b:go", Timeout: time.Minute}, `{}`,
 		},
+		"a plain job whose parameters lost something": {
+			func(*house) *job.Queued {
+				q := plain(nil)
+				q.Kwargs = &pickle.Dict{Items: []pickle.Pair{{Key: "tags", Value: &pickle.Set{Items: []any{"a"}}}}}
+				return q
+			},
+			job.Info{ID: "plain-1", Method: "go.plain", Site: site, User: "jane@example.com", Attempt: 1, Queue: "b:go", Timeout: 180 * time.Second,
+				Lossy: []string{"$.tags: set written as a list"}}, `{"tags":["a"]}`,
+		},
 		"a plain job without a limit": {
 			func(*house) *job.Queued {
 				q := plain(nil)
@@ -223,7 +233,7 @@ func TestWhatAHandlerGets(t *testing.T) {
 				if diff := cmp.Diff(tc.info, info); diff != "" || params != tc.params {
 					t.Errorf("parameters %s, want %s; info (-want +got):\n%s", params, tc.params, diff)
 				}
-				if len(h.ends) != 1 || h.ends[0].info != tc.info {
+				if len(h.ends) != 1 || cmp.Diff(tc.info, h.ends[0].info) != "" {
 					t.Errorf("Ended is told of %+v, want the same", h.ends)
 				}
 			})
@@ -231,17 +241,15 @@ func TestWhatAHandlerGets(t *testing.T) {
 	}
 }
 
-// TestTheRowOfAnArrival is made of the Job Type and the call.
+// TestTheRowOfAnArrival is made of the Job Type and the call. Frappe sends the queue's timeout if the caller named none.
 func TestTheRowOfAnArrival(t *testing.T) {
-	minute, none := 90*time.Second, time.Duration(0)
 	claimed := time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC)
-	for timeout, want := range map[*time.Duration]int{nil: 600, &none: 600, &minute: 90} {
-		kwargs := &pickle.Dict{}
-		kwargs.Set("n", int64(1))
+	own, none, queues := 90*time.Second, time.Duration(0), 300*time.Second
+	for timeout, want := range map[*time.Duration]int{nil: 600, &none: 600, &queues: 600, &own: 90} {
 		got := arrival(&job.Queued{
-			ID: "id", Organization: "ORG-A", User: "jane@example.com", Timeout: timeout, Kwargs: kwargs,
+			Queue: job.Queue{Timeout: queues}, ID: "id", Organization: "ORG-A", User: "jane@example.com", Timeout: timeout,
 			JobType: &rows.JobType{TypeName: "export", DefaultTimeout: 600, DefaultPriority: "High", MaxRetries: 7},
-		}, claimed)
+		}, json.RawMessage(`{"n":1}`), claimed)
 		if diff := cmp.Diff(rows.NewJob{
 			JobType: "export", Organization: "ORG-A", OwnerUser: "jane@example.com", Priority: "High", JobHash: sites.ArrivalHash("id"),
 			MaxRetries: 7, TimeoutSeconds: want, InputParameters: json.RawMessage(`{"n":1}`), Status: rows.StatusQueued,
@@ -250,6 +258,69 @@ func TestTheRowOfAnArrival(t *testing.T) {
 			t.Errorf("timeout %v (-want +got):\n%s", timeout, diff)
 		}
 	}
+	of := &job.Queued{Queue: job.Queue{Timeout: queues}, Timeout: &queues, JobType: &rows.JobType{TypeName: "export"}}
+	if got := arrival(of, nil, time.Now()).TimeoutSeconds; got != 300 {
+		t.Errorf("a Job Type without a timeout: %d s, want the queue's 300", got)
+	}
+}
+
+// TestWhatParametersLostIsInTheLog of their row, and known to the handler.
+func TestWhatParametersLostIsInTheLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse()
+		var heard []string
+		q := h.delivery(rows.StatusQueued, nil)
+		q.RowName, q.Row, q.Before = "", nil, "taken back from Python"
+		q.Kwargs = &pickle.Dict{Items: []pickle.Pair{{Key: "raw", Value: pickle.Bytes("\xff")}}}
+		for range 12 {
+			q.Args = append(q.Args, math.Inf(1))
+		}
+		q.Handler = &job.Handler{Call: func(_ context.Context, i job.Info, _ json.RawMessage, _ job.Reporter) (any, error) {
+			heard = i.Lossy
+			return nil, nil
+		}}
+		h.run(t, q)
+		if len(heard) != 13 || heard[0] != "$.raw: bytes written as base64" || heard[12] != "$.args[11]: float inf written as text" {
+			t.Errorf("the handler knows of %q, want all 13 losses", heard)
+		}
+		const want = "Worker started execution; taken back from Python; parameters from Python: $.raw: bytes written as base64, $.args[0]: float inf written as text, "
+		if got := h.rows.moves[0].Message; !strings.HasPrefix(got, want) || !strings.HasSuffix(got, "$.args[8]: float inf written as text, and 3 more") {
+			t.Errorf("the log says %q, want %q and so on", got, want)
+		}
+	})
+}
+
+// TestParametersThatWereMendedAreTheRows: what the call's lost says nothing of them.
+func TestParametersThatWereMendedAreTheRows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse()
+		q := h.delivery(rows.StatusQueued, nil)
+		q.RowName, q.Row = "", nil
+		q.Kwargs = &pickle.Dict{Items: []pickle.Pair{{Key: "raw", Value: pickle.Bytes("\xff")}}}
+		h.rows.put(&rows.BackgroundJob{Name: "JOB-NEW", JobType: "export", Status: rows.StatusQueued, InputParameters: json.RawMessage(`{"raw":"mended"}`)})
+		q.Handler = &job.Handler{Call: func(_ context.Context, i job.Info, p json.RawMessage, _ job.Reporter) (any, error) {
+			if string(p) != `{"raw":"mended"}` || len(i.Lossy) > 0 {
+				t.Errorf("the handler gets %s and is told of %q, want the row's and nothing", p, i.Lossy)
+			}
+			return nil, nil
+		}}
+		h.run(t, q)
+		h.wantStory(t, "mended", "row Queued > Running", "observers Running", "row Running > Completed", "rq finished", "observers Completed", "ended finished")
+	})
+}
+
+// TestParametersThatDoNotFit end the job before anything of it starts.
+func TestParametersThatDoNotFit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse()
+		q := plain(func(context.Context, job.Reporter) (any, error) { panic("the handler runs") })
+		q.Kwargs = &pickle.Dict{Items: []pickle.Pair{{Key: "text", Value: strings.Repeat("\x01", 30<<20)}}}
+		h.run(t, q)
+		h.wantStory(t, "too large", "rq failed", "ended failed")
+		if exc := h.rq.outcomes[0].Exc; !strings.Contains(exc, "more than 134217728 bytes of JSON") {
+			t.Errorf("RQ is told %q, want the limit's name", exc)
+		}
+	})
 }
 
 // TestWhatPolicyIsAsked, at the start, of the job that was claimed.

@@ -1,9 +1,13 @@
 package attempt
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
@@ -25,12 +29,11 @@ func (x *Runner) execute(settle context.Context, r *run, q *job.Queued) {
 	case a.delivery != 0:
 		x.settleDelivery(settle, r, a.delivery)
 	case r.row != nil:
-		params := q.Params()
 		// On a new stack: the queries of the admission have left a deep one.
-		x.jobs.Go(func() { x.perform(settle, r, params) })
+		x.jobs.Go(func() { x.perform(settle, r, a.params) })
 		return
 	default:
-		x.perform(settle, r, q.Params())
+		x.perform(settle, r, a.params)
 		return
 	}
 	x.finish(r)
@@ -88,8 +91,10 @@ func (x *Runner) abandon(settle context.Context, r *run) {
 	r.settled.Store(true)
 }
 
-// admission is what becomes of a claimed job: it runs (zero), is refused, or only its delivery ends, as its row says.
+// admission is what becomes of a claimed job: it runs with its parameters, is refused, or only its delivery ends, as its
+// row says.
 type admission struct {
+	params   json.RawMessage
 	refusal  error
 	delivery rqcompat.OutcomeKind
 }
@@ -119,14 +124,19 @@ func (x *Runner) admit(r *run, q *job.Queued) admission {
 		// Since it was routed, which may be long ago. Back on its queue it is routed anew, and waits.
 		return onlyDelivery(rqcompat.OutcomeGivenBack)
 	}
+	params, lossy, err := q.Params()
+	if err != nil {
+		return refused(err)
+	}
+	r.info.Lossy = lossy
 	if q.JobType == nil {
 		r.info.Timeout = defaultTimeout
 		if q.Timeout != nil {
 			r.info.Timeout = *q.Timeout
 		}
-		return admission{}
+		return admission{params: params}
 	}
-	a, err := x.admitRow(r, q, answer)
+	a, err := x.admitRow(r, q, answer, params)
 	cause := job.CauseOf(r.ctx)
 	switch {
 	case err == nil:
@@ -142,16 +152,19 @@ func (x *Runner) admit(r *run, q *job.Queued) admission {
 }
 
 // admitRow makes sure of the row and moves it to Running.
-func (x *Runner) admitRow(r *run, q *job.Queued, answer policy.Answer) (admission, error) {
+func (x *Runner) admitRow(r *run, q *job.Queued, answer policy.Answer, params json.RawMessage) (admission, error) {
 	if q.Row == nil {
 		if q.Organization == "" {
 			return refused(policy.NeedsOrganization(q.JobType.TypeName)), nil
 		}
-		row, err := x.Rows.Arrive(r.ctx, q.Site, arrival(q, r.lease.StartedAt))
+		row, err := x.Rows.Arrive(r.ctx, q.Site, arrival(q, params, r.lease.StartedAt))
 		if err != nil {
 			return admission{}, err
 		}
 		q.Row = row
+		if !bytes.Equal(row.InputParameters, params) { // it was there, and somebody may have mended it before this retry
+			params, r.info.Lossy = row.InputParameters, nil
+		}
 	}
 	r.setRow(q.Row)
 	if a, done := needsNothing(r); done {
@@ -161,19 +174,40 @@ func (x *Runner) admitRow(r *run, q *job.Queued, answer policy.Answer) (admissio
 		return refused(answer.Err), nil
 	}
 	r.info.Timeout = time.Duration(max(r.row.TimeoutSeconds, 0)) * time.Second
-	return x.moveToRunning(r, q.Before)
+	a, err := x.moveToRunning(r, before(q, r.info.Lossy))
+	a.params = params
+	return a, err
 }
 
-// arrival is the row of a job that came by frappe.enqueue alone, made for the attempt that was claimed at that time.
-func arrival(q *job.Queued, claimed time.Time) rows.NewJob {
+// toldLosses is how much of what the parameters lost a row's log says.
+const toldLosses = 10
+
+// before is what the log says beside that the worker started: what happened to the delivery, and to the parameters.
+func before(q *job.Queued, lossy []string) string {
+	var texts []string
+	if q.Before != "" {
+		texts = append(texts, q.Before)
+	}
+	if n := len(lossy); n > toldLosses {
+		lossy = append(slices.Clone(lossy[:toldLosses]), fmt.Sprintf("and %d more", n-toldLosses))
+	}
+	if len(lossy) > 0 {
+		texts = append(texts, "parameters from Python: "+strings.Join(lossy, ", "))
+	}
+	return strings.Join(texts, "; ")
+}
+
+// arrival is the row of a job that came by frappe.enqueue alone. Frappe always sends a timeout, the queue's if the caller
+// named none: only one that differs from that is the caller's, and goes before the Job Type's. claimed is when its attempt was.
+func arrival(q *job.Queued, params json.RawMessage, claimed time.Time) rows.NewJob {
 	timeout := q.JobType.DefaultTimeout
-	if q.Timeout != nil && *q.Timeout > 0 {
-		timeout = int(*q.Timeout / time.Second)
+	if sent := q.Timeout; sent != nil && *sent > 0 && (*sent != q.Queue.Timeout || timeout <= 0) {
+		timeout = int(*sent / time.Second)
 	}
 	return rows.NewJob{
 		JobType: q.JobType.TypeName, Organization: q.Organization, OwnerUser: q.User,
 		Priority: q.JobType.DefaultPriority, JobHash: sites.ArrivalHash(q.ID), MaxRetries: q.JobType.MaxRetries,
-		TimeoutSeconds: timeout, InputParameters: q.Params(), Status: rows.StatusQueued,
+		TimeoutSeconds: timeout, InputParameters: params, Status: rows.StatusQueued,
 		CreatedMessage: sites.ArrivalMessage(q.ID), CreatedAt: claimed,
 	}
 }

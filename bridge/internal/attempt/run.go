@@ -22,6 +22,8 @@ type run struct {
 	lease   rqcompat.Lease
 	// fence is the started_at that this attempt's row got; set before the handler may report.
 	fence string
+	// serializer is how the result is written.
+	serializer rqcompat.Serializer
 	// row is nil for a job without one; it doesn't hold the parameters.
 	row *rows.BackgroundJob
 

@@ -96,7 +96,7 @@ func (x *Runner) Start(work, settle context.Context, q *job.Queued, slot *worker
 			ID: q.ID, Method: q.Method, Site: q.Site, User: q.User, Organization: q.Organization,
 			Attempt: 1, Queue: q.Queue.Name,
 		},
-		handler: q.Handler, slot: slot, lease: lease, base: x.Logger,
+		handler: q.Handler, slot: slot, lease: lease, serializer: q.Serializer, base: x.Logger,
 	}
 	if q.JobType != nil {
 		r.info.JobType = q.JobType.TypeName

@@ -179,7 +179,7 @@ func (x *Runner) writeOutcome(ctx context.Context, r *run, end ending, result an
 	switch end.kind {
 	case rqcompat.OutcomeFinished:
 		var err error
-		if o.ReturnValue, err = job.EncodeResult(result); err != nil {
+		if o.ReturnValue, err = job.EncodeResult(result, r.serializer); err != nil {
 			r.Log().Warn("return value can't be expressed for Python", "error", err)
 		}
 	case rqcompat.OutcomeStopped:

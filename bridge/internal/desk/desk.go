@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/batch"
@@ -91,10 +90,11 @@ func (d *Desk) Run(ctx context.Context) {
 func (d *Desk) Moved(m sites.Moved) {
 	message := map[string]any{"job_id": m.Name, "from_status": m.From, "to_status": m.To, "updated_at": m.Modified}
 	details := map[string]any{}
-	for field, text := range map[string]string{"output_reference": m.Written.OutputReference, "error_message": m.Written.ErrorMessage} {
-		if text != "" {
-			details[field] = brief(text)
-		}
+	if m.Written.OutputReference != "" {
+		details["output_reference"] = rows.Data(m.Written.OutputReference)
+	}
+	if m.Written.ErrorMessage != "" {
+		details["error_message"] = brief(m.Written.ErrorMessage)
 	}
 	d.lanes.Add(m.Site, news{about: m.Subject, name: EventStatusChanged, message: message, details: details, modified: m.Modified, listed: true})
 	if m.To == rows.StatusCompleted {
@@ -121,7 +121,7 @@ func (d *Desk) PlainProgress(site, user, id string, percent float64, text string
 
 func progress(about sites.Subject, s rows.Status, percent float64, text, at string) news {
 	return news{
-		about: about, name: EventProgress, details: map[string]any{"progress_message": text},
+		about: about, name: EventProgress, details: map[string]any{"progress_message": rows.Data(text)},
 		message: map[string]any{"job_id": about.Name, "status": s, "progress": percent, "updated_at": at},
 	}
 }
@@ -188,9 +188,8 @@ func (d *Desk) members(ctx context.Context, s sites.Subject) []string {
 	return others[:min(len(others), maxAudience)]
 }
 
-// brief cuts what a row says at length, a panic's stack for instance, to what is sent.
+// brief cuts an error that a row has at length, a panic with its stack for instance, to what is sent, with a mark.
 func brief(text string) string {
-	text, _, _ = strings.Cut(text, "\n")
 	if runes := []rune(text); len(runes) > 500 {
 		return string(runes[:499]) + "…"
 	}

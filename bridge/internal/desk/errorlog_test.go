@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,6 +19,7 @@ import (
 
 // book is the Error Logs of sites.
 type book struct {
+	mu    sync.Mutex
 	pages map[string][]rows.ErrorLog
 	err   error
 	log   bytes.Buffer
@@ -27,6 +29,8 @@ type book struct {
 func (b *book) keep(t *testing.T) (l *ErrorLog, stop func()) {
 	b.pages = map[string][]rows.ErrorLog{}
 	l = NewErrorLog(func(_ context.Context, site string, entries []rows.ErrorLog) error {
+		b.mu.Lock()
+		defer b.mu.Unlock()
 		b.pages[site] = append(b.pages[site], entries...)
 		return b.err
 	}, slog.New(slog.NewTextHandler(&b.log, nil)))
@@ -40,6 +44,13 @@ func (b *book) keep(t *testing.T) (l *ErrorLog, stop func()) {
 		cancel()
 		<-done
 	}
+}
+
+// of are the entries of a site.
+func (b *book) of(site string) []rows.ErrorLog {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.pages[site])
 }
 
 var plainJob = job.Info{ID: "a.example.com::1", Method: "app.export", Site: site, User: "jane@example.com"}
@@ -56,10 +67,10 @@ func TestAFailureWithoutARow(t *testing.T) {
 		l.Failed(siteless, errors.New("of nobody"))
 		l.Failed(plainJob, nil)
 		synctest.Wait()
-		if len(b.pages[site]) != 1 || len(b.pages) != 1 {
+		if len(b.of(site)) != 1 || len(b.pages) != 1 {
 			t.Fatalf("Error Logs %+v, want one entry on %s", b.pages, site)
 		}
-		e := b.pages[site][0]
+		e := b.of(site)[0]
 		if e.Title != "app.export" || !strings.HasPrefix(e.Error, "Traceback") || !strings.Contains(e.Error, "boom") ||
 			e.User != "jane@example.com" || e.Doctype != "RQ Job" || e.Name != plainJob.ID {
 			t.Errorf("entry %+v", e)
@@ -85,7 +96,7 @@ func TestAFloodIsCounted(t *testing.T) {
 		}
 		time.Sleep(62 * time.Second)
 		synctest.Wait()
-		entries := b.pages[site]
+		entries := b.of(site)
 		if last := entries[len(entries)-1]; len(entries) != 12 || last.Title != "app.export" || !strings.HasPrefix(last.Error, "990 more jobs failed since 2000-01-01T00:00:00Z") {
 			t.Errorf("after the minute there are %d entries, the last %+v, want the 12th to tell of 990 more", len(entries), last)
 		}
@@ -93,7 +104,7 @@ func TestAFloodIsCounted(t *testing.T) {
 			l.Failed(plainJob, errors.New("boom"))
 		}
 		stop()
-		entries = b.pages[site]
+		entries = b.of(site)
 		if last := entries[len(entries)-1]; len(entries) != 23 || !strings.HasPrefix(last.Error, "1 more jobs failed") {
 			t.Errorf("after the stop there are %d entries, the last %+v, want ten more and one of the eleventh", len(entries), last)
 		}
@@ -111,10 +122,10 @@ func TestMadeUpMethods(t *testing.T) {
 			l.Failed(j, errors.New("boom"))
 		}
 		stop()
-		if n := len(b.pages[site]); n != errorMethods+errorsOfAMethod+1 {
+		if n := len(b.of(site)); n != errorMethods+errorsOfAMethod+1 {
 			t.Errorf("1,000 methods leave %d entries, want %d", n, errorMethods+errorsOfAMethod+1)
 		}
-		if last := b.pages[site][len(b.pages[site])-1]; last.Title != otherMethods {
+		if last := b.of(site)[len(b.of(site))-1]; last.Title != otherMethods {
 			t.Errorf("the last entry is of %q", last.Title)
 		}
 	})
@@ -136,7 +147,7 @@ func TestAnErrorLogThatCantBeWritten(t *testing.T) {
 }
 
 func (b *book) titles() (titles []string) {
-	for _, e := range b.pages[site] {
+	for _, e := range b.of(site) {
 		titles = append(titles, e.Title)
 	}
 	return titles

@@ -123,6 +123,9 @@ func (c Exec) outcome(ctx context.Context, r job.Reporter, cmd *exec.Cmd, err er
 		if errors.Is(err, exec.ErrWaitDelay) {
 			r.Log().Warn("the program left a process behind that kept its output open; it was killed", "program", c.Command[0])
 		}
+		if reports.lost != nil {
+			return nil, permanent(fmt.Errorf("%s: %w", c.Command[0], reports.lost))
+		}
 		return reports.result, nil
 	}
 	text := fmt.Sprintf("%s: %s", c.Command[0], cmd.ProcessState)
@@ -174,6 +177,10 @@ func (c Exec) environment(r job.Info) []string {
 	} {
 		// A NUL would make the program impossible to start.
 		env = append(env, "BRIDGE_"+v[0]+"="+strings.ReplaceAll(v[1], "\x00", ""))
+	}
+	if len(r.Lossy) > 0 {
+		lossy, _ := json.Marshal(r.Lossy) // texts always encode
+		env = append(env, "BRIDGE_LOSSY="+string(lossy))
 	}
 	return env
 }

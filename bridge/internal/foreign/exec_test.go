@@ -60,14 +60,35 @@ printf '{"progress": 100, "message": "no newline"}'`
 	}
 }
 
+// TestExecReportsThatAreLost: what may have been the result isn't skipped.
+func TestExecReportsThatAreLost(t *testing.T) {
+	for name, tc := range map[string]struct{ script, want string }{
+		"a long result":          {`printf '{"result": "'; head -c 1100000 /dev/zero | tr '\0' x; echo '"}'; echo '{"progress": 100}'`, "longer than 1048576 bytes"},
+		"a long one without end": {`printf ' {"result": "'; head -c 1100000 /dev/zero | tr '\0' x`, "longer than 1048576 bytes"},
+		"Python's NaN":           {`echo '{"result": NaN}'`, `starts with {"result": can't be read`},
+		"half a result":          {`printf '{"result": [1,'`, `starts with {"result": can't be read`},
+	} {
+		var h heard
+		result, err := shell(t, Exec{}, tc.script)(t.Context(), attempt, nil, &h)
+		if err == nil || result != nil || job.Classify(err) != job.Permanent || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%s: result %v and %v, want a permanent error with %q", name, result, err, tc.want)
+		}
+	}
+	var h heard
+	if result, err := shell(t, Exec{}, `echo '{"error": {"code": 7}, "level": "error"}'; echo '{"result": 1}'`)(t.Context(), attempt, nil, &h); err != nil || result != json.Number("1") {
+		t.Errorf("a log line in JSON: %v, %v, want the result after it", result, err)
+	}
+}
+
 func TestExecEnvironment(t *testing.T) {
 	t.Setenv("SECRET_OF_THE_BRIDGE", "password")
 	t.Setenv("TZ", "Europe/Berlin")
 	var h heard
 	r := attempt
 	r.User = "with\x00nul"
+	r.Lossy = []string{"$.a: lost", "$.b: lost"}
 	result, err := shell(t, Exec{Env: map[string]string{"EXTRA": "1", "LANG": "de_DE"}, Dir: os.TempDir()},
-		`printf '{"result": "%s"}' "$(env | grep -v -e '^PWD=' -e '^SHLVL=' -e '^_=' -e '^OLDPWD=' -e '^PATH=' -e '^HOME=' | sort | tr '\n' ' ')$(pwd) $(cat)"`)(t.Context(), r, nil, &h)
+		`printf '{"result": "%s"}' "$(env | grep -v -e '^PWD=' -e '^SHLVL=' -e '^_=' -e '^OLDPWD=' -e '^PATH=' -e '^HOME=' | sort | tr '"\n' "' ")$(pwd) $(cat)"`)(t.Context(), r, nil, &h)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +96,7 @@ func TestExecEnvironment(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := "BRIDGE_ATTEMPT=2 BRIDGE_JOB_ID=site1||1 BRIDGE_JOB_NAME=JOB-2025-00001 BRIDGE_JOB_TYPE=report " +
+	want := "BRIDGE_ATTEMPT=2 BRIDGE_JOB_ID=site1||1 BRIDGE_JOB_NAME=JOB-2025-00001 BRIDGE_JOB_TYPE=report BRIDGE_LOSSY=['$.a: lost','$.b: lost'] " +
 		"BRIDGE_ORGANIZATION=ORG-1 BRIDGE_SITE=site1.localhost BRIDGE_TIMEOUT=90 BRIDGE_USER=withnul " +
 		"EXTRA=1 LANG=de_DE TZ=Europe/Berlin " + dir + " {}"
 	if result != want {

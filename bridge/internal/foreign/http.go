@@ -107,15 +107,21 @@ func (h *httpHandler) run(ctx context.Context, info job.Info, params json.RawMes
 }
 
 func (h *httpHandler) request(ctx context.Context, r job.Info, params json.RawMessage) (*http.Request, error) {
-	body, err := json.Marshal(map[string]any{
+	content := map[string]any{
 		"job_id": r.ID, "name": r.Name, "job_type": r.JobType, "site": r.Site, "user": r.User,
 		"organization": r.Organization, "attempt": r.Attempt,
 		"timeout_seconds": r.Timeout.Seconds(), "parameters": orEmpty(params),
-	})
-	if err != nil {
+	}
+	if len(r.Lossy) > 0 {
+		content["lossy"] = r.Lossy
+	}
+	var body bytes.Buffer
+	e := json.NewEncoder(&body)
+	e.SetEscapeHTML(false) // it would make six bytes of one
+	if err := e.Encode(content); err != nil {
 		return nil, fmt.Errorf("encode the request for %s: %w", h.place, err)
 	}
-	req, err := http.NewRequestWithContext(ctx, h.cfg.Method, h.cfg.URL, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, h.cfg.Method, h.cfg.URL, bytes.NewReader(body.Bytes()))
 	if err != nil {
 		return nil, fmt.Errorf("build the request for %s: %w", h.place, err)
 	}
@@ -199,6 +205,9 @@ func (h *httpHandler) stream(ctx context.Context, r job.Reporter, body io.Reader
 			return nil, permanent(err)
 		}
 		return nil, transient(err)
+	}
+	if reports.lost != nil {
+		return nil, permanent(fmt.Errorf("call %s: %w", h.place, reports.lost))
 	}
 	return reports.result, nil
 }

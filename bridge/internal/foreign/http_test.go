@@ -49,14 +49,16 @@ func TestHTTPRequest(t *testing.T) {
 			answers(200, "application/json; charset=utf-8", `{"result": {"n": 12345678901234567890}, "output": "/files/x"}`)(w, r)
 		})
 	var h heard
-	result, err := run(t.Context(), attempt, json.RawMessage(`{"a": [1]}`), &h)
+	told := attempt
+	told.Lossy = []string{"$.a: set written as a list"}
+	result, err := run(t.Context(), told, json.RawMessage(`{"a": [1, "<"]}`), &h)
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := map[string]any{
 		"job_id": "site1||1", "name": "JOB-2025-00001", "job_type": "report", "site": "site1.localhost",
 		"user": "jane@example.com", "organization": "ORG-1", "attempt": 2.0, "timeout_seconds": 90.0,
-		"parameters": map[string]any{"a": []any{1.0}},
+		"parameters": map[string]any{"a": []any{1.0, "<"}}, "lossy": []any{"$.a: set written as a list"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("request (-want +got):\n%s", diff)
@@ -100,24 +102,28 @@ func TestHTTPFailure(t *testing.T) {
 		want  job.ErrorType
 		text  string
 	}{
-		"400":             {answers(400, "text/plain", "bad  input\n"), job.Permanent, "HTTP 400 Bad Request: bad input"},
-		"401":             {answers(401, "", ""), job.Permanent, "no text in the answer"},
-		"404":             {answers(404, "application/json", `{"error": "no such report"}`), job.Permanent, "HTTP 404 Not Found: no such report"},
-		"408":             {answers(408, "", ""), job.Transient, ""},
-		"417":             {answers(417, "application/json", `{"exception": "frappe.exceptions.ValidationError: x"}`), job.Permanent, "ValidationError: x"},
-		"425":             {answers(425, "", ""), job.Transient, ""},
-		"429":             {answers(429, "", ""), job.Transient, ""},
-		"500":             {answers(500, "", strings.Repeat("é", 50000)), job.Transient, "…"},
-		"503":             {answers(503, "", ""), job.Transient, ""},
-		"redirect":        {http.RedirectHandler("/elsewhere", http.StatusTemporaryRedirect).ServeHTTP, job.Permanent, "redirects are not followed"},
-		"broken JSON":     {answers(200, "application/json", `{"result": `), job.Permanent, "the answer is not an object"},
-		"no object":       {answers(200, "application/json", `[1]`), job.Permanent, "the answer is not an object"},
-		"too long":        {answers(200, "application/json", `"`+strings.Repeat("x", maxAnswer)+`"`), job.Permanent, "longer than"},
-		"breaks off":      {breaksOff("application/json", `{"result"`), job.Transient, "unexpected EOF"},
-		"stream breaks":   {breaksOff("application/x-ndjson", `{"progress": 5}`+"\n"), job.Transient, "unexpected EOF"},
-		"connection lost": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, job.Transient, "EOF"},
-		"stream failed":   {answers(200, "application/x-ndjson", `{"error": "disk full"}`), job.Transient, "disk full"},
-		"stream refused":  {answers(200, "application/x-ndjson", `{"error": "bad", "permanent": true}`+"\n"+`{"result": 1}`), job.Permanent, "bad"},
+		"400":                       {answers(400, "text/plain", "bad  input\n"), job.Permanent, "HTTP 400 Bad Request: bad input"},
+		"401":                       {answers(401, "", ""), job.Permanent, "no text in the answer"},
+		"404":                       {answers(404, "application/json", `{"error": "no such report"}`), job.Permanent, "HTTP 404 Not Found: no such report"},
+		"408":                       {answers(408, "", ""), job.Transient, ""},
+		"417":                       {answers(417, "application/json", `{"exception": "frappe.exceptions.ValidationError: x"}`), job.Permanent, "ValidationError: x"},
+		"425":                       {answers(425, "", ""), job.Transient, ""},
+		"429":                       {answers(429, "", ""), job.Transient, ""},
+		"500":                       {answers(500, "", strings.Repeat("é", 50000)), job.Transient, "…"},
+		"503":                       {answers(503, "", ""), job.Transient, ""},
+		"redirect":                  {http.RedirectHandler("/elsewhere", http.StatusTemporaryRedirect).ServeHTTP, job.Permanent, "redirects are not followed"},
+		"broken JSON":               {answers(200, "application/json", `{"result": `), job.Permanent, "the answer is not an object"},
+		"no object":                 {answers(200, "application/json", `[1]`), job.Permanent, "the answer is not an object"},
+		"too long":                  {answers(200, "application/json", `"`+strings.Repeat("x", maxAnswer)+`"`), job.Permanent, "longer than"},
+		"breaks off":                {breaksOff("application/json", `{"result"`), job.Transient, "unexpected EOF"},
+		"stream breaks":             {breaksOff("application/x-ndjson", `{"progress": 5}`+"\n"), job.Transient, "unexpected EOF"},
+		"connection lost":           {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, job.Transient, "EOF"},
+		"stream with a long line":   {answers(200, "application/x-ndjson", `{"error": "`+strings.Repeat("x", maxReport)+`"}`), job.Permanent, "longer than 1048576 bytes"},
+		"stream with a long result": {answers(200, "application/x-ndjson", `{"result": "`+strings.Repeat("x", maxReport)+`"}`+"\n"), job.Permanent, "longer than 1048576 bytes"},
+		"stream with another error": {answers(200, "application/x-ndjson", `{"error": {"code": 7}}`), job.Permanent, `starts with {"error": can't be read`},
+		"stream of Python's NaN":    {answers(200, "application/x-ndjson", `{"result": NaN}`), job.Permanent, `starts with {"result": can't be read`},
+		"stream failed":             {answers(200, "application/x-ndjson", `{"error": "disk full"}`), job.Transient, "disk full"},
+		"stream refused":            {answers(200, "application/x-ndjson", `{"error": "bad", "permanent": true}`+"\n"+`{"result": 1}`), job.Permanent, "bad"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var h heard

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"strings"
 	"unicode/utf8"
 
@@ -53,6 +54,8 @@ type reportReader struct {
 	// takesErrors is set where a line is the only way to tell of a failure.
 	takesErrors bool
 	failure     *report
+	// lost is why a report that may have told of the end could not be taken; the job isn't known to have succeeded then.
+	lost error
 }
 
 // Write never fails, so that a handler is never stopped by what it says.
@@ -75,7 +78,12 @@ func (rr *reportReader) append(part []byte) {
 	}
 	if len(rr.line)+len(part) > maxReport {
 		rr.skipping = true
-		rr.r.Log().Warn("a line of the handler's output is too long and was ignored", "limit", maxReport, "start", clip(append(rr.line, part...)))
+		start := bytes.TrimSpace(append(rr.line, part[:min(len(part), maxLogLine)]...))
+		if len(start) > 0 && start[0] == '{' {
+			rr.lost = fmt.Errorf("a line of its reports is longer than %d bytes", maxReport)
+		} else {
+			rr.r.Log().Warn("a line of the handler's output is too long and was ignored", "limit", maxReport, "start", clip(start))
+		}
 		rr.line = nil
 		return
 	}
@@ -91,11 +99,22 @@ func (rr *reportReader) finish() {
 	}
 }
 
+// ending starts a line that tells how the job ended, whatever follows.
+var ending = regexp.MustCompile(`^\{\s*"(result|error)"\s*:`)
+
 // take passes a report on. It is false for a line that isn't one.
 func (rr *reportReader) take(line []byte) bool {
 	var rep report
-	if line[0] != '{' || json.Unmarshal(line, &rep) != nil {
+	if line[0] != '{' {
 		return false
+	}
+	if json.Unmarshal(line, &rep) != nil {
+		told := ending.FindSubmatch(line)
+		if told == nil || string(told[1]) == "error" && !rr.takesErrors {
+			return false
+		}
+		rr.lost = fmt.Errorf(`a line that starts with {%q: can't be read: it is not JSON, or a field has another type`, told[1])
+		return true
 	}
 	if rep.Progress != nil {
 		rr.r.Progress(*rep.Progress, rep.Message)

@@ -4,11 +4,13 @@ package job
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"slices"
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
+	"github.com/opensoft/dartwing-bridge/rqcompat"
 	"github.com/opensoft/dartwing-bridge/rqcompat/pickle"
 )
 
@@ -32,6 +34,10 @@ type Info struct {
 	Queue string
 	// Timeout is how long the attempt may take; zero means unlimited. The context's cause is ErrTimeout when it is over.
 	Timeout time.Duration
+	// Lossy names what the parameters lost on their way from Python, as "$.when: datetime.date written as text"; the path
+	// says where, $ being the parameters. Parameters that come from the row lose nothing here: the job's log has what they
+	// lost when the row was made.
+	Lossy []string
 }
 
 // Reporter takes what a handler tells while it runs. Its methods may be called by several goroutines and never block.
@@ -68,6 +74,8 @@ type Queue struct {
 	Name string // RQ's name, with the bench's prefix
 	Kind string // the queue type: go, short, default, …
 	Own  bool   // everything on it is the bridge's
+	// Timeout is what frappe.enqueue gives a job on it whose caller asked for none.
+	Timeout time.Duration
 }
 
 // Key names a job on a queue.
@@ -96,6 +104,8 @@ type Queued struct {
 	// Kwargs are the arguments of the call, and Args the positional ones, which only plain RQ jobs have.
 	Kwargs *pickle.Dict
 	Args   []any
+	// Serializer is how the call was written, and how its result has to be.
+	Serializer rqcompat.Serializer
 	// Handler runs it; nil only if Broken is set.
 	Handler *Handler
 	// From is where the job stands, if not in its queue, see rqcompat.Claim; Before is what the log says of that.
@@ -111,24 +121,43 @@ func (q *Queued) Key() Key { return Key{q.Queue.Name, q.ID} }
 func (q *Queued) Tenant() Tenant { return Tenant{q.Site, q.Organization} }
 
 // Params gives the handler's parameters as JSON: those of the row, which somebody may have mended before a retry; without
-// one the keyword arguments of the call, the positional ones under "args".
-func (q *Queued) Params() json.RawMessage {
+// one the keyword arguments of the call, the positional ones under "args". lossy names what these lost on their way from
+// Python; an error is what CheckParams says of a job that it was asked about.
+func (q *Queued) Params() (params json.RawMessage, lossy []string, err error) {
 	if q.Row != nil {
-		return q.Row.InputParameters
+		return q.Row.InputParameters, nil, nil
 	}
-	plain, _ := pickle.Plain(q.Kwargs)
-	m, ok := plain.(map[string]any)
-	if !ok {
-		m = map[string]any{}
+	params, lossy, err = pickle.Limits{}.JSON(q.arguments())
+	return params, lossy, tooLarge(err)
+}
+
+// CheckParams refuses, by the name of the limit, parameters that Params could not write in whole. It writes nothing.
+func (q *Queued) CheckParams() error {
+	if q.Row != nil {
+		return nil
+	}
+	_, err := pickle.Limits{}.Measure(q.arguments())
+	return tooLarge(err)
+}
+
+func tooLarge(err error) error {
+	if err == nil {
+		return nil
+	}
+	return Mark(fmt.Errorf("the parameters can't be handed on: %w", err), Permanent, 0)
+}
+
+// arguments are the call's as one dict.
+func (q *Queued) arguments() *pickle.Dict {
+	all := &pickle.Dict{}
+	if q.Kwargs != nil {
+		all.Items = q.Kwargs.Items
 	}
 	if len(q.Args) > 0 {
-		m["args"], _ = pickle.Plain(&pickle.List{Items: q.Args})
+		all.Items = slices.Clone(all.Items)
+		all.Set("args", &pickle.List{Items: q.Args})
 	}
-	b, err := json.Marshal(m)
-	if err != nil {
-		return json.RawMessage(`{}`)
-	}
-	return b
+	return all
 }
 
 // Priority orders the jobs of one tenant; a higher one goes first.

@@ -6,6 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -39,7 +42,7 @@ func decode[P any](params json.RawMessage, strict bool) (p P, err error) {
 		d.DisallowUnknownFields()
 	}
 	if err := d.Decode(&p); err != nil {
-		return p, withoutValue(err)
+		return p, withoutValue(err, func() string { return refused[P](params) })
 	}
 	if _, more := d.Token(); !errors.Is(more, io.EOF) {
 		return p, errors.New("more than one JSON value")
@@ -58,42 +61,67 @@ func without(object json.RawMessage, key string) json.RawMessage {
 	return left
 }
 
-// withoutValue says what doesn't fit in words that name the field and not its value.
-func withoutValue(err error) error {
+// withoutValue says what doesn't fit in words that name the field and not its value. What the types of a handler say of a
+// value they refuse may quote it, so that it is not passed on; field finds which one it was.
+func withoutValue(err error, field func() string) error {
 	wrong, isWrong := errors.AsType[*json.UnmarshalTypeError](err)
+	broken, isBroken := errors.AsType[*json.SyntaxError](err)
 	switch {
 	case isWrong:
 		kind := wrong.Value
-		if name, value, _ := strings.Cut(kind, " "); !strings.Contains(value, " ") {
-			kind = name // "number 12.5" shows the number; more words are what package bridge says of its own types
+		if !ours(wrong.Type) {
+			kind, _, _ = strings.Cut(kind, " ") // "number 12.5" shows the number, and "number KEY" the key of a map
 		}
 		field := "the whole"
 		if wrong.Field != "" {
 			field = fmt.Sprintf("%q", wrong.Field)
 		}
 		return fmt.Errorf("%s is a JSON %s, which a %s can't hold", field, kind, wrong.Type)
+	case isBroken:
+		return fmt.Errorf("it is not JSON at byte %d", broken.Offset)
 	case is[*time.ParseError](err):
 		return errors.New("a string is not a time.Time such as 2024-02-29T23:59:59Z; what Python sends fits a bridge.Datetime")
 	case strings.HasPrefix(err.Error(), "json: invalid use of ,string"):
 		return errors.New(`a field with the tag option ",string" has a value of another kind`)
+	case strings.HasPrefix(err.Error(), "json: unknown field "), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
+		return err
 	}
-	return err
+	return fmt.Errorf("%s has a value that its type refuses", field())
 }
 
-// EncodeResult encodes a return value for RQ's result stream: what JSON can't express as RQ's own notice, with an error.
-func EncodeResult(result any) (string, error) {
-	if encoded, err := rqcompat.EncodeResult(result); err == nil {
+// ours reports whether a type is one of package bridge, which says in more words what a value has to be like.
+func ours(t reflect.Type) bool {
+	return t != nil && t.PkgPath() == "github.com/opensoft/dartwing-bridge/bridge"
+}
+
+// refused finds the field of an object that P can't be decoded from.
+func refused[P any](params json.RawMessage) string {
+	var fields map[string]json.RawMessage
+	_ = json.Unmarshal(params, &fields)
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		var p P
+		if one, err := json.Marshal(map[string]json.RawMessage{name: fields[name]}); err == nil && json.Unmarshal(one, &p) != nil {
+			return fmt.Sprintf("%q", name)
+		}
+	}
+	return "the whole"
+}
+
+// EncodeResult encodes a return value for RQ's result stream as the job's serializer does: what JSON can't express as RQ's
+// own notice, with an error.
+func EncodeResult(result any, s rqcompat.Serializer) (string, error) {
+	if encoded, err := rqcompat.EncodeResult(result, s); err == nil {
 		return encoded, nil
 	}
-	encoded, err := throughJSON(result)
+	encoded, err := throughJSON(result, s)
 	if err != nil {
-		encoded, _ = rqcompat.EncodeResult("Unserializable return value")
+		encoded, _ = rqcompat.EncodeResult("Unserializable return value", s)
 	}
 	return encoded, err
 }
 
 // throughJSON encodes what only encoding/json can express: structs, and types with a MarshalJSON, which may panic.
-func throughJSON(result any) (encoded string, err error) {
+func throughJSON(result any, s rqcompat.Serializer) (encoded string, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			encoded, err = "", fmt.Errorf("encoding it panicked: %v", v)
@@ -109,5 +137,5 @@ func throughJSON(result any) (encoded string, err error) {
 	if err := d.Decode(&plain); err != nil {
 		return "", err
 	}
-	return rqcompat.EncodeResult(plain)
+	return rqcompat.EncodeResult(plain, s)
 }

@@ -3,7 +3,9 @@ package job
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
+	"math/big"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +13,11 @@ import (
 	"github.com/opensoft/dartwing-bridge/rqcompat"
 	"github.com/opensoft/dartwing-bridge/rqcompat/pickle"
 )
+
+// picky is a type of a handler that says too much.
+type picky struct{}
+
+func (*picky) UnmarshalJSON(b []byte) error { return fmt.Errorf("I don't like %s", b) }
 
 func TestParamsErrorsNameTheFieldAndNotTheValue(t *testing.T) {
 	type inner struct {
@@ -23,22 +30,30 @@ func TestParamsErrorsNameTheFieldAndNotTheValue(t *testing.T) {
 		Count int             `json:"count,string"`
 		Map   map[int]string  `json:"map"`
 		Any   json.RawMessage `json:"any"`
+		Big   *big.Int        `json:"big"`
+		Digit json.Number     `json:"digit"`
+		Own   picky           `json:"own"`
 	}
 	tests := map[string]struct {
 		json   string
 		strict bool
 		want   string
 	}{
-		"wrong type":    {`{"year": "s3cret"}`, false, `parameters of "export" don't fit its handler: "year" is a JSON string, which a int can't hold`},
-		"a fraction":    {`{"year": 53.5}`, false, `"year" is a JSON number, which a int can't hold`},
-		"inside":        {`{"inner": {"Year": "s3cret"}}`, false, `"inner.Year" is a JSON string`},
-		"a key":         {`{"map": {"s3cret": "x"}}`, false, "is a JSON number, which a int can't hold"},
-		"a list":        {`["s3cret"]`, false, `the whole is a JSON array, which a job.params can't hold`},
-		"a time":        {`{"when": "s3cret"}`, false, `not a time.Time such as 2024-02-29T23:59:59Z; what Python sends fits a bridge.Datetime`},
-		"a tag":         {`{"count": "s3cret"}`, false, `",string"`},
-		"unknown":       {`{"yaer": 53}`, true, `unknown field "yaer"`},
-		"more than one": {`{} {"year": 53}`, false, "more than one JSON value"},
-		"not JSON":      {`{"year": `, false, "unexpected EOF"},
+		"wrong type":       {`{"year": "s3cret"}`, false, `parameters of "export" don't fit its handler: "year" is a JSON string, which a int can't hold`},
+		"a fraction":       {`{"year": 53.5}`, false, `"year" is a JSON number, which a int can't hold`},
+		"inside":           {`{"inner": {"Year": "s3cret"}}`, false, `"inner.Year" is a JSON string`},
+		"a key":            {`{"map": {"s3cret": "x"}}`, false, "is a JSON number, which a int can't hold"},
+		"a key of words":   {`{"map": {"12 s3cret words": "x"}}`, false, "is a JSON number, which a int can't hold"},
+		"a large number":   {`{"big": "s3cret"}`, false, `"big" has a value that its type refuses`},
+		"a number as text": {`{"digit": "s3cret"}`, false, `"digit" has a value that its type refuses`},
+		"a handler's type": {`{"year": 1, "own": {"password": "s3cret"}}`, false, `"own" has a value that its type refuses`},
+		"an odd one":       {`{"year": s3cret}`, false, "it is not JSON at byte "},
+		"a list":           {`["s3cret"]`, false, `the whole is a JSON array, which a job.params can't hold`},
+		"a time":           {`{"when": "s3cret"}`, false, `not a time.Time such as 2024-02-29T23:59:59Z; what Python sends fits a bridge.Datetime`},
+		"a tag":            {`{"count": "s3cret"}`, false, `",string"`},
+		"unknown":          {`{"yaer": 53}`, true, `unknown field "yaer"`},
+		"more than one":    {`{} {"year": 53}`, false, "more than one JSON value"},
+		"not JSON":         {`{"year": `, false, "unexpected EOF"},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -83,7 +98,7 @@ func TestEncodeResult(t *testing.T) {
 		"panics":    {bad{}, `"Unserializable return value"`, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			encoded, err := EncodeResult(tc.result)
+			encoded, err := EncodeResult(tc.result, rqcompat.PickleSerializer)
 			if (err != nil) != tc.fails {
 				t.Errorf("error %v, want one: %t", err, tc.fails)
 			}
@@ -97,7 +112,7 @@ func TestEncodeResult(t *testing.T) {
 			}
 		})
 	}
-	if encoded, err := EncodeResult(nil); encoded != "" || err != nil {
+	if encoded, err := EncodeResult(nil, rqcompat.PickleSerializer); encoded != "" || err != nil {
 		t.Errorf("nothing: %q, %v; want nothing", encoded, err)
 	}
 }

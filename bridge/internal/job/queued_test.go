@@ -1,9 +1,11 @@
 package job
 
 import (
+	"bytes"
 	"encoding/json"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
@@ -33,8 +35,34 @@ func TestParams(t *testing.T) {
 		"positional ones only":           {Queued{Args: []any{true}}, `{"args":[true]}`},
 		"a number that JSON lacks":       {Queued{Kwargs: kwargs("a", math.NaN())}, `{"a":"nan"}`},
 	} {
-		if got := string(tc.q.Params()); got != tc.want {
-			t.Errorf("parameters %s: %s, want %s", name, got, tc.want)
+		got, lossy, err := tc.q.Params()
+		if string(got) != tc.want || err != nil || tc.q.CheckParams() != nil {
+			t.Errorf("parameters %s: %s (%v), want %s", name, got, err, tc.want)
+		}
+		if want := []string{"$.a: float nan written as text"}; strings.Contains(tc.want, "nan") && !slices.Equal(lossy, want) {
+			t.Errorf("parameters %s: lossy %q, want %q", name, lossy, want)
+		}
+	}
+}
+
+// TestParamsAreWholeOrRefused: rows that share one text arrive, and more of them than fit name the limit.
+func TestParamsAreWholeOrRefused(t *testing.T) {
+	text := strings.Repeat("x", 2048)
+	for n, fits := range map[int]bool{40_000: true, 80_000: false} {
+		shared := &pickle.List{Items: []any{text}}
+		q := &Queued{Kwargs: kwargs("rows", &pickle.List{Items: slices.Repeat([]any{shared}, n)})}
+		params, lossy, err := q.Params()
+		if checked := q.CheckParams(); (checked == nil) != fits || (err == nil) != fits || len(lossy) > 0 {
+			t.Errorf("%d rows: %v and %v, lossy %q, want a refusal: %v", n, checked, err, lossy, !fits)
+		}
+		if !fits {
+			if Classify(err) != Permanent || !strings.Contains(err.Error(), "more than 134217728 bytes of JSON") || len(params) > 0 {
+				t.Errorf("%d rows: %d bytes and %v, want none and the limit's name", n, len(params), err)
+			}
+			continue
+		}
+		if arrived := bytes.Count(params, []byte(`["`+text+`"]`)); arrived != n {
+			t.Errorf("%d rows of %d arrive", arrived, n)
 		}
 	}
 }

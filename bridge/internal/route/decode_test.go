@@ -7,6 +7,7 @@ import (
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
 	"github.com/opensoft/dartwing-bridge/frappe"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
+	"github.com/opensoft/dartwing-bridge/rqcompat/pickle"
 )
 
 // TestCallbacks: only Frappe's own house-keeping callback can be done without Python.
@@ -45,7 +46,7 @@ func TestWhatIsDecoded(t *testing.T) {
 	j := encode(t, rqcompat.Call{Func: "go.plain", Args: []any{int64(1)}})
 	j.Timeout = &minute
 	got := route(j)
-	if got.Method != "go.plain" || string(got.Params()) != `{"args":[1]}` || got.Priority != 2 || *got.Timeout != time.Minute || got.Site != "" || got.Handler.Name != "go.plain" {
+	if got.Method != "go.plain" || params(got) != `{"args":[1]}` || got.Priority != 2 || *got.Timeout != time.Minute || got.Site != "" || got.Handler.Name != "go.plain" {
 		t.Errorf("plain job: %+v", got.Queued)
 	}
 	unlimited := int64(-1)
@@ -56,7 +57,7 @@ func TestWhatIsDecoded(t *testing.T) {
 
 	got = route(enqueued(t, frappe.Call{Method: "app.export", Kwargs: map[string]any{"organization": "ORG-B", "n": 1}}))
 	if got.JobType.TypeName != "export" || got.Organization != "ORG-B" || got.User != "jane@example.com" || got.Site != site || got.Row != nil ||
-		got.Handler.Name != "app.export" || got.Priority != 2 || string(got.Params()) != `{"n":1,"organization":"ORG-B"}` {
+		got.Handler.Name != "app.export" || got.Priority != 2 || params(got) != `{"organization":"ORG-B","n":1}` && params(got) != `{"n":1,"organization":"ORG-B"}` {
 		t.Errorf("method of a Job Type: %+v", got.Queued)
 	}
 	if got := route(enqueued(t, frappe.Call{Method: "app.export"})); got.Organization != "ORG-D" || got.Timeout != nil {
@@ -75,12 +76,12 @@ func TestWhatIsDecoded(t *testing.T) {
 
 	// What a Server Script enqueued, with the argument of Frappe's wrapper around it.
 	got = route(enqueued(t, frappe.Call{Method: "frappe.utils.safe_exec.call_whitelisted_function", Kwargs: map[string]any{"function": "app.export", "n": 1}}))
-	if got.JobType.TypeName != "export" || string(got.Params()) != `{"n":1}` {
-		t.Errorf("Server Script: %s with %s, want export with what was meant for it", got.JobType.TypeName, got.Params())
+	if got.JobType.TypeName != "export" || params(got) != `{"n":1}` {
+		t.Errorf("Server Script: %s with %s, want export with what was meant for it", got.JobType.TypeName, params(got))
 	}
 	got = route(enqueued(t, frappe.Call{Method: "app.export", Kwargs: map[string]any{"function": "x"}}))
-	if string(got.Params()) != `{"function":"x"}` {
-		t.Errorf("an argument function of the job's own: %s, want it", got.Params())
+	if params(got) != `{"function":"x"}` {
+		t.Errorf("an argument function of the job's own: %s, want it", params(got))
 	}
 
 	got = route(delivery(t, "JOB-1"))
@@ -90,5 +91,62 @@ func TestWhatIsDecoded(t *testing.T) {
 	}
 	if got := route(delivery(t, "JOB-3")); got.JobType.TypeName != "gone" || got.Handler.Name != "gone" {
 		t.Errorf("row whose Job Type is gone: %+v, want its handler", got.JobType)
+	}
+}
+
+func params(r Routed) string {
+	b, _, err := r.Params()
+	if err != nil {
+		return err.Error()
+	}
+	return string(b)
+}
+
+// subclassed is an object of a subclass as protocol 2 and later write it.
+func subclassed(class string, args []any, pairs ...pickle.Pair) *pickle.Object {
+	return &pickle.Object{How: pickle.NewObj, Callable: &pickle.Global{Module: "m", Name: class}, Args: &pickle.Tuple{Items: args}, Pairs: pairs}
+}
+
+// TestSubclassesInTheEnvelope: a dict subclass is a dict, a subclass's text is text, wherever Python takes them so.
+func TestSubclassesInTheEnvelope(t *testing.T) {
+	text := func(s string) *pickle.Object { return subclassed("Text", []any{s}) }
+	entries := []pickle.Pair{{Key: text("organization"), Value: text("ORG-B")}, {Key: "n", Value: subclassed("Number", []any{int64(1)})}}
+	frappe := func(kwargs any) rqcompat.Call {
+		return rqcompat.Call{Func: frappe.ExecuteJob, Kwargs: &pickle.Dict{Items: []pickle.Pair{
+			{Key: "site", Value: text(site)}, {Key: "user", Value: text("jane@example.com")}, {Key: "method", Value: text("app.export")},
+			{Key: "event", Value: nil}, {Key: "job_name", Value: "x"}, {Key: "is_async", Value: true}, {Key: "kwargs", Value: kwargs},
+		}}}
+	}
+	for name, tc := range map[string]struct {
+		kwargs any
+		org    string
+		params string
+	}{
+		"a _dict":              {subclassed("_dict", nil, entries...), "ORG-B", `{"organization":"ORG-B","n":1}`},
+		"an empty _dict":       {subclassed("_dict", nil), "ORG-D", `{}`},
+		"an OrderedDict":       {&pickle.Object{How: pickle.Reduce, Callable: &pickle.Global{Module: "collections", Name: "OrderedDict"}, Args: &pickle.Tuple{}, Pairs: entries}, "ORG-B", `{"organization":"ORG-B","n":1}`},
+		"a dict with odd keys": {&pickle.Dict{Items: entries}, "ORG-B", `{"organization":"ORG-B","n":1}`},
+	} {
+		got := newBench().router().Route(t.Context(), job.Queue{Own: true}, []Found{{Job: encode(t, frappe(tc.kwargs)), Seen: time.Now()}})[0]
+		if got.Broken != nil || got.Verdict != Ours || got.JobType.TypeName != "export" || got.Site != site || got.User != "jane@example.com" ||
+			got.Organization != tc.org || params(got) != tc.params {
+			t.Errorf("%s: %+v with %s, want organization %s and %s", name, got.Queued, params(got), tc.org, tc.params)
+		}
+	}
+	refused := newBench().router().Route(t.Context(), job.Queue{Own: true}, []Found{{Job: encode(t, frappe(&pickle.List{})), Seen: time.Now()}})[0]
+	checkBroken(t, refused, true, "want dict")
+}
+
+// TestParametersThatDoNotFit are known before the job is claimed: on an own queue it fails, a shared one's is Python's.
+func TestParametersThatDoNotFit(t *testing.T) {
+	laugh := &pickle.List{Items: []any{"ha"}}
+	for range 40 {
+		laugh = &pickle.List{Items: []any{laugh, laugh}}
+	}
+	kwargs := &pickle.Dict{Items: []pickle.Pair{{Key: "laugh", Value: laugh}}}
+	j := encode(t, rqcompat.Call{Func: "go.plain", Kwargs: kwargs})
+	for _, own := range []bool{true, false} {
+		got := newBench().router().Route(t.Context(), job.Queue{Own: own}, []Found{{Job: j, Seen: time.Now()}})[0]
+		checkBroken(t, got, own, "more than 134217728 bytes of JSON")
 	}
 }

@@ -106,6 +106,11 @@ func (r *Router) judge(ctx context.Context, o *Routed, fault error, site sites.F
 		o.Verdict, fault = r.decide(o.Queued, site, seen)
 	}
 	if o.Verdict == Ours && fault == nil {
+		if fault = o.CheckParams(); fault != nil {
+			o.Verdict = Foreign
+		}
+	}
+	if o.Verdict == Ours && fault == nil {
 		if a := r.Policy.Ask(ctx, Question(o.Queued, policy.AtClaim)); a.Verdict == policy.Wait {
 			o.Verdict, o.Again = Held, a.Again
 		}
@@ -160,7 +165,7 @@ func (r *Router) byMethod(q *job.Queued, types map[string]*rows.JobType) (Verdic
 		return Foreign, &job.NoHandlerError{Method: q.Method, Queue: q.Queue.Kind}
 	}
 	if argument, ok := q.Kwargs.Get("organization"); ok {
-		q.Organization, _ = argument.(string)
+		q.Organization, _ = pickle.Base(argument).(string)
 	}
 	if q.JobType != nil {
 		q.Organization = cmp.Or(q.Organization, r.DefaultOrganization)
@@ -244,8 +249,8 @@ func decode(q *job.Queued, j *rqcompat.Job) error {
 	if err != nil {
 		return fmt.Errorf("decode the call: %w", err)
 	}
-	q.Method, q.Kwargs, q.Args = call.Func, call.Kwargs, call.Args
-	envelope, err := frappe.ParseCall(call.Func, call.Kwargs)
+	q.Method, q.Kwargs, q.Args, q.Serializer = call.Func, call.Kwargs, call.Args, call.Serializer
+	envelope, err := frappe.ParseCall(call.Func, based{call.Kwargs})
 	if errors.Is(err, frappe.ErrNotFrappe) {
 		return refuseCallback(j)
 	}
@@ -254,9 +259,7 @@ func decode(q *job.Queued, j *rqcompat.Job) error {
 	}
 	q.Site, q.User, q.Method = envelope.Site, envelope.User, envelope.Target()
 	q.Args = nil
-	if q.Kwargs, _ = envelope.Kwargs.(*pickle.Dict); q.Kwargs == nil {
-		q.Kwargs = &pickle.Dict{}
-	}
+	q.Kwargs = envelope.Kwargs.(based).Dict // ParseCall takes nothing else
 	if own := envelope.WrapperArgument(); own != "" {
 		q.Kwargs = &pickle.Dict{Items: slices.DeleteFunc(slices.Clone(q.Kwargs.Items), func(p pickle.Pair) bool { return p.Key == any(own) })}
 	}
@@ -269,6 +272,21 @@ func decode(q *job.Queued, j *rqcompat.Job) error {
 	}
 	q.RowName = name
 	return nil
+}
+
+// based are the arguments of execute_job, or those inside, as Python's code takes them: a frappe._dict as a dict, a
+// subclass's text as str.
+type based struct{ *pickle.Dict }
+
+// Get implements frappe.Getter.
+func (b based) Get(key string) (any, bool) {
+	v, ok := b.Dict.Get(key)
+	if key == "kwargs" {
+		if d, isMapping := pickle.Keywords(v); isMapping {
+			return based{d}, ok
+		}
+	}
+	return pickle.Base(v), ok
 }
 
 // RowOf gives the row that a job names in its call; ok is false if it names none or can't be read.
