@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/attempt"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/desk"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/moves"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/route"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/sites"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/workers"
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
@@ -30,7 +32,7 @@ func NewClient(ctx context.Context, cfg Config) (*Client, error) {
 	if cfg.Bench == nil {
 		return nil, errNoBench
 	}
-	cfg = cfg.withDefaults()
+	cfg = cfg.WithDefaults()
 	c, err := connectNow(ctx, cfg)
 	if err != nil {
 		return nil, err
@@ -140,7 +142,7 @@ func (c *Client) Inspect(ctx context.Context, site, name string) (Inspection, er
 		return in, err
 	}
 	in.Zone = db.Location()
-	ids := []string{name, c.cfg.Bench.JobID(site, name)}
+	ids := append([]string{name}, c.cfg.Bench.JobIDs(site, name)...)
 	if in.Row, err = findRow(ctx, db, name, ids); err != nil {
 		return in, err
 	}
@@ -152,6 +154,23 @@ func (c *Client) Inspect(ctx context.Context, site, name string) (Inspection, er
 	}
 	if in.Job, in.Results, err = c.findJob(ctx, ids); err != nil {
 		return in, err
+	}
+	switch {
+	case in.Row != nil && in.Job == nil:
+		// Who submits in Python may give the delivery any id.
+		id, err := c.searchDelivery(ctx, site, in.Row.Name)
+		if err == nil {
+			in.Job, in.Results, err = c.findJob(ctx, []string{id})
+		}
+		if err != nil {
+			return in, err
+		}
+	case in.Row == nil && in.Job != nil:
+		if of, row, ok := route.RowOf(in.Job); ok && of == site && row != name {
+			if named, err := c.Inspect(ctx, site, row); err == nil {
+				in.Row, in.History = named.Row, named.History
+			}
+		}
 	}
 	if in.Row == nil && in.Job == nil {
 		return in, fmt.Errorf("site %s: %q is neither a Background Job nor an RQ job: %w", site, name, rows.ErrNoSuchJob)
@@ -191,6 +210,46 @@ func noneIsNil(row *rows.BackgroundJob, err error) (*rows.BackgroundJob, error) 
 		return nil, nil
 	}
 	return row, err
+}
+
+// searchMost is how many jobs of one list are read in search of a delivery.
+const searchMost = 2000
+
+// searchDelivery looks through the bench's queues and registries for the job whose call names a row; "" if none does.
+func (c *Client) searchDelivery(ctx context.Context, site, name string) (string, error) {
+	for _, kind := range c.cfg.Bench.QueueTypes() {
+		queue := c.cfg.Bench.QueueName(kind.Name)
+		ids, err := c.rq.QueueIDs(ctx, queue, 0, searchMost-1)
+		if err != nil {
+			return "", err
+		}
+		for _, registry := range []rqcompat.Registry{rqcompat.Wip, rqcompat.Scheduled, rqcompat.Deferred, rqcompat.Failed, rqcompat.Finished, rqcompat.Canceled} {
+			members, err := c.rq.Members(ctx, registry, queue, -searchMost, -1)
+			if err != nil {
+				return "", err
+			}
+			for _, m := range members {
+				ids = append(ids, m.ID)
+			}
+		}
+		ids = slices.DeleteFunc(ids, func(id string) bool {
+			of, _, ok := c.cfg.Bench.SplitJobID(id)
+			return !ok || of != site
+		})
+		jobs, err := c.rq.FetchMany(ctx, ids)
+		if err != nil {
+			return "", err
+		}
+		for _, j := range jobs {
+			if j.Job == nil {
+				continue
+			}
+			if of, row, ok := route.RowOf(j.Job); ok && of == site && row == name {
+				return j.Job.ID, nil
+			}
+		}
+	}
+	return "", nil
 }
 
 // findJob reads the first of the RQ jobs that exists.

@@ -103,7 +103,7 @@ type ForeignHandler struct {
 // read, fails the job for good, since it may have been the result. The last 8 KiB of stderr become part of the error. Exit status 0 is success; of
 // sysexits.h 64 (usage), 65 (data), 66 (no input), 67 (no user), 77 (no permission) and 78 (configuration) are
 // permanent; every other status (69 unavailable, 70 software, 75 temporary failure, …), a signal, and a program that
-// can't be started are transient.
+// can't be started are transient. A signal that ends it while the bridge stops gives the job back: it was the stop's.
 //
 // On cancel, timeout and shutdown SIGTERM goes to the program's whole process group, and SIGKILL to whatever is left of
 // it after KillGrace. Status 0 after SIGTERM counts as success only if a result was reported. What a program leaves
@@ -131,8 +131,8 @@ type ExecConfig = foreign.Exec
 // is the longest one call may take, besides the job's own; none by default.
 type HTTPConfig = foreign.HTTP
 
-// withDefaults returns c with every zero field set to its default.
-func (c Config) withDefaults() Config {
+// WithDefaults returns c with every zero field set to its default, as an Engine and a Client have it.
+func (c Config) WithDefaults() Config {
 	c.Log = cmp.Or(c.Log, slog.New(slog.DiscardHandler))
 	if c.Queues == nil && slices.ContainsFunc(c.Bench.QueueTypes(), func(q frappe.QueueType) bool { return q.Name == "go" }) {
 		c.Queues = []string{"go"}

@@ -33,7 +33,7 @@ func benchOf(t *testing.T) *frappe.Bench {
 
 func TestDefaults(t *testing.T) {
 	b := benchOf(t)
-	c := Config{Bench: b, Retry: RetryPolicy{Base: 500 * time.Millisecond, Jitter: -1}}.withDefaults()
+	c := Config{Bench: b, Retry: RetryPolicy{Base: 500 * time.Millisecond, Jitter: -1}}.WithDefaults()
 	if strings.Join(c.Queues, " ") != "go" || strings.Join(c.SharedQueues, " ") != "short default long" || c.validate() != nil {
 		t.Errorf("queues %v, shared %v: %v", c.Queues, c.SharedQueues, c.validate())
 	}
@@ -47,7 +47,7 @@ func TestDefaults(t *testing.T) {
 		}
 	}
 	// A standard queue that is taken as one's own is not shared by default.
-	c = Config{Bench: b, Queues: []string{"go", "default"}}.withDefaults()
+	c = Config{Bench: b, Queues: []string{"go", "default"}}.WithDefaults()
 	if strings.Join(c.SharedQueues, " ") != "short long" || c.validate() != nil {
 		t.Errorf("shared %v, %v", c.SharedQueues, c.validate())
 	}

@@ -33,7 +33,7 @@ func New(cfg Config) (*Engine, error) {
 		return nil, errNoBench
 	}
 	e := &Engine{
-		cfg: cfg.withDefaults(), handlers: map[string]*registration{},
+		cfg: cfg.WithDefaults(), handlers: map[string]*registration{},
 		connected: make(chan struct{}), stopped: make(chan struct{}),
 	}
 	err := e.cfg.validate()
@@ -95,6 +95,9 @@ func (e *Engine) Run(ctx context.Context) error {
 	e.rooms.work(ctx)
 	return c.Close()
 }
+
+// Connected is closed once Run has reached the bench's Redis and works its jobs.
+func (e *Engine) Connected() <-chan struct{} { return e.connected }
 
 // sayIfSkewed tells of a machine whose clock is wrong, or Redis's.
 func (e *Engine) sayIfSkewed(ctx context.Context) {

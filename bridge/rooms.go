@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -28,17 +29,19 @@ const firstWaiters = 8
 type rooms struct {
 	cfg Config
 	*connections
-	slots     *workers.Slots
-	runner    *attempt.Runner
-	fair      *intake.FairQueue
-	pollers   map[string]*intake.Poller
-	firsts    []*intake.First
-	takeBack  *maintenance.TakeBack
-	retries   *maintenance.Retries
-	scheduler *maintenance.Scheduler
-	errors    *desk.ErrorLog
-	services  []maintenance.Service
-	returning maintenance.Service // apart from the others, which may wait for a database
+	slots      *workers.Slots
+	suspension *policy.Suspension
+	runner     *attempt.Runner
+	fair       *intake.FairQueue
+	pollers    map[string]*intake.Poller
+	firsts     []*intake.First
+	takeBack   *maintenance.TakeBack
+	retries    *maintenance.Retries
+	scheduler  *maintenance.Scheduler
+	errors     *desk.ErrorLog
+	services   []maintenance.Service
+	apart      []maintenance.Service // from the others, which may wait for a database
+	process    rqcompat.Process
 }
 
 // furnish builds the rooms.
@@ -46,6 +49,10 @@ func furnish(cfg Config, c *connections, handlers job.Handlers, ended attempt.En
 	w := &rooms{cfg: cfg, connections: c, fair: intake.NewFairQueue(cfg.Weights), pollers: map[string]*intake.Poller{}}
 	queues, names := cfg.watched()
 	w.slots = workers.NewSlots(cfg.Concurrency, names)
+	w.suspension = &policy.Suspension{Log: cfg.Log, Read: func(ctx context.Context) (bool, []string, error) {
+		holds, err := c.rq.Holds(ctx)
+		return holds.Suspended, holds.Paused, err
+	}}
 	router := &route.Router{
 		Handlers: handlers, Sites: c.sites, Policy: c.policy, DefaultOrganization: cfg.DefaultOrganization, RowGrace: cfg.RowGrace,
 	}
@@ -66,26 +73,32 @@ func furnish(cfg Config, c *connections, handlers job.Handlers, ended attempt.En
 	})
 	for _, q := range queues {
 		w.pollers[q.Name] = intake.NewPoller(intake.PollerParams{
-			Queue: q, List: c.rq.NewMirror(q.Name), Waiter: c.rq.NewWaiter(), Fetch: c.rq.FetchMany, Router: router, Fair: w.fair, Log: cfg.Log,
+			Queue: q, List: c.rq.NewMirror(q.Name), Waiter: c.rq.NewWaiter(), Fetch: c.rq.FetchMany, Router: router, Fair: w.fair,
+			Paused: w.suspension.Paused, Log: cfg.Log,
 		})
 	}
 	for _, q := range queues {
 		if slices.Contains(cfg.First, q.Kind) {
 			w.firsts = append(w.firsts, &intake.First{
-				Queue: q, Pop: c.rq.NewFirst(q.Name, firstWaiters).Run, Fetch: c.rq.FetchMany, Router: router, Fair: w.fair, Log: cfg.Log,
+				Queue: q, Pop: c.rq.NewFirst(q.Name, firstWaiters).Run, Fetch: c.rq.FetchMany, Router: router, Fair: w.fair,
+				Paused: w.suspension.Paused, Log: cfg.Log,
 			})
 		}
 	}
 	w.takeBack = maintenance.NewTakeBack(maintenance.TakeBackParams{
-		RQ: c.rq, Route: router.Route, Queues: queues, Take: func(q *job.Queued) { w.fair.Add(q) }, Log: cfg.Log,
+		RQ: c.rq, Route: router.Route, Queues: queues, Take: func(q *job.Queued) { w.fair.Add(q) },
+		Paused: w.suspension.Paused, Log: cfg.Log,
 	})
 	w.retries = maintenance.NewRetries(maintenance.RetriesParams{Rows: c.sites, Deliver: c.courier.Redeliver, Handled: router.Handled, Log: cfg.Log})
 	c.sites.Observe(w.retries)
 	w.scheduler = &maintenance.Scheduler{RQ: c.rq, Queues: names, Log: cfg.Log}
+	w.process = w.describe(handlers)
 	w.services = w.maintenance(router, queues, registries)
-	w.returning = maintenance.Service{
-		What: "return what a dead bridge popped from a queue", Every: 500 * time.Millisecond,
-		Do: maintenance.ReturnPopped{RQ: c.rq, Queues: queues, Log: cfg.Log}.Do,
+	w.apart = []maintenance.Service{
+		{What: "return what a dead bridge popped from a queue", Every: 500 * time.Millisecond, Do: maintenance.ReturnPopped{
+			RQ: c.rq, Queues: queues, Log: cfg.Log,
+		}.Do},
+		{What: "tell about this process", Every: publishing, Do: w.publish},
 	}
 	return w
 }
@@ -93,7 +106,7 @@ func furnish(cfg Config, c *connections, handlers job.Handlers, ended attempt.En
 // claimer lets handlers run until the context of handlers ends; their last writes are tried until that of writes ends.
 func (w *rooms) claimer(handlers, writes context.Context) *intake.Claimer {
 	return &intake.Claimer{
-		Claim: w.rq.Claim, Suspension: &policy.Suspension{Suspended: w.rq.Suspended, Log: w.cfg.Log},
+		Claim: w.rq.Claim, Suspension: w.suspension,
 		Fair: w.fair, Pollers: w.pollers, Slots: w.slots, Lease: w.cfg.Lease + registrySlack, Log: w.cfg.Log,
 		Start: func(q *job.Queued, slot *workers.Slot, lease rqcompat.Lease) {
 			w.runner.Start(handlers, writes, q, slot, lease)
@@ -151,7 +164,10 @@ func (w *rooms) work(ctx context.Context) {
 	watchers := loop(watching, w.runner.RenewLeases, w.runner.WatchCancels, w.runner.WriteReports, w.retries.Run,
 		func(ctx context.Context) { w.runner.Listen(ctx, stopClaiming) },
 		func(ctx context.Context) { maintenance.Run(ctx, w.cfg.Log, w.services) },
-		func(ctx context.Context) { maintenance.Run(ctx, w.cfg.Log, []maintenance.Service{w.returning}) })
+		func(ctx context.Context) {
+			_ = w.publish(ctx) // at once; what is wrong shows again the next time
+			maintenance.Run(ctx, w.cfg.Log, w.apart)
+		})
 	taking := loop(claiming, w.claimer(handlers, writes).Run)
 	taking.Go(func() { w.takeBack.Run(claiming) })
 	for _, f := range w.firsts {
@@ -164,6 +180,7 @@ func (w *rooms) work(ctx context.Context) {
 	w.cfg.Log.Info("bridge is working", "own", w.cfg.Queues, "shared", w.cfg.SharedQueues, "concurrency", w.cfg.Concurrency,
 		"rq", w.detection.Dialect.Version, "rq_from", w.detection.Source)
 	<-claiming.Done()
+	w.runner.Stopping()
 	taking.Wait()
 	w.runner.Drain(w.cfg.StopTimeout, func() { stopHandlers(ErrShutdown) })
 	stopHandlers(ErrShutdown)
@@ -188,7 +205,7 @@ func (w *rooms) leave(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	w.scheduler.Release(ctx)
-	if err := w.slots.Leave(ctx, w.rq); err != nil {
+	if err := errors.Join(w.slots.Leave(ctx, w.rq), w.rq.Withdraw(ctx, w.process.Name)); err != nil {
 		w.cfg.Log.Warn("worker records not removed; they expire by themselves", "error", err)
 	}
 }

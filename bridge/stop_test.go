@@ -3,6 +3,11 @@ package bridge
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -161,5 +166,44 @@ func TestStopWhileRedisIsAwayInTheMiddle(t *testing.T) {
 	}
 	if got := b.row(row); got.Status != rows.StatusQueued {
 		t.Errorf("row %+v, want it given back", got)
+	}
+}
+
+// TestAServiceThatIsStoppedAsAGroup: the programs get the same SIGTERM as the bridge, and die of it. Their jobs are given
+// back: no retry is spent, nothing has failed.
+func TestAServiceThatIsStoppedAsAGroup(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, nil)
+	b.countTypes()
+	dir := t.TempDir()
+	run := ForeignHandler{Exec: &ExecConfig{Command: []string{"/bin/sh", "-c", "echo $$ > " + dir + "/$BRIDGE_JOB_ID; exec sleep 60"}}}
+	b.cfg.Foreign = map[string]ForeignHandler{"holds": run, "go.holds": run}
+	r := b.start(nil)
+	name, plain := b.submit("holds", nil), b.plain("go.holds")
+	var pids []int
+	for _, id := range []string{b.bench.JobID(testSite, name), plain} {
+		b.eventually("the program of "+id+" runs", func() bool {
+			text, err := os.ReadFile(filepath.Join(dir, id))
+			pid, _ := strconv.Atoi(strings.TrimSpace(string(text)))
+			if err == nil && pid > 0 {
+				pids = append(pids, pid)
+			}
+			return err == nil && pid > 0
+		}, func() string { return id })
+	}
+	for _, pid := range pids {
+		if err := syscall.Kill(-pid, syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+	}
+	time.Sleep(100 * time.Millisecond) // the bridge may hear of it later than its programs
+	if err := r.stop(); err != nil {
+		t.Fatal(err)
+	}
+	if row := b.row(name); row.Status != rows.StatusQueued || row.RetryCount != 0 {
+		t.Errorf("the row is %s after %d retries, want it given back", row.Status, row.RetryCount)
+	}
+	if j, err := b.client().RQ().Fetch(t.Context(), plain); err != nil || j.Status != rqcompat.StatusQueued {
+		t.Errorf("the job without a row: %+v, %v, want it queued again", j, err)
 	}
 }

@@ -284,3 +284,45 @@ func TestStrictParamsAndTheBridgesOwnArguments(t *testing.T) {
 		t.Errorf("exc %q, want one that names the unknown field", exc)
 	}
 }
+
+// TestAProcessTellsAboutItself: what it works, and that an abandoned handler holds its only slot; it is gone with it.
+func TestAProcessTellsAboutItself(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, map[string]any{"concurrency": 1, "cancel_grace": 0.1, "queues": []string{"go"}, "shared_queues": []string{"short"}})
+	release := make(chan struct{})
+	r := b.start(func(e *Engine) {
+		Register(e, "go.deaf", func(context.Context, *Job[struct{}]) (any, error) {
+			<-release
+			return nil, nil
+		})
+	})
+	id := b.enqueue("go.deaf", nil)
+	b.waitJob(id, rqcompat.StatusStarted)
+	rq := b.client().RQ()
+	if _, err := rq.SendStop(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	var p rqcompat.Process
+	b.eventually("the abandoned handler is told of", func() bool {
+		all, err := rq.Processes(t.Context())
+		if err != nil || len(all) != 1 {
+			return false
+		}
+		p = all[0]
+		return len(p.Abandoned) == 1
+	}, func() string { return fmt.Sprintf("%+v", p) })
+	if p.Slots != 1 || p.Running != 1 || p.Abandoned[0].JobID != id || p.Abandoned[0].Method != "go.deaf" || len(p.Queues) != 2 ||
+		len(p.Shared) != 1 || !strings.Contains(strings.Join(p.Handlers, " "), "go.deaf") || p.PID == 0 || !strings.HasPrefix(p.Name, WorkerPrefix) {
+		t.Errorf("the process tells %+v", p)
+	}
+	if in, s := b.standing(id); s.Abandoned == nil || !s.Abandoned.Since.Equal(p.Abandoned[0].Since) {
+		t.Errorf("job %+v stands as %+v, want that its handler still runs", in.Job, s)
+	}
+	close(release)
+	if err := r.stop(); err != nil {
+		t.Fatal(err)
+	}
+	if all, err := rq.Processes(t.Context()); len(all) != 0 || err != nil {
+		t.Errorf("after its end: %+v, %v", all, err)
+	}
+}

@@ -45,6 +45,17 @@ func (b *Bench) JobID(site, id string) string {
 	return site + b.separator + id
 }
 
+// JobIDs are the forms that a job id may have on this bench, its own first: a bench that moved to RQ 2 has both.
+func (b *Bench) JobIDs(site, id string) []string {
+	ids := []string{b.JobID(site, id)}
+	for _, other := range []string{site + "::" + id, site + "||" + strings.ReplaceAll(id, ":", "|")} {
+		if !slices.Contains(ids, other) {
+			ids = append(ids, other)
+		}
+	}
+	return ids
+}
+
 // SplitJobID takes the site off a job id. Both separators are understood; the first one counts.
 func (b *Bench) SplitJobID(id string) (site, rest string, ok bool) {
 	at := -1

@@ -20,6 +20,17 @@ func FirstKey(queue string) string { return "rq:first:" + queue }
 // life in milliseconds of Redis' clock. It is this package's, not RQ's.
 func FirstWaitersKey(queue string) string { return FirstKey(queue) + ":waiters" }
 
+// ProcessesKey is the ZSET of the names of processes that published a record, scored by the time they last did. It is this
+// package's, not RQ's.
+func ProcessesKey() string { return "rq:bridges" }
+
+// ProcessKey is the STRING with what a process tells about itself, as JSON. It is this package's, not RQ's.
+func ProcessKey(name string) string { return "rq:bridge:" + name }
+
+// PausedKey is the SET of queues of which this package's workers shall take nothing. RQ's workers don't know it. It is this
+// package's, not RQ's.
+func PausedKey() string { return "rq:paused" }
+
 // FirstSeenKey is the STRING with the time at which maintenance first met id in the intermediate list.
 // rq/intermediate_queue.py IntermediateQueue.get_first_seen_key, since 1.16.2.
 func FirstSeenKey(queue, id string) string { return IntermediateKey(queue) + ":first_seen:" + id }

@@ -2,6 +2,7 @@ package rqcompat
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -147,4 +148,48 @@ func (c *Client) Resume(ctx context.Context) error {
 func (c *Client) Suspended(ctx context.Context) (bool, error) {
 	n, err := c.rdb.Exists(ctx, SuspendedKey()).Result()
 	return n > 0, wrap(err, "read suspension")
+}
+
+// Pause tells this package's workers, and no others, to take nothing from the queues until Unpause. It outlives every
+// process.
+func (c *Client) Pause(ctx context.Context, queues ...string) error {
+	return wrap(c.rdb.SAdd(ctx, PausedKey(), anys(queues)...).Err(), "pause %d queues", len(queues))
+}
+
+// Unpause ends the pause of the queues; of one that isn't paused it does nothing.
+func (c *Client) Unpause(ctx context.Context, queues ...string) error {
+	return wrap(c.rdb.SRem(ctx, PausedKey(), anys(queues)...).Err(), "end the pause of %d queues", len(queues))
+}
+
+// Holds are the orders to take no new job.
+type Holds struct {
+	// Suspended holds for all workers of this Redis: see Suspend.
+	Suspended bool
+	// Paused are the queues that Pause named.
+	Paused []string
+}
+
+// Holds reads both in one round trip.
+func (c *Client) Holds(ctx context.Context) (Holds, error) {
+	var suspended *redis.IntCmd
+	var paused *redis.StringSliceCmd
+	_, err := c.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+		suspended, paused = p.Exists(ctx, SuspendedKey()), p.SMembers(ctx, PausedKey())
+		return nil
+	})
+	if err != nil {
+		return Holds{}, fmt.Errorf("read what is suspended: %w", err)
+	}
+	queues := paused.Val()
+	slices.Sort(queues)
+	return Holds{Suspended: suspended.Val() > 0, Paused: queues}, nil
+}
+
+// Position is how many jobs wait before a job in its queue; ok is false if it doesn't wait there.
+func (c *Client) Position(ctx context.Context, queue, id string) (before int64, ok bool, err error) {
+	before, err = c.rdb.LPos(ctx, QueueKey(queue), id, redis.LPosArgs{}).Result()
+	if errors.Is(err, redis.Nil) {
+		return 0, false, nil
+	}
+	return before, err == nil, wrap(err, "look for job %q in its queue", clip(id))
 }

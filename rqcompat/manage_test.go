@@ -3,6 +3,7 @@ package rqcompat_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -373,4 +374,33 @@ func TestRegistries(t *testing.T) {
 		p.want("count", fmt.Sprint(n, err), "2 <nil>")
 		p.want("expired entries are not cleaned by looking", p.set("rq:wip:q") != "[]", true)
 	})
+}
+
+func TestPauseAndPosition(t *testing.T) {
+	p := newPeer(t, "2.6.1")
+	check := func(want rqcompat.Holds) {
+		t.Helper()
+		if got, err := p.Holds(p.ctx); err != nil || got.Suspended != want.Suspended || !slices.Equal(got.Paused, want.Paused) {
+			t.Errorf("holds: %+v, %v, want %+v", got, err, want)
+		}
+	}
+	check(rqcompat.Holds{})
+	if err := errors.Join(p.Pause(p.ctx, "b:go", "b:long"), p.Suspend(p.ctx, 0), p.Pause(p.ctx, "b:go")); err != nil {
+		t.Fatal(err)
+	}
+	check(rqcompat.Holds{Suspended: true, Paused: []string{"b:go", "b:long"}})
+	if err := errors.Join(p.Unpause(p.ctx, "b:go", "never"), p.Resume(p.ctx)); err != nil {
+		t.Fatal(err)
+	}
+	check(rqcompat.Holds{Paused: []string{"b:long"}})
+
+	p.do("RPUSH", "rq:queue:q", "a", "b", "c")
+	for id, want := range map[string]int64{"a": 0, "c": 2} {
+		if before, ok, err := p.Position(p.ctx, "q", id); before != want || !ok || err != nil {
+			t.Errorf("position of %s: %d, %v, %v, want %d", id, before, ok, err, want)
+		}
+	}
+	if _, ok, err := p.Position(p.ctx, "q", "d"); ok || err != nil {
+		t.Errorf("position of a job that doesn't wait: %v, %v", ok, err)
+	}
 }

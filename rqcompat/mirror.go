@@ -46,14 +46,21 @@ type mirrorNode struct {
 
 // NewMirror returns an empty mirror of queue; the first Sync fills it.
 func (c *Client) NewMirror(queue string) *Mirror {
-	m := &Mirror{c: c, queue: queue, tail: mirrorEnd, limit: mirrorLimit}
-	m.reset()
+	m := &Mirror{c: c, queue: queue, limit: mirrorLimit}
+	m.Clear()
 	return m
 }
 
 func (m *Mirror) reset() {
 	m.nodes = map[string]*mirrorNode{}
 	m.root.prev, m.root.next = &m.root, &m.root
+}
+
+// Clear makes the mirror as it was before its first Sync.
+func (m *Mirror) Clear() {
+	m.reset()
+	m.listLen, m.extra, m.truncated, m.synced, m.tail = 0, 0, false, false, mirrorEnd
+	m.driftSince = time.Time{}
 }
 
 // Len is the number of ids in the mirror. It is less than the length of the queue at the last Sync when the queue

@@ -224,3 +224,25 @@ func TestMirrorNamesWhatABrokenSyncTookUp(t *testing.T) {
 		t.Errorf("new %q, gone %q, want e and b", named, removed)
 	}
 }
+
+// TestAMirrorThatIsCleared finds everything anew, and loses nothing in between.
+func TestAMirrorThatIsCleared(t *testing.T) {
+	b := newBed(t, "2.6.1")
+	b.do("RPUSH", "rq:queue:default", "a", "b")
+	m := b.NewMirror("default")
+	b.sync(m)
+	m.Clear()
+	b.wantMirror(m)
+	b.do("DEL", "rq:queue:default")
+	if _, removed := b.sync(m); removed != nil {
+		t.Errorf("sync after Clear names %q as gone, which nobody has seen", removed)
+	}
+	m.Clear()
+	b.do("RPUSH", "rq:queue:default", "a", "b")
+	if added, removed := b.sync(m); !slices.Equal(added, []string{"a", "b"}) || removed != nil || m.listLen != 2 {
+		t.Errorf("sync after Clear: %q, %q, want both as new", added, removed)
+	}
+	b.do("RPUSH", "rq:queue:default", "c")
+	b.sync(m)
+	b.wantMirror(m, "a", "b", "c")
+}

@@ -2,9 +2,12 @@ package rqcompat
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/redis/go-redis/v9"
 )
 
 // Member is one entry of a registry. ExecutionID is set in Wip of RQ 2 only. What Score means depends on the
@@ -50,6 +53,16 @@ func (c *Client) QueueIDs(ctx context.Context, queue string, from, to int64) ([]
 func (c *Client) Count(ctx context.Context, reg Registry, queue string) (int64, error) {
 	n, err := c.rdb.ZCard(ctx, RegistryKey(reg, queue)).Result()
 	return n, wrap(err, "count %s registry of queue %q", reg, clip(queue))
+}
+
+// Score is the score of a job in a registry, see [Member]; ok is false if it isn't there. It doesn't find the entries that
+// RQ 2 makes in Wip.
+func (c *Client) Score(ctx context.Context, reg Registry, queue, id string) (score float64, ok bool, err error) {
+	score, err = c.rdb.ZScore(ctx, RegistryKey(reg, queue), id).Result()
+	if errors.Is(err, redis.Nil) {
+		return 0, false, nil
+	}
+	return score, err == nil, wrap(err, "look for job %q in the %s registry", clip(id), reg)
 }
 
 // Members returns entries of a registry, lowest score first, from the index from to the index to inclusive;

@@ -34,6 +34,9 @@ type Worker struct {
 	Hostname   string
 	CurrentJob string    // the id of the job it works on; empty means that it is idle
 	Birth      time.Time // when it started
+
+	// State and Version, RQ's, are only read: started, idle, busy or suspended.
+	State, Version string
 }
 
 // NewWorker returns an idle worker of this process, born now.
@@ -183,7 +186,7 @@ func (c *Client) Workers(ctx context.Context) ([]*Worker, error) {
 }
 
 func parseWorker(name string, h map[string]string) (*Worker, error) {
-	w := &Worker{Name: name, Hostname: h["hostname"], CurrentJob: h["current_job"]}
+	w := &Worker{Name: name, Hostname: h["hostname"], CurrentJob: h["current_job"], State: h["state"], Version: h["version"]}
 	if h["queues"] != "" {
 		w.Queues = strings.Split(h["queues"], ",")
 	}

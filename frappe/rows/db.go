@@ -18,6 +18,8 @@ type DB struct {
 	tables        tableCache
 	jobTypes      memo.Memo[map[string]*JobType]
 	organizations memo.Memo[*Organization]
+	// strangeStatuses are the organizations' statuses that were warned about.
+	strangeStatuses sync.Map
 }
 
 // Open connects to a site's database. The errors are those of Pool.DB.

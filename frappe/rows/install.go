@@ -10,6 +10,8 @@ import (
 // InstallOptions says what Install adds beside the tables.
 type InstallOptions struct {
 	Samples bool // the Job Types echo_job, sample_job and long_running_job
+	// Organization is the name of an active Organization, "" for none: jobs need one, and a plain site has no way to make it.
+	Organization string
 }
 
 // InstallReport says what Install did. Names are table names, indexes are "table.index".
@@ -18,6 +20,8 @@ type InstallReport struct {
 	Kept         []string `json:"kept"`
 	IndexesAdded []string `json:"indexes_added"`
 	JobTypes     []string `json:"job_types"` // inserted
+	// Organizations are those that were inserted.
+	Organizations []string `json:"organizations,omitempty"`
 }
 
 // The two tables of Frappe that no DocType describes (frappe/database/mariadb/framework_mariadb.sql).
@@ -46,11 +50,17 @@ func Install(ctx context.Context, db *DB, opts InstallOptions) (report InstallRe
 	if err := db.prepareSeries(ctx); err != nil {
 		return report, err
 	}
-	if !opts.Samples {
-		return report, nil
+	if opts.Samples {
+		if report.JobTypes, err = db.InsertJobTypes(ctx, sampleJobTypes); err != nil {
+			return report, err
+		}
 	}
-	report.JobTypes, err = db.InsertJobTypes(ctx, sampleJobTypes)
-	return report, err
+	if opts.Organization != "" {
+		if err := db.insertOrganization(ctx, opts.Organization, &report); err != nil {
+			return report, err
+		}
+	}
+	return report, nil
 }
 
 // wantedTable is a table and the statement that makes it.
@@ -191,6 +201,11 @@ func CheckTables(ctx context.Context, db *DB) ([]TableProblem, error) {
 		}
 		problems = append(problems, found...)
 	}
+	undescribed, err := db.undescribed(ctx, own)
+	if err != nil {
+		return nil, err
+	}
+	problems = append(problems, undescribed...)
 	source, err := db.MemberSource(ctx)
 	if err != nil {
 		return nil, err

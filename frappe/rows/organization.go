@@ -4,15 +4,22 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 )
 
-// The values of Organization.status.
+// The values of Organization.status: the Dartwing app's, and Suspended, which sites add to them.
 const (
 	OrganizationActive    = "Active"
 	OrganizationInactive  = "Inactive"
+	OrganizationSuspended = "Suspended"
 	OrganizationDissolved = "Dissolved"
 )
+
+// knownStatuses are those that somebody has decided about; an empty one is as good as Active.
+var knownStatuses = []string{"", OrganizationActive, OrganizationInactive, OrganizationSuspended, OrganizationDissolved}
 
 // organizationKept is how long a change made in the desk may stay unseen.
 const organizationKept = 3 * time.Second
@@ -38,8 +45,45 @@ func (d *DB) Organization(ctx context.Context, name string) (*Organization, erro
 		if len(found) == 0 {
 			return nil, fmt.Errorf("site %s: %w: %q", d.site, ErrNoSuchOrganization, name)
 		}
+		d.noteStatus(found[0])
 		return found[0], nil
 	})
+}
+
+// noteStatus says once that a status isn't known: its jobs run.
+func (d *DB) noteStatus(o *Organization) {
+	if slices.Contains(knownStatuses, o.Status) {
+		return
+	}
+	if _, told := d.strangeStatuses.LoadOrStore(o.Status, true); !told {
+		d.log.Warn("organization has a status that the bridge doesn't know; its jobs run", "site", d.site, "organization", o.Name, "status", o.Status)
+	}
+}
+
+// insertOrganization inserts an active tenant, if it doesn't exist yet.
+func (d *DB) insertOrganization(ctx context.Context, name string, report *InstallReport) error {
+	t, err := d.tables.get(ctx, tableOrganization)
+	if err != nil {
+		return err
+	}
+	defer d.organizations.Forget()
+	now := formatTime(d.Now(), d.Location())
+	values := map[string]string{
+		"name": name, "creation": now, "modified": now, "owner": systemUser(""), "modified_by": systemUser(""),
+		"org_name": name, "org_type": "Company", "status": OrganizationActive,
+	}
+	var columns []string
+	var args []any
+	for _, column := range slices.Sorted(maps.Keys(values)) {
+		if t.has(column) {
+			columns, args = append(columns, "`"+column+"`"), append(args, values[column])
+		}
+	}
+	n, err := d.exec(ctx, "insert organization "+name, "INSERT IGNORE INTO `"+tableOrganization+"` ("+strings.Join(columns, ",")+") VALUES ("+marks(len(columns))+")", args...)
+	if n > 0 {
+		report.Organizations = append(report.Organizations, name)
+	}
+	return err
 }
 
 // MemberSource is where a site keeps who belongs to an organization.

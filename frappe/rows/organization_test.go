@@ -1,7 +1,10 @@
 package rows
 
 import (
+	"bytes"
 	"errors"
+	"log/slog"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -29,6 +32,23 @@ func TestOrganization(t *testing.T) {
 	d.organizations.Forget()
 	if o, err := d.Organization(t.Context(), "ORG-1"); err != nil || o.Status != OrganizationInactive {
 		t.Errorf("read anew: %+v, %v", o, err)
+	}
+}
+
+// TestAStrangeStatusIsToldOnce, and a known one never.
+func TestAStrangeStatusIsToldOnce(t *testing.T) {
+	_, d := installed(t, testMajor)
+	var log bytes.Buffer
+	d.log = slog.New(slog.NewTextHandler(&log, nil))
+	mustExec(t, d, "INSERT INTO `tabOrganization` (name,org_name,status) VALUES ('ORG-1','One','Audited'),('ORG-2','Two','Suspended'),('ORG-3','Three',NULL)")
+	for _, name := range []string{"ORG-1", "ORG-2", "ORG-3", "ORG-1"} {
+		d.organizations.Forget()
+		if _, err := d.Organization(t.Context(), name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "status=Audited") {
+		t.Errorf("the log says\n%s\nwant one line about Audited", got)
 	}
 }
 

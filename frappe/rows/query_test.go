@@ -275,3 +275,26 @@ func TestQueriesUseTheirIndexes(t *testing.T) {
 		}
 	}
 }
+
+func TestJobNamesAndErrorGroups(t *testing.T) {
+	_, d := installed(t, testMajor)
+	jobs := newJobs(t, d, 4, StatusQueued)
+	for i, text := range []string{"", "no paper\ntrace 1", "no paper\ntrace 2", "on fire"} {
+		if text != "" {
+			mustExec(t, d, "UPDATE `tabBackground Job` SET status='Dead Letter', error_message=? WHERE name=?", text, jobs[i].Name)
+		}
+	}
+	dead := ListFilter{Statuses: []Status{StatusDeadLetter}}
+	got, err := d.JobNames(t.Context(), dead)
+	if want := names(jobs[1:]); err != nil || !slices.Equal(got, want) {
+		t.Errorf("names %v, %v, want all dead letters, oldest first: %v", got, err, want)
+	}
+	if got, err := d.JobNames(t.Context(), ListFilter{Error: "paper", Limit: 1}); err != nil || !slices.Equal(got, []string{jobs[1].Name}) {
+		t.Errorf("the first that lacked paper: %v, %v", got, err)
+	}
+	groups, err := d.ErrorGroups(t.Context(), dead)
+	want := []ErrorGroup{{jobs[1].JobType, "no paper", 2, jobs[2].Name}, {jobs[1].JobType, "on fire", 1, jobs[3].Name}}
+	if diff := cmp.Diff(want, groups); err != nil || diff != "" {
+		t.Errorf("groups, %v (-want +got):\n%s", err, diff)
+	}
+}

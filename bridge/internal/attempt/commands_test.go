@@ -2,6 +2,8 @@ package attempt
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 
@@ -80,3 +82,21 @@ func TestCommands(t *testing.T) {
 		})
 	}
 }
+
+// TestARightThatIsMissingIsToldOnce: nothing changes until somebody grants it.
+func TestARightThatIsMissingIsToldOnce(t *testing.T) {
+	h := newHouse()
+	denied := rqcompat.Command{Err: fmt.Errorf("listen for commands: %w", redisReply("NOPERM this user has no permissions to access one of the channels"))}
+	for range 3 {
+		h.obey("", denied, func() {})
+	}
+	if n := strings.Count(h.log.String(), "may not listen to rq:pubsub:*"); n != 1 {
+		t.Errorf("told %d times, want once:\n%s", n, h.log.String())
+	}
+}
+
+// redisReply is an error that a server answered.
+type redisReply string
+
+func (e redisReply) Error() string { return string(e) }
+func (redisReply) RedisError()     {}

@@ -84,6 +84,7 @@ func (x *Runner) abandon(settle context.Context, r *run) {
 		return
 	}
 	x.abandoned.Add(1)
+	r.abandoned.Store(true)
 	r.Log().Error("handler ignores its context: abandoned; its slot stays taken until it returns",
 		"cause", job.CauseOf(r.ctx), "grace", x.CancelGrace)
 	x.settle(settle, r, nil, job.ErrAbandoned)

@@ -3,6 +3,7 @@ package attempt
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -37,6 +38,8 @@ type run struct {
 	ended atomic.Bool
 	// settled is set when the last write is done: no lease is needed any more.
 	settled atomic.Bool
+	// abandoned is set when the handler was left behind.
+	abandoned atomic.Bool
 
 	base   *slog.Logger
 	output atomic.Pointer[string]
@@ -124,6 +127,21 @@ func (s *running) count() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.byWorker)
+}
+
+// abandoned lists the attempts whose handler was left behind and goes on.
+func (s *running) abandoned() (out []rqcompat.Abandoned) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range s.byWorker {
+		if r.abandoned.Load() {
+			out = append(out, rqcompat.Abandoned{
+				JobID: r.lease.ID, Queue: r.lease.Queue, Row: r.rowName(), Method: r.info.Method, Since: r.lease.StartedAt,
+			})
+		}
+	}
+	slices.SortFunc(out, func(a, b rqcompat.Abandoned) int { return a.Since.Compare(b.Since) })
+	return out
 }
 
 // unsettled lists the attempts that are still to be settled.

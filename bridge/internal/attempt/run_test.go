@@ -124,6 +124,9 @@ func TestAHandlerThatIgnoresItsContext(t *testing.T) {
 			story := append([]string{"row Queued > Running", "observers Running"}, end...)
 			h.wantStory(t, "abandoned", story...)
 			h.wantLog(t, "handler ignores its context: abandoned", cause.Error())
+			if left := h.Abandoned(); len(left) != 1 || left[0].JobID != r.lease.ID || left[0].Queue != r.lease.Queue || !left[0].Since.Equal(r.lease.StartedAt) {
+				t.Errorf("left behind are %+v, want the job since its start", left)
+			}
 			if running, abandoned := h.Running(); running != 1 || abandoned != 1 || len(h.slots.Take(20)) != 9 || h.Holds(r.lease.Worker) {
 				t.Errorf("%d run, %d are abandoned, holds its lease: %v; want one of each, without", running, abandoned, h.Holds(r.lease.Worker))
 			}

@@ -77,11 +77,15 @@ type Runner struct {
 	// jobs counts the goroutines that run jobs; abandoned those among them that were left behind.
 	jobs      sync.WaitGroup
 	abandoned atomic.Int64
+	// denied is done when it was said that commands can't be heard.
+	denied sync.Once
+	// stopping is closed when this process begins to stop.
+	stopping chan struct{}
 }
 
 // NewRunner prepares a runner.
 func NewRunner(p Params) *Runner {
-	x := &Runner{Params: p, running: running{byWorker: map[string]*run{}}}
+	x := &Runner{Params: p, running: running{byWorker: map[string]*run{}}, stopping: make(chan struct{})}
 	x.outcomes.Limit, x.outcomes.Call = outcomeBatch, x.settleTogether
 	x.reports = batch.NewLanes(1<<20, x.writeProgress, func(string, int) {})
 	return x
@@ -113,6 +117,9 @@ func (x *Runner) Running() (running, abandoned int) {
 	return x.running.count(), int(x.abandoned.Load())
 }
 
+// Abandoned lists the handlers that go on although their attempts have ended, the oldest first.
+func (x *Runner) Abandoned() []rqcompat.Abandoned { return x.running.abandoned() }
+
 // Holds reports whether a worker of this process still has an attempt to settle.
 func (x *Runner) Holds(worker string) bool {
 	r := x.running.worker(worker)
@@ -121,6 +128,9 @@ func (x *Runner) Holds(worker string) bool {
 
 // lastWrites is how much longer than the grace period a stop waits for what abandoned attempts settle.
 const lastWrites = 2 * time.Second
+
+// Stopping tells that this process begins to stop, before Drain: programs may get the same signal. It is called once.
+func (x *Runner) Stopping() { close(x.stopping) }
 
 // Drain waits for the running jobs, then cancels them with stop, then leaves them behind.
 func (x *Runner) Drain(timeout time.Duration, stop func()) {

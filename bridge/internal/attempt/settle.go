@@ -21,7 +21,7 @@ const outcomeBatch = 250
 
 // settle ends an attempt with what its handler returned.
 func (x *Runner) settle(ctx context.Context, r *run, result any, err error) {
-	cause := job.CauseOf(r.ctx)
+	cause := x.causeOf(r, err)
 	if err != nil && errors.Is(cause, job.ErrLost) {
 		r.Log().Warn("attempt no longer belongs to this worker; its result is dropped", "error", err)
 		// This outcome is refused for the job; but the worker's record must not go on to say that it runs.
@@ -44,6 +44,23 @@ func (x *Runner) settle(ctx context.Context, r *run, result any, err error) {
 		return
 	}
 	x.settleRow(ctx, r, &end, result)
+}
+
+// signalNotice is by when a process that gets the same signal as its programs has begun to stop.
+const signalNotice = time.Second
+
+// causeOf tells why an attempt's context ended, nil if it didn't. A program that a signal ended as this process stops, as
+// systemd and terminals send one to a whole group, ended because of the stop.
+func (x *Runner) causeOf(r *run, err error) error {
+	cause := job.CauseOf(r.ctx)
+	if cause == nil && errors.Is(err, job.ErrSignaled) {
+		select {
+		case <-x.stopping:
+			return job.ErrShutdown
+		case <-time.After(signalNotice):
+		}
+	}
+	return cause
 }
 
 // words are the outcomes as people read them.

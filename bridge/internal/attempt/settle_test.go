@@ -26,6 +26,29 @@ func failing(err error) func(context.Context, job.Reporter) (any, error) {
 	return func(context.Context, job.Reporter) (any, error) { return nil, err }
 }
 
+// TestASignalDuringAStop ends a program as the stop would have: its job goes back and spends no retry. Without a stop it
+// is a failure.
+func TestASignalDuringAStop(t *testing.T) {
+	signaled := fmt.Errorf("report: signal: terminated (%w)", job.ErrSignaled)
+	for name, tc := range map[string]struct {
+		stopAfter time.Duration
+		want      []string
+	}{
+		"before the stop is known": {300 * time.Millisecond, []string{"row Running > Failed > Queued", "rq given back", "observers Queued", "ended given back"}},
+		"without a stop":           {time.Hour, []string{"row Running > Failed", "rq scheduled", "observers Failed", "ended failed"}},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			h := newHouse()
+			time.AfterFunc(tc.stopAfter, h.Stopping)
+			h.run(t, h.delivery(rows.StatusQueued, failing(signaled)))
+			time.Sleep(signalNotice)
+			synctest.Wait()
+			h.wantStory(t, name, append([]string{"row Queued > Running", "observers Running"}, tc.want...)...)
+			h.wantFree(t)
+		})
+	}
+}
+
 // TestSettlingGoesRowOutcomeObservers, whatever the attempt came to.
 func TestSettlingGoesRowOutcomeObservers(t *testing.T) {
 	if rqcompat.Judge(errNoRedis) != rqcompat.Away {

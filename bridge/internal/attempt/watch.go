@@ -133,7 +133,14 @@ func (x *Runner) obeyAll(c rqcompat.Command) {
 
 // obey takes a command to one of this process's workers.
 func (x *Runner) obey(worker string, c rqcompat.Command, shutdown func()) {
-	if c.Err != nil {
+	switch {
+	case c.Err == nil:
+	case rqcompat.Judge(c.Err) == rqcompat.Denied:
+		x.denied.Do(func() {
+			x.Logger.Error("Redis' user may not listen to rq:pubsub:*: stops don't reach this process, cancels come up to 2 s late; bridge doctor says what to grant", "error", c.Err)
+		})
+		return
+	default:
 		x.said.Warn(x.Logger, "no command; RQ's commands and cancels may come late", "", "error", c.Err, "worker", worker)
 		return
 	}

@@ -132,10 +132,28 @@ func (c Exec) outcome(ctx context.Context, r job.Reporter, cmd *exec.Cmd, err er
 	if said := stderr.String(); said != "" {
 		text += ": " + said
 	}
-	if slices.Contains(permanentStatuses, status) {
+	switch {
+	case endedBySignal(cmd.ProcessState):
+		return nil, transient(signaled{errors.New(text)})
+	case slices.Contains(permanentStatuses, status):
 		return nil, permanent(errors.New(text))
 	}
 	return nil, transient(errors.New(text))
+}
+
+// signaled is the error of a program that a signal ended.
+type signaled struct{ error }
+
+// Is makes it a job.ErrSignaled, in its own words.
+func (signaled) Is(target error) bool { return target == job.ErrSignaled }
+
+// shellSignaled is what shells add to the signal that ended what they ran, as their own exit status.
+const shellSignaled = 128
+
+func endedBySignal(p *os.ProcessState) bool {
+	status, ok := p.Sys().(syscall.WaitStatus)
+	stop := []int{shellSignaled + int(syscall.SIGTERM), shellSignaled + int(syscall.SIGINT), shellSignaled + int(syscall.SIGHUP)}
+	return ok && status.Signaled() || slices.Contains(stop, p.ExitCode())
 }
 
 // permanentStatuses of sysexits.h: usage, data, no input, no user, no permission, configuration.

@@ -144,6 +144,16 @@ func TestExecStatus(t *testing.T) {
 	}
 }
 
+// TestExecTellsASignal: who ended it isn't known here, and a stop of the whole service sends one to everybody.
+func TestExecTellsASignal(t *testing.T) {
+	for script, want := range map[string]bool{"kill -TERM $$": true, "kill -9 $$": true, "exit 143": true, "exit 130": true, "exit 1": false, "exit 129": true, "exit 137": false} {
+		_, err := shell(t, Exec{}, script)(t.Context(), attempt, json.RawMessage("{}"), &heard{})
+		if got := errors.Is(err, job.ErrSignaled); got != want {
+			t.Errorf("%s: error %v, ended by a signal: %v, want %v", script, err, got, want)
+		}
+	}
+}
+
 func TestExecBoundsOutput(t *testing.T) {
 	var h heard
 	result, err := shell(t, Exec{}, `

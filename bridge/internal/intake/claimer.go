@@ -3,6 +3,7 @@ package intake
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
@@ -54,12 +55,23 @@ func (c *Claimer) Run(ctx context.Context) {
 			wait.Sleep(ctx, a.Again)
 			continue
 		}
-		if err := c.claim(ctx, c.Fair.deal(len(free)), free); err != nil {
+		if err := c.claim(ctx, c.allowed(ctx, c.Fair.deal(len(free))), free); err != nil {
 			pause.Failed(ctx, err)
 			continue
 		}
 		pause.Succeeded()
 	}
+}
+
+// allowed leaves out the jobs of paused queues, which are found again when the pause is over.
+func (c *Claimer) allowed(ctx context.Context, dealt []*job.Queued) []*job.Queued {
+	return slices.DeleteFunc(dealt, func(q *job.Queued) bool {
+		paused := c.Suspension.Paused(ctx, q.Queue.Name)
+		if paused {
+			c.Pollers[q.Queue.Name].forget(q.ID)
+		}
+		return paused
+	})
 }
 
 // claim claims the dealt jobs for as many slots and starts what was won.

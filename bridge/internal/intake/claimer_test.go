@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -24,6 +25,7 @@ type claims struct {
 	result    map[string]rqcompat.ClaimResult // by id; Claimed if it isn't there
 	err       error
 	suspended atomic.Bool
+	paused    map[string]bool
 
 	calls   [][]rqcompat.Claim
 	at      []time.Time
@@ -62,9 +64,11 @@ func (r *claims) claimer(n int) *Claimer {
 	log := slog.New(slog.DiscardHandler)
 	fair := NewFairQueue(nil)
 	return &Claimer{
-		Claim:      r.Claim,
-		Suspension: &policy.Suspension{Suspended: func(context.Context) (bool, error) { return r.suspended.Load(), nil }, Log: log},
-		Fair:       fair, Pollers: map[string]*Poller{"q": NewPoller(PollerParams{Queue: job.Queue{Name: "q"}, Fair: fair})},
+		Claim: r.Claim,
+		Suspension: &policy.Suspension{Log: log, Read: func(context.Context) (bool, []string, error) {
+			return r.suspended.Load(), slices.Collect(maps.Keys(r.paused)), nil
+		}},
+		Fair: fair, Pollers: map[string]*Poller{"q": NewPoller(PollerParams{Queue: job.Queue{Name: "q"}, Fair: fair})},
 		Slots: workers.NewSlots(n, []string{"q"}), Lease: 90 * time.Second, Start: r.start, Log: log,
 	}
 }
@@ -288,6 +292,27 @@ func TestSuspensionHoldsClaims(t *testing.T) {
 	})
 }
 
+// TestAPausedQueueIsNotClaimedFrom, and others are; the poller is told to find the job again.
+func TestAPausedQueueIsNotClaimedFrom(t *testing.T) {
+	r := &claims{paused: map[string]bool{"q": true}}
+	c := r.claimer(2)
+	other := waitingJob("s", "o", "b", "Normal")
+	other.Queue.Name = "r"
+	c.Pollers["r"] = NewPoller(PollerParams{Queue: other.Queue, Fair: c.Fair})
+	addJobs(c, "a")
+	c.Fair.Add(other)
+	free := c.Slots.Take(2)
+	if err := c.claim(t.Context(), c.allowed(t.Context(), c.Fair.deal(2)), free); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(r.started, []string{"b"}) || len(c.Slots.Take(2)) != 1 {
+		t.Errorf("started %v while q is paused, want only b, of another queue", r.started)
+	}
+	if dealt := c.Pollers["q"].dealt; !slices.Equal(dealt, []string{"a"}) {
+		t.Errorf("the poller of the paused queue is to find %v again, want a", dealt)
+	}
+}
+
 // TestAnIdleClaimerAsksThePollers to look at once, and claims nothing after its end.
 func TestAnIdleClaimerAsksThePollers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -312,9 +337,9 @@ func TestTheEndIsNoClaim(t *testing.T) {
 	r := &claims{}
 	c := r.claimer(1)
 	ctx, cancel := context.WithCancel(t.Context())
-	c.Suspension.Suspended = func(context.Context) (bool, error) {
+	c.Suspension.Read = func(context.Context) (bool, []string, error) {
 		cancel()
-		return false, errors.New("canceled")
+		return false, nil, errors.New("canceled")
 	}
 	addJobs(c, "a")
 	c.Run(ctx)

@@ -75,17 +75,30 @@ func (f *FairQueue) drop(queue string, ids ...string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, id := range ids {
-		w := f.known[job.Key{Queue: queue, ID: id}]
-		if w == nil || w.From != rqcompat.FromQueue {
-			continue
+		if w := f.known[job.Key{Queue: queue, ID: id}]; w != nil && w.From == rqcompat.FromQueue {
+			f.dropOne(w)
 		}
-		// The entry stays in its list until it would be dealt; taking it out of the middle would cost a search.
-		delete(f.known, w.Key())
-		w.dropped = true
-		l := f.lines[w.Tenant()]
-		if l.waiting--; l.waiting == 0 {
-			f.retire(l)
+	}
+}
+
+// dropQueue forgets all jobs of a queue, wherever they stand.
+func (f *FairQueue) dropQueue(queue string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for key, w := range f.known {
+		if key.Queue == queue {
+			f.dropOne(w)
 		}
+	}
+}
+
+// dropOne leaves the entry in its list until it would be dealt; taking it out of the middle would cost a search.
+func (f *FairQueue) dropOne(w *waiting) {
+	delete(f.known, w.Key())
+	w.dropped = true
+	l := f.lines[w.Tenant()]
+	if l.waiting--; l.waiting == 0 {
+		f.retire(l)
 	}
 }
 

@@ -2,10 +2,12 @@ package intake
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/policy"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/route"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/wait"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
@@ -23,6 +25,8 @@ type First struct {
 	Fetch  func(ctx context.Context, ids []string) ([]*rqcompat.FetchResult, error)
 	Router Router
 	Fair   *FairQueue
+	// Paused says that nothing is to be taken from the queue for now.
+	Paused func(ctx context.Context, queue string) bool
 	Log    *slog.Logger
 
 	seen map[string]time.Time // since when popped jobs are undecided
@@ -32,7 +36,13 @@ type First struct {
 func (f *First) Run(ctx context.Context) {
 	pause := wait.Backoff{Log: f.Log.With("queue", f.Queue.Name), What: "nobody of the bridge waits before Python's workers"}
 	for ctx.Err() == nil {
-		if err := f.Pop(ctx, f.judge); err != nil {
+		if f.Paused(ctx, f.Queue.Name) {
+			wait.Sleep(ctx, policy.SuspensionPoll)
+			continue
+		}
+		if err := f.Pop(ctx, f.judge); errors.Is(err, errPaused) {
+			continue
+		} else if err != nil {
 			pause.Failed(ctx, err)
 			continue
 		}
@@ -40,8 +50,14 @@ func (f *First) Run(ctx context.Context) {
 	}
 }
 
+// errPaused ends the waiting: all that was popped goes back.
+var errPaused = errors.New("the queue is paused")
+
 // judge takes up what is ours and returns what isn't. What waits for a slot already isn't looked at again.
 func (f *First) judge(ctx context.Context, popped []string) (back []string, err error) {
+	if f.Paused(ctx, f.Queue.Name) {
+		return nil, errPaused
+	}
 	var ids []string
 	for _, id := range popped {
 		if !f.Fair.has(job.Key{Queue: f.Queue.Name, ID: id}) {

@@ -15,7 +15,7 @@ import (
 )
 
 func (l *queue) first(fair *FairQueue) *First {
-	return &First{Queue: job.Queue{Name: "q"}, Fetch: l.Fetch, Router: l, Fair: fair, Log: slog.New(slog.DiscardHandler)}
+	return &First{Queue: job.Queue{Name: "q"}, Fetch: l.Fetch, Router: l, Fair: fair, Paused: l.isPaused, Log: slog.New(slog.DiscardHandler)}
 }
 
 // TestWhatIsPoppedIsJudged: ours is taken up where it stands, Python's goes back, and what policy lets wait stays.
@@ -125,4 +125,25 @@ func TestAJobThatLeftItsQueueIsStillTaken(t *testing.T) {
 	if len(got) != 1 || got[0].ID != "a" || got[0].From != rqcompat.FirstKey("q") {
 		t.Errorf("dealt %v, want a, from where it stands now", idsOf(got))
 	}
+}
+
+// TestAPausedQueueIsNobodysFirst: what waiters pop goes back.
+func TestAPausedQueueIsNobodysFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newQueue()
+		pops := 0
+		f := l.first(NewFairQueue(nil))
+		f.Pop = func(ctx context.Context, judge func(context.Context, []string) ([]string, error)) error {
+			pops++
+			l.pause(true)
+			_, err := judge(ctx, []string{"a"})
+			return err
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		f.Run(ctx)
+		if pops != 1 || f.Fair.Len() != 0 {
+			t.Errorf("waited %d times for a queue that was paused meanwhile, and kept %d jobs, want once and none", pops, f.Fair.Len())
+		}
+	})
 }

@@ -31,6 +31,7 @@ const (
 type List interface {
 	Sync(ctx context.Context) (added, removed []string, err error)
 	Drop(id string)
+	Clear()
 	Len() int
 }
 
@@ -53,6 +54,8 @@ type PollerParams struct {
 	Fetch  func(ctx context.Context, ids []string) ([]*rqcompat.FetchResult, error)
 	Router Router
 	Fair   *FairQueue
+	// Paused says that nothing is to be taken from the queue for now.
+	Paused func(ctx context.Context, queue string) bool
 	Log    *slog.Logger
 }
 
@@ -82,6 +85,11 @@ func (p *Poller) Run(ctx context.Context) {
 	defer p.Waiter.Close()
 	pause := wait.Backoff{Log: p.Log.With("queue", p.Queue.Name), What: "queue can't be read"}
 	for ctx.Err() == nil {
+		if p.Paused(ctx, p.Queue.Name) {
+			p.letGo()
+			wait.Sleep(ctx, policy.SuspensionPoll)
+			continue
+		}
 		if err := p.look(ctx); err != nil {
 			pause.Failed(ctx, err)
 			continue
@@ -89,6 +97,13 @@ func (p *Poller) Run(ctx context.Context) {
 		pause.Succeeded()
 		p.rest(ctx)
 	}
+}
+
+// letGo forgets what was seen, as if the queue had never been looked at.
+func (p *Poller) letGo() {
+	p.Fair.dropQueue(p.Queue.Name)
+	p.List.Clear()
+	clear(p.undecided)
 }
 
 // forget notes that the claimer dealt out a job. If it is back on its list at the next look, it must count as new.

@@ -24,6 +24,7 @@ type queue struct {
 	hashes  map[string]*rqcompat.FetchResult
 	verdict map[string]route.Routed
 	err     error // of the next Sync
+	paused  bool
 	// fetchErr fails the fetch of that number, from 0.
 	fetchErr map[int]error
 
@@ -72,6 +73,19 @@ func (l *queue) Drop(id string) {
 	l.known = slices.DeleteFunc(l.known, func(k string) bool { return k == id })
 }
 func (l *queue) Len() int { return len(l.known) }
+func (l *queue) Clear()   { l.known = nil }
+
+func (l *queue) isPaused(context.Context, string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.paused
+}
+
+func (l *queue) pause(on bool) {
+	l.mu.Lock()
+	l.paused = on
+	l.mu.Unlock()
+}
 
 func (l *queue) Fetch(_ context.Context, ids []string) (out []*rqcompat.FetchResult, err error) {
 	n := len(l.fetched)
@@ -119,7 +133,7 @@ func (l *queue) Close() error {
 func (l *queue) poller(own bool) *Poller {
 	return NewPoller(PollerParams{
 		Queue: job.Queue{Name: "b:q", Kind: "q", Own: own}, List: l, Waiter: l, Fetch: l.Fetch, Router: l,
-		Fair: NewFairQueue(nil), Log: slog.New(slog.DiscardHandler),
+		Fair: NewFairQueue(nil), Paused: l.isPaused, Log: slog.New(slog.DiscardHandler),
 	})
 }
 

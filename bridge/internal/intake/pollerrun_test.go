@@ -92,3 +92,27 @@ func TestRedisIsAwayForAPoller(t *testing.T) {
 		stop()
 	})
 }
+
+// TestAPausedQueueIsLetGo: its waiting jobs can't be dealt, its list isn't looked at, and afterwards all is found again.
+func TestAPausedQueueIsLetGo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newQueue("a", "b")
+		p := l.poller(true)
+		stop := runPoller(t, p)
+		synctest.Wait()
+		l.pause(true)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		before := l.syncs
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if p.Fair.Len() != 0 || l.syncs != before {
+			t.Errorf("%d jobs of a paused queue could be dealt, and its list was looked at %d times, want neither", p.Fair.Len(), l.syncs-before)
+		}
+		l.pause(false)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		wantIDs(t, "a second after the pause", idsOf(p.Fair.deal(9)), "a", "b")
+		stop()
+	})
+}

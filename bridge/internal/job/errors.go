@@ -26,6 +26,9 @@ var (
 // ErrAbandoned is the error of an attempt whose handler ignores its context.
 var ErrAbandoned = errors.New("the handler ignored its context for the whole grace period and was abandoned")
 
+// ErrSignaled is what the error of a program is that was ended by a signal, and not by this bridge.
+var ErrSignaled = errors.New("a signal ended the program")
+
 // CauseOf returns the reason for which ctx ended, if it is one of ours; else nil.
 func CauseOf(ctx context.Context) error {
 	cause := context.Cause(ctx)

@@ -42,6 +42,8 @@ type TakeBackParams struct {
 	}
 	Route  func(ctx context.Context, queue job.Queue, found []route.Found) []route.Routed
 	Queues []job.Queue
+	// Paused says that nothing is to be taken from a queue for now.
+	Paused func(ctx context.Context, queue string) bool
 	// Take takes a job up, to be claimed out of the failed registry.
 	Take func(*job.Queued)
 	Log  *slog.Logger
@@ -70,7 +72,12 @@ func (s *TakeBack) Run(ctx context.Context) {
 		if time.Since(all) >= takeBackAll {
 			all, newest = time.Now(), 0
 		}
-		err := each(s.Queues, func(q job.Queue) error { return s.look(ctx, q, newest) })
+		err := each(s.Queues, func(q job.Queue) error {
+			if s.Paused(ctx, q.Name) {
+				return nil
+			}
+			return s.look(ctx, q, newest)
+		})
 		if err != nil {
 			pause.Failed(ctx, err)
 			continue

@@ -30,6 +30,7 @@ type failedJobs struct {
 	routed  []job.Queue
 	faults  []error
 	taken   []*job.Queued
+	paused  bool
 }
 
 func (f *failedJobs) Members(_ context.Context, reg rqcompat.Registry, queue string, from, to int64) ([]rqcompat.Member, error) {
@@ -83,7 +84,19 @@ func newFailed(ids ...string) *failedJobs {
 }
 
 func (f *failedJobs) takeBack() *TakeBack {
-	return NewTakeBack(TakeBackParams{RQ: f, Route: f.Route, Queues: queues[:1], Log: f.logger(), Take: func(q *job.Queued) { f.taken = append(f.taken, q) }})
+	return NewTakeBack(TakeBackParams{RQ: f, Route: f.Route, Queues: queues[:1], Log: f.logger(), Paused: func(context.Context, string) bool { return f.paused }, Take: func(q *job.Queued) { f.taken = append(f.taken, q) }})
+}
+
+func TestNothingIsTakenBackFromAPausedQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &failedJobs{bench: &bench{}, paused: true}
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		f.takeBack().Run(ctx)
+		if len(f.ranges) > 0 {
+			t.Errorf("the failed registry of a paused queue was read %d times, want never", len(f.ranges))
+		}
+	})
 }
 
 func TestTakeBack(t *testing.T) {

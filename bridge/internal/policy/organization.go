@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
@@ -11,6 +12,10 @@ import (
 
 // ErrOrganizationDissolved says that the organization takes no jobs any more.
 var ErrOrganizationDissolved = errors.New("the organization is dissolved")
+
+// heldStatuses are the statuses of an organization that hold its jobs until somebody changes them: what is submitted meanwhile
+// waits as well. Of the others Dissolved refuses, Active runs, and one that nobody here knows runs with a warning in the log.
+var heldStatuses = []string{rows.OrganizationInactive, rows.OrganizationSuspended}
 
 // organization holds jobs of a suspended organization and refuses those of one that is gone, as jobType does.
 var organization = Rule{Name: "organization", Ask: func(ctx context.Context, f Facts, q Question) Answer {
@@ -24,8 +29,8 @@ var organization = Rule{Name: "organization", Ask: func(ctx context.Context, f F
 		return refuse(err)
 	case err != nil && !missing:
 		return Answer{}
-	case !missing && org.Status == rows.OrganizationInactive && q.Moment != AtSubmission:
-		return waitFor(Later, "organization "+q.Organization+" is suspended")
+	case !missing && slices.Contains(heldStatuses, org.Status) && q.Moment != AtSubmission:
+		return waitFor(Later, "organization "+q.Organization+" is suspended: its status is "+org.Status)
 	case !missing && org.Status != rows.OrganizationDissolved, q.Moment == AtClaim:
 		return Answer{}
 	case q.Moment == AtSubmission:

@@ -56,7 +56,7 @@ func TestRules(t *testing.T) {
 	const (
 		goes        = ""
 		maintained  = "wait 3s maintenance: site a is in maintenance mode"
-		suspended   = "wait 3s organization: organization ORG-A is suspended"
+		suspended   = "wait 3s organization: organization ORG-A is suspended: its status is "
 		unavailable = "site a: database unavailable"
 	)
 	tests := []struct {
@@ -81,7 +81,10 @@ func TestRules(t *testing.T) {
 		{"Job Types can't be read", func(f *facts) { f.types, f.typesErr = nil, away },
 			map[Moment]string{AtSubmission: "refuse job type: " + unavailable, AtClaim: goes, AtStart: goes}, rows.ErrUnavailable},
 		{"organization suspended", func(f *facts) { f.org.Status = rows.OrganizationInactive },
-			map[Moment]string{AtSubmission: goes, AtClaim: suspended, AtStart: suspended}, nil},
+			map[Moment]string{AtSubmission: goes, AtClaim: suspended + "Inactive", AtStart: suspended + "Inactive"}, nil},
+		{"organization suspended by that name", func(f *facts) { f.org.Status = rows.OrganizationSuspended },
+			map[Moment]string{AtSubmission: goes, AtClaim: suspended + "Suspended", AtStart: suspended + "Suspended"}, nil},
+		{"organization of a status that nobody knows", func(f *facts) { f.org.Status = "Audited" }, nil, nil},
 		{"organization dissolved", func(f *facts) { f.org.Status = rows.OrganizationDissolved }, map[Moment]string{
 			AtSubmission: `refuse organization: site a: the organization is dissolved: "ORG-A"`,
 			AtClaim:      goes,
@@ -182,14 +185,15 @@ func TestNeedsOrganization(t *testing.T) {
 func TestSuspension(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var (
-			log   bytes.Buffer
-			on    bool
-			err   error
-			asked int
+			log    bytes.Buffer
+			on     bool
+			err    error
+			asked  int
+			paused []string
 		)
-		s := Suspension{Log: slog.New(slog.NewTextHandler(&log, nil)), Suspended: func(context.Context) (bool, error) {
+		s := Suspension{Log: slog.New(slog.NewTextHandler(&log, nil)), Read: func(context.Context) (bool, []string, error) {
 			asked++
-			return on, err
+			return on, paused, err
 		}}
 		want := func(what string, verdict Verdict, times int) {
 			t.Helper()
@@ -214,6 +218,15 @@ func TestSuspension(t *testing.T) {
 		want("Redis is away, asked again", Wait, 4) // an answer that failed is not remembered
 		err, on = nil, false
 		want("resumed", Go, 5)
+		paused = []string{"b:go"}
+		if s.Paused(t.Context(), "b:go") {
+			t.Error("a pause is known within the second")
+		}
+		time.Sleep(time.Second)
+		if !s.Paused(t.Context(), "b:go") || s.Paused(t.Context(), "b:long") || asked != 6 {
+			t.Errorf("a second later the queue isn't paused, or another is; asked Redis %d times, want 6", asked)
+		}
+		want("a pause of one queue", Go, 6)
 		if got := strings.Count(log.String(), "rq suspension changed"); got != 2 {
 			t.Errorf("%d lines about changes, want 2:\n%s", got, log.String())
 		}

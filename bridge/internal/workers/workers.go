@@ -52,6 +52,9 @@ func NewSlots(n int, queues []string) *Slots {
 	}
 }
 
+// Process is what the names of all workers of this process start with.
+func (s *Slots) Process() string { return strings.TrimSuffix(s.prefix, "-") }
+
 // NamePattern matches the names of all workers of this process.
 func (s *Slots) NamePattern() string { return s.prefix + "*" }
 

@@ -24,7 +24,7 @@ type Connection struct {
 // AddFlags adds the flags of a connection.
 func (c *Connection) AddFlags(f *pflag.FlagSet) {
 	f.StringVar(&c.URL, "url", "", "realtime server (default: http://127.0.0.1 and the bench's socketio_port)")
-	f.StringVar(&c.origin, "origin", "", "the site's URL as browsers know it (default: that of --url)")
+	f.StringVar(&c.origin, "origin", "", "where the realtime server reaches the site (default: that of --url, else the site's host_name or its name and webserver_port)")
 	f.StringVar(&c.Key, "api-key", "", "API key of the user to watch as (default: $BRIDGE_API_KEY)")
 	f.StringVar(&c.Secret, "api-secret", "", "its secret; the environment variable keeps it out of the process list (default: $BRIDGE_API_SECRET)")
 	f.StringVar(&c.sid, "sid", "", "session id instead of an API key (default: $BRIDGE_SID)")
@@ -35,9 +35,28 @@ func ServerURL(b *frappe.Bench) string {
 	return "http://127.0.0.1:" + cmp.Or(os.Getenv("FRAPPE_SOCKETIO_PORT"), strconv.Itoa(b.Config().Int("socketio_port", 9000)))
 }
 
+// siteURL is where the realtime server of a bench reaches a site, as Frappe's get_url has it.
+func siteURL(b *frappe.Bench, site string) string {
+	config := b.Config()
+	if s, err := b.Site(site); err == nil {
+		config = s.Config()
+	}
+	if host := strings.TrimRight(config.String("host_name", ""), "/"); host != "" {
+		if !strings.Contains(host, "://") {
+			host = "http://" + host
+		}
+		return host
+	}
+	return "http://" + site + ":" + strconv.Itoa(config.Int("webserver_port", 8000))
+}
+
 // Config is how to dial. That there are no usable credentials is a mistake of usage.
 func (c Connection) Config(b *frappe.Bench, site string) (socketio.Config, error) {
-	cfg := socketio.Config{URL: cmp.Or(c.URL, ServerURL(b)), Site: site, Origin: c.origin, Header: http.Header{}}
+	cfg := socketio.Config{URL: cmp.Or(c.URL, ServerURL(b)), Site: site, Origin: cmp.Or(c.origin, c.URL), Header: http.Header{}}
+	if cfg.Origin == "" {
+		// The realtime server asks there who connects; at its own address nobody answers.
+		cfg.Origin = siteURL(b, site)
+	}
 	key, secret := cmp.Or(c.Key, os.Getenv("BRIDGE_API_KEY")), cmp.Or(c.Secret, os.Getenv("BRIDGE_API_SECRET"))
 	sid := cmp.Or(c.sid, os.Getenv("BRIDGE_SID"))
 	switch {

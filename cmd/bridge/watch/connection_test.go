@@ -62,3 +62,33 @@ func TestConnections(t *testing.T) {
 		})
 	}
 }
+
+// TestOrigin is where the realtime server asks who connects.
+func TestOrigin(t *testing.T) {
+	t.Setenv("BRIDGE_API_KEY", "k")
+	t.Setenv("BRIDGE_API_SECRET", "s")
+	for _, tc := range []struct {
+		common map[string]any
+		flags  Connection
+		want   string
+	}{
+		{nil, Connection{}, "http://site1.localhost:8000"},
+		{map[string]any{"webserver_port": 8001}, Connection{}, "http://site1.localhost:8001"},
+		{map[string]any{"webserver_port": 8001, "host_name": "https://erp.example.com/"}, Connection{}, "https://erp.example.com"},
+		{map[string]any{"host_name": "erp.example.com"}, Connection{}, "http://erp.example.com"},
+		{map[string]any{"host_name": "erp.example.com"}, Connection{URL: "https://other.example.com"}, "https://other.example.com"},
+		{map[string]any{"host_name": "erp.example.com"}, Connection{URL: "https://other.example.com", origin: "http://app"}, "http://app"},
+	} {
+		dir := t.TempDir()
+		if err := servers.NewBench(dir, servers.BenchConfig{Common: tc.common}); err != nil {
+			t.Fatal(err)
+		}
+		b, err := benchconfig.Open(dir, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := tc.flags.Config(b, "site1.localhost"); err != nil || got.Origin != tc.want {
+			t.Errorf("with %v and %+v the origin is %q (%v), want %q", tc.common, tc.flags, got.Origin, err, tc.want)
+		}
+	}
+}

@@ -17,6 +17,7 @@ import (
 	"github.com/opensoft/dartwing-bridge/cmd/bridge/exitcode"
 	"github.com/opensoft/dartwing-bridge/cmd/bridge/output"
 	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/opensoft/dartwing-bridge/rqcompat"
 	"github.com/spf13/pflag"
 )
 
@@ -168,5 +169,16 @@ func (a *App) WithClient(ctx context.Context, do func(s Session) error) error {
 			return err
 		}
 		return errors.Join(do(Session{Bench: b, Client: client, Site: site}), client.Close())
+	})
+}
+
+// WithRQ runs do with a client for what is about the bench's Redis, and no site.
+func (a *App) WithRQ(ctx context.Context, do func(b *frappe.Bench, cfg bridge.Config, rq *rqcompat.Client) error) error {
+	return a.OnBench(func(b *frappe.Bench, cfg bridge.Config) error {
+		client, err := bridge.NewClient(ctx, cfg)
+		if err != nil {
+			return err
+		}
+		return errors.Join(do(b, cfg.WithDefaults(), client.RQ()), client.Close())
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/opensoft/dartwing-bridge/bridge"
 	"github.com/opensoft/dartwing-bridge/cmd/bridge/exitcode"
@@ -16,24 +17,32 @@ import (
 
 func cancelCommand(a *cli.App) *cobra.Command {
 	return moveCommand(a, "cancels", (*bridge.Client).Cancel, stopInRQ, &cobra.Command{
-		Use:   "cancel NAME...",
+		Use:   "cancel [NAME...]",
 		Short: "Cancel jobs that wait or run",
 		Long: `Cancel jobs that wait or run. NAME is a Background Job's name, or the RQ id of a
-job that has no row: a waiting one is canceled in RQ, a running one is stopped.`,
+job that has no row: a waiting one is canceled in RQ, a running one is stopped.
+
+Without names, --status chooses Background Jobs, and other flags narrow the choice;
+--dry-run lists it. That nothing matches is no failure.`,
 		Example: `  bridge cancel JOB-2026-00042
-  bridge cancel --user jane@example.com JOB-2026-00042 JOB-2026-00043`,
+  bridge cancel --user jane@example.com JOB-2026-00042 JOB-2026-00043
+  bridge cancel --status queued --type export_invoices --since -1h --dry-run`,
 	})
 }
 
 func retryCommand(a *cli.App) *cobra.Command {
 	return moveCommand(a, "retries", (*bridge.Client).Retry, requeueInRQ, &cobra.Command{
-		Use:   "retry NAME...",
+		Use:   "retry [NAME...]",
 		Short: "Queue jobs again that failed",
 		Long: `Queue jobs again that failed, timed out or are in the dead letters; a new series
 of retries starts. NAME is a Background Job's name, or the RQ id of a job that
-has no row.`,
+has no row.
+
+Without names, --status chooses Background Jobs, all of them, and other flags
+narrow the choice; --dry-run lists it. That nothing matches is no failure.`,
 		Example: `  bridge retry JOB-2026-00042
-  bridge jobs --status "dead letter" --json | jq -r '.jobs[].name' | xargs bridge retry`,
+  bridge retry --status dead-letter --dry-run
+  bridge retry --status dead-letter --type export_invoices --since -24h --error "no paper"`,
 	})
 }
 
@@ -45,59 +54,101 @@ func moveCommand(
 	c *cobra.Command,
 ) *cobra.Command {
 	actor := c.Flags().String("user", "Administrator", "who "+moves+", for the history")
-	c.Args = cobra.MinimumNArgs(1)
-	c.RunE = func(c *cobra.Command, args []string) error {
+	var choice jobChoice
+	choice.addFlags(c.Flags())
+	c.Flags().IntVar(&choice.Limit, "limit", 0, "at most so many, the oldest (default: all)")
+	dryRun := c.Flags().Bool("dry-run", false, "only list what is chosen")
+	c.RunE = func(c *cobra.Command, names []string) error {
 		ctx := c.Context()
-		return forEach(ctx, a, args, func(s cli.Session, name string) (string, error) {
-			row, err := move(s.Client, ctx, s.Site, name, *actor)
-			if err == nil {
-				return string(row.Status), nil
+		f, err := choice.filter(time.Now())
+		switch {
+		case err != nil:
+			return err
+		case len(names) == 0 && len(f.Statuses) == 0:
+			return exitcode.Usagef("name jobs, or choose them with --status")
+		case len(names) > 0 && (len(f.Statuses) > 0 || *dryRun || f.Limit != 0 || f.JobType+f.Organization+f.Error+choice.since+choice.until != ""):
+			return exitcode.Usagef("names and flags that choose jobs exclude each other")
+		case f.Limit < 0:
+			return exitcode.Usagef("--limit is %d, want 0 (all) or more", f.Limit)
+		}
+		return a.WithClient(ctx, func(s cli.Session) error {
+			if len(names) == 0 {
+				if names, err = chosen(ctx, s, choice); err != nil {
+					return err
+				}
+				if len(names) == 0 {
+					a.Say("no job matches")
+				}
 			}
-			if !errors.Is(err, rows.ErrNoSuchJob) && !errors.Is(err, rows.ErrTableMissing) {
-				return "", err
-			}
-			// All that may be known of it is in RQ; if that isn't so, the rows have the word.
-			status, rqErr := inRQ(ctx, s.Client.RQ(), name)
-			if !errors.Is(rqErr, rqcompat.ErrNoSuchJob) {
-				err = rqErr
-			}
-			return status, err
+			return forEach(a, names, func(name string) (string, error) {
+				if *dryRun {
+					return "is chosen", nil
+				}
+				row, err := move(s.Client, ctx, s.Site, name, *actor)
+				if err == nil {
+					return string(row.Status), nil
+				}
+				if !errors.Is(err, rows.ErrNoSuchJob) && !errors.Is(err, rows.ErrTableMissing) {
+					return "", err
+				}
+				// All that may be known of it is in RQ; if that isn't so, the rows have the word.
+				status, rqErr := inRQ(ctx, s.Client.RQ(), name)
+				if !errors.Is(rqErr, rqcompat.ErrNoSuchJob) {
+					err = rqErr
+				}
+				return status, err
+			})
 		})
 	}
 	return c
 }
 
+// chosen names the Background Jobs that flags choose, the oldest first.
+func chosen(ctx context.Context, s cli.Session, choice jobChoice) ([]string, error) {
+	pool := rows.NewPool(s.Bench)
+	defer pool.Close()
+	db, err := pool.DB(ctx, s.Site)
+	if err != nil {
+		return nil, err
+	}
+	f, err := choice.filter(db.Now())
+	if err != nil {
+		return nil, err
+	}
+	return db.JobNames(ctx, f)
+}
+
 // forEach does one thing to every named job, whatever goes wrong with others; the first error decides the exit code.
-func forEach(ctx context.Context, a *cli.App, names []string, do func(s cli.Session, name string) (string, error)) error {
-	return a.WithClient(ctx, func(s cli.Session) error {
-		type outcome struct {
-			Name   string `json:"name"`
-			Status string `json:"status,omitempty"`
-			Error  string `json:"error,omitempty"`
+func forEach(a *cli.App, names []string, do func(name string) (string, error)) error {
+	type outcome struct {
+		Name   string `json:"name"`
+		Status string `json:"status,omitempty"`
+		Error  string `json:"error,omitempty"`
+	}
+	outcomes := make([]outcome, 0, len(names))
+	said := newProgress(a, len(names))
+	var first error
+	for i, name := range names {
+		status, err := do(name)
+		if err != nil {
+			first = cmp.Or(first, err)
+			fmt.Fprintf(a.Err, "bridge: %v\n", err)
+			outcomes = append(outcomes, outcome{Name: name, Error: err.Error()})
+			continue
 		}
-		var outcomes []outcome
-		var first error
-		for _, name := range names {
-			status, err := do(s, name)
-			if err != nil {
-				first = cmp.Or(first, err)
-				fmt.Fprintf(a.Err, "bridge: %v\n", err)
-				outcomes = append(outcomes, outcome{Name: name, Error: err.Error()})
-				continue
-			}
-			a.Say("%s %s", name, status)
-			outcomes = append(outcomes, outcome{Name: name, Status: status})
+		a.Say("%s %s", name, status)
+		outcomes = append(outcomes, outcome{Name: name, Status: status})
+		said.step(i + 1)
+	}
+	if a.JSON {
+		if err := a.PrintJSON(outcomes); err != nil {
+			return err
 		}
-		if a.JSON {
-			if err := a.PrintJSON(outcomes); err != nil {
-				return err
-			}
-		}
-		if first != nil {
-			return exitcode.Silent(exitcode.Of(first))
-		}
-		return nil
-	})
+	}
+	if first != nil {
+		return exitcode.Silent(exitcode.Of(first))
+	}
+	return nil
 }
 
 func stopInRQ(ctx context.Context, rq *rqcompat.Client, id string) (string, error) {

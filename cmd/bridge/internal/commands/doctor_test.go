@@ -1,8 +1,11 @@
 package commands
 
 import (
+	"context"
+	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +14,7 @@ import (
 	"github.com/opensoft/dartwing-bridge/cmd/bridge/internal/doctor"
 	"github.com/opensoft/dartwing-bridge/integration/servers"
 	"github.com/opensoft/dartwing-bridge/integration/servers/servertest"
+	"github.com/opensoft/dartwing-bridge/rqcompat"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -52,7 +56,7 @@ func TestDoctorOfAHealthyBench(t *testing.T) {
 	}
 	for check, text := range map[string]string{
 		"bench": b.dir, "frappe": "version 15", "redis_queue": "Redis ", "redis_cache": "Redis ", "rq version": "1.15.1, from bench",
-		"workers": "bridge: 1 worker record, on default, go, long, short", "queue go": "0 waiting, 0 running", "realtime": rt.URL,
+		"workers": "bridge: 1, on default, go, long, short", "queue go": "0 waiting, 0 running", "redis rights": "all that the bridge needs", "realtime": rt.URL,
 		"site " + testSite: "0 dead letter", "clock": "off this machine",
 	} {
 		wantFinding(t, findings, doctor.OK, check, text)
@@ -103,7 +107,7 @@ func TestDoctorFindsWhatIsWrong(t *testing.T) {
 	wantFinding(t, findings, doctor.Error, "site "+testSite, "tabJob Type: the table is missing")
 	wantFinding(t, findings, doctor.Warning, "site "+testSite, "tabBackground Job.status_modified_index")
 	wantFinding(t, findings, doctor.OK, "rq version", "1.15.1, from live worker py")
-	wantFinding(t, findings, doctor.Warning, "workers", "no bridge works this bench")
+	wantFinding(t, findings, doctor.Error, "workers", "no bridge works this bench")
 	wantFinding(t, findings, doctor.Warning, "workers", `Python works "go" too`)
 	wantFinding(t, findings, doctor.Warning, "rq", "suspended")
 	wantFinding(t, findings, doctor.Warning, "queue go", "job lost lost its worker bridge-gone-0")
@@ -162,5 +166,115 @@ func TestDoctorTellsAWrongPassword(t *testing.T) {
 	wantFinding(t, findings, doctor.Error, "redis_queue", "WRONGPASS")
 	if got := bridgeCommand(t, "worker"); got.code != exitcode.Denied {
 		t.Errorf("worker with a wrong password: %+v, want code %d", got, exitcode.Denied)
+	}
+}
+
+// bench writes into the bed's Redis and names its queues.
+func (b *bed) bench(do func(ctx context.Context, rq *rqcompat.Client, rdb *redis.Client, queue func(kind string) string) error) {
+	b.t.Helper()
+	rdb := redis.NewClient(&redis.Options{Addr: b.redis.Addr})
+	defer rdb.Close()
+	dialect, err := rqcompat.ParseDialect("1.15.1")
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	id := strings.Trim(strings.ReplaceAll(b.dir, "/", "-"), "-")
+	if err := do(b.t.Context(), rqcompat.NewClient(rdb, dialect), rdb, func(kind string) string { return id + ":" + kind }); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// process pretends that a bridge works the queue go.
+func (b *bed) process(running int, abandoned ...rqcompat.Abandoned) {
+	b.t.Helper()
+	b.bench(func(ctx context.Context, rq *rqcompat.Client, _ *redis.Client, queue func(string) string) error {
+		p := rqcompat.NewProcess("bridge-pretended", "1.2.3")
+		p.Queues, p.Handlers, p.Slots, p.Running, p.Abandoned = []string{queue("go")}, []string{"echo_job"}, 2, running, abandoned
+		return rq.Publish(ctx, p)
+	})
+}
+
+// TestDoctorFindsWhatWaitsForAPerson: what RQ's records and counts don't say.
+func TestDoctorFindsWhatWaitsForAPerson(t *testing.T) {
+	b := newBed(t, servers.BenchConfig{})
+	hung := rqcompat.Abandoned{JobID: "site1||JOB-7", Method: "ocr", Since: time.Now().Add(-time.Hour)}
+	b.process(2, hung, hung)
+	must(t, "enqueue", "frappe.ping", "--queue", "long")
+	must(t, "enqueue", "frappe.ping", "--queue", "long")
+	must(t, "pause", "go")
+	name := strings.TrimSpace(must(t, "submit", "echo_job", "--organization", testOrg))
+	dead := strings.TrimSpace(must(t, "submit", "echo_job", "--organization", testOrg))
+	late := strings.TrimSpace(must(t, "submit", "echo_job", "--organization", testOrg))
+	b.exec("UPDATE `tabBackground Job` SET status='Dead Letter', error_message='no paper\ntrace' WHERE name=?", dead)
+	b.exec("UPDATE `tabBackground Job` SET status='Failed', next_retry_at='2026-01-01 10:00:00' WHERE name=?", late)
+	b.exec("UPDATE `tabBackground Job` SET modified='2026-01-01 10:00:00' WHERE name=?", name)
+	b.exec("CREATE TABLE `tabDocType` (`name` varchar(140) PRIMARY KEY)")
+	b.bench(func(ctx context.Context, rq *rqcompat.Client, rdb *redis.Client, queue func(string) string) error {
+		return errors.Join(
+			rq.Delete(ctx, testSite+"::"+name),
+			rdb.ZAdd(ctx, "rq:failed:"+queue("short"), redis.Z{Score: 1, Member: "x"}).Err(),
+			rdb.XAdd(ctx, &redis.XAddArgs{Stream: "rq:results:x", Values: []any{"type", 2, "created_at", 1, "exc_string", rqcompat.EncodeExc("Traceback\nValueError: bad\n")}}).Err(),
+		)
+	})
+	if err := os.WriteFile(filepath.Join(b.dir, "Procfile"), []byte("web: bench serve\nworker_go: bench worker --queue go 1>> logs/worker.log\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	findings, code := findingsOf(t)
+	if code != exitcode.Failure {
+		t.Errorf("exit code %d, want %d", code, exitcode.Failure)
+	}
+	wantFinding(t, findings, doctor.Error, "workers", "all 2 slots are held by handlers that ignore their context, ocr of job site1||JOB-7 since ")
+	wantFinding(t, findings, doctor.Warning, "workers", "Procfile line 2 starts a Python worker on \"go\"")
+	wantFinding(t, findings, doctor.Warning, "queue long", "nobody works it, and 2 jobs wait there (the first for ")
+	wantFinding(t, findings, doctor.Warning, "queue go", "it is paused")
+	wantFinding(t, findings, doctor.Warning, "queue short", "1 job failed, the last x: ValueError: bad")
+	wantFinding(t, findings, doctor.Warning, "site "+testSite, "1 dead letter, the newest "+dead+": no paper")
+	wantFinding(t, findings, doctor.Warning, "site "+testSite, "1 retry is overdue, the first since 2026-01-01 10:00:00")
+	wantFinding(t, findings, doctor.Warning, "site "+testSite, "1 row has no delivery and no attempt, the first is "+name)
+	wantFinding(t, findings, doctor.Warning, "site "+testSite, "no DocType describes the table")
+
+	b.process(1, hung)
+	findings, code = findingsOf(t)
+	wantFinding(t, findings, doctor.Warning, "workers", "1 of 2 slots are held")
+	if code != exitcode.Warnings {
+		t.Errorf("exit code %d with warnings only, want %d", code, exitcode.Warnings)
+	}
+}
+
+// TestDoctorPutsBackWhatWasPopped, and only when it is told to.
+func TestDoctorPutsBackWhatWasPopped(t *testing.T) {
+	b := newBed(t, servers.BenchConfig{})
+	b.bench(func(ctx context.Context, _ *rqcompat.Client, rdb *redis.Client, queue func(string) string) error {
+		return rdb.RPush(ctx, rqcompat.FirstKey(queue("short")), "a", "b").Err()
+	})
+	findings, _ := findingsOf(t)
+	wantFinding(t, findings, doctor.Error, "queue short", "2 jobs taken by a bridge that died")
+	findings = decode[[]doctor.Finding](t, bridgeCommand(t, "doctor", "--fix", "--json").out)
+	wantFinding(t, findings, doctor.OK, "queue short", "put back 2 jobs that a dead bridge had taken: a, b")
+	b.bench(func(ctx context.Context, _ *rqcompat.Client, rdb *redis.Client, queue func(string) string) error {
+		if waiting := rdb.LRange(ctx, rqcompat.QueueKey(queue("short")), 0, -1).Val(); !slices.Equal(waiting, []string{"a", "b"}) {
+			t.Errorf("on the queue stand %v, want what was popped", waiting)
+		}
+		return nil
+	})
+}
+
+// TestDoctorOfARestrictedUser names the rights that are missing, and so does the worker, once.
+func TestDoctorOfARestrictedUser(t *testing.T) {
+	b := newBed(t, servers.BenchConfig{})
+	b.bench(func(ctx context.Context, _ *rqcompat.Client, rdb *redis.Client, _ func(string) string) error {
+		// As bench create-rq-users makes it.
+		return rdb.Do(ctx, "ACL", "SETUSER", "bench", "on", ">s3cret", "~rq:*", "+@all", "-@admin", "resetchannels").Err()
+	})
+	t.Setenv("FRAPPE_REDIS_QUEUE", "redis://bench:s3cret@"+b.redis.Addr)
+	findings, _ := findingsOf(t)
+	for what, grant := range map[string]string{
+		"may not subscribe to rq:pubsub:*": "ACL SETUSER bench &rq:pubsub:* +psubscribe", "may not publish on rq:pubsub:*": "&rq:pubsub:*",
+		"may not CLIENT LIST": "+client|list", "may not CLIENT UNBLOCK": "+client|unblock",
+	} {
+		wantFinding(t, findings, doctor.Warning, "redis rights", what)
+		if !slices.ContainsFunc(findings, func(f doctor.Finding) bool { return strings.Contains(f.Text, what) && strings.Contains(f.Fix, grant) }) {
+			t.Errorf("for %q nobody says %q", what, grant)
+		}
 	}
 }

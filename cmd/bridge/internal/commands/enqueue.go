@@ -41,7 +41,10 @@ func enqueueCommand(a *cli.App) *cobra.Command {
 it, Python or Go. METHOD is a dotted Python path or the name of a Go handler.
 
 A value that is JSON is taken as JSON (count=3, on=true, ids=[1,2]), anything
-else as text. With --wait the exit code tells how the job ended.`,
+else as text.
+
+With --wait the exit code tells how the job ended. If it doesn't start within two
+seconds, who works the queue is said, or that nobody does.`,
 		Example: `  bridge enqueue frappe.utils.global_search.sync_global_search
   bridge enqueue myapp.tasks.export --queue long --user jane@example.com invoice=INV-1 copies=2
   bridge enqueue go.thumbnail --queue go --kwargs '{"file": "a.png", "sizes": [64, 256]}' --wait
@@ -87,7 +90,7 @@ func checkQueue(b *frappe.Bench, queue string) error {
 	if slices.Contains(known, queue) {
 		return nil
 	}
-	return exitcode.Usagef("--queue %q is not one of the bench's: %s", queue, strings.Join(known, ", "))
+	return exitcode.Usagef("queue %q is not one of the bench's: %s", queue, strings.Join(known, ", "))
 }
 
 func enqueue(ctx context.Context, a *cli.App, s cli.Session, r bridge.EnqueueRequest, wait bool, limit time.Duration) error {
@@ -108,16 +111,22 @@ func enqueue(ctx context.Context, a *cli.App, s cli.Session, r bridge.EnqueueReq
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	ended, results, err := awaitJob(ctx, s.Client.RQ(), job.ID)
+	ended, results, err := awaitJob(ctx, s.Client.RQ(), job.ID, func(job *rqcompat.Job) { sayWhoWorks(ctx, a, s, job) })
 	if err != nil {
 		return err
 	}
 	return printEnd(a, ended, results)
 }
 
-func awaitJob(ctx context.Context, rq *rqcompat.Client, id string) (*rqcompat.Job, []rqcompat.Result, error) {
+// waitPatience is how long a job may be waited for without a word.
+const waitPatience = 2 * time.Second
+
+// awaitJob waits for the end of a job. One that hasn't started within waitPatience is shown to impatient, once.
+func awaitJob(ctx context.Context, rq *rqcompat.Client, id string, impatient func(*rqcompat.Job)) (*rqcompat.Job, []rqcompat.Result, error) {
 	tick := time.NewTicker(waitPoll)
 	defer tick.Stop()
+	patience := time.NewTimer(waitPatience)
+	defer patience.Stop()
 	for {
 		// The end of the waiting doesn't cut a look in two.
 		job, err := rq.Fetch(context.WithoutCancel(ctx), id)
@@ -131,8 +140,37 @@ func awaitJob(ctx context.Context, rq *rqcompat.Client, id string) (*rqcompat.Jo
 		select {
 		case <-ctx.Done():
 			return nil, nil, fmt.Errorf("job %s is still %s: %w", id, job.Status, ctx.Err())
+		case <-patience.C:
+			if job.StartedAt.IsZero() {
+				impatient(job)
+			}
 		case <-tick.C:
 		}
+	}
+}
+
+// sayWhoWorks says who may take a job that waits, or that nobody does, and what else keeps it.
+func sayWhoWorks(ctx context.Context, a *cli.App, s cli.Session, job *rqcompat.Job) {
+	workers, err := view.Workers(ctx, s.Client.RQ())
+	if err != nil || a.Quiet {
+		return // it is waited for all the same
+	}
+	count := map[string]int{}
+	for _, w := range workers {
+		if slices.Contains(w.Queues, job.Origin) {
+			count[w.Kind]++
+		}
+	}
+	kind := s.Bench.QueueTypeOf(job.Origin)
+	if count[view.Bridge]+count[view.Python] > 0 {
+		fmt.Fprintf(a.Err, "bridge: still waiting; queue %s is worked by %d bridges and %d Python workers\n", kind, count[view.Bridge], count[view.Python])
+	}
+	standing, err := s.Client.Standing(ctx, s.Site, bridge.Inspection{Job: job})
+	if err != nil {
+		return
+	}
+	for _, reason := range standing.Waits {
+		fmt.Fprintf(a.Err, "bridge: %s: %s\n", reason.Rule, output.OneLine(reason.Why))
 	}
 }
 

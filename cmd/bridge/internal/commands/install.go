@@ -17,7 +17,8 @@ import (
 )
 
 func installCommand(a *cli.App) *cobra.Command {
-	var all, samples bool
+	var all bool
+	var options rows.InstallOptions
 	c := &cobra.Command{
 		Use:   "install",
 		Short: "Create the tables that a site lacks",
@@ -25,23 +26,27 @@ func installCommand(a *cli.App) *cobra.Command {
 Existing tables are otherwise left as they are; it may be run again at any time.
 
 With --samples the site gets the Job Types echo_job, sample_job and
-long_running_job, which every bridge has handlers for.`,
-		Example: `  bridge install --site site1.localhost --samples
+long_running_job, which every bridge has handlers for.
+
+A job of a Job Type belongs to an organization. With --organization a site that has
+no app with organizations gets one; an existing one of that name stays as it is.`,
+		Example: `  bridge install --site site1.localhost --samples --organization ORG-1
   bridge install --all-sites`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if all && a.Site != "" {
 				return exitcode.Usagef("--site and --all-sites exclude each other")
 			}
-			return a.OnBench(func(b *frappe.Bench, _ bridge.Config) error { return install(c.Context(), a, b, all, samples) })
+			return a.OnBench(func(b *frappe.Bench, _ bridge.Config) error { return install(c.Context(), a, b, all, options) })
 		},
 	}
 	c.Flags().BoolVar(&all, "all-sites", false, "every site of the bench")
-	c.Flags().BoolVar(&samples, "samples", false, "also the sample Job Types")
+	c.Flags().BoolVar(&options.Samples, "samples", false, "also the sample Job Types")
+	c.Flags().StringVar(&options.Organization, "organization", "", "also an active organization of this name")
 	return c
 }
 
-func install(ctx context.Context, a *cli.App, b *frappe.Bench, all, samples bool) error {
+func install(ctx context.Context, a *cli.App, b *frappe.Bench, all bool, options rows.InstallOptions) error {
 	names, err := b.Sites()
 	if !all {
 		names = make([]string, 1)
@@ -58,7 +63,7 @@ func install(ctx context.Context, a *cli.App, b *frappe.Bench, all, samples bool
 	var results []result
 	var errs []error
 	for _, name := range names {
-		r, err := installSite(ctx, b, name, samples)
+		r, err := installSite(ctx, b, name, options)
 		one := result{Site: name, InstallReport: r}
 		if err != nil {
 			one.Error = err.Error()
@@ -75,7 +80,7 @@ func install(ctx context.Context, a *cli.App, b *frappe.Bench, all, samples bool
 	return errors.Join(errs...)
 }
 
-func installSite(ctx context.Context, b *frappe.Bench, name string, samples bool) (rows.InstallReport, error) {
+func installSite(ctx context.Context, b *frappe.Bench, name string, options rows.InstallOptions) (rows.InstallReport, error) {
 	site, err := b.Site(name)
 	if err != nil {
 		return rows.InstallReport{}, err
@@ -85,7 +90,7 @@ func installSite(ctx context.Context, b *frappe.Bench, name string, samples bool
 		return rows.InstallReport{}, err
 	}
 	defer db.Close()
-	report, err := rows.Install(ctx, db, rows.InstallOptions{Samples: samples})
+	report, err := rows.Install(ctx, db, options)
 	if err == nil && len(report.Created) > 0 {
 		err = forgetTables(ctx, b, site, report.Created)
 	}
@@ -115,7 +120,7 @@ func installText(r rows.InstallReport, err error) string {
 	for _, p := range []struct {
 		what  string
 		names []string
-	}{{"created", r.Created}, {"added index", r.IndexesAdded}, {"added Job Type", r.JobTypes}} {
+	}{{"created", r.Created}, {"added index", r.IndexesAdded}, {"added Job Type", r.JobTypes}, {"added organization", r.Organizations}} {
 		if len(p.names) > 0 {
 			parts = append(parts, p.what+" "+strings.Join(p.names, ", "))
 		}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -16,59 +17,97 @@ import (
 	"github.com/opensoft/dartwing-bridge/frappe"
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // statuses are those of a Background Job.
 var statuses = []string{"Pending", "Queued", "Running", "Completed", "Failed", "Dead Letter", "Canceled", "Timed Out"}
 
+// jobChoice chooses Background Jobs by flags.
+type jobChoice struct {
+	rows.ListFilter
+	states       []string
+	since, until string
+}
+
+func (c *jobChoice) addFlags(f *pflag.FlagSet) {
+	f.StringArrayVar(&c.states, "status", nil, "only this status; may be repeated")
+	f.StringVar(&c.JobType, "type", "", "only this Job Type")
+	f.StringVar(&c.Organization, "organization", "", "only this organization")
+	f.StringVar(&c.Error, "error", "", "only with this in the error message")
+	f.StringVar(&c.since, "since", "", "created from then on: -24h, or a date and time of the site")
+	f.StringVar(&c.until, "until", "", "created before then")
+}
+
+// filter reads what the flags say, times as those of now's zone.
+func (c *jobChoice) filter(now time.Time) (rows.ListFilter, error) {
+	var badStatus, badSince, badUntil error
+	c.Statuses, badStatus = parseStatuses(c.states)
+	c.From, badSince = moment(c.since, now)
+	c.To, badUntil = moment(c.until, now)
+	return c.ListFilter, cmp.Or(badStatus, badSince, badUntil)
+}
+
 func jobsCommand(a *cli.App) *cobra.Command {
-	var (
-		f            rows.ListFilter
-		states       []string
-		since, until string
-	)
+	var choice jobChoice
+	var group string
 	c := &cobra.Command{
 		Use:   "jobs",
 		Short: "List Background Jobs, newest first",
+		Long: `List Background Jobs, newest first, each with the first line of its error. With
+--group-by error it counts them instead, by Job Type and that line.`,
 		Example: `  bridge jobs --status running --status queued
-  bridge jobs --status "dead letter" --organization ORG-2026-00001 --since -24h
+  bridge jobs --status dead-letter --organization ORG-2026-00001 --since -24h
+  bridge jobs --status dead-letter --group-by error
   bridge jobs --type sample_job --limit 100 --json`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if f.Limit < 1 || f.Offset < 0 {
-				return exitcode.Usagef("--limit is %d and --offset %d, want at least 1 and 0", f.Limit, f.Offset)
+			if choice.Limit < 1 || choice.Offset < 0 {
+				return exitcode.Usagef("--limit is %d and --offset %d, want at least 1 and 0", choice.Limit, choice.Offset)
 			}
-			var err error
-			if f.Statuses, err = parseStatuses(states); err != nil {
-				return err
+			if group != "" && group != "error" {
+				return exitcode.Usagef("--group-by is %q, want error", group)
 			}
-			between := func(now time.Time) (err error) {
-				var badUntil error
-				f.From, err = moment(since, now)
-				f.To, badUntil = moment(until, now)
-				return cmp.Or(err, badUntil)
-			}
-			if err := between(time.Now()); err != nil {
+			if _, err := choice.filter(time.Now()); err != nil {
 				return err
 			}
 			return a.OnSite(func(b *frappe.Bench, _ bridge.Config, site string) error {
-				return listJobs(c.Context(), a, b, site, func(now time.Time) rows.ListFilter {
-					_ = between(now) // what can be read in one zone can be in another
-					return f
-				})
+				pool := rows.NewPool(b)
+				defer pool.Close()
+				db, err := pool.DB(c.Context(), site)
+				if err != nil {
+					return err
+				}
+				f, _ := choice.filter(db.Now()) // what can be read in one zone can be in another
+				if group != "" {
+					return groupJobs(c.Context(), a, db, f)
+				}
+				return listJobs(c.Context(), a, db, f)
 			})
 		},
 	}
 	flags := c.Flags()
-	flags.StringArrayVar(&states, "status", nil, "only this status; may be repeated")
-	flags.StringVar(&f.JobType, "type", "", "only this Job Type")
-	flags.StringVar(&f.Organization, "organization", "", "only this organization")
-	flags.StringVar(&f.Owner, "user", "", "only jobs this user submitted")
-	flags.StringVar(&since, "since", "", "created from then on: -24h, or a date and time of the site")
-	flags.StringVar(&until, "until", "", "created before then")
-	flags.IntVar(&f.Limit, "limit", 20, "how many")
-	flags.IntVar(&f.Offset, "offset", 0, "how many to skip")
+	choice.addFlags(flags)
+	flags.StringVar(&choice.Owner, "user", "", "only jobs this user submitted")
+	flags.StringVar(&group, "group-by", "", "error: count them by Job Type and error")
+	flags.IntVar(&choice.Limit, "limit", 20, "how many")
+	flags.IntVar(&choice.Offset, "offset", 0, "how many to skip")
 	return c
+}
+
+func groupJobs(ctx context.Context, a *cli.App, db *rows.DB, f rows.ListFilter) error {
+	groups, err := db.ErrorGroups(ctx, f)
+	if err != nil {
+		return err
+	}
+	if a.JSON {
+		return a.PrintJSON(slices.Concat([]rows.ErrorGroup{}, groups))
+	}
+	cells := make([][]string, len(groups))
+	for i, g := range groups {
+		cells[i] = []string{strconv.Itoa(g.Jobs), g.JobType, g.Newest, output.Clip(g.Error, 120)}
+	}
+	return output.Table(a.Out, []string{"JOBS", "TYPE", "NEWEST", "ERROR"}, cells)
 }
 
 func parseStatuses(names []string) (out []rows.Status, err error) {
@@ -83,15 +122,7 @@ func parseStatuses(names []string) (out []rows.Status, err error) {
 	return out, nil
 }
 
-// listJobs prints a page; filter reads times as the site's.
-func listJobs(ctx context.Context, a *cli.App, b *frappe.Bench, site string, filter func(now time.Time) rows.ListFilter) error {
-	pool := rows.NewPool(b)
-	defer pool.Close()
-	db, err := pool.DB(ctx, site)
-	if err != nil {
-		return err
-	}
-	f := filter(db.Now())
+func listJobs(ctx context.Context, a *cli.App, db *rows.DB, f rows.ListFilter) error {
 	listed, total, err := db.ListJobs(ctx, f)
 	if err != nil {
 		return err
@@ -105,15 +136,20 @@ func listJobs(ctx context.Context, a *cli.App, b *frappe.Bench, site string, fil
 	}
 	cells := make([][]string, len(listed))
 	for i, r := range listed {
-		cells[i] = []string{r.Name, r.JobType, r.Organization, string(r.Status), progressText(r), output.Clock(r.CreatedAt), output.Clip(r.OwnerUser, 30)}
+		cells[i] = []string{r.Name, r.JobType, r.Organization, string(r.Status), progressText(r), output.Clock(r.CreatedAt), output.Clip(r.OwnerUser, 30), cmp.Or(output.Clip(firstLine(r.ErrorMessage), 80), "-")}
 	}
-	if err := output.Table(a.Out, []string{"NAME", "TYPE", "ORGANIZATION", "STATUS", "PROGRESS", "CREATED", "USER"}, cells); err != nil {
+	if err := output.Table(a.Out, []string{"NAME", "TYPE", "ORGANIZATION", "STATUS", "PROGRESS", "CREATED", "USER", "ERROR"}, cells); err != nil {
 		return err
 	}
 	if total > len(listed) {
 		a.Say("%d of %d; more with --offset %d", len(listed), total, f.Offset+len(listed))
 	}
 	return nil
+}
+
+func firstLine(text string) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(text), "\n")
+	return line
 }
 
 // progressText is how far a job is and what keeps it.
@@ -132,9 +168,13 @@ func jobCommand(a *cli.App) *cobra.Command {
 	var params bool
 	c := &cobra.Command{
 		Use:   "job NAME",
-		Short: "Show one job: its row, its history, and what RQ says",
+		Short: "Show one job: its row, its history, what RQ says, and why it waits",
 		Long: `Show one job: its Background Job row, its history, and RQ's view (status, worker,
 result, traceback). NAME is a Background Job's name or an RQ job id.
+
+Of one that waits it says why; of one that runs, in which process, for how long,
+until when at most, and how long ago its row last heard of it. It also says if a
+handler of it still runs although the job has ended.
 
 What the job was called with may be confidential and is shown only with --params.`,
 		Example: `  bridge job JOB-2026-00042
@@ -147,10 +187,14 @@ What the job was called with may be confidential and is shown only with --params
 				if err != nil {
 					return err
 				}
-				if a.JSON {
-					return a.PrintJSON(view.InspectionOf(in, params))
+				standing, err := s.Client.Standing(c.Context(), s.Site, in)
+				if err != nil {
+					return err
 				}
-				return view.PrintInspection(a.Out, in, params)
+				if a.JSON {
+					return a.PrintJSON(view.InspectionOf(in, standing, params))
+				}
+				return view.PrintInspection(a.Out, in, standing, params)
 			})
 		},
 	}

@@ -27,12 +27,12 @@ func steady(text string) string {
 
 func TestJobFromSubmissionToHistory(t *testing.T) {
 	b := newBed(t, servers.BenchConfig{})
-	if got, want := must(t, "jobs"), "NAME  TYPE  ORGANIZATION  STATUS  PROGRESS  CREATED  USER\n"; got != want {
+	if got, want := must(t, "jobs"), "NAME  TYPE  ORGANIZATION  STATUS  PROGRESS  CREATED  USER  ERROR\n"; got != want {
 		t.Errorf("no jobs are listed as %q, want %q", got, want)
 	}
 	name := strings.TrimSpace(must(t, "submit", "echo_job", "--organization", testOrg, "--user", "jane@example.com", "token=s3cret"))
-	want := `NAME            TYPE      ORGANIZATION  STATUS  PROGRESS  CREATED              USER
-JOB-YYYY-00001  echo_job  ORG-A         Queued  0%        YYYY-MM-DD hh:mm:ss  jane@example.com
+	want := `NAME            TYPE      ORGANIZATION  STATUS  PROGRESS  CREATED              USER              ERROR
+JOB-YYYY-00001  echo_job  ORG-A         Queued  0%        YYYY-MM-DD hh:mm:ss  jane@example.com  -
 `
 	if got := steady(must(t, "jobs", "--status", "queued")); got != want {
 		t.Errorf("jobs prints\n%s\nwant\n%s", got, want)
@@ -170,11 +170,30 @@ func TestEnqueueAndWait(t *testing.T) {
 	if got.code != exitcode.Temporary || !strings.Contains(got.err, "queued") {
 		t.Errorf("enqueue --wait of a job nobody takes: %+v", got)
 	}
+	got = bridgeCommand(t, "enqueue", "python.only", "--wait", "--wait-timeout", "2500ms")
+	if !strings.Contains(got.err, "queue default is worked by 1 bridges and 0 Python workers") || !strings.Contains(got.err, `handler: no running bridge has a handler for "python.only"`) {
+		t.Errorf("enqueue --wait on a queue that only a bridge works: %+v", got)
+	}
+	must(t, "pause", "go")
+	time.Sleep(1100 * time.Millisecond) // by then every bridge has heard of it
+	got = bridgeCommand(t, "enqueue", "echo_job", "--queue", "go", "--wait", "--wait-timeout", "2500ms")
+	if got.code != exitcode.Temporary || !strings.Contains(got.err, "pause: queue go is paused") {
+		t.Errorf("enqueue --wait on a paused queue: %+v", got)
+	}
 	if got := bridgeCommand(t, "enqueue", "m", "--queue", "nope"); got.code != exitcode.Usage || !strings.Contains(got.err, `"nope" is not one of the bench's: short, default, long`) {
 		t.Errorf("enqueue on a queue that isn't there: %+v", got)
 	}
 	if got := must(t, "enqueue", "m", "--queue", "go", "--at", "1h", "--json"); !strings.Contains(got, `"status": "scheduled"`) {
 		t.Errorf("enqueue --at prints %s", got)
+	}
+}
+
+// TestEnqueueAndWaitWhereNobodyWorks says so, instead of waiting without a word.
+func TestEnqueueAndWaitWhereNobodyWorks(t *testing.T) {
+	newBed(t, servers.BenchConfig{})
+	got := bridgeCommand(t, "enqueue", "python.only", "--wait", "--wait-timeout", "2500ms")
+	if got.code != exitcode.Temporary || !strings.Contains(got.err, "workers: nobody works queue default") {
+		t.Errorf("enqueue --wait on a queue that nobody works: %+v", got)
 	}
 }
 
@@ -205,6 +224,13 @@ func TestInstall(t *testing.T) {
 	if n, err := cache.Exists(t.Context(), known).Result(); n != 0 || err != nil {
 		t.Errorf("Frappe's list of tables is still cached (%v)", err)
 	}
+	if got, want := must(t, "install", "--organization", "ORG-1"), testSite+": added organization ORG-1\n"; got != want {
+		t.Errorf("install --organization prints %q, want %q", got, want)
+	}
+	if got := must(t, "install", "--organization", "ORG-1"); !strings.HasPrefix(got, testSite+": nothing to do") {
+		t.Errorf("a second install --organization prints %q", got)
+	}
+	must(t, "submit", "echo_job", "--organization", "ORG-1")
 	if got := must(t, "install", "--json", "--samples"); !strings.Contains(got, `"created": null`) || !strings.Contains(got, `"kept": [`) {
 		t.Errorf("install --json prints %s", got)
 	}

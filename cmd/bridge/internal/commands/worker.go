@@ -129,7 +129,10 @@ func work(ctx context.Context, a *cli.App, cfg bridge.Config) error {
 			os.Exit(exitcode.Interrupted)
 		}
 	})
+	running, stopped := context.WithCancel(context.WithoutCancel(ctx))
+	watching.Go(func() { tellSystemd(running, ctx, e, a.Log) })
 	err = e.Run(ctx)
+	stopped()
 	signal.Stop(signals)
 	close(signals)
 	watching.Wait()

@@ -1,4 +1,4 @@
-// Package doctor looks at everything that a bridge needs, changes nothing, and says what is wrong and what to do.
+// Package doctor looks at everything that a bridge needs and says what is wrong and what to do. It changes nothing unasked.
 package doctor
 
 import (
@@ -34,7 +34,10 @@ type Finding struct {
 	Fix   string `json:"fix,omitempty"` // what to do
 }
 
-type report struct{ findings []Finding }
+type report struct {
+	findings []Finding
+	told     map[string]bool // database servers
+}
 
 func (r *report) add(level Level, check, fix, format string, args ...any) {
 	r.findings = append(r.findings, Finding{level, check, fmt.Sprintf(format, args...), fix})
@@ -48,20 +51,28 @@ func (r *report) warn(check, fix, format string, args ...any) {
 
 func (r *report) fail(check string, err error, fix string) { r.add(Error, check, fix, "%v", err) }
 
-// Examine runs all checks, in the order in which problems explain each other; of the sites all, or the one named.
-func Examine(ctx context.Context, b *frappe.Bench, site string) []Finding {
-	r := &report{}
+// Options say what Examine looks at, and whether it may change something.
+type Options struct {
+	Site string // only this one; "" is all
+	// Fix puts right what nothing else would.
+	Fix bool
+}
+
+// Examine runs all checks, in the order in which problems explain each other.
+func Examine(ctx context.Context, b *frappe.Bench, o Options) []Finding {
+	r := &report{told: map[string]bool{}}
 	cfg := r.configuration(b)
 	if rdb := r.redis(ctx, "redis_queue", b.RedisQueue); rdb != nil {
 		r.queueServer(ctx, rdb)
-		r.rq(ctx, b, cfg, rdb)
-		_ = rdb.Close() // nothing was written
+		r.rights(ctx, b, rdb)
+		r.rq(ctx, b, cfg, rdb, o.Fix)
+		_ = rdb.Close() // nothing is under way
 	}
 	if rdb := r.redis(ctx, "redis_cache", b.RedisCache); rdb != nil {
 		_ = rdb.Close()
 	}
 	r.realtime(ctx, b)
-	r.sites(ctx, b, site)
+	r.sites(ctx, b, cfg, o.Site)
 	return r.findings
 }
 

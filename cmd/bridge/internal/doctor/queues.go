@@ -3,7 +3,6 @@ package doctor
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -47,7 +46,7 @@ func (r *report) clock(skew time.Duration) {
 }
 
 // rq looks at RQ's state: its version, its workers, its queues.
-func (r *report) rq(ctx context.Context, b *frappe.Bench, cfg bridge.Config, rdb redis.UniversalClient) {
+func (r *report) rq(ctx context.Context, b *frappe.Bench, cfg bridge.Config, rdb redis.UniversalClient, fix bool) {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	found, err := rqcompat.Detect(ctx, rdb, cfg.RQVersion, b.RQVersion())
@@ -62,97 +61,141 @@ func (r *report) rq(ctx context.Context, b *frappe.Bench, cfg bridge.Config, rdb
 			"%s, from %s: its format is known from its source, it is not in the test matrix", found.Dialect.Version, found.Source)
 	}
 	rq := rqcompat.NewClient(rdb, found.Dialect)
-	if suspended, err := rq.Suspended(ctx); err == nil && suspended {
-		r.warn("rq", "resume them: rq resume", "workers are suspended: nobody takes jobs")
-	}
-	r.workers(ctx, b, cfg, rq)
-	for _, q := range b.QueueTypes() {
-		r.queue(ctx, b, rq, q.Name)
-	}
-}
-
-// crew is the workers of one kind, Python's or the bridge's: how many there are, and who works each queue type.
-type crew struct {
-	size int
-	on   map[string][]string
-}
-
-func (c *crew) queues() string {
-	if len(c.on) == 0 {
-		return "no queue of this bench"
-	}
-	return strings.Join(slices.Sorted(maps.Keys(c.on)), ", ")
-}
-
-func (r *report) workers(ctx context.Context, b *frappe.Bench, cfg bridge.Config, rq *rqcompat.Client) {
-	all, err := rq.Workers(ctx)
+	holds, err := rq.Holds(ctx)
 	if err != nil {
-		r.warn("workers", "remove the broken record, or let it expire", "%v", err)
-	}
-	python, ours := &crew{on: map[string][]string{}}, &crew{on: map[string][]string{}}
-	for _, w := range all {
-		c := python
-		if strings.HasPrefix(w.Name, bridge.WorkerPrefix) {
-			c = ours
-		}
-		c.size++
-		for _, queue := range w.Queues {
-			if kind := b.QueueTypeOf(queue); kind != "" {
-				c.on[kind] = append(c.on[kind], w.Name)
-			}
-		}
-	}
-	r.ok("workers", "Python: %d, on %s", python.size, python.queues())
-	if ours.size == 0 {
-		r.warn("workers", "start one: bridge worker", "no bridge works this bench")
-	} else {
-		r.ok("workers", "bridge: %s, on %s", output.Plural(ours.size, "worker record"), ours.queues())
-	}
-	for _, kind := range ownQueues(b, cfg) {
-		if names := python.on[kind]; len(names) > 0 {
-			r.warn("workers", "start Python workers with --queue short,default,long",
-				"Python works %q too, which is the bridge's own: %s will fail jobs that only Go can run", kind, strings.Join(names, ", "))
-		}
-	}
-}
-
-// ownQueues are the queue types that belong to the bridge alone.
-func ownQueues(b *frappe.Bench, cfg bridge.Config) []string {
-	isGo := func(q frappe.QueueType) bool { return q.Name == "go" }
-	if cfg.Queues == nil && slices.ContainsFunc(b.QueueTypes(), isGo) {
-		return []string{"go"}
-	}
-	return cfg.Queues
-}
-
-func (r *report) queue(ctx context.Context, b *frappe.Bench, rq *rqcompat.Client, kind string) {
-	check, queue := "queue "+kind, b.QueueName(kind)
-	waiting, err := rq.QueueLen(ctx, queue)
-	if err != nil {
-		r.fail(check, err, "")
+		r.fail("rq", err, "")
 		return
+	}
+	if holds.Suspended {
+		r.warn("rq", "resume them: bridge resume", "all workers are suspended, Python's too: nobody takes jobs")
+	}
+	who := r.workers(ctx, b, cfg, rq)
+	for _, q := range b.QueueTypes() {
+		l := queueLook{report: r, rq: rq, check: "queue " + q.Name, kind: q.Name, queue: b.QueueName(q.Name), who: who, now: time.Now()}
+		if slices.Contains(holds.Paused, l.queue) {
+			r.warn(l.check, "bridge resume "+q.Name, "it is paused: no bridge takes its jobs")
+		}
+		if err := l.run(ctx, int64(b.Config().Int("rq_failed_jobs_limit", 1000))); err != nil {
+			r.fail(l.check, err, "")
+		}
+		if err := l.popped(ctx, fix); err != nil {
+			r.fail(l.check, err, "")
+		}
+	}
+}
+
+// queueLook is a look at one queue.
+type queueLook struct {
+	*report
+	rq                 *rqcompat.Client
+	check, kind, queue string
+	who                crews
+	now                time.Time
+}
+
+func (l queueLook) run(ctx context.Context, limit int64) error {
+	waiting, err := l.rq.QueueLen(ctx, l.queue)
+	if err != nil {
+		return err
 	}
 	in := map[rqcompat.Registry]int64{}
 	for _, registry := range []rqcompat.Registry{rqcompat.Wip, rqcompat.Failed, rqcompat.Scheduled} {
-		if in[registry], err = rq.Count(ctx, registry, queue); err != nil {
-			r.fail(check, err, "")
-			return
+		if in[registry], err = l.rq.Count(ctx, registry, l.queue); err != nil {
+			return err
+		}
+	}
+	oldest := ""
+	if waiting > 0 {
+		if oldest, err = l.oldest(ctx); err != nil {
+			return err
 		}
 	}
 	failed := in[rqcompat.Failed]
-	text := fmt.Sprintf("%d waiting, %d running, %d scheduled, %d failed", waiting, in[rqcompat.Wip], in[rqcompat.Scheduled], failed)
-	limit := int64(b.Config().Int("rq_failed_jobs_limit", 1000))
-	if failed*10 >= limit*9 {
-		r.warn(check, "look at them (bridge job ID), then: rq requeue --all, or empty the registry",
-			"%s: the failed registry is almost full (%d), the oldest are dropped", text, limit)
-	} else {
-		r.ok(check, "%s", text)
+	l.ok(l.check, "%d waiting%s, %d running, %d scheduled, %d failed", waiting, oldest, in[rqcompat.Wip], in[rqcompat.Scheduled], failed)
+	if waiting > 0 && len(l.who.python.on[l.kind])+len(l.who.ours.on[l.kind]) == 0 {
+		l.warn(l.check, "start a Python worker with --queue "+l.kind+", or let a bridge work it (bridge.queues, bridge.shared_queues)",
+			"nobody works it, and %s there%s", isWaiting(waiting), oldest)
 	}
-	lapsed, err := rq.Lapsed(ctx, queue, 0)
-	if err != nil {
-		r.fail(check, err, "")
+	if failed > 0 {
+		if err := l.failed(ctx, failed, limit); err != nil {
+			return err
+		}
 	}
-	for _, l := range lapsed {
-		r.warn(check, "a running bridge or Python worker of this queue puts it right within a minute; else start one", "job %s lost its worker %s", l.ID, l.WorkerName)
+	lapsed, err := l.rq.Lapsed(ctx, l.queue, 0)
+	for _, j := range lapsed {
+		l.warn(l.check, "a running bridge or Python worker of this queue puts it right within a minute; else start one", "job %s lost its worker %s", j.ID, j.WorkerName)
 	}
+	return err
+}
+
+func isWaiting(n int64) string {
+	if n == 1 {
+		return "1 job waits"
+	}
+	return fmt.Sprintf("%d jobs wait", n)
+}
+
+// oldest says for how long the first job has been waiting.
+func (l queueLook) oldest(ctx context.Context) (string, error) {
+	ids, err := l.rq.QueueIDs(ctx, l.queue, 0, 0)
+	if err != nil || len(ids) == 0 {
+		return "", err
+	}
+	j, err := l.rq.Fetch(ctx, ids[0])
+	if j == nil || j.EnqueuedAt.IsZero() {
+		if rqcompat.Judge(err) == rqcompat.Final {
+			err = nil // an id whose hash is gone or broken: whoever takes it drops or fails it
+		}
+		return "", err
+	}
+	return fmt.Sprintf(" (the first for %s)", l.now.Sub(j.EnqueuedAt).Round(time.Second)), nil
+}
+
+// failed says how many failed, and with what the last one did.
+func (l queueLook) failed(ctx context.Context, n, limit int64) error {
+	newest, err := l.rq.Members(ctx, rqcompat.Failed, l.queue, -1, -1)
+	if err != nil || len(newest) == 0 {
+		return err
+	}
+	results, err := l.rq.Results(ctx, newest[0].ID)
+	if err != nil && rqcompat.Judge(err) != rqcompat.Final {
+		return err
+	}
+	why := "of which RQ has no error"
+	if len(results) > 0 {
+		why = output.Clip(lastLine(results[0].ExcString), 200)
+	}
+	full := ""
+	if n*10 >= limit*9 {
+		full = fmt.Sprintf("; the registry is almost full (%d), the oldest are dropped", limit)
+	}
+	l.warn(l.check, "bridge failed --queue "+l.kind+" lists them; with --requeue or --delete it clears them away",
+		"%s failed, the last %s: %s%s", output.Plural(int(n), "job"), newest[0].ID, why, full)
+	return nil
+}
+
+// lastLine is where a Python traceback has the error.
+func lastLine(text string) string {
+	text = strings.TrimRight(text, "\n ")
+	return text[strings.LastIndexByte(text, '\n')+1:]
+}
+
+// popped looks for what a bridge that was ahead of Python's workers took from the queue and left when it died. A running
+// bridge of the queue puts it back by itself.
+func (l queueLook) popped(ctx context.Context, fix bool) error {
+	if len(l.who.ours.on[l.kind]) > 0 {
+		return nil
+	}
+	ids, err := l.rq.Popped(ctx, l.queue)
+	if err != nil || len(ids) == 0 {
+		return err
+	}
+	if !fix {
+		l.add(Error, l.check, "start a bridge, or run: bridge doctor --fix", "%s taken by a bridge that died, and stand nowhere else", output.Plural(len(ids), "job"))
+		return nil
+	}
+	if ids, err = l.rq.ReturnPopped(ctx, l.queue, true); err == nil {
+		l.ok(l.check, "put back %s that a dead bridge had taken: %s", output.Plural(len(ids), "job"), strings.Join(ids, ", "))
+	}
+	return err
 }

@@ -7,12 +7,13 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/opensoft/dartwing-bridge/bridge"
 	"github.com/opensoft/dartwing-bridge/cmd/bridge/watch"
 	"github.com/opensoft/dartwing-bridge/frappe"
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
 )
 
-func (r *report) sites(ctx context.Context, b *frappe.Bench, only string) {
+func (r *report) sites(ctx context.Context, b *frappe.Bench, cfg bridge.Config, only string) {
 	names, err := b.Sites()
 	if only != "" {
 		names, err = []string{only}, nil
@@ -33,11 +34,11 @@ func (r *report) sites(ctx context.Context, b *frappe.Bench, only string) {
 		for _, w := range site.Warnings() {
 			r.warn("site "+name, "", "%s", w)
 		}
-		r.database(ctx, site)
+		r.database(ctx, cfg, site)
 	}
 }
 
-func (r *report) database(ctx context.Context, site *frappe.Site) {
+func (r *report) database(ctx context.Context, cfg bridge.Config, site *frappe.Site) {
 	check := "site " + site.Name
 	if site.MaintenanceMode() {
 		r.warn(check, "run: bench --site "+site.Name+" set-maintenance-mode off", "it is in maintenance mode: its jobs are held")
@@ -67,8 +68,16 @@ func (r *report) database(ctx context.Context, site *frappe.Site) {
 		}
 		r.add(level, check, p.Fix, "%s: %s", what, p.Problem)
 	}
-	if worst != Error {
-		r.ok(check, "database %s, time zone %s, %s", site.DBName(), db.Location(), jobCounts(ctx, db))
+	if worst == Error {
+		return
+	}
+	r.ok(check, "database %s, time zone %s, %s", site.DBName(), db.Location(), jobCounts(ctx, db))
+	for _, err := range []error{
+		r.deadLetters(ctx, check, site, db), r.overlooked(ctx, check, cfg, db), r.connections(ctx, check, site, db),
+	} {
+		if err != nil {
+			r.fail(check, err, "")
+		}
 	}
 }
 

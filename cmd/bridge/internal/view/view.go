@@ -84,7 +84,7 @@ func resultOf(r rqcompat.Result) Result {
 }
 
 // InspectionOf is all that is known of a job, as an object.
-func InspectionOf(in bridge.Inspection, params bool) map[string]any {
+func InspectionOf(in bridge.Inspection, s bridge.Standing, params bool) map[string]any {
 	rq := RQOf(in.Job, in.Results)
 	if rq != nil && params {
 		rq.Arguments, _ = calledWith(in.Job)
@@ -92,6 +92,15 @@ func InspectionOf(in bridge.Inspection, params bool) map[string]any {
 	view := map[string]any{"row": RowOf(in.Row, params), "rq": rq}
 	if in.Row != nil {
 		view["history"] = in.History
+	}
+	if len(s.Waits) > 0 {
+		view["waits"] = s.Waits
+	}
+	if s.Abandoned != nil {
+		view["abandoned"] = map[string]any{"since": s.Abandoned.Since, "hostname": s.AbandonedBy.Hostname, "pid": s.AbandonedBy.PID}
+	}
+	if r := runOf(in, s, time.Now()); r != nil {
+		view["run"] = r
 	}
 	if in.Zone != nil {
 		view["time_zone"] = in.Zone.String()
@@ -111,13 +120,16 @@ func calledWith(job *rqcompat.Job) (any, error) {
 }
 
 // PrintInspection prints all that is known of a job.
-func PrintInspection(w io.Writer, in bridge.Inspection, params bool) error {
+func PrintInspection(w io.Writer, in bridge.Inspection, s bridge.Standing, params bool) error {
 	if in.Zone != nil {
 		fmt.Fprintf(w, "Times are those of %s.\n", in.Zone)
 	}
 	if in.Row == nil {
 		fmt.Fprintln(w, "No Background Job: all that is known of this job is in RQ.")
 	} else if err := printRow(w, in, params); err != nil {
+		return err
+	}
+	if err := printStanding(w, in, s, time.Now()); err != nil {
 		return err
 	}
 	fmt.Fprintln(w)

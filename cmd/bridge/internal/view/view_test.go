@@ -70,14 +70,14 @@ RQ  site1::JOB-1  failed
         line
 `
 	var out bytes.Buffer
-	if err := PrintInspection(&out, inspection(t), false); err != nil {
+	if err := PrintInspection(&out, inspection(t), bridge.Standing{}, false); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(want, out.String()); diff != "" {
 		t.Errorf("printed (-want +got):\n%s", diff)
 	}
 	out.Reset()
-	if err := PrintInspection(&out, inspection(t), true); err != nil {
+	if err := PrintInspection(&out, inspection(t), bridge.Standing{}, true); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{`parameters    {"secret": 1}`, "called with", `"function": "app.run"`} {
@@ -86,7 +86,7 @@ RQ  site1::JOB-1  failed
 		}
 	}
 	out.Reset()
-	if err := PrintInspection(&out, bridge.Inspection{}, false); err != nil || !strings.Contains(out.String(), "No Background Job") || !strings.Contains(out.String(), "RQ has no job") {
+	if err := PrintInspection(&out, bridge.Inspection{}, bridge.Standing{}, false); err != nil || !strings.Contains(out.String(), "No Background Job") || !strings.Contains(out.String(), "RQ has no job") {
 		t.Errorf("of nothing it prints %q (%v)", out.String(), err)
 	}
 }
@@ -100,7 +100,7 @@ func TestInspectionForPrograms(t *testing.T) {
 		return string(b)
 	}
 	in := inspection(t)
-	without, with := text(InspectionOf(in, false)), text(InspectionOf(in, true))
+	without, with := text(InspectionOf(in, bridge.Standing{}, false)), text(InspectionOf(in, bridge.Standing{}, true))
 	for _, want := range []string{`"status":"Failed"`, `"retry_count":1`, `"to_status":"Queued"`, `"worker_name":"bridge-x"`, `"outcome":"failed"`, `"traceback":"Traceback\n\tline\n"`} {
 		if !strings.Contains(without, want) {
 			t.Errorf("it lacks %s:\n%s", want, without)
@@ -114,7 +114,7 @@ func TestInspectionForPrograms(t *testing.T) {
 	if strings.Contains(without, "completed_at") || strings.Contains(without, "0001-01-01") {
 		t.Errorf("a moment that is unset is shown:\n%s", without)
 	}
-	if got, want := text(InspectionOf(bridge.Inspection{}, true)), `{"row":null,"rq":null}`; got != want {
+	if got, want := text(InspectionOf(bridge.Inspection{}, bridge.Standing{}, true)), `{"row":null,"rq":null}`; got != want {
 		t.Errorf("of nothing it is %s, want %s", got, want)
 	}
 }

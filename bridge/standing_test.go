@@ -1,0 +1,128 @@
+package bridge
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
+	"github.com/opensoft/dartwing-bridge/rqcompat"
+)
+
+// standing inspects a job and says where it stands.
+func (b *bed) standing(name string) (Inspection, Standing) {
+	b.t.Helper()
+	in, err := b.client().Inspect(b.t.Context(), testSite, name)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	s, err := b.client().Standing(b.t.Context(), testSite, in)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return in, s
+}
+
+// TestWhyAJobWaits: everything that may keep a job says so, the decisive thing first.
+func TestWhyAJobWaits(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, nil)
+	rq := b.client().RQ()
+	ctx := t.Context()
+	queue := b.bench.QueueName("go")
+	first := b.submit("echo_job", nil)
+	name := b.submit("echo_job", nil)
+	wantWaits := func(what string, want ...string) {
+		t.Helper()
+		_, s := b.standing(name)
+		var got []string
+		for _, w := range s.Waits {
+			got = append(got, w.Rule+": "+w.Why)
+		}
+		all := strings.Join(got, "\n")
+		for _, text := range want {
+			if !strings.Contains(all, text) {
+				t.Errorf("%s: the job waits because\n%s\nwant %q", what, all, text)
+			}
+		}
+		if len(got) != len(want) {
+			t.Errorf("%s: the job waits because\n%s\nwant %d reasons", what, all, len(want))
+		}
+	}
+	turn := "turn: 1 stand before it on queue go"
+	wantWaits("no bridge", "workers: nobody works queue go", turn)
+
+	p := rqcompat.NewProcess("bridge-1", "")
+	p.Queues, p.Handlers, p.Slots = []string{queue}, []string{"echo_job"}, 2
+	publish := func() {
+		t.Helper()
+		if err := rq.Publish(ctx, p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	publish()
+	wantWaits("a bridge that could", turn)
+	if err := errors.Join(rq.Suspend(ctx, 0), rq.Pause(ctx, queue)); err != nil {
+		t.Fatal(err)
+	}
+	wantWaits("suspended and paused", "suspension: RQ is suspended", "pause: queue go is paused for bridges (bridge resume go", turn)
+	if err := errors.Join(rq.Resume(ctx), rq.Unpause(ctx, queue)); err != nil {
+		t.Fatal(err)
+	}
+	p.Running, p.Abandoned = 2, []rqcompat.Abandoned{{JobID: b.bench.JobID(testSite, first), Row: first, Since: time.Now()}}
+	publish()
+	wantWaits("all slots are taken", "slots: all 2 slots are taken, 1 of them by handlers that were abandoned", turn)
+	if _, s := b.standing(first); s.Abandoned == nil || s.AbandonedBy.PID != p.PID {
+		t.Errorf("the abandoned handler isn't told of: %+v", s)
+	}
+	p.Running, p.Abandoned, p.Handlers = 0, nil, nil
+	publish()
+	wantWaits("no handler", `handler: no handler for "echo_job"`, turn)
+	p.Handlers = []string{"echo_job"}
+	publish()
+	b.exec("UPDATE tabOrganization SET status='Inactive'")
+	time.Sleep(3100 * time.Millisecond) // an organization is remembered for so long
+	wantWaits("the organization", "organization: organization ORG-A is suspended", turn)
+	b.exec("UPDATE `tabBackground Job` SET status='Failed', next_retry_at=? WHERE name=?", b.db.Now().Add(90*time.Second).Format(time.DateTime), name)
+	wantWaits("a retry", "retry: retry 1 of 1 is due at ")
+	b.exec("UPDATE `tabBackground Job` SET next_retry_at=? WHERE name=?", b.db.Now().Add(-90*time.Second).Format(time.DateTime), name)
+	wantWaits("a retry that nobody makes", "s ago): only a running bridge that has a handler for echo_job makes it")
+	b.exec("UPDATE `tabBackground Job` SET status='Completed', next_retry_at=NULL WHERE name=?", name)
+	wantWaits("the end")
+}
+
+// TestTheDeliveryIsFound whatever id it has: who submits in Python chooses it.
+func TestTheDeliveryIsFound(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, nil)
+	name := b.submit("echo_job", nil)
+	c := b.client()
+	if err := c.RQ().Delete(t.Context(), b.bench.JobID(testSite, name)); err != nil {
+		t.Fatal(err)
+	}
+	call := frappe.Call{Site: testSite, User: "jane@example.com", Method: frappe.Executor, IsAsync: true, Kwargs: map[string]any{"background_job_id": name}}
+	for _, id := range []string{"some-uuid", name} {
+		request, err := c.courier.Request("short", id, 60, call)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if id == name {
+			request.ID = testSite + "||" + name // of a bench that moved to RQ 2 meanwhile
+		}
+		j, err := c.RQ().Enqueue(t.Context(), request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if in, _ := b.standing(name); in.Job == nil || in.Job.ID != j.ID {
+			t.Errorf("the RQ job %s of row %s isn't found: %+v", j.ID, name, in.Job)
+		}
+		if in, _ := b.standing(j.ID); in.Row == nil || in.Row.Name != name || in.Row.Status != rows.StatusQueued {
+			t.Errorf("the row %s of RQ job %s isn't found: %+v", name, j.ID, in.Row)
+		}
+		if err := c.RQ().Delete(t.Context(), j.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,73 @@
+package commands
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/opensoft/dartwing-bridge/bridge"
+)
+
+// notify tells systemd about this process's state, as sd_notify(3) does; without systemd it does nothing.
+func notify(state string) error {
+	socket := os.Getenv("NOTIFY_SOCKET") // a leading @, for an abstract one, is what package net takes too
+	if socket == "" {
+		return nil
+	}
+	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: socket, Net: "unixgram"})
+	if err != nil {
+		return err
+	}
+	_, err = conn.Write([]byte(state))
+	return errors.Join(err, conn.Close())
+}
+
+// tellSystemd says when the engine is ready, that it still moves, and that it stops, until it has stopped.
+func tellSystemd(ctx, stopping context.Context, e *bridge.Engine, log *slog.Logger) {
+	tell := func(state string) {
+		if err := notify(state); err != nil {
+			log.Warn("systemd can't be told", "error", err, "state", state)
+		}
+	}
+	select {
+	case <-e.Connected():
+		tell("READY=1")
+	case <-ctx.Done():
+		return
+	}
+	var alive <-chan time.Time
+	if every := watchdog(); every > 0 {
+		ticker := time.NewTicker(every)
+		defer ticker.Stop()
+		alive = ticker.C
+	}
+	stop := stopping.Done()
+	for {
+		select {
+		case <-alive:
+			e.Stats() // which doesn't return from an engine that is stuck
+			tell("WATCHDOG=1")
+		case <-stop:
+			tell("STOPPING=1")
+			stop = nil
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// watchdog is how often systemd is to be told, twice as often as it demands; 0 if it demands nothing of this process.
+func watchdog() time.Duration {
+	if pid := os.Getenv("WATCHDOG_PID"); pid != "" && pid != strconv.Itoa(os.Getpid()) {
+		return 0
+	}
+	limit, err := strconv.ParseInt(os.Getenv("WATCHDOG_USEC"), 10, 64)
+	if err != nil || limit < 2 {
+		return 0
+	}
+	return time.Duration(limit) * time.Microsecond / 2
+}
