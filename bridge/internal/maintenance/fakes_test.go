@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -33,6 +34,7 @@ type bench struct {
 	rows     map[string]*rows.BackgroundJob // the truth, by name
 	arrivals map[string]string              // names of rows, by the id of the job that they were made for
 	due      map[string][]*rows.BackgroundJob
+	pending  map[string]bool // sites of which the schedule says that something is due
 	stale    map[string][]*rows.BackgroundJob
 	finished map[string]bool  // rows whose job has finished in RQ
 	errs     map[string]error // of reading a site
@@ -116,6 +118,12 @@ func (b *bench) RowOfArrival(ctx context.Context, site, id string) (*rows.Backgr
 		return nil, err
 	}
 	return b.Row(ctx, site, b.arrivals[id])
+}
+
+func (b *bench) Pending(context.Context, []string) (map[string]bool, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return maps.Clone(b.pending), b.errs["pending"]
 }
 
 func (b *bench) Due(_ context.Context, site string, handled func(map[string]*rows.JobType) []string, limit int) ([]*rows.BackgroundJob, error) {

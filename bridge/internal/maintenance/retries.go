@@ -111,7 +111,7 @@ func (s *Retries) Run(ctx context.Context) {
 }
 
 func (s *Retries) look(ctx context.Context) {
-	sites.Each(slices.Values(s.toAsk(time.Now())), func(site string) {
+	sites.Each(slices.Values(s.toAsk(ctx, time.Now())), func(site string) {
 		more, err := s.moveDue(ctx, site)
 		if err != nil && ctx.Err() == nil && !s.Rows.IsNoted(site, err) {
 			s.said.Warn(s.Log, "retries that are due can't be moved now", site, "error", err, "site", site)
@@ -122,10 +122,14 @@ func (s *Retries) look(ctx context.Context) {
 	})
 }
 
-// toAsk lists the sites to ask now: those with a known retry that is due, those in use every second, the others seldom
-// and not all at once.
-func (s *Retries) toAsk(now time.Time) (ask []string) {
+// toAsk lists the sites to ask now: those with a retry that is known to be due, whoever planned it, those in use every
+// second, the others seldom and not all at once: a row may say so that nobody here knows of.
+func (s *Retries) toAsk(ctx context.Context, now time.Time) (ask []string) {
 	all, err := s.Rows.Names()
+	pending, away := s.Rows.Pending(ctx, all)
+	if away != nil && ctx.Err() == nil {
+		s.said.Warn(s.Log, "what is due can't be read now", "", "error", away)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.next = time.Time{}
@@ -138,7 +142,7 @@ func (s *Retries) toAsk(now time.Time) (ask []string) {
 			site = &retrySite{ask: now.Add(share(quietTick, i, len(all)))}
 			s.sites[name] = site
 		}
-		due := !site.retry.IsZero() && !now.Before(site.retry)
+		due := pending[name] || !site.retry.IsZero() && !now.Before(site.retry)
 		inUse := now.Sub(site.moved) < quietAfter && now.Sub(site.asked) >= retryTick
 		if due || inUse || !now.Before(site.ask) {
 			site.asked, site.ask = now, now.Add(quietTick)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -240,8 +241,13 @@ func TestQuietSitesAreAskedSeldom(t *testing.T) {
 		if n := len(b.asked); n != 60 {
 			t.Errorf("%d questions in 15 s when all are quiet, want one for each of 60", n)
 		}
+		b.asked, b.pending = nil, map[string]bool{"quiet07.example.com": true} // planned by a bridge that is gone
+		s.look(t.Context())
+		if len(b.asked) != 1 || !strings.HasPrefix(b.asked[0], "quiet07") {
+			t.Errorf("asked are %v, want the quiet site of which the schedule says that something is due", b.asked)
+		}
 		b.errs[""] = errBroken
-		if got := s.toAsk(time.Now()); got != nil {
+		if got := s.toAsk(t.Context(), time.Now()); got != nil {
 			t.Errorf("a bench that can't be listed has the sites %v", got)
 		}
 	})

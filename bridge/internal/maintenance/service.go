@@ -54,6 +54,7 @@ type Rows interface {
 	JobTypes(ctx context.Context, site string) (map[string]*rows.JobType, error)
 	Row(ctx context.Context, site, name string) (*rows.BackgroundJob, error)
 	RowOfArrival(ctx context.Context, site, id string) (*rows.BackgroundJob, error)
+	Pending(ctx context.Context, sites []string) (map[string]bool, error)
 	Due(ctx context.Context, site string, handled func(map[string]*rows.JobType) []string, limit int) ([]*rows.BackgroundJob, error)
 	Stale(ctx context.Context, site string, behind rows.Place, age time.Duration, limit int) ([]*rows.BackgroundJob, error)
 	Apply(ctx context.Context, m moves.Move, then func(context.Context) error) (rows.TransitionResult, error)

@@ -187,6 +187,12 @@ func (s *Sites) Deliveries(ctx context.Context, site, name string) (ids []string
 	return append(ids, s.Bench.JobID(site, name)), err
 }
 
+// Pending tells which sites have a retry that is due; none while Redis is away.
+func (s *Sites) Pending(ctx context.Context, sites []string) (map[string]bool, error) {
+	pending, err := s.Schedule.pending(ctx, sites)
+	return pending, unlessAway(err)
+}
+
 // Due reads up to limit rows whose retry has come, of the Job Types that handled names: those of the schedule, and those
 // that it doesn't know and whose local time has come. While Redis is away there are none: nothing could be delivered.
 func (s *Sites) Due(ctx context.Context, site string, handled func(map[string]*rows.JobType) []string, limit int) ([]*rows.BackgroundJob, error) {

@@ -59,6 +59,29 @@ func (s *Schedule) due(ctx context.Context, site string) ([]string, error) {
 	return s.Redis.ZRangeByScore(ctx, scheduleKey(site), &redis.ZRangeBy{Min: "-inf", Max: scoreText(s.Now(ctx)), Count: dueMost}).Result()
 }
 
+// pending tells which sites have a retry that is due.
+func (s *Schedule) pending(ctx context.Context, sites []string) (map[string]bool, error) {
+	if s == nil || len(sites) == 0 {
+		return nil, nil
+	}
+	until := scoreText(s.Now(ctx))
+	counts := make([]*redis.IntCmd, len(sites))
+	_, err := s.Redis.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for i, site := range sites {
+			counts[i] = p.ZCount(ctx, scheduleKey(site), "-inf", until)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	pending := map[string]bool{}
+	for i, site := range sites {
+		pending[site] = counts[i].Val() > 0
+	}
+	return pending, nil
+}
+
 // early tells which of the rows are known to be due later.
 func (s *Schedule) early(ctx context.Context, site string, names []string) (map[string]bool, error) {
 	if s == nil || len(names) == 0 {

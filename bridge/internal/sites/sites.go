@@ -10,6 +10,7 @@ import (
 	"context"
 	"log/slog"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -86,8 +87,23 @@ func (s *Sites) Site(name string) (*frappe.Site, error) {
 	return k.site, k.err
 }
 
-// Names lists the sites of the bench.
-func (s *Sites) Names() ([]string, error) { return s.Bench.Sites() }
+// Names lists the sites of the bench, and those in use that Frappe leaves out of its list: behind a symlink.
+func (s *Sites) Names() ([]string, error) {
+	names, err := s.Bench.Sites()
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	used := slices.Collect(maps.Keys(s.writers))
+	s.mu.Unlock()
+	for _, name := range used {
+		if _, gone := s.Site(name); gone == nil && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names, nil
+}
 
 // Maintenance reports whether a site's tables may be altered right now.
 func (s *Sites) Maintenance(name string) bool {

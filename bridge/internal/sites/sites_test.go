@@ -292,3 +292,28 @@ func TestRequest(t *testing.T) {
 		t.Errorf("a site that isn't there: %v", err)
 	}
 }
+
+// TestNames has the sites in use that Frappe leaves out of its list: what they wait for has to be looked after as well.
+func TestNames(t *testing.T) {
+	dir := t.TempDir()
+	for path, text := range map[string]string{"sites/common_site_config.json": "{}", "sites/a.test/site_config.json": `{"db_name": "a"}`} {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(filepath.Join(dir, path)), 0o755), os.WriteFile(filepath.Join(dir, path), []byte(text), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink(filepath.Join(dir, "sites/a.test"), filepath.Join(dir, "sites/alias.test")); err != nil {
+		t.Fatal(err)
+	}
+	bench, err := frappe.OpenBench(dir, frappe.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := New(Params{Bench: bench, Log: slog.New(slog.DiscardHandler)})
+	if got, err := s.Names(); err != nil || !slices.Equal(got, []string{"a.test"}) {
+		t.Errorf("the sites are %v, %v, want those of Frappe's list", got, err)
+	}
+	s.writers["alias.test"], s.writers["dropped.test"] = &writer{}, &writer{}
+	if got, err := s.Names(); err != nil || !slices.Equal(got, []string{"a.test", "alias.test"}) {
+		t.Errorf("with a symlink and a dropped site in use: %v, %v, want the symlink beside the list", got, err)
+	}
+}
