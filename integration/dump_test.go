@@ -34,7 +34,7 @@ type dumper struct {
 func dumpOf(t *testing.T, rdb *redis.Client) dump {
 	t.Helper()
 	d := &dumper{t: t, rdb: rdb, now: time.Now().Unix(), lines: dump{}}
-	keys := rdb.Keys(t.Context(), "rq:*").Val()
+	keys := slices.DeleteFunc(rdb.Keys(t.Context(), "rq:*").Val(), notRQs)
 	slices.Sort(keys)
 	for _, key := range keys {
 		if name, ok := strings.CutPrefix(key, "rq:worker:"); ok {
@@ -45,6 +45,12 @@ func dumpOf(t *testing.T, rdb *redis.Client) dump {
 		d.key(key)
 	}
 	return d.lines
+}
+
+// notRQs recognizes the keys that the bridge has for itself, which RQ's readers never look for: what its processes tell
+// about themselves, and when retries are due.
+func notRQs(key string) bool {
+	return key == rqcompat.ProcessesKey() || strings.HasPrefix(key, rqcompat.ProcessKey("")) || strings.HasPrefix(key, "rq:bridge:")
 }
 
 func (d *dumper) put(key, field, value string) {

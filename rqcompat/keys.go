@@ -22,10 +22,10 @@ func FirstWaitersKey(queue string) string { return FirstKey(queue) + ":waiters" 
 
 // ProcessesKey is the ZSET of the names of processes that published a record, scored by the time they last did. It is this
 // package's, not RQ's.
-func ProcessesKey() string { return "rq:bridges" }
+func ProcessesKey() string { return "rq:processes" }
 
 // ProcessKey is the STRING with what a process tells about itself, as JSON. It is this package's, not RQ's.
-func ProcessKey(name string) string { return "rq:bridge:" + name }
+func ProcessKey(name string) string { return "rq:process:" + name }
 
 // PausedKey is the SET of queues of which this package's workers shall take nothing. RQ's workers don't know it. It is this
 // package's, not RQ's.

@@ -19,16 +19,16 @@ func TestProcesses(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	b.wantTTL("rq:bridge:bridge-1", 30)
+	b.wantTTL("rq:process:bridge-1", 30)
 	got, err := b.Processes(b.ctx())
 	if diff := cmp.Diff([]Process{p, younger}, got); err != nil || diff != "" {
 		t.Errorf("processes, %v (-want +got):\n%s", err, diff)
 	}
-	b.do("SET", "rq:bridge:bridge-2", "{")
+	b.do("SET", "rq:process:bridge-2", "{")
 	if got, err := b.Processes(b.ctx()); len(got) != 1 || err == nil {
 		t.Errorf("with a broken record: %v, %v, want the other one and an error", got, err)
 	}
-	b.do("DEL", "rq:bridge:bridge-2") // as the expiry does
+	b.do("DEL", "rq:process:bridge-2") // as the expiry does
 	if got, err := b.Processes(b.ctx()); len(got) != 1 || err != nil {
 		t.Errorf("with an expired record: %v, %v, want one", got, err)
 	}
