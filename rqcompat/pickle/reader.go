@@ -2,6 +2,7 @@ package pickle
 
 import (
 	"bytes"
+	"encoding/binary"
 	"math"
 	"math/bits"
 )
@@ -39,7 +40,7 @@ func (r *reader) argument(f form, width int) {
 		r.lines(f)
 		return
 	}
-	r.number = littleEndian(r.take(uint64(width)))
+	r.number = r.numberOf(width)
 	switch f {
 	case signed:
 		r.number = uint64(int32(r.number))
@@ -52,6 +53,22 @@ func (r *reader) argument(f form, width int) {
 		r.at = r.i
 		r.content = r.take(r.number)
 	}
+}
+
+// numberOf reads a number of 0, 1, 2, 4 or 8 bytes; most have one.
+func (r *reader) numberOf(width int) uint64 {
+	switch width {
+	case 0:
+		return 0
+	case 1:
+		if r.i < len(r.b) {
+			r.i++
+			return uint64(r.b[r.i-1])
+		}
+	case 4:
+		return uint64(binary.LittleEndian.Uint32(r.take(4)))
+	}
+	return littleEndian(r.take(uint64(width)))
 }
 
 // lines makes the next line or two the content, without the last newline.
