@@ -118,7 +118,10 @@ func insertedRow(ctx context.Context, b *bed) error {
 	if err != nil {
 		return err
 	}
-	_, err = b.awaitRow(ctx, row, 30*time.Second, rows.StatusCompleted)
+	done, err := b.awaitRow(ctx, row, 10*time.Second, rows.StatusCompleted)
+	if err != nil && done != nil && done.Status == rows.StatusPending {
+		return missing("this bridge doesn't take up rows that people insert, so it stays Pending: use bridge submit or frappe.enqueue")
+	}
 	return err
 }
 
