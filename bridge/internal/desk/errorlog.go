@@ -28,6 +28,7 @@ const (
 type ErrorLog struct {
 	write func(ctx context.Context, site string, entries []rows.ErrorLog) error
 	log   *slog.Logger
+	said  wait.Seldom
 	lanes *batch.Lanes[string, rows.ErrorLog]
 
 	mu      sync.Mutex
@@ -123,6 +124,6 @@ func (l *ErrorLog) sumUp(then time.Time) {
 // writeAll writes what waits for one site. One without an Error Log has no desk that would show it.
 func (l *ErrorLog) writeAll(ctx context.Context, site string, entries []rows.ErrorLog) {
 	if err := l.write(ctx, site, entries); err != nil && !errors.Is(err, rows.ErrTableMissing) && ctx.Err() == nil {
-		l.log.Warn("the site's Error Log can't be written; failed jobs are in RQ's failed registry", "error", err, "site", site, "entries", len(entries))
+		l.said.Warn(l.log, "the site's Error Log can't be written; failed jobs are in RQ's failed registry", site, "error", err, "site", site, "entries", len(entries))
 	}
 }

@@ -89,19 +89,13 @@ func (f *First) read(ctx context.Context, ids []string) ([]route.Found, error) {
 	if err != nil {
 		return nil, err
 	}
-	seen := make(map[string]time.Time, len(ids))
-	found := make([]route.Found, len(ids))
-	for i, r := range fetched {
-		since, again := f.seen[ids[i]]
-		if !again {
-			since = time.Now()
-		}
-		seen[ids[i]] = since
-		found[i] = route.Found{Job: r.Job, Fault: r.Err, Seen: since}
-		if r.Job == nil {
-			found[i].Job = &rqcompat.Job{ID: ids[i]} // without a hash: Python drops it
+	now, seen := time.Now(), make(map[string]time.Time, len(ids))
+	for _, id := range ids {
+		seen[id] = now
+		if since, again := f.seen[id]; again {
+			seen[id] = since
 		}
 	}
 	f.seen = seen
-	return found, nil
+	return asFound(ids, fetched, func(id string) time.Time { return seen[id] }), nil
 }

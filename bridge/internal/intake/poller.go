@@ -172,23 +172,31 @@ func (p *Poller) due(now time.Time) (ids []string) {
 	return ids
 }
 
+// asFound pairs jobs that were fetched with when their ids were first seen.
+func asFound(ids []string, fetched []*rqcompat.FetchResult, seen func(id string) time.Time) []route.Found {
+	found := make([]route.Found, len(ids))
+	for i, f := range fetched {
+		found[i] = route.Found{Job: f.Job, Fault: f.Err, Seen: seen(ids[i])}
+		if f.Job == nil {
+			// An id without a hash: RQ drops it silently, and so does the claim.
+			found[i].Job = &rqcompat.Job{ID: ids[i]}
+		}
+	}
+	return found
+}
+
 // sift reads jobs, routes them and adds those that are ours to the fair queue.
 func (p *Poller) sift(ctx context.Context, ids []string, now time.Time) error {
 	fetched, err := p.Fetch(ctx, ids)
 	if err != nil {
 		return err
 	}
-	found := make([]route.Found, len(ids))
-	for i, f := range fetched {
-		found[i] = route.Found{Job: f.Job, Fault: f.Err, Seen: now}
-		if f.Job == nil {
-			// An id without a hash: RQ drops it silently, and so does the claim.
-			found[i].Job = &rqcompat.Job{ID: ids[i]}
+	found := asFound(ids, fetched, func(id string) time.Time {
+		if earlier, ok := p.undecided[id]; ok {
+			return earlier.seen
 		}
-		if earlier, ok := p.undecided[ids[i]]; ok {
-			found[i].Seen = earlier.seen
-		}
-	}
+		return now
+	})
 	var mine []*job.Queued
 	for i, r := range p.Router.Route(ctx, p.Queue, found) {
 		switch r.Verdict {
