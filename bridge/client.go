@@ -13,6 +13,7 @@ import (
 	"github.com/opensoft/dartwing-bridge/bridge/internal/moves"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/route"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/sites"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/wait"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/workers"
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
@@ -42,7 +43,9 @@ func NewClient(ctx context.Context, cfg Config) (*Client, error) {
 	publishing.Go(func() { c.desk.Run(run) })
 	return &Client{cfg: cfg, connections: c, close: sync.OnceValue(func() error {
 		stop()
-		publishing.Wait()
+		if !wait.For(&publishing, lastSteps) {
+			cfg.Log.Error("closing: publishing doesn't end; last events are lost", "after", lastSteps)
+		}
 		return c.Close()
 	})}, nil
 }
