@@ -41,7 +41,6 @@ type rooms struct {
 	scheduler  *maintenance.Scheduler
 	errors     *desk.ErrorLog
 	services   []maintenance.Service
-	apart      []maintenance.Service // from the others, which may wait for a database
 	process    rqcompat.Process
 }
 
@@ -95,12 +94,6 @@ func furnish(cfg Config, c *connections, handlers job.Handlers, ended attempt.En
 	w.scheduler = &maintenance.Scheduler{RQ: c.rq, Queues: names, Log: cfg.Log}
 	w.process = w.describe(handlers)
 	w.services = w.maintenance(queues, registries)
-	w.apart = []maintenance.Service{
-		{What: "return what a dead bridge popped from a queue", Every: 500 * time.Millisecond, Do: maintenance.ReturnPopped{
-			RQ: c.rq, Queues: queues, Log: cfg.Log,
-		}.Do},
-		{What: "tell about this process", Every: publishing, Do: w.publish},
-	}
 	return w
 }
 
@@ -133,6 +126,11 @@ func (w *rooms) maintenance(queues []job.Queue, registries *maintenance.Registri
 		{What: "move scheduled jobs that are due", Every: time.Second, Do: w.scheduler.Do},
 		{What: "deliver rows that have no delivery", Every: min(p.orphans, time.Second), Delay: p.orphans, Do: orphans.Do},
 		{What: "maintain RQ's registries", Every: p.maintain, Do: registries.Maintain},
+		{What: "release the dependents of jobs that have many", Every: time.Second, Do: maintenance.Dependents{RQ: w.rq}.Do},
+		{What: "return what a dead bridge popped from a queue", Every: 500 * time.Millisecond, Do: maintenance.ReturnPopped{
+			RQ: w.rq, Queues: queues, Log: w.cfg.Log,
+		}.Do},
+		{What: "tell about this process", Every: publishing, Do: w.publish},
 	}
 }
 
@@ -164,11 +162,7 @@ func (w *rooms) work(ctx context.Context) {
 	events := loop(publishing, w.desk.Run, w.errors.Run)
 	watchers := loop(watching, w.runner.RenewLeases, w.runner.WatchCancels, w.runner.WriteReports, w.retries.Run,
 		func(ctx context.Context) { w.runner.Listen(ctx, stopClaiming) },
-		func(ctx context.Context) { maintenance.Run(ctx, w.cfg.Log, w.services) },
-		func(ctx context.Context) {
-			_ = w.publish(ctx) // at once; what is wrong shows again the next time
-			maintenance.Run(ctx, w.cfg.Log, w.apart)
-		})
+		func(ctx context.Context) { maintenance.Run(ctx, w.cfg.Log, w.services) })
 	taking := loop(claiming, w.claimer(handlers, writes).Run)
 	taking.Go(func() { w.takeBack.Run(claiming) })
 	for _, f := range w.firsts {
