@@ -63,7 +63,7 @@ func furnish(cfg Config, c *connections, handlers job.Handlers, ended attempt.En
 	w.runner = attempt.NewRunner(attempt.Params{
 		Rows: c.sites, RQ: c.rq, Ask: c.policy.Ask, Slots: w.slots, Retry: cfg.Retry, RetryIntervals: cfg.RetryIntervals, Logger: cfg.Log,
 		CancelGrace: cfg.CancelGrace, Lease: cfg.Lease, Slack: registrySlack,
-		Ended: func(info job.Info, outcome string, err error, took time.Duration) {
+		Ended: func(info job.Info, outcome string, err *job.Failure, took time.Duration) {
 			if outcome == "failed" {
 				w.errors.Failed(info, err)
 			}
