@@ -35,6 +35,12 @@ func (d *DB) FindByHash(ctx context.Context, hash string) (*BackgroundJob, error
 	return d.only(jobs, err, "with hash "+hash)
 }
 
+// NewestByHash reads the newest row whose job_hash begins with such hexadecimal digits; ErrNoSuchJob when there is none.
+func (d *DB) NewestByHash(ctx context.Context, digits string) (*BackgroundJob, error) {
+	jobs, err := d.selectJobs(ctx, "find job by hash", "WHERE `job_hash` LIKE ? ORDER BY `creation` DESC LIMIT 1", digits+"%")
+	return d.only(jobs, err, "with a hash that begins with "+digits)
+}
+
 func (d *DB) only(jobs []*BackgroundJob, err error, which string) (*BackgroundJob, error) {
 	if err != nil {
 		return nil, err

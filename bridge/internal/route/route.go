@@ -76,7 +76,7 @@ func (r *Router) Route(ctx context.Context, queue job.Queue, found []Found) []Ro
 	faults := make([]error, len(found))
 	names := map[string][]string{}
 	for i, f := range found {
-		q := &job.Queued{Queue: queue, ID: f.Job.ID, Priority: job.PriorityOfQueue(queue.Kind), Timeout: timeoutOf(f.Job), Attempt: 1 + f.Job.Retried()}
+		q := &job.Queued{Queue: queue, ID: f.Job.ID, CreatedAt: f.Job.CreatedAt, Priority: job.PriorityOfQueue(queue.Kind), Timeout: timeoutOf(f.Job), Attempt: 1 + f.Job.Retried()}
 		out[i] = Routed{Queued: q}
 		if faults[i] = f.Fault; faults[i] == nil {
 			faults[i] = decode(q, f.Job)
@@ -290,10 +290,10 @@ func (b based) Get(key string) (any, bool) {
 }
 
 // RowOf gives the row that a job names in its call; ok is false if it names none or can't be read.
-func RowOf(j *rqcompat.Job) (site, name string, ok bool) {
+func RowOf(j *rqcompat.Job) (call sites.RowCall, ok bool) {
 	q := &job.Queued{}
 	err := decode(q, j)
-	return q.Site, q.RowName, err == nil && q.RowName != ""
+	return sites.RowCall{Site: q.Site, Name: q.RowName, User: q.User}, err == nil && q.RowName != ""
 }
 
 // refuseCallback refuses a job with a Python callback after it; Frappe's house-keeping one the bridge does itself.
