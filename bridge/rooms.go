@@ -42,7 +42,6 @@ type rooms struct {
 	scheduler  *maintenance.Scheduler
 	errors     *desk.ErrorLog
 	services   []maintenance.Service
-	apart      []maintenance.Service // from the others, which may wait for a database
 	process    rqcompat.Process
 }
 
@@ -66,7 +65,7 @@ func furnish(cfg Config, c *connections, handlers job.Handlers, ended attempt.En
 	w.runner = attempt.NewRunner(attempt.Params{
 		Rows: c.sites, RQ: c.rq, Ask: c.policy.Ask, Slots: w.slots, Retry: cfg.Retry, RetryIntervals: cfg.RetryIntervals, Logger: cfg.Log,
 		CancelGrace: cfg.CancelGrace, Lease: cfg.Lease, Slack: registrySlack,
-		Ended: func(info job.Info, outcome string, err error, took time.Duration) {
+		Ended: func(info job.Info, outcome string, err *job.Failure, took time.Duration) {
 			if outcome == "failed" {
 				w.errors.Failed(info, err)
 			}
@@ -97,12 +96,6 @@ func furnish(cfg Config, c *connections, handlers job.Handlers, ended attempt.En
 	w.scheduler = &maintenance.Scheduler{RQ: c.rq, Queues: names, Log: cfg.Log}
 	w.process = w.describe(handlers)
 	w.services = w.maintenance(queues, registries)
-	w.apart = []maintenance.Service{
-		{What: "return what a dead bridge popped from a queue", Every: 500 * time.Millisecond, Do: maintenance.ReturnPopped{
-			RQ: c.rq, Queues: queues, Log: cfg.Log,
-		}.Do},
-		{What: "tell about this process", Every: publishing, Do: w.publish},
-	}
 	return w
 }
 
@@ -129,10 +122,10 @@ func (w *rooms) maintenance(queues []job.Queue, registries *maintenance.Registri
 		RQ: w.rq, Rows: w.sites, Router: w.router, Queues: queues, Lease: w.cfg.Lease, Slack: registrySlack, MaxKills: w.cfg.MaxKills,
 		Holds: w.runner.Holds, Failed: registries.Failed, Poisoned: w.errors.Failed, Log: w.cfg.Log,
 	}
-	census := maintenance.Census{RQ: w.rq, Bench: w.cfg.Bench, Deliveries: w.sites.Deliveries, Waiting: w.fair.Rows}
+	census := maintenance.Census{RQ: w.rq, Bench: w.cfg.Bench, Deliveries: w.courier.Deliveries, Waiting: w.fair.Rows}
 	orphans := maintenance.NewOrphans(maintenance.OrphansParams{
-		Rows: w.sites, Deliver: w.courier.Redeliver, Alive: census.Take, Finished: census.Finished,
-		JobID: w.cfg.Bench.JobID, Handled: w.router.Handled, Age: p.orphanAge, Every: p.orphans, Log: w.cfg.Log,
+		Rows: w.sites, Deliver: w.courier.Redeliver, Alive: census.Take, Finished: census.Finished, Delivers: census.Delivers,
+		IDs: w.courier.IDs, Handled: w.router.Handled, Age: p.orphanAge, Every: p.orphans, Log: w.cfg.Log,
 	})
 	return []maintenance.Service{
 		{What: "rescue jobs of dead workers", Every: p.rescue, Do: rescue.Do},
@@ -140,6 +133,11 @@ func (w *rooms) maintenance(queues []job.Queue, registries *maintenance.Registri
 		{What: "move scheduled jobs that are due", Every: time.Second, Do: w.scheduler.Do},
 		{What: "deliver rows that have no delivery", Every: min(p.orphans, time.Second), Delay: p.orphans, Do: orphans.Do},
 		{What: "maintain RQ's registries", Every: p.maintain, Do: registries.Maintain},
+		{What: "release the dependents of jobs that have many", Every: time.Second, Do: maintenance.Dependents{RQ: w.rq}.Do},
+		{What: "return what a dead bridge popped from a queue", Every: 500 * time.Millisecond, Do: maintenance.ReturnPopped{
+			RQ: w.rq, Queues: queues, Log: w.cfg.Log,
+		}.Do},
+		{What: "tell about this process", Every: publishing, Do: w.publish},
 	}
 }
 
@@ -171,11 +169,7 @@ func (w *rooms) work(ctx context.Context) {
 	events := loop(publishing, w.desk.Run, w.errors.Run)
 	watchers := loop(watching, w.runner.RenewLeases, w.runner.WatchCancels, w.runner.WriteReports, w.retries.Run,
 		func(ctx context.Context) { w.runner.Listen(ctx, stopClaiming) },
-		func(ctx context.Context) { maintenance.Run(ctx, w.cfg.Log, w.services) },
-		func(ctx context.Context) {
-			_ = w.publish(ctx) // at once; what is wrong shows again the next time
-			maintenance.Run(ctx, w.cfg.Log, w.apart)
-		})
+		func(ctx context.Context) { maintenance.Run(ctx, w.cfg.Log, w.services) })
 	taking := loop(claiming, w.claimer(handlers, writes).Run)
 	taking.Go(func() { w.takeBack.Run(claiming) })
 	for _, f := range w.firsts {
