@@ -33,7 +33,8 @@ check-go:
 	@go version >/dev/null || { echo "make: this Go cannot build the module; go.mod asks for $$(sed -n 's/^go //p' go.mod)" >&2; exit 1; }
 
 build: check-go ## build bin/bridge
-	go build -trimpath -o bin/bridge ./cmd/bridge
+	@# -w: without debugging symbols, a quarter of the size; stack traces and profiles don't need them.
+	go build -trimpath -ldflags=-w -o bin/bridge ./cmd/bridge
 
 setup: check-go ## install what is missing: Debian packages, Python environments, Node modules, staticcheck
 	@bash integration/scripts/setup.sh $(STATICCHECK_VERSION)

@@ -31,6 +31,7 @@ type rooms struct {
 	*connections
 	slots      *workers.Slots
 	suspension *policy.Suspension
+	router     *route.Router
 	runner     *attempt.Runner
 	fair       *intake.FairQueue
 	pollers    map[string]*intake.Poller
@@ -40,7 +41,6 @@ type rooms struct {
 	scheduler  *maintenance.Scheduler
 	errors     *desk.ErrorLog
 	services   []maintenance.Service
-	apart      []maintenance.Service // from the others, which may wait for a database
 	process    rqcompat.Process
 }
 
@@ -53,7 +53,7 @@ func furnish(cfg Config, c *connections, handlers job.Handlers, ended attempt.En
 		holds, err := c.rq.Holds(ctx)
 		return holds.Suspended, holds.Paused, err
 	}}
-	router := &route.Router{
+	w.router = &route.Router{
 		Handlers: handlers, Sites: c.sites, Policy: c.policy, DefaultOrganization: cfg.DefaultOrganization, RowGrace: cfg.RowGrace,
 	}
 	registries := &maintenance.Registries{RQ: c.rq, Queues: queues, Limit: func() int64 {
@@ -73,58 +73,52 @@ func furnish(cfg Config, c *connections, handlers job.Handlers, ended attempt.En
 	})
 	for _, q := range queues {
 		w.pollers[q.Name] = intake.NewPoller(intake.PollerParams{
-			Queue: q, List: c.rq.NewMirror(q.Name), Waiter: c.rq.NewWaiter(), Fetch: c.rq.FetchMany, Router: router, Fair: w.fair,
+			Queue: q, List: c.rq.NewMirror(q.Name), Waiter: c.rq.NewWaiter(), Fetch: c.rq.FetchMany, Router: w.router, Fair: w.fair,
 			Paused: w.suspension.Paused, Log: cfg.Log,
 		})
 	}
 	for _, q := range queues {
 		if slices.Contains(cfg.First, q.Kind) {
 			w.firsts = append(w.firsts, &intake.First{
-				Queue: q, Pop: c.rq.NewFirst(q.Name, firstWaiters).Run, Fetch: c.rq.FetchMany, Router: router, Fair: w.fair,
+				Queue: q, Pop: c.rq.NewFirst(q.Name, firstWaiters).Run, Fetch: c.rq.FetchMany, Router: w.router, Fair: w.fair,
 				Paused: w.suspension.Paused, Log: cfg.Log,
 			})
 		}
 	}
 	w.takeBack = maintenance.NewTakeBack(maintenance.TakeBackParams{
-		RQ: c.rq, Route: router.Route, Queues: queues, Take: func(q *job.Queued) { w.fair.Add(q) },
+		RQ: c.rq, Route: w.router.Route, Queues: queues, Take: func(q *job.Queued) { w.fair.Add(q) },
 		Paused: w.suspension.Paused, Log: cfg.Log,
 	})
-	w.retries = maintenance.NewRetries(maintenance.RetriesParams{Rows: c.sites, Deliver: c.courier.Redeliver, Handled: router.Handled, Log: cfg.Log})
+	w.retries = maintenance.NewRetries(maintenance.RetriesParams{Rows: c.sites, Deliver: c.courier.Redeliver, Handled: w.router.Handled, Log: cfg.Log})
 	c.sites.Observe(w.retries)
 	w.scheduler = &maintenance.Scheduler{RQ: c.rq, Queues: names, Log: cfg.Log}
 	w.process = w.describe(handlers)
-	w.services = w.maintenance(router, queues, registries)
-	w.apart = []maintenance.Service{
-		{What: "return what a dead bridge popped from a queue", Every: 500 * time.Millisecond, Do: maintenance.ReturnPopped{
-			RQ: c.rq, Queues: queues, Log: cfg.Log,
-		}.Do},
-		{What: "tell about this process", Every: publishing, Do: w.publish},
-	}
+	w.services = w.maintenance(queues, registries)
 	return w
 }
 
 // claimer lets handlers run until the context of handlers ends; their last writes are tried until that of writes ends.
 func (w *rooms) claimer(handlers, writes context.Context) *intake.Claimer {
 	return &intake.Claimer{
-		Claim: w.rq.Claim, Suspension: w.suspension,
+		Claim: w.rq.Claim, Fetch: w.rq.FetchMany, Router: w.router, Suspension: w.suspension,
 		Fair: w.fair, Pollers: w.pollers, Slots: w.slots, Lease: w.cfg.Lease + registrySlack, Log: w.cfg.Log,
-		Start: func(q *job.Queued, slot *workers.Slot, lease rqcompat.Lease) {
-			w.runner.Start(handlers, writes, q, slot, lease)
+		Start: func(q *job.Queued, again func(context.Context) *job.Queued, slot *workers.Slot, lease rqcompat.Lease) {
+			w.runner.Start(handlers, writes, q, again, slot, lease)
 		},
 	}
 }
 
 // maintenance lists what is done again and again.
-func (w *rooms) maintenance(router *route.Router, queues []job.Queue, registries *maintenance.Registries) []maintenance.Service {
+func (w *rooms) maintenance(queues []job.Queue, registries *maintenance.Registries) []maintenance.Service {
 	p := w.cfg.pace
 	rescue := &maintenance.Rescue{
-		RQ: w.rq, Rows: w.sites, Route: router.Route, Queues: queues, Lease: w.cfg.Lease, Slack: registrySlack, MaxKills: w.cfg.MaxKills,
+		RQ: w.rq, Rows: w.sites, Route: w.router.Route, Queues: queues, Lease: w.cfg.Lease, Slack: registrySlack, MaxKills: w.cfg.MaxKills,
 		Holds: w.runner.Holds, Failed: registries.Failed, Poisoned: w.errors.Failed, Log: w.cfg.Log,
 	}
 	census := maintenance.Census{RQ: w.rq, Bench: w.cfg.Bench, Deliveries: w.sites.Deliveries, Waiting: w.fair.Rows}
 	orphans := maintenance.NewOrphans(maintenance.OrphansParams{
 		Rows: w.sites, Deliver: w.courier.Redeliver, Alive: census.Take, Finished: census.Finished,
-		JobID: w.cfg.Bench.JobID, Handled: router.Handled, Age: p.orphanAge, Every: p.orphans, Log: w.cfg.Log,
+		JobID: w.cfg.Bench.JobID, Handled: w.router.Handled, Age: p.orphanAge, Every: p.orphans, Log: w.cfg.Log,
 	})
 	return []maintenance.Service{
 		{What: "rescue jobs of dead workers", Every: p.rescue, Do: rescue.Do},
@@ -132,6 +126,11 @@ func (w *rooms) maintenance(router *route.Router, queues []job.Queue, registries
 		{What: "move scheduled jobs that are due", Every: time.Second, Do: w.scheduler.Do},
 		{What: "deliver rows that have no delivery", Every: min(p.orphans, time.Second), Delay: p.orphans, Do: orphans.Do},
 		{What: "maintain RQ's registries", Every: p.maintain, Do: registries.Maintain},
+		{What: "release the dependents of jobs that have many", Every: time.Second, Do: maintenance.Dependents{RQ: w.rq}.Do},
+		{What: "return what a dead bridge popped from a queue", Every: 500 * time.Millisecond, Do: maintenance.ReturnPopped{
+			RQ: w.rq, Queues: queues, Log: w.cfg.Log,
+		}.Do},
+		{What: "tell about this process", Every: publishing, Do: w.publish},
 	}
 }
 
@@ -163,11 +162,7 @@ func (w *rooms) work(ctx context.Context) {
 	events := loop(publishing, w.desk.Run, w.errors.Run)
 	watchers := loop(watching, w.runner.RenewLeases, w.runner.WatchCancels, w.runner.WriteReports, w.retries.Run,
 		func(ctx context.Context) { w.runner.Listen(ctx, stopClaiming) },
-		func(ctx context.Context) { maintenance.Run(ctx, w.cfg.Log, w.services) },
-		func(ctx context.Context) {
-			_ = w.publish(ctx) // at once; what is wrong shows again the next time
-			maintenance.Run(ctx, w.cfg.Log, w.apart)
-		})
+		func(ctx context.Context) { maintenance.Run(ctx, w.cfg.Log, w.services) })
 	taking := loop(claiming, w.claimer(handlers, writes).Run)
 	taking.Go(func() { w.takeBack.Run(claiming) })
 	for _, f := range w.firsts {
