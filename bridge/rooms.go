@@ -31,6 +31,7 @@ type rooms struct {
 	*connections
 	slots      *workers.Slots
 	suspension *policy.Suspension
+	router     *route.Router
 	runner     *attempt.Runner
 	fair       *intake.FairQueue
 	pollers    map[string]*intake.Poller
@@ -52,7 +53,7 @@ func furnish(cfg Config, c *connections, handlers job.Handlers, ended attempt.En
 		holds, err := c.rq.Holds(ctx)
 		return holds.Suspended, holds.Paused, err
 	}}
-	router := &route.Router{
+	w.router = &route.Router{
 		Handlers: handlers, Sites: c.sites, Policy: c.policy, DefaultOrganization: cfg.DefaultOrganization, RowGrace: cfg.RowGrace,
 	}
 	registries := &maintenance.Registries{RQ: c.rq, Queues: queues, Limit: func() int64 {
@@ -72,52 +73,52 @@ func furnish(cfg Config, c *connections, handlers job.Handlers, ended attempt.En
 	})
 	for _, q := range queues {
 		w.pollers[q.Name] = intake.NewPoller(intake.PollerParams{
-			Queue: q, List: c.rq.NewMirror(q.Name), Waiter: c.rq.NewWaiter(), Fetch: c.rq.FetchMany, Router: router, Fair: w.fair,
+			Queue: q, List: c.rq.NewMirror(q.Name), Waiter: c.rq.NewWaiter(), Fetch: c.rq.FetchMany, Router: w.router, Fair: w.fair,
 			Paused: w.suspension.Paused, Log: cfg.Log,
 		})
 	}
 	for _, q := range queues {
 		if slices.Contains(cfg.First, q.Kind) {
 			w.firsts = append(w.firsts, &intake.First{
-				Queue: q, Pop: c.rq.NewFirst(q.Name, firstWaiters).Run, Fetch: c.rq.FetchMany, Router: router, Fair: w.fair,
+				Queue: q, Pop: c.rq.NewFirst(q.Name, firstWaiters).Run, Fetch: c.rq.FetchMany, Router: w.router, Fair: w.fair,
 				Paused: w.suspension.Paused, Log: cfg.Log,
 			})
 		}
 	}
 	w.takeBack = maintenance.NewTakeBack(maintenance.TakeBackParams{
-		RQ: c.rq, Route: router.Route, Queues: queues, Take: func(q *job.Queued) { w.fair.Add(q) },
+		RQ: c.rq, Route: w.router.Route, Queues: queues, Take: func(q *job.Queued) { w.fair.Add(q) },
 		Paused: w.suspension.Paused, Log: cfg.Log,
 	})
-	w.retries = maintenance.NewRetries(maintenance.RetriesParams{Rows: c.sites, Deliver: c.courier.Redeliver, Handled: router.Handled, Log: cfg.Log})
+	w.retries = maintenance.NewRetries(maintenance.RetriesParams{Rows: c.sites, Deliver: c.courier.Redeliver, Handled: w.router.Handled, Log: cfg.Log})
 	c.sites.Observe(w.retries)
 	w.scheduler = &maintenance.Scheduler{RQ: c.rq, Queues: names, Log: cfg.Log}
 	w.process = w.describe(handlers)
-	w.services = w.maintenance(router, queues, registries)
+	w.services = w.maintenance(queues, registries)
 	return w
 }
 
 // claimer lets handlers run until the context of handlers ends; their last writes are tried until that of writes ends.
 func (w *rooms) claimer(handlers, writes context.Context) *intake.Claimer {
 	return &intake.Claimer{
-		Claim: w.rq.Claim, Suspension: w.suspension,
+		Claim: w.rq.Claim, Fetch: w.rq.FetchMany, Router: w.router, Suspension: w.suspension,
 		Fair: w.fair, Pollers: w.pollers, Slots: w.slots, Lease: w.cfg.Lease + registrySlack, Log: w.cfg.Log,
-		Start: func(q *job.Queued, slot *workers.Slot, lease rqcompat.Lease) {
-			w.runner.Start(handlers, writes, q, slot, lease)
+		Start: func(q *job.Queued, again func(context.Context) *job.Queued, slot *workers.Slot, lease rqcompat.Lease) {
+			w.runner.Start(handlers, writes, q, again, slot, lease)
 		},
 	}
 }
 
 // maintenance lists what is done again and again.
-func (w *rooms) maintenance(router *route.Router, queues []job.Queue, registries *maintenance.Registries) []maintenance.Service {
+func (w *rooms) maintenance(queues []job.Queue, registries *maintenance.Registries) []maintenance.Service {
 	p := w.cfg.pace
 	rescue := &maintenance.Rescue{
-		RQ: w.rq, Rows: w.sites, Route: router.Route, Queues: queues, Lease: w.cfg.Lease, Slack: registrySlack, MaxKills: w.cfg.MaxKills,
+		RQ: w.rq, Rows: w.sites, Route: w.router.Route, Queues: queues, Lease: w.cfg.Lease, Slack: registrySlack, MaxKills: w.cfg.MaxKills,
 		Holds: w.runner.Holds, Failed: registries.Failed, Poisoned: w.errors.Failed, Log: w.cfg.Log,
 	}
 	census := maintenance.Census{RQ: w.rq, Bench: w.cfg.Bench, Deliveries: w.sites.Deliveries, Waiting: w.fair.Rows}
 	orphans := maintenance.NewOrphans(maintenance.OrphansParams{
 		Rows: w.sites, Deliver: w.courier.Redeliver, Alive: census.Take, Finished: census.Finished,
-		JobID: w.cfg.Bench.JobID, Handled: router.Handled, Age: p.orphanAge, Every: p.orphans, Log: w.cfg.Log,
+		JobID: w.cfg.Bench.JobID, Handled: w.router.Handled, Age: p.orphanAge, Every: p.orphans, Log: w.cfg.Log,
 	})
 	return []maintenance.Service{
 		{What: "rescue jobs of dead workers", Every: p.rescue, Do: rescue.Do},

@@ -22,6 +22,9 @@ func (l Limits) Decode(b []byte) (v any, err error) {
 // run executes opcodes until STOP: each takes its values off the stack, which stay valid until the next push.
 func (d *decoder) run() any {
 	for op := d.next(); d.op != opStop; op = d.next() {
+		if op.form != none {
+			d.argument(op)
+		}
 		var taken []any
 		if op.takes == marked {
 			taken = d.popMark()

@@ -5,8 +5,9 @@ import (
 	"strings"
 )
 
+// memoize is PUT under the next index: memo and far have none twice.
 func (d *decoder) memoize([]any) {
-	d.number = uint64(d.memoized)
+	d.number = uint64(len(d.memo) + len(d.far))
 	d.put(nil)
 }
 
@@ -14,22 +15,22 @@ func (d *decoder) memoize([]any) {
 // can't ask for memory that it doesn't pay for in bytes.
 func (d *decoder) put([]any) {
 	v := d.top()
-	if _, known := d.recall(d.number); !known {
-		if d.memoized >= d.lim.Memo {
-			panic(beyond("memo entries", d.lim.Memo))
-		}
-		d.memoized++
-	}
 	switch i, n := d.number, uint64(len(d.memo)); {
+	case i == n:
+		if d.far != nil {
+			delete(d.far, i)
+		}
+		d.memo = append(d.memo, v)
 	case i < n:
 		d.memo[i] = v
-	case i == n:
-		d.memo = append(d.memo, v)
 	default:
 		if d.far == nil {
 			d.far = make(map[uint64]any)
 		}
 		d.far[i] = v
+	}
+	if len(d.memo)+len(d.far) > d.lim.Memo {
+		panic(beyond("memo entries", d.lim.Memo))
 	}
 }
 
@@ -52,10 +53,10 @@ func (d *decoder) get([]any) {
 // indexed makes a number of the line that PUT and GET have as their memo index, for do to use.
 func indexed(do func(*decoder, []any)) func(*decoder, []any) {
 	return func(d *decoder, _ []any) {
-		if len(d.content) > 20 {
+		if len(d.content()) > 20 {
 			panic(d.syntax("its memo index is too long"))
 		}
-		i, err := strconv.ParseUint(strings.TrimSpace(string(d.content)), 10, 63)
+		i, err := strconv.ParseUint(strings.TrimSpace(string(d.content())), 10, 63)
 		if err != nil {
 			panic(d.syntax("its memo index is not a number"))
 		}

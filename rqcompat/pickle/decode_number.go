@@ -15,7 +15,7 @@ func (d *decoder) float([]any) { d.push(math.Float64frombits(d.number)) }
 
 // long reads a little-endian two's complement integer.
 func (d *decoder) long([]any) {
-	b := d.content
+	b := d.content()
 	if len(b) <= 8 {
 		unused := 64 - 8*len(b)
 		d.push(int64(littleEndian(b)<<unused) >> unused) // extends the sign
@@ -46,17 +46,17 @@ func (d *decoder) tooManyDigits() failure { return beyond("digits of an integer"
 
 // textInt is INT: a number, or one of the two words protocol 1 has for bool.
 func (d *decoder) textInt([]any) {
-	switch string(d.content) {
+	switch string(d.content()) {
 	case "00":
 		d.push(false)
 	case "01":
 		d.push(true)
 	default:
-		d.parseInt(d.content)
+		d.parseInt(d.content())
 	}
 }
 
-func (d *decoder) textLong([]any) { d.parseInt(bytes.TrimSuffix(d.content, []byte("L"))) }
+func (d *decoder) textLong([]any) { d.parseInt(bytes.TrimSuffix(d.content(), []byte("L"))) }
 
 // parseInt accepts what int(text, 0) does; like C, 017 is octal.
 func (d *decoder) parseInt(b []byte) {
@@ -73,7 +73,7 @@ func (d *decoder) parseInt(b []byte) {
 
 // textFloat is FLOAT: what repr() writes, nan and inf included.
 func (d *decoder) textFloat([]any) {
-	s := string(d.content)
+	s := string(d.content())
 	if strings.ContainsAny(s, "_xXpP") { // Go's own forms
 		panic(d.syntax("its argument is not a float"))
 	}

@@ -9,7 +9,7 @@ import (
 func (d *decoder) global([]any) { d.push(d.globalLines()) }
 
 func (d *decoder) globalLines() *Global {
-	if !utf8.Valid(d.content) {
+	if !utf8.Valid(d.content()) {
 		panic(d.syntax("its module or name is not UTF-8"))
 	}
 	module, name, _ := strings.Cut(d.str(), "\n")

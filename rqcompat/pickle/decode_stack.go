@@ -23,9 +23,8 @@ type decoder struct {
 	marks []int
 	floor int // height of the stack at the last mark; nothing pops below it
 
-	memo     []any          // of the indexes from 0 on
-	far      map[uint64]any // of indexes that left a gap
-	memoized int
+	memo []any          // of the indexes from 0 on
+	far  map[uint64]any // of indexes that left a gap
 
 	familiar *familiar
 
@@ -126,12 +125,12 @@ const (
 
 // str copies the content of the argument.
 func (d *decoder) str() string {
-	from, to := d.at, d.at+len(d.content)
+	from, to := d.at, d.end
 	if at := from - d.textAt; at >= 0 && to-d.textAt <= len(d.text) {
 		return d.text[at : to-d.textAt]
 	}
 	if to-from > ownSize && len(d.b) > blockSize {
-		return string(d.content)
+		return string(d.content())
 	}
 	d.text, d.textAt = string(d.b[from:min(from+blockSize, len(d.b))]), from
 	return d.text[:to-from]

@@ -90,23 +90,14 @@ var opcodes = [256]opcode{
 	0x98:              {"READONLY_BUFFER", none, 0, 0, refuseBuffer},
 }
 
-// next reads an opcode with its argument.
+// next reads an opcode, whose argument has to be read as well.
 func (r *reader) next() *opcode {
-	r.start = r.i
 	if r.i >= len(r.b) {
-		r.op = 0
-		panic(r.syntax("the pickle has no STOP"))
+		panic(r.ended())
 	}
-	r.op = r.b[r.i]
+	r.start, r.op = r.i, r.b[r.i]
 	r.i++
-	op := &opcodes[r.op]
-	if op.name == "" {
-		panic(r.syntax("unknown opcode"))
-	}
-	if op.form != none {
-		r.argument(op.form, int(op.width))
-	}
-	return op
+	return &opcodes[r.op]
 }
 
 func (e *SyntaxError) Error() string {

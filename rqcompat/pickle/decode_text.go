@@ -7,8 +7,8 @@ import (
 )
 
 func (d *decoder) unicode([]any) {
-	if len(d.content) <= familiarSize {
-		if v := d.familiar.get(d.content); v != nil {
+	if b := d.content(); len(b) <= familiarSize {
+		if v := d.familiar.get(b); v != nil {
 			d.push(v)
 			return
 		}
@@ -22,7 +22,7 @@ func (d *decoder) unicode([]any) {
 
 // unicodeLine is UNICODE: Latin-1 with \uXXXX and \UXXXXXXXX escapes.
 func (d *decoder) unicodeLine([]any) {
-	b := d.content
+	b := d.content()
 	out := make([]byte, 0, len(b))
 	for i := 0; i < len(b); {
 		r, n := rune(b[i]), 1
@@ -74,7 +74,7 @@ func (d *decoder) pushASCII(s string) {
 
 // python2Line is STRING: a quoted literal.
 func (d *decoder) python2Line([]any) {
-	b := d.content
+	b := d.content()
 	n := len(b)
 	if n < 2 || b[0] != b[n-1] || b[0] != '\'' && b[0] != '"' {
 		panic(d.syntax("its text has no quotes"))
@@ -127,5 +127,5 @@ func (d *decoder) unescape(b []byte) string {
 func (d *decoder) bytes([]any) { d.push(Bytes(d.str())) }
 
 func (d *decoder) byteArray([]any) {
-	d.push(&ByteArray{append([]byte(nil), d.content...)})
+	d.push(&ByteArray{append([]byte(nil), d.content()...)})
 }

@@ -36,6 +36,9 @@ func Instructions(b []byte) iter.Seq2[Instruction, error] {
 func (r *reader) instruction() (in Instruction, err error) {
 	defer failed(&err)
 	op := r.next()
+	if op.form != none {
+		r.argument(op)
+	}
 	return Instruction{Offset: r.start, Name: op.name, Argument: r.shown(op.form)}, nil
 }
 
@@ -43,11 +46,11 @@ func (r *reader) instruction() (in Instruction, err error) {
 func (r *reader) shown(f form) string {
 	switch f {
 	case line, text:
-		return quoted(r.content)
+		return quoted(r.content())
 	case twoLines:
-		return quoted(bytes.Replace(r.content, []byte("\n"), []byte("."), 1))
+		return quoted(bytes.Replace(r.content(), []byte("\n"), []byte("."), 1))
 	case raw:
-		return "b" + quoted(r.content)
+		return "b" + quoted(r.content())
 	case long:
 		return fmt.Sprintf("%d bytes of an integer", r.number)
 	case unsigned:

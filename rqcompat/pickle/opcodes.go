@@ -54,13 +54,14 @@ const (
 type form uint8
 
 const (
-	none     form = iota
-	unsigned      // a little-endian number of width bytes
-	signed
-	float    // big-endian
+	unknown form = iota // of a byte that is no opcode
+	none
 	line     // up to the end of the line
 	twoLines // module and name
-	text     // counted by a number of width bytes
+	unsigned // a little-endian number of width bytes
+	signed
+	float // big-endian
+	text  // counted by a number of width bytes
 	raw
 	long
 )

@@ -17,31 +17,43 @@ type reader struct {
 
 	// What argument has read.
 	number  uint64 // number, length of the content, or bits of a float
-	content []byte // line without its end, or what the length counts
-	at      int    // where the content starts
+	at, end int    // where the content starts and ends: a line without its end, or what the length counts
 }
 
 func (r *reader) syntax(msg string) failure {
 	return failure{&SyntaxError{Offset: r.start, Opcode: r.op, Msg: msg}}
 }
 
-// take returns the next n bytes.
-func (r *reader) take(n uint64) []byte {
-	if n > uint64(len(r.b)-r.i) {
-		panic(r.syntax("its argument reaches past the end of the input"))
-	}
-	b := r.b[r.i : r.i+int(n)]
-	r.i += int(n)
-	return b
+func (r *reader) ended() failure {
+	r.start, r.op = r.i, 0
+	return r.syntax("the pickle has no STOP")
 }
 
-func (r *reader) argument(f form, width int) {
-	if f == line || f == twoLines {
-		r.lines(f)
+func (r *reader) short() failure { return r.syntax("its argument reaches past the end of the input") }
+
+func (r *reader) content() []byte { return r.b[r.at:r.end] }
+
+// argument reads the argument of an opcode that has one.
+func (r *reader) argument(op *opcode) {
+	switch op.width {
+	case 0:
+		r.lines(op.form)
 		return
+	case 1: // by far most
+		if r.i == len(r.b) {
+			panic(r.short())
+		}
+		r.number = uint64(r.b[r.i])
+		r.i++
+	default:
+		width := int(op.width)
+		if width > len(r.b)-r.i {
+			panic(r.short())
+		}
+		r.number = littleEndian(r.b[r.i : r.i+width])
+		r.i += width
 	}
-	r.number = r.numberOf(width)
-	switch f {
+	switch op.form {
 	case signed:
 		r.number = uint64(int32(r.number))
 	case float:
@@ -50,29 +62,20 @@ func (r *reader) argument(f form, width int) {
 		if r.number > math.MaxInt32 && (r.op == opLong4 || r.op == opBinstring) {
 			panic(r.syntax("its length is negative"))
 		}
-		r.at = r.i
-		r.content = r.take(r.number)
-	}
-}
-
-// numberOf reads a number of 0, 1, 2, 4 or 8 bytes; most have one.
-func (r *reader) numberOf(width int) uint64 {
-	switch width {
-	case 0:
-		return 0
-	case 1:
-		if r.i < len(r.b) {
-			r.i++
-			return uint64(r.b[r.i-1])
+		if r.number > uint64(len(r.b)-r.i) {
+			panic(r.short())
 		}
-	case 4:
-		return uint64(binary.LittleEndian.Uint32(r.take(4)))
+		r.at = r.i
+		r.i += int(r.number)
+		r.end = r.i
 	}
-	return littleEndian(r.take(uint64(width)))
 }
 
 // lines makes the next line or two the content, without the last newline.
 func (r *reader) lines(f form) {
+	if f == unknown {
+		panic(r.syntax("unknown opcode"))
+	}
 	r.at = r.i
 	for range f - line + 1 {
 		end := bytes.IndexByte(r.b[r.i:], '\n')
@@ -81,11 +84,14 @@ func (r *reader) lines(f form) {
 		}
 		r.i += end + 1
 	}
-	r.content = r.b[r.at : r.i-1]
+	r.end = r.i - 1
 }
 
 // littleEndian reads a number of up to 8 bytes.
 func littleEndian(b []byte) (n uint64) {
+	if len(b) == 4 {
+		return uint64(binary.LittleEndian.Uint32(b))
+	}
 	for i, c := range b {
 		n |= uint64(c) << (8 * i)
 	}

@@ -130,7 +130,7 @@ func (h *house) start(ctx context.Context, q *job.Queued) rqcompat.Lease {
 	lease := rqcompat.Lease{
 		Queue: q.Queue.Name, ID: q.ID, Worker: slot.Worker.Name, ExecutionID: "e", StartedAt: time.Now().Truncate(time.Microsecond),
 	}
-	h.Start(ctx, context.WithoutCancel(ctx), q, slot, lease)
+	h.Start(ctx, context.WithoutCancel(ctx), q, nil, slot, lease)
 	return lease
 }
 

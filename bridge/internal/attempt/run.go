@@ -45,6 +45,18 @@ type run struct {
 	output atomic.Pointer[string]
 }
 
+// take gives the attempt what its job asks for.
+func (r *run) take(q *job.Queued) {
+	r.info = job.Info{
+		ID: q.ID, Method: q.Method, Site: q.Site, User: q.User, Organization: q.Organization,
+		Attempt: max(q.Attempt, 1), Queue: q.Queue.Name,
+	}
+	if q.JobType != nil {
+		r.info.JobType = q.JobType.TypeName
+	}
+	r.handler, r.serializer = q.Handler, q.Serializer
+}
+
 // setRow gives the attempt its row.
 func (r *run) setRow(row *rows.BackgroundJob) {
 	kept := *row
@@ -159,7 +171,7 @@ func (s *running) unsettled() []*run {
 
 func (s *running) ofRow(site, name string) *run {
 	for _, r := range s.unsettled() {
-		if r.info.Site == site && r.rowName() == name {
+		if r.rowName() == name && r.info.Site == site { // in this order: the rest is settled once it has its row
 			return r
 		}
 	}

@@ -91,22 +91,26 @@ func NewRunner(p Params) *Runner {
 	return x
 }
 
-// Start lets an attempt go. Its handler's context ends with work; last writes are tried until settle ends.
-func (x *Runner) Start(work, settle context.Context, q *job.Queued, slot *workers.Slot, lease rqcompat.Lease) {
-	r := &run{
-		info: job.Info{
-			ID: q.ID, Method: q.Method, Site: q.Site, User: q.User, Organization: q.Organization,
-			Attempt: max(q.Attempt, 1), Queue: q.Queue.Name,
-		},
-		handler: q.Handler, slot: slot, lease: lease, serializer: q.Serializer, base: x.Logger,
-	}
-	if q.JobType != nil {
-		r.info.JobType = q.JobType.TypeName
-	}
+// Start lets an attempt go. Its handler's context ends with work; last writes are tried until settle ends. If again isn't
+// nil, q is what was known before the claim: again waits for what the job asks for now, or gives nil for a job that has to
+// go back to its queue.
+func (x *Runner) Start(work, settle context.Context, q *job.Queued, again func(context.Context) *job.Queued, slot *workers.Slot, lease rqcompat.Lease) {
+	r := &run{slot: slot, lease: lease, base: x.Logger}
+	r.take(q)
 	r.progress.hand = func() { x.reports.Add(r.info.Site, r) }
 	r.ctx, r.cancel = context.WithCancelCause(work)
 	x.running.add(r)
-	x.jobs.Go(func() { x.execute(settle, r, q) })
+	x.jobs.Go(func() {
+		if again != nil {
+			if q = again(r.ctx); q == nil {
+				x.settleDelivery(settle, r, rqcompat.OutcomeGivenBack)
+				x.finish(r)
+				return
+			}
+			r.take(q)
+		}
+		x.execute(settle, r, q)
+	})
 }
 
 // WriteReports writes progress until ctx ends.

@@ -31,6 +31,8 @@ type claims struct {
 	at      []time.Time
 	lease   time.Duration
 	started []string
+	queued  []*job.Queued
+	again   []func(context.Context) *job.Queued
 	slots   []*workers.Slot
 	leases  []rqcompat.Lease
 }
@@ -53,8 +55,10 @@ func (r *claims) Claim(_ context.Context, cs []rqcompat.Claim, startedAt time.Ti
 	return out, nil
 }
 
-func (r *claims) start(q *job.Queued, slot *workers.Slot, lease rqcompat.Lease) {
+func (r *claims) start(q *job.Queued, again func(context.Context) *job.Queued, slot *workers.Slot, lease rqcompat.Lease) {
 	r.started = append(r.started, q.ID)
+	r.queued = append(r.queued, q)
+	r.again = append(r.again, again)
 	r.slots = append(r.slots, slot)
 	r.leases = append(r.leases, lease)
 }

@@ -37,6 +37,9 @@ const (
 // unreadyPause is when a row may have appeared, or a database be back.
 const unreadyPause = 250 * time.Millisecond
 
+// decodedShare is how much larger a call is in memory than in Redis, about.
+const decodedShare = 40
+
 // Found is a job as it was read from its queue.
 type Found struct {
 	Job   *rqcompat.Job
@@ -81,6 +84,7 @@ func (r *Router) Route(ctx context.Context, queue job.Queue, found []Found) []Ro
 		if faults[i] = f.Fault; faults[i] == nil {
 			faults[i] = decode(q, f.Job)
 		}
+		q.Memory = decodedShare * len(f.Job.Data)
 		if q.Site == "" || faults[i] != nil {
 			continue
 		}
@@ -186,6 +190,7 @@ func (r *Router) byRow(q *job.Queued, site sites.Found, seen time.Time) (Verdict
 		return Foreign, job.Mark(fmt.Errorf("site %s has no Background Job %q, %s after its job was seen: was the transaction that made it rolled back?",
 			q.Site, q.RowName, r.RowGrace), job.Permanent, 0)
 	}
+	q.Memory += len(row.InputParameters)
 	q.Row, q.Organization, q.User = row, row.Organization, row.OwnerUser
 	q.Priority, _ = job.PriorityOf(row.Priority)
 	if q.JobType = site.Types[row.JobType]; q.JobType == nil {
