@@ -118,6 +118,7 @@ func TestOnEndHearsHowEachAttemptEnded(t *testing.T) {
 	b.start(func(e *Engine) {
 		c.register(e)
 		Register(e, "go.fails", func(context.Context, *Job[any]) (any, error) { return nil, errors.New("it broke") })
+		e.OnEnd(func(End) { panic("no end of mine") }) // harms nobody
 		e.OnEnd(func(end End) { ends <- end })
 	})
 	want := func(id, outcome, text string) {
