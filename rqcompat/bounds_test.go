@@ -2,6 +2,7 @@ package rqcompat
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -104,4 +105,62 @@ func TestForgettingIsBounded(t *testing.T) {
 		t.Errorf("%d parents were told in one step", n)
 	}
 	b.wantTTL("rq:job::a:dependencies", -2)
+}
+
+// TestMaintenanceGoesInSteps: what stands in a registry is anybody's choice.
+func TestMaintenanceGoesInSteps(t *testing.T) {
+	b := newBed(t, "2.6.1")
+	const n = 2500
+	b.many(n, func(p redis.Pipeliner, id string) {
+		worker := "python-1"
+		if strings.HasSuffix(id, "7") {
+			worker = "bridge-1" // stays; others stand behind it
+		}
+		p.HSet(b.ctx(), JobKey(id), "status", "started", "worker_name", worker, "origin", "default", "data", "x")
+		p.ZAdd(b.ctx(), WipKey("default"), redis.Z{Score: 1, Member: id})
+		p.ZAdd(b.ctx(), RegistryKey(Finished, "default"), redis.Z{Score: 1, Member: id})
+		p.ZAdd(b.ctx(), RegistryKey(Deferred, "default"), redis.Z{Score: 1, Member: id})
+		p.SAdd(b.ctx(), GroupKey("g"), "gone-"+id)
+	})
+	b.do("SADD", GroupsKey(), "g")
+	b.do("HSET", JobKey("unreadable"), "status", "started")
+	b.do("SET", ResultsKey("unreadable"), "no stream")
+	b.do("ZADD", WipKey("default"), 1, "unreadable")
+	ours := func(worker string) bool { return worker == "bridge-1" }
+	got, err := b.Maintain(b.ctx(), "default", ours)
+	if got.Finished != n || got.Abandoned != n-250 || got.Deferred != 0 || got.Dropped != n || err == nil || !strings.Contains(err.Error(), "unreadable") {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	if left := b.do("ZCARD", WipKey("default")); left != int64(250) {
+		t.Errorf("%d are left, want the 250 that aren't Python's", left)
+	}
+	if removed, err := b.MaintainGroups(b.ctx()); removed != n || err != nil {
+		t.Errorf("%d removed of the group, %v", removed, err)
+	}
+	for _, whole := range []string{"smembers", "zremrangebyscore"} {
+		if n := b.calls(whole); n > 1 { // the workers of the queue
+			t.Errorf("%s was called %d times: that reads or removes everything at once", whole, n)
+		}
+	}
+}
+
+// TestPoppedJobsGoBackInSteps, in their order.
+func TestPoppedJobsGoBackInSteps(t *testing.T) {
+	b := newBed(t, "2.6.1")
+	b.many(2500, func(p redis.Pipeliner, id string) { p.RPush(b.ctx(), FirstKey("default"), id) })
+	b.do("RPUSH", QueueKey("default"), "last")
+	want := append(b.rdb.LRange(b.ctx(), FirstKey("default"), 0, -1).Val(), "last")
+	var ids []string
+	if n := b.during("exists", func() {
+		var err error
+		if ids, err = b.ReturnPopped(b.ctx(), "default", true); err != nil {
+			t.Fatal(err)
+		}
+	}); n < 3 {
+		t.Errorf("2,500 jobs were put back in %d steps", n)
+	}
+	if got := b.rdb.LRange(b.ctx(), QueueKey("default"), 0, -1).Val(); !slices.Equal(got, want) || !slices.Equal(ids, want[:2500]) {
+		t.Error("they are not in their order, or not all that went back were told")
+	}
+	b.wantTTL(FirstKey("default"), -2)
 }

@@ -77,10 +77,15 @@ func orEmpty(s *string) string {
 }
 
 // Progress implements job.Reporter.
-func (r *run) Progress(percent float64, message string) { r.progress.report(percent, message) }
+func (r *run) Progress(percent float64, message string) {
+	r.progress.report(percent, job.Clip(message))
+}
 
 // SetOutput implements job.Reporter.
-func (r *run) SetOutput(reference string) { r.output.Store(&reference) }
+func (r *run) SetOutput(reference string) {
+	reference = job.Clip(reference)
+	r.output.Store(&reference)
+}
 
 // Log implements job.Reporter: the log names the job on each line. It is made when wanted: most jobs write nothing.
 func (r *run) Log() *slog.Logger { return slog.New(jobFields{r.base.Handler(), r}) }

@@ -41,7 +41,7 @@ type RQ interface {
 }
 
 // Ended is told how an attempt, or a job that was refused before, ended, when row and RQ know of it.
-type Ended func(info job.Info, outcome string, err error, took time.Duration)
+type Ended func(info job.Info, outcome string, err *job.Failure, took time.Duration)
 
 // Params are what a Runner needs.
 type Params struct {
