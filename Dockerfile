@@ -7,7 +7,7 @@ COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
 ENV CGO_ENABLED=0
-RUN go build -trimpath -o /out/ ./cmd/bridge ./integration/servers/cmd/fakesite
+RUN go build -trimpath -ldflags=-w -o /out/ ./cmd/bridge ./integration/servers/cmd/fakesite
 
 FROM node:20-slim AS realtime
 WORKDIR /realtime

@@ -170,7 +170,8 @@ type End struct {
 }
 
 // OnEnd calls f after each attempt of any handler, and after each job that was refused before its handler was called,
-// when row and RQ know of it. f runs on the job's goroutine and should not block. It must be called before Run.
+// when row and RQ know of it. f runs on the job's goroutine, whose slot is taken meanwhile, and should not block; a panic is
+// logged. It must be called before Run.
 func (e *Engine) OnEnd(f func(End)) {
 	e.mustNotRun("OnEnd")
 	e.onEnd = append(e.onEnd, f)
@@ -183,8 +184,14 @@ func (e *Engine) mustNotRun(method string) {
 	}
 }
 
-func (e *Engine) ended(info JobInfo, outcome string, err error, took time.Duration) {
+func (e *Engine) ended(info JobInfo, outcome string, err *job.Failure, took time.Duration) {
 	for _, f := range e.onEnd {
-		f(End{JobInfo: info, Outcome: outcome, Err: err, Took: took})
+		_, panicked := job.Protect(func() (any, error) {
+			f(End{JobInfo: info, Outcome: outcome, Err: err.Returned(), Took: took})
+			return nil, nil
+		})
+		if panicked != nil {
+			e.cfg.Log.Error("a function given to OnEnd panicked", "error", panicked, "job_id", info.ID)
+		}
 	}
 }

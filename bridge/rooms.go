@@ -14,6 +14,7 @@ import (
 	"github.com/opensoft/dartwing-bridge/bridge/internal/maintenance"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/policy"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/route"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/wait"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/workers"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
 )
@@ -31,6 +32,7 @@ type rooms struct {
 	*connections
 	slots      *workers.Slots
 	suspension *policy.Suspension
+	router     *route.Router
 	runner     *attempt.Runner
 	fair       *intake.FairQueue
 	pollers    map[string]*intake.Poller
@@ -40,7 +42,6 @@ type rooms struct {
 	scheduler  *maintenance.Scheduler
 	errors     *desk.ErrorLog
 	services   []maintenance.Service
-	apart      []maintenance.Service // from the others, which may wait for a database
 	process    rqcompat.Process
 }
 
@@ -53,9 +54,10 @@ func furnish(cfg Config, c *connections, handlers job.Handlers, ended attempt.En
 		holds, err := c.rq.Holds(ctx)
 		return holds.Suspended, holds.Paused, err
 	}}
-	router := &route.Router{
-		Handlers: handlers, Sites: c.sites, Policy: c.policy, DefaultOrganization: cfg.DefaultOrganization, RowGrace: cfg.RowGrace,
-	}
+	w.router = route.NewRouter(route.Params{
+		Handlers: handlers, Sites: c.sites, RQ: c.rq, Policy: c.policy, DefaultOrganization: cfg.DefaultOrganization, RowGrace: cfg.RowGrace,
+		Decode: cfg.decode, Process: w.slots.Process(), MaxKills: cfg.MaxKills, Log: cfg.Log,
+	})
 	registries := &maintenance.Registries{RQ: c.rq, Queues: queues, Limit: func() int64 {
 		return int64(cfg.Bench.Config().Int("rq_failed_jobs_limit", 1000))
 	}}
@@ -63,7 +65,7 @@ func furnish(cfg Config, c *connections, handlers job.Handlers, ended attempt.En
 	w.runner = attempt.NewRunner(attempt.Params{
 		Rows: c.sites, RQ: c.rq, Ask: c.policy.Ask, Slots: w.slots, Retry: cfg.Retry, RetryIntervals: cfg.RetryIntervals, Logger: cfg.Log,
 		CancelGrace: cfg.CancelGrace, Lease: cfg.Lease, Slack: registrySlack,
-		Ended: func(info job.Info, outcome string, err error, took time.Duration) {
+		Ended: func(info job.Info, outcome string, err *job.Failure, took time.Duration) {
 			if outcome == "failed" {
 				w.errors.Failed(info, err)
 			}
@@ -73,58 +75,57 @@ func furnish(cfg Config, c *connections, handlers job.Handlers, ended attempt.En
 	})
 	for _, q := range queues {
 		w.pollers[q.Name] = intake.NewPoller(intake.PollerParams{
-			Queue: q, List: c.rq.NewMirror(q.Name), Waiter: c.rq.NewWaiter(), Fetch: c.rq.FetchMany, Router: router, Fair: w.fair,
+			Queue: q, List: c.rq.NewMirror(q.Name), Waiter: c.rq.NewWaiter(), Fetch: w.fetch, Router: w.router, Fair: w.fair,
 			Paused: w.suspension.Paused, Log: cfg.Log,
 		})
 	}
 	for _, q := range queues {
 		if slices.Contains(cfg.First, q.Kind) {
-			w.firsts = append(w.firsts, &intake.First{
-				Queue: q, Pop: c.rq.NewFirst(q.Name, firstWaiters).Run, Fetch: c.rq.FetchMany, Router: router, Fair: w.fair,
+			w.firsts = append(w.firsts, intake.NewFirst(intake.First{
+				Queue: q, Pop: c.rq.NewFirst(q.Name, firstWaiters).Run, Fetch: w.fetch, Router: w.router, Fair: w.fair,
 				Paused: w.suspension.Paused, Log: cfg.Log,
-			})
+			}))
 		}
 	}
 	w.takeBack = maintenance.NewTakeBack(maintenance.TakeBackParams{
-		RQ: c.rq, Route: router.Route, Queues: queues, Take: func(q *job.Queued) { w.fair.Add(q) },
+		RQ: c.rq, Router: w.router, Queues: queues, Take: func(q *job.Queued) { w.fair.Add(q) },
 		Paused: w.suspension.Paused, Log: cfg.Log,
 	})
-	w.retries = maintenance.NewRetries(maintenance.RetriesParams{Rows: c.sites, Deliver: c.courier.Redeliver, Handled: router.Handled, Log: cfg.Log})
+	w.retries = maintenance.NewRetries(maintenance.RetriesParams{Rows: c.sites, Deliver: c.courier.Redeliver, Handled: w.router.Handled, Log: cfg.Log})
 	c.sites.Observe(w.retries)
 	w.scheduler = &maintenance.Scheduler{RQ: c.rq, Queues: names, Log: cfg.Log}
 	w.process = w.describe(handlers)
-	w.services = w.maintenance(router, queues, registries)
-	w.apart = []maintenance.Service{
-		{What: "return what a dead bridge popped from a queue", Every: 500 * time.Millisecond, Do: maintenance.ReturnPopped{
-			RQ: c.rq, Queues: queues, Log: cfg.Log,
-		}.Do},
-		{What: "tell about this process", Every: publishing, Do: w.publish},
-	}
+	w.services = w.maintenance(queues, registries)
 	return w
+}
+
+// fetch reads jobs that anybody may have enqueued, but for those that are looked at alone.
+func (w *rooms) fetch(ctx context.Context, ids []string) ([]*rqcompat.FetchResult, error) {
+	return w.rq.FetchSmall(ctx, ids, route.LargeJob)
 }
 
 // claimer lets handlers run until the context of handlers ends; their last writes are tried until that of writes ends.
 func (w *rooms) claimer(handlers, writes context.Context) *intake.Claimer {
 	return &intake.Claimer{
-		Claim: w.rq.Claim, Suspension: w.suspension,
+		Claim: w.rq.Claim, Fetch: w.fetch, Router: w.router, Suspension: w.suspension,
 		Fair: w.fair, Pollers: w.pollers, Slots: w.slots, Lease: w.cfg.Lease + registrySlack, Log: w.cfg.Log,
-		Start: func(q *job.Queued, slot *workers.Slot, lease rqcompat.Lease) {
-			w.runner.Start(handlers, writes, q, slot, lease)
+		Start: func(q *job.Queued, again func(context.Context) *job.Queued, slot *workers.Slot, lease rqcompat.Lease) {
+			w.runner.Start(handlers, writes, q, again, slot, lease)
 		},
 	}
 }
 
 // maintenance lists what is done again and again.
-func (w *rooms) maintenance(router *route.Router, queues []job.Queue, registries *maintenance.Registries) []maintenance.Service {
+func (w *rooms) maintenance(queues []job.Queue, registries *maintenance.Registries) []maintenance.Service {
 	p := w.cfg.pace
 	rescue := &maintenance.Rescue{
-		RQ: w.rq, Rows: w.sites, Route: router.Route, Queues: queues, Lease: w.cfg.Lease, Slack: registrySlack, MaxKills: w.cfg.MaxKills,
+		RQ: w.rq, Rows: w.sites, Router: w.router, Queues: queues, Lease: w.cfg.Lease, Slack: registrySlack, MaxKills: w.cfg.MaxKills,
 		Holds: w.runner.Holds, Failed: registries.Failed, Poisoned: w.errors.Failed, Log: w.cfg.Log,
 	}
-	census := maintenance.Census{RQ: w.rq, Bench: w.cfg.Bench, Deliveries: w.sites.Deliveries, Waiting: w.fair.Rows}
+	census := maintenance.Census{RQ: w.rq, Bench: w.cfg.Bench, Deliveries: w.courier.Deliveries, Waiting: w.fair.Rows}
 	orphans := maintenance.NewOrphans(maintenance.OrphansParams{
-		Rows: w.sites, Deliver: w.courier.Redeliver, Alive: census.Take, Finished: census.Finished,
-		JobID: w.cfg.Bench.JobID, Handled: router.Handled, Age: p.orphanAge, Every: p.orphans, Log: w.cfg.Log,
+		Rows: w.sites, Deliver: w.courier.Redeliver, Alive: census.Take, Finished: census.Finished, Delivers: census.Delivers,
+		IDs: w.courier.IDs, Handled: w.router.Handled, Age: p.orphanAge, Every: p.orphans, Log: w.cfg.Log,
 	})
 	return []maintenance.Service{
 		{What: "rescue jobs of dead workers", Every: p.rescue, Do: rescue.Do},
@@ -132,6 +133,11 @@ func (w *rooms) maintenance(router *route.Router, queues []job.Queue, registries
 		{What: "move scheduled jobs that are due", Every: time.Second, Do: w.scheduler.Do},
 		{What: "deliver rows that have no delivery", Every: min(p.orphans, time.Second), Delay: p.orphans, Do: orphans.Do},
 		{What: "maintain RQ's registries", Every: p.maintain, Do: registries.Maintain},
+		{What: "release the dependents of jobs that have many", Every: time.Second, Do: maintenance.Dependents{RQ: w.rq}.Do},
+		{What: "return what a dead bridge popped from a queue", Every: 500 * time.Millisecond, Do: maintenance.ReturnPopped{
+			RQ: w.rq, Queues: queues, Log: w.cfg.Log,
+		}.Do},
+		{What: "tell about this process", Every: publishing, Do: w.publish},
 	}
 }
 
@@ -163,11 +169,7 @@ func (w *rooms) work(ctx context.Context) {
 	events := loop(publishing, w.desk.Run, w.errors.Run)
 	watchers := loop(watching, w.runner.RenewLeases, w.runner.WatchCancels, w.runner.WriteReports, w.retries.Run,
 		func(ctx context.Context) { w.runner.Listen(ctx, stopClaiming) },
-		func(ctx context.Context) { maintenance.Run(ctx, w.cfg.Log, w.services) },
-		func(ctx context.Context) {
-			_ = w.publish(ctx) // at once; what is wrong shows again the next time
-			maintenance.Run(ctx, w.cfg.Log, w.apart)
-		})
+		func(ctx context.Context) { maintenance.Run(ctx, w.cfg.Log, w.services) })
 	taking := loop(claiming, w.claimer(handlers, writes).Run)
 	taking.Go(func() { w.takeBack.Run(claiming) })
 	for _, f := range w.firsts {
@@ -181,14 +183,14 @@ func (w *rooms) work(ctx context.Context) {
 		"rq", w.detection.Dialect.Version, "rq_from", w.detection.Source)
 	<-claiming.Done()
 	w.runner.Stopping()
-	taking.Wait()
+	w.ended("claiming", taking)
 	w.runner.Drain(w.cfg.StopTimeout, func() { stopHandlers(ErrShutdown) })
 	stopHandlers(ErrShutdown)
 	stopWatching() // nothing needs leases any more
-	watchers.Wait()
+	w.ended("what watches and maintains", watchers)
 	w.leave(writes)
 	stopPublishing()
-	events.Wait()
+	w.ended("publishing", events)
 	w.cfg.Log.Info("bridge stopped")
 }
 
@@ -198,6 +200,17 @@ func loop(ctx context.Context, loops ...func(context.Context)) *sync.WaitGroup {
 		all.Go(func() { run(ctx) })
 	}
 	return &all
+}
+
+// lastSteps is how long each part of a stop, other than running jobs, may take: somewhat more than a server that doesn't
+// answer is waited for.
+const lastSteps = 5 * time.Second
+
+// ended waits for loops whose context has ended.
+func (w *rooms) ended(what string, loops *sync.WaitGroup) {
+	if !wait.For(loops, lastSteps) {
+		w.cfg.Log.Error("stopping: left behind, since it doesn't end: "+what, "after", lastSteps)
+	}
 }
 
 // leave takes this process out of RQ's view.

@@ -13,6 +13,7 @@ import (
 	"github.com/opensoft/dartwing-bridge/integration/servers"
 	"github.com/opensoft/dartwing-bridge/integration/servers/servertest"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
+	"github.com/redis/go-redis/v9"
 )
 
 // What the rooms do is tested in the rooms; here it is that the engine's wiring lets them do it.
@@ -117,6 +118,7 @@ func TestOnEndHearsHowEachAttemptEnded(t *testing.T) {
 	b.start(func(e *Engine) {
 		c.register(e)
 		Register(e, "go.fails", func(context.Context, *Job[any]) (any, error) { return nil, errors.New("it broke") })
+		e.OnEnd(func(End) { panic("no end of mine") }) // harms nobody
 		e.OnEnd(func(end End) { ends <- end })
 	})
 	want := func(id, outcome, text string) {
@@ -325,4 +327,37 @@ func TestAProcessTellsAboutItself(t *testing.T) {
 	if all, err := rq.Processes(t.Context()); len(all) != 0 || err != nil {
 		t.Errorf("after its end: %+v, %v", all, err)
 	}
+}
+
+// TestAllOfManyDependentsRun: those that the end of their job left to be released in steps.
+func TestAllOfManyDependentsRun(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, nil)
+	parent := b.plain("go.count")
+	hash, err := b.rdb.HGetAll(t.Context(), rqcompat.JobKey(parent)).Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	hash["status"] = "deferred"
+	_, err = b.rdb.Pipelined(t.Context(), func(p redis.Pipeliner) error {
+		for i := range 300 {
+			child := fmt.Sprint("child-", i)
+			p.HSet(t.Context(), rqcompat.JobKey(child), hash)
+			p.SAdd(t.Context(), rqcompat.JobKey(parent)+":dependents", child)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := newCounter()
+	b.start(c.register)
+	b.eventually("all of them have run", func() bool {
+		for i := range 300 {
+			if c.of(fmt.Sprint("child-", i)) != 1 {
+				return false
+			}
+		}
+		return true
+	}, func() string { return fmt.Sprint(b.rdb.Keys(t.Context(), "rq:releasing*").Val()) })
 }

@@ -13,13 +13,18 @@ import (
 
 // ReturnPopped puts what waiters of [First] popped from a queue back to its head, and returns the ids. While a waiter is
 // alive, as its last second and a half tell, it does nothing, unless anyway is set.
-func (c *Client) ReturnPopped(ctx context.Context, queue string, anyway bool) ([]string, error) {
+func (c *Client) ReturnPopped(ctx context.Context, queue string, anyway bool) (ids []string, err error) {
 	silence := strconv.FormatInt(firstSilence.Milliseconds(), 10)
 	if anyway {
 		silence = ""
 	}
-	ids, err := firstReturnScript.Run(ctx, c.rdb, []string{FirstKey(queue), QueueKey(queue), FirstWaitersKey(queue)}, silence).StringSlice()
-	return ids, wrap(err, "return what was popped from queue %q", clip(queue))
+	for keys := []string{FirstKey(queue), QueueKey(queue), FirstWaitersKey(queue)}; ; {
+		some, err := firstReturnScript.Run(ctx, c.rdb, keys, silence, maintainStep).StringSlice()
+		ids = append(some, ids...)
+		if err != nil || len(some) < maintainStep {
+			return ids, wrap(err, "return what was popped from queue %q", clip(queue))
+		}
+	}
 }
 
 // Popped lists what waiters of [First] popped from a queue and that stands nowhere else.

@@ -31,6 +31,18 @@ func ProcessKey(name string) string { return "rq:process:" + name }
 // package's, not RQ's.
 func PausedKey() string { return "rq:paused" }
 
+// ReleasingKey is the HASH of ends of jobs whose dependents are released in steps: when the job ended and its id, by its
+// status. Behind a colon the same name is the SET of those that are left. It is this package's, not RQ's.
+func ReleasingKey() string { return "rq:releasing" }
+
+// ReleasingChildrenKey is the HASH of jobs whose many parents are to be looked at: when the last of them ended and its id.
+// It is this package's, not RQ's.
+func ReleasingChildrenKey() string { return ReleasingKey() + ":children" }
+
+// ReadingKey is the ZSET of processes that began to read the call of a job, scored by when, in milliseconds of Redis'
+// clock. It is this package's, not RQ's.
+func ReadingKey(id string) string { return "rq:reading:" + id }
+
 // FirstSeenKey is the STRING with the time at which maintenance first met id in the intermediate list.
 // rq/intermediate_queue.py IntermediateQueue.get_first_seen_key, since 1.16.2.
 func FirstSeenKey(queue, id string) string { return IntermediateKey(queue) + ":first_seen:" + id }

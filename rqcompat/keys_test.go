@@ -25,6 +25,8 @@ func TestKeys(t *testing.T) {
 		rqcompat.ProcessesKey():                       "rq:processes",
 		rqcompat.ProcessKey("p"):                      "rq:process:p",
 		rqcompat.PausedKey():                          "rq:paused",
+		rqcompat.ReleasingKey():                       "rq:releasing",
+		rqcompat.ReleasingChildrenKey():               "rq:releasing:children",
 		rqcompat.SuspendedKey():                       "rq:suspended",
 		rqcompat.CleanLockKey("q"):                    "rq:clean_registries:q",
 		rqcompat.SchedulerLockKey("q"):                "rq:scheduler-lock:q",

@@ -33,6 +33,7 @@ type MaintenanceReport struct {
 var (
 	abandonScript       = newScript("abandon.lua")
 	unlockScript        = newScript("unlock.lua")
+	expireScript        = newScript("expire.lua")
 	forgetWorkersScript = newScript("forget_workers.lua")
 	forgetGroupScript   = newScript("forget_group.lua")
 	trimFailedScript    = newScript("trim_failed.lua")
@@ -65,26 +66,49 @@ func (c *Client) Maintain(ctx context.Context, queue string, ours func(workerNam
 		p.deferred(ctx),
 		p.workers(ctx),
 		p.stuck(ctx),
+		errors.Join(p.bad...),
 		unlockScript.Run(context.WithoutCancel(ctx), c.rdb, []string{lock}, token).Err(),
 	)
 	return r, wrap(err, "maintain queue %q", clip(queue))
 }
 
-// pass is one run over one queue.
+// pass is one run over one queue. Whatever somebody put into a registry, it is read and cleaned maintainStep entries at a time.
 type pass struct {
 	c      *Client
 	queue  string
 	now    time.Time
 	report *MaintenanceReport
+	bad    []error // of single jobs
 }
 
-func (p *pass) expire(ctx context.Context, key string, removed *int64) (err error) {
-	*removed, err = p.c.rdb.ZRemRangeByScore(ctx, key, "0", p.unix()).Result()
-	return err
+// maintainStep is how many entries are looked at in one step. Redis serves others in between.
+const maintainStep = 1000
+
+func (p *pass) expire(ctx context.Context, key string, removed *int64) error {
+	for {
+		n, err := expireScript.Run(ctx, p.c.rdb, []string{key}, p.unix(), maintainStep).Int64()
+		*removed += n
+		if err != nil || n < maintainStep {
+			return err
+		}
+	}
 }
 
-func (p *pass) expired(ctx context.Context, key string) ([]string, error) {
-	return p.c.rdb.ZRangeByScore(ctx, key, &redis.ZRangeBy{Min: "0", Max: p.unix()}).Result()
+// expired calls do with the expired members of a registry; do tells how many of them stay.
+func (p *pass) expired(ctx context.Context, key string, do func(members []string) (stay int, err error)) error {
+	for offset := 0; ; {
+		members, err := p.c.rdb.ZRangeByScore(ctx, key, &redis.ZRangeBy{
+			Min: "0", Max: p.unix(), Offset: int64(offset), Count: maintainStep,
+		}).Result()
+		if err != nil || len(members) == 0 {
+			return err
+		}
+		stay, err := do(members)
+		if err != nil {
+			return err
+		}
+		offset += stay
+	}
 }
 
 func (p *pass) unix() string { return strconv.FormatInt(p.now.Unix(), 10) }
@@ -96,17 +120,17 @@ func (p *pass) abandonCall(where, member, id, execution, exc string) scriptCall 
 	}}
 }
 
-// run runs the calls, each on its own: one that fails is reported, and the others count.
-func (p *pass) run(ctx context.Context, calls []scriptCall, ended *int) error {
+// run runs the calls, each on its own: one that fails is noted, and the others count. It tells how many failed.
+func (p *pass) run(ctx context.Context, calls []scriptCall, ended *int) (failed int, err error) {
 	replies, err := p.c.runScripts(ctx, abandonScript, calls)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	var bad []error
 	for i, r := range replies {
 		n, err := r.Int()
 		if err != nil {
-			bad = append(bad, fmt.Errorf("job %q: %w", clip(fmt.Sprint(calls[i].args[7])), err))
+			failed++
+			p.bad = append(p.bad, fmt.Errorf("job %q: %w", clip(fmt.Sprint(calls[i].args[7])), err))
 			continue
 		}
 		switch n {
@@ -119,19 +143,15 @@ func (p *pass) run(ctx context.Context, calls []scriptCall, ended *int) error {
 			*ended++
 		}
 	}
-	return errors.Join(bad...)
+	return failed, nil
 }
 
 func (p *pass) abandoned(ctx context.Context, ours func(string) bool) error {
-	members, err := p.expired(ctx, WipKey(p.queue))
-	if err != nil {
-		return err
-	}
 	exc := p.now.UTC().Format("Moved to FailedJobRegistry, due to AbandonedJobError, at 2006-01-02 15:04:05.000000")
-	for batch := range slices.Chunk(members, lapsedMost) {
-		lapsed, err := p.c.lapsed(ctx, batch)
+	return p.expired(ctx, WipKey(p.queue), func(members []string) (int, error) {
+		lapsed, err := p.c.lapsed(ctx, members)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		var calls []scriptCall
 		for _, l := range lapsed {
@@ -140,27 +160,23 @@ func (p *pass) abandoned(ctx context.Context, ours func(string) bool) error {
 			}
 			calls = append(calls, p.abandonCall("wip", l.Member, l.ID, l.ExecutionID, exc))
 		}
-		if err := p.run(ctx, calls, &p.report.Abandoned); err != nil {
-			return err
-		}
-	}
-	return nil
+		failed, err := p.run(ctx, calls, &p.report.Abandoned)
+		return len(members) - len(calls) + failed, err
+	})
 }
 
 func (p *pass) deferred(ctx context.Context) error {
 	if !p.c.d.DeferredExpires {
 		return nil
 	}
-	ids, err := p.expired(ctx, RegistryKey(Deferred, p.queue))
-	if err != nil {
-		return err
-	}
 	exc := p.now.UTC().Format("Expired in DeferredJobRegistry, moved to FailedJobRegistry at 2006-01-02 15:04:05.000000")
-	var calls []scriptCall
-	for _, id := range ids {
-		calls = append(calls, p.abandonCall("deferred", id, id, "", exc))
-	}
-	return p.run(ctx, calls, &p.report.Deferred)
+	return p.expired(ctx, RegistryKey(Deferred, p.queue), func(ids []string) (int, error) {
+		var calls []scriptCall
+		for _, id := range ids {
+			calls = append(calls, p.abandonCall("deferred", id, id, "", exc))
+		}
+		return p.run(ctx, calls, &p.report.Deferred)
+	})
 }
 
 func (p *pass) workers(ctx context.Context) error {
@@ -168,7 +184,7 @@ func (p *pass) workers(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for batch := range slices.Chunk(keys, lapsedMost) {
+	for batch := range slices.Chunk(keys, maintainStep) {
 		n, err := forgetWorkersScript.Run(ctx, p.c.rdb, []string{QueueWorkersKey(p.queue)}, anys(batch)...).Int64()
 		if err != nil {
 			return err
@@ -181,7 +197,8 @@ func (p *pass) workers(ctx context.Context) error {
 // stuck ends what has been in the intermediate list for longer than the grace period. Every dialect gets the grace
 // period: without it, as in 1.15, a claim in progress is failed.
 func (p *pass) stuck(ctx context.Context) error {
-	ids, err := p.c.rdb.LRange(ctx, IntermediateKey(p.queue), 0, -1).Result()
+	// The oldest stand first.
+	ids, err := p.c.rdb.LRange(ctx, IntermediateKey(p.queue), 0, maintainStep-1).Result()
 	if err != nil || len(ids) == 0 {
 		return err
 	}
@@ -205,7 +222,8 @@ func (p *pass) stuck(ctx context.Context) error {
 		}
 		calls = append(calls, p.abandonCall("intermediate", id, id, "", "Job was stuck in intermediate queue."))
 	}
-	return p.run(ctx, calls, &p.report.Stuck)
+	_, err = p.run(ctx, calls, &p.report.Stuck)
+	return err
 }
 
 // MaintainGroups takes expired jobs out of all groups and removes empty groups; RQ does so once per pass, for all
@@ -214,25 +232,35 @@ func (c *Client) MaintainGroups(ctx context.Context) (removed int64, err error) 
 	if !c.d.CompositeWip {
 		return 0, nil
 	}
-	names, err := c.rdb.SMembers(ctx, GroupsKey()).Result()
-	if err != nil {
-		return 0, fmt.Errorf("maintain groups: %w", err)
-	}
-	for _, name := range names {
-		ids, err := c.rdb.SMembers(ctx, GroupKey(name)).Result()
-		if err != nil {
-			return removed, fmt.Errorf("maintain group %q: %w", clip(name), err)
-		}
-		for first := 0; first == 0 || first < len(ids); first += lapsedMost {
-			args := append([]any{name}, anys(ids[first:min(first+lapsedMost, len(ids))])...)
-			n, err := forgetGroupScript.Run(ctx, c.rdb, []string{GroupsKey(), GroupKey(name)}, args...).Int64()
+	err = c.scan(ctx, GroupsKey(), func(names []string) error {
+		for _, name := range names {
+			err := c.scan(ctx, GroupKey(name), func(ids []string) error {
+				args := append([]any{name}, anys(ids)...)
+				n, err := forgetGroupScript.Run(ctx, c.rdb, []string{GroupsKey(), GroupKey(name)}, args...).Int64()
+				removed += n
+				return err
+			})
 			if err != nil {
-				return removed, fmt.Errorf("maintain group %q: %w", clip(name), err)
+				return fmt.Errorf("group %q: %w", clip(name), err)
 			}
-			removed += n
 		}
+		return nil
+	})
+	return removed, wrap(err, "maintain groups")
+}
+
+// scan calls do with parts of a set, with nothing for an empty one. What is in it all the time is seen.
+func (c *Client) scan(ctx context.Context, key string, do func(members []string) error) error {
+	for cursor := uint64(0); ; {
+		members, next, err := c.rdb.SScan(ctx, key, cursor, "", scriptBatch).Result()
+		if err == nil {
+			err = do(members)
+		}
+		if err != nil || next == 0 {
+			return err
+		}
+		cursor = next
 	}
-	return removed, nil
 }
 
 // trimBatch is how many failed jobs one script call removes.

@@ -287,7 +287,7 @@ func TestDelete(t *testing.T) {
 
 		p.enqueue(rqcompat.Request{ID: "a", DependsOn: []string{"other"}})
 		p.want("dependents", p.set("rq:job:other:dependents"), "[a kept]")
-		p.do("HSET", "rq:job:a", "group_id", "g")
+		p.do("HSET", "rq:job:a", "group_id", "g", "status", "queued")
 		p.do("RPUSH", "rq:queue:q", "a", "a")
 		p.do("RPUSH", "rq:queue:q:intermediate", "a")
 		p.do("SET", "rq:queue:q:intermediate:first_seen:a", "1.5")

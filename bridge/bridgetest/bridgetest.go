@@ -111,15 +111,15 @@ func run[P any](ctx context.Context, fn Handler[P], params func(strict bool) (P,
 	if err == nil {
 		value, err = job.Protect(func() (any, error) { return fn(ctx, bridge.NewJob(s.info, p, r)) })
 	}
-	return r.result(value, job.Safe(err), job.CauseOf(ctx))
+	return r.result(value, job.ReadError(err), job.CauseOf(ctx))
 }
 
 // result puts together what was recorded and what the engine would make of the attempt's end.
-func (r *recorder) result(value any, err, cause error) *Result {
+func (r *recorder) result(value any, err *job.Failure, cause error) *Result {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	out := r.heard
-	out.Err, out.Status = err, rows.StatusRunning
+	out.Err, out.Status = err.Returned(), rows.StatusRunning
 	if err == nil {
 		out.Value = asPythonSeesIt(value)
 	}

@@ -17,12 +17,7 @@ local call = redis.call
 
 local wip, intermediate = 'rq:wip:' .. queue, 'rq:queue:' .. queue .. ':intermediate'
 
-local function listed(key)
-  for _, other in ipairs(call('LRANGE', key, 0, -1)) do
-    if other == id then return true end
-  end
-  return false
-end
+local function listed(key) return call('LPOS', key, id) end
 
 local function expired(key, m)
   local s = tonumber(call('ZSCORE', key, m) or '')

@@ -28,7 +28,7 @@ local function delete_job(id)
     if group and group ~= '' then call('SREM', 'rq:group:' .. group, id) end
     call('DEL', 'rq:executions:' .. id)
   end
-  call('DEL', job, job .. ':dependents', 'rq:job::' .. id .. ':dependencies')
+  call('UNLINK', job, job .. ':dependents', 'rq:job::' .. id .. ':dependencies')
 end
 
 -- record_result appends to the result stream: rq/results.py Result.save. ttl is a number or

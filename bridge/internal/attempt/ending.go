@@ -2,7 +2,6 @@ package attempt
 
 import (
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
@@ -16,8 +15,8 @@ type ended struct {
 	info  job.Info
 	row   *rows.BackgroundJob // nil for a job without one
 	said  moves.Said
-	err   error // what the handler returned, or why it wasn't run
-	cause error // why its context ended, if it did
+	err   *job.Failure // what the handler returned, or why it wasn't run
+	cause error        // why its context ended, if it did
 	retry job.RetryPolicy
 	now   time.Time
 }
@@ -28,7 +27,7 @@ type ending struct {
 	// move is what becomes of the row; nil for a job without one.
 	move *moves.Move
 	// err is what RQ's result says; nil for success.
-	err error
+	err *job.Failure
 	// permanent says that RQ must not retry by itself.
 	permanent bool
 	// retryAt is when the row is to run again, if it is.
@@ -38,7 +37,7 @@ type ending struct {
 // Judge tells how an attempt at row that ended with err moves it; cause is why its context ended, nil if it didn't. It is
 // for package bridgetest; a Runner asks the same of every attempt.
 func Judge(info job.Info, row *rows.BackgroundJob, err, cause error, retry job.RetryPolicy, now time.Time) moves.Move {
-	return *ended{info: info, row: row, err: err, cause: cause, retry: retry, now: now}.judge().move
+	return *ended{info: info, row: row, err: job.ReadError(err), cause: cause, retry: retry, now: now}.judge().move
 }
 
 // judge decides what an attempt comes to.
@@ -61,7 +60,7 @@ func (e ended) judge() ending {
 		move = moves.Cancel(e.info.Site, row, "", e.cancelMessage(), e.now).WithReport(e.said)
 	default:
 		err = e.failure()
-		end = ending{kind: rqcompat.OutcomeFailed, err: err, permanent: job.Classify(err) == job.Permanent}
+		end = ending{kind: rqcompat.OutcomeFailed, err: err, permanent: err.Kind == job.Permanent}
 		move = e.failed(row, err)
 		if end.retryAt = move.Written().NextRetryAt; !end.retryAt.IsZero() {
 			end.kind = rqcompat.OutcomeRetried
@@ -78,26 +77,26 @@ func (e ended) cancelMessage() string {
 	if errors.Is(e.cause, job.ErrStopped) {
 		message = "Job stopped by user"
 	}
-	if errors.Is(e.err, job.ErrAbandoned) {
+	if e.err.Abandoned {
 		message += "; its handler ignored that and was abandoned"
 	}
 	return message
 }
 
 // failure is why the attempt failed: the handler's error, unless its time was over or its worker was killed.
-func (e ended) failure() error {
+func (e ended) failure() *job.Failure {
 	switch {
 	case errors.Is(e.cause, job.ErrTimeout):
-		return &job.TimeoutError{Limit: e.info.Timeout, Abandoned: errors.Is(e.err, job.ErrAbandoned)}
+		return job.ReadError(&job.TimeoutError{Limit: e.info.Timeout, Abandoned: e.err.Abandoned})
 	case errors.Is(e.cause, job.ErrKilled):
-		return fmt.Errorf("%w (%w)", job.ErrKilled, e.err)
+		return e.err.Because(job.ErrKilled)
 	}
 	return e.err
 }
 
 // failed decides between another attempt and the dead letters.
-func (e ended) failed(row *rows.BackgroundJob, err error) moves.Move {
-	f := moves.Failure{Err: err, Kind: job.Classify(err), TimedOut: errors.Is(e.cause, job.ErrTimeout), Attempt: e.info.Attempt}
+func (e ended) failed(row *rows.BackgroundJob, err *job.Failure) moves.Move {
+	f := moves.Failure{Err: err, Kind: err.Kind, TimedOut: errors.Is(e.cause, job.ErrTimeout), Attempt: e.info.Attempt}
 	switch {
 	case f.Kind == job.Permanent:
 		return moves.DeadLetter(e.info.Site, row, e.said, f, e.now)

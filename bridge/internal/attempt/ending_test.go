@@ -64,7 +64,7 @@ func TestJudge(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			now := time.Now()
 			e := ended{
-				info: job.Info{Site: site, Attempt: tc.retries + 1, Timeout: time.Minute}, err: tc.err, cause: tc.cause, now: now,
+				info: job.Info{Site: site, Attempt: tc.retries + 1, Timeout: time.Minute}, err: job.ReadError(tc.err), cause: tc.cause, now: now,
 				said: moves.Said{Percent: 42, Message: "half"}, retry: job.RetryPolicy{Base: time.Minute, Jitter: -1},
 			}
 			if tc.row != "" {

@@ -25,18 +25,17 @@ func (x *Runner) execute(settle context.Context, r *run, q *job.Queued) {
 	a := x.admit(r, q)
 	switch {
 	case a.refusal != nil:
-		x.settle(settle, r, nil, a.refusal)
+		defer x.finish(r)
+		x.settle(settle, r, "", job.ReadError(a.refusal))
 	case a.delivery != 0:
+		defer x.finish(r)
 		x.settleDelivery(settle, r, a.delivery)
 	case r.row != nil:
 		// On a new stack: the queries of the admission have left a deep one.
 		x.jobs.Go(func() { x.perform(settle, r, a.params) })
-		return
 	default:
 		x.perform(settle, r, a.params)
-		return
 	}
-	x.finish(r)
 }
 
 // errGoexit is the error of an attempt whose handler left without returning.
@@ -44,18 +43,17 @@ var errGoexit = errors.New("the handler called runtime.Goexit instead of returni
 
 // perform runs the handler of an admitted attempt and settles it, deferred: after runtime.Goexit nothing else runs.
 func (x *Runner) perform(settle context.Context, r *run, params json.RawMessage) {
-	var result any
-	err := errGoexit
+	value, err := "", job.ReadError(errGoexit)
+	defer x.finish(r)
 	defer func() {
 		if r.ended.CompareAndSwap(false, true) {
-			x.settle(settle, r, result, job.Safe(err))
+			x.settle(settle, r, value, err)
 		} else {
 			x.abandoned.Add(-1)
 			r.Log().Warn("an abandoned handler returned at last; its slot is free again")
 		}
-		x.finish(r)
 	}()
-	result, err = x.callHandler(settle, r, params)
+	value, err = x.callHandler(settle, r, params)
 }
 
 // finish frees what an attempt held.
@@ -66,8 +64,9 @@ func (x *Runner) finish(r *run) {
 	x.Slots.GiveBack(r.slot)
 }
 
-// callHandler runs the handler under the attempt's clock. A panic becomes an error that holds the stack.
-func (x *Runner) callHandler(settle context.Context, r *run, params json.RawMessage) (any, error) {
+// callHandler runs the handler under the attempt's clock and gives its result as RQ stores it. A panic becomes an error that
+// holds the stack. Error and result are read here, as they run code of the handler's.
+func (x *Runner) callHandler(settle context.Context, r *run, params json.RawMessage) (value string, failure *job.Failure) {
 	if r.info.Timeout > 0 {
 		clock := time.AfterFunc(r.info.Timeout, func() { r.cancel(job.ErrTimeout) })
 		defer clock.Stop()
@@ -75,7 +74,18 @@ func (x *Runner) callHandler(settle context.Context, r *run, params json.RawMess
 	// A handler that ignores its ended context for the grace period can't be stopped, only left behind.
 	stopWatching := context.AfterFunc(r.ctx, func() { time.AfterFunc(x.CancelGrace, func() { x.abandon(settle, r) }) })
 	defer stopWatching()
-	return job.Protect(func() (any, error) { return r.handler.Call(r.ctx, r.info, params, r) })
+	result, err := job.Protect(func() (any, error) { return r.handler.Call(r.ctx, r.info, params, r) })
+	if err != nil {
+		return "", job.ReadError(err)
+	}
+	value, err = job.EncodeResult(result, r.serializer)
+	switch {
+	case errors.Is(err, job.ErrResultTooLarge):
+		return "", job.ReadError(err)
+	case err != nil:
+		r.Log().Warn("return value can't be expressed for Python", "error", err)
+	}
+	return value, nil
 }
 
 // abandon settles an attempt whose handler doesn't return: it keeps its slot, and what it still returns is dropped.
@@ -87,7 +97,7 @@ func (x *Runner) abandon(settle context.Context, r *run) {
 	r.abandoned.Store(true)
 	r.Log().Error("handler ignores its context: abandoned; its slot stays taken until it returns",
 		"cause", job.CauseOf(r.ctx), "grace", x.CancelGrace)
-	x.settle(settle, r, nil, job.ErrAbandoned)
+	x.settle(settle, r, "", job.ReadError(job.ErrAbandoned))
 	r.settled.Store(true)
 }
 
@@ -204,11 +214,12 @@ func arrival(q *job.Queued, params json.RawMessage, claimed time.Time) rows.NewJ
 	if sent := q.Timeout; sent != nil && *sent > 0 && (*sent != q.Queue.Timeout || timeout <= 0) {
 		timeout = int(*sent / time.Second)
 	}
+	made := sites.Arrival{ID: q.ID, CreatedAt: q.CreatedAt}
 	return rows.NewJob{
 		JobType: q.JobType.TypeName, Organization: q.Organization, OwnerUser: q.User,
-		Priority: q.JobType.DefaultPriority, JobHash: sites.ArrivalHash(q.ID), MaxRetries: q.JobType.MaxRetries,
+		Priority: q.JobType.DefaultPriority, JobHash: made.Hash(), MaxRetries: q.JobType.MaxRetries,
 		TimeoutSeconds: timeout, InputParameters: params, Status: rows.StatusQueued,
-		CreatedMessage: sites.ArrivalMessage(q.ID), CreatedAt: claimed,
+		CreatedMessage: made.Message(), CreatedAt: claimed,
 	}
 }
 

@@ -70,10 +70,10 @@ func newHouse() *house {
 			h.mu.Unlock()
 		},
 		RowOfJob: func(id string) (string, string, bool) { return strings.Cut(id, "::") },
-		Ended: func(info job.Info, outcome string, err error, took time.Duration) {
+		Ended: func(info job.Info, outcome string, err *job.Failure, took time.Duration) {
 			h.tell("ended %s", outcome)
 			h.mu.Lock()
-			h.ends = append(h.ends, end{info, outcome, err, took})
+			h.ends = append(h.ends, end{info, outcome, err.Returned(), took})
 			h.mu.Unlock()
 		},
 	})
@@ -130,7 +130,7 @@ func (h *house) start(ctx context.Context, q *job.Queued) rqcompat.Lease {
 	lease := rqcompat.Lease{
 		Queue: q.Queue.Name, ID: q.ID, Worker: slot.Worker.Name, ExecutionID: "e", StartedAt: time.Now().Truncate(time.Microsecond),
 	}
-	h.Start(ctx, context.WithoutCancel(ctx), q, slot, lease)
+	h.Start(ctx, context.WithoutCancel(ctx), q, nil, slot, lease)
 	return lease
 }
 

@@ -45,6 +45,18 @@ type run struct {
 	output atomic.Pointer[string]
 }
 
+// take gives the attempt what its job asks for.
+func (r *run) take(q *job.Queued) {
+	r.info = job.Info{
+		ID: q.ID, Method: q.Method, Site: q.Site, User: q.User, Organization: q.Organization,
+		Attempt: max(q.Attempt, 1), Queue: q.Queue.Name,
+	}
+	if q.JobType != nil {
+		r.info.JobType = q.JobType.TypeName
+	}
+	r.handler, r.serializer = q.Handler, q.Serializer
+}
+
 // setRow gives the attempt its row.
 func (r *run) setRow(row *rows.BackgroundJob) {
 	kept := *row
@@ -65,10 +77,15 @@ func orEmpty(s *string) string {
 }
 
 // Progress implements job.Reporter.
-func (r *run) Progress(percent float64, message string) { r.progress.report(percent, message) }
+func (r *run) Progress(percent float64, message string) {
+	r.progress.report(percent, job.Clip(message))
+}
 
 // SetOutput implements job.Reporter.
-func (r *run) SetOutput(reference string) { r.output.Store(&reference) }
+func (r *run) SetOutput(reference string) {
+	reference = job.Clip(reference)
+	r.output.Store(&reference)
+}
 
 // Log implements job.Reporter: the log names the job on each line. It is made when wanted: most jobs write nothing.
 func (r *run) Log() *slog.Logger { return slog.New(jobFields{r.base.Handler(), r}) }
@@ -159,7 +176,7 @@ func (s *running) unsettled() []*run {
 
 func (s *running) ofRow(site, name string) *run {
 	for _, r := range s.unsettled() {
-		if r.info.Site == site && r.rowName() == name {
+		if r.rowName() == name && r.info.Site == site { // in this order: the rest is settled once it has its row
 			return r
 		}
 	}

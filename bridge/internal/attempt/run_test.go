@@ -48,7 +48,10 @@ func TestHandlersThatEndInOddWays(t *testing.T) {
 			runtime.Goexit()
 			return nil, nil
 		}, "the handler called runtime.Goexit instead of returning"},
-		"returns a typed nil": {failing(typed), "an error of type *job.HTTPError that can't be read"},
+		"returns a typed nil":   {failing(typed), "an error of type *job.HTTPError that can't be read"},
+		"returns one that ends": {func(context.Context, job.Reporter) (any, error) { return nil, new(onceError) }, "bridge.TransientError: said once"},
+		"returns too much": {func(context.Context, job.Reporter) (any, error) { return make([]any, 1<<20+1), nil },
+			"bridge.PermanentError: the handler's result is too large to be kept: "},
 	} {
 		for _, status := range []rows.Status{"", rows.StatusQueued} {
 			synctest.Test(t, func(t *testing.T) {
@@ -66,6 +69,77 @@ func TestHandlersThatEndInOddWays(t *testing.T) {
 			})
 		}
 	}
+}
+
+// onceError can be read once.
+type onceError struct{ read bool }
+
+func (e *onceError) Error() string {
+	if e.read {
+		panic("read again")
+	}
+	e.read = true
+	return "said once"
+}
+
+// blocks is an error and a result that can't be read before it is released.
+type blocks struct{ released chan struct{} }
+
+func (b blocks) Error() string                { <-b.released; return "late" }
+func (b blocks) MarshalJSON() ([]byte, error) { <-b.released; return []byte("1"), nil }
+
+// TestReadingTakesTheHandlersTime: an error or a result that doesn't let itself be read is a handler that doesn't return.
+func TestReadingTakesTheHandlersTime(t *testing.T) {
+	for name, f := range map[string]func(blocks) (any, error){
+		"error":  func(b blocks) (any, error) { return nil, b },
+		"result": func(b blocks) (any, error) { return b, nil },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			h := newHouse()
+			b := blocks{make(chan struct{})}
+			h.run(t, h.delivery(rows.StatusQueued, func(context.Context, job.Reporter) (any, error) { return f(b) }))
+			time.Sleep(time.Minute + h.CancelGrace)
+			synctest.Wait()
+			h.wantStory(t, name, "row Queued > Running", "observers Running", "row Running > Timed Out", "rq scheduled", "observers Timed Out", "ended failed")
+			if _, abandoned := h.Running(); abandoned != 1 {
+				t.Errorf("%s: %d handlers are abandoned, want 1", name, abandoned)
+			}
+			close(b.released)
+			synctest.Wait()
+			h.wantFree(t)
+		})
+	}
+}
+
+// TestWhoHearsOfTheEndMayLeave: a slot is free again whatever those do that are told of an end.
+func TestWhoHearsOfTheEndMayLeave(t *testing.T) {
+	for _, broken := range []error{nil, errBoom} {
+		synctest.Test(t, func(t *testing.T) {
+			h := newHouse()
+			h.Ended = func(job.Info, string, *job.Failure, time.Duration) { runtime.Goexit() }
+			q := plain(nil)
+			q.Broken = broken
+			h.run(t, q)
+			h.wantFree(t)
+		})
+	}
+}
+
+// TestLongReports: of what a handler reports the engine keeps what may be of use.
+func TestLongReports(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse()
+		long := strings.Repeat("a", 1<<20)
+		h.run(t, h.delivery(rows.StatusQueued, func(_ context.Context, r job.Reporter) (any, error) {
+			r.Progress(50, long)
+			r.SetOutput(long)
+			return nil, nil
+		}))
+		written := h.rows.moves[len(h.rows.moves)-1].Written()
+		if n, m := len(written.ProgressMessage), len(written.OutputReference); n > 70<<10 || m > 70<<10 || n < 140 || m < 140 {
+			t.Errorf("a message of %d and an output of %d bytes are kept of 1 MiB, want at most 70 KiB and at least 140", n, m)
+		}
+	})
 }
 
 func TestTheClock(t *testing.T) {

@@ -27,7 +27,7 @@ import (
 type Rows interface {
 	Arrive(ctx context.Context, site string, j rows.NewJob) (*rows.BackgroundJob, error)
 	Apply(ctx context.Context, m moves.Move, then func(context.Context) error) (rows.TransitionResult, error)
-	WriteProgress(ctx context.Context, site string, reports []sites.Report) error
+	WriteProgress(ctx context.Context, site string, reports []sites.Report) []error
 	Statuses(ctx context.Context, site string, names []string) (map[string]rows.Status, error)
 }
 
@@ -41,7 +41,7 @@ type RQ interface {
 }
 
 // Ended is told how an attempt, or a job that was refused before, ended, when row and RQ know of it.
-type Ended func(info job.Info, outcome string, err error, took time.Duration)
+type Ended func(info job.Info, outcome string, err *job.Failure, took time.Duration)
 
 // Params are what a Runner needs.
 type Params struct {
@@ -86,27 +86,31 @@ type Runner struct {
 // NewRunner prepares a runner.
 func NewRunner(p Params) *Runner {
 	x := &Runner{Params: p, running: running{byWorker: map[string]*run{}}, stopping: make(chan struct{})}
-	x.outcomes.Limit, x.outcomes.Call = outcomeBatch, x.settleTogether
+	x.outcomes.Limit, x.outcomes.Call, x.outcomes.Shared = outcomeBatch, x.settleTogether, passes
 	x.reports = batch.NewLanes(1<<20, x.writeProgress, func(string, int) {})
 	return x
 }
 
-// Start lets an attempt go. Its handler's context ends with work; last writes are tried until settle ends.
-func (x *Runner) Start(work, settle context.Context, q *job.Queued, slot *workers.Slot, lease rqcompat.Lease) {
-	r := &run{
-		info: job.Info{
-			ID: q.ID, Method: q.Method, Site: q.Site, User: q.User, Organization: q.Organization,
-			Attempt: max(q.Attempt, 1), Queue: q.Queue.Name,
-		},
-		handler: q.Handler, slot: slot, lease: lease, serializer: q.Serializer, base: x.Logger,
-	}
-	if q.JobType != nil {
-		r.info.JobType = q.JobType.TypeName
-	}
+// Start lets an attempt go. Its handler's context ends with work; last writes are tried until settle ends. If again isn't
+// nil, q is what was known before the claim: again waits for what the job asks for now, or gives nil for a job that has to
+// go back to its queue.
+func (x *Runner) Start(work, settle context.Context, q *job.Queued, again func(context.Context) *job.Queued, slot *workers.Slot, lease rqcompat.Lease) {
+	r := &run{slot: slot, lease: lease, base: x.Logger}
+	r.take(q)
 	r.progress.hand = func() { x.reports.Add(r.info.Site, r) }
 	r.ctx, r.cancel = context.WithCancelCause(work)
 	x.running.add(r)
-	x.jobs.Go(func() { x.execute(settle, r, q) })
+	x.jobs.Go(func() {
+		if again != nil {
+			if q = again(r.ctx); q == nil {
+				x.settleDelivery(settle, r, rqcompat.OutcomeGivenBack)
+				x.finish(r)
+				return
+			}
+			r.take(q)
+		}
+		x.execute(settle, r, q)
+	})
 }
 
 // WriteReports writes progress until ctx ends.
@@ -183,10 +187,14 @@ func (x *Runner) writeProgress(ctx context.Context, site string, reporting []*ru
 	if len(reports) == 0 {
 		return
 	}
-	if err := x.Rows.WriteProgress(ctx, site, reports); err != nil {
-		for _, r := range of {
-			r.progress.again()
+	for i, err := range x.Rows.WriteProgress(ctx, site, reports) {
+		switch {
+		case err == nil:
+		case sites.Final(err):
+			x.said.Warn(of[i].Log(), "progress can't be written", site, "error", err)
+		default:
+			of[i].progress.again()
+			x.said.Warn(x.Logger, "progress not written; it is tried again", site, "error", err, "site", site, "jobs", len(reports))
 		}
-		x.said.Warn(x.Logger, "progress not written; it is tried again", site, "error", err, "site", site, "jobs", len(reports))
 	}
 }

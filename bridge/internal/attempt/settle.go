@@ -19,13 +19,13 @@ import (
 // outcomeBatch is how many outcomes one script settles at most.
 const outcomeBatch = 250
 
-// settle ends an attempt with what its handler returned.
-func (x *Runner) settle(ctx context.Context, r *run, result any, err error) {
+// settle ends an attempt with what its handler returned: value is the result as RQ stores it.
+func (x *Runner) settle(ctx context.Context, r *run, value string, err *job.Failure) {
 	cause := x.causeOf(r, err)
 	if err != nil && errors.Is(cause, job.ErrLost) {
 		r.Log().Warn("attempt no longer belongs to this worker; its result is dropped", "error", err)
 		// This outcome is refused for the job; but the worker's record must not go on to say that it runs.
-		x.writeOutcome(ctx, r, ending{kind: rqcompat.OutcomeGivenBack}, nil)
+		x.writeOutcome(ctx, r, ending{kind: rqcompat.OutcomeGivenBack}, "")
 		return
 	}
 	percent, message := r.progress.close()
@@ -40,10 +40,10 @@ func (x *Runner) settle(ctx context.Context, r *run, result any, err error) {
 	x.logEnding(r, end)
 	defer func() { x.Ended(r.info, words[end.kind], end.err, time.Since(r.lease.StartedAt)) }()
 	if end.move == nil {
-		x.writeOutcome(ctx, r, end, result)
+		x.writeOutcome(ctx, r, end, value)
 		return
 	}
-	x.settleRow(ctx, r, &end, result)
+	x.settleRow(ctx, r, &end, value)
 }
 
 // signalNotice is by when a process that gets the same signal as its programs has begun to stop.
@@ -51,9 +51,9 @@ const signalNotice = time.Second
 
 // causeOf tells why an attempt's context ended, nil if it didn't. A program that a signal ended as this process stops, as
 // systemd and terminals send one to a whole group, ended because of the stop.
-func (x *Runner) causeOf(r *run, err error) error {
+func (x *Runner) causeOf(r *run, err *job.Failure) error {
 	cause := job.CauseOf(r.ctx)
-	if cause == nil && errors.Is(err, job.ErrSignaled) {
+	if cause == nil && err != nil && err.Signaled {
 		select {
 		case <-x.stopping:
 			return job.ErrShutdown
@@ -91,25 +91,25 @@ func (x *Runner) logEnding(r *run, end ending) {
 		level = slog.LevelWarn
 	}
 	attrs := []slog.Attr{
-		slog.String("error", job.FirstLine(end.err)), slog.String("error_type", string(job.Classify(end.err))),
+		slog.String("error", job.FirstLine(end.err)), slog.String("error_type", string(end.err.Kind)),
 		slog.Int("attempt", r.info.Attempt), took,
 	}
-	if panicked, ok := errors.AsType[*job.PanicError](end.err); ok {
+	if end.err.Stack != nil {
 		level = slog.LevelError
-		attrs = append(attrs, slog.String("stack", string(panicked.Stack)))
+		attrs = append(attrs, slog.String("stack", string(end.err.Stack)))
 	}
 	r.Log().LogAttrs(context.Background(), level, "job failed", attrs...)
 }
 
 // settleRow moves the row to what the attempt came to, then writes RQ's outcome. If the row was moved meanwhile (a
 // cancel), the row wins and the end follows it; if another attempt has it by now, nothing is written.
-func (x *Runner) settleRow(ctx context.Context, r *run, end *ending, result any) {
+func (x *Runner) settleRow(ctx context.Context, r *run, end *ending, value string) {
 	var (
 		moved   rows.TransitionResult
 		refused error
 	)
 	outcome := func(ctx context.Context) error {
-		x.writeOutcome(ctx, r, *end, result)
+		x.writeOutcome(ctx, r, *end, value)
 		return nil
 	}
 	ok := x.insist(ctx, r, "row can't be settled yet", func(ctx context.Context) (err error) {
@@ -139,13 +139,13 @@ func (x *Runner) settleRow(ctx context.Context, r *run, end *ending, result any)
 	default:
 		r.Log().Debug("row was moved meanwhile; the row wins", "status", moved.Current)
 		if end.kind = outcomeOf(moved.Current); end.err == nil && end.kind == rqcompat.OutcomeFailed {
-			end.err = fmt.Errorf("row is %s", moved.Current)
+			end.err = job.ReadError(fmt.Errorf("row is %s", moved.Current))
 		}
 	}
 	if end.kind == rqcompat.OutcomeRetried { // by nobody, since the row doesn't say so
 		end.kind = rqcompat.OutcomeFailed
 	}
-	x.writeOutcome(ctx, r, *end, result)
+	x.writeOutcome(ctx, r, *end, value)
 }
 
 // insist repeats what must not get lost while a server is away, until it works or the process's last moment is over.
@@ -174,14 +174,11 @@ const stoppedText = "Job stopped by user, work-horse terminated."
 const retrySlack = 5 * time.Second
 
 // writeOutcome writes the attempt's end to Redis.
-func (x *Runner) writeOutcome(ctx context.Context, r *run, end ending, result any) {
+func (x *Runner) writeOutcome(ctx context.Context, r *run, end ending, value string) {
 	o := rqcompat.Outcome{Lease: r.lease, Kind: end.kind, EndedAt: time.Now(), NoRQRetry: r.row != nil || end.permanent}
 	switch end.kind {
 	case rqcompat.OutcomeFinished:
-		var err error
-		if o.ReturnValue, err = job.EncodeResult(result, r.serializer); err != nil {
-			r.Log().Warn("return value can't be expressed for Python", "error", err)
-		}
+		o.ReturnValue = value
 	case rqcompat.OutcomeStopped:
 		o.Exc = stoppedText
 	case rqcompat.OutcomeRetried:
@@ -200,7 +197,7 @@ func (x *Runner) writeOutcome(ctx context.Context, r *run, end ending, result an
 
 // retryIn is when a job without a row is tried again, and how often at most; zero after its last retry. RQ's own retries,
 // where its producer asked for some, come instead.
-func (x *Runner) retryIn(r *run, err error) (pause time.Duration, limit int) {
+func (x *Runner) retryIn(r *run, err *job.Failure) (pause time.Duration, limit int) {
 	intervals := x.RetryIntervals
 	if r.handler != nil && r.handler.RetryIntervals != nil {
 		intervals = r.handler.RetryIntervals
@@ -216,9 +213,9 @@ func (x *Runner) retryIn(r *run, err error) (pause time.Duration, limit int) {
 func (x *Runner) settleDelivery(ctx context.Context, r *run, kind rqcompat.OutcomeKind) {
 	end := ending{kind: kind, permanent: true}
 	if kind == rqcompat.OutcomeFailed {
-		end.err = fmt.Errorf("row %s is %s: %s", r.row.Name, r.row.Status, r.row.ErrorMessage)
+		end.err = job.ReadError(fmt.Errorf("row %s is %s: %s", r.row.Name, r.row.Status, r.row.ErrorMessage))
 	}
-	x.writeOutcome(ctx, r, end, nil)
+	x.writeOutcome(ctx, r, end, "")
 }
 
 // hand gives an outcome to the next batch.

@@ -206,7 +206,7 @@ func TestTheLastMomentIsOver(t *testing.T) {
 			settle, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			slot := h.slots.Take(1)[0]
-			h.Start(t.Context(), settle, q, slot, rqcompat.Lease{Queue: "b:go", ID: q.ID, Worker: slot.Worker.Name, StartedAt: time.Now()})
+			h.Start(t.Context(), settle, q, nil, slot, rqcompat.Lease{Queue: "b:go", ID: q.ID, Worker: slot.Worker.Name, StartedAt: time.Now()})
 			time.Sleep(time.Minute)
 			end(h, cancel)
 			h.jobs.Wait()

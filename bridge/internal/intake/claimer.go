@@ -18,15 +18,19 @@ const claimBatch = 128
 
 // Claimer takes the jobs whose turn it is from their queues, by id.
 type Claimer struct {
-	Claim      func(ctx context.Context, claims []rqcompat.Claim, startedAt time.Time, lease time.Duration) ([]rqcompat.ClaimResult, error)
+	Claim func(ctx context.Context, claims []rqcompat.Claim, startedAt time.Time, lease time.Duration) ([]rqcompat.ClaimResult, error)
+	// Fetch and Router read again what was claimed of which only a note was kept.
+	Fetch      func(ctx context.Context, ids []string) ([]*rqcompat.FetchResult, error)
+	Router     Router
 	Suspension *policy.Suspension
 	Fair       *FairQueue
 	Pollers    map[string]*Poller // by queue
 	Slots      *workers.Slots
 	// Lease is how long a claim holds without renewal in RQ's started registry.
 	Lease time.Duration
-	// Start lets a claimed job go: it is this process's from now on. It must not block.
-	Start func(q *job.Queued, slot *workers.Slot, lease rqcompat.Lease)
+	// Start lets a claimed job go: it is this process's from now on. It must not block. If again isn't nil, q is an outline:
+	// again waits for what the job asks for, or gives nil for one that has to go back to its queue.
+	Start func(q *job.Queued, again func(context.Context) *job.Queued, slot *workers.Slot, lease rqcompat.Lease)
 	Log   *slog.Logger
 }
 
@@ -64,18 +68,19 @@ func (c *Claimer) Run(ctx context.Context) {
 }
 
 // allowed leaves out the jobs of paused queues, which are found again when the pause is over.
-func (c *Claimer) allowed(ctx context.Context, dealt []*job.Queued) []*job.Queued {
-	return slices.DeleteFunc(dealt, func(q *job.Queued) bool {
-		paused := c.Suspension.Paused(ctx, q.Queue.Name)
+func (c *Claimer) allowed(ctx context.Context, dealt []*Note) []*Note {
+	return slices.DeleteFunc(dealt, func(n *Note) bool {
+		queue := n.Queue().Name
+		paused := c.Suspension.Paused(ctx, queue)
 		if paused {
-			c.Pollers[q.Queue.Name].forget(q.ID)
+			c.Pollers[queue].forget(n.ID)
 		}
 		return paused
 	})
 }
 
 // claim claims the dealt jobs for as many slots and starts what was won.
-func (c *Claimer) claim(ctx context.Context, dealt []*job.Queued, free []*workers.Slot) error {
+func (c *Claimer) claim(ctx context.Context, dealt []*Note, free []*workers.Slot) error {
 	c.Slots.PutBack(free[len(dealt):])
 	free = free[:len(dealt)]
 	if len(dealt) == 0 {
@@ -83,16 +88,16 @@ func (c *Claimer) claim(ctx context.Context, dealt []*job.Queued, free []*worker
 	}
 	startedAt := time.Now().Truncate(time.Microsecond)
 	claims := make([]rqcompat.Claim, len(dealt))
-	for i, q := range dealt {
+	for i, n := range dealt {
 		claims[i] = rqcompat.Claim{
-			Queue: q.Queue.Name, ID: q.ID, Worker: free[i].Worker, Register: !free[i].Registered,
-			ExecutionID: rqcompat.NewExecutionID(), From: q.From,
+			Queue: n.Queue().Name, ID: n.ID, Worker: free[i].Worker, Register: !free[i].Registered,
+			ExecutionID: rqcompat.NewExecutionID(), From: n.From,
 		}
 	}
 	results, err := c.Claim(ctx, claims, startedAt, c.Lease)
 	// Also after an error: what is still in its list must be found again.
-	for _, q := range dealt {
-		c.Pollers[q.Queue.Name].forget(q.ID)
+	for _, n := range dealt {
+		c.Pollers[n.Queue().Name].forget(n.ID)
 	}
 	if err != nil {
 		// If they were claimed nevertheless, maintenance gives them back; the names must not be used again.
@@ -102,15 +107,25 @@ func (c *Claimer) claim(ctx context.Context, dealt []*job.Queued, free []*worker
 		c.Slots.GiveBack(free...)
 		return err
 	}
+	var again rereading
 	for i, result := range results {
 		free[i].Registered = free[i].Registered || result == rqcompat.Claimed
 		if result != rqcompat.Claimed {
 			c.Slots.GiveBack(free[i])
 			continue
 		}
-		c.Start(dealt[i], free[i], rqcompat.Lease{
+		lease := rqcompat.Lease{
 			Queue: claims[i].Queue, ID: claims[i].ID, Worker: free[i].Worker.Name, ExecutionID: claims[i].ExecutionID, StartedAt: startedAt,
-		})
+		}
+		if q := dealt[i].kept; q != nil {
+			q.From, q.Before = dealt[i].From, dealt[i].Before
+			c.Start(q, nil, free[i], lease)
+			continue
+		}
+		c.Start(dealt[i].outline(), again.add(dealt[i]), free[i], lease)
+	}
+	if len(again.notes) > 0 {
+		go c.reread(ctx, again)
 	}
 	return nil
 }

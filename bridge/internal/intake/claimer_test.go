@@ -31,6 +31,8 @@ type claims struct {
 	at      []time.Time
 	lease   time.Duration
 	started []string
+	queued  []*job.Queued
+	again   []func(context.Context) *job.Queued
 	slots   []*workers.Slot
 	leases  []rqcompat.Lease
 }
@@ -53,8 +55,10 @@ func (r *claims) Claim(_ context.Context, cs []rqcompat.Claim, startedAt time.Ti
 	return out, nil
 }
 
-func (r *claims) start(q *job.Queued, slot *workers.Slot, lease rqcompat.Lease) {
+func (r *claims) start(q *job.Queued, again func(context.Context) *job.Queued, slot *workers.Slot, lease rqcompat.Lease) {
 	r.started = append(r.started, q.ID)
+	r.queued = append(r.queued, q)
+	r.again = append(r.again, again)
 	r.slots = append(r.slots, slot)
 	r.leases = append(r.leases, lease)
 }
@@ -68,7 +72,7 @@ func (r *claims) claimer(n int) *Claimer {
 		Suspension: &policy.Suspension{Log: log, Read: func(context.Context) (bool, []string, error) {
 			return r.suspended.Load(), slices.Collect(maps.Keys(r.paused)), nil
 		}},
-		Fair: fair, Pollers: map[string]*Poller{"q": NewPoller(PollerParams{Queue: job.Queue{Name: "q"}, Fair: fair})},
+		Fair: fair, Pollers: map[string]*Poller{"q": NewPoller(PollerParams{Queue: job.Queue{Name: "q"}, Fair: fair, Router: newQueue(), Log: log})},
 		Slots: workers.NewSlots(n, []string{"q"}), Lease: 90 * time.Second, Start: r.start, Log: log,
 	}
 }
@@ -298,7 +302,7 @@ func TestAPausedQueueIsNotClaimedFrom(t *testing.T) {
 	c := r.claimer(2)
 	other := waitingJob("s", "o", "b", "Normal")
 	other.Queue.Name = "r"
-	c.Pollers["r"] = NewPoller(PollerParams{Queue: other.Queue, Fair: c.Fair})
+	c.Pollers["r"] = NewPoller(PollerParams{Queue: other.Queue, Fair: c.Fair, Router: newQueue(), Log: c.Log})
 	addJobs(c, "a")
 	c.Fair.Add(other)
 	free := c.Slots.Take(2)

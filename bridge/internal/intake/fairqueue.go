@@ -10,7 +10,8 @@ import (
 )
 
 // FairQueue holds every job that could start now and deals them out: weighted turns over the tenants, then priority,
-// then age. It sees whole queues, so ten thousand jobs of one tenant in front don't delay another's one.
+// then age. It sees whole queues, so ten thousand jobs of one tenant in front don't delay another's one. Of most jobs it
+// has a note only.
 type FairQueue struct {
 	weights map[string]int
 
@@ -19,27 +20,27 @@ type FairQueue struct {
 	// ring holds the lines that have jobs, in turn; at is whose turn it is, and spent how many jobs of it are dealt.
 	ring      []*line
 	at, spent int
-	known     map[job.Key]*waiting
-	filled    wait.Flag
+	known     map[job.Key]*Note
+	// kept is the sum of Memory of the jobs that need not be read again.
+	kept   int
+	filled wait.Flag
 }
 
-// waiting is a job in its line.
-type waiting struct {
-	*job.Queued
-	dropped bool
-}
+// mostKept bounds the memory of waiting jobs that are kept as they were decoded, in bytes: so many that small jobs, which
+// don't wait for long, are read once.
+const mostKept = 16 << 20
 
 // line has the waiting jobs of one tenant, a first-in-first-out list per priority.
 type line struct {
 	tenant job.Tenant
 	// waiting counts the jobs that are still to be dealt.
 	waiting int
-	lists   [job.Priorities][]*waiting
+	lists   [job.Priorities][]*Note
 }
 
 // NewFairQueue makes an empty queue. weights are the shares of organizations, by name; others have 1.
 func NewFairQueue(weights map[string]int) *FairQueue {
-	return &FairQueue{weights: weights, lines: map[job.Tenant]*line{}, known: map[job.Key]*waiting{}, filled: wait.NewFlag()}
+	return &FairQueue{weights: weights, lines: map[job.Tenant]*line{}, known: map[job.Key]*Note{}, filled: wait.NewFlag()}
 }
 
 // Add takes up jobs that may start from now on.
@@ -49,22 +50,27 @@ func (f *FairQueue) Add(qs ...*job.Queued) {
 	}
 	f.mu.Lock()
 	for _, q := range qs {
-		if w := f.known[q.Key()]; w != nil {
-			w.From, w.Before = q.From, q.Before // it may have left its queue since it was first seen
+		if n := f.known[q.Key()]; n != nil {
+			n.From, n.Before = q.From, q.Before // it may have left its queue since it was first seen
 			continue
 		}
-		w := &waiting{Queued: q}
-		f.known[q.Key()] = w
-		l := f.lines[q.Tenant()]
+		n := noteOf(q)
+		if !q.Partly && f.kept+q.Memory <= mostKept {
+			f.kept += q.Memory
+			n.kept = q
+		}
+		f.known[n.key()] = n
+		tenant := n.Tenant()
+		l := f.lines[tenant]
 		if l == nil {
-			l = &line{tenant: q.Tenant()}
-			f.lines[l.tenant] = l
+			l = &line{tenant: tenant}
+			f.lines[tenant] = l
 		}
 		if l.waiting == 0 {
 			f.ring = append(f.ring, l)
 		}
 		l.waiting++
-		l.lists[q.Priority] = append(l.lists[q.Priority], w)
+		l.lists[n.priority] = append(l.lists[n.priority], n)
 	}
 	f.mu.Unlock()
 	f.filled.Raise()
@@ -75,8 +81,8 @@ func (f *FairQueue) drop(queue string, ids ...string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, id := range ids {
-		if w := f.known[job.Key{Queue: queue, ID: id}]; w != nil && w.From == rqcompat.FromQueue {
-			f.dropOne(w)
+		if n := f.known[job.Key{Queue: queue, ID: id}]; n != nil && n.From == rqcompat.FromQueue {
+			f.dropOne(n)
 		}
 	}
 }
@@ -85,36 +91,44 @@ func (f *FairQueue) drop(queue string, ids ...string) {
 func (f *FairQueue) dropQueue(queue string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for key, w := range f.known {
+	for key, n := range f.known {
 		if key.Queue == queue {
-			f.dropOne(w)
+			f.dropOne(n)
 		}
 	}
 }
 
 // dropOne leaves the entry in its list until it would be dealt; taking it out of the middle would cost a search.
-func (f *FairQueue) dropOne(w *waiting) {
-	delete(f.known, w.Key())
-	w.dropped = true
-	l := f.lines[w.Tenant()]
+func (f *FairQueue) dropOne(n *Note) {
+	f.forget(n)
+	n.dropped, n.kept = true, nil
+	l := f.lines[n.Tenant()]
 	if l.waiting--; l.waiting == 0 {
 		f.retire(l)
 	}
 }
 
+// forget takes a note out of what is known and counted.
+func (f *FairQueue) forget(n *Note) {
+	delete(f.known, n.key())
+	if n.kept != nil {
+		f.kept -= n.Memory
+	}
+}
+
 // deal takes up to n jobs in turn.
-func (f *FairQueue) deal(n int) []*job.Queued {
+func (f *FairQueue) deal(n int) []*Note {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	dealt := make([]*job.Queued, 0, min(n, len(f.known)))
+	dealt := make([]*Note, 0, min(n, len(f.known)))
 	for len(dealt) < n && len(f.ring) > 0 {
 		if f.at >= len(f.ring) {
 			f.at = 0
 		}
 		l := f.ring[f.at]
-		q := l.next()
-		delete(f.known, q.Key())
-		dealt = append(dealt, q)
+		next := l.next()
+		f.forget(next)
+		dealt = append(dealt, next)
 		f.spent++
 		if l.waiting--; l.waiting == 0 {
 			f.retire(l)
@@ -144,9 +158,9 @@ func (f *FairQueue) Len() int {
 func (f *FairQueue) Rows(yield func(site, name string)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for _, w := range f.known {
-		if w.RowName != "" {
-			yield(w.Site, w.RowName)
+	for _, n := range f.known {
+		if n.RowName != "" {
+			yield(n.Tenant().Site, n.RowName)
 		}
 	}
 }
@@ -164,14 +178,14 @@ func (f *FairQueue) retire(l *line) {
 }
 
 // next takes the oldest job of the highest priority; the line must have one.
-func (l *line) next() *job.Queued {
+func (l *line) next() *Note {
 	for p := range slices.Backward(l.lists[:]) {
 		for len(l.lists[p]) > 0 {
-			w := l.lists[p][0]
+			n := l.lists[p][0]
 			l.lists[p][0] = nil
 			l.lists[p] = l.lists[p][1:]
-			if !w.dropped {
-				return w.Queued
+			if !n.dropped {
+				return n
 			}
 		}
 	}

@@ -14,9 +14,9 @@ func waitingJob(site, org, id, priority string) *job.Queued {
 	return &job.Queued{Queue: job.Queue{Name: "q"}, ID: id, Site: site, Organization: org, Priority: p}
 }
 
-func idsOf(qs []*job.Queued) (ids []string) {
-	for _, q := range qs {
-		ids = append(ids, q.ID)
+func idsOf(notes []*Note) (ids []string) {
+	for _, n := range notes {
+		ids = append(ids, n.ID)
 	}
 	return ids
 }

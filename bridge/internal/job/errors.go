@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"reflect"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -94,7 +95,23 @@ type PanicError struct {
 	Stack []byte
 }
 
-func (e *PanicError) Error() string { return fmt.Sprintf("handler panicked: %v\n%s", e.Value, e.Stack) }
+func (e *PanicError) Error() string { return e.what() + "\n" + string(e.Stack) }
+
+func (e *PanicError) what() string { return "handler panicked: " + valueText(e.Value) }
+
+// valueText shows the value of a panic. Of one that isn't meant to be read it only names the type, as the runtime does:
+// one that contains itself would take down the process that prints it.
+func valueText(v any) string {
+	switch v.(type) {
+	case error, fmt.Stringer:
+		return fmt.Sprint(v) // which catches what these panic with
+	}
+	switch reflect.TypeOf(v).Kind() {
+	case reflect.Struct, reflect.Map, reflect.Slice, reflect.Array, reflect.Pointer, reflect.Func, reflect.Chan, reflect.UnsafePointer:
+		return fmt.Sprintf("a value of type %T", v)
+	}
+	return fmt.Sprint(v)
+}
 
 // Protect calls f and makes a *PanicError of a panic.
 func Protect(f func() (any, error)) (result any, err error) {
@@ -159,23 +176,6 @@ func (e *TimeoutError) Error() string {
 // Is makes errors.Is(err, ErrTimeout) true.
 func (e *TimeoutError) Is(target error) bool { return target == ErrTimeout }
 
-// Safe makes an error that can be read: a handler's typed nil, or an Error, Unwrap or Is that panics, would otherwise
-// take the process down outside the handler. Such an error becomes a text that says so.
-func Safe(err error) (safe error) {
-	if err == nil {
-		return nil
-	}
-	defer func() {
-		if v := recover(); v != nil {
-			safe = fmt.Errorf("the handler returned an error of type %T that can't be read: %v", err, v)
-		}
-	}()
-	_ = err.Error()
-	_ = Classify(err)
-	_ = errors.Is(err, ErrTimeout)
-	return err
-}
-
 // permanentExceptions are Frappe's exception classes that no retry mends (frappe/exceptions.py, 15).
 var permanentExceptions = []string{
 	"ValidationError", "PermissionError", "DoesNotExistError", "MandatoryError",
@@ -185,6 +185,14 @@ var permanentExceptions = []string{
 // Classify sorts an error into the two kinds of a Background Job. What a handler said wins; then what the error is;
 // anything unknown is transient, since trying once too often costs less than giving up on a job.
 func Classify(err error) ErrorType {
+	if f, ok := err.(*Failure); ok {
+		return f.Kind
+	}
+	return classify(err, err.Error())
+}
+
+// classify sorts an error whose text is known.
+func classify(err error, text string) ErrorType {
 	said, isSaid := errors.AsType[*wish](err)
 	answer, isAnswer := errors.AsType[*HTTPError](err)
 	switch {
@@ -194,7 +202,7 @@ func Classify(err error) ErrorType {
 		return Permanent
 	case isAnswer:
 		return answer.kind()
-	case namesPermanentException(err.Error()):
+	case namesPermanentException(text):
 		return Permanent
 	}
 	return Transient
@@ -214,56 +222,4 @@ func namesPermanentException(text string) bool {
 		return false
 	}
 	return slices.Contains(permanentExceptions, class[strings.LastIndexByte(class, '.')+1:])
-}
-
-// FirstLine is the first line of an error, at most 200 bytes of it, for a log.
-func FirstLine(err error) string {
-	text := err.Error()
-	for i, c := range text {
-		if c == '\n' || i > 200 {
-			return text[:i]
-		}
-	}
-	return text
-}
-
-// exceptionName gives the class name that the last line of the recorded traceback starts with, as Python's do.
-func exceptionName(err error) string {
-	refused, isRefusal := errors.AsType[*Refusal](err)
-	switch {
-	case errors.Is(err, ErrTimeout):
-		return "rq.timeouts.JobTimeoutException"
-	case is[*PanicError](err):
-		return "bridge.PanicError"
-	case is[*ParamsError](err):
-		return "bridge.ParamsError"
-	case is[*NoHandlerError](err):
-		return "bridge.NoHandlerError"
-	case isRefusal:
-		return "bridge." + refused.Kind
-	case Classify(err) == Permanent:
-		return "bridge.PermanentError"
-	}
-	return "bridge.TransientError"
-}
-
-// Traceback renders the err of method where as RQ's tools expect it: announced, with "class: message" at its end.
-func Traceback(err error, where string) string {
-	var b strings.Builder
-	b.WriteString("Traceback (most recent call last):\n  File \"" + where + "\", in dartwing-bridge\n")
-	text := strings.TrimRight(err.Error(), "\n")
-	if panicked, ok := errors.AsType[*PanicError](err); ok {
-		for line := range strings.Lines(string(panicked.Stack)) {
-			b.WriteString("    " + line)
-		}
-		b.WriteByte('\n')
-		text = fmt.Sprintf("handler panicked: %v", panicked.Value)
-	}
-	// Tools that show the last line get the first line of a longer message there, below the whole of it.
-	first, rest, more := strings.Cut(text, "\n")
-	if more {
-		b.WriteString(first + "\n" + rest + "\n")
-	}
-	b.WriteString(exceptionName(err) + ": " + first + "\n")
-	return b.String()
 }

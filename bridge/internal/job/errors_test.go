@@ -125,50 +125,6 @@ func TestTimeoutError(t *testing.T) {
 	}
 }
 
-// panics is an error that can't be read in one way or another.
-type panics struct{ in string }
-
-func (e panics) Error() string { e.check("Error"); return "odd" }
-func (e panics) Unwrap() error { e.check("Unwrap"); return nil }
-func (e panics) Is(error) bool { e.check("Is"); return false }
-func (e panics) As(any) bool   { e.check("As"); return false }
-func (e panics) check(in string) {
-	if e.in == in {
-		panic("no " + in + " of mine")
-	}
-}
-
-func TestSafe(t *testing.T) {
-	if Safe(nil) != nil {
-		t.Error("Safe(nil) must be nil")
-	}
-	fine := Mark(errors.New("boom"), Permanent, 0)
-	if got := Safe(fine); got != fine {
-		t.Errorf("a fine error becomes %v, want it unchanged", got)
-	}
-	if got := Safe(panics{}); got != error(panics{}) {
-		t.Errorf("an error whose methods work becomes %v, want it unchanged", got)
-	}
-	var typed *HTTPError
-	odd := map[string]error{"typed nil": typed}
-	for _, in := range []string{"Error", "Unwrap", "Is", "As"} {
-		odd[in] = panics{in}
-		odd["wrapped "+in] = fmt.Errorf("%w; and %w", errors.New("x"), panics{in})
-	}
-	delete(odd, "wrapped Error") // fmt reads it, and says PANIC
-	for name, err := range odd {
-		t.Run(name, func(t *testing.T) {
-			got := Safe(err)
-			if text := got.Error(); !strings.Contains(text, "can't be read") || !strings.Contains(text, fmt.Sprintf("%T", err)) {
-				t.Errorf("%q, want a message that names the type %T", text, err)
-			}
-			if Classify(got) != Transient || CauseOf(t.Context()) != nil || Traceback(got, "m") == "" {
-				t.Error("what Safe returns can't be worked with")
-			}
-		})
-	}
-}
-
 func TestCauseOf(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	if CauseOf(ctx) != nil {

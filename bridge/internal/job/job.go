@@ -88,9 +88,11 @@ type Tenant struct{ Site, Organization string }
 
 // Queued is what a job on a queue asks for, decoded.
 type Queued struct {
-	Queue  Queue
-	ID     string
-	Method string
+	Queue Queue
+	ID    string
+	// CreatedAt is that of RQ's job: a later one may bear the same id.
+	CreatedAt time.Time
+	Method    string
 	// Site and User are whose work it is; both empty for a job that another program than Frappe enqueued.
 	Site, User string
 	// Organization is the tenant: the row's, else the argument of that name, else the default one.
@@ -108,10 +110,14 @@ type Queued struct {
 	// Kwargs are the arguments of the call, and Args the positional ones, which only plain RQ jobs have.
 	Kwargs *pickle.Dict
 	Args   []any
+	// Partly says that there are more arguments than these: they are to be read again before it runs.
+	Partly bool
 	// Serializer is how the call was written, and how its result has to be.
 	Serializer rqcompat.Serializer
 	// Handler runs it; nil only if Broken is set.
 	Handler *Handler
+	// Memory is about how many bytes the job takes while it runs: its arguments decoded, and once more as JSON.
+	Memory int
 	// From is where the job stands, if not in its queue, see rqcompat.Claim; Before is what the log says of that.
 	From, Before string
 	// Broken says why the job can't run. On an own queue it is failed with that.
@@ -126,7 +132,7 @@ func (q *Queued) Tenant() Tenant { return Tenant{q.Site, q.Organization} }
 
 // Params gives the handler's parameters as JSON: those of the row, which somebody may have mended before a retry; without
 // one the keyword arguments of the call, the positional ones under "args". lossy names what these lost on their way from
-// Python; an error is what CheckParams says of a job that it was asked about.
+// Python; an error is what MeasureParams says of a job that it was asked about.
 func (q *Queued) Params() (params json.RawMessage, lossy []string, err error) {
 	if q.Row != nil {
 		return q.Row.InputParameters, nil, nil
@@ -135,13 +141,11 @@ func (q *Queued) Params() (params json.RawMessage, lossy []string, err error) {
 	return params, lossy, tooLarge(err)
 }
 
-// CheckParams refuses, by the name of the limit, parameters that Params could not write in whole. It writes nothing.
-func (q *Queued) CheckParams() error {
-	if q.Row != nil {
-		return nil
-	}
-	_, err := pickle.Limits{}.Measure(q.arguments())
-	return tooLarge(err)
+// MeasureParams tells the size of what Params would write of the call's arguments, in bytes, and writes nothing. An error
+// names the limit that they exceed.
+func (q *Queued) MeasureParams(l pickle.Limits) (size int, err error) {
+	size, err = l.Measure(q.arguments())
+	return size, tooLarge(err)
 }
 
 func tooLarge(err error) error {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/rqcompat"
+	"github.com/opensoft/dartwing-bridge/rqcompat/pickle"
 )
 
 // unknownOwn is a decoder's complaint about the argument that the bridge itself reads, the tenant of frappe.enqueue. A
@@ -68,9 +69,9 @@ func withoutValue(err error, field func() string) error {
 	broken, isBroken := errors.AsType[*json.SyntaxError](err)
 	switch {
 	case isWrong:
-		kind := wrong.Value
-		if !ours(wrong.Type) {
-			kind, _, _ = strings.Cut(kind, " ") // "number 12.5" shows the number, and "number KEY" the key of a map
+		kind, more, _ := strings.Cut(wrong.Value, " ") // "number 12.5" shows the number, and "number KEY" the key of a map
+		if ours(wrong.Type) && strings.HasPrefix(more, Unlike) {
+			kind += " " + more
 		}
 		field := "the whole"
 		if wrong.Field != "" {
@@ -83,11 +84,14 @@ func withoutValue(err error, field func() string) error {
 		return errors.New("a string is not a time.Time such as 2024-02-29T23:59:59Z; what Python sends fits a bridge.Datetime")
 	case strings.HasPrefix(err.Error(), "json: invalid use of ,string"):
 		return errors.New(`a field with the tag option ",string" has a value of another kind`)
-	case strings.HasPrefix(err.Error(), "json: unknown field "), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
-		return err
+	case strings.HasPrefix(err.Error(), "json: unknown field "), err == io.ErrUnexpectedEOF, err == io.EOF:
+		return err // one that only wraps them is a handler's
 	}
 	return fmt.Errorf("%s has a value that its type refuses", field())
 }
+
+// Unlike is what package bridge's types say of a value: what kind it is that isn't like one that they take.
+const Unlike = "that isn't like "
 
 // ours reports whether a type is one of package bridge, which says in more words what a value has to be like.
 func ours(t reflect.Type) bool {
@@ -107,29 +111,54 @@ func refused[P any](params json.RawMessage) string {
 	return "the whole"
 }
 
+// mostResult is how large a result may be as RQ stores it, base64 included, in bytes.
+const mostResult = 16 << 20
+
+// ErrResultTooLarge is what the error is of a result that Redis should not have to hold; it names the limit. Permanent.
+var ErrResultTooLarge = errors.New("the handler's result is too large to be kept")
+
+var errLongResult = fmt.Errorf("%w: more than %d MiB", ErrResultTooLarge, mostResult>>20)
+
 // EncodeResult encodes a return value for RQ's result stream as the job's serializer does: what JSON can't express as RQ's
-// own notice, with an error.
-func EncodeResult(result any, s rqcompat.Serializer) (string, error) {
-	if encoded, err := rqcompat.EncodeResult(result, s); err == nil {
-		return encoded, nil
+// own notice, with an error. It runs methods of the value, whose panic becomes an error too; the error itself has none.
+func EncodeResult(result any, s rqcompat.Serializer) (encoded string, err error) {
+	_, err = Protect(func() (any, error) {
+		if encoded, err = rqcompat.EncodeResult(result, s); err != nil && !isLimit(err) {
+			encoded, err = throughJSON(result, s)
+		}
+		switch {
+		case err == nil && len(encoded) > mostResult:
+			err = errLongResult
+		case errors.Is(err, errLongResult):
+		case isLimit(err):
+			err = fmt.Errorf("%w: %w", ErrResultTooLarge, err)
+		case err != nil:
+			err = errors.New(Clip(err.Error()))
+		}
+		return nil, err
+	})
+	if panicked, ok := err.(*PanicError); ok {
+		err = fmt.Errorf("encoding it panicked: %s", Clip(valueText(panicked.Value)))
 	}
-	encoded, err := throughJSON(result, s)
-	if err != nil {
+	switch {
+	case errors.Is(err, ErrResultTooLarge):
+		return "", Mark(err, Permanent, 0)
+	case err != nil:
 		encoded, _ = rqcompat.EncodeResult("Unserializable return value", s)
 	}
 	return encoded, err
 }
 
-// throughJSON encodes what only encoding/json can express: structs, and types with a MarshalJSON, which may panic.
-func throughJSON(result any, s rqcompat.Serializer) (encoded string, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			encoded, err = "", fmt.Errorf("encoding it panicked: %v", v)
-		}
-	}()
+func isLimit(err error) bool { return err != nil && is[*pickle.LimitError](err) }
+
+// throughJSON encodes what only encoding/json can express: structs, and types with a MarshalJSON.
+func throughJSON(result any, s rqcompat.Serializer) (string, error) {
 	b, err := json.Marshal(result)
-	if err != nil {
+	switch {
+	case err != nil:
 		return "", err
+	case len(b) > mostResult:
+		return "", errLongResult
 	}
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.UseNumber() // an int must not become a float on its way

@@ -55,8 +55,8 @@ func CheckIntervals(pauses []time.Duration) error {
 
 // PauseAfter is how long to wait before a retry (1 is the first) after err: what err asks for, else what p says.
 func PauseAfter(err error, p RetryPolicy, retry int) time.Duration {
-	if said, ok := errors.AsType[*wish](err); ok && said.after > 0 {
-		return said.after
+	if f := ReadError(err); f.After > 0 {
+		return f.After
 	}
 	p = p.withDefaults()
 	d := p.Base

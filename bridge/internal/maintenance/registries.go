@@ -52,6 +52,22 @@ func (s *Registries) Maintain(ctx context.Context) error {
 	return errors.Join(err, groups)
 }
 
+// Dependents goes on releasing what jobs with many dependents left behind at their end.
+type Dependents struct {
+	RQ interface {
+		ReleaseDependents(ctx context.Context) (more bool, err error)
+	}
+}
+
+// Do releases until nothing is left.
+func (s Dependents) Do(ctx context.Context) error {
+	for {
+		if more, err := s.RQ.ReleaseDependents(ctx); !more || err != nil {
+			return err
+		}
+	}
+}
+
 // lockRenew is how often the scheduler's locks are renewed, and those that somebody else holds are tried again.
 const lockRenew = 20 * time.Second
 

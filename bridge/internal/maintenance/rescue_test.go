@@ -9,6 +9,7 @@ import (
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/route"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/sites"
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
 )
@@ -57,7 +58,7 @@ func (l *lapsedJobs) Fetch(_ context.Context, id string) (*rqcompat.Job, error) 
 	if err != nil && !strings.Contains(err.Error(), "half") {
 		return nil, err
 	}
-	return &rqcompat.Job{ID: id}, err
+	return &rqcompat.Job{ID: id, CreatedAt: fenceAt.Add(-time.Minute)}, err
 }
 
 func (l *lapsedJobs) Route(_ context.Context, q job.Queue, found []route.Found) []route.Routed {
@@ -69,9 +70,19 @@ func (l *lapsedJobs) Route(_ context.Context, q job.Queue, found []route.Found) 
 	return []route.Routed{r}
 }
 
+// Alone finds what a job that is too much for Route is.
+func (l *lapsedJobs) Alone(ctx context.Context, q job.Queue, f route.Found) (route.Routed, error) {
+	if err := l.fetchErr["alone "+f.Job.ID]; err != nil {
+		return route.Routed{}, err
+	}
+	r := l.Route(ctx, q, []route.Found{f})[0]
+	r.Verdict = route.Ours
+	return r, nil
+}
+
 func (l *lapsedJobs) rescue() *Rescue {
 	return &Rescue{
-		RQ: l, Rows: l.bench, Route: l.Route, Queues: queues, Lease: 15 * time.Second, Slack: 75 * time.Second, MaxKills: 3,
+		RQ: l, Rows: l.bench, Router: l, Queues: queues, Lease: 15 * time.Second, Slack: 75 * time.Second, MaxKills: 3,
 		Holds:  func(worker string) bool { return worker == "bridge-live-1" },
 		Failed: func(queue string) { l.failed = append(l.failed, queue) }, Log: l.logger(),
 		Poisoned: func(info job.Info, _ error) { l.poisoned = append(l.poisoned, info) },
@@ -112,7 +123,7 @@ func TestRescueGivesBack(t *testing.T) {
 		}, requeued, "worker died", ""},
 		"a row that was made on arrival": {func(l *lapsedJobs) {
 			l.add("JOB-1", rows.StatusRunning, runs)
-			l.arrivals["a"] = "JOB-1"
+			l.arrivals[sites.Arrival{ID: "a", CreatedAt: fenceAt.Add(-time.Minute)}] = "JOB-1"
 			l.lapse("a", nil)
 			l.routed["a"] = route.Routed{Queued: &job.Queued{Site: site, JobType: &rows.JobType{TypeName: "export"}}}
 		}, requeued, "worker died", ""},
@@ -148,7 +159,15 @@ func TestRescueGivesBack(t *testing.T) {
 			l.lapse("a", nil)
 			l.fetchErr["a"] = errors.New("half of it")
 		}, only, "worker died", ""},
-		"a job that can't be read":      {func(l *lapsedJobs) { l.lapse("a", nil); l.fetchErr["a"] = errBroken }, nil, "", "broken connection"},
+		"a job that can't be read": {func(l *lapsedJobs) { l.lapse("a", nil); l.fetchErr["a"] = errBroken }, nil, "", "broken connection"},
+		"a heavy job": {func(l *lapsedJobs) {
+			l.lapse("a", nil)
+			l.routed["a"] = route.Routed{Verdict: route.Heavy}
+		}, only, "worker died", ""},
+		"a heavy job that can't be read": {func(l *lapsedJobs) {
+			l.lapse("a", nil)
+			l.routed["a"], l.fetchErr["alone a"] = route.Routed{Verdict: route.Heavy}, errBroken
+		}, nil, "", "broken connection"},
 		"a job whose row can't be read": {func(l *lapsedJobs) { l.lapse("a", nil); l.routed["a"] = route.Routed{Verdict: route.Unready} }, nil, "", "the row of job a can't be read now"},
 		"an arrival that can't be looked": {func(l *lapsedJobs) {
 			l.lapse("a", nil)

@@ -8,9 +8,11 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/moves"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/sites"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/wait"
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
 )
@@ -24,27 +26,28 @@ type Service struct {
 	Do    func(context.Context) error
 }
 
-// Run does the services one after the other, each when it is due, until ctx ends.
+// Run does each service when it is due until ctx ends, and waits for what is under way. One that takes long, because a
+// database doesn't answer or somebody filled a registry, doesn't hold up another.
 func Run(ctx context.Context, log *slog.Logger, services []Service) {
-	start := time.Now()
-	var said wait.Seldom
-	tick := time.Second
-	due := make([]time.Time, len(services))
-	for i, s := range services {
-		due[i] = start.Add(s.Delay)
-		tick = min(tick, s.Every)
+	var (
+		said wait.Seldom
+		all  sync.WaitGroup
+	)
+	for _, s := range services {
+		all.Go(func() {
+			do := func(time.Time) {
+				if err := s.Do(ctx); err != nil && ctx.Err() == nil {
+					said.Warn(log, "maintenance failed; it is tried again", s.What, "error", err, "what", s.What)
+				}
+			}
+			wait.Sleep(ctx, s.Delay)
+			if ctx.Err() == nil {
+				do(time.Now())
+			}
+			wait.Every(ctx, s.Every, do)
+		})
 	}
-	wait.Every(ctx, tick, func(now time.Time) {
-		for i, s := range services {
-			if now.Before(due[i]) {
-				continue
-			}
-			due[i] = now.Add(s.Every)
-			if err := s.Do(ctx); err != nil && ctx.Err() == nil {
-				said.Warn(log, "maintenance failed; it is tried again", s.What, "error", err, "what", s.What)
-			}
-		}
-	})
+	all.Wait()
 }
 
 // Rows is what maintenance does with rows; *sites.Sites does it.
@@ -53,7 +56,7 @@ type Rows interface {
 	IsNoted(site string, err error) bool
 	JobTypes(ctx context.Context, site string) (map[string]*rows.JobType, error)
 	Row(ctx context.Context, site, name string) (*rows.BackgroundJob, error)
-	RowOfArrival(ctx context.Context, site, id string) (*rows.BackgroundJob, error)
+	RowOfArrival(ctx context.Context, site string, a sites.Arrival) (*rows.BackgroundJob, error)
 	Pending(ctx context.Context, sites []string) (map[string]bool, error)
 	Due(ctx context.Context, site string, handled func(map[string]*rows.JobType) []string, limit int) ([]*rows.BackgroundJob, error)
 	Stale(ctx context.Context, site string, behind rows.Place, age time.Duration, limit int) ([]*rows.BackgroundJob, error)

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -30,29 +31,33 @@ func background(t *testing.T, loop func(context.Context)) (stop func()) {
 	}
 }
 
-// TestServicesHaveTheirPace: each when it is due, one after the other, errors or not.
+// TestServicesHaveTheirPace: each at once or after its delay and then again and again, errors or not.
 func TestServicesHaveTheirPace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var log bytes.Buffer
+		var (
+			log bytes.Buffer
+			mu  sync.Mutex
+			ran []string
+		)
 		begin := time.Now()
-		var ran []string
 		service := func(what string, every, delay time.Duration, err error) Service {
 			return Service{What: what, Every: every, Delay: delay, Do: func(context.Context) error {
-				ran = append(ran, fmt.Sprint(what, " ", time.Since(begin)))
+				mu.Lock()
+				defer mu.Unlock()
+				ran = append(ran, fmt.Sprint(time.Since(begin), " ", what))
 				return err
 			}}
 		}
 		stop := background(t, func(ctx context.Context) {
 			Run(ctx, slog.New(slog.NewTextHandler(&log, nil)), []Service{
-				service("often", 500*time.Millisecond, 0, nil), service("broken", 2*time.Second, 0, errBroken), service("late", time.Hour, 1500*time.Millisecond, nil),
+				service("often", 500*time.Millisecond, 0, nil), service("broken", 1800*time.Millisecond, 0, errBroken), service("late", time.Hour, 1300*time.Millisecond, nil),
 			})
 		})
-		time.Sleep(2600 * time.Millisecond)
+		time.Sleep(2100 * time.Millisecond)
 		synctest.Wait()
 		stop()
-		want := []string{
-			"often 500ms", "broken 500ms", "often 1s", "often 1.5s", "late 1.5s", "often 2s", "often 2.5s", "broken 2.5s",
-		}
+		slices.Sort(ran)
+		want := []string{"0s broken", "0s often", "1.3s late", "1.5s often", "1.8s broken", "1s often", "2s often", "500ms often"}
 		if !slices.Equal(ran, want) {
 			t.Errorf("ran %v, want %v", ran, want)
 		}
@@ -62,22 +67,31 @@ func TestServicesHaveTheirPace(t *testing.T) {
 	})
 }
 
-// TestSlowServicesTickOnceASecond at least, and a stop is not a failure.
-func TestSlowServicesTickOnceASecond(t *testing.T) {
+// TestASlowServiceHoldsUpNoOther, and a stop is not a failure, nor a time to begin.
+func TestASlowServiceHoldsUpNoOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
-		begin, at := time.Now(), time.Duration(0)
+		times := 0
 		stop := background(t, func(ctx context.Context) {
-			Run(ctx, slog.New(slog.NewTextHandler(&log, nil)), []Service{{What: "slow", Every: time.Hour, Do: func(ctx context.Context) error {
-				at = time.Since(begin)
-				<-ctx.Done()
-				return ctx.Err()
-			}}})
+			Run(ctx, slog.New(slog.NewTextHandler(&log, nil)), []Service{
+				{What: "slow", Every: time.Second, Do: func(ctx context.Context) error {
+					<-ctx.Done()
+					return ctx.Err()
+				}},
+				{What: "quick", Every: time.Second, Do: func(context.Context) error {
+					times++
+					return nil
+				}},
+				{What: "never", Every: time.Second, Delay: time.Hour, Do: func(context.Context) error {
+					t.Error("a service begins at the stop")
+					return nil
+				}},
+			})
 		})
-		time.Sleep(time.Minute)
+		time.Sleep(time.Minute + time.Millisecond)
 		stop()
-		if at != time.Second || log.Len() > 0 {
-			t.Errorf("it ran first after %s, log %q, want 1s and nothing", at, log.String())
+		if times != 61 || log.Len() > 0 {
+			t.Errorf("the quick one ran %d times in a minute beside one that hangs, log %q; want 61 times and nothing", times, log.String())
 		}
 	})
 }
@@ -129,6 +143,29 @@ func (r *registryCalls) Maintain(_ context.Context, queue string, ours func(stri
 func (r *registryCalls) MaintainGroups(context.Context) (int64, error) {
 	r.calls = append(r.calls, "groups")
 	return 0, r.err["groups"]
+}
+
+// releases is RQ as Dependents uses it: how many times there is more.
+type releases int
+
+func (r *releases) ReleaseDependents(context.Context) (bool, error) {
+	*r--
+	if *r < 0 {
+		return false, errBroken
+	}
+	return *r > 0, nil
+}
+
+// TestDependentsAreReleasedToTheLast, or until it fails.
+func TestDependentsAreReleasedToTheLast(t *testing.T) {
+	left := releases(5)
+	d := Dependents{RQ: &left}
+	if err := d.Do(t.Context()); err != nil || left != 0 {
+		t.Errorf("%v, %d steps left, want none", err, left)
+	}
+	if err := d.Do(t.Context()); err != errBroken {
+		t.Errorf("got %v, want %v", err, errBroken)
+	}
 }
 
 func newRegistries(rq *registryCalls, limit *int64) *Registries {

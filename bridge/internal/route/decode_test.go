@@ -54,6 +54,11 @@ func TestWhatIsDecoded(t *testing.T) {
 	if got := route(j); *got.Timeout != 0 {
 		t.Errorf("timeout -1 is %s, want zero for unlimited", *got.Timeout)
 	}
+	forever := int64(1e13)
+	j.Timeout = &forever
+	if got := route(j); *got.Timeout < 290*365*24*time.Hour {
+		t.Errorf("a timeout of 1e13 s is %s, want the longest there is", *got.Timeout)
+	}
 
 	got = route(enqueued(t, frappe.Call{Method: "app.export", Kwargs: map[string]any{"organization": "ORG-B", "n": 1}}))
 	if got.JobType.TypeName != "export" || got.Organization != "ORG-B" || got.User != "jane@example.com" || got.Site != site || got.Row != nil ||
@@ -146,7 +151,16 @@ func TestParametersThatDoNotFit(t *testing.T) {
 	kwargs := &pickle.Dict{Items: []pickle.Pair{{Key: "laugh", Value: laugh}}}
 	j := encode(t, rqcompat.Call{Func: "go.plain", Kwargs: kwargs})
 	for _, own := range []bool{true, false} {
-		got := newBench().router().Route(t.Context(), job.Queue{Own: own}, []Found{{Job: j, Seen: time.Now()}})[0]
-		checkBroken(t, got, own, "more than 134217728 bytes of JSON")
+		b := newBench()
+		b.jobs = map[string]*rqcompat.Job{"id": j}
+		found := Found{Job: j, Seen: time.Now()}
+		if got := b.router().Route(t.Context(), job.Queue{Own: own}, []Found{found})[0]; got.Verdict != Heavy {
+			t.Errorf("own=%v: among others it is %s, want heavy", own, verdicts[got.Verdict])
+		}
+		got, err := b.router().Alone(t.Context(), job.Queue{Own: own}, found)
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkBroken(t, got, own, "bytes of JSON")
 	}
 }

@@ -1,0 +1,61 @@
+package intake
+
+import (
+	"strings"
+	"unique"
+
+	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
+)
+
+// Note is what is kept of a job that waits: enough to deal it fairly and to claim it. What it asks for is read again when
+// it is claimed, unless it was small enough to be kept. A hundred thousand jobs may wait, so what many of them have in
+// common is held once, and nothing here may keep the block alive that a job was decoded from.
+type Note struct {
+	ID string
+	// RowName is the Background Job that the call names, "" if it names none.
+	RowName string
+	// From and Before are those of job.Queued.
+	From, Before string
+	// Memory is about how many bytes the job takes while it runs.
+	Memory int
+
+	queue    unique.Handle[job.Queue]
+	tenant   unique.Handle[job.Tenant]
+	method   unique.Handle[string]
+	priority job.Priority
+	// kept is the whole job, nil if it has to be read again.
+	kept    *job.Queued
+	dropped bool
+}
+
+// nameLength is how much of a name counts: Frappe's names have 140 characters, a hostile one may have millions.
+const nameLength = 4 * 140
+
+func noteOf(q *job.Queued) *Note {
+	name := func(s string) string { return s[:min(len(s), nameLength)] }
+	tenant := job.Tenant{Site: name(q.Site), Organization: name(q.Organization)}
+	return &Note{
+		ID: q.ID, RowName: strings.Clone(name(q.RowName)), From: q.From, Before: q.Before, Memory: q.Memory,
+		queue: unique.Make(q.Queue), tenant: unique.Make(tenant), method: unique.Make(name(q.Method)), priority: q.Priority,
+	}
+}
+
+// Queue is where the job was found, as it was routed.
+func (n *Note) Queue() job.Queue { return n.queue.Value() }
+
+// Tenant is whose turn the job takes.
+func (n *Note) Tenant() job.Tenant { return n.tenant.Value() }
+
+// Method is what its producer asked for, or its Job Type.
+func (n *Note) Method() string { return n.method.Value() }
+
+func (n *Note) key() job.Key { return job.Key{Queue: n.queue.Value().Name, ID: n.ID} }
+
+// outline is as much of the job as is known before it is read again.
+func (n *Note) outline() *job.Queued {
+	t := n.Tenant()
+	return &job.Queued{
+		Queue: n.Queue(), ID: n.ID, Method: n.Method(), Site: t.Site, Organization: t.Organization, Priority: n.priority,
+		RowName: n.RowName, From: n.From, Before: n.Before, Memory: n.Memory,
+	}
+}
