@@ -10,6 +10,7 @@ import (
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/foreign"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/route"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/sites"
 	"github.com/opensoft/dartwing-bridge/frappe"
 )
@@ -64,7 +65,8 @@ type Config struct {
 	// NoSamples leaves out echo_job, sample_job and long_running_job, to try an installation with. Default: they are there.
 	NoSamples bool
 
-	pace pace
+	pace   pace
+	decode route.Decode // only tests set it
 }
 
 // pace is how often each of rooms.maintenance is done; only tests change it.

@@ -53,9 +53,10 @@ func furnish(cfg Config, c *connections, handlers job.Handlers, ended attempt.En
 		holds, err := c.rq.Holds(ctx)
 		return holds.Suspended, holds.Paused, err
 	}}
-	w.router = &route.Router{
-		Handlers: handlers, Sites: c.sites, Policy: c.policy, DefaultOrganization: cfg.DefaultOrganization, RowGrace: cfg.RowGrace,
-	}
+	w.router = route.NewRouter(route.Params{
+		Handlers: handlers, Sites: c.sites, RQ: c.rq, Policy: c.policy, DefaultOrganization: cfg.DefaultOrganization, RowGrace: cfg.RowGrace,
+		Decode: cfg.decode, Process: w.slots.Process(), MaxKills: cfg.MaxKills, Log: cfg.Log,
+	})
 	registries := &maintenance.Registries{RQ: c.rq, Queues: queues, Limit: func() int64 {
 		return int64(cfg.Bench.Config().Int("rq_failed_jobs_limit", 1000))
 	}}
@@ -73,20 +74,20 @@ func furnish(cfg Config, c *connections, handlers job.Handlers, ended attempt.En
 	})
 	for _, q := range queues {
 		w.pollers[q.Name] = intake.NewPoller(intake.PollerParams{
-			Queue: q, List: c.rq.NewMirror(q.Name), Waiter: c.rq.NewWaiter(), Fetch: c.rq.FetchMany, Router: w.router, Fair: w.fair,
+			Queue: q, List: c.rq.NewMirror(q.Name), Waiter: c.rq.NewWaiter(), Fetch: w.fetch, Router: w.router, Fair: w.fair,
 			Paused: w.suspension.Paused, Log: cfg.Log,
 		})
 	}
 	for _, q := range queues {
 		if slices.Contains(cfg.First, q.Kind) {
-			w.firsts = append(w.firsts, &intake.First{
-				Queue: q, Pop: c.rq.NewFirst(q.Name, firstWaiters).Run, Fetch: c.rq.FetchMany, Router: w.router, Fair: w.fair,
+			w.firsts = append(w.firsts, intake.NewFirst(intake.First{
+				Queue: q, Pop: c.rq.NewFirst(q.Name, firstWaiters).Run, Fetch: w.fetch, Router: w.router, Fair: w.fair,
 				Paused: w.suspension.Paused, Log: cfg.Log,
-			})
+			}))
 		}
 	}
 	w.takeBack = maintenance.NewTakeBack(maintenance.TakeBackParams{
-		RQ: c.rq, Route: w.router.Route, Queues: queues, Take: func(q *job.Queued) { w.fair.Add(q) },
+		RQ: c.rq, Router: w.router, Queues: queues, Take: func(q *job.Queued) { w.fair.Add(q) },
 		Paused: w.suspension.Paused, Log: cfg.Log,
 	})
 	w.retries = maintenance.NewRetries(maintenance.RetriesParams{Rows: c.sites, Deliver: c.courier.Redeliver, Handled: w.router.Handled, Log: cfg.Log})
@@ -97,10 +98,15 @@ func furnish(cfg Config, c *connections, handlers job.Handlers, ended attempt.En
 	return w
 }
 
+// fetch reads jobs that anybody may have enqueued, but for those that are looked at alone.
+func (w *rooms) fetch(ctx context.Context, ids []string) ([]*rqcompat.FetchResult, error) {
+	return w.rq.FetchSmall(ctx, ids, route.LargeJob)
+}
+
 // claimer lets handlers run until the context of handlers ends; their last writes are tried until that of writes ends.
 func (w *rooms) claimer(handlers, writes context.Context) *intake.Claimer {
 	return &intake.Claimer{
-		Claim: w.rq.Claim, Fetch: w.rq.FetchMany, Router: w.router, Suspension: w.suspension,
+		Claim: w.rq.Claim, Fetch: w.fetch, Router: w.router, Suspension: w.suspension,
 		Fair: w.fair, Pollers: w.pollers, Slots: w.slots, Lease: w.cfg.Lease + registrySlack, Log: w.cfg.Log,
 		Start: func(q *job.Queued, again func(context.Context) *job.Queued, slot *workers.Slot, lease rqcompat.Lease) {
 			w.runner.Start(handlers, writes, q, again, slot, lease)
@@ -112,7 +118,7 @@ func (w *rooms) claimer(handlers, writes context.Context) *intake.Claimer {
 func (w *rooms) maintenance(queues []job.Queue, registries *maintenance.Registries) []maintenance.Service {
 	p := w.cfg.pace
 	rescue := &maintenance.Rescue{
-		RQ: w.rq, Rows: w.sites, Route: w.router.Route, Queues: queues, Lease: w.cfg.Lease, Slack: registrySlack, MaxKills: w.cfg.MaxKills,
+		RQ: w.rq, Rows: w.sites, Router: w.router, Queues: queues, Lease: w.cfg.Lease, Slack: registrySlack, MaxKills: w.cfg.MaxKills,
 		Holds: w.runner.Holds, Failed: registries.Failed, Poisoned: w.errors.Failed, Log: w.cfg.Log,
 	}
 	census := maintenance.Census{RQ: w.rq, Bench: w.cfg.Bench, Deliveries: w.sites.Deliveries, Waiting: w.fair.Rows}

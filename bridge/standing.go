@@ -172,7 +172,10 @@ func (c *Client) queued(ctx context.Context, site string, in Inspection, w surro
 		add("workers", "nobody works queue %s", kind)
 	}
 	if len(bridges) > 0 {
-		r := c.routeAs(ctx, in.Job, bridges)
+		r, err := c.routeAs(ctx, in.Job, bridges)
+		if err != nil {
+			return waits, err
+		}
 		switch {
 		case r.Verdict == route.Unready:
 			add("row", "the row or the site that it names can't be read")
@@ -207,7 +210,7 @@ func (c *Client) queued(ctx context.Context, site string, in Inspection, w surro
 }
 
 // routeAs routes a job as those bridges do.
-func (c *Client) routeAs(ctx context.Context, j *rqcompat.Job, bridges []rqcompat.Process) route.Routed {
+func (c *Client) routeAs(ctx context.Context, j *rqcompat.Job, bridges []rqcompat.Process) (route.Routed, error) {
 	handlers := job.Handlers{}
 	for _, p := range bridges {
 		for _, name := range p.Handlers {
@@ -215,9 +218,17 @@ func (c *Client) routeAs(ctx context.Context, j *rqcompat.Job, bridges []rqcompa
 		}
 	}
 	shared := slices.ContainsFunc(bridges, func(p rqcompat.Process) bool { return slices.Contains(p.Shared, j.Origin) })
-	router := route.Router{Handlers: handlers, Sites: c.sites, Policy: c.policy, DefaultOrganization: c.cfg.DefaultOrganization}
+	router := route.NewRouter(route.Params{
+		Handlers: handlers, Sites: c.sites, RQ: c.rq, Policy: c.policy, DefaultOrganization: c.cfg.DefaultOrganization, Decode: c.cfg.decode,
+		Process: "client-" + rqcompat.NewExecutionID(), MaxKills: c.cfg.MaxKills, Log: c.cfg.Log,
+	})
 	queue := job.Queue{Name: j.Origin, Kind: c.cfg.Bench.QueueTypeOf(j.Origin), Own: !shared}
-	return router.Route(ctx, queue, []route.Found{{Job: j}})[0]
+	found := route.Found{Job: j}
+	routed := router.Route(ctx, queue, []route.Found{found})[0]
+	if routed.Verdict != route.Heavy {
+		return routed, nil
+	}
+	return router.Alone(ctx, queue, found)
 }
 
 // askBoth asks what is asked before the claim, then what is asked before the start.

@@ -15,6 +15,9 @@ var ErrNoData = fmt.Errorf("%w: its hash has no data field", ErrNoSuchJob)
 // ErrDuplicateJob says that a job of this id is on its way already.
 var ErrDuplicateJob = errors.New("job exists already")
 
+// ErrLarge says that a job is larger than the caller of FetchSmall wants to have in memory together with others.
+var ErrLarge = errors.New("job is large")
+
 // ErrCanceled says that a job is canceled already.
 var ErrCanceled = errors.New("job is already canceled")
 

@@ -39,6 +39,10 @@ func ReleasingKey() string { return "rq:releasing" }
 // It is this package's, not RQ's.
 func ReleasingChildrenKey() string { return ReleasingKey() + ":children" }
 
+// ReadingKey is the ZSET of processes that began to read the call of a job, scored by when, in milliseconds of Redis'
+// clock. It is this package's, not RQ's.
+func ReadingKey(id string) string { return "rq:reading:" + id }
+
 // FirstSeenKey is the STRING with the time at which maintenance first met id in the intermediate list.
 // rq/intermediate_queue.py IntermediateQueue.get_first_seen_key, since 1.16.2.
 func FirstSeenKey(queue, id string) string { return IntermediateKey(queue) + ":first_seen:" + id }

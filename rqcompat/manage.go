@@ -66,6 +66,36 @@ func (c *Client) FetchMany(ctx context.Context, ids []string) ([]*FetchResult, e
 	return results, nil
 }
 
+var sizesScript = newScript("sizes.lua")
+
+// FetchSmall is FetchMany for jobs that anybody may have enqueued: of one that has more than most bytes the result is
+// ErrLarge, without the job. It takes one round trip more.
+func (c *Client) FetchSmall(ctx context.Context, ids []string, most int) ([]*FetchResult, error) {
+	sizes, err := codes[int](ctx, c, sizesScript, ids, func(batch []string) ([]any, error) { return anys(batch), nil })
+	if err != nil {
+		return nil, fmt.Errorf("look how large %d jobs are: %w", len(ids), err)
+	}
+	results := make([]*FetchResult, len(ids))
+	var small []string
+	for i, id := range ids {
+		if sizes[i] > most {
+			results[i] = &FetchResult{Err: fmt.Errorf("fetch job %q: %w: it has %d bytes", clip(id), ErrLarge, sizes[i])}
+			continue
+		}
+		small = append(small, id)
+	}
+	fetched, err := c.FetchMany(ctx, small)
+	if err != nil {
+		return nil, err
+	}
+	for i := range results {
+		if results[i] == nil {
+			results[i], fetched = fetched[0], fetched[1:]
+		}
+	}
+	return results, nil
+}
+
 func fetched(id string, hash map[string]string, err error) (job *Job, _ error) {
 	if err == nil && len(hash) == 0 {
 		err = ErrNoSuchJob

@@ -72,7 +72,7 @@ func (r *claims) claimer(n int) *Claimer {
 		Suspension: &policy.Suspension{Log: log, Read: func(context.Context) (bool, []string, error) {
 			return r.suspended.Load(), slices.Collect(maps.Keys(r.paused)), nil
 		}},
-		Fair: fair, Pollers: map[string]*Poller{"q": NewPoller(PollerParams{Queue: job.Queue{Name: "q"}, Fair: fair})},
+		Fair: fair, Pollers: map[string]*Poller{"q": NewPoller(PollerParams{Queue: job.Queue{Name: "q"}, Fair: fair, Router: newQueue(), Log: log})},
 		Slots: workers.NewSlots(n, []string{"q"}), Lease: 90 * time.Second, Start: r.start, Log: log,
 	}
 }
@@ -302,7 +302,7 @@ func TestAPausedQueueIsNotClaimedFrom(t *testing.T) {
 	c := r.claimer(2)
 	other := waitingJob("s", "o", "b", "Normal")
 	other.Queue.Name = "r"
-	c.Pollers["r"] = NewPoller(PollerParams{Queue: other.Queue, Fair: c.Fair})
+	c.Pollers["r"] = NewPoller(PollerParams{Queue: other.Queue, Fair: c.Fair, Router: newQueue(), Log: c.Log})
 	addJobs(c, "a")
 	c.Fair.Add(other)
 	free := c.Slots.Take(2)

@@ -55,7 +55,7 @@ func (f *FairQueue) Add(qs ...*job.Queued) {
 			continue
 		}
 		n := noteOf(q)
-		if f.kept+q.Memory <= mostKept {
+		if !q.Partly && f.kept+q.Memory <= mostKept {
 			f.kept += q.Memory
 			n.kept = q
 		}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
@@ -29,11 +31,21 @@ type First struct {
 	Paused func(ctx context.Context, queue string) bool
 	Log    *slog.Logger
 
-	seen map[string]time.Time // since when popped jobs are undecided
+	seen  map[string]time.Time // since when popped jobs are undecided
+	aside *route.Aside         // those that take too much to keep the others
+}
+
+// NewFirst prepares a First.
+func NewFirst(f First) *First {
+	f.aside = newAside(f.Queue, f.Router, f.Log, func() {})
+	return &f
 }
 
 // Run waits until ctx ends.
 func (f *First) Run(ctx context.Context) {
+	var aside sync.WaitGroup
+	defer aside.Wait() // it ends with ctx
+	aside.Go(func() { f.aside.Run(ctx) })
 	pause := wait.Backoff{Log: f.Log.With("queue", f.Queue.Name), What: "nobody of the bridge waits before Python's workers"}
 	for ctx.Err() == nil {
 		if f.Paused(ctx, f.Queue.Name) {
@@ -58,24 +70,33 @@ func (f *First) judge(ctx context.Context, popped []string) (back []string, err 
 	if f.Paused(ctx, f.Queue.Name) {
 		return nil, errPaused
 	}
+	goesBack := func(r route.Routed, seen time.Time) {
+		switch {
+		case r.Verdict == route.Ours:
+			r.From = rqcompat.FirstKey(f.Queue.Name)
+			f.Fair.Add(r.Queued)
+		case r.Verdict == route.Foreign, r.Verdict == route.Unready && time.Since(seen) >= undecidedFor:
+			back = append(back, r.ID)
+		}
+	}
+	for _, l := range f.aside.Take() {
+		goesBack(l.Routed, l.Seen)
+	}
 	var ids []string
 	for _, id := range popped {
-		if !f.Fair.has(job.Key{Queue: f.Queue.Name, ID: id}) {
+		if !f.Fair.has(job.Key{Queue: f.Queue.Name, ID: id}) && !f.aside.Has(id) && !slices.Contains(back, id) {
 			ids = append(ids, id)
 		}
 	}
 	found, err := f.read(ctx, ids)
 	if err != nil || len(found) == 0 {
-		return nil, err
+		return back, err
 	}
 	for i, r := range f.Router.Route(ctx, f.Queue, found) {
-		switch {
-		case r.Verdict == route.Ours:
-			r.From = rqcompat.FirstKey(f.Queue.Name)
-			f.Fair.Add(r.Queued)
-		case r.Verdict == route.Foreign, r.Verdict == route.Unready && time.Since(found[i].Seen) >= undecidedFor:
-			back = append(back, r.ID)
+		if r.Verdict == route.Heavy {
+			f.aside.Add(found[i])
 		}
+		goesBack(r, found[i].Seen)
 	}
 	return back, nil
 }

@@ -15,7 +15,7 @@ import (
 )
 
 func (l *queue) first(fair *FairQueue) *First {
-	return &First{Queue: job.Queue{Name: "q"}, Fetch: l.Fetch, Router: l, Fair: fair, Paused: l.isPaused, Log: slog.New(slog.DiscardHandler)}
+	return NewFirst(First{Queue: job.Queue{Name: "q"}, Fetch: l.Fetch, Router: l, Fair: fair, Paused: l.isPaused, Log: slog.New(slog.DiscardHandler)})
 }
 
 // TestWhatIsPoppedIsJudged: ours is taken up where it stands, Python's goes back, and what policy lets wait stays.

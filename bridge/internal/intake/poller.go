@@ -41,9 +41,10 @@ type Waiter interface {
 	Close() error
 }
 
-// Router is step 2.
+// Router is step 2, see route.Router.
 type Router interface {
 	Route(ctx context.Context, queue job.Queue, found []route.Found) []route.Routed
+	Alone(ctx context.Context, queue job.Queue, f route.Found) (route.Routed, error)
 }
 
 // PollerParams are what a poller needs.
@@ -65,6 +66,8 @@ type Poller struct {
 	// undecided are the jobs that are looked at again, by id; next is when the first of them is.
 	undecided map[string]undecided
 	next      time.Time
+	// aside are those that take too much to keep the others.
+	aside *route.Aside
 	// hungry is raised when the claimer has nothing left to deal.
 	hungry wait.Flag
 
@@ -76,13 +79,22 @@ type Poller struct {
 type undecided struct{ seen, again time.Time }
 
 // NewPoller prepares a poller.
-func NewPoller(p PollerParams) *Poller {
-	return &Poller{PollerParams: p, undecided: map[string]undecided{}, hungry: wait.NewFlag()}
+func NewPoller(params PollerParams) *Poller {
+	p := &Poller{PollerParams: params, undecided: map[string]undecided{}, hungry: wait.NewFlag()}
+	p.aside = newAside(params.Queue, params.Router, params.Log, p.hungry.Raise)
+	return p
+}
+
+func newAside(q job.Queue, r Router, log *slog.Logger, looked func()) *route.Aside {
+	return route.NewAside(route.AsideParams{Alone: r.Alone, Queue: q, Looked: looked, Log: log})
 }
 
 // Run looks until ctx ends. A Redis that is away is asked again, ever slower; what was seen before stays valid.
 func (p *Poller) Run(ctx context.Context) {
 	defer p.Waiter.Close()
+	var aside sync.WaitGroup
+	defer aside.Wait() // it ends with ctx
+	aside.Go(func() { p.aside.Run(ctx) })
 	pause := wait.Backoff{Log: p.Log.With("queue", p.Queue.Name), What: "queue can't be read"}
 	for ctx.Err() == nil {
 		if p.Paused(ctx, p.Queue.Name) {
@@ -103,6 +115,7 @@ func (p *Poller) Run(ctx context.Context) {
 func (p *Poller) letGo() {
 	p.Fair.dropQueue(p.Queue.Name)
 	p.List.Clear()
+	p.aside.Clear()
 	clear(p.undecided)
 }
 
@@ -126,10 +139,14 @@ func (p *Poller) look(ctx context.Context) error {
 		return err
 	}
 	p.Fair.drop(p.Queue.Name, removed...)
+	p.aside.Forget(removed...)
 	for _, id := range removed {
 		delete(p.undecided, id)
 	}
 	now := time.Now()
+	for _, l := range p.aside.Take() {
+		p.settle(l.Routed, l.Seen, now)
+	}
 	left := slices.Concat(p.due(now), added)
 	for len(left) > 0 {
 		n := min(len(left), fetchBatch)
@@ -197,19 +214,25 @@ func (p *Poller) sift(ctx context.Context, ids []string, now time.Time) error {
 		}
 		return now
 	})
-	var mine []*job.Queued
 	for i, r := range p.Router.Route(ctx, p.Queue, found) {
-		switch r.Verdict {
-		case route.Unready, route.Held:
-			p.postpone(r.ID, found[i].Seen, now.Add(r.Again))
-			continue
-		case route.Ours:
-			mine = append(mine, r.Queued)
+		if r.Verdict == route.Heavy {
+			p.aside.Add(found[i])
 		}
-		delete(p.undecided, r.ID)
+		p.settle(r, found[i].Seen, now)
 	}
-	p.Fair.Add(mine...)
 	return nil
+}
+
+// settle does what routing says of a job.
+func (p *Poller) settle(r route.Routed, seen, now time.Time) {
+	switch r.Verdict {
+	case route.Unready, route.Held:
+		p.postpone(r.ID, seen, now.Add(r.Again))
+		return
+	case route.Ours:
+		p.Fair.Add(r.Queued)
+	}
+	delete(p.undecided, r.ID)
 }
 
 // rest waits until the list may have changed.

@@ -31,14 +31,16 @@ type queue struct {
 	syncs, closed int
 	fetched       [][]string
 	found         []route.Found
-	waited        []time.Duration
-	arrived       chan struct{}
+	// alone is what is decided of heavy jobs, each time anew; each question waits for one of them.
+	alone   chan route.Routed
+	waited  []time.Duration
+	arrived chan struct{}
 }
 
 var errBroken = errors.New("broken connection")
 
 func newQueue(ids ...string) *queue {
-	return &queue{ids: ids, hashes: map[string]*rqcompat.FetchResult{}, verdict: map[string]route.Routed{}, fetchErr: map[int]error{}, arrived: make(chan struct{})}
+	return &queue{ids: ids, hashes: map[string]*rqcompat.FetchResult{}, verdict: map[string]route.Routed{}, fetchErr: map[int]error{}, arrived: make(chan struct{}), alone: make(chan route.Routed)}
 }
 
 // set changes the queue while a poller runs.
@@ -111,6 +113,16 @@ func (l *queue) Route(_ context.Context, q job.Queue, found []route.Found) []rou
 	}
 	l.found = append(l.found, found...)
 	return out
+}
+
+func (l *queue) Alone(ctx context.Context, q job.Queue, f route.Found) (route.Routed, error) {
+	select {
+	case r := <-l.alone:
+		r.Queued = &job.Queued{Queue: q, ID: f.Job.ID}
+		return r, nil
+	case <-ctx.Done():
+		return route.Routed{}, ctx.Err()
+	}
 }
 
 func (l *queue) Wait(ctx context.Context, name string, most time.Duration) (bool, error) {

@@ -37,34 +37,64 @@ func (c *Claimer) reread(ctx context.Context, r rereading) {
 		of[n.Queue()] = append(of[n.Queue()], i)
 	}
 	for queue, which := range of {
-		ids := make([]string, len(which))
-		for k, i := range which {
-			ids[k] = r.notes[i].ID
+		c.rereadOf(ctx, queue, which, r)
+	}
+}
+
+// rereadOf reads those of one queue.
+func (c *Claimer) rereadOf(ctx context.Context, queue job.Queue, which []int, r rereading) {
+	ids := make([]string, len(which))
+	for k, i := range which {
+		ids[k] = r.notes[i].ID
+	}
+	var found []route.Found
+	c.insist(ctx, queue, func() error {
+		fetched, err := c.Fetch(ctx, ids)
+		if err == nil {
+			now := time.Now()
+			found = asFound(ids, fetched, func(string) time.Time { return now })
 		}
-		routed := c.route(ctx, queue, ids)
-		for k, i := range which {
-			var q *job.Queued
-			if routed != nil && routed[k].Verdict == route.Ours {
-				q = routed[k].Queued
-				q.From, q.Before = r.notes[i].From, r.notes[i].Before
-			}
-			r.read[i] <- q
+		return err
+	})
+	for k := range found {
+		found[k].Whole = true
+	}
+	routed := c.Router.Route(ctx, queue, found)
+	for k, i := range which {
+		switch {
+		case routed == nil || ctx.Err() != nil:
+			r.read[i] <- nil
+		case routed[k].Verdict == route.Heavy:
+			go func() {
+				var alone route.Routed
+				c.insist(ctx, queue, func() (err error) {
+					alone, err = c.Router.Alone(ctx, queue, found[k])
+					return err
+				})
+				r.settle(i, alone)
+			}()
+		default:
+			r.settle(i, routed[k])
 		}
 	}
 }
 
-// route reads and routes jobs of one queue, as soon as Redis can be asked; nil when ctx has ended before.
-func (c *Claimer) route(ctx context.Context, queue job.Queue, ids []string) []route.Routed {
-	pause := wait.Backoff{Log: c.Log.With("queue", queue.Name), What: "claimed jobs can't be read"}
-	for {
-		fetched, err := c.Fetch(ctx, ids)
-		if err == nil {
-			pause.Succeeded()
-			now := time.Now()
-			return c.Router.Route(ctx, queue, asFound(ids, fetched, func(string) time.Time { return now }))
-		}
-		if pause.Failed(ctx, err); ctx.Err() != nil {
-			return nil
-		}
+// settle tells who waits for a job what it asks for now.
+func (r *rereading) settle(i int, routed route.Routed) {
+	if routed.Queued == nil || routed.Verdict != route.Ours {
+		r.read[i] <- nil
+		return
 	}
+	q, n := routed.Queued, r.notes[i]
+	q.From, q.Before, q.Memory = n.From, n.Before, n.Memory
+	r.read[i] <- q
+}
+
+// insist does what a Redis that is away delays, until it works or ctx ends.
+func (c *Claimer) insist(ctx context.Context, queue job.Queue, do func() error) {
+	pause := wait.Backoff{Log: c.Log.With("queue", queue.Name), What: "claimed jobs can't be read"}
+	for err := do(); err != nil && ctx.Err() == nil; err = do() {
+		pause.Failed(ctx, err)
+	}
+	pause.Succeeded()
 }

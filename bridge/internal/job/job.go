@@ -108,6 +108,8 @@ type Queued struct {
 	// Kwargs are the arguments of the call, and Args the positional ones, which only plain RQ jobs have.
 	Kwargs *pickle.Dict
 	Args   []any
+	// Partly says that there are more arguments than these: they are to be read again before it runs.
+	Partly bool
 	// Serializer is how the call was written, and how its result has to be.
 	Serializer rqcompat.Serializer
 	// Handler runs it; nil only if Broken is set.
@@ -128,7 +130,7 @@ func (q *Queued) Tenant() Tenant { return Tenant{q.Site, q.Organization} }
 
 // Params gives the handler's parameters as JSON: those of the row, which somebody may have mended before a retry; without
 // one the keyword arguments of the call, the positional ones under "args". lossy names what these lost on their way from
-// Python; an error is what CheckParams says of a job that it was asked about.
+// Python; an error is what MeasureParams says of a job that it was asked about.
 func (q *Queued) Params() (params json.RawMessage, lossy []string, err error) {
 	if q.Row != nil {
 		return q.Row.InputParameters, nil, nil
@@ -137,13 +139,11 @@ func (q *Queued) Params() (params json.RawMessage, lossy []string, err error) {
 	return params, lossy, tooLarge(err)
 }
 
-// CheckParams refuses, by the name of the limit, parameters that Params could not write in whole. It writes nothing.
-func (q *Queued) CheckParams() error {
-	if q.Row != nil {
-		return nil
-	}
-	_, err := pickle.Limits{}.Measure(q.arguments())
-	return tooLarge(err)
+// MeasureParams tells the size of what Params would write of the call's arguments, in bytes, and writes nothing. An error
+// names the limit that they exceed.
+func (q *Queued) MeasureParams(l pickle.Limits) (size int, err error) {
+	size, err = l.Measure(q.arguments())
+	return size, tooLarge(err)
 }
 
 func tooLarge(err error) error {

@@ -36,8 +36,9 @@ func TestParams(t *testing.T) {
 		"a number that JSON lacks":       {Queued{Kwargs: kwargs("a", math.NaN())}, `{"a":"nan"}`},
 	} {
 		got, lossy, err := tc.q.Params()
-		if string(got) != tc.want || err != nil || tc.q.CheckParams() != nil {
-			t.Errorf("parameters %s: %s (%v), want %s", name, got, err, tc.want)
+		size, unfit := tc.q.MeasureParams(pickle.Limits{})
+		if string(got) != tc.want || err != nil || unfit != nil || size < len(got) {
+			t.Errorf("parameters %s: %s (%v; %d bytes measured, %v), want %s", name, got, err, size, unfit, tc.want)
 		}
 		if want := []string{"$.a: float nan written as text"}; strings.Contains(tc.want, "nan") && !slices.Equal(lossy, want) {
 			t.Errorf("parameters %s: lossy %q, want %q", name, lossy, want)
@@ -52,7 +53,7 @@ func TestParamsAreWholeOrRefused(t *testing.T) {
 		shared := &pickle.List{Items: []any{text}}
 		q := &Queued{Kwargs: kwargs("rows", &pickle.List{Items: slices.Repeat([]any{shared}, n)})}
 		params, lossy, err := q.Params()
-		if checked := q.CheckParams(); (checked == nil) != fits || (err == nil) != fits || len(lossy) > 0 {
+		if _, checked := q.MeasureParams(pickle.Limits{}); (checked == nil) != fits || (err == nil) != fits || len(lossy) > 0 {
 			t.Errorf("%d rows: %v and %v, lossy %q, want a refusal: %v", n, checked, err, lossy, !fits)
 		}
 		if !fits {

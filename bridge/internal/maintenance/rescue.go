@@ -17,6 +17,12 @@ import (
 // workerDied is what the log of a row says whose worker is gone.
 const workerDied = "Worker died"
 
+// Router says what jobs ask for, see route.Router.
+type Router interface {
+	Route(ctx context.Context, queue job.Queue, found []route.Found) []route.Routed
+	Alone(ctx context.Context, queue job.Queue, f route.Found) (route.Routed, error)
+}
+
 // Rescue gives back the jobs whose lease lapsed: their worker is dead, or cut off for so long that it has given up.
 type Rescue struct {
 	RQ interface {
@@ -26,7 +32,7 @@ type Rescue struct {
 		Writable(ctx context.Context) error
 	}
 	Rows   Rows
-	Route  func(ctx context.Context, queue job.Queue, found []route.Found) []route.Routed
+	Router Router
 	Queues []job.Queue
 	// Lease is how long a job is its worker's without renewal; Slack how much longer it stands in RQ's started registry.
 	Lease, Slack time.Duration
@@ -118,7 +124,13 @@ func (s *Rescue) rowOf(ctx context.Context, q job.Queue, id string) (info job.In
 		}
 		return info, nil, fault
 	}
-	r := s.Route(ctx, q, []route.Found{{Job: j, Fault: fault}})[0]
+	found := route.Found{Job: j, Fault: fault}
+	r := s.Router.Route(ctx, q, []route.Found{found})[0]
+	if r.Verdict == route.Heavy {
+		if r, err = s.Router.Alone(ctx, q, found); err != nil {
+			return info, nil, err
+		}
+	}
 	info = job.Info{ID: id, Method: r.Method, Site: r.Site, User: r.User, Queue: q.Name}
 	switch {
 	case r.Verdict == route.Unready:

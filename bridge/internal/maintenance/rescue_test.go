@@ -69,9 +69,19 @@ func (l *lapsedJobs) Route(_ context.Context, q job.Queue, found []route.Found) 
 	return []route.Routed{r}
 }
 
+// Alone finds what a job that is too much for Route is.
+func (l *lapsedJobs) Alone(ctx context.Context, q job.Queue, f route.Found) (route.Routed, error) {
+	if err := l.fetchErr["alone "+f.Job.ID]; err != nil {
+		return route.Routed{}, err
+	}
+	r := l.Route(ctx, q, []route.Found{f})[0]
+	r.Verdict = route.Ours
+	return r, nil
+}
+
 func (l *lapsedJobs) rescue() *Rescue {
 	return &Rescue{
-		RQ: l, Rows: l.bench, Route: l.Route, Queues: queues, Lease: 15 * time.Second, Slack: 75 * time.Second, MaxKills: 3,
+		RQ: l, Rows: l.bench, Router: l, Queues: queues, Lease: 15 * time.Second, Slack: 75 * time.Second, MaxKills: 3,
 		Holds:  func(worker string) bool { return worker == "bridge-live-1" },
 		Failed: func(queue string) { l.failed = append(l.failed, queue) }, Log: l.logger(),
 		Poisoned: func(info job.Info, _ error) { l.poisoned = append(l.poisoned, info) },
@@ -148,7 +158,15 @@ func TestRescueGivesBack(t *testing.T) {
 			l.lapse("a", nil)
 			l.fetchErr["a"] = errors.New("half of it")
 		}, only, "worker died", ""},
-		"a job that can't be read":      {func(l *lapsedJobs) { l.lapse("a", nil); l.fetchErr["a"] = errBroken }, nil, "", "broken connection"},
+		"a job that can't be read": {func(l *lapsedJobs) { l.lapse("a", nil); l.fetchErr["a"] = errBroken }, nil, "", "broken connection"},
+		"a heavy job": {func(l *lapsedJobs) {
+			l.lapse("a", nil)
+			l.routed["a"] = route.Routed{Verdict: route.Heavy}
+		}, only, "worker died", ""},
+		"a heavy job that can't be read": {func(l *lapsedJobs) {
+			l.lapse("a", nil)
+			l.routed["a"], l.fetchErr["alone a"] = route.Routed{Verdict: route.Heavy}, errBroken
+		}, nil, "", "broken connection"},
 		"a job whose row can't be read": {func(l *lapsedJobs) { l.lapse("a", nil); l.routed["a"] = route.Routed{Verdict: route.Unready} }, nil, "", "the row of job a can't be read now"},
 		"an arrival that can't be looked": {func(l *lapsedJobs) {
 			l.lapse("a", nil)

@@ -2,7 +2,9 @@ package maintenance
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -22,6 +24,8 @@ const (
 	takeBackAll = 5 * time.Second
 	// takeBackNewest is how many of the newest are looked at. If all of them are new, all are looked at.
 	takeBackNewest = 16
+	// takeBackFetch is how many are read in one round trip.
+	takeBackFetch = 200
 	// takeBackAge is how long ago a job may have failed that Python could have run as well: older ones failed before
 	// anybody here had a handler for them.
 	takeBackAge = time.Hour
@@ -38,9 +42,10 @@ type TakeBackParams struct {
 	RQ interface {
 		Members(ctx context.Context, reg rqcompat.Registry, queue string, from, to int64) ([]rqcompat.Member, error)
 		FetchMany(ctx context.Context, ids []string) ([]*rqcompat.FetchResult, error)
+		FetchSmall(ctx context.Context, ids []string, most int) ([]*rqcompat.FetchResult, error)
 		Results(ctx context.Context, id string) ([]rqcompat.Result, error)
 	}
-	Route  func(ctx context.Context, queue job.Queue, found []route.Found) []route.Routed
+	Router Router
 	Queues []job.Queue
 	// Paused says that nothing is to be taken from a queue for now.
 	Paused func(ctx context.Context, queue string) bool
@@ -56,11 +61,14 @@ type TakeBack struct {
 	TakeBackParams
 	// stays remembers, by queue and id, the entries that are to stay failed, by their score.
 	stays map[string]map[string]float64
+	// heavy remembers those that are looked at alone, one in a look, so that they don't keep the others.
+	heavy       map[job.Key]bool
+	lookedAlone bool
 }
 
 // NewTakeBack prepares the service.
 func NewTakeBack(p TakeBackParams) *TakeBack {
-	return &TakeBack{p, map[string]map[string]float64{}}
+	return &TakeBack{TakeBackParams: p, stays: map[string]map[string]float64{}, heavy: map[job.Key]bool{}}
 }
 
 // Run looks until ctx ends.
@@ -88,6 +96,7 @@ func (s *TakeBack) Run(ctx context.Context) {
 
 // look takes up what is ours among the newest failed jobs of a queue; 0 is all of them.
 func (s *TakeBack) look(ctx context.Context, q job.Queue, newest int64) error {
+	s.lookedAlone = false
 	members, err := s.RQ.Members(ctx, rqcompat.Failed, q.Name, -newest, -1)
 	if err != nil {
 		return err
@@ -105,18 +114,26 @@ func (s *TakeBack) look(ctx context.Context, q job.Queue, newest int64) error {
 	if len(fresh) == 0 {
 		return nil
 	}
-	return s.judge(ctx, q, fresh)
+	for some := range slices.Chunk(fresh, takeBackFetch) {
+		if err := s.judge(ctx, q, some); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// forget keeps of what stays only what is still there.
+// forget keeps of what is remembered only what is still there.
 func (s *TakeBack) forget(queue string, members []rqcompat.Member) {
 	old := s.stays[queue]
 	s.stays[queue] = make(map[string]float64, len(members))
+	there := make(map[string]bool, len(members))
 	for _, m := range members {
+		there[m.ID] = true
 		if score, known := old[m.ID]; known {
 			s.stays[queue][m.ID] = score
 		}
 	}
+	maps.DeleteFunc(s.heavy, func(k job.Key, _ bool) bool { return k.Queue == queue && !there[k.ID] })
 }
 
 // judge takes up those of the failed jobs that are ours, and notes those that are to stay. One that can't be judged now
@@ -126,19 +143,34 @@ func (s *TakeBack) judge(ctx context.Context, q job.Queue, members []rqcompat.Me
 	for i, m := range members {
 		ids[i] = m.ID
 	}
-	fetched, err := s.RQ.FetchMany(ctx, ids)
+	fetched, err := s.RQ.FetchSmall(ctx, ids, route.LargeJob)
 	if err != nil {
 		return err
 	}
 	// As on a shared queue, whatever the queue is: what nobody here can run must not become ours to fail.
 	q.Own = false
 	for i, f := range fetched {
+		key := job.Key{Queue: q.Name, ID: ids[i]}
+		if s.heavy[key] || errors.Is(f.Err, rqcompat.ErrLarge) {
+			if s.heavy[key] = true; s.lookedAlone {
+				continue
+			}
+			s.lookedAlone = true
+			one, err := s.RQ.FetchMany(ctx, ids[i:i+1])
+			if err != nil {
+				return err
+			}
+			f = one[0]
+		}
 		if f.Job == nil || workers.IsOurs(f.Job.WorkerName) || f.Job.Status != rqcompat.StatusFailed {
 			s.stays[q.Name][ids[i]] = members[i].Score
 			continue
 		}
-		routed := s.Route(ctx, q, []route.Found{{Job: f.Job, Fault: f.Err}})[0]
-		if routed.Verdict == route.Unready || routed.Verdict == route.Held {
+		routed, err := s.route(ctx, q, route.Found{Job: f.Job, Fault: f.Err})
+		if err != nil {
+			return err
+		}
+		if routed.Verdict == route.Unready || routed.Verdict == route.Held || routed.Verdict == route.Heavy {
 			continue
 		}
 		why, err := s.pythonsError(ctx, f.Job)
@@ -153,6 +185,19 @@ func (s *TakeBack) judge(ctx context.Context, q job.Queue, members []rqcompat.Me
 		s.Take(routed.Queued)
 	}
 	return nil
+}
+
+// route says whose a job is. One that is Heavy is looked at alone the next time.
+func (s *TakeBack) route(ctx context.Context, q job.Queue, found route.Found) (route.Routed, error) {
+	key := job.Key{Queue: q.Name, ID: found.Job.ID}
+	if s.heavy[key] {
+		return s.Router.Alone(ctx, q, found)
+	}
+	routed := s.Router.Route(ctx, q, []route.Found{found})[0]
+	if routed.Verdict == route.Heavy {
+		s.heavy[key] = true
+	}
+	return routed, nil
 }
 
 // pythonsError is the last line of the error with which a Python worker failed a job that is to be taken back; "" for one

@@ -28,6 +28,8 @@ type failedJobs struct {
 	ranges  []int64
 	fetched []string
 	routed  []job.Queue
+	large   map[string]bool
+	alone   []string
 	faults  []error
 	taken   []*job.Queued
 	paused  bool
@@ -59,6 +61,22 @@ func (f *failedJobs) FetchMany(_ context.Context, ids []string) (out []*rqcompat
 	return out, f.errs["fetch"]
 }
 
+func (f *failedJobs) FetchSmall(ctx context.Context, ids []string, most int) ([]*rqcompat.FetchResult, error) {
+	out, err := f.FetchMany(ctx, ids)
+	for i, id := range ids {
+		if f.large[id] {
+			out[i] = &rqcompat.FetchResult{Err: rqcompat.ErrLarge}
+		}
+	}
+	return out, err
+}
+
+// Alone takes what Route finds too heavy.
+func (f *failedJobs) Alone(_ context.Context, q job.Queue, found route.Found) (route.Routed, error) {
+	f.alone = append(f.alone, found.Job.ID)
+	return route.Routed{Queued: &job.Queued{ID: found.Job.ID, Queue: q}}, nil
+}
+
 func (f *failedJobs) Results(_ context.Context, id string) ([]rqcompat.Result, error) {
 	if r, ok := f.results[id]; ok {
 		return r, f.errs["results "+id]
@@ -84,7 +102,7 @@ func newFailed(ids ...string) *failedJobs {
 }
 
 func (f *failedJobs) takeBack() *TakeBack {
-	return NewTakeBack(TakeBackParams{RQ: f, Route: f.Route, Queues: queues[:1], Log: f.logger(), Paused: func(context.Context, string) bool { return f.paused }, Take: func(q *job.Queued) { f.taken = append(f.taken, q) }})
+	return NewTakeBack(TakeBackParams{RQ: f, Router: f, Queues: queues[:1], Log: f.logger(), Paused: func(context.Context, string) bool { return f.paused }, Take: func(q *job.Queued) { f.taken = append(f.taken, q) }})
 }
 
 func TestNothingIsTakenBackFromAPausedQueue(t *testing.T) {
@@ -264,4 +282,36 @@ func TestWhatADeadBridgePopped(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.wantLog(t, "they are back in their queue")
+}
+
+// TestHeavyJobsAreTakenBackOneByOne: what is large or takes long is looked at alone, one in a look, and keeps no other.
+func TestHeavyJobsAreTakenBackOneByOne(t *testing.T) {
+	f := newFailed("large", "long", "a", "b")
+	f.large = map[string]bool{"large": true}
+	f.verdict["long"] = route.Heavy
+	s := f.takeBack()
+	var got [][]string
+	for range 3 {
+		f.taken = nil
+		if err := s.look(t.Context(), queues[0], 16); err != nil {
+			t.Fatal(err)
+		}
+		var ids []string
+		for _, q := range f.taken {
+			ids = append(ids, q.ID)
+		}
+		got = append(got, ids)
+		for _, id := range ids { // they are claimed
+			f.members["b:go"] = slices.DeleteFunc(f.members["b:go"], func(m rqcompat.Member) bool { return m.ID == id })
+		}
+	}
+	if want := [][]string{{"large", "a", "b"}, {"long"}, nil}; fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("taken back in three looks: %v, want %v", got, want)
+	}
+	if want := []string{"large", "long"}; !slices.Equal(f.alone, want) {
+		t.Errorf("looked at alone: %v, want %v", f.alone, want)
+	}
+	if s.forget("b:go", nil); len(s.heavy) > 0 {
+		t.Errorf("%v is remembered when it is gone", s.heavy)
+	}
 }

@@ -146,7 +146,16 @@ func TestParametersThatDoNotFit(t *testing.T) {
 	kwargs := &pickle.Dict{Items: []pickle.Pair{{Key: "laugh", Value: laugh}}}
 	j := encode(t, rqcompat.Call{Func: "go.plain", Kwargs: kwargs})
 	for _, own := range []bool{true, false} {
-		got := newBench().router().Route(t.Context(), job.Queue{Own: own}, []Found{{Job: j, Seen: time.Now()}})[0]
-		checkBroken(t, got, own, "more than 134217728 bytes of JSON")
+		b := newBench()
+		b.jobs = map[string]*rqcompat.Job{"id": j}
+		found := Found{Job: j, Seen: time.Now()}
+		if got := b.router().Route(t.Context(), job.Queue{Own: own}, []Found{found})[0]; got.Verdict != Heavy {
+			t.Errorf("own=%v: among others it is %s, want heavy", own, verdicts[got.Verdict])
+		}
+		got, err := b.router().Alone(t.Context(), job.Queue{Own: own}, found)
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkBroken(t, got, own, "bytes of JSON")
 	}
 }

@@ -1,5 +1,6 @@
 // Package route is step 2 of a job's life: decode what a queued job asks for, without running anything, and decide
-// whose it is. It happens once per job, when its id is first seen on a queue, and changes nothing.
+// whose it is. It happens when its id is first seen on a queue, for most jobs once more after they were claimed, and
+// changes nothing.
 package route
 
 import (
@@ -7,7 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
+	"log/slog"
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
@@ -32,13 +33,12 @@ const (
 	Unready
 	// Held: policy says not yet.
 	Held
+	// Heavy: it takes more than is spent on a job among others. Router.Alone decides.
+	Heavy
 )
 
 // unreadyPause is when a row may have appeared, or a database be back.
 const unreadyPause = 250 * time.Millisecond
-
-// decodedShare is how much larger a call is in memory than in Redis, about.
-const decodedShare = 40
 
 // Found is a job as it was read from its queue.
 type Found struct {
@@ -46,6 +46,8 @@ type Found struct {
 	Fault error // why its hash could not be read in full
 	// Seen is when its id was first seen: a row may be committed a moment after the job that names it.
 	Seen time.Time
+	// Whole says that it runs next: its arguments are kept, however large they are.
+	Whole bool
 }
 
 // Routed is what became of a found job.
@@ -62,30 +64,60 @@ type Sites interface {
 	Find(ctx context.Context, names map[string][]string) map[string]sites.Found
 }
 
-// Router decides where jobs go. Safe for concurrent use.
-type Router struct {
+// RQ is what a router asks of Redis; *rqcompat.Client does it.
+type RQ interface {
+	FetchMany(ctx context.Context, ids []string) ([]*rqcompat.FetchResult, error)
+	BeginReading(ctx context.Context, id, process string) (deaths int, err error)
+	EndReading(ctx context.Context, id, process string) error
+}
+
+// Params are what a Router needs.
+type Params struct {
 	Handlers job.Handlers
 	Sites    Sites
+	RQ       RQ
 	Policy   policy.Chain
 	// DefaultOrganization owns the rows of jobs that name none.
 	DefaultOrganization string
 	// RowGrace is how long a job waits for the row, or the site, it names.
 	RowGrace time.Duration
+	// Decode reads calls; nil is rqcompat.Job.Call.
+	Decode Decode
+	// Process is a name that no other process ever had; MaxKills is how many processes a call may take down.
+	Process  string
+	MaxKills int
+	Log      *slog.Logger
+}
+
+// Router decides where jobs go. Safe for concurrent use.
+type Router struct {
+	Params
+	quick, alone turns
+}
+
+// NewRouter prepares a router.
+func NewRouter(p Params) *Router {
+	if p.Decode == nil {
+		p.Decode = func(j *rqcompat.Job, _ pickle.Limits) (*rqcompat.Call, error) { return j.Call() }
+	}
+	return &Router{Params: p, quick: quickTurns(), alone: aloneTurns()}
 }
 
 // Route decides about a batch of jobs of one queue. The rows they name are read in one query per site.
 func (r *Router) Route(ctx context.Context, queue job.Queue, found []Found) []Routed {
-	out := make([]Routed, len(found))
-	faults := make([]error, len(found))
+	read := sideBySide(ctx, r.quick, len(found), quickPatience,
+		func(i int) reading { return r.read(queue, found[i], quickly()) },
+		func(i int) reading { return unread(queue, found[i], errUnending) })
+	return r.decideAll(ctx, read, found)
+}
+
+// decideAll decides about jobs that were read.
+func (r *Router) decideAll(ctx context.Context, read []reading, found []Found) []Routed {
+	out := make([]Routed, len(read))
 	names := map[string][]string{}
-	for i, f := range found {
-		q := &job.Queued{Queue: queue, ID: f.Job.ID, Priority: job.PriorityOfQueue(queue.Kind), Timeout: timeoutOf(f.Job), Attempt: 1 + f.Job.Retried()}
-		out[i] = Routed{Queued: q}
-		if faults[i] = f.Fault; faults[i] == nil {
-			faults[i] = decode(q, f.Job)
-		}
-		q.Memory = decodedShare * len(f.Job.Data)
-		if q.Site == "" || faults[i] != nil {
+	for i := range read {
+		q := read[i].q
+		if out[i].Queued = q; q.Site == "" || read[i].fault != nil {
 			continue
 		}
 		wanted := names[q.Site]
@@ -96,23 +128,26 @@ func (r *Router) Route(ctx context.Context, queue job.Queue, found []Found) []Ro
 	}
 	bySite := r.Sites.Find(ctx, names)
 	for i := range out {
-		r.judge(ctx, &out[i], faults[i], bySite[out[i].Site], found[i].Seen)
+		if read[i].heavy {
+			out[i].Verdict = Heavy
+			continue
+		}
+		r.judge(ctx, &out[i], read[i], bySite[out[i].Site], found[i].Seen)
 	}
 	return out
 }
 
 // judge decides about one decoded job, and asks the policy about one that could run.
-func (r *Router) judge(ctx context.Context, o *Routed, fault error, site sites.Found, seen time.Time) {
+func (r *Router) judge(ctx context.Context, o *Routed, read reading, site sites.Found, seen time.Time) {
+	fault := read.fault
 	if fault != nil {
 		o.Verdict, fault = Foreign, job.Mark(fault, job.Permanent, 0)
 	} else {
 		o.Again = unreadyPause
 		o.Verdict, fault = r.decide(o.Queued, site, seen)
 	}
-	if o.Verdict == Ours && fault == nil {
-		if fault = o.CheckParams(); fault != nil {
-			o.Verdict = Foreign
-		}
+	if o.Verdict == Ours && fault == nil && read.unfit != nil {
+		o.Verdict, fault = Foreign, read.unfit
 	}
 	if o.Verdict == Ours && fault == nil {
 		if a := r.Policy.Ask(ctx, Question(o.Queued, policy.AtClaim)); a.Verdict == policy.Wait {
@@ -190,7 +225,7 @@ func (r *Router) byRow(q *job.Queued, site sites.Found, seen time.Time) (Verdict
 		return Foreign, job.Mark(fmt.Errorf("site %s has no Background Job %q, %s after its job was seen: was the transaction that made it rolled back?",
 			q.Site, q.RowName, r.RowGrace), job.Permanent, 0)
 	}
-	q.Memory += len(row.InputParameters)
+	q.Memory += 2 * len(row.InputParameters)
 	q.Row, q.Organization, q.User = row, row.Organization, row.OwnerUser
 	q.Priority, _ = job.PriorityOf(row.Priority)
 	if q.JobType = site.Types[row.JobType]; q.JobType == nil {
@@ -246,76 +281,4 @@ func (r *Router) Handled(types map[string]*rows.JobType) (names []string) {
 		}
 	}
 	return names
-}
-
-// decode reads the call and the envelope of frappe.enqueue around it, if any.
-func decode(q *job.Queued, j *rqcompat.Job) error {
-	call, err := j.Call()
-	if err != nil {
-		return fmt.Errorf("decode the call: %w", err)
-	}
-	q.Method, q.Kwargs, q.Args, q.Serializer = call.Func, call.Kwargs, call.Args, call.Serializer
-	envelope, err := frappe.ParseCall(call.Func, based{call.Kwargs})
-	if errors.Is(err, frappe.ErrNotFrappe) {
-		return refuseCallback(j)
-	}
-	if err != nil {
-		return err
-	}
-	q.Site, q.User, q.Method = envelope.Site, envelope.User, envelope.Target()
-	q.Args = nil
-	q.Kwargs = envelope.Kwargs.(based).Dict // ParseCall takes nothing else
-	if own := envelope.WrapperArgument(); own != "" {
-		q.Kwargs = &pickle.Dict{Items: slices.DeleteFunc(slices.Clone(q.Kwargs.Items), func(p pickle.Pair) bool { return p.Key == any(own) })}
-	}
-	if err := refuseCallback(j); err != nil {
-		return err
-	}
-	name, isExecutor := envelope.BackgroundJobID()
-	if isExecutor && name == "" {
-		return errors.New("the executor was called without background_job_id")
-	}
-	q.RowName = name
-	return nil
-}
-
-// based are the arguments of execute_job, or those inside, as Python's code takes them: a frappe._dict as a dict, a
-// subclass's text as str.
-type based struct{ *pickle.Dict }
-
-// Get implements frappe.Getter.
-func (b based) Get(key string) (any, bool) {
-	v, ok := b.Dict.Get(key)
-	if key == "kwargs" {
-		if d, isMapping := pickle.Keywords(v); isMapping {
-			return based{d}, ok
-		}
-	}
-	return pickle.Base(v), ok
-}
-
-// RowOf gives the row that a job names in its call; ok is false if it names none or can't be read.
-func RowOf(j *rqcompat.Job) (site, name string, ok bool) {
-	q := &job.Queued{}
-	err := decode(q, j)
-	return q.Site, q.RowName, err == nil && q.RowName != ""
-}
-
-// refuseCallback refuses a job with a Python callback after it; Frappe's house-keeping one the bridge does itself.
-func refuseCallback(j *rqcompat.Job) error {
-	for _, cb := range []rqcompat.Callback{j.SuccessCallback, j.FailureCallback, j.StoppedCallback} {
-		if cb.Name != "" && !frappe.IsFrappeCallback(cb.Name) {
-			return fmt.Errorf("the job names the Python callback %q, which the bridge can't run: drop its callbacks, or enqueue it on a queue of Python's", cb.Name)
-		}
-	}
-	return nil
-}
-
-// timeoutOf is the job's own timeout, zero for unlimited; nil if it has none.
-func timeoutOf(j *rqcompat.Job) *time.Duration {
-	if j.Timeout == nil {
-		return nil
-	}
-	timeout := time.Duration(max(*j.Timeout, 0)) * time.Second
-	return &timeout
 }

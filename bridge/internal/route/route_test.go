@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -31,6 +32,34 @@ type bench struct {
 	org        string // status of every organization
 
 	asked []map[string][]string
+
+	// What Redis has of jobs that are looked at alone.
+	jobs   map[string]*rqcompat.Job
+	deaths int
+	rqErr  error
+	notes  []string
+	decode Decode // nil is the real one
+}
+
+func (b *bench) FetchMany(_ context.Context, ids []string) ([]*rqcompat.FetchResult, error) {
+	b.notes = append(b.notes, "fetch "+ids[0])
+	if j := b.jobs[ids[0]]; j != nil {
+		return []*rqcompat.FetchResult{{Job: j}}, b.rqErr
+	}
+	return []*rqcompat.FetchResult{{Err: rqcompat.ErrNoSuchJob}}, b.rqErr
+}
+
+func (b *bench) BeginReading(_ context.Context, id, process string) (int, error) {
+	b.notes = append(b.notes, process+" begins "+id)
+	if b.deaths < 0 {
+		return 0, rqcompat.ErrBeingRead
+	}
+	return b.deaths, nil
+}
+
+func (b *bench) EndReading(_ context.Context, id, process string) error {
+	b.notes = append(b.notes, process+" ended "+id)
+	return nil
 }
 
 func (b *bench) Site(name string) (*frappe.Site, error) {
@@ -80,7 +109,10 @@ func (b *bench) router() *Router {
 	for _, name := range []string{"app.export", "archive", "go.plain", "gone"} {
 		handlers[name] = &job.Handler{Name: name}
 	}
-	return &Router{Handlers: handlers, Sites: b, Policy: policy.New(b), DefaultOrganization: "ORG-D", RowGrace: 10 * time.Second}
+	return NewRouter(Params{
+		Handlers: handlers, Sites: b, RQ: b, Policy: policy.New(b), DefaultOrganization: "ORG-D", RowGrace: 10 * time.Second,
+		Process: "p", MaxKills: 3, Log: slog.New(slog.DiscardHandler), Decode: b.decode,
+	})
 }
 
 // plain is a job that another program than Frappe enqueued.
@@ -118,7 +150,7 @@ func delivery(t *testing.T, name string) *rqcompat.Job {
 	return enqueued(t, frappe.Call{Method: frappe.Executor, Kwargs: map[string]any{"background_job_id": name}})
 }
 
-var verdicts = map[Verdict]string{Ours: "ours", Foreign: "foreign", Unready: "unready", Held: "held"}
+var verdicts = map[Verdict]string{Ours: "ours", Foreign: "foreign", Unready: "unready", Held: "held", Heavy: "heavy"}
 
 // want is what becomes of a job on an own and on a shared queue.
 type want struct {
@@ -301,7 +333,7 @@ func TestRowOf(t *testing.T) {
 
 // TestMethodOfSeveralJobTypes: which one a call belongs to must not be left to the order of a map.
 func TestMethodOfSeveralJobTypes(t *testing.T) {
-	r := &Router{Handlers: job.Handlers{"app.export": {Name: "app.export"}}}
+	r := NewRouter(Params{Handlers: job.Handlers{"app.export": {Name: "app.export"}}})
 	types := map[string]*rows.JobType{}
 	for _, name := range []string{"a-disabled", "b-export", "c-export", "d-export", "e-export"} {
 		types[name] = &rows.JobType{TypeName: name, HandlerMethod: "app.export", Enabled: name != "a-disabled"}
@@ -326,7 +358,7 @@ func TestHandled(t *testing.T) {
 		t.Errorf("handled: %v, want export and archive", got)
 	}
 	both := job.Handlers{"export": {Name: "export"}, "app.export": {Name: "app.export"}}
-	if h := (&Router{Handlers: both}).handlerOf(b.types["export"]); h.Name != "export" {
+	if h := NewRouter(Params{Handlers: both}).handlerOf(b.types["export"]); h.Name != "export" {
 		t.Errorf("handler %s, want the one of the Job Type's name before that of its method", h.Name)
 	}
 }

@@ -1,0 +1,106 @@
+package route
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"github.com/opensoft/dartwing-bridge/rqcompat"
+	"github.com/opensoft/dartwing-bridge/rqcompat/pickle"
+)
+
+// Anybody who can enqueue writes what is decoded here, and may make it last. So each call is decoded on a goroutine of its
+// own, at first within little time and memory: that is enough for nearly all, and a hundred hostile ones among them cost
+// the others nothing that they notice. What needs more is looked at alone, see Router.Alone.
+const (
+	quickTime = 20 * time.Millisecond
+	// quickPatience is how long a decoder that doesn't heed its limits is waited for.
+	quickPatience = 100 * time.Millisecond
+	// LargeJob is from how many bytes in Redis on a job isn't read together with others.
+	LargeJob = 64 << 10
+
+	// aloneTime is a second line behind the limits of work, which don't depend on how busy the machine is.
+	aloneTime     = 2 * time.Second
+	alonePatience = 5 * time.Second
+)
+
+// quickly are the limits of a first attempt.
+func quickly() pickle.Limits { return pickle.Limits{} }
+
+// alone are the limits of a call that is looked at alone: the defaults.
+func alone() pickle.Limits { return pickle.Limits{} }
+
+// errUnending is what a decoder leaves that was given up.
+var errUnending = errors.New("decoding it takes longer than 5s")
+
+// Decode reads the call of a job within limits, see rqcompat.Job.CallWithin.
+type Decode func(j *rqcompat.Job, l pickle.Limits) (*rqcompat.Call, error)
+
+// turns bound how many goroutines do something at once.
+type turns chan struct{}
+
+// quickTurns are as many as there are processors, and two at least, so that a call that lasts isn't the only one.
+func quickTurns() turns { return make(turns, max(runtime.GOMAXPROCS(0), 2)) }
+
+// aloneTurns leave the other half of the machine to everybody else.
+func aloneTurns() turns { return make(turns, max(runtime.GOMAXPROCS(0)/2, 1)) }
+
+// take waits for a turn; false means that ctx ended first.
+func (t turns) take(ctx context.Context) bool {
+	select {
+	case t <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// sideBySide calls work for 0 to n-1, each on a goroutine of its own, and gives what they returned; late's word for those
+// that took longer than patience, or than ctx lasts. These go on alone, and nobody waits for them or for their turn.
+func sideBySide[T any](ctx context.Context, t turns, n int, patience time.Duration, work, late func(i int) T) []T {
+	type answer struct {
+		i int
+		v T
+	}
+	out, answered := make([]T, n), make([]bool, n)
+	answers := make(chan answer, n)
+	begun := 0
+	for begun < n && t.take(ctx) {
+		i := begun
+		begun++
+		var over atomic.Bool
+		end := func(v T) {
+			if over.CompareAndSwap(false, true) {
+				<-t
+				answers <- answer{i, v}
+			}
+		}
+		clock := time.AfterFunc(patience, func() { end(late(i)) })
+		go func() {
+			v := work(i)
+			clock.Stop()
+			end(v)
+		}()
+	}
+	for range begun {
+		select {
+		case a := <-answers:
+			out[a.i], answered[a.i] = a.v, true
+		case <-ctx.Done():
+		}
+	}
+	for i := range out {
+		if !answered[i] {
+			out[i] = late(i)
+		}
+	}
+	return out
+}
+
+// tooMuch reports whether a call could not be decoded quickly, which says nothing of whether it can be at all.
+func tooMuch(err error) bool {
+	_, limit := errors.AsType[*pickle.LimitError](err)
+	return limit || errors.Is(err, rqcompat.ErrLarge) || errors.Is(err, errUnending)
+}

@@ -1,0 +1,155 @@
+package route
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
+	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/opensoft/dartwing-bridge/rqcompat"
+	"github.com/opensoft/dartwing-bridge/rqcompat/pickle"
+)
+
+// reading is what a call asks for.
+type reading struct {
+	q *job.Queued
+	// fault is why it can't be read; unfit why its arguments can't be handed on, which counts if the job is ours.
+	fault, unfit error
+	// heavy says that this was too much to do among others, and means nothing else.
+	heavy bool
+}
+
+// unread is what is known of a job whose call wasn't read.
+func unread(queue job.Queue, f Found, fault error) reading {
+	return reading{fault: fault, heavy: tooMuch(fault), q: &job.Queued{
+		Queue: queue, ID: f.Job.ID, Priority: job.PriorityOfQueue(queue.Kind), Timeout: timeoutOf(f.Job), Attempt: 1 + f.Job.Retried(),
+		Memory: leastMemory,
+	}}
+}
+
+const (
+	// leastMemory is what a job takes that has no arguments.
+	leastMemory = 1 << 10
+	// mostTogether is up to how many bytes the arguments of a job are kept that doesn't run next.
+	mostTogether = 64 << 10
+)
+
+// read decodes a call within limits.
+func (r *Router) read(queue job.Queue, f Found, l pickle.Limits) (got reading) {
+	if got = unread(queue, f, f.Fault); got.fault != nil {
+		return got
+	}
+	defer func() {
+		if recover() != nil {
+			got.fault = errors.New("decode the call: the decoder panicked")
+		}
+	}()
+	call, err := r.Decode(f.Job, l)
+	if err != nil {
+		return unread(queue, f, fmt.Errorf("decode the call: %w", err))
+	}
+	q := got.q
+	if got.fault = unwrap(q, f.Job, call); got.fault != nil || f.Whole {
+		return got
+	}
+	q.Memory += decodedShare * len(f.Job.Data)
+	if q.RowName == "" {
+		size, err := q.MeasureParams(l)
+		q.Memory += size
+		got.unfit, got.heavy = err, tooMuch(err)
+	}
+	if q.Memory > mostTogether {
+		dropArguments(q)
+	}
+	return got
+}
+
+// decodedShare is how much larger a call is in memory than in Redis, about.
+const decodedShare = 40
+
+// dropArguments leaves of a job's arguments what routing asks for, and nothing that keeps the others in memory.
+func dropArguments(q *job.Queued) {
+	organization, _ := q.Kwargs.Get("organization")
+	q.Kwargs, q.Args, q.Partly = &pickle.Dict{}, nil, true
+	if name, ok := pickle.Base(organization).(string); ok {
+		q.Kwargs.Set("organization", strings.Clone(name[:min(len(name), mostTogether)]))
+	}
+	for _, s := range []*string{&q.Site, &q.User, &q.Method, &q.RowName} {
+		*s = strings.Clone(*s)
+	}
+}
+
+// unwrap takes what a call asks for out of the envelope of frappe.enqueue around it, if any.
+func unwrap(q *job.Queued, j *rqcompat.Job, call *rqcompat.Call) error {
+	q.Method, q.Kwargs, q.Args, q.Serializer = call.Func, call.Kwargs, call.Args, call.Serializer
+	envelope, err := frappe.ParseCall(call.Func, based{call.Kwargs})
+	if errors.Is(err, frappe.ErrNotFrappe) {
+		return refuseCallback(j)
+	}
+	if err != nil {
+		return err
+	}
+	q.Site, q.User, q.Method = envelope.Site, envelope.User, envelope.Target()
+	q.Args = nil
+	q.Kwargs = envelope.Kwargs.(based).Dict // ParseCall takes nothing else
+	if own := envelope.WrapperArgument(); own != "" {
+		q.Kwargs = &pickle.Dict{Items: slices.DeleteFunc(slices.Clone(q.Kwargs.Items), func(p pickle.Pair) bool { return p.Key == any(own) })}
+	}
+	if err := refuseCallback(j); err != nil {
+		return err
+	}
+	name, isExecutor := envelope.BackgroundJobID()
+	if isExecutor && name == "" {
+		return errors.New("the executor was called without background_job_id")
+	}
+	q.RowName = name
+	return nil
+}
+
+// based are the arguments of execute_job, or those inside, as Python's code takes them: a frappe._dict as a dict, a
+// subclass's text as str.
+type based struct{ *pickle.Dict }
+
+// Get implements frappe.Getter.
+func (b based) Get(key string) (any, bool) {
+	v, ok := b.Dict.Get(key)
+	if key == "kwargs" {
+		if d, isMapping := pickle.Keywords(v); isMapping {
+			return based{d}, ok
+		}
+	}
+	return pickle.Base(v), ok
+}
+
+// RowOf gives the row that a job names in its call; ok is false if it names none or can't be read.
+func RowOf(j *rqcompat.Job) (site, name string, ok bool) {
+	call, err := j.Call()
+	if err != nil {
+		return "", "", false
+	}
+	q := &job.Queued{}
+	err = unwrap(q, j, call)
+	return q.Site, q.RowName, err == nil && q.RowName != ""
+}
+
+// refuseCallback refuses a job with a Python callback after it; Frappe's house-keeping one the bridge does itself.
+func refuseCallback(j *rqcompat.Job) error {
+	for _, cb := range []rqcompat.Callback{j.SuccessCallback, j.FailureCallback, j.StoppedCallback} {
+		if cb.Name != "" && !frappe.IsFrappeCallback(cb.Name) {
+			return fmt.Errorf("the job names the Python callback %q, which the bridge can't run: drop its callbacks, or enqueue it on a queue of Python's", cb.Name)
+		}
+	}
+	return nil
+}
+
+// timeoutOf is the job's own timeout, zero for unlimited; nil if it has none.
+func timeoutOf(j *rqcompat.Job) *time.Duration {
+	if j.Timeout == nil {
+		return nil
+	}
+	timeout := time.Duration(max(*j.Timeout, 0)) * time.Second
+	return &timeout
+}
