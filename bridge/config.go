@@ -106,8 +106,9 @@ type ForeignHandler struct {
 // Any other line goes to the log. A line of JSON that is longer than 1 MiB, or that starts with {"result": and can't be
 // read, fails the job for good, since it may have been the result. The last 8 KiB of stderr become part of the error. Exit status 0 is success; of
 // sysexits.h 64 (usage), 65 (data), 66 (no input), 67 (no user), 77 (no permission) and 78 (configuration) are
-// permanent; every other status (69 unavailable, 70 software, 75 temporary failure, …), a signal, and a program that
-// can't be started are transient. A signal that ends it while the bridge stops gives the job back: it was the stop's.
+// permanent; every other status (69 unavailable, 70 software, 75 temporary failure, …) and a signal are transient. A program
+// that isn't there, may not be run or would get more than the system passes on is permanent; any other that can't be
+// started, for lack of memory for instance, transient. A signal that ends it while the bridge stops gives the job back: it was the stop's.
 //
 // On cancel, timeout and shutdown SIGTERM goes to the program's whole process group, and SIGKILL to whatever is left of
 // it after KillGrace. Status 0 after SIGTERM counts as success only if a result was reported. What a program leaves

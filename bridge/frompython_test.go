@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/opensoft/dartwing-bridge/bridge/internal/sites"
 	"github.com/opensoft/dartwing-bridge/frappe"
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
@@ -64,10 +63,7 @@ func TestWhatFrappeEnqueues(t *testing.T) {
 		if diff := cmp.Diff(seen{[]string{"$.when: datetime.date written as text"}, 2, "2024-02-29"}, <-got, cmp.AllowUnexported(seen{})); diff != "" {
 			t.Errorf("the handler gets (-want +got):\n%s", diff)
 		}
-		var name string
-		if err := b.sql.QueryRowContext(t.Context(), "SELECT name FROM `tabBackground Job` WHERE job_hash = ?", sites.ArrivalHash(id)).Scan(&name); err != nil {
-			t.Fatal(err)
-		}
+		name := b.arrived(id)
 		if row := b.row(name); row.TimeoutSeconds != want || row.Status != rows.StatusCompleted || !strings.Contains(string(row.InputParameters), `"when":"2024-02-29"`) {
 			t.Errorf("sent with a timeout of %s s: row %+v, want %d s", sent, row, want)
 		}

@@ -15,6 +15,7 @@ func (c *converter) fill(before []string, items []Pair, depth int) {
 		key, exact := c.key(items[i].Key, depth)
 		if !exact || slices.Contains(before, key) {
 			if names == nil {
+				c.spend(len(items) * mapWork)
 				names = newUniqueNames(before, items)
 			}
 			key = names.free(key)
@@ -31,6 +32,7 @@ func (c *converter) member(n int, key string, v any, depth int) {
 	if n > 0 {
 		c.comma()
 	}
+	c.spend(len(key) * textWork)
 	if !c.fits(c.quotedSize(key)) {
 		key = truncated
 	}

@@ -247,11 +247,11 @@ func TestTheRowOfAnArrival(t *testing.T) {
 	own, none, queues := 90*time.Second, time.Duration(0), 300*time.Second
 	for timeout, want := range map[*time.Duration]int{nil: 600, &none: 600, &queues: 600, &own: 90} {
 		got := arrival(&job.Queued{
-			Queue: job.Queue{Timeout: queues}, ID: "id", Organization: "ORG-A", User: "jane@example.com", Timeout: timeout,
+			Queue: job.Queue{Timeout: queues}, ID: "id", CreatedAt: claimed.Add(-time.Hour), Organization: "ORG-A", User: "jane@example.com", Timeout: timeout,
 			JobType: &rows.JobType{TypeName: "export", DefaultTimeout: 600, DefaultPriority: "High", MaxRetries: 7},
 		}, json.RawMessage(`{"n":1}`), claimed)
 		if diff := cmp.Diff(rows.NewJob{
-			JobType: "export", Organization: "ORG-A", OwnerUser: "jane@example.com", Priority: "High", JobHash: sites.ArrivalHash("id"),
+			JobType: "export", Organization: "ORG-A", OwnerUser: "jane@example.com", Priority: "High", JobHash: sites.Arrival{ID: "id", CreatedAt: claimed.Add(-time.Hour)}.Hash(),
 			MaxRetries: 7, TimeoutSeconds: want, InputParameters: json.RawMessage(`{"n":1}`), Status: rows.StatusQueued,
 			CreatedMessage: "Job created for RQ job id", CreatedAt: claimed,
 		}, got); diff != "" {

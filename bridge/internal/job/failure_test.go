@@ -178,7 +178,7 @@ func TestEncodeResultOfAnOddOne(t *testing.T) {
 		result any
 		large  bool
 	}{
-		{"contains itself", self, true}, {"deep", deep, true}, 		{"its error panics", refusesJSON{}, false}, {"a channel", make(chan int), false},
+		{"contains itself", self, true}, {"deep", deep, true}, {"its error panics", refusesJSON{}, false}, {"a channel", make(chan int), false},
 	} {
 		for _, s := range []rqcompat.Serializer{rqcompat.PickleSerializer, rqcompat.JSONSerializer} {
 			encoded, err := EncodeResult(tc.result, s)
