@@ -61,7 +61,7 @@ func (l *logBuffer) String() string {
 }
 
 // call encodes the data of a job.
-func call(t *testing.T, function string, kwargs map[string]any) []byte {
+func call(t testing.TB, function string, kwargs map[string]any) []byte {
 	t.Helper()
 	d := &pickle.Dict{}
 	for _, key := range slices.Sorted(mapKeys(kwargs)) {

@@ -98,8 +98,14 @@ func (d *DB) Statuses(ctx context.Context, names []string) (map[string]Status, e
 }
 
 func (d *DB) selectNamed(ctx context.Context, what string, columns []*jobColumn, names []string, lock string) (map[string]*BackgroundJob, error) {
+	t, err := d.tables.get(ctx, tableJob)
+	if err != nil {
+		return nil, err
+	}
+	// What no name can be isn't asked for: the question is everybody's.
+	names = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return t.columns["name"].refuse(name) != nil })
 	found := make(map[string]*BackgroundJob, len(names))
-	err := inChunks(names, func(chunk []string) error {
+	err = inChunks(names, func(chunk []string) error {
 		jobs, err := d.selectColumns(ctx, fmt.Sprintf(what, len(chunk)), columns, "FORCE INDEX (PRIMARY) WHERE `name` IN ("+marks(len(chunk))+")"+lock, anys(chunk)...)
 		for _, j := range jobs {
 			found[j.Name] = j

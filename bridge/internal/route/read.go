@@ -3,6 +3,7 @@ package route
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -143,11 +144,14 @@ func refuseCallback(j *rqcompat.Job) error {
 	return nil
 }
 
+// longest is the most seconds that a time.Duration holds: 292 years.
+const longest = int64(math.MaxInt64 / time.Second)
+
 // timeoutOf is the job's own timeout, zero for unlimited; nil if it has none.
 func timeoutOf(j *rqcompat.Job) *time.Duration {
 	if j.Timeout == nil {
 		return nil
 	}
-	timeout := time.Duration(max(*j.Timeout, 0)) * time.Second
+	timeout := time.Duration(min(max(*j.Timeout, 0), longest)) * time.Second
 	return &timeout
 }

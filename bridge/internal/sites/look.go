@@ -1,6 +1,7 @@
 package sites
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/opensoft/dartwing-bridge/bridge/internal/batch"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/moves"
 	"github.com/opensoft/dartwing-bridge/frappe"
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
@@ -247,9 +249,22 @@ func (s *Sites) Stale(ctx context.Context, site string, behind rows.Place, age t
 	})
 }
 
-// LogErrors writes to a site's Error Log.
+// LogErrors writes to a site's Error Log what it takes; the error is of what it doesn't.
 func (s *Sites) LogErrors(ctx context.Context, site string, entries []rows.ErrorLog) error {
-	return s.Look(ctx, site, func(ctx context.Context, db *rows.DB) error { return db.LogErrors(ctx, entries) })
+	return s.Look(ctx, site, func(ctx context.Context, db *rows.DB) (err error) {
+		for some := range slices.Chunk(entries, rowBatch) {
+			answers := batch.Split(ctx, some, rows.OfServer, func(ctx context.Context, some []rows.ErrorLog) ([]struct{}, error) {
+				return make([]struct{}, len(some)), db.LogErrors(ctx, some)
+			})
+			for _, a := range answers {
+				err = cmp.Or(err, a.Err)
+			}
+			if err != nil && rows.OfServer(err) {
+				return err
+			}
+		}
+		return err
+	})
 }
 
 // Members lists the users of an organization, waiting for the site as long as ctx lasts.
