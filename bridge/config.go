@@ -33,9 +33,11 @@ type Config struct {
 	// few milliseconds each; a bridge that dies with one in hand is followed within 3 s by any other, or by the next start.
 	// It needs Redis 6.2. Default: none.
 	First []string
-	// Concurrency is how many jobs run at once, 1 to 100,000. Default: 100.
+	// Concurrency is how many jobs run at once, 1 to 100,000. From 8 on a tenant, an organization of a site, has at most seven
+	// times as many of these slots as it leaves free, so that whoever comes finds one: some 87 of 100 alone. Default: 100.
 	Concurrency int
-	// Weights are the shares of organizations in the fair turns, 1 to 100, by organization name. Default: 1 each.
+	// Weights are the shares of organizations in the fair turns and of the slots, 1 to 100, by organization name. Default: 1
+	// each.
 	Weights map[string]int
 	// RQVersion overrides the detected RQ version, e.g. "1.15.1". Default: found out (rqcompat.Detect).
 	RQVersion string
@@ -104,8 +106,9 @@ type ForeignHandler struct {
 // Any other line goes to the log. A line of JSON that is longer than 1 MiB, or that starts with {"result": and can't be
 // read, fails the job for good, since it may have been the result. The last 8 KiB of stderr become part of the error. Exit status 0 is success; of
 // sysexits.h 64 (usage), 65 (data), 66 (no input), 67 (no user), 77 (no permission) and 78 (configuration) are
-// permanent; every other status (69 unavailable, 70 software, 75 temporary failure, …), a signal, and a program that
-// can't be started are transient. A signal that ends it while the bridge stops gives the job back: it was the stop's.
+// permanent; every other status (69 unavailable, 70 software, 75 temporary failure, …) and a signal are transient. A program
+// that isn't there, may not be run or would get more than the system passes on is permanent; any other that can't be
+// started, for lack of memory for instance, transient. A signal that ends it while the bridge stops gives the job back: it was the stop's.
 //
 // On cancel, timeout and shutdown SIGTERM goes to the program's whole process group, and SIGKILL to whatever is left of
 // it after KillGrace. Status 0 after SIGTERM counts as success only if a result was reported. What a program leaves

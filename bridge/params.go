@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
 )
 
 // Datetime is Python's datetime.datetime. In JSON it is what str() gives, "2024-02-29 23:59:59.5+01:00"; a T between
@@ -239,7 +241,7 @@ func misfit[T any](value []byte, like string) error {
 	case 't', 'f':
 		kind = "bool"
 	}
-	return &json.UnmarshalTypeError{Value: kind + " that isn't like " + like, Type: reflect.TypeFor[T]()}
+	return &json.UnmarshalTypeError{Value: kind + " " + job.Unlike + like, Type: reflect.TypeFor[T]()}
 }
 
 // stringOf reads a JSON string; ok is false for another value.

@@ -144,6 +144,7 @@ func TestMisfitsNameTheFieldAndTheWantedForm(t *testing.T) {
 		Rows []struct {
 			Due Date `json:"due"`
 		} `json:"rows"`
+		Keys map[Timedelta]int `json:"keys"`
 	}
 	for text, want := range map[string]string{
 		`{"at": "s3cret"}`:                           `"at" is a JSON string that isn't like "2024-02-29 23:59:59" or`,
@@ -160,6 +161,7 @@ func TestMisfitsNameTheFieldAndTheWantedForm(t *testing.T) {
 		`{"in": 1e300}`:                              "one of less than 292 years",
 		`{"cost": "s3cret"}`:                         `"cost" is a JSON string that isn't like "1.50"`,
 		`{"cost": false}`:                            `"cost" is a JSON bool`,
+		`{"keys": {"s3cret": 1}}`:                    `is a JSON number, which a bridge.Timedelta can't hold`,
 		`{"rows": [{"due": "s3cret"}]}`:              `"rows.due" is a JSON string that isn't like "2024-02-29"`,
 	} {
 		_, err := job.Params[params]("x", json.RawMessage(text), true)

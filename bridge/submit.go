@@ -167,7 +167,7 @@ func objectOf(v any) (json.RawMessage, error) {
 	case string(b) == "null": // also of a nil map or pointer
 		return json.RawMessage("{}"), nil
 	case b[0] != '{':
-		return nil, fmt.Errorf("%w: the parameters are not a JSON object: %.40s", ErrBadRequest, b)
+		return nil, fmt.Errorf("%w: the parameters are not a JSON object but a %T's JSON", ErrBadRequest, v)
 	}
 	return b, nil
 }

@@ -179,12 +179,14 @@ func TestRedisOptions(t *testing.T) {
 
 func TestRedisOptionErrors(t *testing.T) {
 	for config, says := range map[string]string{
-		`{"redis_queue": "http://u:hidden@h"}`:                                   "redis_queue is not a Redis URL",
-		`{"redis_queue": "redis://u:hidden@h:port/x"}`:                           "redis_queue is not a Redis URL",
-		`{"use_rq_auth": 1}`:                                                     "bench create-rq-users",
-		`{"redis_queue_sentinel_enabled": 1}`:                                    "redis_queue_sentinels is empty",
-		`{"redis_queue_sentinel_enabled": 1, "redis_queue_sentinels": ["h"]}`:    "host:port",
-		`{"redis_queue_sentinel_enabled": 1, "redis_queue_sentinels": ["h:26"]}`: "redis_queue_master_service",
+		`{"redis_queue": "http://u:hidden@h"}`:                                                           "redis_queue is not a Redis URL",
+		`{"redis_queue": "redis://u:hidden@h:port/x"}`:                                                   "redis_queue is not a Redis URL",
+		`{"use_rq_auth": 1}`:                                                                             "bench create-rq-users",
+		`{"redis_queue_sentinel_enabled": 1}`:                                                            "redis_queue_sentinels is empty",
+		`{"redis_queue_sentinel_enabled": 1, "redis_queue_sentinels": ["h"]}`:                            "host:port",
+		`{"redis_queue_sentinel_enabled": 1, "redis_queue_sentinels": ["h:26", "redis://:hidden@h:26"]}`: "entry 2 of redis_queue_sentinels",
+		`{"redis_queue_sentinel_enabled": 1, "redis_queue_sentinels": ["hidden@h"]}`:                     "entry 1 of redis_queue_sentinels",
+		`{"redis_queue_sentinel_enabled": 1, "redis_queue_sentinels": ["h:26"]}`:                         "redis_queue_master_service",
 	} {
 		_, err := bench(t, config).RedisQueue()
 		if err == nil || !strings.Contains(err.Error(), says) || strings.Contains(err.Error(), "hidden") {

@@ -116,9 +116,10 @@ func sentinelOptions(c Config, key string) (*redis.UniversalOptions, error) {
 	if len(addrs) == 0 {
 		return nil, fmt.Errorf(`%s_sentinel_enabled is on but %s_sentinels is empty; write it as ["host:port", …]`, key, key)
 	}
-	for _, a := range addrs {
-		if !strings.Contains(a, ":") {
-			return nil, fmt.Errorf("%s_sentinels has %q; write host:port", key, a)
+	for i, a := range addrs {
+		// Never quoted: it may be a URL with a password.
+		if _, _, err := net.SplitHostPort(a); err != nil || strings.ContainsAny(a, "/@") {
+			return nil, fmt.Errorf("entry %d of %s_sentinels is not like host:port", i+1, key)
 		}
 	}
 	master := c.String(key+"_master_service", "")

@@ -38,6 +38,7 @@ func ReleasingKey() string { return "rq:releasing" }
 // ReleasingChildrenKey is the HASH of jobs whose many parents are to be looked at: when the last of them ended and its id.
 // It is this package's, not RQ's.
 func ReleasingChildrenKey() string { return ReleasingKey() + ":children" }
+
 // ReadingKey is the ZSET of processes that began to read the call of a job, scored by when, in milliseconds of Redis'
 // clock. It is this package's, not RQ's.
 func ReadingKey(id string) string { return "rq:reading:" + id }

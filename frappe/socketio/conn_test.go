@@ -172,7 +172,7 @@ func TestHandshakeRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 				if tc.status == 301 {
-					w.Header().Set("Location", "https://elsewhere/")
+					w.Header().Set("Location", "https://u:secret@elsewhere/?token=secret")
 				}
 				w.WriteHeader(tc.status)
 				_, _ = w.Write([]byte(tc.body))
@@ -207,13 +207,14 @@ func TestDialRefuses(t *testing.T) {
 		"nobody listens": {t.Context(), Config{URL: free, Site: "site1"}, "connection refused"},
 		"no site":        {t.Context(), Config{URL: free}, "is not the name of a site"},
 		"a path as site": {t.Context(), Config{URL: free, Site: "a/b"}, "is not the name of a site"},
-		"no URL":         {t.Context(), Config{Site: "s"}, "want http"},
-		"ws URL":         {t.Context(), Config{URL: "ws://x", Site: "s"}, "want http"},
-		"bad origin":     {t.Context(), Config{URL: free, Site: "s", Origin: "site1"}, "origin"},
+		"no URL":         {t.Context(), Config{Site: "s"}, "not like http"},
+		"ws URL":         {t.Context(), Config{URL: "ws://x?token=secret", Site: "s"}, "not like http"},
+		"only a user":    {t.Context(), Config{URL: "u:secret@x", Site: "s"}, "not like http"},
+		"bad origin":     {t.Context(), Config{URL: free, Site: "s", Origin: "site1?token=secret"}, "origin"},
 		"canceled":       {canceled, Config{URL: free, Site: "s"}, "context canceled"},
 	} {
-		if _, err := Dial(tc.ctx, tc.cfg); err == nil || !strings.Contains(err.Error(), tc.want) {
-			t.Errorf("%s: error %v lacks %q", name, err, tc.want)
+		if _, err := Dial(tc.ctx, tc.cfg); err == nil || !strings.Contains(err.Error(), tc.want) || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%s: error %v lacks %q, or shows a secret", name, err, tc.want)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package socketio
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -46,14 +47,14 @@ func (cfg Config) handshake() (target *url.URL, host string, header http.Header,
 	}
 	u, err := url.Parse(cfg.URL)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return nil, "", nil, fmt.Errorf("connect to a realtime server: URL %s: want http://host:port or https://host", redacted(u))
+		return nil, "", nil, errors.New("connect to a realtime server: the URL is not like http://host:port or https://host")
 	}
 	header = http.Header{}
 	maps.Copy(header, cfg.Header)
 	origin := cmp.Or(cfg.Origin, u.Scheme+"://"+u.Host)
 	o, err := url.Parse(origin)
 	if err != nil || o.Host == "" {
-		return nil, "", nil, fmt.Errorf("connect to a realtime server: origin %s: want http://host:port or https://host", redacted(o))
+		return nil, "", nil, errors.New("connect to a realtime server: the origin is not like http://host:port or https://host")
 	}
 	header.Set("Origin", origin)
 	if header.Get("X-Frappe-Site-Name") == "" {
@@ -64,16 +65,13 @@ func (cfg Config) handshake() (target *url.URL, host string, header http.Header,
 	return target, o.Host, header, nil
 }
 
-func redacted(u *url.URL) string {
-	if u == nil {
-		return "can't be parsed"
-	}
-	return fmt.Sprintf("%q", u.Redacted())
-}
-
 func refusalText(res *http.Response) string {
 	if to := res.Header.Get("Location"); to != "" {
-		return fmt.Sprintf("it redirects to %q, which is not followed", to)
+		if u, err := url.Parse(to); err == nil {
+			to = (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String() // the rest may be a secret
+			return fmt.Sprintf("it redirects to %q, which is not followed", to)
+		}
+		return "it redirects, which is not followed"
 	}
 	// What can be read of the reason is enough.
 	body, _ := io.ReadAll(io.LimitReader(res.Body, 1024))

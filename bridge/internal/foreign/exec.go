@@ -65,7 +65,7 @@ func NewExec(cfg Exec) (job.Call, error) {
 	for name, value := range cfg.Env {
 		switch {
 		case name == "" || strings.ContainsAny(name, "=\x00") || strings.ContainsRune(value, 0):
-			return nil, fmt.Errorf("exec: %q is not an environment variable", name)
+			return nil, fmt.Errorf("exec: environment variable %q: a name must be without =, and nothing of it may be NUL", upTo(name, "=\x00"))
 		case strings.HasPrefix(name, "BRIDGE_"):
 			return nil, fmt.Errorf("exec: environment variable %q: names that start with BRIDGE_ are reserved", name)
 		}
@@ -95,11 +95,24 @@ func (c Exec) run(ctx context.Context, info job.Info, params json.RawMessage, r 
 	}
 	err := startAndWait(cmd)
 	if cmd.Process == nil {
-		return nil, transient(fmt.Errorf("start %s: %w", c.Command[0], err))
+		return nil, notStarted(fmt.Errorf("start %s: %w", c.Command[0], err))
 	}
 	c.endGroup(cmd.Process.Pid, told.Load())
 	reports.finish()
 	return c.outcome(ctx, r, cmd, err, reports, stderr)
+}
+
+// unstartable are what no retry mends: nothing is there, or nothing that may be run, or what the job brings is too long.
+// Anything else, a machine that has no memory or processes left (ENOMEM, EAGAIN), passes.
+var unstartable = []error{
+	exec.ErrNotFound, syscall.ENOENT, syscall.ENOTDIR, syscall.EACCES, syscall.EPERM, syscall.ENOEXEC, syscall.ELOOP, syscall.ENAMETOOLONG, syscall.E2BIG, syscall.EINVAL,
+}
+
+func notStarted(err error) error {
+	if slices.ContainsFunc(unstartable, func(e error) bool { return errors.Is(err, e) }) {
+		return permanent(err)
+	}
+	return transient(err)
 }
 
 // endGroup leaves a stopped group its grace and kills what is left. The group id can't have been reused: it stays taken

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -340,8 +341,34 @@ func TestExecBeforeStart(t *testing.T) {
 	if err := os.Remove(program); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := run(t.Context(), attempt, json.RawMessage("{}"), &h); err == nil || job.Classify(err) != job.Transient {
-		t.Errorf("program vanished: error = %v, want a transient one", err)
+	if _, err := run(t.Context(), attempt, json.RawMessage("{}"), &h); err == nil || job.Classify(err) != job.Permanent {
+		t.Errorf("program vanished: error = %v, want a permanent one", err)
+	}
+	if err := os.WriteFile(program, []byte("#!/bin/sh\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	// As root everything may be run that anybody may run, and this by nobody.
+	if _, err := run(t.Context(), attempt, json.RawMessage("{}"), &h); !errors.Is(err, syscall.EACCES) || job.Classify(err) != job.Permanent {
+		t.Errorf("program not executable: error = %v, want a permanent EACCES", err)
+	}
+	long := attempt
+	long.User = strings.Repeat("u", 1<<20)
+	if _, err := shell(t, Exec{}, "exit 0")(t.Context(), long, json.RawMessage("{}"), &h); !errors.Is(err, syscall.E2BIG) || job.Classify(err) != job.Permanent {
+		t.Errorf("environment too long: error = %v, want a permanent E2BIG", err)
+	}
+}
+
+// TestNotStarted: what a machine lacks passes, what is wrong with program or job doesn't.
+func TestNotStarted(t *testing.T) {
+	for want, errs := range map[job.ErrorType][]error{
+		job.Permanent: {syscall.E2BIG, syscall.ENOENT, syscall.EACCES, syscall.ENOEXEC, exec.ErrNotFound},
+		job.Transient: {syscall.EAGAIN, syscall.ENOMEM, syscall.EMFILE, syscall.ENFILE, syscall.ETXTBSY, syscall.EIO, errors.New("anything else")},
+	} {
+		for _, err := range errs {
+			if got := job.Classify(notStarted(fmt.Errorf("start x: %w", &os.PathError{Op: "fork/exec", Path: "x", Err: err}))); got != want {
+				t.Errorf("%v is %s, want %s", err, got, want)
+			}
+		}
 	}
 }
 
@@ -358,11 +385,13 @@ func TestNewExecRefuses(t *testing.T) {
 		"no directory":     {Command: []string{"sh"}, Dir: file},
 		"missing dir":      {Command: []string{"sh"}, Dir: file + "-x"},
 		"reserved name":    {Command: []string{"sh"}, Env: map[string]string{"BRIDGE_SITE": "x"}},
-		"name with equals": {Command: []string{"sh"}, Env: map[string]string{"A=B": "x"}},
+		"name with equals": {Command: []string{"sh"}, Env: map[string]string{"A=s3cret": "x"}},
 		"NUL in value":     {Command: []string{"sh"}, Env: map[string]string{"A": "\x00"}},
 	} {
 		if _, err := NewExec(cfg); err == nil {
 			t.Errorf("%s: no error", name)
+		} else if strings.Contains(err.Error(), "s3cret") {
+			t.Errorf("%s: the error shows a value: %v", name, err)
 		}
 	}
 }

@@ -45,12 +45,9 @@ type HTTP struct {
 // NewHTTP checks cfg.
 func NewHTTP(cfg HTTP) (job.Call, error) {
 	u, err := url.Parse(cfg.URL)
-	switch {
-	case err != nil:
-		// The parser's error would show the whole URL, passwords included.
-		return nil, errors.New(`http: "url" can't be parsed`)
-	case u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
-		return nil, fmt.Errorf(`http: "url" %s: want http://host/… or https://host/…`, u.Redacted())
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		// It is not shown: user, query or the whole of it may be a secret.
+		return nil, errors.New(`http: "url" is not like http://host/… or https://host/…`)
 	}
 	cfg.Method = cmp.Or(cfg.Method, http.MethodPost)
 	if !slices.Contains([]string{http.MethodPost, http.MethodPut, http.MethodPatch}, cfg.Method) {
@@ -152,7 +149,8 @@ func (h *httpHandler) request(ctx context.Context, r job.Info, params json.RawMe
 	req.Header.Set("Accept", "application/json, application/x-ndjson")
 	for name, value := range h.cfg.Headers {
 		if name == "" || strings.ContainsAny(name, " :\r\n") || strings.ContainsAny(value, "\r\n") {
-			return nil, fmt.Errorf("http: %q is not a header", name)
+			// A whole line, "Authorization: Bearer …", may have been taken for a name.
+			return nil, fmt.Errorf("http: the header %q: a name must be without blanks and colons, a value without line ends", upTo(name, " :\r\n"))
 		}
 		if strings.EqualFold(name, "Host") {
 			req.Host = value

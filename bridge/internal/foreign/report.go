@@ -22,6 +22,14 @@ func orEmpty(params json.RawMessage) json.RawMessage {
 func permanent(err error) error { return job.Mark(err, job.Permanent, 0) }
 func transient(err error) error { return job.Mark(err, job.Transient, 0) }
 
+// upTo is the start of a text in which something may follow that isn't to be shown.
+func upTo(text, first string) string {
+	if i := strings.IndexAny(text, first); i >= 0 {
+		return text[:i]
+	}
+	return text
+}
+
 const (
 	// maxReport bounds one line of a handler's reports, results included.
 	maxReport = 1 << 20

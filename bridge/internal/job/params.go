@@ -69,9 +69,9 @@ func withoutValue(err error, field func() string) error {
 	broken, isBroken := errors.AsType[*json.SyntaxError](err)
 	switch {
 	case isWrong:
-		kind := wrong.Value
-		if !ours(wrong.Type) {
-			kind, _, _ = strings.Cut(kind, " ") // "number 12.5" shows the number, and "number KEY" the key of a map
+		kind, more, _ := strings.Cut(wrong.Value, " ") // "number 12.5" shows the number, and "number KEY" the key of a map
+		if ours(wrong.Type) && strings.HasPrefix(more, Unlike) {
+			kind += " " + more
 		}
 		field := "the whole"
 		if wrong.Field != "" {
@@ -84,11 +84,14 @@ func withoutValue(err error, field func() string) error {
 		return errors.New("a string is not a time.Time such as 2024-02-29T23:59:59Z; what Python sends fits a bridge.Datetime")
 	case strings.HasPrefix(err.Error(), "json: invalid use of ,string"):
 		return errors.New(`a field with the tag option ",string" has a value of another kind`)
-	case strings.HasPrefix(err.Error(), "json: unknown field "), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
-		return err
+	case strings.HasPrefix(err.Error(), "json: unknown field "), err == io.ErrUnexpectedEOF, err == io.EOF:
+		return err // one that only wraps them is a handler's
 	}
 	return fmt.Errorf("%s has a value that its type refuses", field())
 }
+
+// Unlike is what package bridge's types say of a value: what kind it is that isn't like one that they take.
+const Unlike = "that isn't like "
 
 // ours reports whether a type is one of package bridge, which says in more words what a value has to be like.
 func ours(t reflect.Type) bool {

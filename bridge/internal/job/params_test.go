@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"math/big"
 	"strings"
@@ -19,6 +20,13 @@ type picky struct{}
 
 func (*picky) UnmarshalJSON(b []byte) error { return fmt.Errorf("I don't like %s", b) }
 
+// cut is one that wants more.
+type cut struct{}
+
+func (*cut) UnmarshalJSON(b []byte) error {
+	return fmt.Errorf("%s ends too early: %w", b, io.ErrUnexpectedEOF)
+}
+
 func TestParamsErrorsNameTheFieldAndNotTheValue(t *testing.T) {
 	type inner struct {
 		Year int
@@ -33,27 +41,31 @@ func TestParamsErrorsNameTheFieldAndNotTheValue(t *testing.T) {
 		Big   *big.Int        `json:"big"`
 		Digit json.Number     `json:"digit"`
 		Own   picky           `json:"own"`
+		Cut   cut             `json:"cut"`
+		Small int8            `json:"small"`
 	}
 	tests := map[string]struct {
 		json   string
 		strict bool
 		want   string
 	}{
-		"wrong type":       {`{"year": "s3cret"}`, false, `parameters of "export" don't fit its handler: "year" is a JSON string, which a int can't hold`},
-		"a fraction":       {`{"year": 53.5}`, false, `"year" is a JSON number, which a int can't hold`},
-		"inside":           {`{"inner": {"Year": "s3cret"}}`, false, `"inner.Year" is a JSON string`},
-		"a key":            {`{"map": {"s3cret": "x"}}`, false, "is a JSON number, which a int can't hold"},
-		"a key of words":   {`{"map": {"12 s3cret words": "x"}}`, false, "is a JSON number, which a int can't hold"},
-		"a large number":   {`{"big": "s3cret"}`, false, `"big" has a value that its type refuses`},
-		"a number as text": {`{"digit": "s3cret"}`, false, `"digit" has a value that its type refuses`},
-		"a handler's type": {`{"year": 1, "own": {"password": "s3cret"}}`, false, `"own" has a value that its type refuses`},
-		"an odd one":       {`{"year": s3cret}`, false, "it is not JSON at byte "},
-		"a list":           {`["s3cret"]`, false, `the whole is a JSON array, which a job.params can't hold`},
-		"a time":           {`{"when": "s3cret"}`, false, `not a time.Time such as 2024-02-29T23:59:59Z; what Python sends fits a bridge.Datetime`},
-		"a tag":            {`{"count": "s3cret"}`, false, `",string"`},
-		"unknown":          {`{"yaer": 53}`, true, `unknown field "yaer"`},
-		"more than one":    {`{} {"year": 53}`, false, "more than one JSON value"},
-		"not JSON":         {`{"year": `, false, "unexpected EOF"},
+		"wrong type":          {`{"year": "s3cret"}`, false, `parameters of "export" don't fit its handler: "year" is a JSON string, which a int can't hold`},
+		"a fraction":          {`{"year": 53.5}`, false, `"year" is a JSON number, which a int can't hold`},
+		"inside":              {`{"inner": {"Year": "s3cret"}}`, false, `"inner.Year" is a JSON string`},
+		"a key":               {`{"map": {"s3cret": "x"}}`, false, "is a JSON number, which a int can't hold"},
+		"a key of words":      {`{"map": {"12 s3cret words": "x"}}`, false, "is a JSON number, which a int can't hold"},
+		"a large number":      {`{"big": "s3cret"}`, false, `"big" has a value that its type refuses`},
+		"a number as text":    {`{"digit": "s3cret"}`, false, `"digit" has a value that its type refuses`},
+		"a handler's type":    {`{"year": 1, "own": {"password": "s3cret"}}`, false, `"own" has a value that its type refuses`},
+		"one that wants more": {`{"cut": "s3cret"}`, false, `"cut" has a value that its type refuses`},
+		"a number too large":  {`{"small": 5353}`, false, `"small" is a JSON number, which a int8 can't hold`},
+		"an odd one":          {`{"year": s3cret}`, false, "it is not JSON at byte "},
+		"a list":              {`["s3cret"]`, false, `the whole is a JSON array, which a job.params can't hold`},
+		"a time":              {`{"when": "s3cret"}`, false, `not a time.Time such as 2024-02-29T23:59:59Z; what Python sends fits a bridge.Datetime`},
+		"a tag":               {`{"count": "s3cret"}`, false, `",string"`},
+		"unknown":             {`{"yaer": 53}`, true, `unknown field "yaer"`},
+		"more than one":       {`{} {"year": 53}`, false, "more than one JSON value"},
+		"not JSON":            {`{"year": `, false, "unexpected EOF"},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {

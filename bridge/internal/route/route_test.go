@@ -319,13 +319,13 @@ func TestQuestion(t *testing.T) {
 }
 
 func TestRowOf(t *testing.T) {
-	if s, name, ok := RowOf(delivery(t, "JOB-1")); s != site || name != "JOB-1" || !ok {
-		t.Errorf("a delivery: %q, %q, %v", s, name, ok)
+	if call, ok := RowOf(delivery(t, "JOB-1")); !ok || call != (sites.RowCall{Site: site, Name: "JOB-1", User: "jane@example.com"}) {
+		t.Errorf("a delivery: %+v, %v", call, ok)
 	}
 	for name, j := range map[string]*rqcompat.Job{
 		"a plain job": plain(t, "x"), "a method": enqueued(t, frappe.Call{Method: "x"}), "what can't be read": {Data: []byte("x")},
 	} {
-		if _, _, ok := RowOf(j); ok {
+		if _, ok := RowOf(j); ok {
 			t.Errorf("%s names a row, want none", name)
 		}
 	}

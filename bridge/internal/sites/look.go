@@ -172,23 +172,6 @@ func (s *Sites) Row(ctx context.Context, site, name string) (*rows.BackgroundJob
 	})
 }
 
-// RowOfArrival reads the row that was made for an RQ job; rows.ErrNoSuchJob if there is none.
-func (s *Sites) RowOfArrival(ctx context.Context, site, id string) (*rows.BackgroundJob, error) {
-	return read(ctx, s, site, func(ctx context.Context, db *rows.DB) (*rows.BackgroundJob, error) {
-		return db.FindByHash(ctx, ArrivalHash(id))
-	})
-}
-
-// Deliveries gives the ids of the RQ jobs that may bring a row: of the one that it was made for, if it was, and of the one
-// that its name gives.
-func (s *Sites) Deliveries(ctx context.Context, site, name string) (ids []string, err error) {
-	history, err := read(ctx, s, site, func(ctx context.Context, db *rows.DB) ([]rows.LogEntry, error) { return db.History(ctx, name) })
-	if id := ArrivalOf(history); id != "" {
-		ids = append(ids, id)
-	}
-	return append(ids, s.Bench.JobID(site, name)), err
-}
-
 // Pending tells which sites have a retry that is due; none while Redis is away.
 func (s *Sites) Pending(ctx context.Context, sites []string) (map[string]bool, error) {
 	pending, err := s.Schedule.pending(ctx, sites)
