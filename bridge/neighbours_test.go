@@ -54,7 +54,7 @@ func TestABadArrivalIsAlone(t *testing.T) {
 			continue
 		}
 		b.waitJob(r.ID, rqcompat.StatusFinished)
-		if row, err := b.db.FindByHash(t.Context(), sites.ArrivalHash(r.ID)); err != nil || row.Status != rows.StatusCompleted {
+		if row, err := b.db.NewestByHash(t.Context(), sites.ArrivalsHash(r.ID)); err != nil || row.Status != rows.StatusCompleted {
 			t.Fatalf("healthy job %s: row %+v, %v", r.ID, row, err)
 		}
 	}

@@ -47,7 +47,7 @@ type rooms struct {
 
 // furnish builds the rooms.
 func furnish(cfg Config, c *connections, handlers job.Handlers, ended attempt.Ended) *rooms {
-	w := &rooms{cfg: cfg, connections: c, fair: intake.NewFairQueue(cfg.Weights), pollers: map[string]*intake.Poller{}}
+	w := &rooms{cfg: cfg, connections: c, fair: intake.NewFairQueue(cfg.Concurrency, cfg.Weights), pollers: map[string]*intake.Poller{}}
 	queues, names := cfg.watched()
 	w.slots = workers.NewSlots(cfg.Concurrency, names)
 	w.suspension = &policy.Suspension{Log: cfg.Log, Read: func(ctx context.Context) (bool, []string, error) {

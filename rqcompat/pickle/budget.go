@@ -1,7 +1,6 @@
 package pickle
 
 import (
-	"slices"
 	"time"
 	"unsafe"
 )
@@ -85,16 +84,17 @@ func grow[T any](b *budget, s []T, n int) []T {
 	return larger(b, s, n)
 }
 
+// larger grows by a half at least. Old and new memory are there at the same time, so that there has to be room for both.
 func larger[T any](b *budget, s []T, n int) []T {
-	had := cap(s)
-	if s == nil {
-		s = make([]T, 0, n) // what is given its content at once needs no more
-	} else {
-		s = slices.Grow(s, n)
-	}
 	var item T
-	b.keep((cap(s) - had) * int(unsafe.Sizeof(item)))
-	return s
+	size := int(unsafe.Sizeof(item))
+	room := max(len(s)+n, cap(s)+cap(s)/2)
+	if cap(s) < keepCap {
+		room = max(len(s)+n, 2*cap(s))
+	}
+	b.keep(room * size)
+	b.memory += cap(s) * size
+	return append(make([]T, 0, room), s...)
 }
 
 // What things cost at worst, found by measuring: work in units, memory in bytes.
@@ -110,11 +110,13 @@ const (
 	mapWork         = 150
 	mapMemory       = 64
 	globalWork      = 300
-	numberWork      = 150 // a number as text or of more than 64 bits, beside its digits
-	floatDigitWork  = 50
-	textWork        = 4  // a byte to convert
-	escapeWork      = 10 // a byte that may be an escape
+	numberWork      = 300 // a number as text or of more than 64 bits, beside its digits
+	floatDigitWork  = 80
+	keyWork         = 500 // a key that is no text to write as JSON
+	jsonWork        = 2   // a byte of a text to write as JSON
+	textWork        = 4   // a byte to convert
+	escapeWork      = 10  // a byte that may be an escape
 )
 
 // digitsWork is for turning n decimal digits into an integer or back, which takes longer than n times one.
-func digitsWork(n int) int { return 2*n + n*(n/1000) }
+func digitsWork(n int) int { return 2*n + n*(n/500) }

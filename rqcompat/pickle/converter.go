@@ -39,8 +39,9 @@ type place struct{ level, path int }
 type span struct{ from, to int }
 
 func newConverter(l Limits) *converter {
-	c := &converter{around: map[any]place{}, outermost: math.MaxInt, written: map[any]span{}, path: []byte("$")}
+	c := &converter{around: map[any]place{}, outermost: math.MaxInt, path: []byte("$")}
 	c.open(l)
+	c.spend(c.lim.Work / 2) // for it is measured before it is written
 	c.most = c.lim.Text
 	return c
 }
@@ -170,6 +171,9 @@ func (c *converter) node(v any, depth int) {
 	c.outermost = before
 	if as := (span{from, c.counted + len(c.b)}); as.to-as.from >= plainShared {
 		c.memory -= mapMemory
+		if c.written == nil {
+			c.written = map[any]span{}
+		}
 		c.written[v] = as
 	}
 }
@@ -229,8 +233,9 @@ func (c *converter) dict(items []Pair, depth int) {
 }
 
 func (c *converter) text(s string) {
-	c.spend(len(s) * textWork)
-	if !c.python && !utf8.ValidString(s) {
+	c.spend(len(s) * jsonWork)
+	if !c.python && !utf8.ValidString(s) && c.fits(len(s)) {
+		c.spend(len(s) * textWork)
 		c.note("lone surrogates replaced")
 		s = withoutSurrogates(s)
 	}
@@ -278,11 +283,19 @@ func (c *converter) big(v *big.Int) {
 }
 
 func (c *converter) bytes(s, kind string) {
-	form := "text"
-	c.spend(len(s) * textWork)
-	if !utf8.ValidString(s) {
-		form, s = "base64", base64.StdEncoding.EncodeToString([]byte(s))
+	c.spend(len(s) * jsonWork)
+	if utf8.ValidString(s) {
+		c.note(kind + " written as text")
+		c.text(s)
+		return
 	}
-	c.note(kind + " written as " + form)
-	c.text(s)
+	c.note(kind + " written as base64")
+	switch n := base64.StdEncoding.EncodedLen(len(s)) + 2; {
+	case !c.fits(n):
+		c.quoted(truncated)
+	case c.counting:
+		c.counted += n
+	default:
+		c.b = append(base64.StdEncoding.AppendEncode(append(c.b, '"'), []byte(s)), '"')
+	}
 }

@@ -148,7 +148,7 @@ const mostKey = 1 << 20
 // apart gives the JSON that write writes, which is to become part of a string: nothing in it is remembered.
 func (c *converter) apart(write func()) string {
 	outside := *c
-	c.b, c.counting, c.counted, c.written = nil, false, 0, map[any]span{}
+	c.b, c.counting, c.counted, c.written = nil, false, 0, nil
 	c.most = min(outside.most-outside.counted-len(outside.b), mostKey)
 	write()
 	text := string(c.b)

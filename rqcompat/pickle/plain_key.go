@@ -32,7 +32,7 @@ func (c *converter) member(n int, key string, v any, depth int) {
 	if n > 0 {
 		c.comma()
 	}
-	c.spend(len(key) * textWork)
+	c.spend(len(key) * jsonWork)
 	if !c.fits(c.quotedSize(key)) {
 		key = truncated
 	}
@@ -57,6 +57,7 @@ func (c *converter) key(k any, depth int) (string, bool) {
 	if s, ok := k.(string); ok && utf8.ValidString(s) {
 		return s, true
 	}
+	c.spend(keyWork)
 	n := len(c.path)
 	c.path = append(c.path, ".{key}"...)
 	s := c.apart(func() { c.value(k, depth+1) })

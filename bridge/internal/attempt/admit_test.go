@@ -314,10 +314,10 @@ func TestParametersThatDoNotFit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse()
 		q := plain(func(context.Context, job.Reporter) (any, error) { panic("the handler runs") })
-		q.Kwargs = &pickle.Dict{Items: []pickle.Pair{{Key: "text", Value: strings.Repeat("\x01", 30<<20)}}}
+		q.Kwargs = &pickle.Dict{Items: []pickle.Pair{{Key: "text", Value: strings.Repeat("\x01", 5<<20)}}}
 		h.run(t, q)
 		h.wantStory(t, "too large", "rq failed", "ended failed")
-		if exc := h.rq.outcomes[0].Exc; !strings.Contains(exc, "more than 134217728 bytes of JSON") {
+		if exc := h.rq.outcomes[0].Exc; !strings.Contains(exc, "more than 25165824 bytes of JSON") {
 			t.Errorf("RQ is told %q, want the limit's name", exc)
 		}
 	})

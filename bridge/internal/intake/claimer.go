@@ -59,7 +59,15 @@ func (c *Claimer) Run(ctx context.Context) {
 			wait.Sleep(ctx, a.Again)
 			continue
 		}
-		if err := c.claim(ctx, c.allowed(ctx, c.Fair.deal(len(free))), free); err != nil {
+		dealt := c.Fair.deal(len(free))
+		if len(dealt) == 0 {
+			c.Slots.PutBack(free)
+			if c.Fair.Len() > 0 { // all who wait have what they may have
+				c.Fair.filled.Wait(ctx)
+			}
+			continue
+		}
+		if err := c.claim(ctx, c.allowed(ctx, dealt), free); err != nil {
 			pause.Failed(ctx, err)
 			continue
 		}
@@ -73,6 +81,7 @@ func (c *Claimer) allowed(ctx context.Context, dealt []*Note) []*Note {
 		queue := n.Queue().Name
 		paused := c.Suspension.Paused(ctx, queue)
 		if paused {
+			c.Fair.letGo(n.whose)
 			c.Pollers[queue].forget(n.ID)
 		}
 		return paused
@@ -101,7 +110,8 @@ func (c *Claimer) claim(ctx context.Context, dealt []*Note, free []*workers.Slot
 	}
 	if err != nil {
 		// If they were claimed nevertheless, maintenance gives them back; the names must not be used again.
-		for _, s := range free {
+		for i, s := range free {
+			c.Fair.letGo(dealt[i].whose)
 			c.Slots.Rename(s)
 		}
 		c.Slots.GiveBack(free...)
@@ -111,9 +121,12 @@ func (c *Claimer) claim(ctx context.Context, dealt []*Note, free []*workers.Slot
 	for i, result := range results {
 		free[i].Registered = free[i].Registered || result == rqcompat.Claimed
 		if result != rqcompat.Claimed {
+			c.Fair.letGo(dealt[i].whose)
 			c.Slots.GiveBack(free[i])
 			continue
 		}
+		whose := dealt[i].whose
+		free[i].Ended = func() { c.Fair.letGo(whose) }
 		lease := rqcompat.Lease{
 			Queue: claims[i].Queue, ID: claims[i].ID, Worker: free[i].Worker.Name, ExecutionID: claims[i].ExecutionID, StartedAt: startedAt,
 		}

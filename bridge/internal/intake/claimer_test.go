@@ -66,7 +66,7 @@ func (r *claims) start(q *job.Queued, again func(context.Context) *job.Queued, s
 // claimer makes a claimer with n slots and one poller, of the queue "q".
 func (r *claims) claimer(n int) *Claimer {
 	log := slog.New(slog.DiscardHandler)
-	fair := NewFairQueue(nil)
+	fair := NewFairQueue(n, nil)
 	return &Claimer{
 		Claim: r.Claim,
 		Suspension: &policy.Suspension{Log: log, Read: func(context.Context) (bool, []string, error) {
@@ -97,6 +97,34 @@ func addJobs(c *Claimer, ids ...string) {
 		jobs[i] = waitingJob("s", "o", id, "Normal")
 	}
 	c.Fair.Add(jobs...) // at once, so that one claim can have them all
+}
+
+// TestASlotIsKeptForOthers: the claimer rests while those who wait have their share, and goes on when somebody else comes
+// or one of their jobs ends.
+func TestASlotIsKeptForOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &claims{result: map[string]rqcompat.ClaimResult{"gone": rqcompat.ClaimGone}}
+		c := r.claimer(8)
+		stop := runClaimer(t, c)
+		defer stop()
+		addJobs(c, "gone", "a1", "a2", "a3", "a4", "a5", "a6", "a7", "a8", "a9")
+		started := func(want ...string) {
+			t.Helper()
+			synctest.Wait()
+			if !slices.Equal(r.started, want) {
+				t.Errorf("started %v, want %v", r.started, want)
+			}
+			r.started = nil
+		}
+		started("a1", "a2", "a3", "a4", "a5", "a6", "a7")
+		b := waitingJob("s", "another", "b", "Normal")
+		c.Fair.Add(b)
+		started("b")
+		c.Slots.GiveBack(r.slots[0])
+		started()
+		c.Slots.GiveBack(r.slots[1])
+		started("a8")
+	})
 }
 
 func TestClaimStartsWhatItGets(t *testing.T) {

@@ -3,44 +3,63 @@ package intake
 import (
 	"slices"
 	"sync"
+	"unique"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/wait"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
 )
 
-// FairQueue holds every job that could start now and deals them out: weighted turns over the tenants, then priority,
-// then age. It sees whole queues, so ten thousand jobs of one tenant in front don't delay another's one. Of most jobs it
-// has a note only.
+// FairQueue holds every job that could start now and deals them out: weighted turns over the tenants, then priority, then
+// turns over the tenant's users, then age. It sees whole queues, so ten thousand jobs of one tenant in front don't delay
+// another's one, nor those of one user a colleague's of the same priority. Of most jobs it has a note only.
+//
+// Nobody comes earlier by what he does to his own jobs: their priority counts among the tenant's own; one that failed, or
+// waited for another job, stands where it would if it were new; a tenant that comes and goes waits for its turn each time.
 type FairQueue struct {
-	weights map[string]int
-
-	mu    sync.Mutex
-	lines map[job.Tenant]*line
-	// ring holds the lines that have jobs, in turn; at is whose turn it is, and spent how many jobs of it are dealt.
-	ring      []*line
-	at, spent int
-	known     map[job.Key]*Note
+	mu     sync.Mutex
+	shares *shares
+	lines  map[job.Tenant]*line
+	ring   turns[*line] // those that have jobs
+	known  map[job.Key]*Note
 	// kept is the sum of Memory of the jobs that need not be read again.
-	kept   int
-	filled wait.Flag
+	kept int
+	// held says that all who wait have what they may have.
+	held   bool
+	filled wait.Flag // or a slot is free that one of them may have
 }
 
 // mostKept bounds the memory of waiting jobs that are kept as they were decoded, in bytes: so many that small jobs, which
 // don't wait for long, are read once.
 const mostKept = 16 << 20
 
-// line has the waiting jobs of one tenant, a first-in-first-out list per priority.
+// line has the waiting jobs of one tenant: per priority its users, in turn.
 type line struct {
 	tenant job.Tenant
 	// waiting counts the jobs that are still to be dealt.
 	waiting int
-	lists   [job.Priorities][]*Note
+	users   [job.Priorities]turns[*file]
+	files   map[fileKey]*file
 }
 
-// NewFairQueue makes an empty queue. weights are the shares of organizations, by name; others have 1.
-func NewFairQueue(weights map[string]int) *FairQueue {
-	return &FairQueue{weights: weights, lines: map[job.Tenant]*line{}, known: map[job.Key]*Note{}, filled: wait.NewFlag()}
+// file has the jobs of one priority of one user, first in, first out.
+type file struct {
+	of      *line
+	key     fileKey
+	waiting int
+	notes   []*Note
+}
+
+type fileKey struct {
+	whose
+	priority job.Priority
+}
+
+// NewFairQueue makes an empty queue for so many slots. weights are the shares of organizations, by name; others have 1.
+func NewFairQueue(slots int, weights map[string]int) *FairQueue {
+	return &FairQueue{
+		shares: newShares(slots, weights), lines: map[job.Tenant]*line{}, known: map[job.Key]*Note{}, filled: wait.NewFlag(),
+	}
 }
 
 // Add takes up jobs that may start from now on.
@@ -60,20 +79,32 @@ func (f *FairQueue) Add(qs ...*job.Queued) {
 			n.kept = q
 		}
 		f.known[n.key()] = n
-		tenant := n.Tenant()
-		l := f.lines[tenant]
-		if l == nil {
-			l = &line{tenant: tenant}
-			f.lines[tenant] = l
-		}
-		if l.waiting == 0 {
-			f.ring = append(f.ring, l)
-		}
-		l.waiting++
-		l.lists[n.priority] = append(l.lists[n.priority], n)
+		f.queue(n)
 	}
 	f.mu.Unlock()
 	f.filled.Raise()
+}
+
+// queue puts a note behind its user's others of the same priority.
+func (f *FairQueue) queue(n *Note) {
+	w := n.whose.Value()
+	l := f.lines[w.Tenant]
+	if l == nil {
+		l = &line{tenant: w.Tenant, files: map[fileKey]*file{}}
+		f.lines[w.Tenant] = l
+		f.ring.join(l)
+	}
+	key := fileKey{w, n.priority}
+	in := l.files[key]
+	if in == nil {
+		in = &file{of: l, key: key}
+		l.files[key] = in
+		l.users[n.priority].join(in)
+	}
+	n.in = in
+	l.waiting++
+	in.waiting++
+	in.notes = append(in.notes, n)
 }
 
 // drop forgets jobs that are no longer on their queue.
@@ -98,46 +129,104 @@ func (f *FairQueue) dropQueue(queue string) {
 	}
 }
 
-// dropOne leaves the entry in its list until it would be dealt; taking it out of the middle would cost a search.
+// dropOne leaves the entry in its file until it would be dealt; taking it out of the middle would cost a search.
 func (f *FairQueue) dropOne(n *Note) {
 	f.forget(n)
 	n.dropped, n.kept = true, nil
-	l := f.lines[n.Tenant()]
-	if l.waiting--; l.waiting == 0 {
-		f.retire(l)
-	}
 }
 
-// forget takes a note out of what is known and counted.
+// forget takes a note out of what is known and counted, and out of their turns whose last it was.
 func (f *FairQueue) forget(n *Note) {
 	delete(f.known, n.key())
 	if n.kept != nil {
 		f.kept -= n.Memory
 	}
+	in, l := n.in, n.in.of
+	if in.waiting--; in.waiting == 0 {
+		l.users[in.key.priority].leave(in)
+		delete(l.files, in.key)
+	}
+	if l.waiting--; l.waiting == 0 {
+		f.ring.leave(l)
+		delete(f.lines, l.tenant)
+	}
 }
 
-// deal takes up to n jobs in turn.
+// deal takes up to n jobs in turn. Each has a slot until it is let go.
 func (f *FairQueue) deal(n int) []*Note {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	dealt := make([]*Note, 0, min(n, len(f.known)))
-	for len(dealt) < n && len(f.ring) > 0 {
-		if f.at >= len(f.ring) {
-			f.at = 0
+	for len(dealt) < n {
+		next := f.next()
+		if next == nil {
+			break
 		}
-		l := f.ring[f.at]
-		next := l.next()
-		f.forget(next)
 		dealt = append(dealt, next)
-		f.spent++
-		if l.waiting--; l.waiting == 0 {
-			f.retire(l)
-		} else if f.spent >= max(f.weights[l.tenant.Organization], 1) {
-			f.at++
-			f.spent = 0
+	}
+	f.held = len(dealt) < n && len(f.known) > 0
+	return dealt
+}
+
+// next takes the job whose turn it is among those whose tenant and user may have a slot; nil if there is none.
+func (f *FairQueue) next() *Note {
+	for range f.ring.all {
+		l := f.ring.whose()
+		in := l.next(f.shares)
+		if in == nil {
+			f.ring.pass()
+			continue
+		}
+		f.ring.spend(f.shares.weight(l.tenant))
+		l.users[in.key.priority].spend(1)
+		n := in.take()
+		f.shares.take(in.key.whose)
+		f.forget(n)
+		return n
+	}
+	return nil
+}
+
+// next is the file whose turn it is; nil if the tenant has what it may have, or each of its users.
+func (l *line) next(s *shares) *file {
+	left := s.left(l.tenant)
+	if left <= 0 {
+		return nil
+	}
+	for p := range slices.Backward(l.users[:]) {
+		users := &l.users[p]
+		for range users.all {
+			if in := users.whose(); s.allow(in.key.whose, left) {
+				return in
+			}
+			users.pass()
 		}
 	}
-	return dealt
+	return nil
+}
+
+// take takes the oldest; the file must have one.
+func (in *file) take() *Note {
+	for {
+		n := in.notes[0]
+		in.notes[0] = nil
+		in.notes = in.notes[1:]
+		if !n.dropped {
+			return n
+		}
+	}
+}
+
+// letGo gives back the slot that a job got when it was dealt: it has ended, or isn't started.
+func (f *FairQueue) letGo(w unique.Handle[whose]) {
+	f.mu.Lock()
+	f.shares.free(w.Value())
+	held := f.held
+	f.held = false
+	f.mu.Unlock()
+	if held {
+		f.filled.Raise()
+	}
 }
 
 // has reports whether a job waits.
@@ -163,31 +252,4 @@ func (f *FairQueue) Rows(yield func(site, name string)) {
 			yield(n.Tenant().Site, n.RowName)
 		}
 	}
-}
-
-// retire takes a line without jobs out of the ring and forgets it.
-func (f *FairQueue) retire(l *line) {
-	i := slices.Index(f.ring, l)
-	f.ring = slices.Delete(f.ring, i, i+1)
-	if i < f.at {
-		f.at--
-	} else if i == f.at {
-		f.spent = 0
-	}
-	delete(f.lines, l.tenant)
-}
-
-// next takes the oldest job of the highest priority; the line must have one.
-func (l *line) next() *Note {
-	for p := range slices.Backward(l.lists[:]) {
-		for len(l.lists[p]) > 0 {
-			n := l.lists[p][0]
-			l.lists[p][0] = nil
-			l.lists[p] = l.lists[p][1:]
-			if !n.dropped {
-				return n
-			}
-		}
-	}
-	panic("bridge: a line counts jobs it doesn't have")
 }

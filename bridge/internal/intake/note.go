@@ -20,12 +20,13 @@ type Note struct {
 	Memory int
 
 	queue    unique.Handle[job.Queue]
-	tenant   unique.Handle[job.Tenant]
+	whose    unique.Handle[whose]
 	method   unique.Handle[string]
 	priority job.Priority
 	// kept is the whole job, nil if it has to be read again.
 	kept    *job.Queued
 	dropped bool
+	in      *file // of the fair queue
 }
 
 // nameLength is how much of a name counts: Frappe's names have 140 characters, a hostile one may have millions.
@@ -33,10 +34,10 @@ const nameLength = 4 * 140
 
 func noteOf(q *job.Queued) *Note {
 	name := func(s string) string { return s[:min(len(s), nameLength)] }
-	tenant := job.Tenant{Site: name(q.Site), Organization: name(q.Organization)}
+	w := whose{job.Tenant{Site: name(q.Site), Organization: name(q.Organization)}, name(q.User)}
 	return &Note{
 		ID: q.ID, RowName: strings.Clone(name(q.RowName)), From: q.From, Before: q.Before, Memory: q.Memory,
-		queue: unique.Make(q.Queue), tenant: unique.Make(tenant), method: unique.Make(name(q.Method)), priority: q.Priority,
+		queue: unique.Make(q.Queue), whose: unique.Make(w), method: unique.Make(name(q.Method)), priority: q.Priority,
 	}
 }
 
@@ -44,7 +45,7 @@ func noteOf(q *job.Queued) *Note {
 func (n *Note) Queue() job.Queue { return n.queue.Value() }
 
 // Tenant is whose turn the job takes.
-func (n *Note) Tenant() job.Tenant { return n.tenant.Value() }
+func (n *Note) Tenant() job.Tenant { return n.whose.Value().Tenant }
 
 // Method is what its producer asked for, or its Job Type.
 func (n *Note) Method() string { return n.method.Value() }

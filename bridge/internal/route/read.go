@@ -57,7 +57,7 @@ func (r *Router) read(queue job.Queue, f Found, l pickle.Limits) (got reading) {
 	if got.fault = unwrap(q, f.Job, call); got.fault != nil || f.Whole {
 		return got
 	}
-	q.Memory += decodedShare * len(f.Job.Data)
+	q.Memory += call.Memory
 	if q.RowName == "" {
 		size, err := q.MeasureParams(l)
 		q.Memory += size
@@ -68,9 +68,6 @@ func (r *Router) read(queue job.Queue, f Found, l pickle.Limits) (got reading) {
 	}
 	return got
 }
-
-// decodedShare is how much larger a call is in memory than in Redis, about.
-const decodedShare = 40
 
 // dropArguments leaves of a job's arguments what routing asks for, and nothing that keeps the others in memory.
 func dropArguments(q *job.Queued) {

@@ -81,7 +81,7 @@ type Params struct {
 	DefaultOrganization string
 	// RowGrace is how long a job waits for the row, or the site, it names.
 	RowGrace time.Duration
-	// Decode reads calls; nil is rqcompat.Job.Call.
+	// Decode reads calls; nil is rqcompat.Job.CallWithin.
 	Decode Decode
 	// Process is a name that no other process ever had; MaxKills is how many processes a call may take down.
 	Process  string
@@ -98,7 +98,7 @@ type Router struct {
 // NewRouter prepares a router.
 func NewRouter(p Params) *Router {
 	if p.Decode == nil {
-		p.Decode = func(j *rqcompat.Job, _ pickle.Limits) (*rqcompat.Call, error) { return j.Call() }
+		p.Decode = (*rqcompat.Job).CallWithin
 	}
 	return &Router{Params: p, quick: quickTurns(), alone: aloneTurns()}
 }

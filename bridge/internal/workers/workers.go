@@ -25,7 +25,9 @@ func IsOurs(worker string) bool { return strings.HasPrefix(worker, Prefix) }
 type Slot struct {
 	Worker     *rqcompat.Worker
 	Registered bool // its record is in Redis
-	idleSince  time.Time
+	// Ended is called once when the slot is given back; nil calls nothing.
+	Ended     func()
+	idleSince time.Time
 }
 
 // Slots hands out the slots of a process. A slot gets its worker record with its first claim and loses it after a while
@@ -87,12 +89,20 @@ func (s *Slots) GiveBack(free ...*Slot) {
 		return
 	}
 	now := time.Now()
-	s.mu.Lock()
+	var ended []func()
 	for _, f := range free {
-		f.idleSince = now
+		if f.Ended != nil {
+			ended = append(ended, f.Ended)
+		}
+		f.Ended, f.idleSince = nil, now
 	}
+	s.mu.Lock()
 	s.idle = append(s.idle, free...)
 	s.mu.Unlock()
+	// A slot must be there when somebody is told that he may have it.
+	for _, tell := range ended {
+		tell()
+	}
 	s.Freed.Raise()
 }
 
