@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
+	"github.com/opensoft/dartwing-bridge/rqcompat"
 )
 
 const (
@@ -51,6 +53,7 @@ type trial struct {
 	stop      time.Duration
 	foreign   int // rows of the victim's that the attacker's jobs made
 	ended     string
+	lost      string // what RQ says of the healthy jobs that aren't done
 }
 
 func (b *bed) besideBad(ctx context.Context, kind string, payloads []payload) ([]figure, error) {
@@ -72,7 +75,7 @@ func (b *bed) besideBad(ctx context.Context, kind string, payloads []payload) ([
 	}
 	where := fmt.Sprintf("RQ %s, %s, beside %d: ", b.version, queue, beside.bad)
 	return []figure{
-		atMost("beside", where+"healthy jobs that didn't finish", float64(healthyJobs-beside.done), 0, "jobs", "").unless(beside.ended),
+		atMost("beside", where+"healthy jobs that didn't finish", float64(healthyJobs-beside.done), 0, "jobs", beside.lost).unless(beside.ended),
 		b.o.inTime("beside", where+"longest additional wait", delay, mostDelay,
 			fmt.Sprintf("alone they wait up to %.2f s", slices.Max(alone.waits).Seconds())),
 		atMost("beside", where+"peak memory", beside.peakMB, besideMB, "MB", fmt.Sprintf("alone %.0f MB", alone.peakMB)),
@@ -108,6 +111,9 @@ func (b *bed) try(ctx context.Context, kind string, payloads []payload) (t trial
 		t.done = b.completed(ctx) - before
 		return t.done == healthyJobs || w.ended() != ""
 	})
+	if t.done < healthyJobs {
+		t.lost = b.standing(ctx, ids)
+	}
 	for _, id := range ids {
 		wait := besidePatience
 		if at, ok := b.startedAt(id); ok {
@@ -124,6 +130,23 @@ func (b *bed) try(ctx context.Context, kind string, payloads []payload) (t trial
 	var failed error
 	t.foreign, failed = b.foreignRows(ctx)
 	return t, errors.Join(err, failed)
+}
+
+// standing counts the statuses that RQ has for jobs, with an error of one that failed.
+func (b *bed) standing(ctx context.Context, ids []string) string {
+	count := map[rqcompat.Status]int{}
+	failure := ""
+	for _, id := range ids {
+		job, err := b.rq.Fetch(ctx, id)
+		if err != nil {
+			return err.Error()
+		}
+		count[job.Status]++
+		if results, err := b.rq.Results(ctx, id); job.Status == rqcompat.StatusFailed && err == nil && len(results) > 0 {
+			failure = "; one of those that failed: " + strings.Join(strings.Fields(results[0].ExcString), " ")
+		}
+	}
+	return fmt.Sprint(count, failure)
 }
 
 // completed counts the victim's rows that are Completed.
