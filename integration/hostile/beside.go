@@ -51,7 +51,7 @@ type trial struct {
 	waits     []time.Duration // by number of the healthy job; those that never started have waited besidePatience
 	peakMB    float64
 	stop      time.Duration
-	foreign   int // rows of the victim's that the attacker's jobs made
+	foreign   []string // rows in the victim's name that the attacker's jobs made
 	ended     string
 	lost      string // what RQ says of the healthy jobs that aren't done
 }
@@ -80,7 +80,7 @@ func (b *bed) besideBad(ctx context.Context, kind string, payloads []payload) ([
 			fmt.Sprintf("alone they wait up to %.2f s", slices.Max(alone.waits).Seconds())),
 		atMost("beside", where+"peak memory", beside.peakMB, besideMB, "MB", fmt.Sprintf("alone %.0f MB", alone.peakMB)),
 		b.o.inTime("beside", where+"stop", beside.stop, stopLimit, ""),
-		atMost("beside", where+"rows in the victim's name", float64(beside.foreign), 0, "rows", ""),
+		atMost("beside", where+"rows in the victim's name", float64(len(beside.foreign)), 0, "rows", strings.Join(beside.foreign, "; ")),
 	}, nil
 }
 
@@ -155,11 +155,8 @@ func (b *bed) completed(ctx context.Context) int {
 	return n // 0 after an error, which whoever waits for more says in time
 }
 
-// foreignRows counts the rows that stand in the victim's name and aren't its user's.
-func (b *bed) foreignRows(ctx context.Context) (n int, err error) {
-	found, err := b.db.Strings(ctx, "count foreign rows", "SELECT COUNT(*) FROM `tabBackground Job` WHERE organization=? AND owner_user NOT IN (?, 'Administrator')", victim, victimUser)
-	if err == nil {
-		_, err = fmt.Sscan(found[0], &n)
-	}
-	return n, err
+// foreignRows are the rows in the victim's name that aren't its user's, by whom they are and what they are for.
+func (b *bed) foreignRows(ctx context.Context) ([]string, error) {
+	return b.db.Strings(ctx, "read foreign rows", "SELECT CONCAT_WS(' ', j.owner_user, 'for', QUOTE(j.organization), LEFT(l.message, 100)) FROM `tabBackground Job` j"+
+		" LEFT JOIN `tabJob Execution Log` l ON l.background_job=j.name AND l.to_status='Pending' WHERE j.organization=? AND j.owner_user NOT IN (?, 'Administrator')", victim, victimUser)
 }
