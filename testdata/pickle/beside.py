@@ -9,7 +9,6 @@ memory than there is.
 """
 
 import base64
-import io
 import json
 import pickle
 import resource
@@ -22,19 +21,14 @@ class Skipped(Exception):
     pass
 
 
-class Plain(pickle.Unpickler):
-    """Makes nothing but plain values, since what it reads is a fuzzer's."""
-
-    calls = {("_codecs", "encode"), *(("builtins", name) for name in ("bytes", "bytearray", "set", "frozenset"))}
-
-    def find_class(self, module, name):
-        if (module, name) not in self.calls:
-            raise Skipped(f"{module}.{name}")
-        return super().find_class(module, name)
+CALLS = ["bytes", "bytearray", "set", "frozenset"]
+ALLOWED = {("_codecs", "encode"), *((module, name) for module in ("builtins", "__builtin__") for name in CALLS)}
 
 
-def plain(b):
-    return Plain(io.BytesIO(b)).load()
+def audit(event, args):
+    """Has pickle.loads make nothing but plain values, since what it reads is a fuzzer's."""
+    if event == "pickle.find_class" and args not in ALLOWED:
+        raise Skipped(".".join(args))
 
 
 def answer(case):
@@ -42,8 +36,8 @@ def answer(case):
         if "json" in case:
             v = json.loads(base64.b64decode(case["json"]).decode("utf-8"))
             return {"pickle": base64.b64encode(pickle.dumps(v, 4)).decode()}
-        first = plain(base64.b64decode(case["pickle"]))
-        Walk().same(first, plain(base64.b64decode(case["again"])))
+        first = pickle.loads(base64.b64decode(case["pickle"]))
+        Walk().same(first, pickle.loads(base64.b64decode(case["again"])))
         return {}
     except (Skipped, MemoryError, RecursionError) as e:
         return {"skipped": f"{type(e).__name__}: {e}"}
@@ -52,6 +46,7 @@ def answer(case):
 
 
 def main():
+    sys.addaudithook(audit)
     sys.setrecursionlimit(20000)
     sys.set_int_max_str_digits(0)
     resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
