@@ -102,6 +102,8 @@ var refusalTests = []struct {
 }{
 	{"nothing", "", 0, 0, "no STOP"},
 	{"no STOP", "N", 1, 0, "no STOP"},
+	{"GLOBAL without a module", "c\nname\n.", 0, 'c', "no module"},
+	{"INST without a name", "(im\n\n.", 1, 'i', "no name"},
 	{"STOP without a value", ".", 0, opStop, "stack is empty"},
 	{"unknown opcode", "N\xff.", 1, 0xff, "unknown opcode"},
 	{"protocol 6", "\x80\x06N.", 0, opProto, "above 5"},
