@@ -46,9 +46,10 @@ type rooms struct {
 
 // furnish builds the rooms.
 func furnish(cfg Config, c *connections, handlers job.Handlers, ended attempt.Ended) *rooms {
-	w := &rooms{cfg: cfg, connections: c, fair: intake.NewFairQueue(cfg.Weights), pollers: map[string]*intake.Poller{}}
+	w := &rooms{cfg: cfg, connections: c, pollers: map[string]*intake.Poller{}}
 	queues, names := cfg.watched()
-	w.slots = workers.NewSlots(cfg.Concurrency, names)
+	w.slots = workers.NewSlots(cfg.Concurrency, names, workers.NewRoom(cfg.RunningMemory, cfg.Concurrency, cfg.MaxKills))
+	w.fair = intake.NewFairQueue(cfg.Weights, w.slots.Room)
 	w.suspension = &policy.Suspension{Log: cfg.Log, Read: func(ctx context.Context) (bool, []string, error) {
 		holds, err := c.rq.Holds(ctx)
 		return holds.Suspended, holds.Paused, err

@@ -157,7 +157,7 @@ local function settle(i)
     return deleted and 2 or 0
   end
   end_execution(true)
-  if (kills or retries) and kind ~= 'back' then call('HDEL', job, 'bridge_kills', 'bridge_retries') end
+  if (kills or retries) and kind ~= 'back' then call('HDEL', job, 'bridge_kills', 'bridge_beside', 'bridge_retries') end
   if status == 'canceled' then
     call('HSET', job, 'ended_at', ended)
     idle_worker()

@@ -59,12 +59,38 @@ func (c *Claimer) Run(ctx context.Context) {
 			wait.Sleep(ctx, a.Again)
 			continue
 		}
-		if err := c.claim(ctx, c.allowed(ctx, c.Fair.deal(len(free))), free); err != nil {
+		dealt := c.allowed(ctx, c.Fair.deal(len(free)))
+		if len(dealt) == 0 {
+			c.Slots.PutBack(free)
+			c.awaitRoom(ctx)
+			continue
+		}
+		if err := c.claim(ctx, dealt, free); err != nil {
 			pause.Failed(ctx, err)
 			continue
 		}
 		pause.Succeeded()
 	}
+}
+
+// awaitRoom waits until what waits for room may have it, or something else has come.
+func (c *Claimer) awaitRoom(ctx context.Context) {
+	most := time.NewTimer(c.untilTurn())
+	defer most.Stop()
+	select {
+	case <-c.Slots.Freed:
+	case <-c.Fair.filled:
+	case <-most.C:
+	case <-ctx.Done():
+	}
+}
+
+// untilTurn is how long it takes until a suspect's turn ends by itself; long if none is under way.
+func (c *Claimer) untilTurn() time.Duration {
+	if ends := c.Slots.Room.TurnEnds(); !ends.IsZero() {
+		return max(time.Until(ends), time.Millisecond)
+	}
+	return time.Minute
 }
 
 // allowed leaves out the jobs of paused queues, which are found again when the pause is over.
@@ -74,6 +100,7 @@ func (c *Claimer) allowed(ctx context.Context, dealt []*Note) []*Note {
 		paused := c.Suspension.Paused(ctx, queue)
 		if paused {
 			c.Pollers[queue].forget(n.ID)
+			c.Slots.Room.Leave(n.Load)
 		}
 		return paused
 	})
@@ -83,8 +110,8 @@ func (c *Claimer) allowed(ctx context.Context, dealt []*Note) []*Note {
 func (c *Claimer) claim(ctx context.Context, dealt []*Note, free []*workers.Slot) error {
 	c.Slots.PutBack(free[len(dealt):])
 	free = free[:len(dealt)]
-	if len(dealt) == 0 {
-		return nil
+	for i, n := range dealt {
+		free[i].Load = n.Load
 	}
 	startedAt := time.Now().Truncate(time.Microsecond)
 	claims := make([]rqcompat.Claim, len(dealt))

@@ -6,6 +6,7 @@ import (
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/wait"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/workers"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
 )
 
@@ -14,6 +15,7 @@ import (
 // has a note only.
 type FairQueue struct {
 	weights map[string]int
+	room    *workers.Room
 
 	mu    sync.Mutex
 	lines map[job.Tenant]*line
@@ -21,6 +23,9 @@ type FairQueue struct {
 	ring      []*line
 	at, spent int
 	known     map[job.Key]*Note
+	// held are those whose turn came, by kind, and that have to wait for room. They are next of all of their kind.
+	held [kinds]*Note
+	seen int // how many notes were made
 	// kept is the sum of Memory of the jobs that need not be read again.
 	kept   int
 	filled wait.Flag
@@ -30,17 +35,18 @@ type FairQueue struct {
 // don't wait for long, are read once.
 const mostKept = 16 << 20
 
-// line has the waiting jobs of one tenant, a first-in-first-out list per priority.
+// line has the waiting jobs of one tenant, a first-in-first-out list per kind and priority.
 type line struct {
 	tenant job.Tenant
 	// waiting counts the jobs that are still to be dealt.
 	waiting int
-	lists   [job.Priorities][]*Note
+	lists   [kinds][job.Priorities][]*Note
 }
 
-// NewFairQueue makes an empty queue. weights are the shares of organizations, by name; others have 1.
-func NewFairQueue(weights map[string]int) *FairQueue {
-	return &FairQueue{weights: weights, lines: map[job.Tenant]*line{}, known: map[job.Key]*Note{}, filled: wait.NewFlag()}
+// NewFairQueue makes an empty queue. weights are the shares of organizations, by name; others have 1. What it deals has
+// entered room.
+func NewFairQueue(weights map[string]int, room *workers.Room) *FairQueue {
+	return &FairQueue{weights: weights, room: room, lines: map[job.Tenant]*line{}, known: map[job.Key]*Note{}, filled: wait.NewFlag()}
 }
 
 // Add takes up jobs that may start from now on.
@@ -60,6 +66,8 @@ func (f *FairQueue) Add(qs ...*job.Queued) {
 			n.kept = q
 		}
 		f.known[n.key()] = n
+		n.kind, n.age = f.kindOf(n.Load), f.seen
+		f.seen++
 		tenant := n.Tenant()
 		l := f.lines[tenant]
 		if l == nil {
@@ -70,10 +78,20 @@ func (f *FairQueue) Add(qs ...*job.Queued) {
 			f.ring = append(f.ring, l)
 		}
 		l.waiting++
-		l.lists[n.priority] = append(l.lists[n.priority], n)
+		l.lists[n.kind][n.priority] = append(l.lists[n.kind][n.priority], n)
 	}
 	f.mu.Unlock()
 	f.filled.Raise()
+}
+
+func (f *FairQueue) kindOf(l *workers.Load) kind {
+	switch {
+	case f.room.Large(l.Memory):
+		return large
+	case l.Kills > 0:
+		return suspect
+	}
+	return ordinary
 }
 
 // drop forgets jobs that are no longer on their queue.
@@ -102,6 +120,10 @@ func (f *FairQueue) dropQueue(queue string) {
 func (f *FairQueue) dropOne(n *Note) {
 	f.forget(n)
 	n.dropped, n.kept = true, nil
+	if f.held[n.kind] == n {
+		f.held[n.kind] = nil
+		return
+	}
 	l := f.lines[n.Tenant()]
 	if l.waiting--; l.waiting == 0 {
 		f.retire(l)
@@ -112,24 +134,43 @@ func (f *FairQueue) dropOne(n *Note) {
 func (f *FairQueue) forget(n *Note) {
 	delete(f.known, n.key())
 	if n.kept != nil {
-		f.kept -= n.Memory
+		f.kept -= n.Load.Memory
 	}
 }
 
-// deal takes up to n jobs in turn.
+// deal takes up to n jobs in turn. Whose turn comes while there is no room for it is held, and is the next of its kind:
+// no other one passes it, and no job of another kind waits for it.
 func (f *FairQueue) deal(n int) []*Note {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	dealt := make([]*Note, 0, min(n, len(f.known)))
-	for len(dealt) < n && len(f.ring) > 0 {
+	for k, h := range f.held {
+		if h != nil && len(dealt) < n && f.room.Enter(h.Load) {
+			f.held[k] = nil
+			f.forget(h)
+			dealt = append(dealt, h)
+		}
+	}
+	for passed := 0; len(dealt) < n && passed < len(f.ring); {
 		if f.at >= len(f.ring) {
 			f.at = 0
 		}
 		l := f.ring[f.at]
-		next := l.next()
-		f.forget(next)
-		dealt = append(dealt, next)
-		f.spent++
+		next := l.next(&f.held)
+		switch {
+		case next == nil: // all that it has is of a kind that waits
+			f.at++
+			f.spent = 0
+			passed++
+			continue
+		case f.room.Enter(next.Load):
+			f.forget(next)
+			dealt = append(dealt, next)
+			f.spent++
+		default:
+			f.held[next.kind] = next
+		}
+		passed = 0
 		if l.waiting--; l.waiting == 0 {
 			f.retire(l)
 		} else if f.spent >= max(f.weights[l.tenant.Organization], 1) {
@@ -177,17 +218,29 @@ func (f *FairQueue) retire(l *line) {
 	delete(f.lines, l.tenant)
 }
 
-// next takes the oldest job of the highest priority; the line must have one.
-func (l *line) next() *Note {
-	for p := range slices.Backward(l.lists[:]) {
-		for len(l.lists[p]) > 0 {
-			n := l.lists[p][0]
-			l.lists[p][0] = nil
-			l.lists[p] = l.lists[p][1:]
-			if !n.dropped {
-				return n
+// next takes the oldest job of the highest priority that is of no kind of which one is held; nil if there is none.
+func (l *line) next(held *[kinds]*Note) *Note {
+	for p := job.Priorities - 1; p >= 0; p-- {
+		var oldest *[]*Note
+		for k := range l.lists {
+			list := &l.lists[k][p]
+			for len(*list) > 0 && (*list)[0].dropped {
+				shift(list)
+			}
+			if held[k] == nil && len(*list) > 0 && (oldest == nil || (*list)[0].age < (*oldest)[0].age) {
+				oldest = list
 			}
 		}
+		if oldest != nil {
+			return shift(oldest)
+		}
 	}
-	panic("bridge: a line counts jobs it doesn't have")
+	return nil
+}
+
+func shift(list *[]*Note) *Note {
+	first := (*list)[0]
+	(*list)[0] = nil
+	*list = (*list)[1:]
+	return first
 }

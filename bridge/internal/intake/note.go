@@ -5,6 +5,7 @@ import (
 	"unique"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/workers"
 )
 
 // Note is what is kept of a job that waits: enough to deal it fairly and to claim it. What it asks for is read again when
@@ -16,17 +17,29 @@ type Note struct {
 	RowName string
 	// From and Before are those of job.Queued.
 	From, Before string
-	// Memory is about how many bytes the job takes while it runs.
-	Memory int
+	// Load is what the job weighs while it runs.
+	Load *workers.Load
 
 	queue    unique.Handle[job.Queue]
 	tenant   unique.Handle[job.Tenant]
 	method   unique.Handle[string]
 	priority job.Priority
+	kind     kind
+	age      int // the less the older
 	// kept is the whole job, nil if it has to be read again.
 	kept    *job.Queued
 	dropped bool
 }
+
+// kind is what a job may have to wait for beside a slot. One that has to keeps others of its kind waiting, and nobody else.
+type kind int
+
+const (
+	ordinary kind = iota
+	suspect       // its process died while it ran
+	large         // see workers.Room
+	kinds
+)
 
 // nameLength is how much of a name counts: Frappe's names have 140 characters, a hostile one may have millions.
 const nameLength = 4 * 140
@@ -35,7 +48,8 @@ func noteOf(q *job.Queued) *Note {
 	name := func(s string) string { return s[:min(len(s), nameLength)] }
 	tenant := job.Tenant{Site: name(q.Site), Organization: name(q.Organization)}
 	return &Note{
-		ID: q.ID, RowName: strings.Clone(name(q.RowName)), From: q.From, Before: q.Before, Memory: q.Memory,
+		ID: q.ID, RowName: strings.Clone(name(q.RowName)), From: q.From, Before: q.Before,
+		Load:  &workers.Load{Memory: q.Memory, Kills: q.Kills},
 		queue: unique.Make(q.Queue), tenant: unique.Make(tenant), method: unique.Make(name(q.Method)), priority: q.Priority,
 	}
 }
@@ -56,6 +70,6 @@ func (n *Note) outline() *job.Queued {
 	t := n.Tenant()
 	return &job.Queued{
 		Queue: n.Queue(), ID: n.ID, Method: n.Method(), Site: t.Site, Organization: t.Organization, Priority: n.priority,
-		RowName: n.RowName, From: n.From, Before: n.Before, Memory: n.Memory,
+		RowName: n.RowName, From: n.From, Before: n.Before, Memory: n.Load.Memory,
 	}
 }

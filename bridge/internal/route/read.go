@@ -25,7 +25,7 @@ type reading struct {
 // unread is what is known of a job whose call wasn't read.
 func unread(queue job.Queue, f Found, fault error) reading {
 	return reading{fault: fault, heavy: tooMuch(fault), q: &job.Queued{
-		Queue: queue, ID: f.Job.ID, Priority: job.PriorityOfQueue(queue.Kind), Timeout: timeoutOf(f.Job), Attempt: 1 + f.Job.Retried(),
+		Queue: queue, ID: f.Job.ID, Priority: job.PriorityOfQueue(queue.Kind), Timeout: timeoutOf(f.Job), Attempt: 1 + f.Job.Retried(), Kills: f.Job.Kills(),
 		Memory: leastMemory,
 	}}
 }

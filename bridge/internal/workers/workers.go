@@ -21,11 +21,16 @@ const Prefix = "bridge-"
 // IsOurs reports whether a worker is a bridge's.
 func IsOurs(worker string) bool { return strings.HasPrefix(worker, Prefix) }
 
+// ProcessOf names the process that a worker of a bridge belongs to, as Slots.Process does.
+func ProcessOf(worker string) string { return worker[:max(strings.LastIndexByte(worker, '-'), 0)] }
+
 // Slot is a place where one job runs.
 type Slot struct {
 	Worker     *rqcompat.Worker
 	Registered bool // its record is in Redis
-	idleSince  time.Time
+	// Load is that of its job, which has entered the Room of the Slots; nil for none.
+	Load      *Load
+	idleSince time.Time
 }
 
 // Slots hands out the slots of a process. A slot gets its worker record with its first claim and loses it after a while
@@ -33,6 +38,8 @@ type Slot struct {
 type Slots struct {
 	prefix   string // of all worker names of this process, unique per boot
 	template rqcompat.Worker
+	// Room is what the jobs in the slots share; a slot that comes back leaves it.
+	Room *Room
 	// Freed is raised when a slot comes back.
 	Freed wait.Flag
 
@@ -42,12 +49,13 @@ type Slots struct {
 	left  int     // slots that don't exist yet
 }
 
-// NewSlots makes n slots for workers of the given queues.
-func NewSlots(n int, queues []string) *Slots {
+// NewSlots makes n slots for workers of the given queues, whose jobs share a room.
+func NewSlots(n int, queues []string, room *Room) *Slots {
 	return &Slots{
 		prefix:   Prefix + strings.ReplaceAll(uuid.NewString(), "-", "")[:12] + "-",
 		template: *rqcompat.NewWorker("", queues...),
 		left:     n,
+		Room:     room,
 		Freed:    wait.NewFlag(),
 	}
 }
@@ -87,6 +95,12 @@ func (s *Slots) GiveBack(free ...*Slot) {
 		return
 	}
 	now := time.Now()
+	for _, f := range free {
+		if f.Load != nil {
+			s.Room.Leave(f.Load)
+			f.Load = nil
+		}
+	}
 	s.mu.Lock()
 	for _, f := range free {
 		f.idleSince = now
