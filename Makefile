@@ -4,6 +4,7 @@ STATICCHECK_VERSION := v0.8.2
 FUZZTIME ?= 10m
 CHAOS ?= 200
 DEMO_FLAGS ?=
+HOSTILE_FLAGS ?=
 ACCEPTANCE_FLAGS ?=
 BENCH_FLAGS ?=
 # A test that hangs is a failure with a stack trace, not a build that never ends.
@@ -22,7 +23,7 @@ UNITS := ./bridge/... ./cmd/... ./frappe/... ./rqcompat/...
 MODULES = $(patsubst ./%/go.mod,%,$(shell find ./integration -name go.mod -not -path '*/node_modules/*'))
 
 .DEFAULT_GOAL := help
-.PHONY: help build setup lint unit test demo acceptance bench chaos fuzz clean check-go
+.PHONY: help build setup lint unit test demo acceptance bench chaos hostile fuzz clean check-go
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -66,6 +67,9 @@ bench: setup ## measure against RQ and asynq on this machine; prints a table and
 
 chaos: setup ## what the tests do a few times, CHAOS (200) times: bridges killed with jobs in hand, idle Python workers
 	BRIDGE_TEST_CHAOS=$(CHAOS) go test -count=1 -v -timeout 3h -run 'TestKilledWithAJobInHand|TestIdlePythonWorkerOnASharedQueue' ./integration
+
+hostile: setup build ## attack the bridge on private servers, ten minutes: what its neighbours notice; HOSTILE_FLAGS=--help
+	@go build -trimpath -o bin/hostile ./integration/hostile && bin/hostile --bridge bin/bridge $(HOSTILE_FLAGS)
 
 fuzz: check-go ## run each fuzz target for FUZZTIME (10m)
 	@bash integration/scripts/fuzz.sh $(FUZZTIME)

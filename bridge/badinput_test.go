@@ -61,7 +61,7 @@ func (l *logBuffer) String() string {
 }
 
 // call encodes the data of a job.
-func call(t *testing.T, function string, kwargs map[string]any) []byte {
+func call(t testing.TB, function string, kwargs map[string]any) []byte {
 	t.Helper()
 	d := &pickle.Dict{}
 	for _, key := range slices.Sorted(mapKeys(kwargs)) {
@@ -261,7 +261,7 @@ func TestStrangeIDsRunLikeOthers(t *testing.T) {
 		b.waitJob(id, rqcompat.StatusFinished)
 	}
 	for _, id := range rowed {
-		if row, err := b.db.FindByHash(t.Context(), sites.ArrivalHash(id)); err != nil || row.Status != rows.StatusCompleted {
+		if row, err := b.db.NewestByHash(t.Context(), sites.ArrivalsHash(id)); err != nil || row.Status != rows.StatusCompleted {
 			t.Errorf("row of %q: %+v, %v", id, row, err)
 		}
 	}

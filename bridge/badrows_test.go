@@ -173,7 +173,7 @@ func TestTextsThatAreTooLongOrBroken(t *testing.T) {
 	b.exec("UPDATE `tabJob Type` SET handler_method = 'go.chatty', type_name = 'chatty', name = 'chatty' WHERE name = 'echo_job'")
 	id := b.enqueue("go.chatty", map[string]any{"organization": "ORG-A"})
 	b.waitJob(id, rqcompat.StatusFinished)
-	row, err := b.db.FindByHash(t.Context(), sites.ArrivalHash(id))
+	row, err := b.db.NewestByHash(t.Context(), sites.ArrivalsHash(id))
 	if err != nil || row.Status != rows.StatusCompleted {
 		t.Fatalf("row %+v, %v", row, err)
 	}
@@ -185,7 +185,7 @@ func TestTextsThatAreTooLongOrBroken(t *testing.T) {
 	fail.Store(true)
 	id = b.enqueue("go.chatty", map[string]any{"organization": "ORG-A"})
 	b.waitJob(id, rqcompat.StatusFailed)
-	row, err = b.db.FindByHash(t.Context(), sites.ArrivalHash(id))
+	row, err = b.db.NewestByHash(t.Context(), sites.ArrivalsHash(id))
 	if err != nil || row.Status != rows.StatusDeadLetter || !strings.Contains(row.ErrorMessage, "broken") {
 		t.Errorf("row %+v, %v", row, err)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/opensoft/dartwing-bridge/bridge/internal/moves"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/route"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/sites"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/wait"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/workers"
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
@@ -42,7 +43,9 @@ func NewClient(ctx context.Context, cfg Config) (*Client, error) {
 	publishing.Go(func() { c.desk.Run(run) })
 	return &Client{cfg: cfg, connections: c, close: sync.OnceValue(func() error {
 		stop()
-		publishing.Wait()
+		if !wait.For(&publishing, lastSteps) {
+			cfg.Log.Error("closing: publishing doesn't end; last events are lost", "after", lastSteps)
+		}
 		return c.Close()
 	})}, nil
 }
@@ -57,11 +60,11 @@ func (c *Client) RQ() *rqcompat.Client { return c.rq }
 // for the system. A job that has ended is a *TransitionError, an unknown name rows.ErrNoSuchJob.
 func (c *Client) Cancel(ctx context.Context, site, name, actor string) (*rows.BackgroundJob, error) {
 	return c.moveByHand(ctx, site, name, func(row *rows.BackgroundJob) (moves.Move, func(context.Context) error) {
-		then := func(ctx context.Context) error { return c.takeOffQueues(ctx, site, name) }
+		then := func(ctx context.Context) error { return c.takeOffQueues(ctx, site, row) }
 		if row.Status == rows.StatusRunning {
 			// If the command gets lost, the engine sees the row within two seconds.
 			then = func(ctx context.Context) error {
-				_, err := c.rq.SendCommand(ctx, attempt.EveryBridge, rqcompat.Command{Name: attempt.CommandCancel, JobID: c.cfg.Bench.JobID(site, name)})
+				_, err := c.rq.SendCommand(ctx, attempt.EveryBridge, rqcompat.Command{Name: attempt.CommandCancel, JobID: c.cfg.Bench.JobID(site, row.Name)})
 				return err
 			}
 		}
@@ -69,22 +72,18 @@ func (c *Client) Cancel(ctx context.Context, site, name, actor string) (*rows.Ba
 	})
 }
 
-// takeOffQueues cancels the RQ jobs that may bring a row, as far as they are on their way: one that has ended stays what
-// it is.
-func (c *Client) takeOffQueues(ctx context.Context, site, name string) error {
-	ids, err := c.sites.Deliveries(ctx, site, name)
+// takeOffQueues cancels the RQ jobs that bring a row, as far as they are on their way: one that has ended stays what it is,
+// and so does another job that bears the same id by now.
+func (c *Client) takeOffQueues(ctx context.Context, site string, row *rows.BackgroundJob) error {
+	jobs, err := c.courier.Deliveries(ctx, site, row)
 	if err != nil {
 		return err
 	}
-	jobs, err := c.rq.FetchMany(ctx, ids)
-	if err != nil {
-		return err
-	}
-	for i, f := range jobs {
-		if f.Job == nil || f.Job.Status.Ended() {
+	for _, j := range jobs {
+		if j.Status.Ended() {
 			continue
 		}
-		if err := c.rq.Cancel(ctx, ids[i], false); err != nil && !errors.Is(err, rqcompat.ErrNoSuchJob) && !errors.Is(err, rqcompat.ErrCanceled) {
+		if err := c.rq.Cancel(ctx, j.ID, false); err != nil && !errors.Is(err, rqcompat.ErrNoSuchJob) && !errors.Is(err, rqcompat.ErrCanceled) {
 			return err // whoever claims it meanwhile finds the row canceled
 		}
 	}
@@ -142,41 +141,65 @@ func (c *Client) Inspect(ctx context.Context, site, name string) (Inspection, er
 		return in, err
 	}
 	in.Zone = db.Location()
-	ids := append([]string{name}, c.cfg.Bench.JobIDs(site, name)...)
-	if in.Row, err = findRow(ctx, db, name, ids); err != nil {
+	if in.Row, err = noneIsNil(db.BackgroundJob(ctx, name)); err == nil && in.Row == nil {
+		err = c.inspectJob(ctx, db, name, &in)
+	}
+	if err == nil && in.Row != nil {
+		err = c.inspectRow(ctx, db, &in)
+	}
+	if err != nil {
 		return in, err
-	}
-	if in.Row != nil {
-		if in.History, err = db.History(ctx, in.Row.Name); err != nil {
-			return in, err
-		}
-		ids = append(ids, sites.ArrivalOf(in.History))
-	}
-	if in.Job, in.Results, err = c.findJob(ctx, ids); err != nil {
-		return in, err
-	}
-	switch {
-	case in.Row != nil && in.Job == nil:
-		// Who submits in Python may give the delivery any id.
-		id, err := c.searchDelivery(ctx, site, in.Row.Name)
-		if err == nil {
-			in.Job, in.Results, err = c.findJob(ctx, []string{id})
-		}
-		if err != nil {
-			return in, err
-		}
-	case in.Row == nil && in.Job != nil:
-		if of, row, ok := route.RowOf(in.Job); ok && of == site && row != name {
-			if named, err := c.Inspect(ctx, site, row); err == nil {
-				in.Row, in.History = named.Row, named.History
-			}
-		}
 	}
 	if in.Row == nil && in.Job == nil {
 		return in, fmt.Errorf("site %s: %q is neither a Background Job nor an RQ job: %w", site, name, rows.ErrNoSuchJob)
 	}
 	in.inZone()
 	return in, nil
+}
+
+// inspectJob looks for the RQ job that name may be the id of, and for its row: the one that it was made for, the one that
+// its call names, or, if there is no such job any more, the newest that was made for a job of that id.
+func (c *Client) inspectJob(ctx context.Context, db *rows.DB, name string, in *Inspection) (err error) {
+	ids := append([]string{name}, c.cfg.Bench.JobIDs(db.Site(), name)...)
+	if in.Job, in.Results, err = c.findJob(ctx, ids); err != nil {
+		return err
+	}
+	if in.Job == nil {
+		for _, id := range ids {
+			if in.Row, err = noneIsNil(db.NewestByHash(ctx, sites.ArrivalsHash(id))); err != nil || in.Row != nil {
+				break
+			}
+		}
+		return err
+	}
+	if call, ok := route.RowOf(in.Job); ok && call.Site == db.Site() {
+		in.Row, err = noneIsNil(db.BackgroundJob(ctx, call.Name))
+	} else {
+		in.Row, err = noneIsNil(db.FindByHash(ctx, sites.ArrivalOf(in.Job).Hash()))
+	}
+	return err
+}
+
+// inspectRow reads the log of a row and, unless it is known, the RQ job that brings it.
+func (c *Client) inspectRow(ctx context.Context, db *rows.DB, in *Inspection) (err error) {
+	if in.History, err = db.History(ctx, in.Row.Name); err != nil || in.Job != nil {
+		return err
+	}
+	jobs, err := c.courier.Deliveries(ctx, db.Site(), in.Row)
+	if err != nil {
+		return err
+	}
+	if len(jobs) > 0 {
+		in.Job = jobs[0]
+		in.Results, err = c.rq.Results(ctx, in.Job.ID)
+		return err
+	}
+	// Who submits in Python may give the delivery any id.
+	id, err := c.searchDelivery(ctx, db.Site(), in.Row.Name)
+	if err == nil && id != "" {
+		in.Job, in.Results, err = c.findJob(ctx, []string{id})
+	}
+	return err
 }
 
 // inZone brings RQ's times, which are in UTC, into the site's zone, in which those of the row are.
@@ -191,18 +214,6 @@ func (in *Inspection) inZone() {
 	for _, t := range times {
 		*t = t.In(in.Zone)
 	}
-}
-
-// findRow reads the row of that name, else the one that was made for an RQ job of one of the ids; nil if there is none.
-func findRow(ctx context.Context, db *rows.DB, name string, ids []string) (*rows.BackgroundJob, error) {
-	row, err := noneIsNil(db.BackgroundJob(ctx, name))
-	for _, id := range ids {
-		if row != nil || err != nil {
-			break
-		}
-		row, err = noneIsNil(db.FindByHash(ctx, sites.ArrivalHash(id)))
-	}
-	return row, err
 }
 
 func noneIsNil(row *rows.BackgroundJob, err error) (*rows.BackgroundJob, error) {
@@ -244,7 +255,7 @@ func (c *Client) searchDelivery(ctx context.Context, site, name string) (string,
 			if j.Job == nil {
 				continue
 			}
-			if of, row, ok := route.RowOf(j.Job); ok && of == site && row == name {
+			if call, ok := route.RowOf(j.Job); ok && call.Site == site && call.Name == name {
 				return j.Job.ID, nil
 			}
 		}
@@ -255,9 +266,6 @@ func (c *Client) searchDelivery(ctx context.Context, site, name string) (string,
 // findJob reads the first of the RQ jobs that exists.
 func (c *Client) findJob(ctx context.Context, ids []string) (*rqcompat.Job, []rqcompat.Result, error) {
 	for _, id := range ids {
-		if id == "" {
-			continue
-		}
 		j, err := c.rq.Fetch(ctx, id)
 		if j != nil {
 			results, err := c.rq.Results(ctx, id)

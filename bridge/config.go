@@ -33,9 +33,11 @@ type Config struct {
 	// few milliseconds each; a bridge that dies with one in hand is followed within 3 s by any other, or by the next start.
 	// It needs Redis 6.2. Default: none.
 	First []string
-	// Concurrency is how many jobs run at once, 1 to 100,000. Default: 100.
+	// Concurrency is how many jobs run at once, 1 to 100,000. From 8 on a tenant, an organization of a site, has at most seven
+	// times as many of these slots as it leaves free, so that whoever comes finds one: some 87 of 100 alone. Default: 100.
 	Concurrency int
-	// Weights are the shares of organizations in the fair turns, 1 to 100, by organization name. Default: 1 each.
+	// Weights are the shares of organizations in the fair turns and of the slots, 1 to 100, by organization name. Default: 1
+	// each.
 	Weights map[string]int
 	// RQVersion overrides the detected RQ version, e.g. "1.15.1". Default: found out (rqcompat.Detect).
 	RQVersion string

@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -42,7 +43,7 @@ func TestDefaults(t *testing.T) {
 		t.Errorf("defaults %+v", c)
 	}
 	for retry, want := range map[int]time.Duration{1: 500 * time.Millisecond, 2: time.Second, 9: 8 * time.Second} {
-		if got := job.PauseAfter(nil, c.Retry, retry); got != want {
+		if got := job.PauseAfter(errors.New("broken"), c.Retry, retry); got != want {
 			t.Errorf("retry %d without jitter after %s, want %s", retry, got, want)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/desk"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/policy"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/route"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/sites"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/wait"
 	"github.com/opensoft/dartwing-bridge/frappe/realtime"
@@ -73,7 +74,7 @@ func connectNow(ctx context.Context, cfg Config) (*connections, error) {
 		Schedule: &sites.Schedule{Redis: c.rdb, Now: c.rq.Now},
 	})
 	c.policy = policy.New(c.sites)
-	c.courier = sites.Courier{Bench: cfg.Bench, RQ: c.rq, OwnQueues: cfg.Queues, Deliveries: c.sites.Deliveries}
+	c.courier = sites.Courier{Bench: cfg.Bench, RQ: c.rq, OwnQueues: cfg.Queues, Arrival: c.sites.Arrival, Names: route.RowOf}
 	c.desk = desk.New(desk.Params{
 		Publisher: realtime.NewPublisher(c.realtime, cfg.Log), Members: c.sites.Members, Now: c.sites.Now, Log: cfg.Log,
 	})

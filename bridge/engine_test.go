@@ -71,7 +71,7 @@ func TestEnqueueAloneGetsARow(t *testing.T) {
 	b.start(nil)
 	id := b.enqueue("dartwing.dartwing_core.background_jobs.samples.execute_echo_job", map[string]any{"organization": "ORG-B", "x": 1})
 	b.waitJob(id, rqcompat.StatusFinished)
-	row, err := b.db.FindByHash(t.Context(), sites.ArrivalHash(id))
+	row, err := b.db.NewestByHash(t.Context(), sites.ArrivalsHash(id))
 	if err != nil {
 		t.Fatal(err)
 	}

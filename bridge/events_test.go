@@ -143,7 +143,7 @@ func TestEventsOfAJob(t *testing.T) {
 	b.start(func(en *Engine) { Register(en, "go.noisy", noisy(3500*time.Millisecond)) })
 	id := b.enqueue("go.noisy", map[string]any{"organization": "ORG-A"})
 	b.waitJob(id, rqcompat.StatusFinished)
-	row, err := b.db.FindByHash(t.Context(), sites.ArrivalHash(id))
+	row, err := b.db.NewestByHash(t.Context(), sites.ArrivalsHash(id))
 	if err != nil {
 		t.Fatal(err)
 	}

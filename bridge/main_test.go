@@ -49,7 +49,7 @@ const testSite = "site1.localhost"
 
 // bed is a bench with one installed site, two organizations and private servers.
 type bed struct {
-	t     *testing.T
+	t     testing.TB
 	dir   string
 	redis *servers.Redis
 	bench *frappe.Bench
@@ -65,12 +65,12 @@ type bed struct {
 }
 
 // newBed makes a bed; settings are fields of its Config, times in seconds.
-func newBed(t *testing.T, settings map[string]any) *bed {
+func newBed(t testing.TB, settings map[string]any) *bed {
 	t.Helper()
 	return newBedOn(t, servertest.Redis(t), settings, servers.BenchConfig{})
 }
 
-func newBedOn(t *testing.T, r *servers.Redis, settings map[string]any, cfg servers.BenchConfig) *bed {
+func newBedOn(t testing.TB, r *servers.Redis, settings map[string]any, cfg servers.BenchConfig) *bed {
 	t.Helper()
 	b := &bed{t: t, redis: r, dir: servertest.Bench(t, r, cfg), settings: settings}
 	b.rdb = redis.NewClient(&redis.Options{Addr: r.Addr, MaxRetries: -1})

@@ -20,7 +20,7 @@ func recovers(failures int) map[string]any {
 // arrived gives the name of the row that an enqueued job got.
 func (b *bed) arrived(id string) string {
 	b.t.Helper()
-	row, err := b.db.FindByHash(b.t.Context(), sites.ArrivalHash(id))
+	row, err := b.db.NewestByHash(b.t.Context(), sites.ArrivalsHash(id))
 	if err != nil {
 		b.t.Fatal(err)
 	}

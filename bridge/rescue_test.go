@@ -45,10 +45,12 @@ func workerProcess(dir string) {
 	if cfg.Lease > 0 && cfg.Lease < 5*time.Second {
 		cfg.pace = fastPace
 	}
+	cfg.decode = deadly
 	e, err := New(cfg)
 	if err != nil {
 		panic(err)
 	}
+	registerFine(e)
 	Register(e, "go.kills", func(context.Context, *Job[any]) (any, error) {
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		select {}

@@ -14,6 +14,7 @@ import (
 	"github.com/opensoft/dartwing-bridge/bridge/internal/maintenance"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/policy"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/route"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/wait"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/workers"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
 )
@@ -33,6 +34,7 @@ type rooms struct {
 	suspension *policy.Suspension
 	router     *route.Router
 	runner     *attempt.Runner
+	room       *intake.Room
 	fair       *intake.FairQueue
 	pollers    map[string]*intake.Poller
 	firsts     []*intake.First
@@ -48,8 +50,9 @@ type rooms struct {
 func furnish(cfg Config, c *connections, handlers job.Handlers, ended attempt.Ended) *rooms {
 	w := &rooms{cfg: cfg, connections: c, pollers: map[string]*intake.Poller{}}
 	queues, names := cfg.watched()
-	w.slots = workers.NewSlots(cfg.Concurrency, names, workers.NewRoom(cfg.RunningMemory, cfg.Concurrency, cfg.MaxKills))
-	w.fair = intake.NewFairQueue(cfg.Weights, w.slots.Room)
+	w.slots = workers.NewSlots(cfg.Concurrency, names)
+	w.room = intake.NewRoom(cfg.RunningMemory, cfg.Concurrency, cfg.MaxKills)
+	w.fair = intake.NewFairQueue(cfg.Concurrency, cfg.Weights, w.room)
 	w.suspension = &policy.Suspension{Log: cfg.Log, Read: func(ctx context.Context) (bool, []string, error) {
 		holds, err := c.rq.Holds(ctx)
 		return holds.Suspended, holds.Paused, err
@@ -122,10 +125,10 @@ func (w *rooms) maintenance(queues []job.Queue, registries *maintenance.Registri
 		RQ: w.rq, Rows: w.sites, Router: w.router, Queues: queues, Lease: w.cfg.Lease, Slack: registrySlack, MaxKills: w.cfg.MaxKills,
 		Holds: w.runner.Holds, Failed: registries.Failed, Poisoned: w.errors.Failed, Log: w.cfg.Log,
 	}
-	census := maintenance.Census{RQ: w.rq, Bench: w.cfg.Bench, Deliveries: w.sites.Deliveries, Waiting: w.fair.Rows}
+	census := maintenance.Census{RQ: w.rq, Bench: w.cfg.Bench, Deliveries: w.courier.Deliveries, Waiting: w.fair.Rows}
 	orphans := maintenance.NewOrphans(maintenance.OrphansParams{
-		Rows: w.sites, Deliver: w.courier.Redeliver, Alive: census.Take, Finished: census.Finished,
-		JobID: w.cfg.Bench.JobID, Handled: w.router.Handled, Age: p.orphanAge, Every: p.orphans, Log: w.cfg.Log,
+		Rows: w.sites, Deliver: w.courier.Redeliver, Alive: census.Take, Finished: census.Finished, Delivers: census.Delivers,
+		IDs: w.courier.IDs, Handled: w.router.Handled, Age: p.orphanAge, Every: p.orphans, Log: w.cfg.Log,
 	})
 	return []maintenance.Service{
 		{What: "rescue jobs of dead workers", Every: p.rescue, Do: rescue.Do},
@@ -183,14 +186,14 @@ func (w *rooms) work(ctx context.Context) {
 		"rq", w.detection.Dialect.Version, "rq_from", w.detection.Source)
 	<-claiming.Done()
 	w.runner.Stopping()
-	taking.Wait()
+	w.ended("claiming", taking)
 	w.runner.Drain(w.cfg.StopTimeout, func() { stopHandlers(ErrShutdown) })
 	stopHandlers(ErrShutdown)
 	stopWatching() // nothing needs leases any more
-	watchers.Wait()
+	w.ended("what watches and maintains", watchers)
 	w.leave(writes)
 	stopPublishing()
-	events.Wait()
+	w.ended("publishing", events)
 	w.cfg.Log.Info("bridge stopped")
 }
 
@@ -200,6 +203,17 @@ func loop(ctx context.Context, loops ...func(context.Context)) *sync.WaitGroup {
 		all.Go(func() { run(ctx) })
 	}
 	return &all
+}
+
+// lastSteps is how long each part of a stop, other than running jobs, may take: somewhat more than a server that doesn't
+// answer is waited for.
+const lastSteps = 5 * time.Second
+
+// ended waits for loops whose context has ended.
+func (w *rooms) ended(what string, loops *sync.WaitGroup) {
+	if !wait.For(loops, lastSteps) {
+		w.cfg.Log.Error("stopping: left behind, since it doesn't end: "+what, "after", lastSteps)
+	}
 }
 
 // leave takes this process out of RQ's view.

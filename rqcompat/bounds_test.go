@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -163,4 +164,53 @@ func TestPoppedJobsGoBackInSteps(t *testing.T) {
 		t.Error("they are not in their order, or not all that went back were told")
 	}
 	b.wantTTL(FirstKey("default"), -2)
+}
+
+// TestClaimsInALongQueue: one script doesn't look through it again and again, wherever the jobs stand.
+func TestClaimsInALongQueue(t *testing.T) {
+	b := newBed(t, "2.6.1")
+	var ids []string
+	filler := func(n int) {
+		b.many(n, func(p redis.Pipeliner, id string) { p.RPush(b.ctx(), QueueKey("default"), id) })
+	}
+	place := func(where string, n int) {
+		for i := range n {
+			id := fmt.Sprint(where, "-", i)
+			b.put("default", id)
+			ids = append(ids, id)
+		}
+	}
+	place("head", 20)
+	filler(25_000)
+	place("middle", 20)
+	filler(25_000)
+	place("tail", 20)
+	ids = append(ids, "gone")
+	claims := make([]Claim, len(ids))
+	for i, id := range ids {
+		claims[i] = Claim{Queue: "default", ID: id, Worker: NewWorker(id, "default"), Register: true, ExecutionID: NewExecutionID()}
+	}
+	var got []ClaimResult
+	scripts := b.during("evalsha", func() {
+		var err error
+		if got, err = b.Claim(b.ctx(), claims, time.Now(), time.Minute); err != nil {
+			t.Fatal(err)
+		}
+	})
+	for i, r := range got {
+		want := Claimed
+		if ids[i] == "gone" {
+			want = ClaimGone
+		}
+		if r != want {
+			t.Errorf("claim of %s: %d, want %d", ids[i], r, want)
+		}
+	}
+	// 50,000 entries are walked for each of 20 in the middle and for the one that isn't there; a script walks 150,000.
+	if scripts < 7 || scripts > 12 {
+		t.Errorf("%d scripts for 61 claims, want 7 and perhaps some more", scripts)
+	}
+	if n := b.do("LLEN", QueueKey("default")); n != int64(50_000) {
+		t.Errorf("%d jobs are left, want those of others", n)
+	}
 }

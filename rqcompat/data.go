@@ -2,12 +2,9 @@ package rqcompat
 
 import (
 	"bytes"
-	"encoding/json"
+	"cmp"
 	"errors"
 	"fmt"
-	"math"
-	"math/big"
-	"strconv"
 
 	"github.com/opensoft/dartwing-bridge/rqcompat/pickle"
 )
@@ -21,6 +18,8 @@ type Call struct {
 	Kwargs   *pickle.Dict // nil means none
 	// Serializer is how the call is written, and with it the job's meta and result.
 	Serializer Serializer
+	// Memory is the estimated bytes that a decoded call takes with its arguments.
+	Memory int
 }
 
 // Serializer is how a queue's jobs are written: all its producers and workers have to agree. rq/serializers.py.
@@ -40,23 +39,21 @@ func (s Serializer) encode(v any) ([]byte, error) {
 }
 
 // DefaultPayloadLimit is the inflated size of data that Payload(0) and Call accept, in bytes.
-const DefaultPayloadLimit = 32 << 20
+const DefaultPayloadLimit = 24 << 20
 
 // Payload returns the serialized call in memory of its own: data inflated or, when it is not a zlib stream, as it is,
 // because RQ accepts uncompressed payloads. More than limit (0: DefaultPayloadLimit) bytes give a *pickle.LimitError.
 func (j *Job) Payload(limit int) ([]byte, error) {
 	in := inflaters.Get().(*inflater)
 	defer in.release()
-	b, _, err := payload(in, j.Data, limit)
+	b, _, err := in.payload(j.Data, pickle.Limits{Input: limit})
 	return bytes.Clone(b), err
 }
 
 // payload is valid until in is released. notZlib is why data was taken as it is.
-func payload(in *inflater, data []byte, limit int) (b []byte, notZlib, err error) {
-	if limit <= 0 {
-		limit = DefaultPayloadLimit
-	}
-	b, err = in.inflate(data, limit)
+func (in *inflater) payload(data []byte, l pickle.Limits) (b []byte, notZlib, err error) {
+	limit := cmp.Or(max(0, l.Input), DefaultPayloadLimit)
+	b, err = in.inflate(data, limit, l.Deadline)
 	if err == nil {
 		return b, nil, nil
 	}
@@ -69,24 +66,31 @@ func payload(in *inflater, data []byte, limit int) (b []byte, notZlib, err error
 	return data, err, nil
 }
 
-// Call decodes the payload of RQ's default (pickle) and JSON serializers. Nothing in it is imported or run. Errors
-// are *pickle.SyntaxError, *pickle.LimitError or ErrBadCall, wrapped; none carries argument values.
-func (j *Job) Call() (*Call, error) {
-	call, err := j.call()
+// Call decodes the payload of RQ's default (pickle) and JSON serializers within the default limits of package pickle.
+// Nothing in it is imported or run. Errors are *pickle.SyntaxError, *pickle.LimitError or ErrBadCall, wrapped; none
+// carries argument values.
+func (j *Job) Call() (*Call, error) { return j.CallWithin(pickle.Limits{}) }
+
+// CallWithin is Call within these limits, of which inflating takes its part.
+func (j *Job) CallWithin(l pickle.Limits) (*Call, error) {
+	call, err := j.call(l)
 	return call, wrap(err, "decode call")
 }
 
-func (j *Job) call() (*Call, error) {
+func (j *Job) call(l pickle.Limits) (*Call, error) {
 	if len(j.Data) == 0 {
 		return nil, ErrNoData
 	}
 	in := inflaters.Get().(*inflater)
 	defer in.release()
-	b, notZlib, err := payload(in, j.Data, 0)
+	b, notZlib, err := in.payload(j.Data, l)
 	if err != nil {
 		return nil, err
 	}
-	v, serializer, err := decodeValue(b)
+	if notZlib == nil {
+		l = l.After(pickle.Cost{Work: len(b) * inflateWork})
+	}
+	v, serializer, cost, err := decodeValue(b, l)
 	if err != nil && notZlib != nil {
 		return nil, fmt.Errorf("data is no zlib stream (%v) and no plain payload: %w", notZlib, err)
 	}
@@ -95,7 +99,7 @@ func (j *Job) call() (*Call, error) {
 	}
 	call, err := toCall(v)
 	if call != nil {
-		call.Serializer = serializer
+		call.Serializer, call.Memory = serializer, cost.Memory
 	}
 	return call, err
 }
@@ -150,106 +154,13 @@ func EncodeCall(c Call) ([]byte, error) {
 	return deflate(b), nil
 }
 
-// decodeValue reads a value of RQ's pickle or JSON serializer. Nothing in Redis says which one wrote it: pickles
-// since protocol 2 start with a byte that JSON can't, older ones end with a dot, which JSON can't either.
-func decodeValue(b []byte) (any, Serializer, error) {
-	if len(b) > 0 && b[0] != 0x80 {
-		if text := withPythonFloats(b); json.Valid(text) {
-			dec := json.NewDecoder(bytes.NewReader(text))
-			dec.UseNumber()
-			return jsonValue(dec), JSONSerializer, nil
-		}
+// decodeValue reads a value of RQ's pickle or JSON serializer. Nothing in Redis says which one wrote it, but no pickle
+// starts as JSON does.
+func decodeValue(b []byte, l pickle.Limits) (any, Serializer, pickle.Cost, error) {
+	if pickle.IsJSON(b) {
+		v, cost, err := l.DecodeJSON(b)
+		return v, JSONSerializer, cost, err
 	}
-	v, err := pickle.Decode(b)
-	return v, PickleSerializer, err
-}
-
-// Python's JSON has floats that JSON lacks. They stand as numbers that nobody writes and that read as these floats.
-var pythonFloats = []struct {
-	name, number string
-	value        float64
-}{
-	{"NaN", "0e-1000000007", math.NaN()}, {"-Infinity", "-1e1000000007", math.Inf(-1)}, {"Infinity", "1e1000000007", math.Inf(1)},
-}
-
-// withPythonFloats makes JSON of what Python's json.dumps wrote.
-func withPythonFloats(b []byte) []byte {
-	if !bytes.Contains(b, []byte("NaN")) && !bytes.Contains(b, []byte("Infinity")) {
-		return b
-	}
-	var out []byte
-	inText := false
-next:
-	for i := 0; i < len(b); i++ {
-		switch {
-		case inText && b[i] == '\\' && i+1 < len(b):
-			out = append(out, b[i])
-			i++
-		case b[i] == '"':
-			inText = !inText
-		case !inText:
-			for _, f := range pythonFloats {
-				if bytes.HasPrefix(b[i:], []byte(f.name)) {
-					out = append(out, f.number...)
-					i += len(f.name) - 1
-					continue next
-				}
-			}
-		}
-		out = append(out, b[i])
-	}
-	return out
-}
-
-// jsonValue reads valid JSON, which gives a decoder no errors, into the types pickle.Decode uses, dicts in order.
-func jsonValue(dec *json.Decoder) any {
-	t, _ := dec.Token()
-	switch t := t.(type) {
-	case json.Delim:
-		defer dec.Token() // its end
-		if t == '{' {
-			return jsonDict(dec)
-		}
-		list := &pickle.List{}
-		for dec.More() {
-			list.Items = append(list.Items, jsonValue(dec))
-		}
-		return list
-	case json.Number:
-		return jsonNumber(string(t))
-	}
-	return t
-}
-
-func jsonDict(dec *json.Decoder) *pickle.Dict {
-	dict := &pickle.Dict{}
-	at := map[any]int{}
-	for dec.More() {
-		key, _ := dec.Token()
-		i, ok := at[key]
-		if !ok {
-			i = len(dict.Items)
-			at[key] = i
-			dict.Items = append(dict.Items, pickle.Pair{Key: key})
-		}
-		dict.Items[i].Value = jsonValue(dec)
-	}
-	return dict
-}
-
-// jsonNumber follows Python: without point and exponent it is an int of any size.
-func jsonNumber(s string) any {
-	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
-		return n
-	}
-	for _, f := range pythonFloats {
-		if s == f.number {
-			return f.value
-		}
-	}
-	if n, ok := new(big.Int).SetString(s, 10); ok {
-		return n
-	}
-	f, _ := strconv.ParseFloat(s, 64) // out of range gives the infinity that Python reads, too
-	return f
+	v, cost, err := l.DecodeCost(b)
+	return v, PickleSerializer, cost, err
 }

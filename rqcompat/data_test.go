@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
 	"github.com/opensoft/dartwing-bridge/rqcompat/pickle"
 )
@@ -37,6 +38,9 @@ func zlibbed(b []byte) []byte {
 	_ = w.Close()
 	return out.Bytes()
 }
+
+// exceptMemory leaves out what only a decoded call has, and what depends on the decoder that was at hand.
+var exceptMemory = cmpopts.IgnoreFields(rqcompat.Call{}, "Memory")
 
 func mailCall() *rqcompat.Call {
 	return &rqcompat.Call{
@@ -72,7 +76,7 @@ func TestCall(t *testing.T) {
 			if strings.HasPrefix(test.name, "JSON") {
 				want.Serializer = rqcompat.JSONSerializer
 			}
-			if diff := cmp.Diff(want, got); diff != "" {
+			if diff := cmp.Diff(want, got, exceptMemory); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 			const text = "myapp.tasks.send_mail(42, to='a@b.c', urgent=True)"
@@ -98,7 +102,7 @@ func TestCallFromJSON(t *testing.T) {
 			{Key: "k", Value: nil},
 		}},
 	}
-	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b *big.Int) bool { return a.Cmp(b) == 0 })); diff != "" {
+	if diff := cmp.Diff(want, got, exceptMemory, cmp.Comparer(func(a, b *big.Int) bool { return a.Cmp(b) == 0 })); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
@@ -126,7 +130,7 @@ func TestCallRefuses(t *testing.T) {
 		{"too long and not compressed", make([]byte, rqcompat.DefaultPayloadLimit+1), new(pickle.LimitError)},
 		{"memo bomb", zlibbed(memoBomb()), new(pickle.LimitError)},
 		{"deep nesting", zlibbed(bytes.Repeat([]byte("("), 1<<20)), nil},
-		{"deep JSON", zlibbed([]byte(strings.Repeat("[", 9000) + strings.Repeat("]", 9000))), rqcompat.ErrBadCall},
+		{"deep JSON", zlibbed([]byte(strings.Repeat("[", 9000) + strings.Repeat("]", 9000))), new(pickle.LimitError)},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got, err := (&rqcompat.Job{Data: test.data}).Call()
@@ -158,7 +162,7 @@ func memoBomb() []byte {
 	for range 30 {
 		b = append(b, "]\x94(h\x00h\x00e"...)
 	}
-	b = append(b, bytes.Repeat([]byte("N"), 2<<20)...)
+	b = append(b, bytes.Repeat([]byte("N"), 4<<20)...)
 	return append(b, '.')
 }
 
@@ -202,7 +206,7 @@ func TestPooledBuffersAreNotShared(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(again, first); diff != "" {
+	if diff := cmp.Diff(again, first, exceptMemory); diff != "" {
 		t.Errorf("a call changed after the next was decoded:\n%s", diff)
 	}
 	if !bytes.Equal(payload, kept) {
@@ -230,7 +234,7 @@ func TestEncodeCall(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(mailCall(), got); diff != "" {
+	if diff := cmp.Diff(mailCall(), got, exceptMemory); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
@@ -285,7 +289,7 @@ func TestCallOfSubclasses(t *testing.T) {
 			want.Kwargs.Set("a", int64(1))
 		}
 		got, err := (&rqcompat.Job{Data: zlibbed(b)}).Call()
-		if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		if diff := cmp.Diff(want, got, exceptMemory); err != nil || diff != "" {
 			t.Errorf("%s: %v (-want +got):\n%s", name, err, diff)
 		}
 	}

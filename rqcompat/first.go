@@ -23,6 +23,9 @@ const (
 	// firstBeat is how often waiters say that they are alive, firstSilence when they are taken for dead.
 	firstBeat    = 500 * time.Millisecond
 	firstSilence = 1500 * time.Millisecond
+	// firstMost is how many popped ids may stand undecided or unclaimed before waiters pop no more: all of them are read and
+	// judged again and again.
+	firstMost = 1000
 	// firstRotations is the shortest time between two times that idle Python workers are sent to the end of the line.
 	firstRotations = 20 * time.Millisecond
 )
@@ -44,7 +47,8 @@ var (
 // Order is kept as long as no more ids are pushed, while the first of them is judged, than there are waiters: one process
 // that enqueues one by one isn't that quick, a pipeline is.
 //
-// While something stands in the queue that isn't ours, nobody of ours blocks. A waiter that was served stands at the end
+// While something stands in the queue that isn't ours, nobody of ours blocks, nor while a thousand of ours wait to be
+// claimed: what is pushed then may go to an idle Python worker. A waiter that was served stands at the end
 // of the line, so idle Python workers are sent there as well, by CLIENT UNBLOCK: RQ takes that for a timeout and waits
 // again. Which queue a blocked client waits for can't be seen (RQ gives its name to another connection), so those of other
 // queues are sent along, fifty times a second at most. It needs the rights for CLIENT LIST and CLIENT UNBLOCK, and Redis 6.2.
@@ -217,7 +221,7 @@ func (f *First) decide(ctx context.Context, judge func(context.Context, []string
 		if err != nil {
 			return err
 		}
-		open, err := f.reopen(ctx)
+		open, err := f.reopen(ctx, left)
 		if err != nil {
 			return err
 		}
@@ -258,13 +262,13 @@ func (f *First) sift(ctx context.Context, judge func(context.Context, []string) 
 	return len(stay), f.back(ctx, stay)
 }
 
-// reopen lets waiters block if nothing stands in the queue.
-func (f *First) reopen(ctx context.Context) (open bool, err error) {
+// reopen lets waiters block if nothing stands in the queue and not too much is left of what was popped.
+func (f *First) reopen(ctx context.Context, left int) (open bool, err error) {
 	f.mu.Lock()
 	open = f.open
 	f.mu.Unlock()
-	if open {
-		return true, nil
+	if open || left >= firstMost {
+		return open, nil
 	}
 	n, err := f.c.rdb.LLen(ctx, QueueKey(f.queue)).Result()
 	if err != nil || n > 0 {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -173,6 +174,43 @@ func TestFirstLeavesNothingBehind(t *testing.T) {
 	}
 	b.eventually(func() bool { return slices.Equal(python.has(), []string{"a", "b", "c", "d", "py-left"}) }, "the worker has py-left")
 	stop()
+}
+
+// TestFirstPopsNoMoreThanCanBeJudged: every look reads all that was popped.
+func TestFirstPopsNoMoreThanCanBeJudged(t *testing.T) {
+	b := newBed(t, "1.15.1")
+	for i := range firstMost {
+		b.do("RPUSH", FirstKey("q"), fmt.Sprint("held-", i))
+	}
+	ctx, cancel := context.WithCancel(b.ctx())
+	defer cancel()
+	var looks atomic.Int64
+	done := make(chan error, 1)
+	go func() {
+		done <- b.NewFirst("q", 8).Run(ctx, func(context.Context, []string) ([]string, error) {
+			looks.Add(1)
+			return nil, nil
+		})
+	}()
+	looked := func(what string) {
+		t.Helper()
+		before := looks.Load()
+		b.eventually(func() bool { return looks.Load() >= before+3 }, what)
+	}
+	looked("what stands there at the start is judged")
+	if n := b.blockedClients(); n > 0 {
+		t.Errorf("%d waiters are blocked", n)
+	}
+	b.do("RPUSH", QueueKey("q"), "stays")
+	looked("it is judged again")
+	b.wantMembers(QueueKey("q"), "stays")
+	b.do("DEL", QueueKey("q"))
+	b.do("LPOP", FirstKey("q"))
+	b.eventually(func() bool { return b.blockedClients() >= 8 }, "eight waiters are blocked once there is room")
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
 }
 
 // TestFirstWithoutTheRightToUnblock still loses nothing.

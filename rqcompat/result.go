@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/opensoft/dartwing-bridge/rqcompat/pickle"
 )
 
 // ResultType tells how an execution ended. rq/results.py Result.Type.
@@ -40,7 +42,7 @@ func (r *Result) Value() (any, error) {
 	if r.ReturnValue == nil {
 		return nil, nil
 	}
-	v, _, err := decodeValue(r.ReturnValue)
+	v, _, _, err := decodeValue(r.ReturnValue, pickle.Limits{})
 	return v, wrap(err, "decode return value of result %s", r.ID)
 }
 
@@ -113,7 +115,7 @@ func DecodeResult(s string) (any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("decode result: %w", err)
 	}
-	v, _, err := decodeValue(b)
+	v, _, _, err := decodeValue(b, pickle.Limits{})
 	return v, wrap(err, "decode result")
 }
 
@@ -133,6 +135,6 @@ func DecodeExc(s string) (string, error) {
 	}
 	in := inflaters.Get().(*inflater)
 	defer in.release()
-	text, err := in.inflate(b, DefaultPayloadLimit)
+	text, err := in.inflate(b, DefaultPayloadLimit, time.Time{})
 	return strings.ToValidUTF8(string(text), "\ufffd"), wrap(err, "decode exception text")
 }

@@ -5,6 +5,7 @@ import (
 	"compress/zlib"
 	"io"
 	"sync"
+	"time"
 
 	"github.com/opensoft/dartwing-bridge/rqcompat/pickle"
 )
@@ -25,15 +26,17 @@ var deflaters = sync.Pool{New: func() any {
 const mostKept = 256 << 10
 
 type inflater struct {
-	src     bytes.Reader
-	zr      io.ReadCloser
-	limited io.LimitedReader // of zr
-	out     bytes.Buffer
+	src bytes.Reader
+	zr  io.ReadCloser
+	out []byte
 }
 
-// inflate returns data inflated. The result is valid until release. More than limit bytes give a
-// *pickle.LimitError before more than that is kept.
-func (in *inflater) inflate(data []byte, limit int) ([]byte, error) {
+// inflateWork is what a byte of inflated data costs, in units of pickle.Limits.Work.
+const inflateWork = 3
+
+// inflate returns data inflated. The result is valid until release. More than limit bytes, or no end by the deadline,
+// give a *pickle.LimitError before more than that is kept.
+func (in *inflater) inflate(data []byte, limit int, deadline time.Time) ([]byte, error) {
 	in.src.Reset(data)
 	var err error
 	if in.zr == nil {
@@ -44,22 +47,33 @@ func (in *inflater) inflate(data []byte, limit int) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	in.out.Reset()
-	in.limited = io.LimitedReader{R: in.zr, N: int64(limit) + 1}
-	_, err = in.out.ReadFrom(&in.limited)
-	if in.out.Len() > limit {
-		err = &pickle.LimitError{Limit: "inflated bytes", Max: limit}
+	started := time.Now()
+	out := in.out[:0]
+	for {
+		if len(out) == cap(out) {
+			room := max(512, min(cap(out), limit+1-cap(out))) // not beyond what is allowed
+			out = append(make([]byte, 0, cap(out)+room), out...)
+		}
+		n, err := in.zr.Read(out[len(out):cap(out)])
+		out = out[:len(out)+n]
+		in.out = out
+		switch {
+		case len(out) > limit:
+			return nil, &pickle.LimitError{Limit: "inflated bytes", Max: limit}
+		case err == io.EOF:
+			return out, nil
+		case err != nil:
+			return nil, err
+		case !deadline.IsZero() && time.Now().After(deadline):
+			return nil, &pickle.LimitError{Limit: "time", Max: int(max(0, deadline.Sub(started).Milliseconds()))}
+		}
 	}
-	if err != nil {
-		return nil, err
-	}
-	return in.out.Bytes(), nil
 }
 
 func (in *inflater) release() {
 	in.src.Reset(nil)
-	if in.out.Cap() > mostKept {
-		in.out = bytes.Buffer{}
+	if cap(in.out) > mostKept {
+		in.out = nil
 	}
 	inflaters.Put(in)
 }

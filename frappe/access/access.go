@@ -21,17 +21,22 @@ var ErrNoMembership = errors.New("the site has neither Org Member with Person no
 type Directory struct {
 	db      *rows.DB
 	members memo.Memo[[]string]
+	// belongs has the users, each with an organization, who were seen to belong to it.
+	belongs memo.Memo[bool]
 }
 
 // New is the directory of a site. What it read is kept with it for some seconds, so keep it as long as db.
 func New(db *rows.DB) *Directory { return &Directory{db: db} }
 
+// Who belongs to an organization.
 const (
-	membersByPerson = "SELECT DISTINCT p.frappe_user FROM `tabOrg Member` m JOIN `tabPerson` p ON p.name=m.person" +
-		" WHERE m.organization=? AND m.status='Active' AND p.frappe_user IS NOT NULL AND p.frappe_user<>'' ORDER BY 1"
+	byPerson = " FROM `tabOrg Member` m JOIN `tabPerson` p ON p.name=m.person WHERE m.organization=? AND m.status='Active'"
 	// A permission that is limited to another DocType doesn't make its user a member.
-	membersByPermission = "SELECT DISTINCT user FROM `tabUser Permission` WHERE allow='Organization' AND for_value=?" +
-		" AND (apply_to_all_doctypes=1 OR applicable_for='Background Job') AND user IS NOT NULL ORDER BY 1"
+	byPermission = " FROM `tabUser Permission` WHERE allow='Organization' AND for_value=?" +
+		" AND (apply_to_all_doctypes=1 OR applicable_for='Background Job')"
+
+	membersByPerson     = "SELECT DISTINCT p.frappe_user" + byPerson + " AND p.frappe_user IS NOT NULL AND p.frappe_user<>'' ORDER BY 1"
+	membersByPermission = "SELECT DISTINCT user" + byPermission + " AND user IS NOT NULL ORDER BY 1"
 )
 
 // Members lists the users who belong to an organization, cached for a few seconds: through Person and Org Member where

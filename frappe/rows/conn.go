@@ -202,8 +202,8 @@ func (d *conn) inTx(ctx context.Context, fn func(context.Context, *sql.Tx) error
 	if err != nil {
 		return err
 	}
+	defer func() { _ = tx.Rollback() }() // also of a panic; after COMMIT it does nothing, and a broken connection does it by itself
 	if err := fn(ctx, tx); err != nil {
-		_ = tx.Rollback() // the error that matters is fn's; a broken connection rolls back by itself
 		return err
 	}
 	if err := tx.Commit(); err != nil {

@@ -28,7 +28,8 @@ type NewJob struct {
 
 const maxNameDraws = 5
 
-func (n *NewJob) check() error {
+// check says what is wrong with a job by itself: what its columns, those of t, don't take.
+func (n *NewJob) check(t *tableInfo, loc *time.Location) error {
 	switch {
 	case n.JobType == "":
 		return fmt.Errorf("%w: job_type is empty", ErrValue)
@@ -41,6 +42,26 @@ func (n *NewJob) check() error {
 	case n.InputParameters != nil && !json.Valid(n.InputParameters):
 		return fmt.Errorf("%w: input_parameters is not valid JSON", ErrValue)
 	}
+	now := time.Now().In(loc)
+	row := n.row(t, jobName(now, 0), now)
+	for _, c := range present(t, jobColumns, readOnly) {
+		if err := t.columns[c.name].refuse(forDriver(c.field(row), loc)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// CheckJob says, before a job shares a transaction with others, what would fail all of it: an ErrValue that names the
+// column and shows no value. Other errors are the database's.
+func (d *DB) CheckJob(ctx context.Context, n NewJob) error {
+	t, err := d.tables.get(ctx, tableJob)
+	if err != nil {
+		return err
+	}
+	if err := n.check(t, d.Location()); err != nil {
+		return fmt.Errorf("site %s: create a job: %w", d.site, err)
+	}
 	return nil
 }
 
@@ -51,15 +72,15 @@ func (d *DB) CreateJobs(ctx context.Context, js []NewJob) ([]*BackgroundJob, err
 	if len(js) == 0 {
 		return nil, nil
 	}
-	for i := range js {
-		if err := js[i].check(); err != nil {
-			return nil, fmt.Errorf("site %s: create job %d of %d: %w", d.site, i+1, len(js), err)
-		}
-	}
 	what := fmt.Sprintf("create %d jobs", len(js))
 	job, log, err := d.tables.ofJobs(ctx)
 	if err != nil {
 		return nil, err
+	}
+	for i := range js {
+		if err := js[i].check(job, d.Location()); err != nil {
+			return nil, fmt.Errorf("site %s: create job %d of %d: %w", d.site, i+1, len(js), err)
+		}
 	}
 	c := &creation{d: d, js: js, job: job, log: log}
 	for draw := 1; ; draw++ {

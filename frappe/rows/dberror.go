@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"regexp"
+	"strings"
 
 	"github.com/go-sql-driver/mysql"
 )
@@ -46,15 +47,21 @@ const (
 	errRowChanged         = 1020 // snapshot isolation of MariaDB 11.6 and later: as good as a deadlock
 )
 
-// kinds are the judgements that the server's numbers stand for. A number that isn't here says that the server does
-// nothing for now: too many connections (1040, 1203, 1226), shutting down (1053), no disk (1021, 1114), read-only (1290,
-// 1792, 1836), a Galera node that isn't ready (1047), a naming series behind its rows (1062). It passes.
+// kinds are the judgements that the server's numbers stand for. A number that isn't here passes, as ErrUnavailable does,
+// and yet may be about one of the rows: see OfServer.
 var kinds = map[uint16]error{
 	1044: ErrAccessDenied, 1045: ErrAccessDenied, 1698: ErrAccessDenied, // user or password
 	1142: ErrAccessDenied, 1143: ErrAccessDenied, 1227: ErrAccessDenied, // rights
 	1049:             ErrNoDatabase,
 	errUnknownColumn: ErrColumnMissing,
 	errNoSuchTable:   ErrTableMissing,
+
+	1021: ErrUnavailable, 1026: ErrUnavailable, 1030: ErrUnavailable, 1114: ErrUnavailable, // no disk
+	1037: ErrUnavailable, 1038: ErrUnavailable, 1041: ErrUnavailable, 1206: ErrUnavailable, // no memory
+	errTooManyConnections: ErrUnavailable, errUserConnections: ErrUnavailable, 1226: ErrUnavailable,
+	1047: ErrUnavailable, errServerShutdown: ErrUnavailable, errConnectionKilled: ErrUnavailable, // Galera isn't ready; it ends
+	1290: ErrUnavailable, 1792: ErrUnavailable, 1836: ErrUnavailable, // read-only
+	1364: ErrUnavailable, // the table has a column that nothing here knows, without a default
 
 	errLockWaitTimeout: ErrBusy, errDeadlock: ErrBusy, errRowChanged: ErrBusy,
 	1317: ErrBusy, 1969: ErrBusy, // interrupted, longer than max_statement_time
@@ -70,7 +77,9 @@ var kinds = map[uint16]error{
 	1367: ErrValue, // no number
 	1406: ErrValue, // longer than the column
 	1411: ErrValue, // no date for a function
+	1452: ErrValue, // no such row for a foreign key
 	1441: ErrValue, // date out of range
+	1644: ErrValue, // a trigger's own refusal
 	1690: ErrValue, // result out of range
 	3819: ErrValue, // CHECK constraint (MySQL's number)
 	4025: ErrValue, // CHECK constraint (MariaDB's), json_valid too
@@ -81,6 +90,13 @@ func errorNumber(err error) uint16 {
 		return e.Number
 	}
 	return 0
+}
+
+// OfServer reports whether an error would meet any other statement as well: of a server that can't be reached or does
+// nothing for now, of missing tables, of ctx. Any other may come from one of the rows that were to be written together.
+func OfServer(err error) bool {
+	number := errorNumber(err)
+	return !errors.Is(err, ErrValue) && (number == 0 || kinds[number] != nil)
 }
 
 // isConnectionError reports whether the connection, rather than the statement, is what failed.
@@ -107,7 +123,7 @@ func (d *conn) explain(what string, err error) error {
 	e := &dbError{site: d.site, what: what, cause: err, kind: kinds[errorNumber(err)]}
 	config := "sites/" + d.site + "/site_config.json"
 	switch {
-	case errors.Is(err, mysql.ErrPktTooLarge):
+	case isTooLarge(err):
 		e.kind = ErrValue
 	case e.kind == ErrColumnMissing:
 		e.fix = "run: bench --site " + d.site + " migrate"
@@ -121,6 +137,12 @@ func (d *conn) explain(what string, err error) error {
 		e.kind = ErrUnavailable
 	}
 	return e
+}
+
+// isTooLarge recognizes what is larger than max_allowed_packet: the driver refuses it, or sends it in pieces, which the
+// server refuses with a number that means anything (1105).
+func isTooLarge(err error) bool {
+	return errors.Is(err, mysql.ErrPktTooLarge) || err != nil && strings.Contains(err.Error(), "'max_allowed_packet'")
 }
 
 // isTimeout recognizes a dial or statement that ran into this package's own limit, not the caller's.
@@ -137,11 +159,11 @@ type dbError struct {
 }
 
 // refusedValue is where a message of the server quotes the value that it refuses.
-var refusedValue = regexp.MustCompile(`(?s)value: '.*'( for column|$)`)
+var refusedValue = regexp.MustCompile(`(?s)(value): '.*'( for column|$)|(entry) '.*'( for key)`)
 
 // Error shows no value, which may be a job's parameter.
 func (e *dbError) Error() string {
-	text := fmt.Sprintf("site %s: %s: %v: %s", e.site, e.what, e.kind, refusedValue.ReplaceAllString(e.cause.Error(), "value$1"))
+	text := fmt.Sprintf("site %s: %s: %v: %s", e.site, e.what, e.kind, refusedValue.ReplaceAllString(e.cause.Error(), "$1$2$3$4"))
 	if e.fix != "" {
 		text += "; " + e.fix
 	}

@@ -45,6 +45,7 @@ func TestRefusedValuesAreNotShown(t *testing.T) {
 	for message, want := range map[string]string{
 		"Incorrect string value: 's3cret' it's 's3cret'' for column `a`.`t`.`input_parameters` at row 1": "Incorrect string value for column `a`.`t`.`input_parameters` at row 1",
 		"Truncated incorrect DOUBLE value: 's3cret\ns3cret'":                                             "Truncated incorrect DOUBLE value",
+		"Duplicate entry 's3cret' for key 'parameters'":                                                  "Duplicate entry for key 'parameters'",
 		"Data too long for column 'owner_user' at row 1":                                                 "Data too long for column 'owner_user' at row 1",
 	} {
 		err := d.explain("create rows", &mysql.MySQLError{Number: 1366, Message: message})

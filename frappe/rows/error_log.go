@@ -2,6 +2,7 @@ package rows
 
 import (
 	"context"
+	"database/sql"
 	"strings"
 )
 
@@ -17,7 +18,10 @@ type ErrorLog struct {
 	Doctype, Name string
 }
 
-// LogErrors writes entries to the site's Error Log. Texts that are too long are cut. ErrTableMissing if the site has none.
+var errorLogColumns = []string{"name", "creation", "modified", "owner", "modified_by", "method", "error", "reference_doctype", "reference_name"}
+
+// LogErrors writes entries to the site's Error Log, all or none. Texts that are too long are cut. ErrTableMissing if the
+// site has none.
 func (d *DB) LogErrors(ctx context.Context, entries []ErrorLog) error {
 	t, err := d.tables.get(ctx, tableErrorLog)
 	if err != nil || len(entries) == 0 {
@@ -25,15 +29,39 @@ func (d *DB) LogErrors(ctx context.Context, entries []ErrorLog) error {
 	}
 	now := d.Now()
 	names, at := hashNames(now, len(entries)), formatTime(now, d.Location())
-	columns := []string{"name", "creation", "modified", "owner", "modified_by", "method", "error", "reference_doctype", "reference_name"}
-	var args []any
+	lines := make([][]any, len(entries))
 	for i, e := range entries {
 		user := systemUser(e.User)
 		for j, text := range []string{names[i], at, at, user, user, e.Title, e.Error, e.Doctype, e.Name} {
-			fitted, _ := t.columns[columns[j]].fit(text)
-			args = append(args, nullable(fitted))
+			fitted, _ := t.columns[errorLogColumns[j]].fit(text)
+			lines[i] = append(lines[i], nullable(fitted))
 		}
 	}
-	_, err = d.exec(ctx, "write to the Error Log", insertInto(tableErrorLog, strings.Join(columns, ","), len(columns), len(entries)), args...)
+	err = d.retry(ctx, "write to the Error Log", func(ctx context.Context) error {
+		return d.inTx(ctx, func(ctx context.Context, tx *sql.Tx) error { return insertErrors(ctx, tx, lines) })
+	})
 	return d.tables.notice(err)
+}
+
+// insertErrors writes the lines, or leaves those that are there: a COMMIT that got no answer may have happened.
+func insertErrors(ctx context.Context, tx *sql.Tx, lines [][]any) error {
+	size := func(line []any) (n int) {
+		for _, text := range line {
+			if text, ok := text.(string); ok {
+				n += len(text)
+			}
+		}
+		return n
+	}
+	for some := range statements(lines, maxBatch, size) {
+		var args []any
+		for _, line := range some {
+			args = append(args, line...)
+		}
+		query := insertInto(tableErrorLog, strings.Join(errorLogColumns, ","), len(errorLogColumns), len(some)) + " ON DUPLICATE KEY UPDATE `name`=`name`"
+		if _, err := tx.ExecContext(ctx, query, args...); err != nil {
+			return err
+		}
+	}
+	return nil
 }

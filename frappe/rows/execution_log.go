@@ -72,12 +72,16 @@ func logInsert(t *tableInfo, names []string, rows []logRow) (string, []any) {
 		columns, width = columns+",organization", width+1
 	}
 	args := make([]any, 0, len(rows)*width)
+	fit := func(column, text string) string {
+		fitted, _ := t.columns[column].fit(text)
+		return fitted
+	}
 	for i, r := range rows {
-		user := systemUser(r.actor)
-		message, _ := t.columns["message"].fit(r.message)
-		args = append(args, names[i], r.at, r.at, user, user, r.job, nullable(r.from), r.to, r.at, nullable(r.actor), nullable(message), r.attempt)
+		user := fit("owner", systemUser(r.actor))
+		args = append(args, names[i], r.at, r.at, user, user, r.job, nullable(r.from), r.to, r.at,
+			nullable(fit("actor", r.actor)), nullable(fit("message", r.message)), r.attempt)
 		if organization {
-			args = append(args, nullable(r.organization))
+			args = append(args, nullable(fit("organization", r.organization)))
 		}
 	}
 	return insertInto(tableLog, columns, width, len(rows)), args

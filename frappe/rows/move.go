@@ -58,6 +58,11 @@ func (m *move) prepare(t *tableInfo, loc *time.Location, modified string, clock 
 		}
 	}
 	slices.Sort(m.result.Cut)
+	for _, c := range m.cells {
+		if err := t.columns[c.column.name].refuse(c.value); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -148,7 +153,7 @@ func updateRows(ctx context.Context, tx *sql.Tx, moves []*move) error {
 		groups[m.shape] = append(groups[m.shape], m)
 	}
 	for _, shape := range slices.Sorted(maps.Keys(groups)) {
-		for chunk := range slices.Chunk(groups[shape], maxUpdate) {
+		for chunk := range statements(groups[shape], maxUpdate, (*move).size) {
 			query, args := updateStatement(chunk)
 			result, err := tx.ExecContext(ctx, query, args...)
 			if err != nil {
@@ -160,6 +165,16 @@ func updateRows(ctx context.Context, tx *sql.Tx, moves []*move) error {
 		}
 	}
 	return nil
+}
+
+// size is how much text the move writes, in bytes.
+func (m *move) size() (n int) {
+	for _, c := range m.cells {
+		if text, ok := c.value.(string); ok {
+			n += len(text)
+		}
+	}
+	return n
 }
 
 // updateStatement writes the columns whose value is the same for all rows as such, and the others by name.

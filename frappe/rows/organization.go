@@ -35,8 +35,12 @@ type Organization struct {
 
 var organizationColumns = columnsOf[Organization]()
 
-// Organization reads a tenant, cached for seconds; ErrNoSuchOrganization if there is none. Don't change the value.
+// Organization reads a tenant, however its name is spelled, cached for seconds; ErrNoSuchOrganization if there is none.
+// Don't change the value.
 func (d *DB) Organization(ctx context.Context, name string) (*Organization, error) {
+	if !isName(name) {
+		return nil, fmt.Errorf("site %s: %w: %.*q", d.site, ErrNoSuchOrganization, maxName, name)
+	}
 	return d.organizations.Get(ctx, name, organizationKept, func() (*Organization, error) {
 		found, err := selectRows(ctx, &d.tables, "read organization "+name, tableOrganization, organizationColumns, "WHERE `name`=?", name)
 		if err != nil {

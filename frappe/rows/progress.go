@@ -31,6 +31,9 @@ func (d *DB) SetProgress(ctx context.Context, ps []Progress) ([]bool, error) {
 	last := make(map[string]*report, len(ps))
 	var reports []*report
 	for i := range ps {
+		if t.columns["name"].refuse(ps[i].Name) != nil {
+			continue // no row can have that name, and the statement is everybody's
+		}
 		r, seen := last[rowKey(ps[i].Name)]
 		if !seen {
 			r = &report{}
@@ -47,7 +50,9 @@ func (d *DB) SetProgress(ctx context.Context, ps []Progress) ([]bool, error) {
 	}
 	running := make([]bool, len(ps))
 	for i := range ps {
-		running[i] = last[rowKey(ps[i].Name)].running
+		if r := last[rowKey(ps[i].Name)]; r != nil {
+			running[i] = r.running
+		}
 	}
 	return running, nil
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -35,6 +36,12 @@ func (d *DB) FindByHash(ctx context.Context, hash string) (*BackgroundJob, error
 	return d.only(jobs, err, "with hash "+hash)
 }
 
+// NewestByHash reads the newest row whose job_hash begins with such hexadecimal digits; ErrNoSuchJob when there is none.
+func (d *DB) NewestByHash(ctx context.Context, digits string) (*BackgroundJob, error) {
+	jobs, err := d.selectJobs(ctx, "find job by hash", "WHERE `job_hash` LIKE ? ORDER BY `creation` DESC LIMIT 1", digits+"%")
+	return d.only(jobs, err, "with a hash that begins with "+digits)
+}
+
 func (d *DB) only(jobs []*BackgroundJob, err error, which string) (*BackgroundJob, error) {
 	if err != nil {
 		return nil, err
@@ -45,9 +52,52 @@ func (d *DB) only(jobs []*BackgroundJob, err error, which string) (*BackgroundJo
 	return jobs[0], nil
 }
 
-// BackgroundJobs reads several rows by name, by the names that were asked for. Names without a row are not in the map.
+// BackgroundJobs reads several rows by name, by the names that were asked for, however they are spelled there. Names
+// without a row are not in the map.
 func (d *DB) BackgroundJobs(ctx context.Context, names []string) (map[string]*BackgroundJob, error) {
-	return d.selectNamed(ctx, "read %d jobs", jobColumns, names, "")
+	return d.asked(ctx, jobColumns, names)
+}
+
+// briefParameters is up to how many bytes Brief reads parameters.
+const briefParameters = 4096
+
+// briefColumns are those of Brief.
+var briefColumns = append(
+	slices.DeleteFunc(slices.Clone(jobColumns), func(c *jobColumn) bool { return c == colParameters }),
+	&jobColumn{name: colParameters.name, field: colParameters.field, read: fmt.Sprintf("IF(OCTET_LENGTH(`input_parameters`)<=%d,`input_parameters`,NULL)", briefParameters)},
+	&jobColumn{name: colParameters.name, field: func(j *BackgroundJob) any { return &j.ParametersSize }, read: "OCTET_LENGTH(`input_parameters`)"},
+)
+
+// Brief is BackgroundJobs without parameters of more than 4 KiB, for rows of which many are read and few run next;
+// ParametersSize tells their size.
+func (d *DB) Brief(ctx context.Context, names []string) (map[string]*BackgroundJob, error) {
+	return d.asked(ctx, briefColumns, names)
+}
+
+// asked reads rows by the names that were asked for.
+func (d *DB) asked(ctx context.Context, columns []*jobColumn, names []string) (map[string]*BackgroundJob, error) {
+	asked := make(map[string]bool, len(names))
+	for _, name := range names {
+		asked[name] = isName(name)
+	}
+	names = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !asked[name] })
+	found, err := d.selectNamed(ctx, "read %d jobs", columns, names, "")
+	if err != nil {
+		return nil, err
+	}
+	unasked := false
+	for name := range found {
+		unasked = unasked || !asked[name]
+	}
+	if !unasked {
+		return found, nil
+	}
+	spelled, err := d.spell(ctx, tableJob, slices.DeleteFunc(names, func(name string) bool { return found[name] != nil }))
+	for name, there := range spelled {
+		found[name] = found[there]
+	}
+	maps.DeleteFunc(found, func(name string, _ *BackgroundJob) bool { return !asked[name] })
+	return found, err
 }
 
 // Unlocked is BackgroundJobs without those rows that another transaction has locked. Nothing stays locked on return.
@@ -69,8 +119,14 @@ func (d *DB) Statuses(ctx context.Context, names []string) (map[string]Status, e
 }
 
 func (d *DB) selectNamed(ctx context.Context, what string, columns []*jobColumn, names []string, lock string) (map[string]*BackgroundJob, error) {
+	t, err := d.tables.get(ctx, tableJob)
+	if err != nil {
+		return nil, err
+	}
+	// What no name can be isn't asked for: the question is everybody's.
+	names = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return t.columns["name"].refuse(name) != nil })
 	found := make(map[string]*BackgroundJob, len(names))
-	err := inChunks(names, func(chunk []string) error {
+	err = inChunks(names, func(chunk []string) error {
 		jobs, err := d.selectColumns(ctx, fmt.Sprintf(what, len(chunk)), columns, "FORCE INDEX (PRIMARY) WHERE `name` IN ("+marks(len(chunk))+")"+lock, anys(chunk)...)
 		for _, j := range jobs {
 			found[j.Name] = j

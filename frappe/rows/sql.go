@@ -23,13 +23,16 @@ func inChunks(names []string, f func([]string) error) error {
 	return nil
 }
 
-// statements cuts rows into pieces for one INSERT: at most most of them, not much more than maxStatement bytes.
+// statements cuts rows into pieces for one statement: at most most of them, and at most maxStatement bytes unless one row
+// alone has more.
 func statements[R any](rows []R, most int, size func(R) int) iter.Seq[[]R] {
 	return func(yield func([]R) bool) {
 		for len(rows) > 0 {
 			n, bytes := 1, size(rows[0])
-			for ; n < len(rows) && n < most && bytes < maxStatement; n++ {
-				bytes += size(rows[n])
+			for ; n < len(rows) && n < most; n++ {
+				if bytes += size(rows[n]); bytes > maxStatement {
+					break
+				}
 			}
 			if !yield(rows[:n]) {
 				return
@@ -66,7 +69,7 @@ func nullable(s string) any {
 func quoteColumns[R any](columns []*column[R]) string {
 	names := make([]string, len(columns))
 	for i, c := range columns {
-		names[i] = "`" + c.name + "`"
+		names[i] = cmp.Or(c.read, "`"+c.name+"`")
 	}
 	return strings.Join(names, ",")
 }

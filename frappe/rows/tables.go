@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"strings"
-	"unicode/utf8"
 
 	"github.com/opensoft/dartwing-bridge/frappe/internal/memo"
 )
@@ -17,11 +15,16 @@ type tableInfo struct {
 }
 
 type columnInfo struct {
-	Table string `db:"table_name"`
-	Name  string `db:"column_name"`
-	Chars int64  `db:"chars"` // limit in characters, 0 for types that aren't text
-	Bytes int64  `db:"bytes"`
-	Kind  string `db:"kind"` // data_type: varchar, text, longtext, int, …
+	Table    string `db:"table_name"`
+	Name     string `db:"column_name"`
+	Chars    int64  `db:"chars"` // limit in characters, 0 for types that aren't text
+	Bytes    int64  `db:"bytes"`
+	Charset  string `db:"charset"` // "" for types that aren't text
+	Kind     string `db:"kind"`    // data_type: varchar, text, longtext, int, …
+	Type     string `db:"type"`    // column_type: int(11) unsigned, enum('a','b'), …
+	Digits   int    `db:"digits"`  // of a decimal, Scale of them behind the point
+	Scale    int    `db:"scale"`
+	Nullable bool   `db:"nullable"`
 }
 
 func (t *tableInfo) has(column string) bool {
@@ -48,7 +51,8 @@ func (c *tableCache) get(ctx context.Context, name string) (*tableInfo, error) {
 	return c.tables.Get(ctx, name, math.MaxInt64, func() (*tableInfo, error) {
 		what := "look at `" + name + "`"
 		columns, err := selectAll[columnInfo](ctx, c.conn, what, `SELECT table_name AS table_name, column_name AS column_name, COALESCE(character_maximum_length, 0) AS chars,
-			COALESCE(character_octet_length, 0) AS bytes, data_type AS kind FROM information_schema.columns WHERE table_schema=DATABASE() AND table_name=?`, name)
+			COALESCE(character_octet_length, 0) AS bytes, COALESCE(character_set_name, '') AS charset, data_type AS kind, column_type AS type,
+			COALESCE(numeric_precision, 0) AS digits, COALESCE(numeric_scale, 0) AS scale, is_nullable='YES' AS nullable FROM information_schema.columns WHERE table_schema=DATABASE() AND table_name=?`, name)
 		if err != nil {
 			return nil, err
 		}
@@ -80,44 +84,4 @@ func (c *tableCache) has(ctx context.Context, names ...string) (bool, error) {
 		}
 	}
 	return true, nil
-}
-
-// cutMark stands at the end of text that was too long for its column.
-const cutMark = "…"
-
-// fit makes text acceptable to its column: valid UTF-8, and not longer than the column, cut between characters with a
-// mark. MariaDB would refuse both with an error that takes the whole transaction along.
-func (c columnInfo) fit(s string) (fitted string, cut bool) {
-	s = strings.ToValidUTF8(s, "\uFFFD")
-	switch c.Kind {
-	case "varchar", "char":
-		return cutRunes(s, int(c.Chars))
-	case "tinytext", "text", "mediumtext", "longtext":
-		return cutBytes(s, int(c.Bytes))
-	}
-	return s, false
-}
-
-// Data is what a field of Frappe's type Data, 140 characters, keeps of a text.
-func Data(text string) string {
-	kept, _ := columnInfo{Kind: "varchar", Chars: 140}.fit(text)
-	return kept
-}
-
-func cutRunes(s string, limit int) (string, bool) {
-	if len(s) <= limit || utf8.RuneCountInString(s) <= limit {
-		return s, false
-	}
-	return string([]rune(s)[:max(limit, 1)-1]) + cutMark, true
-}
-
-func cutBytes(s string, limit int) (string, bool) {
-	if len(s) <= limit {
-		return s, false
-	}
-	end := limit - len(cutMark)
-	for end > 0 && !utf8.RuneStart(s[end]) {
-		end--
-	}
-	return s[:end] + cutMark, true
 }

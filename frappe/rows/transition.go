@@ -1,7 +1,6 @@
 package rows
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -50,8 +49,9 @@ type TransitionResult struct {
 // that lost its race (Applied false, Current says to what) doesn't disturb the others. The results are in the order of
 // ts and are only returned after COMMIT. Several moves of one row are made one after the other.
 //
-// Rows that somebody else has locked are left to transactions of their own, and so are all moves after an error of the
-// batch, so that one bad move harms no other. A connection that breaks during COMMIT is answered by looking again: a
+// Rows that somebody else has locked are left to transactions of their own. A move whose values its columns don't take is
+// left out beforehand; if the server refuses a transaction all the same, either half gets one, and so on, so that one bad
+// move harms no other. A connection that breaks during COMMIT is answered by looking again: a
 // move that turns out to have happened counts as applied.
 //
 // The returned error is non-nil only when nothing could be tried at all (the server, the tables, ctx).
@@ -92,9 +92,6 @@ func (d *DB) move(ctx context.Context, log *tableInfo, moves []*move) error {
 		err := d.together(ctx, log, chunk)
 		tried = tried || err == nil
 		errs = append(errs, err)
-		for _, m := range chunk {
-			m.result.Err = cmp.Or(err, m.result.Err)
-		}
 	}
 	if tried {
 		return nil
@@ -102,34 +99,42 @@ func (d *DB) move(ctx context.Context, log *tableInfo, moves []*move) error {
 	return errors.Join(errs...)
 }
 
-// together makes the moves in one transaction, then one by one those that couldn't be made so. The error is one that
-// single transactions would meet too.
+// together makes the moves in one transaction, and those that couldn't be made so in smaller ones. The error, which is the
+// moves' as well, is one that smaller ones would meet too.
 func (d *DB) together(ctx context.Context, log *tableInfo, moves []*move) error {
 	err := d.commit(ctx, log, moves, len(moves) > 1)
-	if err != nil && hopeless(ctx, err) {
+	switch {
+	case err == nil:
+		d.singly(ctx, log, slices.DeleteFunc(slices.Clone(moves), func(m *move) bool { return !m.locked }))
+	case ctx.Err() != nil, OfServer(err) && !errors.Is(err, ErrBusy):
+		for _, m := range moves {
+			m.result.Err = err
+		}
 		return d.tables.notice(err)
-	}
-	rest := moves
-	if err == nil {
-		rest = slices.DeleteFunc(slices.Clone(moves), func(m *move) bool { return !m.locked })
-	} else if len(moves) == 1 {
+	case len(moves) == 1:
 		moves[0].result.Err = err
-		return nil
+	case errors.Is(err, ErrBusy):
+		d.singly(ctx, log, moves)
+	default:
+		half := len(moves) / 2
+		if first, second := d.together(ctx, log, moves[:half]), d.together(ctx, log, moves[half:]); first != nil && second != nil {
+			return errors.Join(first, second)
+		}
 	}
+	return nil
+}
+
+// singly makes each of the moves in a transaction of its own.
+func (d *DB) singly(ctx context.Context, log *tableInfo, moves []*move) {
 	var g errgroup.Group
 	g.SetLimit(maxSingles)
-	for _, m := range rest {
+	for _, m := range moves {
 		g.Go(func() error {
 			m.result.Err = d.commit(ctx, log, []*move{m}, false)
 			return nil
 		})
 	}
-	return g.Wait()
-}
-
-// hopeless reports whether an error is about the server or the tables rather than about one of the rows.
-func hopeless(ctx context.Context, err error) bool {
-	return ctx.Err() != nil || !errors.Is(err, ErrValue) && !errors.Is(err, ErrBusy)
+	_ = g.Wait() // each move has its own error
 }
 
 // commit makes the moves in one transaction and, after its COMMIT, writes their results. With skipLocked the rows that

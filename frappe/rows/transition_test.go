@@ -461,12 +461,12 @@ func TestCreateJobs(t *testing.T) {
 func TestCreateJobsRefuses(t *testing.T) {
 	_, d := installed(t, testMajor)
 	for says, change := range map[string]func(*NewJob){
-		"not valid JSON":        func(n *NewJob) { n.InputParameters = json.RawMessage(`{"a": 1,}`) },
-		"job_type is empty":     func(n *NewJob) { n.JobType = "" },
-		"organization is empty": func(n *NewJob) { n.Organization = "" },
-		"owner_user is empty":   func(n *NewJob) { n.OwnerUser = "" },
-		"not as \"Running\"":    func(n *NewJob) { n.Status = StatusRunning },
-		"Data too long":         func(n *NewJob) { n.Organization = strings.Repeat("x", 200) },
+		"not valid JSON":                  func(n *NewJob) { n.InputParameters = json.RawMessage(`{"a": 1,}`) },
+		"job_type is empty":               func(n *NewJob) { n.JobType = "" },
+		"organization is empty":           func(n *NewJob) { n.Organization = "" },
+		"owner_user is empty":             func(n *NewJob) { n.OwnerUser = "" },
+		"not as \"Running\"":              func(n *NewJob) { n.Status = StatusRunning },
+		"organization has 200 characters": func(n *NewJob) { n.Organization = strings.Repeat("x", 200) },
 	} {
 		n := newJob(StatusQueued)
 		change(&n)

@@ -8,8 +8,9 @@
 --       8 number of worker records n; then n times 7 values, see worker_record.lua
 --       then per job 7 values: queue, id, worker, execution, number of its worker's record, "1" to register, and
 --       where it stands: "" in its queue, "failed" in the failed registry, else the key of a list that First made
--- Reply one number per job: 0 not there (or, of a failed one, not failed any more), 1 claimed, 2 no job hash, 3 canceled, 4 running already.
---       0 changes nothing; 2, 3 and 4 only remove the entry from where it stood.
+-- Reply one number per job: 0 not there (or, of a failed one, not failed any more), 1 claimed, 2 no job hash, 3 canceled, 4 running already,
+--       5 to be asked for again: looking for others in long lists has taken long enough.
+--       0 and 5 change nothing; 2, 3 and 4 only remove the entry from where it stood.
 --
 -- Stands for what a Python worker does between its pop and the call of the function
 -- (rq/worker.py prepare_execution, prepare_job_execution; section by section the same writes):
@@ -42,10 +43,30 @@ local function running(queue, id)
   return false
 end
 
--- take_out removes the job from where it stands.
+-- A list is walked from one end, some 20 ns an entry. Near either end of a long one a job is found at once; what stands
+-- in between, with much of others before and behind it, may cost this many entries and then one more search.
+local near, deep = 500, 100000
+local walked, lengths = 0, {}
+
+-- pull removes an id from a list; nil is not now.
+local function pull(list, id)
+  local length = lengths[list]
+  if not length then
+    length = call('LLEN', list)
+    lengths[list] = length
+  end
+  if length > 2 * near and not call('LPOS', list, id, 'MAXLEN', near) then
+    if walked > deep then return nil end
+    if call('LPOS', list, id, 'RANK', -1, 'MAXLEN', near) then return call('LREM', list, -1, id) == 1 end
+    walked = walked + length
+  end
+  return call('LREM', list, 1, id) == 1
+end
+
+-- take_out removes the job from where it stands; nil is not now.
 local function take_out(queue, id, from)
-  if from == '' then return call('LREM', 'rq:queue:' .. queue, 1, id) == 1 end
-  if from ~= 'failed' then return call('LREM', from, 1, id) == 1 end
+  if from == '' then return pull('rq:queue:' .. queue, id) end
+  if from ~= 'failed' then return pull(from, id) end
   -- Stopped jobs are in the same registry.
   local status = redis.pcall('HGET', 'rq:job:' .. id, 'status')
   return status == 'failed' and call('ZREM', 'rq:failed:' .. queue, id) == 1
@@ -59,7 +80,10 @@ for i = first_claim, #ARGV, 7 do
   local queue, id, execution, from = ARGV[i], ARGV[i + 1], ARGV[i + 3], ARGV[i + 6]
   local r = 0
   n = n + 1
-  if take_out(queue, id, from) then
+  local taken = take_out(queue, id, from)
+  if taken == nil then
+    r = 5
+  elseif taken then
     local h = redis.pcall('HMGET', 'rq:job:' .. id, 'status', 'origin')
     local status, origin = h[1], h[2]
     if status == 'canceled' then

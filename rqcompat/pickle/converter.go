@@ -17,12 +17,12 @@ type converter struct {
 	most     int  // size that b may have
 	counting bool // b stays empty, and counted is its size
 	counted  int
-	steps    int  // what is left of the budget of work
+	budget        // of its memory nothing is charged for what is written, which most bounds
 	whole    bool // what is beyond a limit is refused, not cut
 	python   bool // json.dumps is the model, and what it refuses is refused
 	cut      bool // something was cut, and that is named
 
-	open map[any]place // containers on the way to here
+	around map[any]place // containers on the way to here
 	// outermost is the level of the outermost container that what was written since refers back to.
 	outermost int
 	written   map[any]span // values whose JSON stands by itself
@@ -38,10 +38,12 @@ type place struct{ level, path int }
 // span is a part of what was written.
 type span struct{ from, to int }
 
-func newConverter(most int) *converter {
-	return &converter{
-		most: most, steps: plainSteps, open: map[any]place{}, outermost: math.MaxInt, written: map[any]span{}, path: []byte("$"),
-	}
+func newConverter(l Limits) *converter {
+	c := &converter{around: map[any]place{}, outermost: math.MaxInt, path: []byte("$")}
+	c.open(l)
+	c.spend(c.lim.Work / 2) // for it is measured before it is written
+	c.most = c.lim.Text
+	return c
 }
 
 func (c *converter) note(what string) {
@@ -74,20 +76,28 @@ func (c *converter) named() []string {
 
 const truncated = "<truncated>"
 
+// spend charges work. When the budget is used up, fits says so.
+func (c *converter) spend(work int) { c.left -= work }
+
 // fits reports whether n more bytes may be written. Of a value that has to be whole it refuses them.
 func (c *converter) fits(n int) bool {
-	switch size := c.counted + len(c.b) + n; {
-	case !c.cut && c.steps > 0 && size <= c.most:
+	if c.cut {
+		return false
+	}
+	var err error
+	if c.counted+len(c.b)+n > c.most {
+		err = &LimitError{"bytes of JSON", c.most}
+	} else if c.left <= 0 || c.memory < 0 {
+		err = c.exceeded()
+	}
+	if err == nil {
 		return true
-	case c.whole && size > c.most:
-		panic(beyond("bytes of JSON", c.most))
-	case c.whole:
-		panic(beyond("steps to write it as JSON", plainSteps))
 	}
-	if !c.cut {
-		c.cut = true
-		c.note("truncated, the rest is too large to write out")
+	if c.whole {
+		panic(failure{err})
 	}
+	c.cut = true
+	c.note("truncated, the rest is too large to write out")
 	return false
 }
 
@@ -96,7 +106,7 @@ func (c *converter) value(v any, depth int) {
 		c.quoted(truncated)
 		return
 	}
-	c.steps--
+	c.spend(valueWork)
 	if n := fromGo(v); n != nil {
 		v = n
 	}
@@ -112,6 +122,7 @@ func (c *converter) value(v any, depth int) {
 	case string:
 		c.text(v)
 	case float64:
+		c.spend(numberWork)
 		c.float(v)
 	case *big.Int, *ByteArray, *List, *Tuple, *Dict, *Set, *FrozenSet, *Global, *Object:
 		if address(v) == nil {
@@ -132,7 +143,7 @@ func (c *converter) value(v any, depth int) {
 // node converts what can be shared or hold itself. Its JSON is remembered unless it leads back to something around it,
 // and so depends on the way to it.
 func (c *converter) node(v any, depth int) {
-	if at, ok := c.open[v]; ok {
+	if at, ok := c.around[v]; ok {
 		c.note("cycle")
 		c.outermost = min(c.outermost, at.level)
 		c.text("<cycle to " + readable(c.path[:at.path]) + ">")
@@ -147,17 +158,22 @@ func (c *converter) node(v any, depth int) {
 		c.quoted("<too deep>")
 		return
 	}
-	level, from, around := len(c.open), c.counted+len(c.b), c.outermost
+	level, from, before := len(c.around), c.counted+len(c.b), c.outermost
 	c.outermost = math.MaxInt
-	c.open[v] = place{level, len(c.path)}
+	c.spend(mapWork)
+	c.around[v] = place{level, len(c.path)}
 	c.content(v, depth)
-	delete(c.open, v)
+	delete(c.around, v)
 	if c.outermost < level {
-		c.outermost = min(c.outermost, around)
+		c.outermost = min(c.outermost, before)
 		return
 	}
-	c.outermost = around
+	c.outermost = before
 	if as := (span{from, c.counted + len(c.b)}); as.to-as.from >= plainShared {
+		c.memory -= mapMemory
+		if c.written == nil {
+			c.written = map[any]span{}
+		}
 		c.written[v] = as
 	}
 }
@@ -217,7 +233,9 @@ func (c *converter) dict(items []Pair, depth int) {
 }
 
 func (c *converter) text(s string) {
-	if !c.python && !utf8.ValidString(s) {
+	c.spend(len(s) * jsonWork)
+	if !c.python && !utf8.ValidString(s) && c.fits(len(s)) {
+		c.spend(len(s) * textWork)
 		c.note("lone surrogates replaced")
 		s = withoutSurrogates(s)
 	}
@@ -254,22 +272,30 @@ func (c *converter) float(v float64) {
 // pythonFloats are the floats that JSON lacks as Python writes them all the same.
 var pythonFloats = map[string]string{"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 
-// big writes out an integer. The time for that grows faster than its length, so a very long one costs more steps.
+// big writes out an integer. The time for that grows faster than its length.
 func (c *converter) big(v *big.Int) {
-	s := v.String()
-	if c.fits(len(s)) {
-		c.raw(s)
+	c.spend(digitsWork(v.BitLen() / 3))
+	if c.fits(v.BitLen() / 4) {
+		c.raw(v.String())
 	} else {
 		c.quoted(truncated)
 	}
-	c.steps -= len(s) * len(s) / 50_000
 }
 
 func (c *converter) bytes(s, kind string) {
-	form := "text"
-	if !utf8.ValidString(s) {
-		form, s = "base64", base64.StdEncoding.EncodeToString([]byte(s))
+	c.spend(len(s) * jsonWork)
+	if utf8.ValidString(s) {
+		c.note(kind + " written as text")
+		c.text(s)
+		return
 	}
-	c.note(kind + " written as " + form)
-	c.text(s)
+	c.note(kind + " written as base64")
+	switch n := base64.StdEncoding.EncodedLen(len(s)) + 2; {
+	case !c.fits(n):
+		c.quoted(truncated)
+	case c.counting:
+		c.counted += n
+	default:
+		c.b = append(base64.StdEncoding.AppendEncode(append(c.b, '"'), []byte(s)), '"')
+	}
 }

@@ -7,16 +7,27 @@ func Decode(b []byte) (any, error) {
 }
 
 // Decode reads one pickle under these limits. Errors are *SyntaxError or *LimitError.
-func (l Limits) Decode(b []byte) (v any, err error) {
-	l = l.resolve()
-	if len(b) > l.Input {
-		return nil, &LimitError{"input bytes", l.Input}
-	}
+func (l Limits) Decode(b []byte) (any, error) {
+	v, _, err := l.DecodeCost(b)
+	return v, err
+}
+
+// DecodeCost is Decode that also tells what it cost, up to the error if there is one.
+func (l Limits) DecodeCost(b []byte) (v any, cost Cost, err error) {
 	d := decoders.Get().(*decoder)
-	defer d.release()
-	defer failed(&err)
-	d.lim, d.b = l, b
-	return d.run(), nil
+	defer d.release(&cost, &err)
+	d.open(l)
+	d.input(b)
+	return d.run(), Cost{}, nil
+}
+
+// input is what is to be decoded. All of its bytes are looked at, or copied, once.
+func (d *decoder) input(b []byte) {
+	if len(b) > d.lim.Input {
+		panic(beyond("input bytes", d.lim.Input))
+	}
+	d.b = b
+	d.spend(len(b))
 }
 
 // run executes opcodes until STOP: each takes its values off the stack, which stay valid until the next push.
@@ -31,15 +42,15 @@ func (d *decoder) run() any {
 		} else if op.takes > 0 {
 			taken = d.popN(int(op.takes))
 		}
+		d.spend(opWork)
 		op.do(d, taken)
-		d.prev = d.op
 	}
 	v := d.top()
 	if d.containers > d.lim.Depth {
-		checkDepth(v, d.lim.Depth)
+		checkDepth(&d.budget, v, len(d.b))
 	}
 	for _, c := range d.calls {
-		c.o.LateArgs = growing(c.o) > c.items
+		c.o.LateArgs = d.grown(c.o) > c.items
 	}
 	d.mergeWide()
 	return v
@@ -50,7 +61,8 @@ func (d *decoder) mergeWide() {
 	if len(d.wide) == 0 {
 		return
 	}
-	k := keyer{depth: d.lim.Depth, unhashable: d.syntax("a tuple in a dict key or set holds something unhashable")}
+	k := keyer{budget: &d.budget, unhashable: d.syntax("a tuple in a dict key or set holds something unhashable")}
+	d.keep(len(d.wide) * mapMemory)
 	done := make(map[any]bool, len(d.wide))
 	for _, v := range d.wide {
 		if done[v] {
@@ -99,7 +111,7 @@ func (d *decoder) drop([]any) {
 		return
 	}
 	v := d.popN(1)
-	if d.prev == opReduce {
+	if d.start == d.called {
 		d.stateSetter(v[0])
 	}
 }

@@ -4,15 +4,31 @@ import "slices"
 
 // made pushes a container or object and counts it.
 func (d *decoder) made(v any) {
-	d.containers++
+	d.container()
 	d.push(v)
 }
 
-func copyItems(items []any) []any { return append([]any(nil), items...) }
+// container charges a container or object.
+func (d *decoder) container() {
+	d.containers++
+	d.spend(containerWork)
+	d.keep(containerMemory)
+}
 
-func (d *decoder) list(items []any) { d.made(&List{copyItems(items)}) }
+// copied are items in memory of their own.
+func (d *decoder) copied(items []any) []any {
+	if len(items) == 0 {
+		return nil
+	}
+	d.keep(len(items) * itemMemory)
+	c := make([]any, len(items))
+	copy(c, items)
+	return c
+}
 
-func (d *decoder) tuple(items []any) { d.made(&Tuple{copyItems(items)}) }
+func (d *decoder) list(items []any) { d.made(&List{d.copied(items)}) }
+
+func (d *decoder) tuple(items []any) { d.made(&Tuple{d.copied(items)}) }
 
 func (d *decoder) emptySet([]any) { d.made(&Set{}) }
 
@@ -26,9 +42,9 @@ func (d *decoder) dict(items []any) {
 func (d *decoder) extend(items []any) {
 	switch v := d.top().(type) {
 	case *List:
-		v.Items = append(v.Items, items...)
+		v.Items = append(grow(&d.budget, v.Items, len(items)), items...)
 	case *Object:
-		v.Items = append(v.Items, items...)
+		v.Items = append(grow(&d.budget, v.Items, len(items)), items...)
 	default:
 		panic(d.syntax("needs a list or an object to append to, not " + kindOf(v)))
 	}
@@ -41,6 +57,7 @@ func (d *decoder) setItems(items []any) {
 		d.addPairs(v, items)
 	case *Object:
 		d.even(items)
+		v.Pairs = grow(&d.budget, v.Pairs, len(items)/2)
 		for pair := range slices.Chunk(items, 2) {
 			v.Pairs = append(v.Pairs, Pair{pair[0], pair[1]})
 		}
@@ -55,20 +72,24 @@ func (d *decoder) even(items []any) {
 	}
 }
 
-// smallDict is how many str keys are compared one by one.
-const smallDict = 8
+// smallDict is how many str keys are compared one by one, and longKey from which length on that is charged.
+const (
+	smallDict = 8
+	longKey   = 64
+)
 
 // addPairs adds alternating keys and values. A dict that stays small and has str keys is kept free of duplicates
 // right here, any other one at the end.
 func (d *decoder) addPairs(v *Dict, items []any) {
 	d.even(items)
-	if v.Items == nil && len(items) > 0 {
-		v.Items = make([]Pair, 0, len(items)/2)
-	}
+	pairs := grow(&d.budget, v.Items, len(items)/2)
 	for i := 0; i < len(items); i += 2 {
-		if k, ok := items[i].(string); ok && len(v.Items) < smallDict {
-			if at := find(v.Items, k); at >= 0 {
-				v.Items[at].Value = items[i+1]
+		if k, ok := items[i].(string); ok && len(pairs) < smallDict {
+			if len(k) > longKey {
+				d.spend(len(k)) // to compare it with the others
+			}
+			if at := find(pairs, k); at >= 0 {
+				pairs[at].Value = items[i+1]
 				continue
 			}
 		} else if unhashable(items[i]) {
@@ -76,14 +97,15 @@ func (d *decoder) addPairs(v *Dict, items []any) {
 		} else {
 			d.mergeLater(v)
 		}
-		v.Items = append(v.Items, Pair{items[i], items[i+1]})
+		pairs = append(pairs, Pair{items[i], items[i+1]})
 	}
+	v.Items = pairs
 }
 
 // mergeLater has equal keys of v merged when the whole pickle is read.
 func (d *decoder) mergeLater(v any) {
 	if n := len(d.wide); n == 0 || d.wide[n-1] != v {
-		d.wide = append(d.wide, v)
+		d.wide = append(grow(&d.budget, d.wide, 1), v)
 	}
 }
 
@@ -93,13 +115,13 @@ func (d *decoder) addItems(items []any) {
 		panic(d.syntax("needs a set to add to, not " + kindOf(d.top())))
 	}
 	d.members(items)
-	s.Items = append(s.Items, items...)
+	s.Items = append(grow(&d.budget, s.Items, len(items)), items...)
 	d.mergeLater(s)
 }
 
 func (d *decoder) frozenSet(items []any) {
 	d.members(items)
-	s := &FrozenSet{copyItems(items)}
+	s := &FrozenSet{d.copied(items)}
 	d.mergeLater(s)
 	d.made(s)
 }

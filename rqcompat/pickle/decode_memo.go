@@ -6,31 +6,26 @@ import (
 )
 
 // memoize is PUT under the next index: memo and far have none twice.
-func (d *decoder) memoize([]any) {
-	d.number = uint64(len(d.memo) + len(d.far))
-	d.put(nil)
-}
+func (d *decoder) memoize([]any) { d.putAt(uint64(len(d.memo)+len(d.far)), d.top()) }
 
-// put remembers the top of the stack. Indexes normally count up from 0; any other one gets into a map, so that a stream
-// can't ask for memory that it doesn't pay for in bytes.
-func (d *decoder) put([]any) {
-	v := d.top()
-	switch i, n := d.number, uint64(len(d.memo)); {
-	case i == n:
-		if d.far != nil {
-			delete(d.far, i)
-		}
-		d.memo = append(d.memo, v)
+func (d *decoder) put([]any) { d.putAt(d.number, d.top()) }
+
+// putAt keeps a value. Indexes normally count up from 0; any other one gets into a map, so that a stream can't ask for
+// memory that it doesn't pay for.
+func (d *decoder) putAt(i uint64, v any) {
+	switch n := uint64(len(d.memo)); {
 	case i < n:
 		d.memo[i] = v
-	default:
+	case i > n:
 		if d.far == nil {
 			d.far = make(map[uint64]any)
 		}
+		d.spend(mapWork)
+		d.keep(mapMemory)
 		d.far[i] = v
-	}
-	if len(d.memo)+len(d.far) > d.lim.Memo {
-		panic(beyond("memo entries", d.lim.Memo))
+	default:
+		delete(d.far, i)
+		d.memo = append(grow(&d.budget, d.memo, 1), v)
 	}
 }
 
@@ -53,6 +48,7 @@ func (d *decoder) get([]any) {
 // indexed makes a number of the line that PUT and GET have as their memo index, for do to use.
 func indexed(do func(*decoder, []any)) func(*decoder, []any) {
 	return func(d *decoder, _ []any) {
+		d.spend(numberWork)
 		if len(d.content()) > 20 {
 			panic(d.syntax("its memo index is too long"))
 		}

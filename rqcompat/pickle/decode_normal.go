@@ -11,7 +11,7 @@ func (d *decoder) normal(callable, args any) any {
 	}
 	switch *g {
 	case Global{"builtins", "getattr"}:
-		return attribute(t.Items)
+		return d.attribute(t.Items)
 	case Global{"builtins", "bytes"}:
 		if len(t.Items) == 0 {
 			return Bytes("")
@@ -34,7 +34,7 @@ const maxAttributeName = 256
 // localName is a part of a qualified name that Python never looks up.
 const localName = "<locals>"
 
-func attribute(args []any) any {
+func (d *decoder) attribute(args []any) any {
 	if len(args) != 2 {
 		return nil
 	}
@@ -44,6 +44,7 @@ func attribute(args []any) any {
 		len(g.Module)+len(g.Name)+1+len(name) > maxAttributeName {
 		return nil
 	}
+	d.keep(containerMemory + len(g.Name) + 1 + len(name))
 	return &Global{g.Module, g.Name + "." + name}
 }
 
@@ -57,11 +58,12 @@ func latin1Text(args []any) (s string, ok bool) {
 
 // latin1 gives the Bytes of a string whose code points are bytes.
 func (d *decoder) latin1(s string) Bytes {
+	d.spend(len(s) * textWork) // it may be shared
 	ascii := asciiPrefix(s)
 	if ascii == len(s) {
 		return Bytes(s)
 	}
-	d.copying(len(s))
+	d.keep(len(s))
 	out := append(make([]byte, 0, len(s)), s[:ascii]...)
 	for _, r := range s[ascii:] {
 		if r > 0xff {
@@ -70,14 +72,6 @@ func (d *decoder) latin1(s string) Bytes {
 		out = append(out, byte(r))
 	}
 	return Bytes(out)
-}
-
-// copying counts bytes that a normal form copies out of a value that may be shared, so that a few opcodes can't
-// multiply a long string.
-func (d *decoder) copying(n int) {
-	if d.copied += n; d.copied > d.lim.Input {
-		panic(beyond("bytes to convert", d.lim.Input))
-	}
 }
 
 func (d *decoder) normalByteArray(args []any) any {
@@ -90,7 +84,8 @@ func (d *decoder) normalByteArray(args []any) any {
 	} else if !ok || len(args) != 1 {
 		return nil
 	}
-	d.copying(len(b))
+	d.spend(len(b)) // they may be shared
+	d.keep(containerMemory + len(b))
 	return &ByteArray{[]byte(b)}
 }
 
@@ -102,12 +97,10 @@ func (d *decoder) normalSet(name string, args []any) any {
 	if l == nil || len(args) > 1 {
 		return nil
 	}
+	d.spend(len(l.Items) * itemWork) // the list may be shared
 	d.members(l.Items)
-	if d.nodes += len(l.Items); d.nodes > d.lim.Nodes { // the list may be shared
-		panic(beyond("nodes", d.lim.Nodes))
-	}
-	d.containers++
-	var v any = &Set{copyItems(l.Items)}
+	d.container()
+	var v any = &Set{d.copied(l.Items)}
 	if name == "frozenset" {
 		v = &FrozenSet{v.(*Set).Items}
 	}

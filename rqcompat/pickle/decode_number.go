@@ -9,9 +9,15 @@ import (
 	"strings"
 )
 
-func (d *decoder) int([]any) { d.push(int64(d.number)) }
+func (d *decoder) int([]any) {
+	d.keep(boxMemory)
+	d.push(int64(d.number))
+}
 
-func (d *decoder) float([]any) { d.push(math.Float64frombits(d.number)) }
+func (d *decoder) float([]any) {
+	d.keep(boxMemory)
+	d.push(math.Float64frombits(d.number))
+}
 
 // long reads a little-endian two's complement integer.
 func (d *decoder) long([]any) {
@@ -24,22 +30,23 @@ func (d *decoder) long([]any) {
 	if float64(len(b))*math.Log10(256) > float64(d.lim.IntDigits)+3 {
 		panic(d.tooManyDigits())
 	}
+	d.spend(numberWork + len(b)*textWork)
+	d.keep(containerMemory + len(b))
 	be := slices.Clone(b)
 	slices.Reverse(be)
 	v := new(big.Int).SetBytes(be)
 	if be[0] >= 0x80 {
 		v.Sub(v, new(big.Int).Lsh(big.NewInt(1), uint(8*len(be))))
 	}
-	d.pushInt(v)
+	d.push(shortest(v))
 }
 
-// pushInt pushes the one representation that a number has.
-func (d *decoder) pushInt(v *big.Int) {
+// shortest is the one representation that a number has.
+func shortest(v *big.Int) any {
 	if v.IsInt64() {
-		d.push(v.Int64())
-	} else {
-		d.push(v)
+		return v.Int64()
 	}
+	return v
 }
 
 func (d *decoder) tooManyDigits() failure { return beyond("digits of an integer", d.lim.IntDigits) }
@@ -52,28 +59,32 @@ func (d *decoder) textInt([]any) {
 	case "01":
 		d.push(true)
 	default:
-		d.parseInt(d.content())
+		d.push(d.integer(d.content()))
 	}
 }
 
-func (d *decoder) textLong([]any) { d.parseInt(bytes.TrimSuffix(d.content(), []byte("L"))) }
+func (d *decoder) textLong([]any) { d.push(d.integer(bytes.TrimSuffix(d.content(), []byte("L")))) }
 
-// parseInt accepts what int(text, 0) does; like C, 017 is octal.
-func (d *decoder) parseInt(b []byte) {
+// integer accepts what int(text, 0) does; like C, 017 is octal.
+func (d *decoder) integer(b []byte) any {
 	if len(b) > d.lim.IntDigits+2 {
 		panic(d.tooManyDigits())
 	}
+	d.spend(numberWork + digitsWork(len(b)))
+	d.keep(containerMemory + len(b)/2)
 	s := strings.Trim(string(b), " \t\r\f\v")
 	v, ok := new(big.Int).SetString(s, 0)
 	if !ok {
 		panic(d.syntax("its argument is not an integer"))
 	}
-	d.pushInt(v)
+	return shortest(v)
 }
 
 // textFloat is FLOAT: what repr() writes, nan and inf included.
 func (d *decoder) textFloat([]any) {
 	s := string(d.content())
+	d.spend(numberWork + len(s)*floatDigitWork)
+	d.keep(boxMemory)
 	if strings.ContainsAny(s, "_xXpP") { // Go's own forms
 		panic(d.syntax("its argument is not a float"))
 	}

@@ -16,10 +16,18 @@ func (d *decoder) globalLines() *Global {
 	return d.newGlobal(module, name)
 }
 
+// maxGlobal bounds module and name, which are copied whenever somebody asks for the dotted name.
+const maxGlobal = 1024
+
 func (d *decoder) newGlobal(module, name string) *Global {
+	if len(module)+len(name) > maxGlobal {
+		panic(beyond("bytes of a module and a name", maxGlobal))
+	}
 	if d.proto < 3 {
 		module, name = python3Name(module, name)
 	}
+	d.spend(globalWork)
+	d.keep(containerMemory)
 	return &Global{module, name}
 }
 
@@ -45,13 +53,20 @@ func (d *decoder) object(o *Object) {
 	if _, ok := o.Kwargs.(*Dict); !ok && o.How == NewObjEx {
 		panic(d.syntax("needs a dict of keyword arguments, not " + kindOf(o.Kwargs)))
 	}
-	if n := growing(o); n >= 0 {
-		d.calls = append(d.calls, call{o, n})
+	if n := d.grown(o); n >= 0 {
+		d.calls = append(grow(&d.budget, d.calls, 1), call{o, n})
 	}
 	if o.How == Reduce {
 		newObject(o)
 	}
+	d.keep(objectMemory)
 	d.made(o)
+}
+
+// grown is growing of arguments that may be shared.
+func (d *decoder) grown(o *Object) int {
+	d.spend(len(o.args()) * itemWork)
+	return growing(o)
 }
 
 // growing counts the items of the lists and dicts among the arguments; -1 means that there are none of them.
@@ -69,6 +84,7 @@ func growing(o *Object) int {
 }
 
 func (d *decoder) reduce(parts []any) {
+	d.called = d.i
 	if v := d.normal(parts[0], parts[1]); v != nil {
 		d.push(v)
 		return
@@ -97,7 +113,7 @@ func newObject(o *Object) {
 	switch {
 	case g == nil || g.Module != "copyreg":
 	case g.Name == "__newobj__":
-		o.How, o.Callable, o.Args = NewObj, items[0], &Tuple{copyItems(items[1:])}
+		o.How, o.Callable, o.Args = NewObj, items[0], &Tuple{items[1:]}
 	case g.Name == "__newobj_ex__" && len(items) == 3:
 		args, ok1 := items[1].(*Tuple)
 		kwargs, ok2 := items[2].(*Dict)
@@ -120,7 +136,7 @@ func (d *decoder) obj(items []any) {
 
 func (d *decoder) instance(class any, args []any) {
 	d.containers++ // its tuple of arguments
-	d.object(&Object{How: Obj, Callable: class, Args: &Tuple{copyItems(args)}})
+	d.object(&Object{How: Obj, Callable: class, Args: &Tuple{d.copied(args)}})
 }
 
 func (d *decoder) build(state []any) {

@@ -8,16 +8,14 @@ import (
 // decoder is the stack machine. Stack, marks, memo and familiar are kept between uses.
 type decoder struct {
 	reader
-	lim   Limits
-	prev  byte // the opcode before the current one
-	proto int
+	budget
+	called int // where the opcode behind the last REDUCE stands
+	proto  int
 
 	text   string // copy of the block of b that starts at textAt
 	textAt int
 
-	nodes      int // values pushed so far
 	containers int // containers and objects made: no path can be longer
-	copied     int // bytes copied by normal forms
 
 	stack []any
 	marks []int
@@ -48,7 +46,10 @@ var decoders = sync.Pool{New: func() any {
 // keepCap is how many entries of stack and memo an idle decoder may hold on to.
 const keepCap = 4096
 
-func (d *decoder) release() {
+// release makes a failure the error, and says what the decoder has spent.
+func (d *decoder) release(cost *Cost, err *error) {
+	recovered(recover(), err)
+	*cost = d.cost()
 	stack, memo, marks := d.stack[:cap(d.stack)], d.memo, d.marks
 	clear(stack)
 	clear(memo)
@@ -59,13 +60,19 @@ func (d *decoder) release() {
 	decoders.Put(d)
 }
 
-// push adds a value and counts it.
+// push adds a value, and remembers it if MEMOIZE follows, as it does after nearly every value of protocol 4.
 func (d *decoder) push(v any) {
-	if d.nodes >= d.lim.Nodes {
-		panic(beyond("nodes", d.lim.Nodes))
+	if len(d.stack) == cap(d.stack) {
+		d.stack = larger(&d.budget, d.stack, 1)
 	}
-	d.nodes++
 	d.stack = append(d.stack, v)
+	if d.i < len(d.b) && d.b[d.i] == opMemoize && d.far == nil {
+		d.i++
+		if len(d.memo) == cap(d.memo) {
+			d.memo = larger(&d.budget, d.memo, 1)
+		}
+		d.memo = append(d.memo, v)
+	}
 }
 
 // popN removes the n topmost values and returns them.
@@ -95,7 +102,7 @@ func (d *decoder) underflow() failure {
 }
 
 func (d *decoder) mark([]any) {
-	d.marks = append(d.marks, len(d.stack))
+	d.marks = append(grow(&d.budget, d.marks, 1), len(d.stack))
 	d.floor = len(d.stack)
 }
 
@@ -130,8 +137,11 @@ func (d *decoder) str() string {
 		return d.text[at : to-d.textAt]
 	}
 	if to-from > ownSize && len(d.b) > blockSize {
+		d.keep(to - from)
 		return string(d.content())
 	}
-	d.text, d.textAt = string(d.b[from:min(from+blockSize, len(d.b))]), from
+	block := d.b[from:min(from+blockSize, len(d.b))]
+	d.keep(len(block))
+	d.text, d.textAt = string(block), from
 	return d.text[:to-from]
 }

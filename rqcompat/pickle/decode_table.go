@@ -101,6 +101,9 @@ func (r *reader) next() *opcode {
 }
 
 func (e *SyntaxError) Error() string {
+	if e.JSON {
+		return fmt.Sprintf("pickle: JSON at byte %d: %s", e.Offset, e.Msg)
+	}
 	name := "end of input"
 	if e.Opcode != 0 {
 		name = cmp.Or(opcodes[e.Opcode].name, fmt.Sprintf("opcode 0x%02x", e.Opcode))

@@ -14,6 +14,7 @@ func (d *decoder) unicode([]any) {
 		}
 	}
 	s := d.str()
+	d.keep(boxMemory)
 	if !validText(s) {
 		panic(d.syntax("its text is not UTF-8"))
 	}
@@ -23,6 +24,7 @@ func (d *decoder) unicode([]any) {
 // unicodeLine is UNICODE: Latin-1 with \uXXXX and \UXXXXXXXX escapes.
 func (d *decoder) unicodeLine([]any) {
 	b := d.content()
+	d.spend(len(b) * escapeWork)
 	out := make([]byte, 0, len(b))
 	for i := 0; i < len(b); {
 		r, n := rune(b[i]), 1
@@ -44,6 +46,7 @@ func (d *decoder) unicodeLine([]any) {
 		}
 		i += n
 	}
+	d.keep(boxMemory + len(out))
 	d.push(string(out))
 }
 
@@ -79,6 +82,8 @@ func (d *decoder) python2Line([]any) {
 	if n < 2 || b[0] != b[n-1] || b[0] != '\'' && b[0] != '"' {
 		panic(d.syntax("its text has no quotes"))
 	}
+	d.spend(n * escapeWork)
+	d.keep(boxMemory + n)
 	d.pushASCII(d.unescape(b[1 : n-1]))
 }
 
@@ -124,8 +129,12 @@ func (d *decoder) unescape(b []byte) string {
 	return string(out)
 }
 
-func (d *decoder) bytes([]any) { d.push(Bytes(d.str())) }
+func (d *decoder) bytes([]any) {
+	d.keep(boxMemory)
+	d.push(Bytes(d.str()))
+}
 
 func (d *decoder) byteArray([]any) {
+	d.keep(containerMemory + len(d.content()))
 	d.push(&ByteArray{append([]byte(nil), d.content()...)})
 }

@@ -45,9 +45,6 @@ func (o EncodeOptions) Encode(v any) (pickle []byte, err error) {
 
 // save writes one value and leaves it on top of the reader's stack.
 func (e *encoder) save(v any, depth int) {
-	if e.nodes++; e.nodes > e.lim.Nodes {
-		panic(beyond("nodes", e.lim.Nodes))
-	}
 	e.room(0)
 	switch v := v.(type) {
 	case nil:

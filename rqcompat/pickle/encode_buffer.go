@@ -12,7 +12,6 @@ type encoder struct {
 	proto int
 	b     []byte
 	memo  memoTable
-	nodes int
 
 	calling map[*Object]bool            // calls being written that take lists or dicts
 	watched map[unsafe.Pointer]*filling // those lists and dicts
@@ -107,9 +106,6 @@ func (e *encoder) fetch(p unsafe.Pointer, size int, drop ...byte) bool {
 
 // put remembers the value on top of the reader's stack.
 func (e *encoder) put(p unsafe.Pointer, size int) {
-	if e.memo.used >= e.lim.Memo {
-		panic(beyond("memo entries", e.lim.Memo))
-	}
 	if i := e.memo.put(p, size); e.proto >= 4 {
 		e.b = append(e.b, opMemoize)
 	} else {

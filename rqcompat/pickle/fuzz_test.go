@@ -9,7 +9,7 @@ import (
 )
 
 // fuzzLimits keep one input of the fuzzer fast.
-var fuzzLimits = Limits{Input: 1 << 16, Nodes: 1 << 14, Depth: 200, Memo: 1 << 12, IntDigits: 5000, Output: 1 << 20}
+var fuzzLimits = Limits{Input: 1 << 16, Work: 5_000_000, Memory: 1 << 20, Depth: 200, IntDigits: 5000, Output: 1 << 20}
 
 func seed(f *testing.F) {
 	for _, v := range readVectors(f) {
@@ -43,8 +43,7 @@ func FuzzDecode(f *testing.F) {
 			}
 			return
 		}
-		c := newConverter(1 << 20)
-		c.steps = 5000
+		c := newConverter(Limits{Text: 1 << 20, Work: 500_000})
 		if c.value(v, 0); !json.Valid(c.b) || !utf8.Valid(c.b) {
 			t.Fatalf("not JSON: %.200q", c.b)
 		}

@@ -1,7 +1,6 @@
 package pickle
 
 import (
-	"fmt"
 	"strings"
 	"unicode/utf16"
 )
@@ -24,6 +23,7 @@ func (c *converter) comma() {
 
 // again writes what was written before, if it still fits.
 func (c *converter) again(as span) {
+	c.spend((as.to - as.from) / 8)
 	switch n := as.to - as.from; {
 	case !c.fits(n):
 		c.quoted(truncated)
@@ -47,7 +47,7 @@ func (c *converter) quoted(s string) {
 	c.b = append(c.b, '"')
 	from := 0
 	for i := range len(s) {
-		if quoting[s[i]] == 0 {
+		if jsonSizes[s[i]] == 1 {
 			continue
 		}
 		c.b = append(c.b, s[from:i]...)
@@ -55,34 +55,66 @@ func (c *converter) quoted(s string) {
 		if k := strings.IndexByte(short, s[i]); k >= 0 {
 			c.b = append(c.b, '\\', "\"\\nrt"[k])
 		} else {
-			c.b = fmt.Appendf(c.b, `\u%04x`, s[i])
+			c.b = appendEscape(c.b, rune(s[i]))
 		}
 	}
 	c.b = append(append(c.b, s[from:]...), '"')
 }
 
+// appendEscape writes the escape of a code unit.
+func appendEscape(b []byte, r rune) []byte {
+	const hex = "0123456789abcdef"
+	return append(b, '\\', 'u', hex[r>>12&15], hex[r>>8&15], hex[r>>4&15], hex[r&15])
+}
+
 // short are the bytes of a string that have an escape of two bytes in JSON.
 const short = "\"\\\n\r\t"
 
-// quoting is how many bytes more than itself a byte of a string takes.
-var quoting = func() (more [256]uint8) {
-	for c := range ' ' {
-		more[c] = uint8(len(`\u0000`) - 1)
+// jsonSizes is how many bytes a byte of a string takes, pythonSizes how many it takes in Python's ASCII, where the first
+// byte of a code point stands for all of it.
+var (
+	jsonSizes   = sizesOf(short, 1)
+	pythonSizes = func() [256]uint8 {
+		sizes := sizesOf(short+"\b\f", 6)
+		for c := range sizes {
+			switch {
+			case c == 0x7f:
+				sizes[c] = 6
+			case c >= 0xf0:
+				sizes[c] = 12
+			case c >= 0x80 && c < 0xc0:
+				sizes[c] = 0
+			}
+		}
+		return sizes
+	}()
+)
+
+func sizesOf(short string, beyondASCII uint8) (sizes [256]uint8) {
+	for c := range sizes {
+		switch {
+		case strings.IndexByte(short, byte(c)) >= 0:
+			sizes[c] = 2
+		case c < ' ':
+			sizes[c] = 6
+		case c >= 0x80:
+			sizes[c] = beyondASCII
+		default:
+			sizes[c] = 1
+		}
 	}
-	for i := range len(short) {
-		more[short[i]] = 1
-	}
-	return more
-}()
+	return sizes
+}
 
 // quotedSize is how many bytes quoted writes.
 func (c *converter) quotedSize(s string) int {
-	n := len(s) + 2
+	sizes := &jsonSizes
 	if c.python {
-		return n // at least; what it comes to is checked when it is written
+		sizes = &pythonSizes
 	}
+	n := 2
 	for i := range len(s) {
-		n += int(quoting[s[i]])
+		n += int(sizes[s[i]])
 	}
 	return n
 }
@@ -102,21 +134,25 @@ func appendASCII(b []byte, s string) []byte {
 			b = append(b, byte(r))
 		case r > 0xffff:
 			high, low := utf16.EncodeRune(r)
-			b = fmt.Appendf(b, `\u%04x\u%04x`, high, low)
+			b = appendEscape(appendEscape(b, high), low)
 		default:
-			b = fmt.Appendf(b, `\u%04x`, r)
+			b = appendEscape(b, r)
 		}
 	}
 	return append(b, '"')
 }
 
+// mostKey is how many bytes of JSON a key may have that is no text.
+const mostKey = 1 << 20
+
 // apart gives the JSON that write writes, which is to become part of a string: nothing in it is remembered.
 func (c *converter) apart(write func()) string {
 	outside := *c
-	c.b, c.counting, c.counted, c.written = nil, false, 0, map[any]span{}
-	c.most = outside.most - outside.counted - len(outside.b)
+	c.b, c.counting, c.counted, c.written = nil, false, 0, nil
+	c.most = min(outside.most-outside.counted-len(outside.b), mostKey)
 	write()
 	text := string(c.b)
+	c.spend(len(text) * escapeWork)
 	c.b, c.counting, c.counted, c.written, c.most = outside.b, outside.counting, outside.counted, outside.written, outside.most
 	return text
 }

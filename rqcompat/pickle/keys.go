@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math"
 	"math/big"
+	"math/bits"
 	"slices"
 )
 
@@ -20,11 +21,12 @@ func unhashable(v any) bool {
 // keyer turns values into Go map keys that are equal when Python says so: 1 == 1.0 == True, tuples by content,
 // objects by identity.
 type keyer struct {
-	depth      int     // the most levels of a key
+	*budget
 	unhashable failure // of a key that has no hash
 
 	index map[any]int // the container at work: key to place
 	peak  int         // most entries index has held
+	paid  int         // most entries of an index so far
 
 	atoms  map[any]int    // number of each key that occurs in a tuple
 	tuples map[string]int // number of each sequence of such numbers
@@ -39,6 +41,11 @@ type (
 func (k *keyer) start(n int) {
 	if k.index == nil || k.peak > 8*n+64 { // clearing costs what it once held
 		k.index, k.peak = make(map[any]int, n), 0
+	}
+	k.spend(mapWork + n*mapWork)
+	if n > k.paid {
+		k.keep((n - k.paid) * mapMemory)
+		k.paid = n
 	}
 	clear(k.index)
 	k.peak = max(k.peak, n)
@@ -78,9 +85,13 @@ func (k *keyer) key(v any, depth int) any {
 		}
 		return int64(0)
 	case float64:
-		return floatKey(v)
+		return k.floatKey(v)
 	case *big.Int:
-		return intKey(v)
+		return k.intKey(v)
+	case string:
+		k.spend(len(v))
+	case Bytes:
+		k.spend(len(v))
 	case *Global:
 		return *v
 	case *Tuple:
@@ -94,14 +105,16 @@ func (k *keyer) key(v any, depth int) any {
 	return v
 }
 
-func intKey(v *big.Int) any {
+func (k *keyer) intKey(v *big.Int) any {
+	k.spend(numberWork + v.BitLen())
+	k.keep(v.BitLen() / 8)
 	if v.Sign() < 0 {
 		return bigKey("-" + string(v.Bytes()))
 	}
 	return bigKey("+" + string(v.Bytes()))
 }
 
-func floatKey(v float64) any {
+func (k *keyer) floatKey(v float64) any {
 	if v != math.Trunc(v) || math.IsInf(v, 0) { // nan too, which equals nothing
 		return v
 	}
@@ -109,7 +122,7 @@ func floatKey(v float64) any {
 		return int64(v)
 	}
 	i, _ := big.NewFloat(v).Int(nil)
-	return intKey(i)
+	return k.intKey(i)
 }
 
 // sequence numbers a tuple or frozenset by its content.
@@ -117,17 +130,20 @@ func (k *keyer) sequence(p any, kind byte, items []any, depth int) any {
 	if n, ok := k.seen[p]; ok {
 		return tupleKey(n)
 	}
-	if depth >= k.depth {
-		panic(beyond("levels of depth", k.depth))
+	if depth >= k.lim.Depth {
+		panic(beyond("levels of depth", k.lim.Depth))
 	}
 	if k.seen == nil {
 		k.seen, k.atoms, k.tuples = map[any]int{}, map[any]int{}, map[string]int{}
 	}
+	k.spend(2*mapWork + len(items)*mapWork)
+	k.keep(2*mapMemory + len(items)*mapMemory)
 	numbers := make([]int, 0, len(items))
 	for _, v := range items {
 		numbers = append(numbers, numberOf(k.atoms, k.key(v, depth+1)))
 	}
 	if kind == 'f' {
+		k.spend(len(numbers) * bits.Len(uint(len(numbers))) * itemWork)
 		slices.Sort(numbers)
 		numbers = slices.Compact(numbers)
 	}

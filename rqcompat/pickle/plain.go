@@ -25,8 +25,8 @@ import (
 //   - nan, inf and -inf are text; lone surrogates are U+FFFD
 //   - keys that aren't text are written as JSON would; equal ones get " (2)"
 //   - "<cycle to PATH>", "<too deep>" and "<truncated>" stand where a cycle
-//     closes, below 1000 levels, and where the JSON would get larger than 64 MiB
-//     or would take more than 2,097,152 steps to write
+//     closes, below 1000 levels, and where the JSON would get larger or would
+//     take more work to write than the default Limits allow
 //
 // After 100 entries lossy ends with a count of the others.
 func Plain(v any) (plain any, lossy []string) {
@@ -39,20 +39,21 @@ func Plain(v any) (plain any, lossy []string) {
 
 // JSON is Plain written as JSON, with dicts in their order.
 func JSON(v any) (b []byte, lossy []string) {
-	c := newConverter(plainSize)
+	c := newConverter(Limits{})
 	c.value(v, 0)
 	return c.b, c.named()
 }
 
-// JSON is the JSON of function JSON, but whole: what is beyond the limit Text, too deep, or takes too many steps is a
+// JSON is the JSON of function JSON, but whole: what is beyond the limit Text, too deep, or takes too much work is a
 // *LimitError.
 func (l Limits) JSON(v any) (b []byte, lossy []string, err error) {
+	defer failed(&err)
 	size, err := l.Measure(v)
 	if err != nil {
 		return nil, nil, err
 	}
-	c := newConverter(size)
-	c.whole, c.b = true, make([]byte, 0, size) // one that grows would take several times as much
+	c := newConverter(l)
+	c.most, c.whole, c.b = size, true, make([]byte, 0, size) // one that grows would take several times as much
 	c.value(v, 0)
 	return c.b, c.named(), nil
 }
@@ -61,7 +62,7 @@ func (l Limits) JSON(v any) (b []byte, lossy []string, err error) {
 // what its shared parts add.
 func (l Limits) Measure(v any) (size int, err error) {
 	defer failed(&err)
-	c := newConverter(l.resolve().Text)
+	c := newConverter(l)
 	c.whole, c.counting = true, true
 	c.value(v, 0)
 	c.fits(0)
@@ -72,7 +73,7 @@ func (l Limits) Measure(v any) (size int, err error) {
 // *UnsupportedError, what is too large a *LimitError.
 func PythonJSON(v any) (b []byte, err error) {
 	defer failed(&err)
-	c := newConverter(Limits{}.resolve().Text)
+	c := newConverter(Limits{})
 	c.whole, c.python = true, true
 	c.value(v, 0)
 	c.fits(0)
@@ -81,8 +82,6 @@ func PythonJSON(v any) (b []byte, err error) {
 
 const (
 	plainDepth = 1000
-	plainSize  = 64 << 20
-	plainSteps = 2 << 20
 	plainLossy = 100
 	// plainShared is from which size on the JSON of a shared value is remembered.
 	plainShared = 64

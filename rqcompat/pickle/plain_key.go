@@ -15,6 +15,7 @@ func (c *converter) fill(before []string, items []Pair, depth int) {
 		key, exact := c.key(items[i].Key, depth)
 		if !exact || slices.Contains(before, key) {
 			if names == nil {
+				c.spend(len(items) * mapWork)
 				names = newUniqueNames(before, items)
 			}
 			key = names.free(key)
@@ -31,6 +32,7 @@ func (c *converter) member(n int, key string, v any, depth int) {
 	if n > 0 {
 		c.comma()
 	}
+	c.spend(len(key) * jsonWork)
 	if !c.fits(c.quotedSize(key)) {
 		key = truncated
 	}
@@ -55,6 +57,7 @@ func (c *converter) key(k any, depth int) (string, bool) {
 	if s, ok := k.(string); ok && utf8.ValidString(s) {
 		return s, true
 	}
+	c.spend(keyWork)
 	n := len(c.path)
 	c.path = append(c.path, ".{key}"...)
 	s := c.apart(func() { c.value(k, depth+1) })

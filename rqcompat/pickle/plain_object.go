@@ -6,6 +6,7 @@ import "strings"
 func (c *converter) object(o *Object, depth int) {
 	if class := o.Class(); class != nil {
 		name := class.DottedName()
+		c.spend(globalWork)
 		if read := scalars[name]; read != nil {
 			if s, ok := read(o); ok {
 				c.note(name + " written as text")
@@ -77,7 +78,9 @@ func (c *converter) fields(o *Object, depth int) {
 	if entries := o.Entries(); len(entries) > 0 {
 		add("__entries__", &Dict{entries})
 	}
-	if attributes := o.Attributes(); o.HasState && o.State != any(o) && !c.cut {
+	attributes := o.Attributes()
+	c.spend(len(attributes) * itemWork) // of a tuple they are copied
+	if o.HasState && o.State != any(o) && !c.cut {
 		if len(attributes) > 0 {
 			c.fill(before, attributes, depth)
 		} else if o.State != nil {

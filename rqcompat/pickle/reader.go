@@ -15,13 +15,15 @@ type reader struct {
 	start int  // where the current opcode stands
 	op    byte // current opcode
 
+	isJSON bool // it has no opcodes
+
 	// What argument has read.
 	number  uint64 // number, length of the content, or bits of a float
 	at, end int    // where the content starts and ends: a line without its end, or what the length counts
 }
 
 func (r *reader) syntax(msg string) failure {
-	return failure{&SyntaxError{Offset: r.start, Opcode: r.op, Msg: msg}}
+	return failure{&SyntaxError{Offset: r.start, Opcode: r.op, JSON: r.isJSON, Msg: msg}}
 }
 
 func (r *reader) ended() failure {

@@ -1,9 +1,6 @@
 package pickle
 
-import (
-	"slices"
-	"strings"
-)
+import "strings"
 
 // python3Name gives the name Python 3 has for a global of a protocol 0 to 2 pickle, which writers of Python 2 and
 // Python 3 alike put down under its Python 2 name (Lib/_compat_pickle.py, CPython 3.11). Unknown names stay as
@@ -17,11 +14,6 @@ func python3Name(module, name string) (string, string) {
 	}
 	if g, ok := renamedGlobals[Global{module, name}]; ok {
 		return g.Module, g.Name
-	}
-	for _, m := range movedGlobals {
-		if m.from == module && slices.Contains(strings.Fields(m.names), name) {
-			return m.to, name
-		}
 	}
 	if m, ok := renamedModules[module]; ok {
 		return m, name
@@ -51,19 +43,24 @@ var renamedModules = map[string]string{
 	"tkFont": "tkinter.font", "tkMessageBox": "tkinter.messagebox", "tkSimpleDialog": "tkinter.simpledialog",
 }
 
-// movedGlobals kept their names.
-var movedGlobals = []struct{ from, to, names string }{
-	{"__builtin__", "sys", "intern"},
-	{"__builtin__", "functools", "reduce"},
-	{"_multiprocessing", "multiprocessing.connection", "Connection"},
-	{"_socket", "socket", "fromfd"},
-	{"multiprocessing", "multiprocessing.context", "AuthenticationError BufferTooShort ProcessError TimeoutError"},
-	{"multiprocessing.forking", "multiprocessing.popen_fork", "Popen"},
-	{"multiprocessing.process", "multiprocessing.context", "Process"},
-	{"urllib", "urllib.error", "ContentTooShortError"},
-	{"urllib", "urllib.request", "getproxies pathname2url url2pathname urlcleanup urlopen urlretrieve"},
-	{"urllib", "urllib.parse", "quote quote_plus unquote unquote_plus urlencode"},
-	{"urllib2", "urllib.error", "HTTPError URLError"},
+func init() {
+	for _, m := range []struct{ from, to, names string }{ // they kept their names
+		{"__builtin__", "sys", "intern"},
+		{"__builtin__", "functools", "reduce"},
+		{"_multiprocessing", "multiprocessing.connection", "Connection"},
+		{"_socket", "socket", "fromfd"},
+		{"multiprocessing", "multiprocessing.context", "AuthenticationError BufferTooShort ProcessError TimeoutError"},
+		{"multiprocessing.forking", "multiprocessing.popen_fork", "Popen"},
+		{"multiprocessing.process", "multiprocessing.context", "Process"},
+		{"urllib", "urllib.error", "ContentTooShortError"},
+		{"urllib", "urllib.request", "getproxies pathname2url url2pathname urlcleanup urlopen urlretrieve"},
+		{"urllib", "urllib.parse", "quote quote_plus unquote unquote_plus urlencode"},
+		{"urllib2", "urllib.error", "HTTPError URLError"},
+	} {
+		for name := range strings.FieldsSeq(m.names) {
+			renamedGlobals[Global{m.from, name}] = Global{m.to, name}
+		}
+	}
 }
 
 var renamedGlobals = map[Global]Global{

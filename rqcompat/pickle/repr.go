@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/big"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -65,8 +66,14 @@ func (r *repr) value(v any) {
 		r.bytes(string(v))
 	case float64:
 		r.ascii(floatText(v))
-	case int64, *big.Int:
-		r.ascii(fmt.Sprint(v))
+	case int64:
+		r.ascii(strconv.FormatInt(v, 10))
+	case *big.Int:
+		if v.BitLen() > maxReprBits {
+			r.ascii(fmt.Sprintf("<int of %d bits>", v.BitLen()))
+		} else {
+			r.ascii(v.String())
+		}
 	case json.Number:
 		r.value(fromNumber(v))
 	case *Global:
@@ -141,8 +148,13 @@ func (r *repr) each(v any, cycle, open string, n int, end string, item func(i in
 	r.open = r.open[:len(r.open)-1]
 }
 
-// quote is Python's choice: single quotes unless there are only single ones inside.
+// maxReprBits is up to where an integer is written out. Python refuses what has more than 4300 digits (int_info,
+// CPython 3.11).
+const maxReprBits = 14_284
+
+// quote is Python's choice: single quotes unless there are only single ones inside. Of a very long text it sees the start.
 func quote(s string) byte {
+	s = s[:min(len(s), 1<<16)]
 	if strings.Contains(s, "'") && !strings.Contains(s, `"`) {
 		return '"'
 	}

@@ -21,9 +21,15 @@ var scalars = map[string]func(*Object) (scalar, bool){
 	"uuid.UUID":          uuidScalar,
 }
 
+// maxScalar is the longest text that is copied into a scalar: it may be shared by many objects.
+const maxScalar = 1024
+
 func decimalScalar(o *Object) (scalar, bool) {
 	s, ok := first(o.args()).(string)
-	return scalar{s, "Decimal('" + s + "')"}, ok && len(o.args()) == 1
+	if !ok || len(o.args()) != 1 || len(s) > maxScalar {
+		return scalar{}, false
+	}
+	return scalar{s, "Decimal('" + s + "')"}, true
 }
 
 // momentScalar reads (4 bytes of date, 6 bytes of clock[, tzinfo]) of a datetime, date or time. The high bit of the
@@ -84,6 +90,7 @@ func zoneText(v any) string {
 	}
 	args := o.args()
 	name, _ := first(args).(string)
+	name = name[:min(len(name), maxScalar)]
 	shown := o.Class().DottedName()
 	switch shown {
 	case "datetime.timezone":
@@ -164,20 +171,21 @@ func timedeltaScalar(o *Object) (scalar, bool) {
 
 // uuidScalar reads the state {"int": number}.
 func uuidScalar(o *Object) (scalar, bool) {
-	v, _ := (&Dict{o.Attributes()}).Get("int")
-	var n big.Int
-	switch v := v.(type) {
+	state, _ := o.State.(*Dict)
+	if state == nil || len(state.Items) > 2 { // int and is_safe
+		return scalar{}, false
+	}
+	var n *big.Int
+	switch v, _ := state.Get("int"); v := v.(type) {
 	case int64:
-		n.SetInt64(v)
+		n = big.NewInt(v)
 	case *big.Int:
-		n.Set(v)
-	default:
+		n = v
+	}
+	if n == nil || n.Sign() < 0 || n.BitLen() > 128 {
 		return scalar{}, false
 	}
-	if n.Sign() < 0 || n.BitLen() > 128 {
-		return scalar{}, false
-	}
-	s := fmt.Sprintf("%032x", &n)
+	s := fmt.Sprintf("%032x", n)
 	s = s[:8] + "-" + s[8:12] + "-" + s[12:16] + "-" + s[16:20] + "-" + s[20:]
 	return scalar{s, "UUID('" + s + "')"}, true
 }

@@ -247,11 +247,11 @@ func TestTheRowOfAnArrival(t *testing.T) {
 	own, none, queues := 90*time.Second, time.Duration(0), 300*time.Second
 	for timeout, want := range map[*time.Duration]int{nil: 600, &none: 600, &queues: 600, &own: 90} {
 		got := arrival(&job.Queued{
-			Queue: job.Queue{Timeout: queues}, ID: "id", Organization: "ORG-A", User: "jane@example.com", Timeout: timeout,
+			Queue: job.Queue{Timeout: queues}, ID: "id", CreatedAt: claimed.Add(-time.Hour), Organization: "ORG-A", User: "jane@example.com", Timeout: timeout,
 			JobType: &rows.JobType{TypeName: "export", DefaultTimeout: 600, DefaultPriority: "High", MaxRetries: 7},
 		}, json.RawMessage(`{"n":1}`), claimed)
 		if diff := cmp.Diff(rows.NewJob{
-			JobType: "export", Organization: "ORG-A", OwnerUser: "jane@example.com", Priority: "High", JobHash: sites.ArrivalHash("id"),
+			JobType: "export", Organization: "ORG-A", OwnerUser: "jane@example.com", Priority: "High", JobHash: sites.Arrival{ID: "id", CreatedAt: claimed.Add(-time.Hour)}.Hash(),
 			MaxRetries: 7, TimeoutSeconds: want, InputParameters: json.RawMessage(`{"n":1}`), Status: rows.StatusQueued,
 			CreatedMessage: "Job created for RQ job id", CreatedAt: claimed,
 		}, got); diff != "" {
@@ -314,10 +314,10 @@ func TestParametersThatDoNotFit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse()
 		q := plain(func(context.Context, job.Reporter) (any, error) { panic("the handler runs") })
-		q.Kwargs = &pickle.Dict{Items: []pickle.Pair{{Key: "text", Value: strings.Repeat("\x01", 30<<20)}}}
+		q.Kwargs = &pickle.Dict{Items: []pickle.Pair{{Key: "text", Value: strings.Repeat("\x01", 5<<20)}}}
 		h.run(t, q)
 		h.wantStory(t, "too large", "rq failed", "ended failed")
-		if exc := h.rq.outcomes[0].Exc; !strings.Contains(exc, "more than 134217728 bytes of JSON") {
+		if exc := h.rq.outcomes[0].Exc; !strings.Contains(exc, "more than 25165824 bytes of JSON") {
 			t.Errorf("RQ is told %q, want the limit's name", exc)
 		}
 	})

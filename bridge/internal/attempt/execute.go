@@ -214,11 +214,12 @@ func arrival(q *job.Queued, params json.RawMessage, claimed time.Time) rows.NewJ
 	if sent := q.Timeout; sent != nil && *sent > 0 && (*sent != q.Queue.Timeout || timeout <= 0) {
 		timeout = int(*sent / time.Second)
 	}
+	made := sites.Arrival{ID: q.ID, CreatedAt: q.CreatedAt}
 	return rows.NewJob{
 		JobType: q.JobType.TypeName, Organization: q.Organization, OwnerUser: q.User,
-		Priority: q.JobType.DefaultPriority, JobHash: sites.ArrivalHash(q.ID), MaxRetries: q.JobType.MaxRetries,
+		Priority: q.JobType.DefaultPriority, JobHash: made.Hash(), MaxRetries: q.JobType.MaxRetries,
 		TimeoutSeconds: timeout, InputParameters: params, Status: rows.StatusQueued,
-		CreatedMessage: sites.ArrivalMessage(q.ID), CreatedAt: claimed,
+		CreatedMessage: made.Message(), CreatedAt: claimed,
 	}
 }
 

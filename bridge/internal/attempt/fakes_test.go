@@ -154,9 +154,9 @@ func (t *table) Arrive(_ context.Context, _ string, j rows.NewJob) (*rows.Backgr
 	return &read, nil
 }
 
-func (t *table) WriteProgress(_ context.Context, site string, reports []sites.Report) error {
+func (t *table) WriteProgress(_ context.Context, site string, reports []sites.Report) []error {
 	if err := t.fails(); err != nil {
-		return err
+		return slices.Repeat([]error{err}, len(reports))
 	}
 	t.mu.Lock()
 	t.reports = append(t.reports, reports...)
@@ -164,7 +164,7 @@ func (t *table) WriteProgress(_ context.Context, site string, reports []sites.Re
 	for _, r := range reports {
 		t.house.tell("progress %s %s %v %s", site, r.Progress.Name, r.Percent, r.Message)
 	}
-	return nil
+	return make([]error, len(reports))
 }
 
 func (t *table) Statuses(_ context.Context, _ string, names []string) (map[string]rows.Status, error) {

@@ -48,7 +48,7 @@ type end struct {
 }
 
 func newHouse() *house {
-	h := &house{slots: workers.NewSlots(10, []string{"b:go"}, workers.NewRoom(1<<30, 10, 3))}
+	h := &house{slots: workers.NewSlots(10, []string{"b:go"})}
 	h.rows = &table{house: h, rows: map[string]*rows.BackgroundJob{}}
 	h.rq = &redis{house: h}
 	h.Runner = NewRunner(Params{

@@ -50,7 +50,7 @@ func TestHandlersThatEndInOddWays(t *testing.T) {
 		}, "the handler called runtime.Goexit instead of returning"},
 		"returns a typed nil":   {failing(typed), "an error of type *job.HTTPError that can't be read"},
 		"returns one that ends": {func(context.Context, job.Reporter) (any, error) { return nil, new(onceError) }, "bridge.TransientError: said once"},
-		"returns too much": {func(context.Context, job.Reporter) (any, error) { return make([]any, 1<<20+1), nil },
+		"returns too much": {func(context.Context, job.Reporter) (any, error) { return make([]byte, 13<<20), nil },
 			"bridge.PermanentError: the handler's result is too large to be kept: "},
 	} {
 		for _, status := range []rows.Status{"", rows.StatusQueued} {

@@ -27,7 +27,7 @@ import (
 type Rows interface {
 	Arrive(ctx context.Context, site string, j rows.NewJob) (*rows.BackgroundJob, error)
 	Apply(ctx context.Context, m moves.Move, then func(context.Context) error) (rows.TransitionResult, error)
-	WriteProgress(ctx context.Context, site string, reports []sites.Report) error
+	WriteProgress(ctx context.Context, site string, reports []sites.Report) []error
 	Statuses(ctx context.Context, site string, names []string) (map[string]rows.Status, error)
 }
 
@@ -86,7 +86,7 @@ type Runner struct {
 // NewRunner prepares a runner.
 func NewRunner(p Params) *Runner {
 	x := &Runner{Params: p, running: running{byWorker: map[string]*run{}}, stopping: make(chan struct{})}
-	x.outcomes.Limit, x.outcomes.Call = outcomeBatch, x.settleTogether
+	x.outcomes.Limit, x.outcomes.Call, x.outcomes.Shared = outcomeBatch, x.settleTogether, passes
 	x.reports = batch.NewLanes(1<<20, x.writeProgress, func(string, int) {})
 	return x
 }
@@ -187,10 +187,14 @@ func (x *Runner) writeProgress(ctx context.Context, site string, reporting []*ru
 	if len(reports) == 0 {
 		return
 	}
-	if err := x.Rows.WriteProgress(ctx, site, reports); err != nil {
-		for _, r := range of {
-			r.progress.again()
+	for i, err := range x.Rows.WriteProgress(ctx, site, reports) {
+		switch {
+		case err == nil:
+		case sites.Final(err):
+			x.said.Warn(of[i].Log(), "progress can't be written", site, "error", err)
+		default:
+			of[i].progress.again()
+			x.said.Warn(x.Logger, "progress not written; it is tried again", site, "error", err, "site", site, "jobs", len(reports))
 		}
-		x.said.Warn(x.Logger, "progress not written; it is tried again", site, "error", err, "site", site, "jobs", len(reports))
 	}
 }

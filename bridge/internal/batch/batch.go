@@ -1,4 +1,5 @@
-// Package batch joins what many goroutines ask for at once: Batcher answers each, Lanes takes what nobody waits for.
+// Package batch joins what many goroutines ask for at once: Batcher answers each, Lanes takes what nobody waits for. Of a
+// batch that fails Split finds the items that are to blame.
 package batch
 
 import (
@@ -10,10 +11,12 @@ import (
 )
 
 // Batcher joins concurrent requests into one call: while one batch is under way the next one collects. A lone request
-// is served at once, so batching costs no latency; each caller gets the answer to its own item.
+// is served at once, so batching costs no latency; each caller gets the answer to its own item, or its own error.
 type Batcher[T, R any] struct {
-	// Call answers each item of a batch, in order. An error is everybody's.
+	// Call answers each item of a batch, in order. After an error it is called for parts of the batch, see [Split].
 	Call func(ctx context.Context, items []T) ([]R, error)
+	// Shared reports whether an error of Call is everybody's: that of a server which is away, and not of an item.
+	Shared func(error) bool
 	// Limit is how many items one call takes at most.
 	Limit int
 
@@ -25,8 +28,7 @@ type Batcher[T, R any] struct {
 type request[T, R any] struct {
 	ctx    context.Context
 	item   T
-	answer R
-	err    error
+	answer Answer[R]
 	done   chan struct{}
 }
 
@@ -45,7 +47,7 @@ func (b *Batcher[T, R]) Do(ctx context.Context, item T) (R, error) {
 		go b.drain()
 	}
 	<-r.done
-	return r.answer, r.err
+	return r.answer.Result, r.answer.Err
 }
 
 func (b *Batcher[T, R]) drain() {
@@ -73,11 +75,9 @@ func (b *Batcher[T, R]) next() bool {
 	for i, r := range batch {
 		items[i] = r.item
 	}
-	answers, err := b.Call(context.WithoutCancel(batch[0].ctx), items)
+	answers := Split(context.WithoutCancel(batch[0].ctx), items, b.Shared, b.Call)
 	for i, r := range batch {
-		if r.err = err; err == nil {
-			r.answer = answers[i]
-		}
+		r.answer = answers[i]
 		close(r.done)
 	}
 	return true

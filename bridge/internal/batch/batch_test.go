@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -84,12 +85,12 @@ func TestBatcherDoesNotKeepItsLeader(t *testing.T) {
 	})
 }
 
-// TestBatcherGivesTheErrorToAll has ten callers wait in one batch that fails.
+// TestBatcherGivesTheErrorToAll has ten callers wait in one batch that meets a server which is away.
 func TestBatcherGivesTheErrorToAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		boom := errors.New("boom")
 		begin, fail := make(chan int, 2), make(chan struct{})
-		b := &Batcher[int, int]{Limit: 10, Call: func(_ context.Context, items []int) ([]int, error) {
+		b := &Batcher[int, int]{Limit: 10, Shared: always, Call: func(_ context.Context, items []int) ([]int, error) {
 			begin <- len(items)
 			<-fail
 			return make([]int, len(items)), boom
@@ -114,6 +115,34 @@ func TestBatcherGivesTheErrorToAll(t *testing.T) {
 		if first, second := <-begin, <-begin; first != 1 || second != 10 {
 			t.Fatalf("batches of %d and %d, want 1 and 10: the test shows nothing else", first, second)
 		}
+	})
+}
+
+func always(error) bool { return true }
+
+// TestBatcherLeavesNobodyWithoutAnAnswer: a panic is an error, of the item that it comes with.
+func TestBatcherLeavesNobodyWithoutAnAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &Batcher[int, int]{Limit: 40, Shared: isAway, Call: func(_ context.Context, items []int) ([]int, error) {
+			time.Sleep(10 * time.Millisecond)
+			if slices.Contains(items, 7) {
+				panic("at the disco")
+			}
+			return items, nil
+		}}
+		var wg sync.WaitGroup
+		for n := range 30 {
+			wg.Go(func() {
+				got, err := b.Do(t.Context(), n)
+				switch {
+				case n != 7 && (err != nil || got != n):
+					t.Errorf("Do(%d) = %d, %v beside an item that makes the call panic", n, got, err)
+				case n == 7 && (err == nil || !strings.Contains(err.Error(), "at the disco")):
+					t.Errorf("Do of the item that makes the call panic: %v, want the panic as an error", err)
+				}
+			})
+		}
+		wg.Wait()
 	})
 }
 

@@ -59,38 +59,20 @@ func (c *Claimer) Run(ctx context.Context) {
 			wait.Sleep(ctx, a.Again)
 			continue
 		}
-		dealt := c.allowed(ctx, c.Fair.deal(len(free)))
+		dealt := c.Fair.deal(len(free))
 		if len(dealt) == 0 {
 			c.Slots.PutBack(free)
-			c.awaitRoom(ctx)
+			if c.Fair.Len() > 0 { // all who wait have what they may have, or wait for room
+				c.Fair.filled.Within(ctx, c.Fair.room.untilTurn())
+			}
 			continue
 		}
-		if err := c.claim(ctx, dealt, free); err != nil {
+		if err := c.claim(ctx, c.allowed(ctx, dealt), free); err != nil {
 			pause.Failed(ctx, err)
 			continue
 		}
 		pause.Succeeded()
 	}
-}
-
-// awaitRoom waits until what waits for room may have it, or something else has come.
-func (c *Claimer) awaitRoom(ctx context.Context) {
-	most := time.NewTimer(c.untilTurn())
-	defer most.Stop()
-	select {
-	case <-c.Slots.Freed:
-	case <-c.Fair.filled:
-	case <-most.C:
-	case <-ctx.Done():
-	}
-}
-
-// untilTurn is how long it takes until a suspect's turn ends by itself; long if none is under way.
-func (c *Claimer) untilTurn() time.Duration {
-	if ends := c.Slots.Room.TurnEnds(); !ends.IsZero() {
-		return max(time.Until(ends), time.Millisecond)
-	}
-	return time.Minute
 }
 
 // allowed leaves out the jobs of paused queues, which are found again when the pause is over.
@@ -99,8 +81,8 @@ func (c *Claimer) allowed(ctx context.Context, dealt []*Note) []*Note {
 		queue := n.Queue().Name
 		paused := c.Suspension.Paused(ctx, queue)
 		if paused {
+			c.Fair.letGo(n.whose, n.Load)
 			c.Pollers[queue].forget(n.ID)
-			c.Slots.Room.Leave(n.Load)
 		}
 		return paused
 	})
@@ -110,8 +92,8 @@ func (c *Claimer) allowed(ctx context.Context, dealt []*Note) []*Note {
 func (c *Claimer) claim(ctx context.Context, dealt []*Note, free []*workers.Slot) error {
 	c.Slots.PutBack(free[len(dealt):])
 	free = free[:len(dealt)]
-	for i, n := range dealt {
-		free[i].Load = n.Load
+	if len(dealt) == 0 {
+		return nil
 	}
 	startedAt := time.Now().Truncate(time.Microsecond)
 	claims := make([]rqcompat.Claim, len(dealt))
@@ -128,7 +110,8 @@ func (c *Claimer) claim(ctx context.Context, dealt []*Note, free []*workers.Slot
 	}
 	if err != nil {
 		// If they were claimed nevertheless, maintenance gives them back; the names must not be used again.
-		for _, s := range free {
+		for i, s := range free {
+			c.Fair.letGo(dealt[i].whose, dealt[i].Load)
 			c.Slots.Rename(s)
 		}
 		c.Slots.GiveBack(free...)
@@ -138,9 +121,12 @@ func (c *Claimer) claim(ctx context.Context, dealt []*Note, free []*workers.Slot
 	for i, result := range results {
 		free[i].Registered = free[i].Registered || result == rqcompat.Claimed
 		if result != rqcompat.Claimed {
+			c.Fair.letGo(dealt[i].whose, dealt[i].Load)
 			c.Slots.GiveBack(free[i])
 			continue
 		}
+		whose, load := dealt[i].whose, dealt[i].Load
+		free[i].Ended = func() { c.Fair.letGo(whose, load) }
 		lease := rqcompat.Lease{
 			Queue: claims[i].Queue, ID: claims[i].ID, Worker: free[i].Worker.Name, ExecutionID: claims[i].ExecutionID, StartedAt: startedAt,
 		}

@@ -56,6 +56,8 @@ func (r *claims) Claim(_ context.Context, cs []rqcompat.Claim, startedAt time.Ti
 }
 
 func (r *claims) start(q *job.Queued, again func(context.Context) *job.Queued, slot *workers.Slot, lease rqcompat.Lease) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.started = append(r.started, q.ID)
 	r.queued = append(r.queued, q)
 	r.again = append(r.again, again)
@@ -66,15 +68,14 @@ func (r *claims) start(q *job.Queued, again func(context.Context) *job.Queued, s
 // claimer makes a claimer with n slots and one poller, of the queue "q".
 func (r *claims) claimer(n int) *Claimer {
 	log := slog.New(slog.DiscardHandler)
-	room := plenty()
-	fair := NewFairQueue(nil, room)
+	fair := NewFairQueue(n, nil, plenty())
 	return &Claimer{
 		Claim: r.Claim,
 		Suspension: &policy.Suspension{Log: log, Read: func(context.Context) (bool, []string, error) {
 			return r.suspended.Load(), slices.Collect(maps.Keys(r.paused)), nil
 		}},
 		Fair: fair, Pollers: map[string]*Poller{"q": NewPoller(PollerParams{Queue: job.Queue{Name: "q"}, Fair: fair, Router: newQueue(), Log: log})},
-		Slots: workers.NewSlots(n, []string{"q"}, room), Lease: 90 * time.Second, Start: r.start, Log: log,
+		Slots: workers.NewSlots(n, []string{"q"}), Lease: 90 * time.Second, Start: r.start, Log: log,
 	}
 }
 
@@ -98,6 +99,34 @@ func addJobs(c *Claimer, ids ...string) {
 		jobs[i] = waitingJob("s", "o", id, "Normal")
 	}
 	c.Fair.Add(jobs...) // at once, so that one claim can have them all
+}
+
+// TestASlotIsKeptForOthers: the claimer rests while those who wait have their share, and goes on when somebody else comes
+// or one of their jobs ends.
+func TestASlotIsKeptForOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &claims{result: map[string]rqcompat.ClaimResult{"gone": rqcompat.ClaimGone}}
+		c := r.claimer(8)
+		stop := runClaimer(t, c)
+		defer stop()
+		addJobs(c, "gone", "a1", "a2", "a3", "a4", "a5", "a6", "a7", "a8", "a9")
+		started := func(want ...string) {
+			t.Helper()
+			synctest.Wait()
+			if !slices.Equal(r.started, want) {
+				t.Errorf("started %v, want %v", r.started, want)
+			}
+			r.started = nil
+		}
+		started("a1", "a2", "a3", "a4", "a5", "a6", "a7")
+		b := waitingJob("s", "another", "b", "Normal")
+		c.Fair.Add(b)
+		started("b")
+		c.Slots.GiveBack(r.slots[0])
+		started()
+		c.Slots.GiveBack(r.slots[1])
+		started("a8")
+	})
 }
 
 func TestClaimStartsWhatItGets(t *testing.T) {
@@ -350,6 +379,14 @@ func TestTheEndIsNoClaim(t *testing.T) {
 	c.Run(ctx)
 	if len(r.calls) > 0 || len(c.Slots.Take(2)) != 1 || c.Fair.Len() != 1 {
 		t.Errorf("%d claims when the context ended during the question before, want none, its slot and its job back", len(r.calls))
+	}
+}
+
+func TestNothingWasDealt(t *testing.T) {
+	r := &claims{}
+	c := r.claimer(2)
+	if err := c.claim(t.Context(), nil, c.Slots.Take(2)); err != nil || len(r.calls) > 0 || len(c.Slots.Take(2)) != 2 {
+		t.Errorf("nothing was dealt: %v, %d calls, want none and the slots back", err, len(r.calls))
 	}
 }
 

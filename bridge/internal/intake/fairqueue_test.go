@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
-	"github.com/opensoft/dartwing-bridge/bridge/internal/workers"
 	"pgregory.net/rapid"
 )
 
@@ -16,7 +15,7 @@ func waitingJob(site, org, id, priority string) *job.Queued {
 }
 
 // plenty is room for everybody.
-func plenty() *workers.Room { return workers.NewRoom(1<<30, 10, 3) }
+func plenty() *Room { return NewRoom(1<<40, 10, 3) }
 
 func idsOf(notes []*Note) (ids []string) {
 	for _, n := range notes {
@@ -26,7 +25,7 @@ func idsOf(notes []*Note) (ids []string) {
 }
 
 func TestTurnsAreFairBetweenTenants(t *testing.T) {
-	f := NewFairQueue(map[string]int{"big": 2}, plenty())
+	f := NewFairQueue(1_000_000, map[string]int{"big": 2}, plenty())
 	for i := range 10_000 {
 		f.Add(waitingJob("s", "big", fmt.Sprint("big", i), "Normal"))
 	}
@@ -40,7 +39,7 @@ func TestTurnsAreFairBetweenTenants(t *testing.T) {
 
 // TestAnOrganizationOfEachSite: tenants of the same name on two sites are two.
 func TestAnOrganizationOfEachSite(t *testing.T) {
-	f := NewFairQueue(nil, plenty())
+	f := NewFairQueue(1_000_000, nil, plenty())
 	for i := range 3 {
 		f.Add(waitingJob("s1", "o", fmt.Sprint("s1-", i), "Normal"))
 	}
@@ -51,7 +50,7 @@ func TestAnOrganizationOfEachSite(t *testing.T) {
 }
 
 func TestPriorityThenAge(t *testing.T) {
-	f := NewFairQueue(nil, plenty())
+	f := NewFairQueue(1_000_000, nil, plenty())
 	f.Add(waitingJob("s", "o", "low", "Low"), waitingJob("s", "o", "n1", "Normal"),
 		waitingJob("s", "o", "n2", "Normal"), waitingJob("s", "o", "crit", "Critical"))
 	want := []string{"crit", "n1", "n2", "low"}
@@ -62,7 +61,7 @@ func TestPriorityThenAge(t *testing.T) {
 
 // TestATurnGoesOnAfterAClaim: claims of one slot each must not start every turn anew.
 func TestATurnGoesOnAfterAClaim(t *testing.T) {
-	f := NewFairQueue(map[string]int{"a": 2}, plenty())
+	f := NewFairQueue(1_000_000, map[string]int{"a": 2}, plenty())
 	for i := range 4 {
 		f.Add(waitingJob("s", "a", fmt.Sprint("a", i), "Normal"))
 	}
@@ -79,7 +78,7 @@ func TestATurnGoesOnAfterAClaim(t *testing.T) {
 // TestALineThatGoesTakesItsTurnAlong: what was dealt of the turn of a tenant that has no jobs any more must not be
 // counted against the next one.
 func TestALineThatGoesTakesItsTurnAlong(t *testing.T) {
-	f := NewFairQueue(map[string]int{"a": 3, "b": 3}, plenty())
+	f := NewFairQueue(1_000_000, map[string]int{"a": 3, "b": 3}, plenty())
 	for i := range 2 {
 		f.Add(waitingJob("s", "a", fmt.Sprint("a", i), "Normal"))
 	}
@@ -96,7 +95,7 @@ func TestALineThatGoesTakesItsTurnAlong(t *testing.T) {
 
 // TestALineBeforeTheTurnGoes: the turn stays with whose it is.
 func TestALineBeforeTheTurnGoes(t *testing.T) {
-	f := NewFairQueue(nil, plenty())
+	f := NewFairQueue(1_000_000, nil, plenty())
 	for _, org := range []string{"a", "b", "c"} {
 		f.Add(waitingJob("s", org, org+"0", "Normal"), waitingJob("s", org, org+"1", "Normal"))
 	}
@@ -108,7 +107,7 @@ func TestALineBeforeTheTurnGoes(t *testing.T) {
 }
 
 func TestTheSameJobTwiceIsOne(t *testing.T) {
-	f := NewFairQueue(nil, plenty())
+	f := NewFairQueue(1_000_000, nil, plenty())
 	a, other := waitingJob("s", "o", "a", "Normal"), waitingJob("s", "o", "a", "Normal")
 	other.Queue.Name = "another queue"
 	f.Add(a, a)
@@ -121,7 +120,7 @@ func TestTheSameJobTwiceIsOne(t *testing.T) {
 }
 
 func TestAddTellsTheClaimer(t *testing.T) {
-	f := NewFairQueue(nil, plenty())
+	f := NewFairQueue(1_000_000, nil, plenty())
 	f.Add()
 	if len(f.filled) != 0 {
 		t.Error("filled is raised although nothing came")
@@ -133,7 +132,7 @@ func TestAddTellsTheClaimer(t *testing.T) {
 }
 
 func TestRows(t *testing.T) {
-	f := NewFairQueue(nil, plenty())
+	f := NewFairQueue(1_000_000, nil, plenty())
 	withRow := waitingJob("s", "o", "a", "Normal")
 	withRow.RowName = "JOB-1"
 	f.Add(withRow, waitingJob("s", "o", "b", "Normal"))
@@ -144,17 +143,37 @@ func TestRows(t *testing.T) {
 	}
 }
 
-// Whatever is added and dropped, every job that stays is dealt exactly once.
+// Whatever is added, dropped and ended, every job that stays is dealt exactly once, and no slot has two.
 func TestEachJobIsDealtOnce(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		f := NewFairQueue(map[string]int{"o1": 3}, plenty())
+		slots := rapid.IntRange(1, 20).Draw(t, "slots")
+		f := NewFairQueue(slots, map[string]int{"o1": 3}, plenty())
 		want := map[string]bool{}
 		got := map[string]bool{}
+		var running []*Note
 		next := 0
+		deal := func(n int) {
+			dealt := f.deal(n)
+			for _, id := range idsOf(dealt) {
+				if got[id] || !want[id] {
+					t.Fatalf("job %s dealt twice or after it was dropped", id)
+				}
+				got[id] = true
+			}
+			if running = append(running, dealt...); len(running) > slots {
+				t.Fatalf("%d jobs run in %d slots", len(running), slots)
+			}
+		}
+		end := func() {
+			i := rapid.IntRange(0, len(running)-1).Draw(t, "which")
+			f.letGo(running[i].whose, running[i].Load)
+			running = slices.Delete(running, i, i+1)
+		}
 		t.Repeat(map[string]func(*rapid.T){
 			"add": func(t *rapid.T) {
 				q := waitingJob("s", fmt.Sprint("o", rapid.IntRange(0, 3).Draw(t, "org")), fmt.Sprint(next),
 					rapid.SampledFrom([]string{"Low", "Normal", "High", "Critical"}).Draw(t, "priority"))
+				q.User = rapid.SampledFrom([]string{"", "jane", "joe"}).Draw(t, "user")
 				next++
 				want[q.ID] = true
 				f.Add(q, q)
@@ -166,24 +185,26 @@ func TestEachJobIsDealtOnce(t *testing.T) {
 					delete(want, id)
 				}
 			},
-			"deal": func(t *rapid.T) {
-				for _, id := range idsOf(f.deal(rapid.IntRange(0, 5).Draw(t, "n"))) {
-					if got[id] || !want[id] {
-						t.Fatalf("job %s dealt twice or after it was dropped", id)
-					}
-					got[id] = true
+			"deal": func(t *rapid.T) { deal(rapid.IntRange(0, slots-len(running)).Draw(t, "n")) },
+			"end": func(t *rapid.T) {
+				if len(running) > 0 {
+					end()
 				}
 			},
 			"": func(t *rapid.T) {},
 		})
-		for _, id := range idsOf(f.deal(1 << 20)) {
-			got[id] = true
+		for f.Len()+len(running) > 0 {
+			before := len(running)
+			if deal(slots - before); before+len(running) == 0 {
+				t.Fatal("all slots are free, jobs wait, and none is dealt")
+			}
+			end()
 		}
 		if len(got) != len(want) {
 			t.Fatalf("dealt %d jobs, want %d", len(got), len(want))
 		}
-		if f.Len() != 0 || len(f.lines) != 0 || len(f.ring) != 0 {
-			t.Fatal("leftovers after everything was dealt")
+		if len(f.lines) != 0 || len(f.ring.all) != 0 || f.shares.busy != 0 || len(f.shares.held) != 0 || len(f.shares.users) != 0 {
+			t.Fatal("leftovers after everything was dealt and has ended")
 		}
 	})
 }

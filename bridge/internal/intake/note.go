@@ -5,7 +5,6 @@ import (
 	"unique"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
-	"github.com/opensoft/dartwing-bridge/bridge/internal/workers"
 )
 
 // Note is what is kept of a job that waits: enough to deal it fairly and to claim it. What it asks for is read again when
@@ -18,17 +17,17 @@ type Note struct {
 	// From and Before are those of job.Queued.
 	From, Before string
 	// Load is what the job weighs while it runs.
-	Load *workers.Load
+	Load *Load
 
 	queue    unique.Handle[job.Queue]
-	tenant   unique.Handle[job.Tenant]
+	whose    unique.Handle[whose]
 	method   unique.Handle[string]
 	priority job.Priority
 	kind     kind
-	age      int // the less the older
 	// kept is the whole job, nil if it has to be read again.
 	kept    *job.Queued
 	dropped bool
+	in      *file // of the fair queue
 }
 
 // kind is what a job may have to wait for beside a slot. One that has to keeps others of its kind waiting, and nobody else.
@@ -37,7 +36,7 @@ type kind int
 const (
 	ordinary kind = iota
 	suspect       // its process died while it ran
-	large         // see workers.Room
+	large         // see Room
 	kinds
 )
 
@@ -46,11 +45,11 @@ const nameLength = 4 * 140
 
 func noteOf(q *job.Queued) *Note {
 	name := func(s string) string { return s[:min(len(s), nameLength)] }
-	tenant := job.Tenant{Site: name(q.Site), Organization: name(q.Organization)}
+	w := whose{job.Tenant{Site: name(q.Site), Organization: name(q.Organization)}, name(q.User)}
 	return &Note{
 		ID: q.ID, RowName: strings.Clone(name(q.RowName)), From: q.From, Before: q.Before,
-		Load:  &workers.Load{Memory: q.Memory, Kills: q.Kills},
-		queue: unique.Make(q.Queue), tenant: unique.Make(tenant), method: unique.Make(name(q.Method)), priority: q.Priority,
+		Load:  &Load{Memory: q.Memory, Kills: q.Kills},
+		queue: unique.Make(q.Queue), whose: unique.Make(w), method: unique.Make(name(q.Method)), priority: q.Priority,
 	}
 }
 
@@ -58,7 +57,7 @@ func noteOf(q *job.Queued) *Note {
 func (n *Note) Queue() job.Queue { return n.queue.Value() }
 
 // Tenant is whose turn the job takes.
-func (n *Note) Tenant() job.Tenant { return n.tenant.Value() }
+func (n *Note) Tenant() job.Tenant { return n.whose.Value().Tenant }
 
 // Method is what its producer asked for, or its Job Type.
 func (n *Note) Method() string { return n.method.Value() }

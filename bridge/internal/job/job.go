@@ -88,9 +88,11 @@ type Tenant struct{ Site, Organization string }
 
 // Queued is what a job on a queue asks for, decoded.
 type Queued struct {
-	Queue  Queue
-	ID     string
-	Method string
+	Queue Queue
+	ID    string
+	// CreatedAt is that of RQ's job: a later one may bear the same id.
+	CreatedAt time.Time
+	Method    string
 	// Site and User are whose work it is; both empty for a job that another program than Frappe enqueued.
 	Site, User string
 	// Organization is the tenant: the row's, else the argument of that name, else the default one.

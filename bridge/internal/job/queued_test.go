@@ -49,7 +49,7 @@ func TestParams(t *testing.T) {
 // TestParamsAreWholeOrRefused: rows that share one text arrive, and more of them than fit name the limit.
 func TestParamsAreWholeOrRefused(t *testing.T) {
 	text := strings.Repeat("x", 2048)
-	for n, fits := range map[int]bool{40_000: true, 80_000: false} {
+	for n, fits := range map[int]bool{10_000: true, 20_000: false} {
 		shared := &pickle.List{Items: []any{text}}
 		q := &Queued{Kwargs: kwargs("rows", &pickle.List{Items: slices.Repeat([]any{shared}, n)})}
 		params, lossy, err := q.Params()
@@ -57,7 +57,7 @@ func TestParamsAreWholeOrRefused(t *testing.T) {
 			t.Errorf("%d rows: %v and %v, lossy %q, want a refusal: %v", n, checked, err, lossy, !fits)
 		}
 		if !fits {
-			if Classify(err) != Permanent || !strings.Contains(err.Error(), "more than 134217728 bytes of JSON") || len(params) > 0 {
+			if Classify(err) != Permanent || !strings.Contains(err.Error(), "more than 25165824 bytes of JSON") || len(params) > 0 {
 				t.Errorf("%d rows: %d bytes and %v, want none and the limit's name", n, len(params), err)
 			}
 			continue

@@ -15,6 +15,7 @@ import (
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/moves"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/sites"
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
 )
 
@@ -32,7 +33,8 @@ type bench struct {
 	noted    map[string]bool
 	types    map[string]*rows.JobType
 	rows     map[string]*rows.BackgroundJob // the truth, by name
-	arrivals map[string]string              // names of rows, by the id of the job that they were made for
+	delivers map[string]bool                // names of rows that RQ has a job for
+	arrivals map[sites.Arrival]string       // names of rows, by what they were made for
 	due      map[string][]*rows.BackgroundJob
 	pending  map[string]bool // sites of which the schedule says that something is due
 	stale    map[string][]*rows.BackgroundJob
@@ -52,7 +54,7 @@ func newBench() *bench {
 	return &bench{
 		names: []string{site}, noted: map[string]bool{},
 		types: map[string]*rows.JobType{"export": {TypeName: "export", Enabled: true}, "python": {TypeName: "python", Enabled: true}},
-		rows:  map[string]*rows.BackgroundJob{}, arrivals: map[string]string{},
+		rows:  map[string]*rows.BackgroundJob{}, delivers: map[string]bool{}, arrivals: map[sites.Arrival]string{},
 		due: map[string][]*rows.BackgroundJob{}, stale: map[string][]*rows.BackgroundJob{},
 		errs: map[string]error{}, applyErr: map[string]error{}, finished: map[string]bool{},
 	}
@@ -113,11 +115,11 @@ func (b *bench) Row(_ context.Context, site, name string) (*rows.BackgroundJob, 
 	return nil, rows.ErrNoSuchJob
 }
 
-func (b *bench) RowOfArrival(ctx context.Context, site, id string) (*rows.BackgroundJob, error) {
+func (b *bench) RowOfArrival(ctx context.Context, site string, a sites.Arrival) (*rows.BackgroundJob, error) {
 	if err := b.errs[site]; err != nil {
 		return nil, err
 	}
-	return b.Row(ctx, site, b.arrivals[id])
+	return b.Row(ctx, site, b.arrivals[a])
 }
 
 func (b *bench) Pending(context.Context, []string) (map[string]bool, error) {

@@ -24,7 +24,10 @@ type OrphansParams struct {
 	Rows    Rows
 	Deliver Deliver
 	Alive   func(context.Context) (Alive, error)
-	JobID   func(site, name string) string
+	// IDs are the RQ ids of the deliveries that a row may have of its own.
+	IDs func(site string, row *rows.BackgroundJob) []string
+	// Delivers asks RQ whether one of the jobs that bring a row is there.
+	Delivers func(ctx context.Context, site string, row *rows.BackgroundJob) (bool, error)
 	// Finished asks RQ whether a running row's attempt ended well: a row that refused the end must not run again.
 	Finished func(ctx context.Context, site string, row *rows.BackgroundJob) (bool, error)
 	// Handled names those Job Types that have a handler here; other rows are the Python engine's to care for.
@@ -129,9 +132,11 @@ func goOnBehind(found []*rows.BackgroundJob) rows.Place {
 
 // adopt delivers a row again that has no delivery.
 func (s *Orphans) adopt(ctx context.Context, site string, row *rows.BackgroundJob, alive Alive) error {
-	delivered := alive[s.JobID(site, row.Name)] || row.JobHash != "" && alive[row.JobHash]
-	if delivered || !s.handles(ctx, site, row) {
+	if !s.handles(ctx, site, row) {
 		return nil
+	}
+	if delivered, err := s.delivered(ctx, site, row, alive); err != nil || delivered {
+		return err
 	}
 	deliver := s.Deliver.of(site, row)
 	said := func() {
@@ -161,6 +166,19 @@ func (s *Orphans) adopt(ctx context.Context, site string, row *rows.BackgroundJo
 	return nil // a Pending row waits for something else
 }
 
+// delivered reports whether a row is on its way. That an id of its deliveries is on a queue doesn't tell: another job may
+// bear it by now.
+func (s *Orphans) delivered(ctx context.Context, site string, row *rows.BackgroundJob, alive Alive) (bool, error) {
+	ids := s.IDs(site, row)
+	switch {
+	case alive.brought[row.JobHash] || slices.ContainsFunc(ids, func(id string) bool { return alive.brought[id] }):
+		return true, nil
+	case alive.waiting[sites.ArrivalsOf(row)] || slices.ContainsFunc(ids, func(id string) bool { return alive.waiting[id] }):
+		return s.Delivers(ctx, site, row)
+	}
+	return false, nil
+}
+
 // complete ends a row whose job has finished in RQ.
 func (s *Orphans) complete(ctx context.Context, site string, row *rows.BackgroundJob) error {
 	move := moves.Complete(site, row, moves.Said{}, time.Now()).Bare()
@@ -188,8 +206,13 @@ func (s *Orphans) hasMoved(ctx context.Context, site string, row *rows.Backgroun
 	return now.Status != row.Status || now.ModifiedRaw != row.ModifiedRaw, nil
 }
 
-// Alive has the ids of jobs on their way or running, and the hashes of rows made for them.
-type Alive map[string]bool
+// Alive is what is on its way or running.
+type Alive struct {
+	// brought are the rows whose delivery was read: by their own delivery's id, or by their job_hash if they were made for it.
+	brought map[string]bool
+	// waiting are the ids of jobs that nobody has read, and how the hashes of rows begin that were made for such a job.
+	waiting map[string]bool
+}
 
 // Census finds out what is alive on all queues of the bench, also on those that only others work.
 type Census struct {
@@ -200,18 +223,18 @@ type Census struct {
 		FetchMany(ctx context.Context, ids []string) ([]*rqcompat.FetchResult, error)
 	}
 	Bench *frappe.Bench
-	// Deliveries gives the ids of the RQ jobs that may bring a row.
-	Deliveries func(ctx context.Context, site, name string) ([]string, error)
+	// Deliveries reads the RQ jobs that bring a row; sites.Courier.Deliveries does it.
+	Deliveries func(ctx context.Context, site string, row *rows.BackgroundJob) ([]*rqcompat.Job, error)
 	// Waiting calls yield for each row whose job waits in this process.
 	Waiting func(yield func(site, name string))
 }
 
 // Take collects what is alive.
 func (c Census) Take(ctx context.Context) (Alive, error) {
-	alive := Alive{}
+	alive := Alive{brought: map[string]bool{}, waiting: map[string]bool{}}
 	queues, err := c.queues(ctx)
 	if err != nil {
-		return nil, err
+		return alive, err
 	}
 	err = each(queues, func(queue string) error {
 		// The queue comes first: a job that is claimed meanwhile is then seen twice and not never.
@@ -220,23 +243,27 @@ func (c Census) Take(ctx context.Context) (Alive, error) {
 			return err
 		}
 		for _, id := range waiting {
-			alive[id], alive[sites.ArrivalHash(id)] = true, true
+			alive.waiting[id], alive.waiting[sites.ArrivalsHash(id)] = true, true
 		}
 		return c.started(ctx, queue, alive)
 	})
-	c.Waiting(func(site, name string) { alive[c.Bench.JobID(site, name)] = true })
+	c.Waiting(func(site, name string) { alive.brought[c.Bench.JobID(site, name)] = true })
 	return alive, err
+}
+
+// Delivers reports whether one of the RQ jobs that bring a row is there.
+func (c Census) Delivers(ctx context.Context, site string, row *rows.BackgroundJob) (bool, error) {
+	jobs, err := c.Deliveries(ctx, site, row)
+	return slices.ContainsFunc(jobs, func(j *rqcompat.Job) bool {
+		return j.Status == rqcompat.StatusQueued || j.Status == rqcompat.StatusStarted
+	}), err
 }
 
 // Finished reports whether RQ has it that a running row's attempt ended well.
 func (c Census) Finished(ctx context.Context, site string, row *rows.BackgroundJob) (bool, error) {
-	ids, err := c.Deliveries(ctx, site, row.Name)
-	if err != nil {
-		return false, err
-	}
-	jobs, err := c.RQ.FetchMany(ctx, ids)
-	return slices.ContainsFunc(jobs, func(f *rqcompat.FetchResult) bool {
-		return f.Job != nil && f.Job.Status == rqcompat.StatusFinished && row.StartedAs(f.Job.StartedAt)
+	jobs, err := c.Deliveries(ctx, site, row)
+	return slices.ContainsFunc(jobs, func(j *rqcompat.Job) bool {
+		return j.Status == rqcompat.StatusFinished && row.StartedAs(j.StartedAt)
 	}), err
 }
 
@@ -255,13 +282,14 @@ func (c Census) started(ctx context.Context, queue string, alive Alive) error {
 		return err
 	}
 	for i, j := range jobs {
-		alive[ids[i]], alive[sites.ArrivalHash(ids[i])] = true, true
+		alive.waiting[ids[i]], alive.waiting[sites.ArrivalsHash(ids[i])] = true, true
 		if j.Job == nil {
 			continue
 		}
+		alive.brought[sites.ArrivalOf(j.Job).Hash()] = true
 		// It may bear another id than its row's own delivery; the row is named in the call.
-		if site, name, ok := route.RowOf(j.Job); ok {
-			alive[c.Bench.JobID(site, name)] = true
+		if call, ok := route.RowOf(j.Job); ok {
+			alive.brought[c.Bench.JobID(call.Site, call.Name)] = true
 		}
 	}
 	return nil

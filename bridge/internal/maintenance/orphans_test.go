@@ -30,12 +30,22 @@ func (b *bench) orphans(alive Alive) *Orphans {
 		Finished: func(_ context.Context, _ string, row *rows.BackgroundJob) (bool, error) {
 			return b.finished[row.Name], b.errs["finished"]
 		},
-		JobID:   func(site, name string) string { return site + "::" + name },
+		IDs: func(site string, row *rows.BackgroundJob) []string {
+			return []string{site + "::" + row.Name, site + "::" + row.Name + "-2"}
+		},
+		Delivers: func(_ context.Context, _ string, row *rows.BackgroundJob) (bool, error) {
+			return b.delivers[row.Name], b.errs["delivers"]
+		},
 		Handled: func(map[string]*rows.JobType) []string { return []string{"export"} },
 	})
 }
 
-func nothing() Alive { return Alive{} }
+func nothing() Alive { return Alive{brought: map[string]bool{}, waiting: map[string]bool{}} }
+
+// arrival is an enqueueing, and row a row that was made for it.
+var arrival = sites.Arrival{ID: "id", CreatedAt: fenceAt}
+
+func ofArrival(r *rows.BackgroundJob) { r.JobHash = arrival.Hash() }
 
 func TestOrphans(t *testing.T) {
 	modified := time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
@@ -50,10 +60,16 @@ func TestOrphans(t *testing.T) {
 		"a queued row":                              {rows.StatusQueued, nil, nil, delivered, ""},
 		"a running row":                             {rows.StatusRunning, runs, nil, []string{"row JOB-1 Running > Failed > Queued", delivered[0], "observers Queued"}, ""},
 		"a pending row waits for others":            {rows.StatusPending, nil, nil, nil, ""},
-		"a row that waits":                          {rows.StatusQueued, nil, func(_ *bench, a Alive) { a[site+"::JOB-1"] = true }, nil, ""},
-		"a row whose arrival waits":                 {rows.StatusQueued, func(r *rows.BackgroundJob) { r.JobHash = sites.ArrivalHash("id") }, func(_ *bench, a Alive) { a[sites.ArrivalHash("id")] = true }, nil, ""},
-		"a row without a hash":                      {rows.StatusQueued, nil, func(_ *bench, a Alive) { a[""] = true }, delivered, ""},
-		"a row that runs":                           {rows.StatusRunning, runs, func(_ *bench, a Alive) { a[site+"::JOB-1"] = true }, nil, ""},
+		"a row that waits":                          {rows.StatusQueued, nil, func(_ *bench, a Alive) { a.brought[site+"::JOB-1"] = true }, nil, ""},
+		"a row whose second own delivery waits":     {rows.StatusQueued, nil, func(_ *bench, a Alive) { a.brought[site+"::JOB-1-2"] = true }, nil, ""},
+		"a row whose arrival runs":                  {rows.StatusQueued, ofArrival, func(_ *bench, a Alive) { a.brought[arrival.Hash()] = true }, nil, ""},
+		"a row whose own delivery waits unread":     {rows.StatusQueued, nil, func(b *bench, a Alive) { a.waiting[site+"::JOB-1"], b.delivers["JOB-1"] = true, true }, nil, ""},
+		"a row whose own id another job has":        {rows.StatusQueued, nil, func(_ *bench, a Alive) { a.waiting[site+"::JOB-1"] = true }, delivered, ""},
+		"a row whose arrival waits":                 {rows.StatusQueued, ofArrival, func(b *bench, a Alive) { a.waiting[sites.ArrivalsHash("id")], b.delivers["JOB-1"] = true, true }, nil, ""},
+		"a row whose id another enqueueing has":     {rows.StatusQueued, ofArrival, func(_ *bench, a Alive) { a.waiting[sites.ArrivalsHash("id")] = true }, delivered, ""},
+		"a row whose delivery can't be read":        {rows.StatusQueued, nil, func(b *bench, a Alive) { a.waiting[site+"::JOB-1"], b.errs["delivers"] = true, errBroken }, nil, "broken connection"},
+		"a row without a hash":                      {rows.StatusQueued, nil, func(_ *bench, a Alive) { a.waiting[sites.ArrivalsHash("")] = true }, delivered, ""},
+		"a row that runs":                           {rows.StatusRunning, runs, func(_ *bench, a Alive) { a.brought[site+"::JOB-1"] = true }, nil, ""},
 		"a row whose job has finished":              {rows.StatusRunning, runs, func(b *bench, _ Alive) { b.finished["JOB-1"] = true }, []string{"row JOB-1 Running > Completed", "observers Completed"}, ""},
 		"a row of whose job nothing can be learned": {rows.StatusRunning, runs, func(b *bench, _ Alive) { b.errs["finished"] = errBroken }, nil, "broken connection"},
 		"a row of Python's":                         {rows.StatusQueued, func(r *rows.BackgroundJob) { r.JobType = "python" }, nil, nil, ""},
@@ -208,7 +224,7 @@ func delivery(t *testing.T, id, name string) *rqcompat.Job {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &rqcompat.Job{ID: id, Data: data, StartedAt: fenceAt}
+	return &rqcompat.Job{ID: id, Data: data, CreatedAt: fenceAt.Add(-time.Minute), StartedAt: fenceAt}
 }
 
 // rq is the queues and started registries of a bench.
@@ -268,16 +284,18 @@ func TestCensus(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, id := range []string{site + "::JOB-1", site + "::JOB-2", site + "::JOB-3", "elsewhere"} {
-		if !alive[id] {
+	for _, id := range []string{site + "::JOB-2", site + "::JOB-3", (sites.Arrival{ID: "python-run", CreatedAt: fenceAt.Add(-time.Minute)}).Hash()} {
+		if !alive.brought[id] {
 			t.Errorf("%s isn't known to be on its way", id)
 		}
 	}
-	if !alive[sites.ArrivalHash("elsewhere")] || alive[site+"::JOB-4"] || alive[sites.ArrivalHash("x")] {
-		t.Error("a row made for a job that waits isn't known, or one that nobody delivers is")
+	for _, id := range []string{site + "::JOB-1", "elsewhere", "python-run", "gone", sites.ArrivalsHash("elsewhere"), sites.ArrivalsHash("gone")} {
+		if !alive.waiting[id] {
+			t.Errorf("%s, whose job nobody has read, isn't known to be there", id)
+		}
 	}
-	if !alive["python-run"] || !alive["gone"] || !alive[sites.ArrivalHash("gone")] {
-		t.Error("a job that runs isn't known by its id, or one that can't be read is taken for dead")
+	if alive.waiting[site+"::JOB-4"] || alive.brought[site+"::JOB-1"] || alive.waiting[sites.ArrivalsHash("x")] || alive.brought[""] {
+		t.Error("what nobody delivers, or nobody has read, counts as on its way")
 	}
 	// Each queue before its started registry: a job that is claimed meanwhile is seen twice and not never.
 	var want []string
@@ -295,30 +313,36 @@ func TestCensus(t *testing.T) {
 	}
 }
 
-// TestFinishedInRQ: a row's attempt has finished if one of the jobs that may bring it has, with the attempt's fence.
+// TestFinishedInRQ: a row's attempt has finished if one of the jobs that bring it has, with the attempt's fence. It is on
+// its way if one of them waits or runs.
 func TestFinishedInRQ(t *testing.T) {
 	row := &rows.BackgroundJob{Name: "JOB-1", Status: rows.StatusRunning, StartedRaw: fenceText(fenceAt.Add(5*time.Hour + 30*time.Minute))}
-	finished := func(status rqcompat.Status, at time.Time) *rqcompat.Job {
+	job := func(status rqcompat.Status, at time.Time) *rqcompat.Job {
 		return &rqcompat.Job{Status: status, StartedAt: at}
 	}
 	for name, tc := range map[string]struct {
-		jobs map[string]*rqcompat.Job
-		want bool
+		jobs               []*rqcompat.Job
+		finished, delivers bool
 	}{
-		"under its producer's id":    {map[string]*rqcompat.Job{"theirs": finished(rqcompat.StatusFinished, fenceAt)}, true},
-		"under its own id":           {map[string]*rqcompat.Job{"own": finished(rqcompat.StatusFinished, fenceAt)}, true},
-		"another attempt":            {map[string]*rqcompat.Job{"own": finished(rqcompat.StatusFinished, fenceAt.Add(time.Second))}, false},
-		"one that waits for a retry": {map[string]*rqcompat.Job{"theirs": finished(rqcompat.StatusScheduled, fenceAt)}, false},
-		"none":                       {nil, false},
+		"finished":                   {[]*rqcompat.Job{job(rqcompat.StatusFinished, fenceAt)}, true, false},
+		"one of two":                 {[]*rqcompat.Job{job(rqcompat.StatusCanceled, fenceAt), job(rqcompat.StatusFinished, fenceAt)}, true, false},
+		"another attempt":            {[]*rqcompat.Job{job(rqcompat.StatusFinished, fenceAt.Add(time.Second))}, false, false},
+		"one that waits":             {[]*rqcompat.Job{job(rqcompat.StatusFailed, fenceAt), job(rqcompat.StatusQueued, time.Time{})}, false, true},
+		"one that runs":              {[]*rqcompat.Job{job(rqcompat.StatusStarted, fenceAt)}, false, true},
+		"one that waits for a retry": {[]*rqcompat.Job{job(rqcompat.StatusScheduled, fenceAt)}, false, false},
+		"none":                       {nil, false, false},
 	} {
-		c := Census{RQ: &rq{jobs: tc.jobs}, Deliveries: func(_ context.Context, s, name string) ([]string, error) {
-			if s != site || name != "JOB-1" {
-				t.Errorf("%s: asked for the deliveries of %s on %s", name, name, s)
+		c := Census{Deliveries: func(_ context.Context, s string, r *rows.BackgroundJob) ([]*rqcompat.Job, error) {
+			if s != site || r != row {
+				t.Errorf("%s: asked for the deliveries of %s on %s", name, r.Name, s)
 			}
-			return []string{"theirs", "own"}, nil
+			return tc.jobs, nil
 		}}
-		if got, err := c.Finished(t.Context(), site, row); err != nil || got != tc.want {
-			t.Errorf("%s: finished is %v, %v, want %v", name, got, err, tc.want)
+		if got, err := c.Finished(t.Context(), site, row); err != nil || got != tc.finished {
+			t.Errorf("%s: finished is %v, %v, want %v", name, got, err, tc.finished)
+		}
+		if got, err := c.Delivers(t.Context(), site, row); err != nil || got != tc.delivers {
+			t.Errorf("%s: on its way is %v, %v, want %v", name, got, err, tc.delivers)
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/moves"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/route"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/sites"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/workers"
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
@@ -182,7 +183,7 @@ func (s *Rescue) rowOf(ctx context.Context, q job.Queue, id string) (info job.In
 	case r.Row != nil:
 		row = r.Row
 	case r.JobType != nil:
-		if row, err = s.Rows.RowOfArrival(ctx, r.Site, id); errors.Is(err, rows.ErrNoSuchJob) {
+		if row, err = s.Rows.RowOfArrival(ctx, r.Site, sites.ArrivalOf(j)); errors.Is(err, rows.ErrNoSuchJob) {
 			return info, nil, nil
 		}
 	}

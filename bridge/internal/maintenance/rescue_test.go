@@ -9,6 +9,7 @@ import (
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/route"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/sites"
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
 )
@@ -69,7 +70,7 @@ func (l *lapsedJobs) Fetch(_ context.Context, id string) (*rqcompat.Job, error) 
 	if err != nil && !strings.Contains(err.Error(), "half") {
 		return nil, err
 	}
-	return &rqcompat.Job{ID: id}, err
+	return &rqcompat.Job{ID: id, CreatedAt: fenceAt.Add(-time.Minute)}, err
 }
 
 func (l *lapsedJobs) Route(_ context.Context, q job.Queue, found []route.Found) []route.Routed {
@@ -136,7 +137,7 @@ func TestRescueGivesBack(t *testing.T) {
 		}, requeued, "worker died", ""},
 		"a row that was made on arrival": {func(l *lapsedJobs) {
 			l.add("JOB-1", rows.StatusRunning, runs)
-			l.arrivals["a"] = "JOB-1"
+			l.arrivals[sites.Arrival{ID: "a", CreatedAt: fenceAt.Add(-time.Minute)}] = "JOB-1"
 			l.lapse("a", nil)
 			l.routed["a"] = route.Routed{Queued: &job.Queued{Site: site, JobType: &rows.JobType{TypeName: "export"}}}
 		}, requeued, "worker died", ""},

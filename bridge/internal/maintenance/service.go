@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/moves"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/sites"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/wait"
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
 )
@@ -55,7 +56,7 @@ type Rows interface {
 	IsNoted(site string, err error) bool
 	JobTypes(ctx context.Context, site string) (map[string]*rows.JobType, error)
 	Row(ctx context.Context, site, name string) (*rows.BackgroundJob, error)
-	RowOfArrival(ctx context.Context, site, id string) (*rows.BackgroundJob, error)
+	RowOfArrival(ctx context.Context, site string, a sites.Arrival) (*rows.BackgroundJob, error)
 	Pending(ctx context.Context, sites []string) (map[string]bool, error)
 	Due(ctx context.Context, site string, handled func(map[string]*rows.JobType) []string, limit int) ([]*rows.BackgroundJob, error)
 	Stale(ctx context.Context, site string, behind rows.Place, age time.Duration, limit int) ([]*rows.BackgroundJob, error)

@@ -54,6 +54,11 @@ func TestWhatIsDecoded(t *testing.T) {
 	if got := route(j); *got.Timeout != 0 {
 		t.Errorf("timeout -1 is %s, want zero for unlimited", *got.Timeout)
 	}
+	forever := int64(1e13)
+	j.Timeout = &forever
+	if got := route(j); *got.Timeout < 290*365*24*time.Hour {
+		t.Errorf("a timeout of 1e13 s is %s, want the longest there is", *got.Timeout)
+	}
 
 	got = route(enqueued(t, frappe.Call{Method: "app.export", Kwargs: map[string]any{"organization": "ORG-B", "n": 1}}))
 	if got.JobType.TypeName != "export" || got.Organization != "ORG-B" || got.User != "jane@example.com" || got.Site != site || got.Row != nil ||

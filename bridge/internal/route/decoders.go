@@ -15,7 +15,9 @@ import (
 // own, at first within little time and memory: that is enough for nearly all, and a hundred hostile ones among them cost
 // the others nothing that they notice. What needs more is looked at alone, see Router.Alone.
 const (
-	quickTime = 20 * time.Millisecond
+	quickWork   = 2_000_000
+	quickMemory = 4 << 20
+	quickTime   = 20 * time.Millisecond
 	// quickPatience is how long a decoder that doesn't heed its limits is waited for.
 	quickPatience = 100 * time.Millisecond
 	// LargeJob is from how many bytes in Redis on a job isn't read together with others.
@@ -27,10 +29,12 @@ const (
 )
 
 // quickly are the limits of a first attempt.
-func quickly() pickle.Limits { return pickle.Limits{} }
+func quickly() pickle.Limits {
+	return pickle.Limits{Work: quickWork, Memory: quickMemory, Deadline: time.Now().Add(quickTime)}
+}
 
 // alone are the limits of a call that is looked at alone: the defaults.
-func alone() pickle.Limits { return pickle.Limits{} }
+func alone() pickle.Limits { return pickle.Limits{Deadline: time.Now().Add(aloneTime)} }
 
 // errUnending is what a decoder leaves that was given up.
 var errUnending = errors.New("decoding it takes longer than 5s")

@@ -3,11 +3,13 @@ package route
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/sites"
 	"github.com/opensoft/dartwing-bridge/frappe"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
 	"github.com/opensoft/dartwing-bridge/rqcompat/pickle"
@@ -25,8 +27,8 @@ type reading struct {
 // unread is what is known of a job whose call wasn't read.
 func unread(queue job.Queue, f Found, fault error) reading {
 	return reading{fault: fault, heavy: tooMuch(fault), q: &job.Queued{
-		Queue: queue, ID: f.Job.ID, Priority: job.PriorityOfQueue(queue.Kind), Timeout: timeoutOf(f.Job), Attempt: 1 + f.Job.Retried(), Kills: f.Job.Kills(),
-		Memory: leastMemory,
+		Queue: queue, ID: f.Job.ID, CreatedAt: f.Job.CreatedAt, Priority: job.PriorityOfQueue(queue.Kind), Timeout: timeoutOf(f.Job),
+		Attempt: 1 + f.Job.Retried(), Kills: f.Job.Kills(), Memory: leastMemory,
 	}}
 }
 
@@ -55,7 +57,7 @@ func (r *Router) read(queue job.Queue, f Found, l pickle.Limits) (got reading) {
 	if got.fault = unwrap(q, f.Job, call); got.fault != nil || f.Whole {
 		return got
 	}
-	q.Memory += decodedShare * len(f.Job.Data)
+	q.Memory += call.Memory
 	if q.RowName == "" {
 		size, err := q.MeasureParams(l)
 		q.Memory += size
@@ -66,9 +68,6 @@ func (r *Router) read(queue job.Queue, f Found, l pickle.Limits) (got reading) {
 	}
 	return got
 }
-
-// decodedShare is how much larger a call is in memory than in Redis, about.
-const decodedShare = 40
 
 // dropArguments leaves of a job's arguments what routing asks for, and nothing that keeps the others in memory.
 func dropArguments(q *job.Queued) {
@@ -125,14 +124,14 @@ func (b based) Get(key string) (any, bool) {
 }
 
 // RowOf gives the row that a job names in its call; ok is false if it names none or can't be read.
-func RowOf(j *rqcompat.Job) (site, name string, ok bool) {
+func RowOf(j *rqcompat.Job) (named sites.RowCall, ok bool) {
 	call, err := j.Call()
 	if err != nil {
-		return "", "", false
+		return sites.RowCall{}, false
 	}
 	q := &job.Queued{}
 	err = unwrap(q, j, call)
-	return q.Site, q.RowName, err == nil && q.RowName != ""
+	return sites.RowCall{Site: q.Site, Name: q.RowName, User: q.User}, err == nil && q.RowName != ""
 }
 
 // refuseCallback refuses a job with a Python callback after it; Frappe's house-keeping one the bridge does itself.
@@ -145,11 +144,14 @@ func refuseCallback(j *rqcompat.Job) error {
 	return nil
 }
 
+// longest is the most seconds that a time.Duration holds: 292 years.
+const longest = int64(math.MaxInt64 / time.Second)
+
 // timeoutOf is the job's own timeout, zero for unlimited; nil if it has none.
 func timeoutOf(j *rqcompat.Job) *time.Duration {
 	if j.Timeout == nil {
 		return nil
 	}
-	timeout := time.Duration(max(*j.Timeout, 0)) * time.Second
+	timeout := time.Duration(min(max(*j.Timeout, 0), longest)) * time.Second
 	return &timeout
 }

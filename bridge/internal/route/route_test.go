@@ -31,7 +31,8 @@ type bench struct {
 	maintained bool
 	org        string // status of every organization
 
-	asked []map[string][]string
+	asked   []map[string][]string
+	runNext bool // what was asked for last
 
 	// What Redis has of jobs that are looked at alone.
 	jobs   map[string]*rqcompat.Job
@@ -69,7 +70,8 @@ func (b *bench) Site(name string) (*frappe.Site, error) {
 	return nil, fmt.Errorf("%s: %w", name, frappe.ErrNoSuchSite)
 }
 
-func (b *bench) Find(_ context.Context, names map[string][]string) map[string]sites.Found {
+func (b *bench) Find(_ context.Context, names map[string][]string, runNext bool) map[string]sites.Found {
+	b.runNext = runNext
 	b.asked = append(b.asked, names)
 	out := map[string]sites.Found{}
 	for s := range names {
@@ -319,13 +321,13 @@ func TestQuestion(t *testing.T) {
 }
 
 func TestRowOf(t *testing.T) {
-	if s, name, ok := RowOf(delivery(t, "JOB-1")); s != site || name != "JOB-1" || !ok {
-		t.Errorf("a delivery: %q, %q, %v", s, name, ok)
+	if call, ok := RowOf(delivery(t, "JOB-1")); !ok || call != (sites.RowCall{Site: site, Name: "JOB-1", User: "jane@example.com"}) {
+		t.Errorf("a delivery: %+v, %v", call, ok)
 	}
 	for name, j := range map[string]*rqcompat.Job{
 		"a plain job": plain(t, "x"), "a method": enqueued(t, frappe.Call{Method: "x"}), "what can't be read": {Data: []byte("x")},
 	} {
-		if _, _, ok := RowOf(j); ok {
+		if _, ok := RowOf(j); ok {
 			t.Errorf("%s names a row, want none", name)
 		}
 	}

@@ -3,6 +3,7 @@ package sites
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/batch"
@@ -90,9 +91,9 @@ func (s *Sites) writer(ctx context.Context, name string) (*writer, error) {
 		s.forgetDocuments(ctx, site, ts, results)
 		return results, err
 	}
-	w.starts = &batch.Batcher[rows.Transition, rows.TransitionResult]{Limit: rowBatch, Call: write}
-	w.ends = &batch.Batcher[rows.Transition, rows.TransitionResult]{Limit: rowBatch, Call: write}
-	w.arrivals = &batch.Batcher[rows.NewJob, *rows.BackgroundJob]{Limit: rowBatch, Call: db.CreateOrFindJobs}
+	w.starts = &batch.Batcher[rows.Transition, rows.TransitionResult]{Limit: rowBatch, Call: write, Shared: rows.OfServer}
+	w.ends = &batch.Batcher[rows.Transition, rows.TransitionResult]{Limit: rowBatch, Call: write, Shared: rows.OfServer}
+	w.arrivals = &batch.Batcher[rows.NewJob, *rows.BackgroundJob]{Limit: rowBatch, Call: db.CreateOrFindJobs, Shared: rows.OfServer}
 	s.writers[name] = w
 	return w, nil
 }
@@ -102,6 +103,9 @@ func (s *Sites) Arrive(ctx context.Context, site string, j rows.NewJob) (*rows.B
 	w, err := s.writer(ctx, site)
 	if err != nil {
 		return nil, err
+	}
+	if err := w.db.CheckJob(ctx, j); err != nil {
+		return nil, withCure(site, err)
 	}
 	row, err := w.arrivals.Do(ctx, j)
 	return row, withCure(site, err)
@@ -166,30 +170,29 @@ type Report struct {
 	rows.Progress
 }
 
-// WriteProgress writes the reports of one site and tells observers of those whose row is still their attempt's.
-func (s *Sites) WriteProgress(ctx context.Context, site string, reports []Report) error {
+// WriteProgress writes the reports of one site and tells observers of those whose row is still their attempt's. There is
+// an error for each report, nil if it was written or comes too late.
+func (s *Sites) WriteProgress(ctx context.Context, site string, reports []Report) []error {
 	w, err := s.writer(ctx, site)
 	if err != nil {
-		return err
+		return slices.Repeat([]error{err}, len(reports))
 	}
 	writes := make([]rows.Progress, len(reports))
 	for i, r := range reports {
 		writes[i] = r.Progress
 	}
-	running, err := w.db.SetProgress(ctx, writes)
-	if err != nil {
-		return err
-	}
-	for i, r := range reports {
-		if !running[i] {
+	errs := make([]error, len(reports))
+	for i, running := range batch.Split(ctx, writes, rows.OfServer, w.db.SetProgress) {
+		if errs[i] = running.Err; !running.Result {
 			continue
 		}
+		r := reports[i]
 		p := Progressed{Subject: r.Subject, Percent: r.Percent, Message: r.Message, At: deskTime(w.db.Now())}
 		for _, o := range s.observers {
 			o.Progressed(p)
 		}
 	}
-	return nil
+	return errs
 }
 
 // deskTime is how Frappe writes a datetime: str(datetime) with microseconds.

@@ -36,7 +36,7 @@ func withoutDatabase(s *story, result rows.TransitionResult, err error) *Sites {
 	sites := New(Params{})
 	sites.Observe(s)
 	lane := func(name string) *batch.Batcher[rows.Transition, rows.TransitionResult] {
-		return &batch.Batcher[rows.Transition, rows.TransitionResult]{Limit: 10, Call: func(_ context.Context, ts []rows.Transition) ([]rows.TransitionResult, error) {
+		return &batch.Batcher[rows.Transition, rows.TransitionResult]{Limit: 10, Shared: rows.OfServer, Call: func(_ context.Context, ts []rows.Transition) ([]rows.TransitionResult, error) {
 			s.tell("row by the lane of %s", name)
 			return slices.Repeat([]rows.TransitionResult{result}, len(ts)), err
 		}}

@@ -24,46 +24,111 @@ type Courier struct {
 	RQ    *rqcompat.Client
 	// OwnQueues are the queue types that belong to the bridge; the first takes all rows.
 	OwnQueues []string
-	// Deliveries gives the ids of the RQ jobs that may bring a row; Sites.Deliveries does it.
-	Deliveries func(ctx context.Context, site, name string) ([]string, error)
+	// Arrival gives the id of the RQ job that a row was made for, "" for one that was submitted; Sites.Arrival does it.
+	Arrival func(ctx context.Context, site, name string) (string, error)
+	// Names reads which row the call of an RQ job names; ok is false if it names none or can't be read.
+	Names func(j *rqcompat.Job) (RowCall, bool)
 }
 
-// Deliver puts the delivery of a Queued row into Redis: the executor's envelope under the row's canonical id. It may be
+// Deliver puts the delivery of a Queued row into Redis: the executor's envelope under an id of the row's own. It may be
 // repeated: a delivery on its way is left alone, and a row is run once however often it is delivered.
 func (c Courier) Deliver(ctx context.Context, site string, row *rows.BackgroundJob) error {
 	call := frappe.Call{
 		Site: site, User: row.OwnerUser, Method: frappe.Executor, JobName: row.JobType, IsAsync: true,
 		Kwargs: map[string]any{"background_job_id": row.Name, "job_type": row.JobType},
 	}
-	request, err := c.Request(c.queueOf(row.Priority), row.Name, int64(row.TimeoutSeconds), call)
-	if err != nil {
-		return err
-	}
-	request.Deduplicate = true
-	err = settled(ctx, func() (rqcompat.Status, error) {
-		_, err := c.RQ.Enqueue(ctx, request)
-		if dup, ok := errors.AsType[*rqcompat.DuplicateJobError](err); ok {
-			return dup.Status, nil
+	err := errTaken
+	for _, id := range ownIDs(site, row) {
+		if !errors.Is(err, errTaken) {
+			break
 		}
-		return rqcompat.StatusQueued, err
-	})
+		var request rqcompat.Request
+		if request, err = c.Request(c.queueOf(row.Priority), id, int64(row.TimeoutSeconds), call); err != nil {
+			return err
+		}
+		request.Deduplicate = true
+		err = settled(ctx, func() (rqcompat.Status, error) { return c.deliver(ctx, site, row, request) })
+	}
 	if err != nil {
 		return fmt.Errorf("enqueue the delivery of %s: %w", row.Name, err)
 	}
 	return nil
 }
 
+// errTaken says that a job of somebody else bears an id that a row's delivery would have.
+var errTaken = errors.New("another job has that id")
+
+// deliver enqueues a delivery that isn't on its way. Anybody may give a job the name of a row, also of one that is still
+// to come: it is left alone, and must not keep the row.
+func (c Courier) deliver(ctx context.Context, site string, row *rows.BackgroundJob, request rqcompat.Request) (rqcompat.Status, error) {
+	_, err := c.RQ.Enqueue(ctx, request)
+	dup, there := errors.AsType[*rqcompat.DuplicateJobError](err)
+	if !there {
+		return rqcompat.StatusQueued, err
+	}
+	fetched, err := c.RQ.FetchMany(ctx, []string{dup.ID})
+	if err == nil && fetched[0].Job != nil && !c.brings(fetched[0].Job, site, row) {
+		err = errTaken
+	}
+	return dup.Status, err
+}
+
+// ownIDs are the ids, without the site's prefix, that the deliveries of a row have: its name and, where that is taken,
+// one that nobody can know before the row is there.
+func ownIDs(site string, row *rows.BackgroundJob) []string {
+	made := row.Creation.UTC().Format(time.RFC3339Nano)
+	return []string{row.Name, row.Name + "-" + frappe.Digest(site + " " + row.Name + " " + made)[:16]}
+}
+
+// IDs are the RQ ids of the deliveries that a row may have of its own.
+func (c Courier) IDs(site string, row *rows.BackgroundJob) []string {
+	ids := ownIDs(site, row)
+	for i := range ids {
+		ids[i] = c.Bench.JobID(site, ids[i])
+	}
+	return ids
+}
+
+// Deliveries reads the RQ jobs that bring a row: the one that it was made for, and those of its own.
+func (c Courier) Deliveries(ctx context.Context, site string, row *rows.BackgroundJob) (found []*rqcompat.Job, err error) {
+	ids := c.IDs(site, row)
+	if ArrivalsOf(row) != "" {
+		id, err := c.Arrival(ctx, site, row.Name)
+		if err != nil {
+			return nil, fmt.Errorf("find the delivery of %s: %w", row.Name, err)
+		}
+		ids = slices.Insert(ids, 0, id)
+	}
+	fetched, err := c.RQ.FetchMany(ctx, ids)
+	for _, f := range fetched {
+		if f.Job != nil && c.brings(f.Job, site, row) {
+			found = append(found, f.Job)
+		}
+	}
+	return found, err
+}
+
+// brings reports whether a job brings a row: it is the enqueueing that the row was made for, or what Deliver writes. That
+// it bears such an id says nothing, since whoever enqueues chooses the id.
+func (c Courier) brings(j *rqcompat.Job, site string, row *rows.BackgroundJob) bool {
+	if ArrivalOf(j).Hash() == row.JobHash {
+		return true
+	}
+	call, ok := c.Names(j)
+	return ok && call == RowCall{Site: site, Name: row.Name, User: row.OwnerUser}
+}
+
 // Redeliver is Deliver for a row that was delivered before: it queues the RQ job that brought it, whose id its producer
 // may be asking about. Only when that is gone the row gets a delivery of its own.
 func (c Courier) Redeliver(ctx context.Context, site string, row *rows.BackgroundJob) error {
-	ids, err := c.Deliveries(ctx, site, row.Name)
+	jobs, err := c.Deliveries(ctx, site, row)
 	if err != nil {
-		return fmt.Errorf("find the delivery of %s: %w", row.Name, err)
+		return err
 	}
-	for _, id := range ids {
+	for _, j := range jobs {
 		var gone bool
 		err := settled(ctx, func() (status rqcompat.Status, err error) {
-			status, gone, err = c.again(ctx, id)
+			status, gone, err = c.again(ctx, j)
 			return status, err
 		})
 		if err != nil {
@@ -78,8 +143,8 @@ func (c Courier) Redeliver(ctx context.Context, site string, row *rows.Backgroun
 
 // again queues one job again that isn't on its way. One without a hash, or that has ended and left no registry to take it
 // from, is gone.
-func (c Courier) again(ctx context.Context, id string) (status rqcompat.Status, gone bool, err error) {
-	err = c.RQ.Retry(ctx, id)
+func (c Courier) again(ctx context.Context, j *rqcompat.Job) (status rqcompat.Status, gone bool, err error) {
+	err = c.RQ.Retry(ctx, j.ID)
 	if refused, ok := errors.AsType[*rqcompat.NotRequeueableError](err); ok {
 		gone = !slices.Contains([]rqcompat.Status{rqcompat.StatusQueued, rqcompat.StatusStarted, rqcompat.StatusDeferred}, refused.Status)
 		return refused.Status, gone, nil
@@ -150,25 +215,4 @@ func QueueNames(types []frappe.QueueType) string {
 		names[i] = t.Name
 	}
 	return strings.Join(names, ", ")
-}
-
-// A job of a Job Type that comes without a row gets one when it starts. Two things tie that row to its delivery: its
-// job_hash, by which a redelivery finds it again, and the first message of its log.
-
-// ArrivalHash is the job_hash of a row made for the RQ job of that id.
-func ArrivalHash(id string) string { return frappe.Digest("rq:" + id)[:16] }
-
-const arrivalMessage = "Job created for RQ job "
-
-// ArrivalMessage is the first log message of such a row.
-func ArrivalMessage(id string) string { return arrivalMessage + id }
-
-// ArrivalOf gives the id of the RQ job that a row was made for, "" if it was submitted.
-func ArrivalOf(history []rows.LogEntry) string {
-	for _, h := range history {
-		if id, ok := strings.CutPrefix(h.Message, arrivalMessage); ok {
-			return id
-		}
-	}
-	return ""
 }

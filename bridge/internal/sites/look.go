@@ -1,6 +1,7 @@
 package sites
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/opensoft/dartwing-bridge/bridge/internal/batch"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/moves"
 	"github.com/opensoft/dartwing-bridge/frappe"
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
@@ -170,23 +172,6 @@ func (s *Sites) Row(ctx context.Context, site, name string) (*rows.BackgroundJob
 	})
 }
 
-// RowOfArrival reads the row that was made for an RQ job; rows.ErrNoSuchJob if there is none.
-func (s *Sites) RowOfArrival(ctx context.Context, site, id string) (*rows.BackgroundJob, error) {
-	return read(ctx, s, site, func(ctx context.Context, db *rows.DB) (*rows.BackgroundJob, error) {
-		return db.FindByHash(ctx, ArrivalHash(id))
-	})
-}
-
-// Deliveries gives the ids of the RQ jobs that may bring a row: of the one that it was made for, if it was, and of the one
-// that its name gives.
-func (s *Sites) Deliveries(ctx context.Context, site, name string) (ids []string, err error) {
-	history, err := read(ctx, s, site, func(ctx context.Context, db *rows.DB) ([]rows.LogEntry, error) { return db.History(ctx, name) })
-	if id := ArrivalOf(history); id != "" {
-		ids = append(ids, id)
-	}
-	return append(ids, s.Bench.JobID(site, name)), err
-}
-
 // Pending tells which sites have a retry that is due; none while Redis is away.
 func (s *Sites) Pending(ctx context.Context, sites []string) (map[string]bool, error) {
 	pending, err := s.Schedule.pending(ctx, sites)
@@ -264,9 +249,22 @@ func (s *Sites) Stale(ctx context.Context, site string, behind rows.Place, age t
 	})
 }
 
-// LogErrors writes to a site's Error Log.
+// LogErrors writes to a site's Error Log what it takes; the error is of what it doesn't.
 func (s *Sites) LogErrors(ctx context.Context, site string, entries []rows.ErrorLog) error {
-	return s.Look(ctx, site, func(ctx context.Context, db *rows.DB) error { return db.LogErrors(ctx, entries) })
+	return s.Look(ctx, site, func(ctx context.Context, db *rows.DB) (err error) {
+		for some := range slices.Chunk(entries, rowBatch) {
+			answers := batch.Split(ctx, some, rows.OfServer, func(ctx context.Context, some []rows.ErrorLog) ([]struct{}, error) {
+				return make([]struct{}, len(some)), db.LogErrors(ctx, some)
+			})
+			for _, a := range answers {
+				err = cmp.Or(err, a.Err)
+			}
+			if err != nil && rows.OfServer(err) {
+				return err
+			}
+		}
+		return err
+	})
 }
 
 // Members lists the users of an organization, waiting for the site as long as ctx lasts.

@@ -132,12 +132,12 @@ func TestLook(t *testing.T) {
 	for what, read := range map[string]func() error{
 		"Statuses": func() error { _, err := s.Statuses(t.Context(), site, nil); return err },
 		"Row":      func() error { _, err := s.Row(t.Context(), site, "x"); return err },
-		"Arrival":  func() error { _, err := s.RowOfArrival(t.Context(), site, "x"); return err },
+		"Arrival":  func() error { _, err := s.RowOfArrival(t.Context(), site, Arrival{ID: "x"}); return err },
 		"Due":      func() error { _, err := s.Due(t.Context(), site, nil, 1); return err },
 		"Stale":    func() error { _, err := s.Stale(t.Context(), site, rows.Place{}, 1, 1); return err },
 		"JobTypes": func() error { _, err := s.JobTypes(t.Context(), site); return err },
 		"Org":      func() error { _, err := s.Organization(t.Context(), site, "x"); return err },
-		"Find":     func() error { return s.Find(t.Context(), map[string][]string{site: nil})[site].Err },
+		"Find":     func() error { return s.Find(t.Context(), map[string][]string{site: nil}, false)[site].Err },
 	} {
 		if got := read(); got != err {
 			t.Errorf("%s of a site that is away: %v, want what is noted, at once", what, got)
@@ -224,18 +224,6 @@ func TestFinal(t *testing.T) {
 	} {
 		if got := Final(fmt.Errorf("w: %w", err)); got != want {
 			t.Errorf("Final(%v) = %v, want %v", err, got, want)
-		}
-	}
-}
-
-func TestArrivals(t *testing.T) {
-	if a, b := ArrivalHash("id"), ArrivalHash("other"); len(a) != 16 || a == b || a != frappe.Digest("rq:id")[:16] {
-		t.Errorf("hashes %s and %s, want 16 digits that differ", a, b)
-	}
-	history := []rows.LogEntry{{Message: ArrivalMessage("id-1")}, {Message: "Worker started execution"}}
-	for want, h := range map[string][]rows.LogEntry{"id-1": history, "": history[1:]} {
-		if got := ArrivalOf(h); got != want {
-			t.Errorf("the row was made for %q, want %q", got, want)
 		}
 	}
 }

@@ -50,6 +50,18 @@ func (f Flag) Within(ctx context.Context, d time.Duration) bool {
 // Sleep waits for d or the end of ctx.
 func Sleep(ctx context.Context, d time.Duration) { Flag(nil).Within(ctx, d) }
 
+// For waits until what was started in a group has ended, but for d at most; false means that something goes on. Whoever
+// stops waits in this way: what was told to end may be stuck in what somebody else sent.
+func For(g *sync.WaitGroup, d time.Duration) bool {
+	ended, end := context.WithCancel(context.Background())
+	go func() {
+		g.Wait()
+		end()
+	}()
+	Sleep(ended, d)
+	return ended.Err() != nil
+}
+
 // Every calls do again and again, the first time after d, until ctx ends.
 func Every(ctx context.Context, d time.Duration, do func(now time.Time)) {
 	ticker := time.NewTicker(d)

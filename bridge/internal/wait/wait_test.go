@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -110,6 +111,23 @@ func TestWhatHappensAgainAndAgainIsSaidSeldom(t *testing.T) {
 		lines := strings.Split(strings.TrimSpace(log.String()), "\n")
 		if len(lines) != 3 || strings.Contains(lines[0], "times") || !strings.Contains(lines[1], "site=a times=60") || !strings.Contains(lines[2], "site=b") {
 			t.Errorf("90 s of trouble with one site and once with another is said so:\n%s\nwant one line at once, one after a minute with its 60 times, and one of the other site", log.String())
+		}
+	})
+}
+
+func TestFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var g sync.WaitGroup
+		begin := time.Now()
+		if !For(&g, time.Hour) || time.Since(begin) != 0 {
+			t.Error("a group with nothing in it is waited for")
+		}
+		g.Go(func() { time.Sleep(time.Second) })
+		if For(&g, 400*time.Millisecond) || time.Since(begin) != 400*time.Millisecond {
+			t.Errorf("what ends after a second is waited for %s, want 400 ms and no end", time.Since(begin))
+		}
+		if !For(&g, time.Hour) || time.Since(begin) != time.Second {
+			t.Errorf("what ends after a second was waited for %s", time.Since(begin))
 		}
 	})
 }

@@ -28,8 +28,8 @@ func ProcessOf(worker string) string { return worker[:max(strings.LastIndexByte(
 type Slot struct {
 	Worker     *rqcompat.Worker
 	Registered bool // its record is in Redis
-	// Load is that of its job, which has entered the Room of the Slots; nil for none.
-	Load      *Load
+	// Ended is called once when the slot is given back; nil calls nothing.
+	Ended     func()
 	idleSince time.Time
 }
 
@@ -38,8 +38,6 @@ type Slot struct {
 type Slots struct {
 	prefix   string // of all worker names of this process, unique per boot
 	template rqcompat.Worker
-	// Room is what the jobs in the slots share; a slot that comes back leaves it.
-	Room *Room
 	// Freed is raised when a slot comes back.
 	Freed wait.Flag
 
@@ -49,13 +47,12 @@ type Slots struct {
 	left  int     // slots that don't exist yet
 }
 
-// NewSlots makes n slots for workers of the given queues, whose jobs share a room.
-func NewSlots(n int, queues []string, room *Room) *Slots {
+// NewSlots makes n slots for workers of the given queues.
+func NewSlots(n int, queues []string) *Slots {
 	return &Slots{
 		prefix:   Prefix + strings.ReplaceAll(uuid.NewString(), "-", "")[:12] + "-",
 		template: *rqcompat.NewWorker("", queues...),
 		left:     n,
-		Room:     room,
 		Freed:    wait.NewFlag(),
 	}
 }
@@ -95,18 +92,20 @@ func (s *Slots) GiveBack(free ...*Slot) {
 		return
 	}
 	now := time.Now()
+	var ended []func()
 	for _, f := range free {
-		if f.Load != nil {
-			s.Room.Leave(f.Load)
-			f.Load = nil
+		if f.Ended != nil {
+			ended = append(ended, f.Ended)
 		}
+		f.Ended, f.idleSince = nil, now
 	}
 	s.mu.Lock()
-	for _, f := range free {
-		f.idleSince = now
-	}
 	s.idle = append(s.idle, free...)
 	s.mu.Unlock()
+	// A slot must be there when somebody is told that he may have it.
+	for _, tell := range ended {
+		tell()
+	}
 	s.Freed.Raise()
 }
 

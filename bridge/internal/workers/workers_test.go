@@ -57,7 +57,7 @@ func registered(s *Slots) []*rqcompat.Worker {
 }
 
 func TestTake(t *testing.T) {
-	s := NewSlots(3, []string{"q1", "q2"}, NewRoom(1<<30, 10, 3))
+	s := NewSlots(3, []string{"q1", "q2"})
 	first := s.Take(2)
 	if len(first) != 2 || len(s.Take(128)) != 1 || len(s.Take(1)) != 0 {
 		t.Fatal("of three slots 2, then 1, then none must be had")
@@ -73,14 +73,14 @@ func TestTake(t *testing.T) {
 	if !strings.HasPrefix(w.Name, strings.TrimSuffix(pattern, "*")) || !strings.HasSuffix(pattern, "*") {
 		t.Errorf("the pattern %s doesn't match %s", pattern, w.Name)
 	}
-	if other := NewSlots(1, nil, NewRoom(1<<30, 10, 3)); other.NamePattern() == pattern {
+	if other := NewSlots(1, nil); other.NamePattern() == pattern {
 		t.Error("two processes have the same names")
 	}
 }
 
 // TestGiveBackTellsWhoWaits for a free slot.
 func TestGiveBackTellsWhoWaits(t *testing.T) {
-	s := NewSlots(1, nil, NewRoom(1<<30, 10, 3))
+	s := NewSlots(1, nil)
 	slot := s.Take(1)
 	s.GiveBack()
 	s.PutBack(nil)
@@ -101,7 +101,7 @@ func TestGiveBackTellsWhoWaits(t *testing.T) {
 // trickle of jobs would keep every record.
 func TestSlotsThatAreNotUsedStayIdle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := NewSlots(3, []string{"q"}, NewRoom(1<<30, 10, 3))
+		s := NewSlots(3, []string{"q"})
 		s.GiveBack(worked(s, 3)...)
 		time.Sleep(20 * time.Millisecond)
 		limit := time.Now()
@@ -118,7 +118,7 @@ func TestSlotsThatAreNotUsedStayIdle(t *testing.T) {
 
 // TestSlotsLastInFirstOut: two jobs at a time need two records, however often the claims come.
 func TestSlotsLastInFirstOut(t *testing.T) {
-	s := NewSlots(5, []string{"q"}, NewRoom(1<<30, 10, 3))
+	s := NewSlots(5, []string{"q"})
 	for range 10 {
 		var busy []*Slot
 		for range 2 {
@@ -136,7 +136,7 @@ func TestSlotsLastInFirstOut(t *testing.T) {
 
 // TestPutBackKeepsTheOrder: as if the slots had never been taken.
 func TestPutBackKeepsTheOrder(t *testing.T) {
-	s := NewSlots(3, nil, NewRoom(1<<30, 10, 3))
+	s := NewSlots(3, nil)
 	s.GiveBack(s.Take(3)...)
 	before := s.Take(3)
 	s.PutBack(before)
@@ -148,7 +148,7 @@ func TestPutBackKeepsTheOrder(t *testing.T) {
 // TestNamesAreNeverUsedAgain: outcomes are fenced by the worker's name, and nobody knows what an old record says.
 func TestNamesAreNeverUsedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := NewSlots(2, []string{"q"}, NewRoom(1<<30, 10, 3))
+		s := NewSlots(2, []string{"q"})
 		seen := map[string]bool{}
 		note := func(what string, slots ...*Slot) {
 			t.Helper()
@@ -179,7 +179,7 @@ func TestNamesAreNeverUsedAgain(t *testing.T) {
 
 func TestHeartbeat(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := NewSlots(5, []string{"q"}, NewRoom(1<<30, 10, 3))
+		s := NewSlots(5, []string{"q"})
 		r := &records{}
 		busy := worked(s, 3)
 		all := names([]*rqcompat.Worker{busy[0].Worker, busy[1].Worker, busy[2].Worker})
@@ -213,7 +213,7 @@ func TestHeartbeat(t *testing.T) {
 
 // TestAQuietProcessShowsOneWorker, unless a running job shows it already.
 func TestAQuietProcessShowsOneWorker(t *testing.T) {
-	s := NewSlots(2, nil, NewRoom(1<<30, 10, 3))
+	s := NewSlots(2, nil)
 	r := &records{}
 	s.Heartbeat(t.Context(), r, true, quiet)
 	if len(r.renewed) > 0 {
@@ -237,7 +237,7 @@ func TestAQuietProcessShowsOneWorker(t *testing.T) {
 
 func TestAHeartbeatThatFailsIsLogged(t *testing.T) {
 	var log bytes.Buffer
-	s := NewSlots(1, nil, NewRoom(1<<30, 10, 3))
+	s := NewSlots(1, nil)
 	r := &records{err: errors.New("no route")}
 	s.Heartbeat(t.Context(), r, false, slog.New(slog.NewTextHandler(&log, nil)))
 	for _, want := range []string{"worker records not renewed", "idle worker records not removed", "no route"} {
@@ -248,7 +248,7 @@ func TestAHeartbeatThatFailsIsLogged(t *testing.T) {
 }
 
 func TestLeave(t *testing.T) {
-	s := NewSlots(3, nil, NewRoom(1<<30, 10, 3))
+	s := NewSlots(3, nil)
 	s.GiveBack(worked(s, 1)...)
 	s.GiveBack(s.Take(2)...)
 	r := &records{}

@@ -3,6 +3,8 @@ package memo
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 )
@@ -53,6 +55,54 @@ func (m *Memo[T]) Get(ctx context.Context, key string, keep time.Duration, load 
 			return e.value, nil
 		}
 		old = e
+	}
+}
+
+// GetMany gives the values of several keys, and has those loaded together that are too old. What load leaves out isn't kept.
+// Two callers who want the same at the same time both load it.
+func (m *Memo[T]) GetMany(keys []string, keep time.Duration, load func(missing []string) (map[string]T, error)) (map[string]T, error) {
+	found := make(map[string]T, len(keys))
+	var missing []string
+	m.mu.Lock()
+	for _, key := range keys {
+		if value, fresh := m.entries[key].fresh(); fresh {
+			found[key] = value
+		} else if !slices.Contains(missing, key) {
+			missing = append(missing, key)
+		}
+	}
+	m.mu.Unlock()
+	if len(missing) == 0 {
+		return found, nil
+	}
+	loaded, err := load(missing)
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(found, loaded)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for key, value := range loaded {
+		if m.entries == nil || len(m.entries) >= most {
+			m.entries = map[string]*entry[T]{}
+		}
+		e := &entry[T]{loaded: make(chan struct{}), value: value, until: time.Now().Add(keep)}
+		close(e.loaded)
+		m.entries[key] = e
+	}
+	return found, nil
+}
+
+// fresh gives the value if it is loaded and not too old.
+func (e *entry[T]) fresh() (value T, ok bool) {
+	if e == nil {
+		return value, false
+	}
+	select {
+	case <-e.loaded:
+		return e.value, time.Now().Before(e.until)
+	default:
+		return value, false
 	}
 }
 

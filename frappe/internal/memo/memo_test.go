@@ -96,3 +96,53 @@ func TestNeverTooMany(t *testing.T) {
 		}
 	}
 }
+
+// TestManyAreLoadedTogether: those that are missing, once each, and what load leaves out is asked for again.
+func TestManyAreLoadedTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var (
+			m     Memo[int]
+			asked [][]string
+			fails error
+		)
+		get := func(keys ...string) map[string]int {
+			t.Helper()
+			got, err := m.GetMany(keys, time.Minute, func(missing []string) (map[string]int, error) {
+				asked = append(asked, missing)
+				values := map[string]int{}
+				for _, key := range missing {
+					if key != "none" {
+						values[key] = len(asked)
+					}
+				}
+				return values, fails
+			})
+			if !errors.Is(err, fails) {
+				t.Errorf("error %v, want %v", err, fails)
+			}
+			return got
+		}
+		get("a", "b", "a", "none")
+		time.Sleep(time.Minute - 1)
+		if got := fmt.Sprint(get("b", "c", "none")); got != "map[b:1 c:2]" {
+			t.Errorf("got %s, want b as it was loaded first, c, and nothing else", got)
+		}
+		time.Sleep(1)
+		if got := fmt.Sprint(get("a", "c")); got != "map[a:3 c:2]" {
+			t.Errorf("got %s, want a loaded anew and c kept", got)
+		}
+		get("c")
+		fails = errors.New("away")
+		get("d")
+		if got, want := fmt.Sprint(asked), "[[a b none] [c none] [a] [d]]"; got != want {
+			t.Errorf("loaded %s, want %s", got, want)
+		}
+		fails = nil
+		for i := range 3 * most {
+			get(fmt.Sprint(i))
+		}
+		if len(m.entries) > most {
+			t.Errorf("%d values are kept, want %d at most", len(m.entries), most)
+		}
+	})
+}

@@ -1,4 +1,4 @@
-package workers
+package intake
 
 import (
 	"sync"
@@ -43,14 +43,25 @@ func NewRoom(memory, slots, maxKills int) *Room {
 	return &Room{memory: memory, slots: slots, maxKills: maxKills}
 }
 
-// Large reports whether a job may have to wait for memory.
-func (r *Room) Large(memory int) bool { return memory > r.memory/2/r.slots }
+// isLarge reports whether a job may have to wait for memory.
+func (r *Room) isLarge(l *Load) bool { return l.Memory > r.memory/2/r.slots }
 
-// Enter takes up a job that is about to run; false means that it has to wait.
-func (r *Room) Enter(l *Load) bool {
+// kindOf says what a job may have to wait for.
+func (r *Room) kindOf(l *Load) kind {
+	switch {
+	case r.isLarge(l):
+		return large
+	case l.Kills > 0:
+		return suspect
+	}
+	return ordinary
+}
+
+// enter takes up a job that is about to run; false means that it has to wait.
+func (r *Room) enter(l *Load) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	large := r.Large(l.Memory)
+	large := r.isLarge(l)
 	if large && r.large > 0 && r.large+l.Memory > r.memory/2 {
 		return false
 	}
@@ -78,11 +89,11 @@ func (r *Room) takeTurn(l *Load) bool {
 	return true
 }
 
-// Leave ends what Enter began.
-func (r *Room) Leave(l *Load) {
+// leave ends what enter began.
+func (r *Room) leave(l *Load) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.Large(l.Memory) {
+	if r.isLarge(l) {
 		r.large -= l.Memory
 	} else {
 		r.small -= l.Memory
@@ -95,14 +106,14 @@ func (r *Room) Leave(l *Load) {
 	}
 }
 
-// TurnEnds is when a suspect's turn ends by itself, in the past if none is under way.
-func (r *Room) TurnEnds() time.Time {
+// untilTurn is how long it takes until a suspect's turn ends by itself; long if none is under way.
+func (r *Room) untilTurn() time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.turn == nil {
-		return time.Time{}
+		return lastTurn
 	}
-	return r.turnEnds
+	return max(time.Until(r.turnEnds), time.Millisecond)
 }
 
 // Used is how many bytes the running jobs take, and how many there are for them.

@@ -1,0 +1,139 @@
+package access
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
+)
+
+// Caller is who calls and for which organization, as the call spells both.
+type Caller struct {
+	User, Organization string
+	// Member says that the user has to belong to the organization.
+	Member bool
+}
+
+// Identity is a caller as the site's database spells the names; one that it doesn't have is "".
+type Identity struct {
+	User, Organization string
+	// Allowed says that the user may act for the organization: it isn't asked whether he is a member, or he is, or he is a
+	// System Manager.
+	Allowed bool
+}
+
+// administrator is the user who may do everything, and exists on each site.
+const administrator = "Administrator"
+
+// Identify looks up callers, in one query for each of three questions, whose answers are kept for seconds; that somebody
+// is no member is asked each time. A site without User or Organization has none of them.
+func (d *Directory) Identify(ctx context.Context, callers []Caller) (map[Caller]Identity, error) {
+	var users, organizations []string
+	for _, c := range callers {
+		users, organizations = append(users, c.User), append(organizations, c.Organization)
+	}
+	userNames, err := d.spelled(ctx, "User", users)
+	if err != nil {
+		return nil, err
+	}
+	userNames[administrator] = administrator
+	organizationNames, err := d.spelled(ctx, "Organization", organizations)
+	if err != nil {
+		return nil, err
+	}
+	known := make(map[Caller]Identity, len(callers))
+	var toProve []Identity
+	for _, c := range callers {
+		id := Identity{User: userNames[c.User], Organization: organizationNames[c.Organization]}
+		id.Allowed = id.User != "" && (!c.Member || id.User == administrator)
+		if id.User != "" && !id.Allowed {
+			toProve = append(toProve, id)
+		}
+		known[c] = id
+	}
+	belongs, err := d.belong(ctx, toProve)
+	if err != nil {
+		return nil, err
+	}
+	for c, id := range known {
+		id.Allowed = id.Allowed || belongs[id.key()]
+		known[c] = id
+	}
+	return known, nil
+}
+
+// spelled is DB.Spelled for a DocType that the site may not have.
+func (d *Directory) spelled(ctx context.Context, doctype string, names []string) (map[string]string, error) {
+	found, err := d.db.Spelled(ctx, doctype, names)
+	if errors.Is(err, rows.ErrTableMissing) {
+		return map[string]string{}, nil
+	}
+	return found, err
+}
+
+// key names the pair; a user's name tells where it ends.
+func (i Identity) key() string { return strconv.Itoa(len(i.User)) + ":" + i.User + i.Organization }
+
+const (
+	isManager            = "SELECT 1 FROM `tabHas Role` WHERE parenttype='User' AND role='System Manager' AND parent=?"
+	isMemberByPerson     = "SELECT 1" + byPerson + " AND p.frappe_user=?"
+	isMemberByPermission = "SELECT 1" + byPermission + " AND user=?"
+)
+
+// belong finds those of the pairs whose user may act for the organization, by key: System Managers and members.
+func (d *Directory) belong(ctx context.Context, pairs []Identity) (map[string]bool, error) {
+	byKey := make(map[string]Identity, len(pairs))
+	keys := make([]string, 0, len(pairs))
+	for _, p := range pairs {
+		byKey[p.key()] = p
+		keys = append(keys, p.key())
+	}
+	return d.belongs.GetMany(keys, membersKept, func(missing []string) (map[string]bool, error) {
+		found := map[string]bool{}
+		err := d.whoIs(ctx, "read the System Managers", isManager, missing, found, func(key string) []any { return []any{byKey[key].User} })
+		if err != nil && !errors.Is(err, rows.ErrTableMissing) {
+			return nil, err
+		}
+		source, err := d.db.MemberSource(ctx)
+		query := isMemberByPerson
+		switch {
+		case err != nil:
+			return nil, err
+		case source == rows.MembersFromUserPermission:
+			query = isMemberByPermission
+		case source == "":
+			return found, nil // nobody belongs to an organization
+		}
+		return found, d.whoIs(ctx, "read who are members", query, missing, found, func(key string) []any {
+			return []any{byKey[key].Organization, byKey[key].User}
+		})
+	})
+}
+
+// maxUnion is how many pairs one statement asks about.
+const maxUnion = 100
+
+// whoIs adds to found those of the keys for which a condition finds a row.
+func (d *Directory) whoIs(ctx context.Context, what, condition string, keys []string, found map[string]bool, args func(key string) []any) error {
+	for start := 0; start < len(keys); start += maxUnion {
+		some := keys[start:min(start+maxUnion, len(keys))]
+		var query []string
+		var all []any
+		for i, key := range some {
+			query = append(query, fmt.Sprintf("SELECT '%d' FROM DUAL WHERE EXISTS (%s)", i, condition))
+			all = append(all, args(key)...)
+		}
+		numbers, err := d.db.Strings(ctx, what, strings.Join(query, " UNION ALL "), all...)
+		if err != nil {
+			return err
+		}
+		for _, n := range numbers {
+			i, _ := strconv.Atoi(n) // as written above
+			found[some[i]] = true
+		}
+	}
+	return nil
+}
