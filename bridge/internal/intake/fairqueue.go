@@ -76,7 +76,7 @@ func (f *FairQueue) Add(qs ...*job.Queued) {
 	f.mu.Lock()
 	for _, q := range qs {
 		if n := f.known[q.Key()]; n != nil {
-			n.From, n.Before = q.From, q.Before // it may have left its queue since it was first seen
+			n.From, n.Before = q.From, brief(q.Before) // it may have left its queue since it was first seen
 			continue
 		}
 		n := noteOf(q)

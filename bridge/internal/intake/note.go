@@ -2,6 +2,7 @@ package intake
 
 import (
 	"strings"
+	"time"
 	"unique"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
@@ -18,6 +19,8 @@ type Note struct {
 	From, Before string
 	// Load is what the job weighs while it runs.
 	Load *Load
+	// Seen is when its id was first seen.
+	Seen time.Time
 
 	queue    unique.Handle[job.Queue]
 	whose    unique.Handle[whose]
@@ -47,10 +50,18 @@ func noteOf(q *job.Queued) *Note {
 	name := func(s string) string { return s[:min(len(s), nameLength)] }
 	w := whose{job.Tenant{Site: name(q.Site), Organization: name(q.Organization)}, name(q.User)}
 	return &Note{
-		ID: q.ID, RowName: strings.Clone(name(q.RowName)), From: q.From, Before: q.Before,
+		ID: q.ID, RowName: strings.Clone(name(q.RowName)), From: q.From, Before: brief(q.Before), Seen: q.Seen,
 		Load:  &Load{Memory: q.Memory, Kills: q.Kills},
 		queue: unique.Make(q.Queue), whose: unique.Make(w), method: unique.Make(name(q.Method)), priority: q.Priority,
 	}
+}
+
+// brief cuts what the log says of a job's past, which may be the last line of an error of any length.
+func brief(before string) string {
+	if len(before) <= nameLength {
+		return before
+	}
+	return strings.ToValidUTF8(before[:nameLength], "") + "…"
 }
 
 // Queue is where the job was found, as it was routed.
