@@ -214,3 +214,62 @@ func TestClaimsInALongQueue(t *testing.T) {
 		t.Errorf("%d jobs are left, want those of others", n)
 	}
 }
+
+// TestALongListIsReadInPages: what stays is seen, however many leave and come while it is read.
+func TestALongListIsReadInPages(t *testing.T) {
+	for _, leave := range []int{0, 1, pageOverlap - 1, pageOverlap, pageOverlap + 1, listPage, 3 * listPage, 4*listPage - 1} {
+		b := newBed(t, "1.15.1")
+		const n = 4 * listPage
+		b.many(n, func(p redis.Pipeliner, id string) { p.RPush(b.ctx(), QueueKey("default"), id) })
+		seen := map[string]bool{}
+		pages := 0
+		err := b.EachWaiting(b.ctx(), "default", func(ids []string) {
+			for _, id := range ids {
+				seen[id] = true
+			}
+			if pages++; pages == 2 {
+				b.do("LTRIM", QueueKey("default"), leave, -1)
+				b.do("LPUSH", QueueKey("default"), "new")
+			}
+			if len(ids) > listPage {
+				t.Errorf("%d ids in one step", len(ids))
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := leave; i < n; i++ {
+			if !seen[fmt.Sprint("many-", i)] {
+				t.Errorf("%d left while the list was read: many-%d, which stayed, isn't seen", leave, i)
+				break
+			}
+		}
+		if leave < pageOverlap && pages != 5 {
+			t.Errorf("%d left: %d pages were read, want 5", leave, pages)
+		}
+	}
+}
+
+func TestALongRegistryIsReadInPages(t *testing.T) {
+	b := newBed(t, "2.6.1")
+	b.many(3000, func(p redis.Pipeliner, id string) {
+		p.ZAdd(b.ctx(), WipKey("default"), redis.Z{Score: 12.5, Member: b.d.WipMember(id, "0123456789abcdef0123456789abcdef")})
+	})
+	seen := map[Member]bool{}
+	err := b.EachMember(b.ctx(), Wip, "default", func(members []Member) error {
+		if len(members) > 1000 {
+			t.Errorf("%d entries in one step", len(members))
+		}
+		for _, m := range members {
+			seen[m] = true
+		}
+		return nil
+	})
+	if want := (Member{ID: "many-7", ExecutionID: "0123456789abcdef0123456789abcdef", Score: 12.5}); err != nil || len(seen) != 3000 || !seen[want] {
+		t.Errorf("%d entries, %v, want 3000 with %+v", len(seen), err, want)
+	}
+	stop := fmt.Errorf("stop")
+	if err := b.EachMember(b.ctx(), Wip, "default", func([]Member) error { return stop }); err != stop {
+		t.Errorf("got %v, want the caller's error", err)
+	}
+}

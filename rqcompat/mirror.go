@@ -222,7 +222,8 @@ func (m *Mirror) drifted(now time.Time) bool {
 
 // full reads the list from the start and replaces the mirror.
 func (m *Mirror) full(ctx context.Context, now time.Time) (added, removed []string, err error) {
-	length, list, _, err := m.look(ctx, m.limit, 1)
+	var list []string
+	length, err := m.c.eachWaiting(ctx, m.queue, m.limit, func(ids []string) { list = append(list, ids...) })
 	if err != nil {
 		return nil, nil, err
 	}
@@ -240,7 +241,7 @@ func (m *Mirror) full(ctx context.Context, now time.Time) (added, removed []stri
 	}
 	m.listLen = length
 	m.truncated = m.listLen > m.limit
-	m.extra = m.listLen - int64(len(m.nodes))
+	m.extra = max(m.listLen-int64(len(m.nodes)), 0)
 	m.synced, m.lastFull, m.driftSince = true, now, time.Time{}
 	return added, removed, nil
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/redis/go-redis/v9"
@@ -48,6 +50,81 @@ func (c *Client) QueueIDs(ctx context.Context, queue string, from, to int64) ([]
 	return ids, wrap(err, "read queue %q", clip(queue))
 }
 
+const (
+	// listPage is how many ids of a list are read in one step, and pageOverlap how many of them once more in the next: so many
+	// may leave the list in between.
+	listPage    = 5000
+	pageOverlap = 500
+)
+
+// EachWaiting calls do with all ids waiting in a queue, in order, some thousand at a time, and with some of them more than
+// once. What waits all the time is among them, whatever comes and goes meanwhile.
+func (c *Client) EachWaiting(ctx context.Context, queue string, do func(ids []string)) error {
+	_, err := c.eachWaiting(ctx, queue, math.MaxInt64, do)
+	return err
+}
+
+// eachWaiting is EachWaiting for the first ids up to most; it tells the queue's length at the end.
+func (c *Client) eachWaiting(ctx context.Context, queue string, most int64, do func(ids []string)) (length int64, err error) {
+	var last map[string]bool
+	for start := int64(0); ; {
+		end := min(start+listPage, most)
+		var n *redis.IntCmd
+		var page *redis.StringSliceCmd
+		_, err := c.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
+			n, page = p.LLen(ctx, QueueKey(queue)), p.LRange(ctx, QueueKey(queue), start, end-1)
+			return nil
+		})
+		if err != nil {
+			return 0, fmt.Errorf("read queue %q: %w", clip(queue), err)
+		}
+		ids := page.Val()
+		if start > 0 && (len(ids) == 0 || !last[ids[0]]) {
+			// Too much has left before it: something in between may not have been seen.
+			start = max(start-listPage, 0)
+			continue
+		}
+		do(ids)
+		if start+int64(len(ids)) >= most || len(ids) < listPage {
+			return n.Val(), nil
+		}
+		last = make(map[string]bool, len(ids))
+		for _, id := range ids {
+			last[id] = true
+		}
+		start += listPage - pageOverlap
+	}
+}
+
+// EachMember calls do with all entries of a registry, some hundred at a time and in no order. What is there all the time
+// is among them, perhaps more than once. It doesn't clean.
+func (c *Client) EachMember(ctx context.Context, reg Registry, queue string, do func([]Member) error) error {
+	for cursor := uint64(0); ; {
+		// Names and scores take turns.
+		page, next, err := c.rdb.ZScan(ctx, RegistryKey(reg, queue), cursor, "", scriptBatch).Result()
+		if err != nil {
+			return fmt.Errorf("read %s registry of queue %q: %w", reg, clip(queue), err)
+		}
+		members := make([]Member, 0, len(page)/2)
+		for i := 0; i+1 < len(page); i += 2 {
+			score, _ := strconv.ParseFloat(page[i+1], 64)
+			members = append(members, c.member(reg, page[i], score))
+		}
+		if err := do(members); err != nil || next == 0 {
+			return err
+		}
+		cursor = next
+	}
+}
+
+func (c *Client) member(reg Registry, name string, score float64) Member {
+	m := Member{ID: name, Score: score}
+	if reg == Wip {
+		m.ID, m.ExecutionID = c.d.SplitWipMember(name)
+	}
+	return m
+}
+
 // Count is the size of a registry. Unlike RQ's, it doesn't clean the registry first, so entries whose time is up
 // are counted until maintenance takes them.
 func (c *Client) Count(ctx context.Context, reg Registry, queue string) (int64, error) {
@@ -75,10 +152,7 @@ func (c *Client) Members(ctx context.Context, reg Registry, queue string, from, 
 	members := make([]Member, len(zs))
 	for i, z := range zs {
 		name, _ := z.Member.(string)
-		members[i] = Member{ID: name, Score: z.Score}
-		if reg == Wip {
-			members[i].ID, members[i].ExecutionID = c.d.SplitWipMember(name)
-		}
+		members[i] = c.member(reg, name, z.Score)
 	}
 	return members, nil
 }

@@ -23,7 +23,7 @@ const orphanBatch = 1000
 type OrphansParams struct {
 	Rows    Rows
 	Deliver Deliver
-	Alive   func(context.Context) (Alive, error)
+	Alive   func(ctx context.Context, asked []string) (Alive, error)
 	// IDs are the RQ ids of the deliveries that a row may have of its own.
 	IDs func(site string, row *rows.BackgroundJob) []string
 	// Delivers asks RQ whether one of the jobs that bring a row is there.
@@ -74,7 +74,7 @@ func (s *Orphans) Do(ctx context.Context) error {
 	}
 	stale := s.stale
 	s.stale, s.counted = map[string][]*rows.BackgroundJob{}, now
-	alive, err := s.Alive(ctx)
+	alive, err := s.Alive(ctx, s.names(stale))
 	if err != nil {
 		return errors.Join(append(errs, err)...)
 	}
@@ -84,6 +84,16 @@ func (s *Orphans) Do(ctx context.Context) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// names are what the deliveries of rows may be called.
+func (s *Orphans) names(stale map[string][]*rows.BackgroundJob) (names []string) {
+	for site, orphans := range stale {
+		for _, row := range orphans {
+			names = append(append(names, s.IDs(site, row)...), sites.ArrivalsOf(row))
+		}
+	}
+	return names
 }
 
 // due lists the sites to look at now. Their times are spread: they keep the distances that they got when first seen.
@@ -210,16 +220,26 @@ func (s *Orphans) hasMoved(ctx context.Context, site string, row *rows.Backgroun
 type Alive struct {
 	// brought are the rows whose delivery was read: by their own delivery's id, or by their job_hash if they were made for it.
 	brought map[string]bool
-	// waiting are the ids of jobs that nobody has read, and how the hashes of rows begin that were made for such a job.
+	// waiting are the ids of jobs that nobody has read, and how the hashes of rows begin that were made for such a job: of
+	// those that somebody asks for. Any number may wait.
 	waiting map[string]bool
+}
+
+// waits takes note of a job that nobody has read.
+func (a Alive) waits(id string) {
+	for _, name := range []string{id, sites.ArrivalsHash(id)} {
+		if _, asked := a.waiting[name]; asked {
+			a.waiting[name] = true
+		}
+	}
 }
 
 // Census finds out what is alive on all queues of the bench, also on those that only others work.
 type Census struct {
 	RQ interface {
 		Queues(ctx context.Context) ([]string, error)
-		QueueIDs(ctx context.Context, queue string, from, to int64) ([]string, error)
-		Members(ctx context.Context, reg rqcompat.Registry, queue string, from, to int64) ([]rqcompat.Member, error)
+		EachWaiting(ctx context.Context, queue string, do func(ids []string)) error
+		EachMember(ctx context.Context, reg rqcompat.Registry, queue string, do func([]rqcompat.Member) error) error
 		FetchMany(ctx context.Context, ids []string) ([]*rqcompat.FetchResult, error)
 	}
 	Bench *frappe.Bench
@@ -229,23 +249,29 @@ type Census struct {
 	Waiting func(yield func(site, name string))
 }
 
-// Take collects what is alive.
-func (c Census) Take(ctx context.Context) (Alive, error) {
+// Take collects what is alive: of the jobs that nobody has read those asked for, by id or by how the hash of a row begins.
+func (c Census) Take(ctx context.Context, asked []string) (Alive, error) {
 	alive := Alive{brought: map[string]bool{}, waiting: map[string]bool{}}
+	for _, name := range asked {
+		alive.waiting[name] = false
+	}
 	queues, err := c.queues(ctx)
 	if err != nil {
 		return alive, err
 	}
 	err = each(queues, func(queue string) error {
 		// The queue comes first: a job that is claimed meanwhile is then seen twice and not never.
-		waiting, err := c.RQ.QueueIDs(ctx, queue, 0, -1)
+		err := c.RQ.EachWaiting(ctx, queue, func(ids []string) {
+			for _, id := range ids {
+				alive.waits(id)
+			}
+		})
 		if err != nil {
 			return err
 		}
-		for _, id := range waiting {
-			alive.waiting[id], alive.waiting[sites.ArrivalsHash(id)] = true, true
-		}
-		return c.started(ctx, queue, alive)
+		return c.RQ.EachMember(ctx, rqcompat.Wip, queue, func(members []rqcompat.Member) error {
+			return c.started(ctx, members, alive)
+		})
 	})
 	c.Waiting(func(site, name string) { alive.brought[c.Bench.JobID(site, name)] = true })
 	return alive, err
@@ -267,12 +293,8 @@ func (c Census) Finished(ctx context.Context, site string, row *rows.BackgroundJ
 	}), err
 }
 
-// started collects the attempts in a queue's started registry.
-func (c Census) started(ctx context.Context, queue string, alive Alive) error {
-	members, err := c.RQ.Members(ctx, rqcompat.Wip, queue, 0, -1)
-	if err != nil {
-		return err
-	}
+// started collects attempts in a queue's started registry.
+func (c Census) started(ctx context.Context, members []rqcompat.Member, alive Alive) error {
 	ids := make([]string, len(members))
 	for i, m := range members {
 		ids[i] = m.ID
@@ -282,7 +304,7 @@ func (c Census) started(ctx context.Context, queue string, alive Alive) error {
 		return err
 	}
 	for i, j := range jobs {
-		alive.waiting[ids[i]], alive.waiting[sites.ArrivalsHash(ids[i])] = true, true
+		alive.waits(ids[i])
 		if j.Job == nil {
 			continue
 		}

@@ -23,7 +23,12 @@ import (
 func (b *bench) orphans(alive Alive) *Orphans {
 	return NewOrphans(OrphansParams{
 		Rows: b, Deliver: b.deliver, Age: 30 * time.Second, Log: b.logger(),
-		Alive: func(context.Context) (Alive, error) {
+		Alive: func(_ context.Context, names []string) (Alive, error) {
+			for name := range alive.waiting {
+				if !slices.Contains(names, name) {
+					delete(alive.waiting, name) // nobody asked
+				}
+			}
 			b.asked = append(b.asked, "alive")
 			return alive, b.errs["alive"]
 		},
@@ -239,17 +244,20 @@ type rq struct {
 
 func (r *rq) Queues(context.Context) ([]string, error) { return r.queues, r.errs["queues"] }
 
-func (r *rq) QueueIDs(_ context.Context, queue string, from, to int64) ([]string, error) {
-	r.calls = append(r.calls, fmt.Sprint("waiting ", queue, " ", from, " ", to))
-	return r.waiting[queue], r.errs["waiting "+queue]
+func (r *rq) EachWaiting(_ context.Context, queue string, do func(ids []string)) error {
+	r.calls = append(r.calls, fmt.Sprint("waiting ", queue))
+	do(r.waiting[queue])
+	return r.errs["waiting "+queue]
 }
 
-func (r *rq) Members(_ context.Context, reg rqcompat.Registry, queue string, from, to int64) (out []rqcompat.Member, err error) {
-	r.calls = append(r.calls, fmt.Sprint(reg, " ", queue, " ", from, " ", to))
+func (r *rq) EachMember(_ context.Context, reg rqcompat.Registry, queue string, do func([]rqcompat.Member) error) error {
+	r.calls = append(r.calls, fmt.Sprint(reg, " ", queue))
 	for _, id := range r.started[queue] {
-		out = append(out, rqcompat.Member{ID: id})
+		if err := do([]rqcompat.Member{{ID: id}}); err != nil {
+			return err
+		}
 	}
-	return out, r.errs["started "+queue]
+	return r.errs["started "+queue]
 }
 
 func (r *rq) FetchMany(_ context.Context, ids []string) (out []*rqcompat.FetchResult, err error) {
@@ -280,7 +288,8 @@ func TestCensus(t *testing.T) {
 		errs:    map[string]error{},
 	}
 	c := Census{RQ: r, Bench: bench, Waiting: func(yield func(site, name string)) { yield(site, "JOB-2") }}
-	alive, err := c.Take(t.Context())
+	waiting := []string{site + "::JOB-1", "elsewhere", "python-run", "gone", sites.ArrivalsHash("elsewhere"), sites.ArrivalsHash("gone")}
+	alive, err := c.Take(t.Context(), append(waiting, site+"::JOB-4", ""))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -289,7 +298,7 @@ func TestCensus(t *testing.T) {
 			t.Errorf("%s isn't known to be on its way", id)
 		}
 	}
-	for _, id := range []string{site + "::JOB-1", "elsewhere", "python-run", "gone", sites.ArrivalsHash("elsewhere"), sites.ArrivalsHash("gone")} {
+	for _, id := range waiting {
 		if !alive.waiting[id] {
 			t.Errorf("%s, whose job nobody has read, isn't known to be there", id)
 		}
@@ -297,17 +306,20 @@ func TestCensus(t *testing.T) {
 	if alive.waiting[site+"::JOB-4"] || alive.brought[site+"::JOB-1"] || alive.waiting[sites.ArrivalsHash("x")] || alive.brought[""] {
 		t.Error("what nobody delivers, or nobody has read, counts as on its way")
 	}
+	if n := len(alive.waiting); n != len(waiting)+2 {
+		t.Errorf("%d names are remembered, want those asked for", n)
+	}
 	// Each queue before its started registry: a job that is claimed meanwhile is seen twice and not never.
 	var want []string
 	for _, q := range []string{"b:default", "b:go", "b:long", "b:short", "others:default"} {
-		want = append(want, "waiting "+q+" 0 -1", "wip "+q+" 0 -1")
+		want = append(want, "waiting "+q, "wip "+q)
 	}
 	if !slices.Equal(r.calls, want) {
 		t.Errorf("looked at %v, want %v", r.calls, want)
 	}
 	for _, broken := range []string{"queues", "waiting b:go", "started b:go", "fetch"} {
 		r.errs = map[string]error{broken: errBroken}
-		if _, err := c.Take(t.Context()); !errors.Is(err, errBroken) {
+		if _, err := c.Take(t.Context(), nil); !errors.Is(err, errBroken) {
 			t.Errorf("%s can't be read: %v, want an error: what isn't known must not count as an orphan", broken, err)
 		}
 	}

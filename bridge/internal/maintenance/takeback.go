@@ -20,8 +20,9 @@ const (
 	// takeBackLook is how often the newest failed jobs are looked at. A Go job that an idle Python worker took has failed
 	// within half a second, and its user waits.
 	takeBackLook = 100 * time.Millisecond
-	// takeBackAll is how often all of them are.
-	takeBackAll = 5 * time.Second
+	// takeBackAll is how often takeBackMost of them are; Frappe keeps a thousand.
+	takeBackAll  = 5 * time.Second
+	takeBackMost = 5000
 	// takeBackNewest is how many of the newest are looked at. If all of them are new, all are looked at.
 	takeBackNewest = 16
 	// takeBackFetch is how many are read in one round trip.
@@ -78,7 +79,7 @@ func (s *TakeBack) Run(ctx context.Context) {
 	for ; ctx.Err() == nil; wait.Sleep(ctx, takeBackLook) {
 		newest := int64(takeBackNewest)
 		if time.Since(all) >= takeBackAll {
-			all, newest = time.Now(), 0
+			all, newest = time.Now(), takeBackMost
 		}
 		err := each(s.Queues, func(q job.Queue) error {
 			if s.Paused(ctx, q.Name) {
@@ -94,7 +95,7 @@ func (s *TakeBack) Run(ctx context.Context) {
 	}
 }
 
-// look takes up what is ours among the newest failed jobs of a queue; 0 is all of them.
+// look takes up what is ours among the newest failed jobs of a queue.
 func (s *TakeBack) look(ctx context.Context, q job.Queue, newest int64) error {
 	s.lookedAlone = false
 	members, err := s.RQ.Members(ctx, rqcompat.Failed, q.Name, -newest, -1)
@@ -105,10 +106,10 @@ func (s *TakeBack) look(ctx context.Context, q job.Queue, newest int64) error {
 		score, known := s.stays[q.Name][m.ID]
 		return known && score == m.Score
 	})
-	if newest > 0 && int64(len(fresh)) == newest {
-		return s.look(ctx, q, 0)
+	if newest < takeBackMost && int64(len(fresh)) == newest {
+		return s.look(ctx, q, takeBackMost)
 	}
-	if newest == 0 || s.stays[q.Name] == nil {
+	if newest == takeBackMost || s.stays[q.Name] == nil {
 		s.forget(q.Name, members)
 	}
 	if len(fresh) == 0 {

@@ -205,7 +205,7 @@ func TestWhatFailsAgainIsLookedAtAgain(t *testing.T) {
 		t.Errorf("looked at %v, want a, which failed again", got)
 	}
 	f.members["b:go"] = f.members["b:go"][1:]
-	look(0)
+	look(takeBackMost)
 	if _, known := s.stays["b:go"]["a"]; known || len(s.stays["b:go"]) != 1 {
 		t.Errorf("remembered are %v, want the one that is still there", s.stays)
 	}
@@ -222,7 +222,7 @@ func TestOnlyTheNewestAreLookedAt(t *testing.T) {
 		f.verdict[id] = route.Foreign
 	}
 	s := f.takeBack()
-	if err := s.look(t.Context(), queues[0], takeBackNewest); err != nil || !slices.Equal(f.ranges, []int64{-takeBackNewest, 0}) || len(f.fetched) != 40 {
+	if err := s.look(t.Context(), queues[0], takeBackNewest); err != nil || !slices.Equal(f.ranges, []int64{-takeBackNewest, -takeBackMost}) || len(f.fetched) != 40 {
 		t.Errorf("%v, asked from %v, looked at %d, want the newest and then all 40", err, f.ranges, len(f.fetched))
 	}
 	f.ranges, f.fetched = nil, nil
@@ -246,7 +246,7 @@ func TestTakeBackRuns(t *testing.T) {
 		synctest.Wait()
 		all := 0
 		for _, from := range f.ranges {
-			if from == 0 {
+			if from == -takeBackMost {
 				all++
 			}
 		}

@@ -169,9 +169,6 @@ func (f failedChoice) act(ctx context.Context, rq *rqcompat.Client, j *failedJob
 	return err
 }
 
-// failedChunk is how many jobs are read at a time.
-const failedChunk = 500
-
 // find reads the failed jobs that match, newest first.
 func (f failedChoice) find(ctx context.Context, b *frappe.Bench, rq *rqcompat.Client) (found []failedJob, err error) {
 	kinds := f.queues
@@ -181,24 +178,28 @@ func (f failedChoice) find(ctx context.Context, b *frappe.Bench, rq *rqcompat.Cl
 		}
 	}
 	for _, kind := range kinds {
-		members, err := rq.Members(ctx, rqcompat.Failed, b.QueueName(kind), 0, -1)
-		if err != nil {
-			return nil, err
-		}
-		for chunk := range slices.Chunk(members, failedChunk) {
-			ids := make([]string, len(chunk))
-			for i, m := range chunk {
-				ids[i] = m.ID
+		seen := map[string]bool{}
+		err := rq.EachMember(ctx, rqcompat.Failed, b.QueueName(kind), func(members []rqcompat.Member) error {
+			var ids []string
+			for _, m := range members {
+				if !seen[m.ID] {
+					seen[m.ID] = true
+					ids = append(ids, m.ID)
+				}
 			}
 			jobs, err := rq.FetchMany(ctx, ids)
 			if err != nil {
-				return nil, err
+				return err
 			}
 			for i, j := range jobs {
 				if one := failedOf(ids[i], kind, j.Job); f.matches(one) {
 					found = append(found, one)
 				}
 			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
 		}
 	}
 	slices.SortStableFunc(found, func(a, b failedJob) int { return b.At.Compare(a.At) })
