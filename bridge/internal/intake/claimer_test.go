@@ -226,7 +226,7 @@ func TestABadClaimKeepsNobodyElse(t *testing.T) {
 	odd, away := fmt.Errorf("%w: odd data", rqcompat.ErrBadRequest), errBroken
 	rapid.Check(t, func(t *rapid.T) {
 		r := &claims{odd: map[string]error{}}
-		c := r.claimer(20)
+		c := r.claimer(40) // so many that no tenant has too many
 		var ids, healthy, refused, again []string
 		for i := range rapid.IntRange(1, 20).Draw(t, "n") {
 			id := fmt.Sprint("job-", i)
@@ -242,7 +242,7 @@ func TestABadClaimKeepsNobodyElse(t *testing.T) {
 			}
 		}
 		addJobs(c, ids...)
-		err := c.claim(context.Background(), c.Fair.deal(20), c.Slots.Take(20))
+		err := c.claim(context.Background(), c.Fair.deal(40), c.Slots.Take(40))
 		if (err != nil) != (len(again) > len(healthy)) {
 			t.Fatalf("%v after %v", err, r.odd)
 		}
@@ -256,11 +256,11 @@ func TestABadClaimKeepsNobodyElse(t *testing.T) {
 		same("left alone", c.Pollers["q"].refused, refused)
 		same("to be found again", c.Pollers["q"].dealt, again)
 		names := map[string]bool{}
-		for _, f := range c.Slots.Take(20) {
+		for _, f := range c.Slots.Take(40) {
 			names[f.Worker.Name] = true
 		}
-		if len(names) != 20-len(healthy) {
-			t.Fatalf("%d slots are free beside %d jobs of 20", len(names), len(healthy))
+		if len(names) != 40-len(healthy) {
+			t.Fatalf("%d slots are free beside %d jobs of 40", len(names), len(healthy))
 		}
 		for i, cl := range r.calls[0] {
 			if r.odd[cl.ID] != nil && names[cl.Worker.Name] {
