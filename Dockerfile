@@ -1,7 +1,7 @@
 # Three images from one file: bridge (the default), realtime and site. The last two are for trying the bridge without
-# a bench; a bench has its own.
+# a bench; a bench has its own. Base images have full versions, so that each build is of the same: raise them by hand.
 
-FROM golang:1.26 AS build
+FROM golang:1.26.8-bookworm AS build
 WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
@@ -9,7 +9,7 @@ COPY . .
 ENV CGO_ENABLED=0
 RUN go build -trimpath -ldflags=-w -o /out/ ./cmd/bridge ./integration/servers/cmd/fakesite
 
-FROM node:20-slim AS realtime
+FROM node:24.21.0-bookworm-slim AS realtime
 WORKDIR /realtime
 COPY testdata/realtime/package.json testdata/realtime/package-lock.json ./
 RUN npm ci --omit=dev --ignore-scripts
@@ -18,14 +18,14 @@ USER node
 EXPOSE 9000
 CMD ["node", "server.mjs"]
 
-FROM debian:12-slim AS site
+FROM debian:12.15-slim AS site
 COPY --from=build /out/fakesite /usr/local/bin/
 USER 65534:65534
 EXPOSE 8000
 ENTRYPOINT ["/usr/local/bin/fakesite"]
 
 # Not a bare image: handlers that run programs need a system around them, and site time zones need their table.
-FROM debian:12-slim AS bridge
+FROM debian:12.15-slim AS bridge
 RUN apt-get update \
 	&& apt-get install -y --no-install-recommends ca-certificates tzdata \
 	&& rm -rf /var/lib/apt/lists/* \

@@ -20,7 +20,6 @@ func TestArchitectureNamesWhatExists(t *testing.T) {
 	}
 	_, story, _ := strings.Cut(string(text), "## The life of one job")
 	story, _, _ = strings.Cut(story, "\n## ")
-	named := regexp.MustCompile("`([^`]+)`")
 	checked, last := 0, ""
 	for _, line := range strings.Split(story, "\n") {
 		cells := strings.Split(line, "|")
@@ -33,20 +32,55 @@ func TestArchitectureNamesWhatExists(t *testing.T) {
 			}
 			last = step
 		}
-		var known map[string]bool
-		for _, m := range named.FindAllStringSubmatch(cells[3], -1) {
-			if dir := filepath.Join("..", m[1]); isPackage(dir) {
-				known = functionsOf(t, dir)
-				continue
-			}
-			if checked++; !known[m[1]] {
-				t.Errorf("ARCHITECTURE.md names %s, which the package before it doesn't have", m[1])
-			}
-		}
+		checked += checkNames(t, cells[3])
 	}
 	if checked < 20 || !strings.HasPrefix(last, "7") {
 		t.Errorf("only %d functions are named, the last step is %q", checked, last)
 	}
+}
+
+// TestThreatsAreShown: each line of the threat model names tests that exist.
+func TestThreatsAreShown(t *testing.T) {
+	text, err := os.ReadFile("../ARCHITECTURE.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, threats, _ := strings.Cut(string(text), "## Threats")
+	threats, _, _ = strings.Cut(threats, "\n## ")
+	lines := 0
+	for _, line := range strings.Split(threats, "\n") {
+		cells := strings.Split(line, "|")
+		if len(cells) < 6 || strings.TrimSpace(cells[1]) == "who" || strings.HasPrefix(cells[1], "---") {
+			continue
+		}
+		if lines++; checkNames(t, cells[4]) == 0 {
+			t.Errorf("nothing shows what is said of %q", strings.TrimSpace(cells[1]))
+		}
+	}
+	_, secrets, _ := strings.Cut(threats, "\nSecrets")
+	secrets, _, _ = strings.Cut(secrets, "\n")
+	if _, shown, _ := strings.Cut(secrets, ":"); checkNames(t, shown) == 0 || lines < 8 {
+		t.Errorf("%d threats are named, want those of eight kinds of people and things, and of secrets", lines)
+	}
+}
+
+var named = regexp.MustCompile("`([^`]+)`")
+
+// checkNames sees that a text's names in backquotes are packages and, behind each, functions and methods of it, and says
+// of how many of those.
+func checkNames(t *testing.T, text string) (checked int) {
+	t.Helper()
+	var known map[string]bool
+	for _, m := range named.FindAllStringSubmatch(text, -1) {
+		if dir := filepath.Join("..", m[1]); isPackage(dir) {
+			known = functionsOf(t, dir)
+			continue
+		}
+		if checked++; !known[m[1]] {
+			t.Errorf("ARCHITECTURE.md names %s, which the package before it doesn't have", m[1])
+		}
+	}
+	return checked
 }
 
 func isPackage(dir string) bool {

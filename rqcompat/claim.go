@@ -55,52 +55,61 @@ var claimScript = newScript("claim.lua")
 // Claim takes jobs out of their queues, or from where else they stand, and starts them, each in one atomic step: at no
 // time is a job neither there nor in the started registry. startedAt, cut to microseconds, becomes the job's started_at and is, with the
 // worker's name, what Renew and Settle recognize the owner by. The lease is the time after which cleaners may take the
-// job away unless Renew is called. There is one result per claim, in order. After an error the caller cannot know
-// whether it owns the jobs; the leases lapse on their own and Rescue returns them. Redis finds an entry by walking the
-// list: one of the 500 at either end of a list at once, one with 100,000 before and behind it in some 2 ms, and others
+// job away unless Renew is called. There is one answer per claim, in order; one with an error left its job where it stood,
+// unless its start failed halfway, or the server gave no answer. After an error of the whole the caller cannot know whether
+// it owns the jobs. What was begun and isn't known lapses on its own, and Rescue returns it. Redis finds an entry by walking
+// the list: one of the 500 at either end of a list at once, one with 100,000 before and behind it in some 2 ms, and others
 // are served after every second or third of those.
 //
 // Stands for rq/worker.py prepare_execution and prepare_job_execution, 1.15.1–2.10.
-func (c *Client) Claim(ctx context.Context, claims []Claim, startedAt time.Time, lease time.Duration) ([]ClaimResult, error) {
+func (c *Client) Claim(ctx context.Context, claims []Claim, startedAt time.Time, lease time.Duration) ([]Answer[ClaimResult], error) {
 	now := c.Now(ctx)
-	results := slices.Repeat([]ClaimResult{claimLater}, len(claims))
-	for ask := indexes(results, claimLater); len(ask) > 0; ask = indexes(results, claimLater) {
-		answers, err := codes[ClaimResult](ctx, c, claimScript, ask, func(batch []int) ([]any, error) {
-			some := make([]Claim, len(batch))
-			for i, at := range batch {
-				some[i] = claims[at]
-			}
-			return c.claimArgs(some, now, startedAt, lease)
-		})
-		if err != nil {
-			return nil, fmt.Errorf("claim %d jobs: %w", len(claims), err)
+	script := batched[Claim]{script: claimScript, refuse: c.checkClaim, args: func(some []Claim) ([]any, error) {
+		return c.claimArgs(some, now, startedAt, lease)
+	}}
+	answers := slices.Repeat([]Answer[ClaimResult]{{Result: claimLater}}, len(claims))
+	for ask := left(answers); len(ask) > 0; ask = left(answers) {
+		some := make([]Claim, len(ask))
+		for i, at := range ask {
+			some[i] = claims[at]
+		}
+		got, err := inBatches[ClaimResult](ctx, c, script, some)
+		if err = wrap(err, "claim %d jobs", len(claims)); err != nil && len(ask) == len(claims) {
+			return nil, err
 		}
 		for i, at := range ask {
-			results[at] = answers[i]
+			if answers[at].Err = err; err == nil {
+				answers[at] = got[i]
+			}
 		}
 	}
-	return results, nil
+	return answers, nil
 }
 
-// indexes lists where value stands.
-func indexes(results []ClaimResult, value ClaimResult) (at []int) {
-	for i, r := range results {
-		if r == value {
+// left lists the claims that are still to be answered.
+func left(answers []Answer[ClaimResult]) (at []int) {
+	for i, a := range answers {
+		if a.Err == nil && a.Result == claimLater {
 			at = append(at, i)
 		}
 	}
 	return at
 }
 
+func (c *Client) checkClaim(cl Claim) error {
+	if cl.Worker == nil {
+		return fmt.Errorf("%w: job %q: no worker given", ErrBadRequest, clip(cl.ID))
+	}
+	if c.d.CompositeWip && len(cl.ExecutionID) != 32 {
+		return fmt.Errorf("%w: job %q: execution id %q is not 32 hex digits", ErrBadRequest, clip(cl.ID), clip(cl.ExecutionID))
+	}
+	_, err := c.record(cl.Worker)
+	return err
+}
+
 func (c *Client) claimArgs(claims []Claim, now, startedAt time.Time, lease time.Duration) ([]any, error) {
 	workers := make([]*Worker, len(claims))
 	for i, cl := range claims {
-		if cl.Worker == nil {
-			return nil, fmt.Errorf("%w: job %q: no worker given", ErrBadRequest, clip(cl.ID))
-		}
-		if c.d.CompositeWip && len(cl.ExecutionID) != 32 {
-			return nil, fmt.Errorf("%w: job %q: execution id %q is not 32 hex digits", ErrBadRequest, clip(cl.ID), clip(cl.ExecutionID))
-		}
 		workers[i] = cl.Worker
 	}
 	records, index, err := c.records(workers)

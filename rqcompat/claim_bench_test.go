@@ -85,8 +85,8 @@ func (b *bed) claimAndFinish(workers []*Worker, first int) {
 	}
 	os := make([]Outcome, len(claims))
 	for i, c := range claims {
-		if got[i] != Claimed {
-			b.t.Fatalf("job %s: claim result %d", c.ID, got[i])
+		if got[i].Result != Claimed {
+			b.t.Fatalf("job %s: claim result %v", c.ID, got[i])
 		}
 		os[i] = Outcome{
 			Lease: Lease{Queue: c.Queue, ID: c.ID, Worker: c.Worker.Name, ExecutionID: c.ExecutionID, StartedAt: started},
@@ -94,7 +94,7 @@ func (b *bed) claimAndFinish(workers []*Worker, first int) {
 		}
 	}
 	settled, err := b.Settle(b.ctx(), os)
-	if err != nil || settled[0] != Settled {
+	if err != nil || settled[0].Result != Settled {
 		b.t.Fatal(settled, err)
 	}
 }

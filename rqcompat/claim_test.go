@@ -102,7 +102,19 @@ func (b *bed) tryClaim(l Lease, register bool) ClaimResult {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	return got[0]
+	return done(b.t, got)[0]
+}
+
+// done are the results of a batch of which every member shall have one.
+func done[R ~int](t testing.TB, answers []Answer[R]) (results []R) {
+	t.Helper()
+	for i, a := range answers {
+		if a.Err != nil {
+			t.Fatalf("member %d of %d: %v", i, len(answers), a.Err)
+		}
+		results = append(results, a.Result)
+	}
+	return results
 }
 
 func (b *bed) settle(o Outcome, want OutcomeResult) {
@@ -114,8 +126,8 @@ func (b *bed) settle(o Outcome, want OutcomeResult) {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	if got[0] != want {
-		b.t.Fatalf("settle %s: got %d, want %d", o.ID, got[0], want)
+	if got := done(b.t, got)[0]; got != want {
+		b.t.Fatalf("settle %s: got %d, want %d", o.ID, got, want)
 	}
 }
 
@@ -332,7 +344,7 @@ func TestClaimRegistersEachWorker(t *testing.T) {
 		claims = append(claims, Claim{Queue: "default", ID: id, Worker: w, Register: i < 3, ExecutionID: NewExecutionID()})
 	}
 	got, err := b.Claim(b.ctx(), claims, time.Now(), time.Minute)
-	if err != nil || !slices.Equal(got, []ClaimResult{Claimed, Claimed, Claimed, Claimed}) {
+	if err != nil || !slices.Equal(done(t, got), []ClaimResult{Claimed, Claimed, Claimed, Claimed}) {
 		t.Fatalf("claimed four jobs for four workers: got %v, %v", got, err)
 	}
 	for i, w := range workers {

@@ -2,6 +2,7 @@ package rqcompat
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -25,11 +26,12 @@ func (c *Client) ReleaseDependents(ctx context.Context) (more bool, err error) {
 	if err != nil {
 		return false, wrap(err, "look for dependents to release")
 	}
+	var bad []error // what is odd about one keeps no other
 	for _, end := range ends {
 		// One after the other: what is sent together is served together.
 		err := releaseScript.Run(ctx, c.rdb, []string{ReleasingKey()}, end, bit(!c.d.ResultExecution), FormatTime(time.Now())).Err()
-		if err != nil {
-			return false, wrap(err, "release dependents of %q", clip(end))
+		if bad = append(bad, wrap(err, "release dependents of %q", clip(end))); err != nil && Judge(err) != Final {
+			return false, err
 		}
 	}
 	children, err := c.rdb.HRandFieldWithValues(ctx, ReleasingChildrenKey(), releasesAtOnce).Result()
@@ -37,11 +39,13 @@ func (c *Client) ReleaseDependents(ctx context.Context) (more bool, err error) {
 		return false, wrap(err, "look for children to release")
 	}
 	for _, child := range children {
-		if err := c.releaseChild(ctx, child); err != nil {
-			return false, wrap(err, "release dependent %q", clip(child.Key))
+		err := c.releaseChild(ctx, child)
+		if bad = append(bad, wrap(err, "release dependent %q", clip(child.Key))); err != nil && Judge(err) != Final {
+			return false, err
 		}
 	}
-	return len(ends)+len(children) > 0, nil
+	err = errors.Join(bad...)
+	return len(ends)+len(children) > 0 && err == nil, err
 }
 
 func (c *Client) releaseChild(ctx context.Context, child redis.KeyValue) (err error) {

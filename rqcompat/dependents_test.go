@@ -90,7 +90,7 @@ func TestAFewDependentsAreReleasedAtOnce(t *testing.T) {
 	b.put("another", "child", "status", "deferred")
 	b.do("SADD", "rq:job:b:dependents", "child")
 	a, other := b.claim("default", "a"), b.claim("default", "b")
-	if got, err := b.Settle(b.ctx(), []Outcome{{Lease: a, Kind: OutcomeFinished}, {Lease: other, Kind: OutcomeFinished}}); err != nil || !slices.Equal(got, []OutcomeResult{Settled, Settled}) {
+	if got, err := b.Settle(b.ctx(), []Outcome{{Lease: a, Kind: OutcomeFinished}, {Lease: other, Kind: OutcomeFinished}}); err != nil || !slices.Equal(done(t, got), []OutcomeResult{Settled, Settled}) {
 		t.Fatal(got, err)
 	}
 	b.wantMembers("rq:queue:another", "child")

@@ -72,13 +72,13 @@ func ExampleClient_Claim() {
 	claim := rqcompat.Claim{Queue: "default", ID: job.ID, Worker: worker, Register: true, ExecutionID: rqcompat.NewExecutionID()}
 	started := time.Now()
 	got, err := c.Claim(ctx, []rqcompat.Claim{claim}, started, time.Minute)
-	if err != nil || got[0] != rqcompat.Claimed {
+	if err != nil || got[0].Result != rqcompat.Claimed {
 		fmt.Println("somebody else was faster:", got, err)
 		return
 	}
 	lease := rqcompat.Lease{Queue: "default", ID: job.ID, Worker: worker.Name, ExecutionID: claim.ExecutionID, StartedAt: started}
 	states, err := c.Renew(ctx, []rqcompat.Lease{lease}, time.Minute, true)
-	fmt.Println("held:", states[0] == rqcompat.LeaseHeld, err)
+	fmt.Println("held:", states[0].Result == rqcompat.LeaseHeld, err)
 
 	value, err := rqcompat.EncodeResult(1+2, rqcompat.PickleSerializer)
 	if err != nil {
@@ -86,7 +86,7 @@ func ExampleClient_Claim() {
 		return
 	}
 	settled, err := c.Settle(ctx, []rqcompat.Outcome{{Lease: lease, Kind: rqcompat.OutcomeFinished, ReturnValue: value, EndedAt: time.Now()}})
-	fmt.Println("settled:", settled[0] == rqcompat.Settled, err)
+	fmt.Println("settled:", settled[0].Result == rqcompat.Settled, err)
 
 	results, err := c.Results(ctx, job.ID)
 	if err != nil {

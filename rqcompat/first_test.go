@@ -252,7 +252,7 @@ func TestClaimFromElsewhere(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			return got[0]
+			return done(t, got)[0]
 		}
 		b.put("default", "a")
 		b.settle(Outcome{Lease: b.claim("default", "a"), Kind: OutcomeFailed, Exc: "boom", EndedAt: time.Now()}, Settled)

@@ -28,19 +28,21 @@ var renewScript = newScript("renew.lua")
 // Renew extends leases by lease from now, in one round trip, and says which still hold. A full renewal also writes
 // the heartbeats of job, worker and execution and has to happen at least every 30 s; otherwise only the scores in
 // the started registry move, which costs a tenth. Nothing is written for a job that was deleted or belongs to
-// somebody else. A worker record that vanished is left to Heartbeat.
+// somebody else. A worker record that vanished is left to Heartbeat. A lease with an error of its own may have been
+// extended or not; the others are.
 //
 // Stands for rq/worker.py maintain_heartbeats, 1.15.1–2.10.
-func (c *Client) Renew(ctx context.Context, ls []Lease, lease time.Duration, full bool) ([]LeaseState, error) {
+func (c *Client) Renew(ctx context.Context, ls []Lease, lease time.Duration, full bool) ([]Answer[LeaseState], error) {
 	now, at := c.Now(ctx), time.Now()
-	states, err := codes[LeaseState](ctx, c, renewScript, ls, func(batch []Lease) ([]any, error) {
-		args := make([]any, 0, 7+6*len(batch))
+	script := batched[Lease]{script: renewScript, args: func(some []Lease) ([]any, error) {
+		args := make([]any, 0, 7+6*len(some))
 		args = append(args, bit(c.d.CompositeWip), bit(full), now.Unix(), FormatTime(at), floatTime(at),
 			leaseEnd(now, lease), seconds(recordTTL))
-		for _, l := range batch {
+		for _, l := range some {
 			args = append(args, l.Queue, l.ID, l.Worker, l.ExecutionID, FormatTime(l.StartedAt), secondsText(l.Working))
 		}
 		return args, nil
-	})
+	}}
+	states, err := inBatches[LeaseState](ctx, c, script, ls)
 	return states, wrap(err, "renew %d leases", len(ls))
 }

@@ -71,18 +71,22 @@ var sizesScript = newScript("sizes.lua")
 // FetchSmall is FetchMany for jobs that anybody may have enqueued: of one that has more than most bytes the result is
 // ErrLarge, without the job. It takes one round trip more.
 func (c *Client) FetchSmall(ctx context.Context, ids []string, most int) ([]*FetchResult, error) {
-	sizes, err := codes[int](ctx, c, sizesScript, ids, func(batch []string) ([]any, error) { return anys(batch), nil })
+	script := batched[string]{script: sizesScript, args: func(some []string) ([]any, error) { return anys(some), nil }}
+	sizes, err := inBatches[int](ctx, c, script, ids)
 	if err != nil {
 		return nil, fmt.Errorf("look how large %d jobs are: %w", len(ids), err)
 	}
 	results := make([]*FetchResult, len(ids))
 	var small []string
 	for i, id := range ids {
-		if sizes[i] > most {
-			results[i] = &FetchResult{Err: fmt.Errorf("fetch job %q: %w: it has %d bytes", clip(id), ErrLarge, sizes[i])}
-			continue
+		switch size := sizes[i]; {
+		case size.Err != nil:
+			results[i] = &FetchResult{Err: wrap(size.Err, "fetch job %q", clip(id))}
+		case size.Result > most:
+			results[i] = &FetchResult{Err: fmt.Errorf("fetch job %q: %w: it has %d bytes", clip(id), ErrLarge, size.Result)}
+		default:
+			small = append(small, id)
 		}
-		small = append(small, id)
 	}
 	fetched, err := c.FetchMany(ctx, small)
 	if err != nil {

@@ -56,42 +56,59 @@ var settleScript = newScript("settle.lua")
 
 // Settle ends executions, each in one atomic step: status, result, registries, counters, released dependents,
 // retry or repeat, and the worker's record, which is idle afterwards. All follow what the job's hash asks for
-// (result_ttl, failure_ttl, retries_left, repeats_left) at that moment. There is one result per outcome, in order;
-// jobs given back in one call stand in their queue in that order. After an error it is safe to call Settle again
+// (result_ttl, failure_ttl, retries_left, repeats_left) at that moment. There is one answer per outcome, in order;
+// jobs given back in one call stand in their queue in that order. Of an outcome with an error of its own nothing was
+// written, unless that is about its dependents, which then go on waiting. After an error it is safe to call Settle again
 // with the same outcomes: what was settled answers NotOwner.
 //
 // Stands for rq/worker.py handle_job_success and handle_job_failure, 1.15.1–2.10.
-func (c *Client) Settle(ctx context.Context, os []Outcome) ([]OutcomeResult, error) {
+func (c *Client) Settle(ctx context.Context, os []Outcome) ([]Answer[OutcomeResult], error) {
 	return c.settle(ctx, os, c.d.endFlags())
 }
 
-// SettleBare ends an execution for which Settle's error was Final, since what stands in the place of its result or of
-// its dependents is something else: neither is touched. Status, registries and counters are as Settle writes them.
+// SettleBare ends an execution for which Settle's error was Final, since its result is too large, or what stands in the
+// place of its result or of its dependents is something else: neither is touched. Status, registries and counters are as Settle writes them.
 func (c *Client) SettleBare(ctx context.Context, o Outcome) (OutcomeResult, error) {
-	results, err := c.settle(ctx, []Outcome{o}, c.d.endFlags()+bit(true))
+	o.ReturnValue, o.Exc = "", ""
+	answers, err := c.settle(ctx, []Outcome{o}, c.d.endFlags()+bit(true))
 	if err != nil {
 		return 0, err
 	}
-	return results[0], nil
+	return answers[0].Result, answers[0].Err
 }
 
-func (c *Client) settle(ctx context.Context, os []Outcome, flags string) ([]OutcomeResult, error) {
+func (c *Client) settle(ctx context.Context, os []Outcome, flags string) ([]Answer[OutcomeResult], error) {
 	now, at := c.Now(ctx), time.Now()
-	results, err := codes[OutcomeResult](ctx, c, settleScript, os, func(batch []Outcome) (args []any, err error) {
-		args = make([]any, 0, 4+11*len(batch))
+	script := batched[Outcome]{script: settleScript, refuse: checkOutcome, size: outcomeSize, args: func(some []Outcome) ([]any, error) {
+		args := make([]any, 0, 4+11*len(some))
 		args = append(args, flags, now.Unix(), FormatTime(at), defaultResultTTL)
-		for i := range batch {
-			if args, err = appendOutcome(args, &batch[i], now.Sub(at)); err != nil {
-				return nil, err
-			}
+		for i := range some {
+			args = appendOutcome(args, &some[i], now.Sub(at))
 		}
 		return args, nil
-	})
-	return results, wrap(err, "settle %d jobs", len(os))
+	}}
+	answers, err := inBatches[OutcomeResult](ctx, c, script, os)
+	return answers, wrap(err, "settle %d jobs", len(os))
+}
+
+// maxOutcome is how large a return value or an error text may be, in bytes. A server closes the connection, without a word
+// that could be read, at 512 MB (proto-max-bulk-len).
+const maxOutcome = 64 << 20
+
+func outcomeSize(o Outcome) int { return len(o.ReturnValue) + len(o.Exc) }
+
+func checkOutcome(o Outcome) error {
+	switch n := outcomeSize(o); {
+	case o.Kind < OutcomeFinished || o.Kind > OutcomeRetried:
+		return fmt.Errorf("%w: job %q: unknown kind of outcome %d", ErrBadRequest, clip(o.ID), o.Kind)
+	case n > maxOutcome:
+		return fmt.Errorf("%w: job %q: its return value or error has %d bytes, at most %d are written", ErrBadRequest, clip(o.ID), n, maxOutcome)
+	}
+	return nil
 }
 
 // appendOutcome is for a Redis whose clock is ahead by skew.
-func appendOutcome(args []any, o *Outcome, skew time.Duration) ([]any, error) {
+func appendOutcome(args []any, o *Outcome, skew time.Duration) []any {
 	var kind, payload string
 	switch o.Kind {
 	case OutcomeFinished:
@@ -110,15 +127,13 @@ func appendOutcome(args []any, o *Outcome, skew time.Duration) ([]any, error) {
 		kind = "back"
 	case OutcomeRetried:
 		kind, payload = "retry", strconv.FormatInt(o.RetryAt.Add(skew+time.Second-time.Nanosecond).Unix(), 10)
-	default:
-		return nil, fmt.Errorf("%w: job %q: unknown kind of outcome %d", ErrBadRequest, clip(o.ID), o.Kind)
 	}
 	working := o.Working
 	if working == 0 {
 		working = o.EndedAt.Sub(o.StartedAt)
 	}
 	return append(args, kind, o.Queue, o.ID, o.Worker, o.ExecutionID, FormatTime(o.StartedAt), FormatTime(o.EndedAt),
-		floatTime(o.StartedAt), floatTime(o.EndedAt), secondsText(working), payload), nil
+		floatTime(o.StartedAt), floatTime(o.EndedAt), secondsText(working), payload)
 }
 
 // endFlags is how job_end.lua takes what differs between versions at the end of a job.

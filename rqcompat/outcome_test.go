@@ -343,7 +343,7 @@ func TestSettleGivenBack(t *testing.T) {
 		}
 		b.do("DEL", "rq:queues")
 		got, err := b.Settle(b.ctx(), os)
-		if err != nil || !slices.Equal(got, []OutcomeResult{Settled, Settled}) {
+		if err != nil || !slices.Equal(done(t, got), []OutcomeResult{Settled, Settled}) {
 			t.Fatalf("gave two jobs back: got %v, %v, want both settled", got, err)
 		}
 		b.wantMembers("rq:queue:default", "a", "b", "c")
@@ -379,7 +379,7 @@ func TestSettleBatch(t *testing.T) {
 		}
 		b.do("DEL", "rq:job:e")
 		got, err := b.Settle(b.ctx(), os)
-		if err != nil || !slices.Equal(got, []OutcomeResult{Settled, Settled, Settled, Settled, JobDeleted}) {
+		if err != nil || !slices.Equal(done(t, got), []OutcomeResult{Settled, Settled, Settled, Settled, JobDeleted}) {
 			t.Fatalf("settled five jobs, the last of them deleted: got %v, %v", got, err)
 		}
 		for i, want := range []string{"finished", "failed", "stopped", "queued"} {

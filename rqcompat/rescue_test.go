@@ -249,7 +249,7 @@ func raceClaims(t *testing.T, b *bed) {
 						t.Error(err)
 						return
 					}
-					if got[0] != Claimed {
+					if got[0].Result != Claimed {
 						continue
 					}
 					time.Sleep(time.Duration(n%3) * time.Millisecond)
@@ -258,7 +258,7 @@ func raceClaims(t *testing.T, b *bed) {
 						t.Error(err)
 						return
 					}
-					if res[0] == Settled {
+					if res[0].Result == Settled {
 						mu.Lock()
 						settled[id]++
 						mu.Unlock()
@@ -325,7 +325,7 @@ func TestClaimantsNeverShare(t *testing.T) {
 					return
 				}
 				for i, r := range got {
-					if r == Claimed {
+					if r.Result == Claimed {
 						owners[n][batch[i].ID] = true
 					}
 				}
@@ -371,7 +371,7 @@ func TestServerKilled(t *testing.T) {
 			for i := n; i < jobs; i += 4 {
 				l := Lease{Queue: "default", ID: fmt.Sprint(i), Worker: w.Name, ExecutionID: NewExecutionID(), StartedAt: time.Now()}
 				got, err := b.Claim(b.ctx(), []Claim{{Queue: "default", ID: l.ID, Worker: w, ExecutionID: l.ExecutionID}}, l.StartedAt, time.Minute)
-				if err != nil || got[0] != Claimed {
+				if err != nil || got[0].Result != Claimed {
 					return
 				}
 				if _, err := b.Settle(b.ctx(), []Outcome{{Lease: l, Kind: OutcomeFinished, EndedAt: time.Now()}}); err != nil {

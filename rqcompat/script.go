@@ -76,41 +76,99 @@ func (c *Client) runScripts(ctx context.Context, s *redis.Script, calls []script
 // unpack stays far below Lua's limit.
 const scriptBatch = 250
 
-// runBatches runs a script for all items in one round trip, scriptBatch at a time, with the arguments from args.
-func runBatches[Item any](
-	ctx context.Context, c *Client, s *redis.Script, items []Item, args func(batch []Item) ([]any, error),
-) ([]*redis.Cmd, error) {
+// scriptBytes is how much data the items of one script call have, beside the one that takes it there: the server reads a
+// call in whole, and serves nobody else while a script runs.
+const scriptBytes = 4 << 20
+
+// Answer is what a batch came to for one of its members: a result, or the error that it met. Others were done all the same.
+// An error that isn't Final (see [Judge]) is of a server that refused this one; it may be tried again.
+type Answer[R ~int] struct {
+	Result R
+	Err    error
+}
+
+// batched is a script that answers each of its items by a number or an error.
+type batched[Item any] struct {
+	script *redis.Script
+	// args are the script's arguments for some items.
+	args func(items []Item) ([]any, error)
+	// refuse says why an item can't be sent, and size how much data it has; nil for no reason and for some hundred bytes.
+	refuse func(Item) error
+	size   func(Item) int
+}
+
+// inBatches runs the script for all items in one round trip, some at a time. The error is the server's, or one of args.
+func inBatches[R ~int, Item any](ctx context.Context, c *Client, b batched[Item], items []Item) ([]Answer[R], error) {
+	all := make([]Answer[R], len(items))
+	var sent []Item
+	var answers []*Answer[R] // of what is sent
+	for i, item := range items {
+		if b.refuse != nil {
+			all[i].Err = b.refuse(item)
+		}
+		if all[i].Err == nil {
+			sent, answers = append(sent, item), append(answers, &all[i])
+		}
+	}
 	var calls []scriptCall
-	for batch := range slices.Chunk(items, scriptBatch) {
-		a, err := args(batch)
+	for rest := sent; len(rest) > 0; {
+		n := b.fit(rest)
+		args, err := b.args(rest[:n])
 		if err != nil {
 			return nil, err
 		}
-		calls = append(calls, scriptCall{args: a})
+		calls = append(calls, scriptCall{args: args})
+		rest = rest[n:]
 	}
-	return c.runScripts(ctx, s, calls)
-}
-
-// codes is runBatches for a script that answers a number per item. With an error there is a number for each item
-// of the batches before the one that failed.
-func codes[Code ~int, Item any](
-	ctx context.Context, c *Client, s *redis.Script, items []Item, args func(batch []Item) ([]any, error),
-) ([]Code, error) {
-	replies, err := runBatches(ctx, c, s, items, args)
+	replies, err := c.runScripts(ctx, b.script, calls)
 	if err != nil {
 		return nil, err
 	}
-	all := make([]Code, 0, len(items))
-	for _, r := range replies {
-		got, err := r.Int64Slice()
+	for _, reply := range replies {
+		list, err := reply.Slice()
 		if err != nil {
-			return all, err
+			return nil, err
 		}
-		for _, n := range got {
-			all = append(all, Code(n))
+		if len(list) > len(answers) {
+			return nil, fmt.Errorf("the script has %d answers for %d items", len(list), len(answers))
 		}
+		for i, r := range list {
+			answers[i].read(r)
+		}
+		answers = answers[len(list):]
+	}
+	if len(answers) > 0 {
+		return nil, fmt.Errorf("the script has no answer for %d items", len(answers))
 	}
 	return all, nil
+}
+
+// fit is how many of the items go into one call.
+func (b batched[Item]) fit(items []Item) int {
+	n, bytes := 0, 0
+	for ; n < min(len(items), scriptBatch); n++ {
+		if b.size != nil {
+			bytes += b.size(items[n])
+		}
+		if bytes > scriptBytes && n > 0 {
+			break
+		}
+	}
+	return n
+}
+
+// read takes an item's part of a script's reply.
+func (a *Answer[R]) read(reply any) {
+	n, number := reply.(int64)
+	err, failed := reply.(error)
+	switch {
+	case number:
+		a.Result = R(n)
+	case failed:
+		a.Err = err
+	default:
+		a.Err = fmt.Errorf("the script answers %v", reply)
+	}
 }
 
 func anys(list []string) []any {

@@ -1,7 +1,6 @@
 package rqcompat
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -128,21 +127,29 @@ func (c *Client) Deregister(ctx context.Context, ws []*Worker) error {
 var heartbeatScript = newScript("heartbeat.lua")
 
 // Heartbeat keeps the records of workers alive for another ttl, and writes those that vanished again, with the
-// worker's CurrentJob. rq/worker.py heartbeat.
+// worker's CurrentJob. A record that can't be written keeps no other from it, and is part of the error.
+// rq/worker.py heartbeat.
 func (c *Client) Heartbeat(ctx context.Context, ws []*Worker, ttl time.Duration) error {
-	replies, err := runBatches(ctx, c, heartbeatScript, ws, func(batch []*Worker) (args []any, err error) {
-		records, index, err := c.records(batch)
+	refuse := func(w *Worker) error {
+		_, err := c.record(w)
+		return err
+	}
+	script := batched[*Worker]{script: heartbeatScript, refuse: refuse, args: func(some []*Worker) (args []any, err error) {
+		records, index, err := c.records(some)
 		if err != nil {
 			return nil, err
 		}
 		args = append([]any{FormatTime(time.Now()), seconds(ttl)}, records...)
-		for i, w := range batch {
+		for i, w := range some {
 			args = append(args, w.Name, index[i], w.CurrentJob)
 		}
 		return args, nil
-	})
-	for _, r := range replies {
-		err = cmp.Or(err, r.Err())
+	}}
+	answers, err := inBatches[int](ctx, c, script, ws)
+	for i, a := range answers {
+		if a.Err != nil {
+			err = errors.Join(err, fmt.Errorf("%w %q: %w", errWorker, clip(ws[i].Name), a.Err))
+		}
 	}
 	return wrap(err, "heartbeat of %d workers", len(ws))
 }

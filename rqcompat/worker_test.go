@@ -68,12 +68,12 @@ func TestHeartbeatAndClaimRefuse(t *testing.T) {
 		if err := b.Heartbeat(b.ctx(), []*Worker{w}, time.Minute); err == nil {
 			t.Errorf("%s: registered", name)
 		}
-		if _, err := b.Claim(b.ctx(), []Claim{{Queue: "default", ID: "a", Worker: w, ExecutionID: NewExecutionID()}}, time.Now(), time.Minute); err == nil {
-			t.Errorf("%s: claimed", name)
+		if got, err := b.Claim(b.ctx(), []Claim{{Queue: "default", ID: "a", Worker: w, ExecutionID: NewExecutionID()}}, time.Now(), time.Minute); err != nil || got[0].Err == nil {
+			t.Errorf("%s: claimed, %v", name, err)
 		}
 	}
 	b.wantTTL("rq:workers", -2)
-	if _, err := b.Claim(b.ctx(), []Claim{{Queue: "default", ID: "a", Worker: NewWorker("w"), ExecutionID: "short"}}, time.Now(), time.Minute); err == nil {
+	if got, err := b.Claim(b.ctx(), []Claim{{Queue: "default", ID: "a", Worker: NewWorker("w"), ExecutionID: "short"}}, time.Now(), time.Minute); err != nil || got[0].Err == nil {
 		t.Error("claimed with a bad execution id")
 	}
 }

@@ -74,4 +74,5 @@ type BackgroundJob struct {
 	Creation        time.Time       `db:"creation,created" json:"-"`
 	Modified        time.Time       `db:"modified,created" json:"-"`
 	ModifiedRaw     string          `db:"modified" json:"-"` // `modified` as the string that the desk compares
+	ParametersSize  int             `db:"-" json:"-"`        // bytes of input_parameters, which Brief leaves out where they are many
 }

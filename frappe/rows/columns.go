@@ -16,7 +16,8 @@ import (
 type column[R any] struct {
 	name  string
 	use   use
-	order int // its place among the columns of its table
+	order int    // its place among the columns of its table
+	read  string // what is selected, if not the column as it is
 	// field points into a row. Its type says how the column is kept: text, of which the empty one is NULL (*string,
 	// *Status); numbers, which are never NULL (*int, *bool, *float64 for a percentage); an instant, of which the zero
 	// one is NULL (*time.Time); JSON, of which nil is NULL (*json.RawMessage).
@@ -37,6 +38,9 @@ func columnsOf[R any](more ...*column[R]) []*column[R] {
 	var list []*column[R]
 	for f := range reflect.TypeFor[R]().Fields() {
 		name, option, _ := strings.Cut(f.Tag.Get("db"), ",")
+		if name == "-" {
+			continue
+		}
 		c := &column[R]{name: name, field: func(r *R) any { return reflect.ValueOf(r).Elem().FieldByIndex(f.Index).Addr().Interface() }}
 		if option == "created" {
 			c.use = created
@@ -64,6 +68,7 @@ var (
 	colStatus     = columnNamed("status")
 	colModified   = columnNamed("modified")
 	colFence      = &jobColumn{name: "started_at", field: func(j *BackgroundJob) any { return &j.StartedRaw }}
+	colParameters = columnNamed("input_parameters")
 	colModifiedBy = &jobColumn{name: "modified_by", use: writeOnly, field: func(j *BackgroundJob) any { return &j.OwnerUser }}
 )
 

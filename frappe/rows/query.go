@@ -55,12 +55,33 @@ func (d *DB) only(jobs []*BackgroundJob, err error, which string) (*BackgroundJo
 // BackgroundJobs reads several rows by name, by the names that were asked for, however they are spelled there. Names
 // without a row are not in the map.
 func (d *DB) BackgroundJobs(ctx context.Context, names []string) (map[string]*BackgroundJob, error) {
+	return d.asked(ctx, jobColumns, names)
+}
+
+// briefParameters is up to how many bytes Brief reads parameters.
+const briefParameters = 4096
+
+// briefColumns are those of Brief.
+var briefColumns = append(
+	slices.DeleteFunc(slices.Clone(jobColumns), func(c *jobColumn) bool { return c == colParameters }),
+	&jobColumn{name: colParameters.name, field: colParameters.field, read: fmt.Sprintf("IF(OCTET_LENGTH(`input_parameters`)<=%d,`input_parameters`,NULL)", briefParameters)},
+	&jobColumn{name: colParameters.name, field: func(j *BackgroundJob) any { return &j.ParametersSize }, read: "OCTET_LENGTH(`input_parameters`)"},
+)
+
+// Brief is BackgroundJobs without parameters of more than 4 KiB, for rows of which many are read and few run next;
+// ParametersSize tells their size.
+func (d *DB) Brief(ctx context.Context, names []string) (map[string]*BackgroundJob, error) {
+	return d.asked(ctx, briefColumns, names)
+}
+
+// asked reads rows by the names that were asked for.
+func (d *DB) asked(ctx context.Context, columns []*jobColumn, names []string) (map[string]*BackgroundJob, error) {
 	asked := make(map[string]bool, len(names))
 	for _, name := range names {
 		asked[name] = isName(name)
 	}
 	names = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !asked[name] })
-	found, err := d.selectNamed(ctx, "read %d jobs", jobColumns, names, "")
+	found, err := d.selectNamed(ctx, "read %d jobs", columns, names, "")
 	if err != nil {
 		return nil, err
 	}

@@ -69,7 +69,7 @@ func nullable(s string) any {
 func quoteColumns[R any](columns []*column[R]) string {
 	names := make([]string, len(columns))
 	for i, c := range columns {
-		names[i] = "`" + c.name + "`"
+		names[i] = cmp.Or(c.read, "`"+c.name+"`")
 	}
 	return strings.Join(names, ",")
 }

@@ -19,10 +19,7 @@ const (
 
 // besideBadJobs works healthy jobs first alone and then beside every bad one, on an own and on a shared queue.
 func besideBadJobs(ctx context.Context, o *options) (all []figure, err error) {
-	payloads, err := hostilePayloads(o)
-	if err != nil {
-		return nil, err
-	}
+	payloads := hostilePayloads()
 	for _, version := range o.versions {
 		err := func() error {
 			b, err := newBed(ctx, o, version, 100)

@@ -26,10 +26,7 @@ const (
 // besideAnAttacker measures how long the victim's jobs wait in calm and while the other tenant attacks, each means for
 // itself and then all together.
 func besideAnAttacker(ctx context.Context, o *options) (all []figure, err error) {
-	payloads, err := hostilePayloads(o)
-	if err != nil {
-		return nil, err
-	}
+	payloads := hostilePayloads()
 	b, err := newBed(ctx, o, o.versions[len(o.versions)-1], neighbourPlaces)
 	if err != nil {
 		return nil, err

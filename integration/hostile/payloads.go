@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/opensoft/dartwing-bridge/testdata/hostile"
 )
 
 // payload is the call of a job, as it lies in the field data of its hash.
@@ -53,12 +54,13 @@ var heavy = []struct{ name, x string }{
 	{"a dict of a million keys", "}(" + strings.Repeat("G\x40\x09\x21\xfb\x54\x44\x2d\x18N", 1_000_000) + "u"},
 }
 
-// hostilePayloads are all that the repository has.
-func hostilePayloads(o *options) (all []payload, err error) {
+// hostilePayloads are all that the repository has, and calls of frappe.enqueue with the heavy ones.
+func hostilePayloads() (all []payload) {
+	for _, c := range hostile.All("hostile.bad") {
+		all = append(all, payload{c.Name, c.Data})
+	}
 	for _, h := range heavy {
 		all = append(all, payload{h.name, calling("hostile.bad", attacker, h.x)})
 	}
-	return append(all,
-		payload{"a shared tuple copied a thousand times", compressed("\x80\x04(" + strings.Repeat("N", 500_000) + "tq\x000(" + strings.Repeat("ccopyreg\n__newobj__\nccollections\nOrderedDict\nh\x00\x86R", 1000) + "t.")},
-	), nil
+	return all
 }

@@ -66,3 +66,23 @@ func TestComposeBenchFitsItsServers(t *testing.T) {
 		t.Errorf("users.json has nobody on %s", sites[0])
 	}
 }
+
+// TestImagesHaveFullVersions: a tag that moves makes another image of the same files. The compiler is that of go.mod.
+func TestImagesHaveFullVersions(t *testing.T) {
+	files := readText(t, "../../Dockerfile") + readText(t, "../../docker-compose.yml")
+	images := regexp.MustCompile(`(?m)^(?:FROM| +image:) (\S+)`).FindAllStringSubmatch(files, -1)
+	if len(images) < 6 {
+		t.Fatalf("found %d images; does the pattern still fit the files?", len(images))
+	}
+	// Debian's own versions have two parts.
+	full := regexp.MustCompile(`^(debian:\d+\.\d+|[a-z]+:\d+\.\d+\.\d+)(-[a-z-]+)?$`)
+	for _, image := range images {
+		if !full.MatchString(image[1]) {
+			t.Errorf("image %s has no full version", image[1])
+		}
+	}
+	version := regexp.MustCompile(`(?m)^go (\S+)$`).FindStringSubmatch(readText(t, "../../go.mod"))[1]
+	if !strings.Contains(files, "FROM golang:"+version+"-") {
+		t.Errorf("the program is built by another Go than %s of go.mod", version)
+	}
+}

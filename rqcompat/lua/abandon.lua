@@ -32,6 +32,10 @@ local function in_wip()
   return false
 end
 
+-- What can't be ended stays where it is.
+if composite then holds('rq:executions:' .. id, 'zset') end
+may_wait(queue)
+without_odd(id)
 if where == 'wip' then
   if not expired(wip, member) then return 0 end
   drop_execution(id, execution)
@@ -61,5 +65,4 @@ if where ~= 'deferred' and (tonumber(retries_left or '') or 0) > 0 then
 end
 -- Without a start there must be no end either: Frappe's desk computes the difference.
 local ended = started and started ~= '' and ts or ''
-fail_job(queue, id, 'failed', exc, '', execution, ended, float, float, failure_ttl)
-return 3
+return fail_job(queue, id, 'failed', exc, '', execution, ended, float, float, failure_ttl) or 3

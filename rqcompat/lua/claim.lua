@@ -10,7 +10,8 @@
 --       where it stands: "" in its queue, "failed" in the failed registry, else the key of a list that First made
 -- Reply one number per job: 0 not there (or, of a failed one, not failed any more), 1 claimed, 2 no job hash, 3 canceled, 4 running already,
 --       5 to be asked for again: looking for others in long lists has taken long enough.
---       0 and 5 change nothing; 2, 3 and 4 only remove the entry from where it stood.
+--       0 and 5 change nothing; 2, 3 and 4 only remove the entry from where it stood. Or the error that this one met: then it
+--       stands where it stood, or, if its start failed halfway, in the started registry, from where it is rescued.
 --
 -- Stands for what a Python worker does between its pop and the call of the function
 -- (rq/worker.py prepare_execution, prepare_job_execution; section by section the same writes):
@@ -28,17 +29,19 @@ local first_claim = first_record + records * 7
 local index_ttl = tostring(ttl + 60)
 local index_score = tostring(now + index_ttl)
 local call = redis.call
+--@include alone.lua
 --@include grouped.lua
 --@include worker_record.lua
 
+-- leased says whether a member's lease runs; where the job's origin is no queue there is none.
+local function leased(queue, member)
+  return (tonumber(redis.pcall('ZSCORE', 'rq:wip:' .. queue, member)) or 0) > now
+end
+
 local function running(queue, id)
-  if not composite then
-    local s = call('ZSCORE', 'rq:wip:' .. queue, id)
-    return s and tonumber(s) > now
-  end
+  if not composite then return leased(queue, id) end
   for _, x in ipairs(call('ZRANGE', 'rq:executions:' .. id, 0, -1)) do
-    local s = call('ZSCORE', 'rq:wip:' .. queue, id .. ':' .. x)
-    if s and tonumber(s) > now then return true end
+    if leased(queue, id .. ':' .. x) then return true end
   end
   return false
 end
@@ -72,40 +75,42 @@ local function take_out(queue, id, from)
   return status == 'failed' and call('ZREM', 'rq:failed:' .. queue, id) == 1
 end
 
--- The queue entry and the started registry come first and next to each other, so that an unexpected error
--- later in the script (a key of the wrong type) cannot leave a job in neither.
+-- What the start of each job needs is asked before its entry is taken out: of a queue once, and of the job. The entry and
+-- the started registry come first and next to each other, so that no error later can leave a job in neither.
+local intermediate = {}
+
+local function ready(queue)
+  if intermediate[queue] ~= nil then return end
+  holds('rq:wip:' .. queue, 'zset')
+  local waiting = 'rq:queue:' .. queue .. ':intermediate'
+  holds(waiting, 'list')
+  intermediate[queue] = call('EXISTS', waiting) == 1
+end
+
 local result, origins, members = {}, {}, {}
+
+local function take(i, n)
+  local queue, id, worker, execution, from = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 6]
+  ready(queue)
+  if composite then holds('rq:executions:' .. id, 'zset') end
+  local taken = take_out(queue, id, from)
+  if not taken then return taken == nil and 5 or 0 end
+  local h = redis.pcall('HMGET', 'rq:job:' .. id, 'status', 'origin')
+  local status, origin = h[1], h[2]
+  if status == 'canceled' then return 3 end
+  if status == 'started' and running(origin or queue, id) then return 4 end
+  if not status and (h.err or call('EXISTS', 'rq:job:' .. id) == 0) then return 2 end
+  origins[n] = origin
+  add(members, 'ZADD', 'rq:wip:', queue, score, composite and (id .. ':' .. execution) or id)
+  return 1
+end
+
 local n = 0
 for i = first_claim, #ARGV, 7 do
-  local queue, id, execution, from = ARGV[i], ARGV[i + 1], ARGV[i + 3], ARGV[i + 6]
-  local r = 0
   n = n + 1
-  local taken = take_out(queue, id, from)
-  if taken == nil then
-    r = 5
-  elseif taken then
-    local h = redis.pcall('HMGET', 'rq:job:' .. id, 'status', 'origin')
-    local status, origin = h[1], h[2]
-    if status == 'canceled' then
-      r = 3
-    elseif status == 'started' and running(origin or queue, id) then
-      r = 4
-    elseif status or (not h.err and call('EXISTS', 'rq:job:' .. id) == 1) then
-      r = 1
-      origins[n] = origin
-      add(members, 'ZADD', 'rq:wip:', queue, score, composite and (id .. ':' .. execution) or id)
-    else
-      r = 2
-    end
-  end
-  result[n] = r
+  result[n] = alone(take, i, n)
 end
 send(members)
-
-local intermediate = {}
-for queue in pairs(members) do
-  intermediate[queue] = call('EXISTS', 'rq:queue:' .. queue .. ':intermediate') == 1
-end
 
 local function start_execution(id, worker, execution)
   local key = 'rq:execution:' .. id .. ':' .. execution
@@ -118,8 +123,9 @@ end
 
 local function occupy_worker(worker, id, record, new)
   local key = 'rq:worker:' .. worker
-  -- Four new fields: the record had expired.
-  if new or call('HSET', key, 'state', 'busy', 'current_job', id, 'current_job_working_time', '0', 'last_heartbeat', ts) == 4 then
+  -- Four new fields: the record had expired. An error: something else has its name, which is this process's alone.
+  local n = not new and redis.pcall('HSET', key, 'state', 'busy', 'current_job', id, 'current_job_working_time', '0', 'last_heartbeat', ts)
+  if new or n == 4 or type(n) == 'table' then
     call('DEL', key)
     write_worker(key, first_record + record * 7, 'last_heartbeat', ts, 'state', 'busy', 'current_job', id, 'current_job_working_time', '0')
     call('EXPIRE', key, ttl)
@@ -127,26 +133,30 @@ local function occupy_worker(worker, id, record, new)
 end
 
 local stale = { 'DEL' }
+
+local function start(i, n)
+  local queue, id, worker, execution, record, register, from = unpack(ARGV, i, i + 6)
+  local job = 'rq:job:' .. id
+  call('HSET', job, 'status', 'started', 'started_at', ts, 'last_heartbeat', ts, 'worker_name', worker)
+  if origins[n] ~= queue then call('HSET', job, 'origin', queue) end
+  call('PERSIST', job)
+  if from == 'failed' then
+    call('HSET', job, 'ended_at', '')
+    call('HDEL', job, 'exc_info')
+    call('PERSIST', job .. ':dependents')
+    call('PERSIST', 'rq:job::' .. id .. ':dependencies')
+  end
+  if composite then start_execution(id, worker, execution) end
+  occupy_worker(worker, id, record, register == '1')
+  if intermediate[queue] then call('LREM', 'rq:queue:' .. queue .. ':intermediate', 1, id) end
+  if markers then stale[#stale + 1] = 'rq:queue:' .. queue .. ':intermediate:first_seen:' .. id end
+  return 1
+end
+
 n = 0
 for i = first_claim, #ARGV, 7 do
   n = n + 1
-  if result[n] == 1 then
-    local queue, id, worker, execution, record, register, from = unpack(ARGV, i, i + 6)
-    local job = 'rq:job:' .. id
-    call('HSET', job, 'status', 'started', 'started_at', ts, 'last_heartbeat', ts, 'worker_name', worker)
-    if origins[n] ~= queue then call('HSET', job, 'origin', queue) end
-    call('PERSIST', job)
-    if from == 'failed' then
-      call('HSET', job, 'ended_at', '')
-      call('HDEL', job, 'exc_info')
-      call('PERSIST', job .. ':dependents')
-      call('PERSIST', 'rq:job::' .. id .. ':dependencies')
-    end
-    if composite then start_execution(id, worker, execution) end
-    occupy_worker(worker, id, record, register == '1')
-    if intermediate[queue] then call('LREM', 'rq:queue:' .. queue .. ':intermediate', 1, id) end
-    if markers then stale[#stale + 1] = 'rq:queue:' .. queue .. ':intermediate:first_seen:' .. id end
-  end
+  if result[n] == 1 then result[n] = alone(start, i, n) end
 end
 if #stale > 1 then call(unpack(stale)) end
 return result

@@ -13,7 +13,11 @@ local now, ts, queue, most, retry_front = ARGV[1], ARGV[2], ARGV[3], ARGV[4], AR
 local default_timeout = '180'
 local call = redis.call
 --@include push.lua
+--@include alone.lua
 
+-- What can't be put into the queue stays scheduled.
+holds('rq:queues', 'set')
+holds('rq:queue:' .. queue, 'list')
 local schedule = 'rq:scheduled:' .. queue
 local ids = call('ZRANGEBYSCORE', schedule, 0, now, 'LIMIT', 0, most)
 local enqueued = 0

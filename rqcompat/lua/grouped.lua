@@ -1,7 +1,8 @@
 -- Functions for scripts that write to the same keys for many jobs: --@include grouped.lua
 --
 -- add(groups, command, prefix, queue, a, b) collects the arguments of one command per queue, on the key
--- prefix .. queue; send(groups) sends one command per queue. Keys are made once per queue, not once per job.
+-- prefix .. queue; send(groups) sends one command per queue and returns the errors by queue, nil for none. Keys are made
+-- once per queue, not once per job.
 local function add(groups, command, prefix, queue, a, b)
   local group = groups[queue]
   if not group then
@@ -13,5 +14,13 @@ local function add(groups, command, prefix, queue, a, b)
 end
 
 local function send(groups)
-  for _, group in pairs(groups) do call(unpack(group)) end
+  local failed
+  for queue, group in pairs(groups) do
+    local r = redis.pcall(unpack(group))
+    if type(r) == 'table' and r.err then
+      failed = failed or {}
+      failed[queue] = { err = r.err }
+    end
+  end
+  return failed
 end

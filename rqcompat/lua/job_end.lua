@@ -7,11 +7,24 @@
 --             whose keys hold something else
 --
 --@include dependents.lua
+--@include alone.lua
 
 local function flag(n) return flags:sub(n, n) == '1' end
 local composite, result_worker, result_execution, repeats, bare = flag(1), flag(2), flag(3), flag(4), flag(5)
 -- Since 2.8, as execution fields are.
 local stopped_releases, retry_front = not result_execution, result_execution
+
+-- may_wait raises if a job of the queue could not be put where jobs wait. Asked before anything is written.
+local function may_wait(queue)
+  holds('rq:queues', 'set')
+  holds('rq:queue:' .. queue, 'list')
+  holds('rq:scheduled:' .. queue, 'zset')
+end
+
+-- without_odd leaves out the result and the dependents of a job if something else stands in the place of either.
+local function without_odd(id)
+  bare = bare or not pcall(holds, 'rq:results:' .. id, 'stream') or not pcall(holds, 'rq:job:' .. id .. ':dependents', 'set')
+end
 
 -- drop_execution removes the records of an execution that somebody else than its owner ends.
 local function drop_execution(id, execution)
@@ -25,7 +38,7 @@ local function delete_job(id)
   local job = 'rq:job:' .. id
   if composite then
     local group = call('HGET', job, 'group_id')
-    if group and group ~= '' then call('SREM', 'rq:group:' .. group, id) end
+    if group and group ~= '' then redis.pcall('SREM', 'rq:group:' .. group, id) end -- whatever has that name
     call('DEL', 'rq:executions:' .. id)
   end
   call('UNLINK', job, job .. ':dependents', 'rq:job::' .. id .. ':dependencies')
@@ -89,15 +102,17 @@ end
 -- fail_job ends a job as failed or stopped: rq/job.py Job._handle_failure, rq/registry.py
 -- FailedJobRegistry.add and the release of its dependents. ttl is the failure_ttl field. Two differences: the
 -- result stream of a job without failure_ttl expires with the job (RQ leaves it forever), and with
--- failure_ttl 0 no member is added to rq:failed for the job that was just deleted.
+-- failure_ttl 0 no member is added to rq:failed for the job that was just deleted. What may fail comes first; the error of
+-- the dependents' release, which then says nothing of this job, is returned.
 local function fail_job(queue, id, status, exc, worker, execution, ended, from, to, ttl)
   ttl = tonumber(ttl or '') or 31536000
-  call('HSET', 'rq:job:' .. id, 'status', status, 'ended_at', ended)
   if ttl ~= 0 then
     record_result(id, '2', 'exc_string', exc, worker, execution, from, to, ttl)
     call('ZADD', 'rq:failed:' .. queue, ttl < 0 and ttl or now + ttl, id)
-    if ttl > 0 then expire_job(id, ttl) end
   end
-  if not bare then release_dependents(id, status, stopped_releases, ts) end
+  call('HSET', 'rq:job:' .. id, 'status', status, 'ended_at', ended)
+  if ttl > 0 then expire_job(id, ttl) end
+  local failed = not bare and alone(release_dependents, id, status, stopped_releases, ts) or nil
   if ttl == 0 then delete_job(id) end
+  return failed
 end

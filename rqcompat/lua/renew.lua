@@ -4,7 +4,8 @@
 -- ARGV  1 "1": composite wip members and execution records (RQ 2.x)    2 "1": full heartbeat
 --       3 now, whole seconds   4 now, text   5 now, float seconds   6 score for rq:wip   7 TTL of the records
 --       then per lease 6 values: queue, id, worker, execution, started_at as text, seconds worked
--- Reply one number per lease: 0 held, 1 lost, 2 the job was deleted, 3 the job was canceled
+-- Reply one number per lease: 0 held, 1 lost, 2 the job was deleted, 3 the job was canceled; or the error that this one
+--       met
 --
 -- Full stands for rq/worker.py maintain_heartbeats: ZADD rq:wip, last_heartbeat of job, worker and execution with their
 -- TTLs. Not full moves the score only. Who owns a job is what its hash says (status "started", worker_name,
@@ -15,6 +16,7 @@ local composite, full = ARGV[1] == '1', ARGV[2] == '1'
 local now, ts, float, score, ttl = tonumber(ARGV[3]), ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 local first_lease = 8
 local call = redis.call
+--@include alone.lua
 --@include grouped.lua
 
 local function state(queue, id, worker, started, member)
@@ -50,7 +52,8 @@ local function heartbeat(id, worker, execution, working)
 end
 
 local result, members = {}, {}
-for i = first_lease, #ARGV, 6 do
+
+local function renew(i)
   local queue, id, worker, execution, started, working = unpack(ARGV, i, i + 5)
   local member = composite and (id .. ':' .. execution) or id
   local s = state(queue, id, worker, started, member)
@@ -58,7 +61,14 @@ for i = first_lease, #ARGV, 6 do
     add(members, 'ZADD', 'rq:wip:', queue, score, member)
     if full then heartbeat(id, worker, execution, working) end
   end
-  result[#result + 1] = s
+  return s
 end
-send(members)
+
+for i = first_lease, #ARGV, 6 do
+  result[#result + 1] = alone(renew, i)
+end
+local failed = send(members)
+for n = 1, failed and #result or 0 do
+  if result[n] == 0 then result[n] = failed[ARGV[first_lease + (n - 1) * 6]] or 0 end
+end
 return result

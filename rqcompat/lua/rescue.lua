@@ -26,22 +26,25 @@ local same = running and owner == worker and owner_started == started
 -- A bare member that belongs to another run than the caller saw is not the caller's to judge.
 if running and not same and not composite then return 0 end
 
+if composite then holds('rq:executions:' .. id, 'zset') end
+local record = 'rq:worker:' .. worker
+local shown = same and call('HGET', record, 'current_job')
+if same then may_wait(queue) end
+without_odd(id)
 -- A server that has no memory left still lets go of entries, but lets no worker renew one: then nobody takes from it.
 call('ZADD', 'rq:wip:' .. queue, 'XX', score, member)
 call('ZREM', 'rq:wip:' .. queue, member)
 drop_execution(id, execution)
 if not same then return 1 end
 
-local record = 'rq:worker:' .. worker
-if call('HGET', record, 'current_job') == id then
+if shown == id then
   call('HDEL', record, 'current_job')
   call('HSET', record, 'state', 'idle', 'current_job_working_time', '0')
 end
 kills = (tonumber(kills or '') or 0) + 1
 if kills >= most_kills then
   call('HDEL', job, 'bridge_kills', 'bridge_retries')
-  fail_job(queue, id, 'failed', exc, worker, execution, ts, from, float, failure_ttl)
-  return 3
+  return fail_job(queue, id, 'failed', exc, worker, execution, ts, from, float, failure_ttl) or 3
 end
 call('HSET', job, 'status', 'queued', 'started_at', '', 'ended_at', '', 'last_heartbeat', '', 'worker_name', '', 'bridge_kills', kills)
 push_job(queue, id, 'LPUSH', ttl)

@@ -9,7 +9,8 @@
 --       started_at, ended_at as text; the same as float seconds
 --       seconds worked
 --       return value (base64), or exception text (base64 of zlib), or when the retry is due, whole seconds
--- Reply one number per outcome: 1 settled, 0 not the owner, 2 the job was deleted, 3 canceled meanwhile
+-- Reply one number per outcome: 1 settled, 0 not the owner, 2 the job was deleted, 3 canceled meanwhile; or the error that
+--       this one met. Then nothing of it is written, but for what the dependents' release met: the rest of it is.
 --
 -- Stands for rq/worker.py handle_job_success and handle_job_failure, rq/repeat.py Repeat.schedule, and for what the
 -- parent does afterwards (state idle). "retry" is rq/job.py Job.retry with a time of the caller's. "back" has no RQ equivalent: the job is queued again, first in line, as if it
@@ -46,10 +47,14 @@ local function end_execution(owner)
   add(wip, 'ZREM', 'rq:wip:', queue, id .. ':' .. execution)
 end
 
--- idle_worker frees the worker's record if it still shows this job, and counts the outcome in it.
-local function idle_worker(counter, worked)
+-- read_worker reads what idle_worker needs of the worker's record, before anything is written.
+local function read_worker(counter)
+  return call('HMGET', 'rq:worker:' .. worker, 'current_job', counter or 'state', 'total_working_time')
+end
+
+-- idle_worker frees the worker's record if it still shows this job, and counts the outcome in it. w is what was read.
+local function idle_worker(w, counter, worked)
   local key = 'rq:worker:' .. worker
-  local w = call('HMGET', key, 'current_job', counter or 'state', 'total_working_time')
   if w[1] ~= id then return end
   if not counter then
     call('HSET', key, 'state', 'idle', 'current_job_working_time', '0', 'last_heartbeat', ts)
@@ -78,22 +83,23 @@ local function repeat_job(left)
   end
 end
 
--- finish writes a success.
+-- finish writes a success. What may fail comes first; the error of the dependents' release is returned.
 local function finish(result_ttl, repeats_left, dependency_ids, has_dependents)
   local ttl_text = result_ttl and result_ttl ~= '' and result_ttl or default_ttl
   local ttl = tonumber(ttl_text)
   local left = repeats and tonumber(repeats_left or '') or 0
+  if left > 0 then may_wait(queue) end
   if ttl ~= 0 then
-    call('HSET', job, 'status', 'finished', 'ended_at', ended, 'last_heartbeat', ts)
     record_result(id, '1', 'return_value', payload, worker, execution, from, to, ttl_text)
     local score = scores[ttl_text]
     if not score then
       score = ttl > 0 and tostring(now + ttl) or (ttl == -1 and '+inf' or ttl_text)
       scores[ttl_text] = score
     end
+    call('HSET', job, 'status', 'finished', 'ended_at', ended, 'last_heartbeat', ts)
     add(finished, 'ZADD', 'rq:finished:', queue, score, id)
   end
-  if has_dependents then release_dependents(id, 'finished', stopped_releases, ts) end
+  local failed = has_dependents and alone(release_dependents, id, 'finished', stopped_releases, ts) or nil
   if left > 0 then
     repeat_job(left)
   elseif ttl == 0 then
@@ -103,31 +109,36 @@ local function finish(result_ttl, repeats_left, dependency_ids, has_dependents)
     if has_dependents then call('EXPIRE', job .. ':dependents', ttl_text) end
     if dependency_ids then call('EXPIRE', 'rq:job::' .. id .. ':dependencies', ttl_text) end
   end
+  return failed
 end
 
 -- await_retry schedules a failed job again in a while. As with RQ's own retries no result is written, and dependents go
 -- on waiting. What a queued job's ttl would delete must outlive the pause.
 local function await_retry(pause)
+  may_wait(queue)
   call('HSET', job, 'status', 'scheduled', 'ended_at', ended, 'last_heartbeat', ts)
   persist_job(id)
   reschedule_job(queue, id, pause)
 end
 
+-- fail writes a failure, and returns the error of the dependents' release. retries is how often it was scheduled again.
 local function fail(retries)
   local h = call('HMGET', job, 'retries_left', 'retry_intervals', 'enqueue_at_front_on_retry', 'ttl', 'failure_ttl')
   local left = tonumber(h[1] or '')
   local pause, limit = kind:match('^failed (%d+) (%d+)$')
   if (pause or kind == 'failed') and left and left > 0 then
+    may_wait(queue)
     retry_job(queue, id, ended, h)
   elseif pause and not left and retries < tonumber(limit) then
-    call('HSET', job, 'bridge_retries', retries + 1)
     await_retry(pause)
+    return nil, retries + 1
   else
-    fail_job(queue, id, kind == 'stopped' and 'stopped' or 'failed', payload, worker, execution, ended, from, to, h[5])
+    return fail_job(queue, id, kind == 'stopped' and 'stopped' or 'failed', payload, worker, execution, ended, from, to, h[5])
   end
 end
 
 local function give_back()
+  may_wait(queue)
   local ttl = call('HGET', job, 'ttl')
   call('HSET', job, 'status', 'queued', 'started_at', '', 'ended_at', '', 'last_heartbeat', '', 'worker_name', '')
   push_job(queue, id, 'LPUSH', ttl)
@@ -150,48 +161,54 @@ local function settle(i)
   local status, owner, owner_started, kills, retries = h[1], h[2], h[3], h[7], h[8]
   if owner ~= worker or owner_started ~= started or (status ~= 'started' and status ~= 'canceled') then
     local deleted = not status and call('EXISTS', job) == 0
+    local w = read_worker()
     -- Only what this execution can have left behind goes: with bare members the entry in the started registry
     -- may be the new owner's, and the same worker may run the job again.
     if composite or deleted then end_execution(deleted) end
-    if owner ~= worker or status ~= 'started' then idle_worker() end
+    if owner ~= worker or status ~= 'started' then idle_worker(w) end
     return deleted and 2 or 0
   end
-  end_execution(true)
-  if (kills or retries) and kind ~= 'back' then call('HDEL', job, 'bridge_kills', 'bridge_retries') end
+  local counter = status == 'started' and (kind == 'finished' and 'successful_job_count' or kind ~= 'back' and 'failed_job_count') or nil
+  local w = read_worker(counter)
+  if any_dependents and counter then holds(job .. ':dependents', 'set') end
+  local failed, again
   if status == 'canceled' then
     call('HSET', job, 'ended_at', ended)
-    idle_worker()
-    return 3
-  end
-  if kind == 'finished' then
-    finish(h[4], h[5], h[6], any_dependents)
-    idle_worker('successful_job_count', seconds)
+  elseif kind == 'finished' then
+    failed = finish(h[4], h[5], h[6], any_dependents)
   elseif kind == 'back' then
     give_back()
-    idle_worker()
   elseif kind == 'retry' then
     await_retry(payload - now)
-    idle_worker('failed_job_count', seconds)
   else
-    fail(tonumber(retries or '') or 0)
-    idle_worker('failed_job_count', kind ~= 'stopped' and seconds)
+    failed, again = fail(tonumber(retries or '') or 0)
   end
-  return 1
+  -- From here on nothing fails.
+  end_execution(true)
+  if (kills or retries) and kind ~= 'back' then call('HDEL', job, 'bridge_kills', 'bridge_retries') end
+  if again then call('HSET', job, 'bridge_retries', again) end
+  idle_worker(w, counter, kind ~= 'stopped' and seconds)
+  return failed or status == 'canceled' and 3 or 1
 end
 
 local count = (#ARGV - first_outcome + 1) / values
 local result = {}
 for n = 1, count do
   local i = first_outcome + (n - 1) * values
-  if ARGV[i] ~= 'back' then result[n] = settle(i) end
+  if ARGV[i] ~= 'back' then result[n] = alone(settle, i) end
 end
 -- Backwards, so that jobs given back stand in the queue in the order of the batch.
 for n = count, 1, -1 do
   local i = first_outcome + (n - 1) * values
-  if ARGV[i] == 'back' then result[n] = settle(i) end
+  if ARGV[i] == 'back' then result[n] = alone(settle, i) end
 end
 
-send(wip)
-send(finished)
+-- What a whole queue lacks, its jobs are told.
+for _, failed in pairs({ send(wip) or {}, send(finished) or {} }) do
+  for n = 1, count do
+    local queue = ARGV[first_outcome + (n - 1) * values + 1]
+    result[n] = failed[queue] or result[n]
+  end
+end
 if #executions > 1 then call(unpack(executions)) end
 return result

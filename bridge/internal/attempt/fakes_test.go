@@ -189,7 +189,7 @@ type redis struct {
 	mu  sync.Mutex
 	err error // of Settle and Renew
 
-	// odd are jobs whose outcome Redis refuses.
+	// odd are jobs whose outcome and lease Redis refuses.
 	odd      map[string]error
 	bareErr  error // of SettleBare
 	refused  bool
@@ -235,21 +235,19 @@ func (r *redis) settled() []rqcompat.Outcome {
 	return slices.Clone(r.outcomes)
 }
 
-func (r *redis) Settle(_ context.Context, os []rqcompat.Outcome) ([]rqcompat.OutcomeResult, error) {
+func (r *redis) Settle(_ context.Context, os []rqcompat.Outcome) ([]rqcompat.Answer[rqcompat.OutcomeResult], error) {
 	r.settles++
 	if err := r.fails(); err != nil {
 		return nil, err
 	}
-	for _, o := range os {
-		if err := r.odd[o.ID]; err != nil {
-			return nil, err
-		}
-	}
-	out := make([]rqcompat.OutcomeResult, len(os))
+	out := make([]rqcompat.Answer[rqcompat.OutcomeResult], len(os))
 	for i, o := range os {
-		out[i] = rqcompat.Settled
+		if out[i].Err = r.oddity(o.ID); out[i].Err != nil {
+			continue
+		}
+		out[i].Result = rqcompat.Settled
 		if r.refused {
-			out[i] = rqcompat.NotOwner
+			out[i].Result = rqcompat.NotOwner
 		}
 		r.mu.Lock()
 		r.outcomes = append(r.outcomes, o)
@@ -263,6 +261,17 @@ func (r *redis) Settle(_ context.Context, os []rqcompat.Outcome) ([]rqcompat.Out
 	return out, nil
 }
 
+// oddity is what is odd about a job; one that passes is met once.
+func (r *redis) oddity(id string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	err := r.odd[id]
+	if passes(err) {
+		delete(r.odd, id)
+	}
+	return err
+}
+
 func (r *redis) SettleBare(_ context.Context, o rqcompat.Outcome) (rqcompat.OutcomeResult, error) {
 	if err := cmp.Or(r.fails(), r.bareErr); err != nil {
 		return 0, err
@@ -271,16 +280,16 @@ func (r *redis) SettleBare(_ context.Context, o rqcompat.Outcome) (rqcompat.Outc
 	return rqcompat.Settled, nil
 }
 
-func (r *redis) Renew(_ context.Context, ls []rqcompat.Lease, lease time.Duration, full bool) ([]rqcompat.LeaseState, error) {
+func (r *redis) Renew(_ context.Context, ls []rqcompat.Lease, lease time.Duration, full bool) ([]rqcompat.Answer[rqcompat.LeaseState], error) {
 	r.mu.Lock()
 	r.renewed = append(r.renewed, renewal{slices.Clone(ls), lease, full, time.Now()})
 	r.mu.Unlock()
 	if err := r.fails(); err != nil {
 		return nil, err
 	}
-	out := make([]rqcompat.LeaseState, len(ls))
+	out := make([]rqcompat.Answer[rqcompat.LeaseState], len(ls))
 	for i, l := range ls {
-		out[i] = r.state[l.ID]
+		out[i].Result, out[i].Err = r.state[l.ID], r.oddity(l.ID)
 	}
 	return out, nil
 }

@@ -99,6 +99,32 @@ func TestWhatARenewalSays(t *testing.T) {
 	}
 }
 
+// TestALeaseThatRedisRefuses says nothing of its job, nor of others: the attempts go on. What passes is tried again.
+func TestALeaseThatRedisRefuses(t *testing.T) {
+	for _, refusal := range []error{errOdd, errNoRedis} {
+		synctest.Test(t, func(t *testing.T) {
+			h := newHouse()
+			lease := h.start(t.Context(), plain(obeys))
+			other := h.start(t.Context(), h.delivery(rows.StatusQueued, obeys))
+			synctest.Wait()
+			r, fine := h.running.worker(lease.Worker), h.running.worker(other.Worker)
+			h.rq.odd = map[string]error{"plain-1": refusal}
+			if err := h.renew(t.Context(), true); (err != nil) != passes(refusal) {
+				t.Errorf("a renewal that meets %v for one job: %v, want that only if it passes", refusal, err)
+			}
+			if a, b := job.CauseOf(r.ctx), job.CauseOf(fine.ctx); a != nil || b != nil {
+				t.Errorf("a renewal that meets %v for one job ends it with %v, and another one with %v", refusal, a, b)
+			}
+			if refusal == errOdd {
+				h.wantLog(t, "lease can't be renewed in full", "job_id=plain-1")
+			}
+			r.cancel(job.ErrStopped)
+			fine.cancel(job.ErrStopped)
+			h.jobs.Wait()
+		})
+	}
+}
+
 // TestARenewalThatFails leaves the jobs alone: Redis may be back before the leases lapse.
 func TestARenewalThatFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -33,9 +33,9 @@ type Rows interface {
 
 // RQ is what attempts do in Redis; *rqcompat.Client does it.
 type RQ interface {
-	Settle(ctx context.Context, os []rqcompat.Outcome) ([]rqcompat.OutcomeResult, error)
+	Settle(ctx context.Context, os []rqcompat.Outcome) ([]rqcompat.Answer[rqcompat.OutcomeResult], error)
 	SettleBare(ctx context.Context, o rqcompat.Outcome) (rqcompat.OutcomeResult, error)
-	Renew(ctx context.Context, ls []rqcompat.Lease, lease time.Duration, full bool) ([]rqcompat.LeaseState, error)
+	Renew(ctx context.Context, ls []rqcompat.Lease, lease time.Duration, full bool) ([]rqcompat.Answer[rqcompat.LeaseState], error)
 	Listen(ctx context.Context, namePattern string, f func(worker string, cmd rqcompat.Command)) error
 	workers.Records
 }
@@ -71,7 +71,7 @@ type Runner struct {
 	Params
 	running  running
 	reports  *batch.Lanes[string, *run]
-	outcomes batch.Batcher[rqcompat.Outcome, outcomeAnswer]
+	outcomes batch.Batcher[rqcompat.Outcome, rqcompat.Answer[rqcompat.OutcomeResult]]
 	said     wait.Seldom
 
 	// jobs counts the goroutines that run jobs; abandoned those among them that were left behind.
@@ -86,7 +86,7 @@ type Runner struct {
 // NewRunner prepares a runner.
 func NewRunner(p Params) *Runner {
 	x := &Runner{Params: p, running: running{byWorker: map[string]*run{}}, stopping: make(chan struct{})}
-	x.outcomes.Limit, x.outcomes.Call, x.outcomes.Shared = outcomeBatch, x.settleTogether, passes
+	x.outcomes.Limit, x.outcomes.Call, x.outcomes.Shared = outcomeBatch, p.RQ.Settle, passes
 	x.reports = batch.NewLanes(1<<20, x.writeProgress, func(string, int) {})
 	return x
 }

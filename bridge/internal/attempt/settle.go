@@ -220,54 +220,28 @@ func (x *Runner) settleDelivery(ctx context.Context, r *run, kind rqcompat.Outco
 
 // hand gives an outcome to the next batch.
 func (x *Runner) hand(ctx context.Context, r *run, o rqcompat.Outcome) {
-	var answer outcomeAnswer
+	var answer rqcompat.Answer[rqcompat.OutcomeResult]
 	ok := x.insist(ctx, r, "outcome can't be written yet", func(ctx context.Context) (err error) {
-		if answer, err = x.outcomes.Do(ctx, o); err != nil || answer.err == nil || passes(answer.err) {
-			return cmp.Or(err, answer.err)
+		answer, err = x.outcomes.Do(ctx, o)
+		if err = cmp.Or(err, answer.Err); err == nil || passes(err) {
+			return err
 		}
-		r.Log().Error("the outcome can't be written in full: what belongs to the job holds something else; it ends without result, and dependents are not released",
-			"error", answer.err)
-		answer.result, answer.err = x.RQ.SettleBare(ctx, o)
-		if passes(answer.err) {
-			return answer.err
+		r.Log().Error("the outcome can't be written in full: it is too large, or what belongs to the job holds something else; it ends without result, and dependents are not released",
+			"error", err)
+		answer.Result, answer.Err = x.RQ.SettleBare(ctx, o)
+		if passes(answer.Err) {
+			return answer.Err
 		}
 		return nil
 	})
 	switch {
 	case !ok:
-	case answer.err != nil:
-		r.Log().Error("the outcome can't be written at all; the lease lapses, and maintenance decides", "error", answer.err)
-	case answer.result != rqcompat.Settled:
-		r.Log().Info("delivery was no longer this worker's", "result", int(answer.result))
+	case answer.Err != nil:
+		r.Log().Error("the outcome can't be written at all; the lease lapses, and maintenance decides", "error", answer.Err)
+	case answer.Result != rqcompat.Settled:
+		r.Log().Info("delivery was no longer this worker's", "result", int(answer.Result))
 	}
-}
-
-// outcomeAnswer is what became of one outcome of a batch.
-type outcomeAnswer struct {
-	result rqcompat.OutcomeResult
-	err    error
 }
 
 // passes reports whether an error says nothing of the job: the call is made again.
 func passes(err error) bool { return err != nil && rqcompat.Judge(err) != rqcompat.Final }
-
-// settleTogether writes a batch of outcomes in one script. If one of them meets something odd, a key of the wrong type
-// for instance, each is tried by itself, so that it keeps nobody else.
-func (x *Runner) settleTogether(ctx context.Context, os []rqcompat.Outcome) ([]outcomeAnswer, error) {
-	results, err := x.RQ.Settle(ctx, os)
-	if passes(err) {
-		return nil, err
-	}
-	answers := make([]outcomeAnswer, len(os))
-	for i := range os {
-		if err == nil {
-			answers[i].result = results[i]
-			continue
-		}
-		one, err := x.RQ.Settle(ctx, os[i:i+1])
-		if answers[i].err = err; err == nil {
-			answers[i].result = one[0]
-		}
-	}
-	return answers, nil
-}

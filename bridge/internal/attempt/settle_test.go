@@ -357,37 +357,11 @@ func TestARowThatRefusesItsEnd(t *testing.T) {
 	}
 }
 
-func TestSettleTogether(t *testing.T) {
-	h := newHouse()
-	os := []rqcompat.Outcome{{Lease: rqcompat.Lease{ID: "a"}}, {Lease: rqcompat.Lease{ID: "b"}}, {Lease: rqcompat.Lease{ID: "c"}}}
-	got, err := h.settleTogether(t.Context(), os)
-	if err != nil || len(got) != 3 || h.rq.settles != 1 || got[2] != (outcomeAnswer{result: rqcompat.Settled}) {
-		t.Errorf("three outcomes: %+v, %v in %d calls, want settled in one", got, err, h.rq.settles)
-	}
-	h.rq.odd = map[string]error{"b": errOdd}
-	h.rq.settles = 0
-	got, err = h.settleTogether(t.Context(), os)
-	if err != nil || h.rq.settles != 4 || got[0].result != rqcompat.Settled || got[1].err != errOdd || got[2].result != rqcompat.Settled {
-		t.Errorf("one of them is odd: %+v, %v in %d calls, want the others settled, each by itself", got, err, h.rq.settles)
-	}
-	h.rq.fail(errNoRedis)
-	h.rq.settles = 0
-	if _, err := h.settleTogether(t.Context(), os); err == nil || h.rq.settles != 1 {
-		t.Errorf("Redis is away: %v after %d calls, want its error after one", err, h.rq.settles)
-	}
-}
-
-// TestRedisGoesAwayWhileOutcomesAreTriedOneByOne: that is not a refusal.
-func TestRedisGoesAwayWhileOutcomesAreTriedOneByOne(t *testing.T) {
+// TestAnOutcomeThatRedisRefusesForNow is no refusal, though others of its batch were taken.
+func TestAnOutcomeThatRedisRefusesForNow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse()
-		calls := 0
-		h.outcomes.Call = func(ctx context.Context, os []rqcompat.Outcome) ([]outcomeAnswer, error) {
-			if calls++; calls == 1 {
-				return []outcomeAnswer{{err: errNoRedis}}, nil
-			}
-			return h.settleTogether(ctx, os)
-		}
+		h.rq.odd = map[string]error{"plain-1": errNoRedis}
 		h.start(t.Context(), plain(nil))
 		h.jobs.Wait()
 		h.wantStory(t, "tried again", "rq finished", "ended finished")

@@ -61,16 +61,20 @@ func (x *Runner) renew(ctx context.Context, full bool) error {
 		return err
 	}
 	for i, state := range states {
-		switch state {
-		case rqcompat.LeaseHeld:
-		case rqcompat.LeaseCanceled:
+		switch {
+		case passes(state.Err):
+			err = state.Err // the whole is renewed again soon
+		case state.Err != nil:
+			x.said.Warn(rs[i].Log(), "lease can't be renewed in full: what belongs to the job holds something else", rs[i].lease.Queue, "error", state.Err)
+		case state.Result == rqcompat.LeaseHeld:
+		case state.Result == rqcompat.LeaseCanceled:
 			rs[i].cancel(job.ErrCanceled)
 		default:
 			// Also what was settled a moment ago; its handler has returned and doesn't mind.
 			rs[i].cancel(job.ErrLost)
 		}
 	}
-	return nil
+	return err
 }
 
 // WatchCancels looks for cancels until ctx ends. It is apart from the leases, which don't wait for a database.

@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"slices"
@@ -18,7 +19,7 @@ const claimBatch = 128
 
 // Claimer takes the jobs whose turn it is from their queues, by id.
 type Claimer struct {
-	Claim func(ctx context.Context, claims []rqcompat.Claim, startedAt time.Time, lease time.Duration) ([]rqcompat.ClaimResult, error)
+	Claim func(ctx context.Context, claims []rqcompat.Claim, startedAt time.Time, lease time.Duration) ([]rqcompat.Answer[rqcompat.ClaimResult], error)
 	// Fetch and Router read again what was claimed of which only a note was kept.
 	Fetch      func(ctx context.Context, ids []string) ([]*rqcompat.FetchResult, error)
 	Router     Router
@@ -32,6 +33,8 @@ type Claimer struct {
 	// again waits for what the job asks for, or gives nil for one that has to go back to its queue.
 	Start func(q *job.Queued, again func(context.Context) *job.Queued, slot *workers.Slot, lease rqcompat.Lease)
 	Log   *slog.Logger
+
+	said wait.Seldom
 }
 
 // Run waits for jobs and for free slots, and claims, until ctx ends.
@@ -103,24 +106,18 @@ func (c *Claimer) claim(ctx context.Context, dealt []*Note, free []*workers.Slot
 			ExecutionID: rqcompat.NewExecutionID(), From: n.From,
 		}
 	}
-	results, err := c.Claim(ctx, claims, startedAt, c.Lease)
-	// Also after an error: what is still in its list must be found again.
-	for _, n := range dealt {
-		c.Pollers[n.Queue().Name].forget(n.ID)
-	}
+	answers, err := c.Claim(ctx, claims, startedAt, c.Lease)
 	if err != nil {
-		// If they were claimed nevertheless, maintenance gives them back; the names must not be used again.
-		for i, s := range free {
-			c.Fair.letGo(dealt[i].whose)
-			c.Slots.Rename(s)
-		}
-		c.Slots.GiveBack(free...)
-		return err
+		answers = slices.Repeat([]rqcompat.Answer[rqcompat.ClaimResult]{{Err: err}}, len(claims))
 	}
 	var again rereading
-	for i, result := range results {
-		free[i].Registered = free[i].Registered || result == rqcompat.Claimed
-		if result != rqcompat.Claimed {
+	for i, a := range answers {
+		if err = cmp.Or(err, c.tell(dealt[i], a.Err)); a.Err != nil {
+			// If it was claimed nevertheless, maintenance gives it back; the name must not be used again.
+			c.Slots.Rename(free[i])
+		}
+		free[i].Registered = free[i].Registered || a.Result == rqcompat.Claimed
+		if a.Result != rqcompat.Claimed {
 			c.Fair.letGo(dealt[i].whose)
 			c.Slots.GiveBack(free[i])
 			continue
@@ -140,5 +137,22 @@ func (c *Claimer) claim(ctx context.Context, dealt []*Note, free []*workers.Slot
 	if len(again.notes) > 0 {
 		go c.reread(ctx, again)
 	}
+	return err
+}
+
+// tell tells the poller of a job that was dealt: what is still in its list must be found again. One of which a key holds
+// something else is left alone for a while; any other error is returned.
+func (c *Claimer) tell(n *Note, err error) error {
+	poller := c.Pollers[n.Queue().Name]
+	if err == nil || rqcompat.Judge(err) != rqcompat.Final {
+		poller.forget(n.ID)
+		return err
+	}
+	c.said.Warn(c.Log, "job can't be claimed; it stays where it is", n.Queue().Name, "error", err, "job_id", n.ID, "queue", n.Queue().Name)
+	if n.From != rqcompat.FromQueue {
+		poller.forget(n.ID)
+		return nil
+	}
+	poller.refuse(n.ID)
 	return nil
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/opensoft/dartwing-bridge/bridge/internal/policy"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/workers"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
+	"pgregory.net/rapid"
 )
 
 // claims is Redis as the claimer sees it, and who gets what was claimed.
@@ -24,6 +25,7 @@ type claims struct {
 	mu        sync.Mutex
 	result    map[string]rqcompat.ClaimResult // by id; Claimed if it isn't there
 	err       error
+	odd       map[string]error // by id
 	suspended atomic.Bool
 	paused    map[string]bool
 
@@ -37,7 +39,7 @@ type claims struct {
 	leases  []rqcompat.Lease
 }
 
-func (r *claims) Claim(_ context.Context, cs []rqcompat.Claim, startedAt time.Time, lease time.Duration) ([]rqcompat.ClaimResult, error) {
+func (r *claims) Claim(_ context.Context, cs []rqcompat.Claim, startedAt time.Time, lease time.Duration) ([]rqcompat.Answer[rqcompat.ClaimResult], error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.calls = append(r.calls, slices.Clone(cs))
@@ -45,11 +47,14 @@ func (r *claims) Claim(_ context.Context, cs []rqcompat.Claim, startedAt time.Ti
 	if r.err != nil {
 		return nil, r.err
 	}
-	out := make([]rqcompat.ClaimResult, len(cs))
+	out := make([]rqcompat.Answer[rqcompat.ClaimResult], len(cs))
 	for i, c := range cs {
-		out[i] = rqcompat.Claimed
+		out[i].Result = rqcompat.Claimed
 		if result, ok := r.result[c.ID]; ok {
-			out[i] = result
+			out[i].Result = result
+		}
+		if err := r.odd[c.ID]; err != nil {
+			out[i] = rqcompat.Answer[rqcompat.ClaimResult]{Err: err}
 		}
 	}
 	return out, nil
@@ -212,6 +217,55 @@ func TestOnlyWhatIsClaimedKeepsItsSlot(t *testing.T) {
 	if got := c.Pollers["q"].dealt; len(got) != 5 {
 		t.Errorf("the poller is told of %v, want all five", got)
 	}
+}
+
+// TestABadClaimKeepsNobodyElse: jobs that can't be claimed as they are beside others, in every mixture.
+func TestABadClaimKeepsNobodyElse(t *testing.T) {
+	odd, away := fmt.Errorf("%w: odd data", rqcompat.ErrBadRequest), errBroken
+	rapid.Check(t, func(t *rapid.T) {
+		r := &claims{odd: map[string]error{}}
+		c := r.claimer(20)
+		var ids, healthy, refused, again []string
+		for i := range rapid.IntRange(1, 20).Draw(t, "n") {
+			id := fmt.Sprint("job-", i)
+			ids = append(ids, id)
+			r.odd[id] = rapid.SampledFrom([]error{nil, nil, odd, away}).Draw(t, "error")
+			switch r.odd[id] {
+			case nil:
+				healthy, again = append(healthy, id), append(again, id)
+			case odd:
+				refused = append(refused, id)
+			case away:
+				again = append(again, id)
+			}
+		}
+		addJobs(c, ids...)
+		err := c.claim(context.Background(), c.Fair.deal(20), c.Slots.Take(20))
+		if (err != nil) != (len(again) > len(healthy)) {
+			t.Fatalf("%v after %v", err, r.odd)
+		}
+		same := func(what string, got, want []string) {
+			got, want = slices.Sorted(slices.Values(got)), slices.Sorted(slices.Values(want))
+			if !slices.Equal(got, want) {
+				t.Fatalf("%s: %v, want %v", what, got, want)
+			}
+		}
+		same("started", r.started, healthy)
+		same("left alone", c.Pollers["q"].refused, refused)
+		same("to be found again", c.Pollers["q"].dealt, again)
+		names := map[string]bool{}
+		for _, f := range c.Slots.Take(20) {
+			names[f.Worker.Name] = true
+		}
+		if len(names) != 20-len(healthy) {
+			t.Fatalf("%d slots are free beside %d jobs of 20", len(names), len(healthy))
+		}
+		for i, cl := range r.calls[0] {
+			if r.odd[cl.ID] != nil && names[cl.Worker.Name] {
+				t.Fatalf("the worker of claim %d, of which nobody knows what came, is used again", i)
+			}
+		}
+	})
 }
 
 // TestAClaimThatFails: whether it was carried out isn't known, so the names are not used again, and the poller finds

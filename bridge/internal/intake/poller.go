@@ -72,8 +72,8 @@ type Poller struct {
 	hungry wait.Flag
 
 	mu sync.Mutex
-	// dealt are the ids that the claimer dealt out since the last look.
-	dealt []string
+	// dealt are the ids that the claimer dealt out since the last look, refused those that can't be claimed.
+	dealt, refused []string
 }
 
 type undecided struct{ seen, again time.Time }
@@ -126,6 +126,16 @@ func (p *Poller) forget(id string) {
 	p.mu.Unlock()
 }
 
+// refusedPause is how long a job that can't be claimed is left alone.
+const refusedPause = 5 * time.Second
+
+// refuse notes that a job can't be claimed as it is.
+func (p *Poller) refuse(id string) {
+	p.mu.Lock()
+	p.refused = append(p.refused, id)
+	p.mu.Unlock()
+}
+
 // look brings the copy of the list up to date and routes what is new. However much that is, what comes meanwhile is seen
 // after each round trip and doesn't wait for all of it.
 func (p *Poller) look(ctx context.Context) error {
@@ -166,6 +176,10 @@ func (p *Poller) see(ctx context.Context) (added, removed []string, err error) {
 		p.List.Drop(id)
 	}
 	p.dealt = p.dealt[:0]
+	for _, id := range p.refused {
+		p.postpone(id, time.Now(), time.Now().Add(refusedPause))
+	}
+	p.refused = p.refused[:0]
 	p.mu.Unlock()
 	added, removed, err = p.List.Sync(ctx)
 	if err != nil {

@@ -352,6 +352,20 @@ func TestADealtJobThatIsBackIsNew(t *testing.T) {
 	wantIDs(t, "nothing happened", look(t, p))
 }
 
+// TestAJobThatCanNotBeClaimedIsLeftAlone for a while, and then looked at again.
+func TestAJobThatCanNotBeClaimedIsLeftAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newQueue("a", "b")
+		p := l.poller(true)
+		wantIDs(t, "at first", look(t, p), "a", "b")
+		p.refuse("a")
+		p.forget("b")
+		wantIDs(t, "a can't be claimed", look(t, p), "b")
+		time.Sleep(refusedPause)
+		wantIDs(t, "a while later", look(t, p), "a")
+	})
+}
+
 // TestWhatLeftTheListIsNotDealt, though it was routed.
 func TestWhatLeftTheListIsNotDealt(t *testing.T) {
 	l := newQueue("a", "b")

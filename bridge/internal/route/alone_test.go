@@ -235,3 +235,23 @@ func TestAside(t *testing.T) {
 		<-done
 	})
 }
+
+// TestLargeParametersOfARowAreReadAtItsStart, and their size is known before.
+func TestLargeParametersOfARowAreReadAtItsStart(t *testing.T) {
+	b := newBench()
+	r := b.router()
+	for _, tc := range []struct {
+		read, size int
+		whole      bool
+	}{{2, 2, false}, {0, 1 << 20, false}, {0, 0, false}, {1 << 20, 0, true}} {
+		row := *b.rows["JOB-1"]
+		if row.ParametersSize = tc.size; tc.read > 0 {
+			row.InputParameters = bytes.Repeat([]byte("x"), tc.read)
+		}
+		b.rows["JOB-1"] = &row
+		got := r.Route(t.Context(), job.Queue{}, []Found{{Job: delivery(t, "JOB-1"), Whole: tc.whole}})[0]
+		if size := max(tc.read, tc.size); got.Partly != (tc.size > tc.read) || b.runNext != tc.whole || got.Memory < 2*size {
+			t.Errorf("%+v: partly %v, asked for rows that run next: %v, %d bytes", tc, got.Partly, b.runNext, got.Memory)
+		}
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
@@ -61,7 +62,7 @@ type Routed struct {
 // Sites are what a router asks of the bench's sites.
 type Sites interface {
 	Site(name string) (*frappe.Site, error)
-	Find(ctx context.Context, names map[string][]string) map[string]sites.Found
+	Find(ctx context.Context, names map[string][]string, runNext bool) map[string]sites.Found
 }
 
 // RQ is what a router asks of Redis; *rqcompat.Client does it.
@@ -126,7 +127,8 @@ func (r *Router) decideAll(ctx context.Context, read []reading, found []Found) [
 		}
 		names[q.Site] = wanted // also without rows: its Job Types are needed
 	}
-	bySite := r.Sites.Find(ctx, names)
+	runNext := slices.ContainsFunc(found, func(f Found) bool { return f.Whole })
+	bySite := r.Sites.Find(ctx, names, runNext)
 	for i := range out {
 		if read[i].heavy {
 			out[i].Verdict = Heavy
@@ -225,7 +227,9 @@ func (r *Router) byRow(q *job.Queued, site sites.Found, seen time.Time) (Verdict
 		return Foreign, job.Mark(fmt.Errorf("site %s has no Background Job %q, %s after its job was seen: was the transaction that made it rolled back?",
 			q.Site, q.RowName, r.RowGrace), job.Permanent, 0)
 	}
-	q.Memory += 2 * len(row.InputParameters)
+	size := max(row.ParametersSize, len(row.InputParameters))
+	q.Memory += 2 * size
+	q.Partly = size > len(row.InputParameters)
 	q.Row, q.Organization, q.User = row, row.Organization, row.OwnerUser
 	q.Priority, _ = job.PriorityOf(row.Priority)
 	if q.JobType = site.Types[row.JobType]; q.JobType == nil {

@@ -31,7 +31,8 @@ type bench struct {
 	maintained bool
 	org        string // status of every organization
 
-	asked []map[string][]string
+	asked   []map[string][]string
+	runNext bool // what was asked for last
 
 	// What Redis has of jobs that are looked at alone.
 	jobs   map[string]*rqcompat.Job
@@ -69,7 +70,8 @@ func (b *bench) Site(name string) (*frappe.Site, error) {
 	return nil, fmt.Errorf("%s: %w", name, frappe.ErrNoSuchSite)
 }
 
-func (b *bench) Find(_ context.Context, names map[string][]string) map[string]sites.Found {
+func (b *bench) Find(_ context.Context, names map[string][]string, runNext bool) map[string]sites.Found {
+	b.runNext = runNext
 	b.asked = append(b.asked, names)
 	out := map[string]sites.Found{}
 	for s := range names {

@@ -127,16 +127,20 @@ type Found struct {
 	Err    error
 }
 
-// Find reads the Job Types and the named rows of several sites.
-func (s *Sites) Find(ctx context.Context, names map[string][]string) map[string]Found {
+// Find reads the Job Types and the named rows of several sites; of rows that don't run next large parameters are left out.
+func (s *Sites) Find(ctx context.Context, names map[string][]string, runNext bool) map[string]Found {
 	var mu sync.Mutex
 	out := make(map[string]Found, len(names))
 	Each(maps.Keys(names), func(site string) {
 		var f Found
 		f.Err = s.Look(ctx, site, func(ctx context.Context, db *rows.DB) (err error) {
 			f.Types, err = jobTypes(ctx, db)
-			if err == nil && len(names[site]) > 0 {
+			switch {
+			case err != nil || len(names[site]) == 0:
+			case runNext:
 				f.ByName, err = db.BackgroundJobs(ctx, names[site])
+			default:
+				f.ByName, err = db.Brief(ctx, names[site])
 			}
 			return err
 		})

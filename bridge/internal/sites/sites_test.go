@@ -137,7 +137,7 @@ func TestLook(t *testing.T) {
 		"Stale":    func() error { _, err := s.Stale(t.Context(), site, rows.Place{}, 1, 1); return err },
 		"JobTypes": func() error { _, err := s.JobTypes(t.Context(), site); return err },
 		"Org":      func() error { _, err := s.Organization(t.Context(), site, "x"); return err },
-		"Find":     func() error { return s.Find(t.Context(), map[string][]string{site: nil})[site].Err },
+		"Find":     func() error { return s.Find(t.Context(), map[string][]string{site: nil}, false)[site].Err },
 	} {
 		if got := read(); got != err {
 			t.Errorf("%s of a site that is away: %v, want what is noted, at once", what, got)
