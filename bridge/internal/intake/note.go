@@ -17,8 +17,8 @@ type Note struct {
 	RowName string
 	// From and Before are those of job.Queued.
 	From, Before string
-	// Memory is about how many bytes the job takes while it runs.
-	Memory int
+	// Load is what the job weighs while it runs.
+	Load *Load
 	// Seen is when its id was first seen.
 	Seen time.Time
 
@@ -26,11 +26,22 @@ type Note struct {
 	whose    unique.Handle[whose]
 	method   unique.Handle[string]
 	priority job.Priority
+	kind     kind
 	// kept is the whole job, nil if it has to be read again.
 	kept    *job.Queued
 	dropped bool
 	in      *file // of the fair queue
 }
+
+// kind is what a job may have to wait for beside a slot. One that has to keeps others of its kind waiting, and nobody else.
+type kind int
+
+const (
+	ordinary kind = iota
+	suspect       // its process died while it ran
+	large         // see Room
+	kinds
+)
 
 // nameLength is how much of a name counts: Frappe's names have 140 characters, a hostile one may have millions.
 const nameLength = 4 * 140
@@ -39,7 +50,8 @@ func noteOf(q *job.Queued) *Note {
 	name := func(s string) string { return s[:min(len(s), nameLength)] }
 	w := whose{job.Tenant{Site: name(q.Site), Organization: name(q.Organization)}, name(q.User)}
 	return &Note{
-		ID: q.ID, RowName: strings.Clone(name(q.RowName)), From: q.From, Before: brief(q.Before), Memory: q.Memory, Seen: q.Seen,
+		ID: q.ID, RowName: strings.Clone(name(q.RowName)), From: q.From, Before: brief(q.Before), Seen: q.Seen,
+		Load:  &Load{Memory: q.Memory, Kills: q.Kills},
 		queue: unique.Make(q.Queue), whose: unique.Make(w), method: unique.Make(name(q.Method)), priority: q.Priority,
 	}
 }
@@ -68,6 +80,6 @@ func (n *Note) outline() *job.Queued {
 	t := n.Tenant()
 	return &job.Queued{
 		Queue: n.Queue(), ID: n.ID, Method: n.Method(), Site: t.Site, Organization: t.Organization, Priority: n.priority,
-		RowName: n.RowName, From: n.From, Before: n.Before, Memory: n.Memory,
+		RowName: n.RowName, From: n.From, Before: n.Before, Memory: n.Load.Memory,
 	}
 }

@@ -136,8 +136,41 @@ func (p *Poller) refuse(id string) {
 	p.mu.Unlock()
 }
 
-// look brings the copy of the list up to date and routes what is new.
+// look brings the copy of the list up to date and routes what is new. However much that is, what comes meanwhile is seen
+// after each round trip and doesn't wait for all of it.
 func (p *Poller) look(ctx context.Context) error {
+	added, _, err := p.see(ctx)
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	left := slices.Concat(p.due(now), added)
+	for len(left) > 0 {
+		n := min(len(left), fetchBatch)
+		if err = p.sift(ctx, left[:n], now); err == nil {
+			if left = left[n:]; len(left) == 0 {
+				return nil
+			}
+			now = time.Now()
+			left, err = p.join(ctx, left)
+		}
+		if err != nil {
+			// All that is left is looked at again, as if it were undecided: the list won't name it as new a second time.
+			for _, id := range left {
+				seen := now
+				if u, known := p.undecided[id]; known {
+					seen = u.seen
+				}
+				p.postpone(id, seen, now)
+			}
+			return err
+		}
+	}
+	return nil
+}
+
+// see brings the copy of the list up to date.
+func (p *Poller) see(ctx context.Context) (added, removed []string, err error) {
 	p.mu.Lock()
 	for _, id := range p.dealt {
 		p.List.Drop(id)
@@ -148,9 +181,9 @@ func (p *Poller) look(ctx context.Context) error {
 	}
 	p.refused = p.refused[:0]
 	p.mu.Unlock()
-	added, removed, err := p.List.Sync(ctx)
+	added, removed, err = p.List.Sync(ctx)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	p.Fair.drop(p.Queue.Name, removed...)
 	p.aside.Forget(removed...)
@@ -163,23 +196,24 @@ func (p *Poller) look(ctx context.Context) error {
 			p.Fair.Add(r.Queued)
 		}
 	}
-	left := slices.Concat(p.due(now), added)
-	for len(left) > 0 {
-		n := min(len(left), fetchBatch)
-		if err := p.sift(ctx, left[:n], now); err != nil {
-			// All that is left is looked at again, as if it were undecided: the list won't name it as new a second time.
-			for _, id := range left {
-				seen := now
-				if u, known := p.undecided[id]; known {
-					seen = u.seen
-				}
-				p.postpone(id, seen, now)
-			}
-			return err
+	return added, removed, nil
+}
+
+// join adds to what is left to be routed what has come since: half of the next round trip is for that.
+func (p *Poller) join(ctx context.Context, left []string) ([]string, error) {
+	added, removed, err := p.see(ctx)
+	if len(removed) > 0 {
+		gone := map[string]bool{}
+		for _, id := range removed {
+			gone[id] = true
 		}
-		left = left[n:]
+		left = slices.DeleteFunc(left, func(id string) bool { return gone[id] })
 	}
-	return nil
+	if len(added) > 0 {
+		first := min(len(added), fetchBatch/2)
+		left = slices.Concat(added[:first], left, added[first:])
+	}
+	return left, err
 }
 
 func (p *Poller) postpone(id string, seen, again time.Time) {

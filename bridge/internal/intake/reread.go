@@ -85,7 +85,7 @@ func (r *rereading) settle(i int, routed route.Routed) {
 		return
 	}
 	q, n := routed.Queued, r.notes[i]
-	q.From, q.Before, q.Memory = n.From, n.Before, n.Memory
+	q.From, q.Before, q.Memory = n.From, n.Before, n.Load.Memory
 	r.read[i] <- q
 }
 

@@ -100,6 +100,8 @@ type Queued struct {
 	// Organization is the tenant: the row's, else the argument of that name, else the default one.
 	Organization string
 	Priority     Priority
+	// Kills is how many processes died while they ran the job.
+	Kills int
 	// Attempt counts from 1 what was tried of a job without a row.
 	Attempt int
 	// Timeout is that of the RQ job, zero for unlimited; nil if it names none.
