@@ -34,6 +34,7 @@ type rooms struct {
 	suspension *policy.Suspension
 	router     *route.Router
 	runner     *attempt.Runner
+	room       *intake.Room
 	fair       *intake.FairQueue
 	pollers    map[string]*intake.Poller
 	firsts     []*intake.First
@@ -47,9 +48,11 @@ type rooms struct {
 
 // furnish builds the rooms.
 func furnish(cfg Config, c *connections, handlers job.Handlers, ended attempt.Ended) *rooms {
-	w := &rooms{cfg: cfg, connections: c, fair: intake.NewFairQueue(cfg.Concurrency, cfg.Weights), pollers: map[string]*intake.Poller{}}
+	w := &rooms{cfg: cfg, connections: c, pollers: map[string]*intake.Poller{}}
 	queues, names := cfg.watched()
 	w.slots = workers.NewSlots(cfg.Concurrency, names)
+	w.room = intake.NewRoom(cfg.RunningMemory, cfg.Concurrency, cfg.MaxKills)
+	w.fair = intake.NewFairQueue(cfg.Concurrency, cfg.Weights, w.room)
 	w.suspension = &policy.Suspension{Log: cfg.Log, Read: func(ctx context.Context) (bool, []string, error) {
 		holds, err := c.rq.Holds(ctx)
 		return holds.Suspended, holds.Paused, err

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
+	"github.com/opensoft/dartwing-bridge/rqcompat"
 )
 
 const (
@@ -49,8 +51,9 @@ type trial struct {
 	waits     []time.Duration // by number of the healthy job; those that never started have waited besidePatience
 	peakMB    float64
 	stop      time.Duration
-	foreign   int // rows of the victim's that the attacker's jobs made
+	foreign   []string // rows in the victim's name that the attacker's jobs made
 	ended     string
+	lost      string // what RQ says of the healthy jobs that aren't done
 }
 
 func (b *bed) besideBad(ctx context.Context, kind string, payloads []payload) ([]figure, error) {
@@ -72,12 +75,12 @@ func (b *bed) besideBad(ctx context.Context, kind string, payloads []payload) ([
 	}
 	where := fmt.Sprintf("RQ %s, %s, beside %d: ", b.version, queue, beside.bad)
 	return []figure{
-		atMost("beside", where+"healthy jobs that didn't finish", float64(healthyJobs-beside.done), 0, "jobs", "").unless(beside.ended),
+		atMost("beside", where+"healthy jobs that didn't finish", float64(healthyJobs-beside.done), 0, "jobs", beside.lost).unless(beside.ended),
 		b.o.inTime("beside", where+"longest additional wait", delay, mostDelay,
 			fmt.Sprintf("alone they wait up to %.2f s", slices.Max(alone.waits).Seconds())),
 		atMost("beside", where+"peak memory", beside.peakMB, besideMB, "MB", fmt.Sprintf("alone %.0f MB", alone.peakMB)),
 		b.o.inTime("beside", where+"stop", beside.stop, stopLimit, ""),
-		atMost("beside", where+"rows in the victim's name", float64(beside.foreign), 0, "rows", ""),
+		atMost("beside", where+"rows in the victim's name", float64(len(beside.foreign)), 0, "rows", strings.Join(beside.foreign, "; ")),
 	}, nil
 }
 
@@ -108,6 +111,9 @@ func (b *bed) try(ctx context.Context, kind string, payloads []payload) (t trial
 		t.done = b.completed(ctx) - before
 		return t.done == healthyJobs || w.ended() != ""
 	})
+	if t.done < healthyJobs {
+		t.lost = b.standing(ctx, ids)
+	}
 	for _, id := range ids {
 		wait := besidePatience
 		if at, ok := b.startedAt(id); ok {
@@ -126,17 +132,31 @@ func (b *bed) try(ctx context.Context, kind string, payloads []payload) (t trial
 	return t, errors.Join(err, failed)
 }
 
+// standing counts the statuses that RQ has for jobs, with an error of one that failed.
+func (b *bed) standing(ctx context.Context, ids []string) string {
+	count := map[rqcompat.Status]int{}
+	failure := ""
+	for _, id := range ids {
+		job, err := b.rq.Fetch(ctx, id)
+		if err != nil {
+			return err.Error()
+		}
+		count[job.Status]++
+		if results, err := b.rq.Results(ctx, id); job.Status == rqcompat.StatusFailed && err == nil && len(results) > 0 {
+			failure = "; one of those that failed: " + strings.Join(strings.Fields(results[0].ExcString), " ")
+		}
+	}
+	return fmt.Sprint(count, failure)
+}
+
 // completed counts the victim's rows that are Completed.
 func (b *bed) completed(ctx context.Context) int {
 	_, n, _ := b.db.ListJobs(ctx, rows.ListFilter{JobType: healthy, Statuses: []rows.Status{rows.StatusCompleted}, Limit: 1})
 	return n // 0 after an error, which whoever waits for more says in time
 }
 
-// foreignRows counts the rows that stand in the victim's name and aren't its user's.
-func (b *bed) foreignRows(ctx context.Context) (n int, err error) {
-	found, err := b.db.Strings(ctx, "count foreign rows", "SELECT COUNT(*) FROM `tabBackground Job` WHERE organization=? AND owner_user NOT IN (?, 'Administrator')", victim, victimUser)
-	if err == nil {
-		_, err = fmt.Sscan(found[0], &n)
-	}
-	return n, err
+// foreignRows are the rows in the victim's name that aren't its user's, by whom they are and what they are for.
+func (b *bed) foreignRows(ctx context.Context) ([]string, error) {
+	return b.db.Strings(ctx, "read foreign rows", "SELECT CONCAT_WS(' ', j.owner_user, 'for', QUOTE(j.organization), LEFT(l.message, 100)) FROM `tabBackground Job` j"+
+		" LEFT JOIN `tabJob Execution Log` l ON l.background_job=j.name AND l.to_status='Pending' WHERE j.organization=? AND j.owner_user NOT IN (?, 'Administrator')", victim, victimUser)
 }

@@ -80,6 +80,9 @@ func (d *decoder) integer(b []byte) any {
 	return shortest(v)
 }
 
+// nan is Python's. Go's has another bit set.
+var nan = math.Float64frombits(0x7ff8 << 48)
+
 // textFloat is FLOAT: what repr() writes, nan and inf included.
 func (d *decoder) textFloat([]any) {
 	s := string(d.content())
@@ -90,7 +93,7 @@ func (d *decoder) textFloat([]any) {
 	}
 	v, err := strconv.ParseFloat(s, 64)
 	if math.IsNaN(v) {
-		v = math.Float64frombits(0x7ff8 << 48) // Python's, Go's has another bit set
+		v = nan
 	}
 	if err != nil {
 		panic(d.syntax("its argument is not a float, or too large for one"))

@@ -61,6 +61,8 @@ func (r *claims) Claim(_ context.Context, cs []rqcompat.Claim, startedAt time.Ti
 }
 
 func (r *claims) start(q *job.Queued, again func(context.Context) *job.Queued, slot *workers.Slot, lease rqcompat.Lease) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.started = append(r.started, q.ID)
 	r.queued = append(r.queued, q)
 	r.again = append(r.again, again)
@@ -71,7 +73,7 @@ func (r *claims) start(q *job.Queued, again func(context.Context) *job.Queued, s
 // claimer makes a claimer with n slots and one poller, of the queue "q".
 func (r *claims) claimer(n int) *Claimer {
 	log := slog.New(slog.DiscardHandler)
-	fair := NewFairQueue(n, nil)
+	fair := NewFairQueue(n, nil, plenty())
 	return &Claimer{
 		Claim: r.Claim,
 		Suspension: &policy.Suspension{Log: log, Read: func(context.Context) (bool, []string, error) {
@@ -240,7 +242,7 @@ func TestABadClaimKeepsNobodyElse(t *testing.T) {
 			}
 		}
 		addJobs(c, ids...)
-		err := c.claim(context.Background(), c.Fair.deal(20), c.Slots.Take(20))
+		err := c.claim(context.Background(), c.Fair.deal(40), c.Slots.Take(40))
 		if (err != nil) != (len(again) > len(healthy)) {
 			t.Fatalf("%v after %v", err, r.odd)
 		}

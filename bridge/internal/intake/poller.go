@@ -191,8 +191,10 @@ func (p *Poller) see(ctx context.Context) (added, removed []string, err error) {
 		delete(p.undecided, id)
 	}
 	now := time.Now()
-	for _, l := range p.aside.Take() {
-		p.settle(l.Routed, l.Seen, now)
+	for _, r := range p.aside.Take() {
+		if p.settle(r, now) {
+			p.Fair.Add(r.Queued)
+		}
 	}
 	return added, removed, nil
 }
@@ -262,25 +264,27 @@ func (p *Poller) sift(ctx context.Context, ids []string, now time.Time) error {
 		}
 		return now
 	})
+	var mine []*job.Queued
 	for i, r := range p.Router.Route(ctx, p.Queue, found) {
 		if r.Verdict == route.Heavy {
 			p.aside.Add(found[i])
 		}
-		p.settle(r, found[i].Seen, now)
+		if p.settle(r, now) {
+			mine = append(mine, r.Queued)
+		}
 	}
+	p.Fair.Add(mine...) // at once, so that one claim can have them all
 	return nil
 }
 
-// settle does what routing says of a job.
-func (p *Poller) settle(r route.Routed, seen, now time.Time) {
-	switch r.Verdict {
-	case route.Unready, route.Held:
-		p.postpone(r.ID, seen, now.Add(r.Again))
-		return
-	case route.Ours:
-		p.Fair.Add(r.Queued)
+// settle does what routing says of a job, and reports whether it is ours.
+func (p *Poller) settle(r route.Routed, now time.Time) bool {
+	if r.Verdict == route.Unready || r.Verdict == route.Held {
+		p.postpone(r.ID, r.Seen, now.Add(r.Again))
+		return false
 	}
 	delete(p.undecided, r.ID)
+	return r.Verdict == route.Ours
 }
 
 // rest waits until the list may have changed.

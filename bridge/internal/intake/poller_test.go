@@ -110,7 +110,7 @@ func (l *queue) Route(_ context.Context, q job.Queue, found []route.Found) []rou
 	out := make([]route.Routed, len(found))
 	for i, f := range found {
 		out[i] = l.verdict[f.Job.ID]
-		out[i].Queued = &job.Queued{Queue: q, ID: f.Job.ID}
+		out[i].Queued = &job.Queued{Queue: q, ID: f.Job.ID, Seen: f.Seen}
 	}
 	l.found = append(l.found, found...)
 	return out
@@ -119,7 +119,7 @@ func (l *queue) Route(_ context.Context, q job.Queue, found []route.Found) []rou
 func (l *queue) Alone(ctx context.Context, q job.Queue, f route.Found) (route.Routed, error) {
 	select {
 	case r := <-l.alone:
-		r.Queued = &job.Queued{Queue: q, ID: f.Job.ID}
+		r.Queued = &job.Queued{Queue: q, ID: f.Job.ID, Seen: f.Seen}
 		return r, nil
 	case <-ctx.Done():
 		return route.Routed{}, ctx.Err()
@@ -146,7 +146,7 @@ func (l *queue) Close() error {
 func (l *queue) poller(own bool) *Poller {
 	return NewPoller(PollerParams{
 		Queue: job.Queue{Name: "b:q", Kind: "q", Own: own}, List: l, Waiter: l, Fetch: l.Fetch, Router: l,
-		Fair: NewFairQueue(1_000_000, nil), Paused: l.isPaused, Log: slog.New(slog.DiscardHandler),
+		Fair: NewFairQueue(1_000_000, nil, plenty()), Paused: l.isPaused, Log: slog.New(slog.DiscardHandler),
 	})
 }
 
