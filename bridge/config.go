@@ -59,8 +59,16 @@ type Config struct {
 	Lease time.Duration
 	// RowGrace is how long a job waits for its row to appear, since Python may enqueue before it commits. Default: 10 s.
 	RowGrace time.Duration
-	// MaxKills is how often a job may take its worker down before it is dead-lettered as poison. Default: 3.
+	// MaxKills is how often a job may take its worker down before it is dead-lettered as poison. Default: 3. All that ran
+	// beside it in its process are suspects after the first time: they start one after the other, and of those for which
+	// another time would be the last only one runs at once. So at 2 and more it is the one that is found. Who else was there
+	// stands in its error.
 	MaxKills int
+	// RunningMemory is about how many bytes the jobs that run may take together, counted by what they bring: their arguments,
+	// decoded and as JSON. Half of it is for small jobs, of which as many as Concurrency says fit into that half; they never
+	// wait for memory. Larger ones take turns in the other half, and one that is larger than that runs when no other of them
+	// does. What a handler itself takes is its own affair. At least 16 MiB. Default: 256 MiB.
+	RunningMemory int
 	// DBConnections is how many database connections all sites may have together; an idle site has none. A site gets half of
 	// what the others leave at most. Default: 16.
 	DBConnections int
@@ -76,6 +84,7 @@ type pace struct {
 	rescue             time.Duration
 	orphans, orphanAge time.Duration // orphanAge is how long a row must not have moved
 	maintain           time.Duration // as RQ itself does
+	patience           time.Duration // of route.Params; zero is its default
 }
 
 // RetryPolicy is when transient failures are retried: the n-th time Base × 2^(n−1) after the failure, at most Max, more or
@@ -154,6 +163,7 @@ func (c Config) WithDefaults() Config {
 	}
 	c.Concurrency = cmp.Or(c.Concurrency, 100)
 	c.MaxKills = cmp.Or(c.MaxKills, 3)
+	c.RunningMemory = cmp.Or(c.RunningMemory, 256<<20)
 	c.DBConnections = cmp.Or(c.DBConnections, 16)
 	c.StopTimeout = cmp.Or(c.StopTimeout, 30*time.Second)
 	c.CancelGrace = cmp.Or(c.CancelGrace, 10*time.Second)
@@ -164,6 +174,9 @@ func (c Config) WithDefaults() Config {
 	})
 	return c
 }
+
+// leastMemory is the least RunningMemory, in bytes.
+const leastMemory = 16 << 20
 
 // validate reports every problem of a configuration whose defaults are set, in the words of the configuration files.
 func (c Config) validate() error {
@@ -182,6 +195,9 @@ func (c Config) validate() error {
 	}
 	if c.MaxKills < 1 {
 		bad("bridge.max_kills is %d, want at least 1", c.MaxKills)
+	}
+	if c.RunningMemory < leastMemory {
+		bad("bridge.running_memory is %d MiB, want at least %d", c.RunningMemory>>20, leastMemory>>20)
 	}
 	if c.DBConnections < 1 {
 		bad("bridge.db_connections is %d, want at least 1", c.DBConnections)

@@ -55,6 +55,15 @@ func workerProcess(dir string) {
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		select {}
 	})
+	Register(e, "go.exits", func(context.Context, *Job[any]) (any, error) {
+		time.Sleep(100 * time.Millisecond)
+		os.Exit(3)
+		return nil, nil
+	})
+	Register(e, "go.works", func(context.Context, *Job[any]) (any, error) {
+		time.Sleep(500 * time.Millisecond)
+		return "well", nil
+	})
 	Register(e, "go.holds", func(context.Context, *Job[any]) (any, error) {
 		for {
 			if _, err := os.Stat(filepath.Join(dir, releaseFile)); err == nil {
@@ -184,6 +193,44 @@ func TestJobThatKillsItsWorkersIsPoison(t *testing.T) {
 		t.Errorf("retry by hand: %v", err)
 	}
 	b.waitRow(name, rows.StatusCompleted)
+}
+
+// TestOneThatKillsAmongHealthyJobs: it is found, and named with those that were suspected beside it, who all end well.
+func TestOneThatKillsAmongHealthyJobs(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, map[string]any{"lease": 1, "shared_queues": []string{}, "concurrency": 8})
+	for _, name := range []string{"exits", "works"} {
+		b.exec("INSERT INTO `tabJob Type` (name, creation, modified, owner, modified_by, type_name, is_enabled, default_timeout, max_retries, handler_method) VALUES ('" +
+			name + "', NOW(6), NOW(6), 'Administrator', 'Administrator', '" + name + "', 1, 60, 0, 'go." + name + "')")
+	}
+	var healthy []string
+	for range 6 {
+		healthy = append(healthy, b.submit("works", nil))
+	}
+	crasher := b.submit("exits", nil)
+	for i := range 3 {
+		child := b.worker()
+		ended := make(chan error, 1)
+		go func() { ended <- child.Wait() }()
+		select {
+		case <-ended:
+		case <-time.After(60 * time.Second):
+			t.Fatalf("worker %d still lives; history:\n%s", i+1, strings.Join(b.history(crasher), "\n"))
+		}
+	}
+	last := b.worker()
+	row := b.waitRow(crasher, rows.StatusDeadLetter)
+	for _, name := range healthy {
+		if b.waitRow(name, rows.StatusCompleted); !strings.Contains(row.ErrorMessage, b.bench.JobID(testSite, name)) {
+			t.Errorf("%s was there at the first death, and isn't named: %q", name, row.ErrorMessage)
+		}
+	}
+	if !strings.HasPrefix(row.ErrorMessage, "the job took its worker down 3 times; beside it ran, death by death: ") || !strings.HasSuffix(row.ErrorMessage, "; no other job") {
+		t.Errorf("the poisonous job says %q, want that it was alone at last", row.ErrorMessage)
+	}
+	if last.ProcessState != nil {
+		t.Error("a fourth worker died")
+	}
 }
 
 func TestFrozenWorkerIsRefusedWhenItComesBack(t *testing.T) {

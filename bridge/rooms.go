@@ -34,6 +34,7 @@ type rooms struct {
 	suspension *policy.Suspension
 	router     *route.Router
 	runner     *attempt.Runner
+	room       *intake.Room
 	fair       *intake.FairQueue
 	pollers    map[string]*intake.Poller
 	firsts     []*intake.First
@@ -47,16 +48,18 @@ type rooms struct {
 
 // furnish builds the rooms.
 func furnish(cfg Config, c *connections, handlers job.Handlers, ended attempt.Ended) *rooms {
-	w := &rooms{cfg: cfg, connections: c, fair: intake.NewFairQueue(cfg.Concurrency, cfg.Weights), pollers: map[string]*intake.Poller{}}
+	w := &rooms{cfg: cfg, connections: c, pollers: map[string]*intake.Poller{}}
 	queues, names := cfg.watched()
 	w.slots = workers.NewSlots(cfg.Concurrency, names)
+	w.room = intake.NewRoom(cfg.RunningMemory, cfg.Concurrency, cfg.MaxKills)
+	w.fair = intake.NewFairQueue(cfg.Concurrency, cfg.Weights, w.room)
 	w.suspension = &policy.Suspension{Log: cfg.Log, Read: func(ctx context.Context) (bool, []string, error) {
 		holds, err := c.rq.Holds(ctx)
 		return holds.Suspended, holds.Paused, err
 	}}
 	w.router = route.NewRouter(route.Params{
 		Handlers: handlers, Sites: c.sites, RQ: c.rq, Policy: c.policy, DefaultOrganization: cfg.DefaultOrganization, RowGrace: cfg.RowGrace,
-		Decode: cfg.decode, Process: w.slots.Process(), MaxKills: cfg.MaxKills, Log: cfg.Log,
+		Decode: cfg.decode, Patience: cfg.pace.patience, Process: w.slots.Process(), MaxKills: cfg.MaxKills, Log: cfg.Log,
 	})
 	registries := &maintenance.Registries{RQ: c.rq, Queues: queues, Limit: func() int64 {
 		return int64(cfg.Bench.Config().Int("rq_failed_jobs_limit", 1000))

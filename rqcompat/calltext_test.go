@@ -3,8 +3,11 @@ package rqcompat_test
 import (
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"math/big"
 	"os"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/opensoft/dartwing-bridge/rqcompat"
@@ -37,6 +40,20 @@ func TestDescriptionAsPython(t *testing.T) {
 		if got := call.Description(); got != v.Description {
 			t.Errorf("vector %d:\n got %s\nwant %s", i, got, v.Description)
 		}
+	}
+}
+
+// TestDescriptionOfMany: what nobody would read to its end has one, and soon, however much it shares.
+func TestDescriptionOfMany(t *testing.T) {
+	long, big := strings.Repeat("x", 16<<20), new(big.Int).Lsh(big.NewInt(1), 300_000)
+	c := rqcompat.Call{Func: "f", Args: slices.Repeat([]any{long, big}, 100_000), Kwargs: &pickle.Dict{}}
+	for i := range 2000 {
+		c.Kwargs.Items = append(c.Kwargs.Items, pickle.Pair{Key: fmt.Sprintf("k%04d", i), Value: long})
+	}
+	got := c.Description()
+	start := "f('" + long[:74] + "..., <int of 300001 bits>, '"
+	if !strings.HasPrefix(got, start) || !strings.Contains(got, ", k0999='xx") || strings.Contains(got, "k1000=") {
+		t.Errorf("%d bytes: %.200s", len(got), got)
 	}
 }
 

@@ -88,8 +88,14 @@ func (c *Client) listenOnce(ctx context.Context, namePattern string, f func(work
 	}
 }
 
+// maxCommand is how long a message may be, in bytes. RQ's own have some hundred.
+const maxCommand = 64 << 10
+
 func parseCommand(payload string) Command {
 	var cmd Command
+	if len(payload) > maxCommand {
+		return Command{Err: fmt.Errorf("command %q: longer than %d bytes", clip(payload), maxCommand)}
+	}
 	if err := json.Unmarshal([]byte(payload), &cmd); err != nil {
 		return Command{Err: fmt.Errorf("command %q: %w", clip(payload), err)}
 	}

@@ -3,6 +3,7 @@ package rqcompat
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 )
@@ -71,6 +72,7 @@ func TestListen(t *testing.T) {
 		{"bridge-2", `{"command": 5}`, Command{}, true},
 		{"bridge-2", `[]`, Command{}, true},
 		{"bridge-2", `{}`, Command{}, true},
+		{"bridge-2", `{"command": "` + strings.Repeat("x", 64<<10) + `"}`, Command{}, true},
 	} {
 		if n := b.do("PUBLISH", "rq:pubsub:"+c.worker, c.payload); n != int64(1) {
 			t.Fatalf("%d receivers", n)

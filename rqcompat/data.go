@@ -104,6 +104,9 @@ func (j *Job) call(l pickle.Limits) (*Call, error) {
 	return call, err
 }
 
+// maxFunc is how long a function name may be, in bytes: many copies are made of it, and no module has a longer one.
+const maxFunc = 1024
+
 func toCall(v any) (*Call, error) {
 	items, ok := sequence(v)
 	if !ok || len(items) != 4 {
@@ -112,6 +115,9 @@ func toCall(v any) (*Call, error) {
 	call := &Call{Instance: items[1]}
 	if call.Func, ok = pickle.Base(items[0]).(string); !ok {
 		return nil, fmt.Errorf("%w: its function name is not text", ErrBadCall)
+	}
+	if len(call.Func) > maxFunc {
+		return nil, fmt.Errorf("%w: its function name has more than %d bytes", ErrBadCall, maxFunc)
 	}
 	if call.Args, ok = sequence(items[2]); !ok {
 		return nil, fmt.Errorf("%w: its arguments are neither tuple nor list", ErrBadCall)

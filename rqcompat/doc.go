@@ -31,7 +31,7 @@
 // # Failure
 //
 // Nothing read from Redis makes this package panic. A field that can't be read is named by a *FieldError, a
-// payload that asks for too much memory by a *pickle.LimitError. Pickles are described, never executed. Argument
+// payload that asks for too much work or memory by a *pickle.LimitError. Pickles are described, never executed. Argument
 // values appear in no error. No command is repeated here after a connection error: whether it took effect is
 // unknown, and the caller knows which of its requests may be sent twice.
 package rqcompat

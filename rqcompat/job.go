@@ -80,6 +80,15 @@ func (j *Job) Retried() int {
 	return max(n, 0)
 }
 
+// killsField counts the processes that died with the job, see Rescue; the end of the job removes it.
+const killsField = "bridge_kills"
+
+// Kills is how many processes died while they ran the job.
+func (j *Job) Kills() int {
+	n, _ := strconv.Atoi(j.Extra[killsField])
+	return max(n, 0)
+}
+
 // jobField is one field of the hash: where it is kept decides how it is read and written.
 type jobField struct {
 	name   string

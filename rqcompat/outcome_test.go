@@ -146,7 +146,7 @@ func TestSettleRetry(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			everyDialect(t, func(t *testing.T, b *bed) {
-				fields := []string{"retries_left", c.left, "retry_intervals", c.intervals, "ttl", "70", "bridge_kills", "2"}
+				fields := []string{"retries_left", c.left, "retry_intervals", c.intervals, "ttl", "70", "bridge_kills", "2", "bridge_beside", "x"}
 				if c.front {
 					fields = append(fields, "enqueue_at_front_on_retry", "1")
 				}
@@ -158,7 +158,7 @@ func TestSettleRetry(t *testing.T) {
 				b.settle(Outcome{Lease: l, Kind: OutcomeFailed, Exc: boom, EndedAt: ended, NoRQRetry: c.noRetry}, Settled)
 				b.wantNoTrace(l)
 				b.wantHash("rq:worker:w1", map[string]string{"failed_job_count": "1", "total_working_time": "1.500000"})
-				b.wantHash("rq:job:a", map[string]string{"bridge_kills": "<none>", "ended_at": FormatTime(ended)})
+				b.wantHash("rq:job:a", map[string]string{"bridge_kills": "<none>", "bridge_beside": "<none>", "ended_at": FormatTime(ended)})
 				if c.want == "failed" {
 					b.wantHash("rq:job:a", map[string]string{"status": "failed", "retries_left": c.left})
 					return

@@ -100,10 +100,10 @@ func (f *jobField) read(j *Job, value string) (want string) {
 			*to = new(n != 0) // bool(int(value))
 		}
 	case *[]int64:
-		want = "a JSON list of whole numbers"
+		want = "a JSON list of whole numbers, of at most 1 MiB"
 		*to, err = jsonArray[int64](value)
 	case *[]string:
-		want = "a JSON list of job ids"
+		want = "a JSON list of job ids, of at most 1 MiB"
 		if *to, err = jsonArray[string](value); len(*to) == 0 {
 			*to = nil // RQ writes no empty list
 		}
@@ -114,12 +114,24 @@ func (f *jobField) read(j *Job, value string) (want string) {
 	return want
 }
 
+// maxNumber is how many bytes a number may have, maxList a list: what is longer costs more than it could tell.
+const (
+	maxNumber = 64
+	maxList   = 1 << 20
+)
+
 func wholeNumber(value string) (int64, error) {
+	if len(value) > maxNumber {
+		return 0, strconv.ErrRange
+	}
 	return strconv.ParseInt(strings.TrimSpace(value), 10, 64)
 }
 
 // jsonArray reads all of a list or nothing: half a list is worse than none.
 func jsonArray[T any](value string) (list []T, err error) {
+	if len(value) > maxList {
+		return nil, errors.New("too long")
+	}
 	if err := json.Unmarshal([]byte(value), &list); err != nil {
 		return nil, err
 	}

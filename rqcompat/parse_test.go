@@ -110,6 +110,8 @@ func TestParseJobNamesBadFields(t *testing.T) {
 		{"retry_intervals", "5", "JSON list"},
 		{"repeat_intervals", "[1,", "JSON list"},
 		{"dependency_ids", "a, b", "JSON list"},
+		{"retry_intervals", "[" + strings.Repeat("0,", 1<<19) + "0]", "of at most 1 MiB"},
+		{"timeout", strings.Repeat("0", 1<<20) + "1", "whole number"},
 		{"dependency_ids", `[1]`, "JSON list"},
 		{"origin", "\xff", "UTF-8"},
 		{"description", "a\xed\xa0\x80", "UTF-8"},

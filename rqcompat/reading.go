@@ -11,7 +11,7 @@ var ErrBeingRead = errors.New("another process reads the job")
 
 const (
 	// readingMost is far longer than a call can be read: a reading that is older and hasn't ended took its process along.
-	readingMost = 10 * time.Second
+	readingMost = 30 * time.Second
 	// readingTTL is how long that is remembered after the last attempt.
 	readingTTL = 24 * time.Hour
 )

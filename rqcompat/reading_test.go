@@ -19,10 +19,10 @@ func (b *bed) wantReading(process string, want int) {
 	}
 }
 
-// aged makes what a process began 11 s old.
+// aged makes what a process began 31 s old.
 func (b *bed) aged(process string) {
 	b.t.Helper()
-	b.do("ZINCRBY", "rq:reading:j", -11_000, process)
+	b.do("ZINCRBY", "rq:reading:j", -31_000, process)
 }
 
 func TestReading(t *testing.T) {

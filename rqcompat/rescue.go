@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -18,6 +19,9 @@ type LapsedJob struct {
 	WorkerName string
 	StartedAt  time.Time
 	Kills      int // how often the job lapsed before
+	// Beside says who ran beside the job in its process whenever it lapsed, a line each. A caller of Rescue who knows adds
+	// the line of this time (Ran).
+	Beside string
 
 	slack time.Duration // of the Lapsed that found it
 }
@@ -54,7 +58,7 @@ func (c *Client) lapsed(ctx context.Context, members []string) ([]LapsedJob, err
 	if len(members) == 0 {
 		return nil, nil
 	}
-	fields := []string{"status", "worker_name", "started_at", "bridge_kills"}
+	fields := []string{"status", "worker_name", "started_at", "bridge_kills", "bridge_beside"}
 	read := make([]*redis.SliceCmd, len(members))
 	bare := make([]*redis.SliceCmd, len(members))
 	_, err := pipelined(ctx, c.rdb, func(p redis.Pipeliner) {
@@ -95,7 +99,39 @@ func lapsedJob(member string, cmd *redis.SliceCmd) LapsedJob {
 	// An unreadable time or count is as good as none: Rescue compares what it can read.
 	l.StartedAt, _ = ParseTime(text(2))
 	l.Kills, _ = strconv.Atoi(text(3))
+	l.Beside = text(4)
 	return l
+}
+
+// besideMost is how many of the jobs that ran beside one are named for each time it lapsed.
+const besideMost = 10
+
+// Ran adds a line to Beside: the ids of the jobs that ran beside this one when it lapsed.
+func (l *LapsedJob) Ran(beside []string) {
+	line := "no other job"
+	if n := len(beside); n > 0 {
+		named := make([]string, min(n, besideMost))
+		for i := range named {
+			named[i] = strings.Join(strings.Fields(clip(beside[i])), " ")
+		}
+		line = strings.Join(named, ", ")
+		if n > besideMost {
+			line += fmt.Sprintf(" and %d more", n-besideMost)
+		}
+	}
+	if l.Beside != "" {
+		line = l.Beside + "\n" + line
+	}
+	l.Beside = line
+}
+
+// Deaths says in a sentence how often the job lapsed, this time included, and who ran beside it then.
+func (l LapsedJob) Deaths() string {
+	text := fmt.Sprintf("the job took its worker down %d times", l.Kills+1)
+	if l.Beside != "" {
+		text += "; beside it ran, death by death: " + strings.ReplaceAll(l.Beside, "\n", "; ")
+	}
+	return text
 }
 
 // Writable asks whether Redis takes writes that need memory; the error says why not. Nothing is written: a renewal of no
@@ -123,9 +159,9 @@ var rescueScript = newScript("rescue.lua")
 // several processes may rescue at the same time. It is meant for jobs of this package's workers.
 func (c *Client) Rescue(ctx context.Context, queue string, l LapsedJob, maxKills int) (RescueResult, error) {
 	now, at := c.Now(ctx), time.Now()
-	exc := fmt.Sprintf("rqcompat.PoisonedJobError: the job took its worker down %d times and is not tried again\n", maxKills)
+	exc := fmt.Sprintf("rqcompat.PoisonedJobError: %s; it is not tried again\n", l.Deaths())
 	n, err := rescueScript.Run(ctx, c.rdb, nil, c.d.endFlags(), now.Unix(), FormatTime(at), floatTime(at), queue, l.Member,
 		l.ID, l.ExecutionID, l.WorkerName, FormatTime(l.StartedAt), floatTime(l.StartedAt), maxKills, EncodeExc(exc),
-		now.Add(l.slack).Unix()).Int()
+		now.Add(l.slack).Unix(), l.Beside).Int()
 	return RescueResult(n), wrap(err, "rescue job %q", clip(l.ID))
 }

@@ -2,6 +2,7 @@ package rqcompat
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -127,17 +128,23 @@ func TestRescue(t *testing.T) {
 			if !b.d.CompositeWip {
 				want.ExecutionID = ""
 			}
+			want.Beside = strings.TrimSuffix(strings.Repeat("x, y\n", kills), "\n")
 			if got != want {
 				t.Errorf("got %+v, want %+v", got, want)
 			}
+			got.Ran([]string{"x", "y"})
 			if kills < 2 {
 				b.rescue(got, RescueRequeued)
 				b.wantMembers("rq:queue:default", l.ID, "next")
-				b.wantHash("rq:job:"+l.ID, map[string]string{"status": "queued", "worker_name": "", "started_at": "", "retries_left": "2", "bridge_kills": fmt.Sprint(kills + 1)})
+				b.wantHash("rq:job:"+l.ID, map[string]string{"status": "queued", "worker_name": "", "started_at": "", "retries_left": "2", "bridge_kills": fmt.Sprint(kills + 1), "bridge_beside": got.Beside})
 				b.wantTTL("rq:job:"+l.ID, 100)
 			} else {
 				b.rescue(got, RescuePoisoned)
-				b.wantHash("rq:job:"+l.ID, map[string]string{"status": "failed", "bridge_kills": "<none>"})
+				b.wantHash("rq:job:"+l.ID, map[string]string{"status": "failed", "bridge_kills": "<none>", "bridge_beside": "<none>"})
+				r, err := b.Results(b.ctx(), l.ID)
+				if err != nil || len(r) != 1 || !strings.Contains(r[0].ExcString, "took its worker down 3 times; beside it ran, death by death: x, y; x, y; x, y; it is not tried again") {
+					t.Errorf("results %+v, %v; want one that names who ran beside it", r, err)
+				}
 				b.wantMembers("rq:failed:default", l.ID)
 				b.wantMembers("rq:queue:default", "next")
 				if r, err := b.rdb.XLen(b.ctx(), "rq:results:"+l.ID).Result(); r != 1 || err != nil {
@@ -149,6 +156,22 @@ func TestRescue(t *testing.T) {
 			b.settle(Outcome{Lease: l, Kind: OutcomeFinished}, NotOwner)
 		}
 	})
+}
+
+// TestRanKeepsNamesShort: ids are as long as anybody likes, and there may be thousands of them.
+func TestRanKeepsNamesShort(t *testing.T) {
+	var l LapsedJob
+	if got, want := l.Deaths(), "the job took its worker down 1 times"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	l.Ran(nil)
+	beside := slices.Repeat([]string{"a\nb"}, 12)
+	beside[0] = strings.Repeat("long", 1000)
+	l.Ran(beside)
+	lines := strings.Split(l.Beside, "\n")
+	if len(lines) != 2 || lines[0] != "no other job" || !strings.HasSuffix(lines[1], ", a b, a b and 2 more") || len(lines[1]) > 1000 {
+		t.Errorf("%q, want a short line for each death", l.Beside)
+	}
 }
 
 // A Python worker's lease is 90 s and means what it says: only a caller with slack sees it early, and then with the

@@ -82,7 +82,7 @@ func TestEveryKey(t *testing.T) {
 			"b": map[string]any{"http": map[string]any{"url": "http://h/", "method": "PUT", "headers": map[string]any{"C": "D"}, "timeout": "1m"}},
 			"c": map[string]any{"http": map[string]any{"url": "http://h/", "timeout": 0}, "retry_intervals": []any{}},
 		},
-		"frappe_version": 15, "job_id_separator": "::", "db_connections": 5,
+		"frappe_version": 15, "job_id_separator": "::", "db_connections": 5, "running_memory": 64,
 	}))
 	if err != nil {
 		t.Fatal(err)
@@ -91,7 +91,7 @@ func TestEveryKey(t *testing.T) {
 		Queues: []string{"go"}, SharedQueues: []string{"long"}, Concurrency: 3, Weights: map[string]int{"ORG-1": 2},
 		RQVersion: "1.15.1", DefaultOrganization: "ORG-1", StopTimeout: time.Second, CancelGrace: 2500 * time.Millisecond,
 		Lease: 3 * time.Second, RowGrace: 4 * time.Second,
-		Retry: bridge.RetryPolicy{Base: 2 * time.Minute, Max: 10 * time.Minute, Jitter: 0.5}, RetryIntervals: []time.Duration{2 * time.Second, time.Minute}, MaxKills: 9, DBConnections: 5, NoSamples: true,
+		Retry: bridge.RetryPolicy{Base: 2 * time.Minute, Max: 10 * time.Minute, Jitter: 0.5}, RetryIntervals: []time.Duration{2 * time.Second, time.Minute}, MaxKills: 9, DBConnections: 5, RunningMemory: 64 << 20, NoSamples: true,
 		Foreign: map[string]bridge.ForeignHandler{
 			"a": {Exec: &bridge.ExecConfig{Command: []string{"x", "y"}, Dir: "/", Env: map[string]string{"A": "B"}, KillGrace: time.Second}},
 			"b": {HTTP: &bridge.HTTPConfig{URL: "http://h/", Method: "PUT", Headers: map[string]string{"C": "D"}, Timeout: time.Minute}},

@@ -8,6 +8,7 @@
 //	queues, shared_queues, first    lists of queue types
 //	concurrency, max_kills,         whole numbers
 //	db_connections
+//	running_memory                  a whole number of MiB
 //	weights                         an object: organization → whole number
 //	rq_version                      a string
 //	default_organization            a string
@@ -64,6 +65,15 @@ func (w *whole) UnmarshalJSON(b []byte) error {
 	return err
 }
 
+// mebibytes is a whole number of MiB.
+type mebibytes struct{ whole }
+
+func (m *mebibytes) UnmarshalJSON(b []byte) error {
+	err := m.whole.UnmarshalJSON(b)
+	*m.into = min(max(*m.into, -1), 1<<30) << 20
+	return err
+}
+
 // elsewhere is a key that package frappe reads from the file when it opens a bench.
 type elsewhere struct{}
 
@@ -72,8 +82,8 @@ func (s *settings) keys() map[string]any {
 	return map[string]any{
 		"queues": &s.Queues, "shared_queues": &s.SharedQueues, "first": &s.First, "weights": &s.Weights,
 		"concurrency": &whole{&s.Concurrency, "1 to 100000"}, "max_kills": &whole{&s.MaxKills, "at least 1"},
-		"db_connections": &whole{&s.DBConnections, "at least 1"},
-		"rq_version":     &s.RQVersion, "default_organization": &s.DefaultOrganization,
+		"db_connections": &whole{&s.DBConnections, "at least 1"}, "running_memory": &mebibytes{whole{&s.RunningMemory, "at least 16"}},
+		"rq_version": &s.RQVersion, "default_organization": &s.DefaultOrganization,
 		"stop_timeout": (*seconds)(&s.StopTimeout), "cancel_grace": (*seconds)(&s.CancelGrace),
 		"lease": (*seconds)(&s.Lease), "row_grace": (*seconds)(&s.RowGrace),
 		"retry": &s.retry, "retry_intervals": &s.intervals, "handlers": &s.handlers, "builtins": &s.samples,

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -27,6 +28,12 @@ const (
 	awayPause = time.Second
 
 	publishBatch = 500
+
+	// maxPayload is how large a message may be. Redis cuts off a subscriber, here the realtime server of all sites, that is
+	// 8 MB behind (client-output-buffer-limit pubsub).
+	maxPayload = 256 << 10
+	// maxRoom is how long a room's name may be, in bytes: a DocType's and a document's have 140 characters each.
+	maxRoom = 2048
 )
 
 // ErrAway says that Redis didn't take an event, or didn't take another one less than a second ago.
@@ -49,7 +56,7 @@ type EventError struct {
 }
 
 func (e *EventError) Error() string {
-	return fmt.Sprintf("realtime event %q for rooms %q of site %q: %s", e.Name, e.Rooms, e.Site, e.Reason)
+	return fmt.Sprintf("realtime event %.200q for rooms %.200q of site %.200q: %s", e.Name, e.Rooms[:min(len(e.Rooms), 10)], e.Site, e.Reason)
 }
 
 // RoomUser is every socket of a user.
@@ -106,8 +113,9 @@ func newPublisher(log *slog.Logger, send func(context.Context, [][]byte) error) 
 	}
 }
 
-// Publish sends events in one round trip, in order. An event that would harm the realtime server is left out and
-// reported as an *EventError; the others are sent. ErrAway comes within 2 s, whatever Redis does: nothing is kept for
+// Publish sends events in one round trip, in order. An event that would harm the realtime server, or is too large for it, is
+// left out and reported as an *EventError; the others are sent. So are rooms that nobody can be in, of a user without a name
+// for instance, if the event has others. ErrAway comes within 2 s, whatever Redis does: nothing is kept for
 // later. Nobody learns whether a browser got the event.
 func (p *Publisher) Publish(ctx context.Context, events ...Event) error {
 	var errs []error
@@ -141,24 +149,50 @@ func (e Event) payload() ([]byte, error) {
 	case len(e.Rooms) == 0, slices.Contains(e.Rooms, ""):
 		return refuse("it has no room and would reach every client of every site")
 	}
-	// The server hands what stands here to Socket.IO's to(), which takes a list as well and serves each client once.
-	var room any = e.Rooms
-	if len(e.Rooms) == 1 {
-		room = e.Rooms[0]
+	rooms := slices.DeleteFunc(slices.Clone(e.Rooms), isNobodys)
+	if len(rooms) == 0 {
+		return refuse("nobody can be in its rooms")
 	}
+	// The server hands what stands here to Socket.IO's to(), which takes a list as well and serves each client once.
+	var room any = rooms
+	if len(rooms) == 1 {
+		room = rooms[0]
+	}
+	payload, err := encode(envelope{e.Name, e.Message, e.Site, room})
+	switch {
+	case err != nil:
+		return refuse("its message is no JSON: " + err.Error())
+	case len(payload) > maxPayload:
+		return refuse(fmt.Sprintf("it has %d bytes, at most %d are sent", len(payload), maxPayload))
+	}
+	return payload, nil
+}
+
+// isNobodys reports whether nobody can be in a room: it is of a user, document or organization without a name, or with one
+// that is too long for any.
+func isNobodys(room string) bool {
+	return len(room) > maxRoom || strings.HasSuffix(room, ":") || strings.HasPrefix(room, "doc:") && strings.HasSuffix(room, "/")
+}
+
+type envelope struct {
+	Event     string `json:"event"`
+	Message   any    `json:"message"`
+	Namespace string `json:"namespace"`
+	Room      any    `json:"room"`
+}
+
+// encode encodes a message, whose own methods may panic.
+func encode(e envelope) (payload []byte, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("encoding it panicked: %v", v)
+		}
+	}()
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
-	err := enc.Encode(struct {
-		Event     string `json:"event"`
-		Message   any    `json:"message"`
-		Namespace string `json:"namespace"`
-		Room      any    `json:"room"`
-	}{e.Name, e.Message, e.Site, room})
-	if err != nil {
-		return refuse("its message is no JSON: " + err.Error())
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+	err = enc.Encode(e)
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
 }
 
 // sendBounded sends in a goroutine of its own, since a context interrupts a Redis client neither in a connect nor, by

@@ -31,7 +31,7 @@ if not registry or call('ZREM', registry .. queue, id) ~= 1 then return { 0, sta
 
 call('HSET', job, 'status', 'queued', 'enqueued_at', ts, 'started_at', '', 'ended_at', '',
   'last_heartbeat', '', 'worker_name', '', 'exc_info', empty_exc)
-call('HDEL', job, 'bridge_kills', 'bridge_retries')
+call('HDEL', job, 'bridge_kills', 'bridge_beside', 'bridge_retries')
 persist_job(id)
 push_job(queue, id, push, ttl)
 return { 1 }

@@ -5,14 +5,15 @@
 --       5 queue   6 member of rq:wip   7 id   8 execution   9 worker   10 started_at, text   11 the same, float
 --       12 how many lapses make the job fail   13 exception text for that, base64 of zlib
 --       14 a lease that ends before this has lapsed, whole seconds (now + slack)
+--       15 who ran beside the job whenever it lapsed, a line each
 -- Reply 0 the lease was renewed, or somebody else was faster: nothing was changed
 --       1 the job had ended, or is gone: only the entry was removed    2 queued again    3 failed
 --
--- Stands for nothing in RQ, which fails such jobs (abandon.lua). The hash field bridge_kills counts the lapses;
--- a job that ends, in whatever way, loses the count.
+-- Stands for nothing in RQ, which fails such jobs (abandon.lua). The hash field bridge_kills counts the lapses, and
+-- bridge_beside says who else was there; a job that ends, in whatever way, loses both.
 local flags, now, ts, float = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
 local queue, member, id, execution, worker, started, from = unpack(ARGV, 5, 11)
-local most_kills, exc, lapsed_before = tonumber(ARGV[12]), ARGV[13], tonumber(ARGV[14])
+local most_kills, exc, lapsed_before, beside = tonumber(ARGV[12]), ARGV[13], tonumber(ARGV[14]), ARGV[15]
 local call = redis.call
 --@include job_end.lua
 
@@ -43,9 +44,9 @@ if shown == id then
 end
 kills = (tonumber(kills or '') or 0) + 1
 if kills >= most_kills then
-  call('HDEL', job, 'bridge_kills', 'bridge_retries')
+  call('HDEL', job, 'bridge_kills', 'bridge_beside', 'bridge_retries')
   return fail_job(queue, id, 'failed', exc, worker, execution, ts, from, float, failure_ttl) or 3
 end
-call('HSET', job, 'status', 'queued', 'started_at', '', 'ended_at', '', 'last_heartbeat', '', 'worker_name', '', 'bridge_kills', kills)
+call('HSET', job, 'status', 'queued', 'started_at', '', 'ended_at', '', 'last_heartbeat', '', 'worker_name', '', 'bridge_kills', kills, 'bridge_beside', beside)
 push_job(queue, id, 'LPUSH', ttl)
 return 2

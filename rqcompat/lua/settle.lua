@@ -185,7 +185,7 @@ local function settle(i)
   end
   -- From here on nothing fails.
   end_execution(true)
-  if (kills or retries) and kind ~= 'back' then call('HDEL', job, 'bridge_kills', 'bridge_retries') end
+  if (kills or retries) and kind ~= 'back' then call('HDEL', job, 'bridge_kills', 'bridge_beside', 'bridge_retries') end
   if again then call('HSET', job, 'bridge_retries', again) end
   idle_worker(w, counter, kind ~= 'stopped' and seconds)
   return failed or status == 'canceled' and 3 or 1

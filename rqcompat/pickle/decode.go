@@ -37,10 +37,10 @@ func (d *decoder) run() any {
 			d.argument(op)
 		}
 		var taken []any
-		if op.takes == marked {
-			taken = d.popMark()
-		} else if op.takes > 0 {
+		if op.takes > 0 {
 			taken = d.popN(int(op.takes))
+		} else if op.takes == marked {
+			taken = d.popMark()
 		}
 		d.spend(opWork)
 		op.do(d, taken)

@@ -223,7 +223,7 @@ func (d *decoder) jsonNumber() any {
 	d.keep(boxMemory)
 	switch {
 	case d.skip("NaN"):
-		return math.NaN()
+		return nan
 	case d.skip("Infinity"):
 		return math.Inf(1)
 	case d.skip("-Infinity"):

@@ -49,7 +49,9 @@
 //
 // A malformed or refused stream gives a *SyntaxError with the offset and the opcode, a stream that asks for too
 // much a *LimitError with the name of the limit, a value that has no pickle an *UnsupportedError. No input makes
-// the package panic. Decode takes time and memory in proportion to its input, within Limits; the other forms of a
-// value can be larger than the value, where it shares much or where calls run in circles: they are cut for display, and
-// Limits.JSON, which is for programs, refuses them by the name of the limit.
+// the package panic. What a stream makes long, or has done again, is charged to one budget of work and memory, with a
+// deadline if one is given (Limits, Cost). By default decoding costs at most 200 ms and 64 MiB, its input included, and
+// writing a value as JSON not more. The other forms of a value can be larger than the value, where it shares much or where
+// calls run in circles: they are cut for display, and Limits.JSON, which is for programs, refuses them by the name of the
+// limit.
 package pickle

@@ -21,14 +21,14 @@ func documents(c *corpus) {
 		json(fmt.Sprintf("%d dicts in each other", n), times(n, `{"":`)+"1"+times(n, "}"))
 		json(fmt.Sprintf("%d lists without end", n), times(n, "["))
 	}
-	for name, one := range map[string]string{
+	for name, one := range sorted(map[string]string{
 		"null": "null", "empty dicts": "{}", "empty lists": "[]", "empty texts": `""`, "ones": "1", "floats": "1.5", "NaN": "NaN", "-Infinity": "-Infinity",
 		"dicts of one": `{"a":1}`, "texts": `"ab"`, "escapes": `"\n"`, "surrogates": `"\ud800"`, "large ints": "12345678901234567890",
-	} {
+	}) {
 		json("a million of "+name, array(1<<20, one))
 		json("20 MB of "+name, array(20_000_000/(len(one)+1), one))
 	}
-	for name, letter := range map[string]string{"<": "<", "control characters": `\u0001`, "pairs": `\ud83d\ude00`, "quotes": `\"`, "é": "é", "backslashes": `\\`} {
+	for name, letter := range sorted(map[string]string{"<": "<", "control characters": `\u0001`, "pairs": `\ud83d\ude00`, "quotes": `\"`, "é": "é", "backslashes": `\\`}) {
 		json("3 MB of "+name, `"`+times((3<<20)/len(letter), letter)+`"`)
 		json("20 MB of "+name, `"`+times((20<<20)/len(letter), letter)+`"`)
 	}
@@ -36,11 +36,11 @@ func documents(c *corpus) {
 	json("equal keys", "{"+times(1_000_000, `"a":1,`)+`"a":2}`)
 	json("many keys", "{"+each(200_000, func(i int) string { return fmt.Sprintf(`"%d":1,`, i) })+`"a":2}`)
 	json("long keys", array(6, fmt.Sprintf(`{"%s1":1,"%s2":1}`, times(1<<20, "k"), times(1<<20, "k"))))
-	for name, broken := range map[string]string{
+	for name, broken := range sorted(map[string]string{
 		"no end of text": `"` + times(20<<20, "x"), "control character": "\"\n\"", "bad escape": `"\x"`, "half an escape": `"\u12`, "no UTF-8": "\"\xff\"",
 		"a comma too many": "[1,]", "no colon": `{"a" 1}`, "a key of number": "{1: 2}", "leading zero": "01", "plus": "+1", "no value": "", "comment": "/* */ 1",
 		"single quotes": "'a'", "backslash at the end": `"\`, "white space": times(20<<20, " "),
-	} {
+	}) {
 		json("broken: "+name, broken)
 	}
 	c.payload("JSON: twenty million commas", "["+times(20_000_000, ","))

@@ -7,13 +7,13 @@ func shared(c *corpus) {
 	for _, n := range []int{500_000, 50_000, 1_000} {
 		args := kept(tuple(global("m", "C"), times(n, "N")))
 		refs := min(100_000_000/n, 30_000)
-		for name, one := range map[string]string{
+		for name, one := range sorted(map[string]string{
 			"copyreg.__newobj__": call(global("copyreg", "__newobj__"), again(10)),
 			"a call":             call(global("m", "f"), again(10)),
 			"NEWOBJ":             object(global("m", "C"), again(10)),
 			"NEWOBJ_EX":          global("m", "C") + again(10) + "}\x92",
 			"a state":            object(global("m", "C"), ")") + again(10) + "b",
-		} {
+		}) {
 			c.value(fmt.Sprintf("%s over one tuple of %d, %d times", name, n, refs), args, list(times(refs, one)))
 		}
 		c.value(fmt.Sprintf("set() of one list of %d, %d times", n, refs),
@@ -33,7 +33,7 @@ func shared(c *corpus) {
 func converted(c *corpus) {
 	encode := global("_codecs", "encode") + short(11) + "0" + text("latin1") + short(12) + "0"
 	for _, size := range []int{100, 10_000, 1 << 20} {
-		for name, letter := range map[string]string{"ASCII": "a", "Latin-1": "é", "beyond": "☃"} {
+		for name, letter := range sorted(map[string]string{"ASCII": "a", "Latin-1": "é", "beyond": "☃"}) {
 			c.value(fmt.Sprintf("_codecs.encode of one %s text of %d, 340,000 times", name, size),
 				kept(text(times(size, letter))), encode, list(times(340_000, call(again(11), again(10)+again(12)+"\x86"))))
 		}
@@ -59,10 +59,10 @@ func integers(c *corpus) {
 	c.value("big ints of 9 bytes", list(times(500_000, "\x8a\x09"+times(9, "\x70"))))
 	c.value("a negative big int", list(times(200, long(times(40_000, "\x80")))))
 	c.value("a big int of 20 MB", long(times(20<<20, "\x7f")))
-	for name, digits := range map[string]string{
+	for name, digits := range sorted(map[string]string{
 		"decimal": times(99_999, "9"), "hexadecimal": "0x" + times(99_000, "f"), "octal": "0o" + times(99_000, "7"), "binary": "0b" + times(99_000, "1"),
 		"grouped": "1" + times(49_000, "_1"), "too long": times(20_000_000, "9"),
-	} {
+	}) {
 		c.value("LONG of digits: "+name, list(times(4_000_000/len(digits)+1, "L"+digits+"L\n")))
 		c.value("INT of digits: "+name, list(times(4_000_000/len(digits)+1, "I"+digits+"\n")))
 	}
@@ -74,7 +74,7 @@ func integers(c *corpus) {
 // nested is deeper than a stack of calls should get.
 func nested(c *corpus) {
 	for _, n := range []int{900, 999, 1001, 100_000, 1 << 20} {
-		for name, opcodes := range map[string]string{
+		for name, opcodes := range sorted(map[string]string{
 			"lists":      times(n, "]") + times(n-1, "a"),
 			"tuples":     "N" + times(n, "\x85"),
 			"dicts":      times(n-1, "}N") + "}" + times(n-1, "s"),
@@ -82,7 +82,7 @@ func nested(c *corpus) {
 			"states":     "N" + times(n, short(10)+"0"+object(global("m", "C"), ")")+again(10)+"b"),
 			"calls":      "N" + times(n, "\x85"+short(10)+"0"+call(global("m", "f"), again(10))),
 			"keys":       "N" + times(n, "\x85") + short(10) + "0" + dict(again(10), "N"),
-		} {
+		}) {
 			c.value(fmt.Sprintf("%d %s in each other", n, name), opcodes)
 		}
 	}
@@ -90,11 +90,11 @@ func nested(c *corpus) {
 
 // laughs double at each level.
 func laughs(c *corpus) {
-	for name, level := range map[string]func(inner string) string{
+	for name, level := range sorted(map[string]func(inner string) string{
 		"lists": func(x string) string { return list(x, x) }, "tuples": func(x string) string { return x + x + "\x86" },
 		"dicts": func(x string) string { return dict(number(1), x, number(2), x) }, "frozensets": func(x string) string { return frozen(x, tuple(x)) },
 		"objects": func(x string) string { return object(global("m", "C"), x+x+"\x86") },
-	} {
+	}) {
 		for _, n := range []int{30, 300} {
 			value := "N" + short(10) + "0" + times(n, level(again(10))+short(10)+"0")
 			c.value(fmt.Sprintf("laughs: %d levels of %s", n, name), value, again(10))
@@ -126,12 +126,12 @@ func cycles(c *corpus) {
 
 // many has a large number of small values.
 func many(c *corpus) {
-	for name, one := range map[string]string{
+	for name, one := range sorted(map[string]string{
 		"empty dicts": "}", "empty lists": "]", "empty tuples": ")", "empty sets": "\x8f", "empty frozensets": "(\x91", "Nones": "N", "bools": "\x88",
 		"small ints": "K\x01", "ints": "J\xff\xff\xff\x7f", "floats": "G\x3f\xf0\x00\x00\x00\x00\x00\x01", "empty texts": "\x8c\x00", "texts": "\x8c\x01a",
 		"empty bytes": "C\x00", "bytearrays": "\x96" + times(8, "\x00"), "objects": "cm\nC\n)\x81", "globals": "cm\nC\n", "calls": "cm\nC\n)R",
 		"dicts of one": "}NNs", "lists of one": "]Na", "tuples of one": "N\x85", "sets of one": "\x8f(N\x90", "UUIDs": "cuuid\nUUID\n)\x81}\x8c\x03intK\x05sb",
-	} {
+	}) {
 		for _, n := range []int{1 << 20, 20_000_000 / len(one)} {
 			c.value(fmt.Sprintf("%d %s", n, name), list(times(n, one)))
 		}

@@ -65,8 +65,8 @@ func (c *Claimer) Run(ctx context.Context) {
 		dealt := c.Fair.deal(len(free))
 		if len(dealt) == 0 {
 			c.Slots.PutBack(free)
-			if c.Fair.Len() > 0 { // all who wait have what they may have
-				c.Fair.filled.Wait(ctx)
+			if c.Fair.Len() > 0 { // all who wait have what they may have, or wait for room
+				c.Fair.filled.Within(ctx, c.Fair.room.untilTurn())
 			}
 			continue
 		}
@@ -84,7 +84,7 @@ func (c *Claimer) allowed(ctx context.Context, dealt []*Note) []*Note {
 		queue := n.Queue().Name
 		paused := c.Suspension.Paused(ctx, queue)
 		if paused {
-			c.Fair.letGo(n.whose)
+			c.Fair.letGo(n.whose, n.Load)
 			c.Pollers[queue].forget(n.ID)
 		}
 		return paused
@@ -118,12 +118,12 @@ func (c *Claimer) claim(ctx context.Context, dealt []*Note, free []*workers.Slot
 		}
 		free[i].Registered = free[i].Registered || a.Result == rqcompat.Claimed
 		if a.Result != rqcompat.Claimed {
-			c.Fair.letGo(dealt[i].whose)
+			c.Fair.letGo(dealt[i].whose, dealt[i].Load)
 			c.Slots.GiveBack(free[i])
 			continue
 		}
-		whose := dealt[i].whose
-		free[i].Ended = func() { c.Fair.letGo(whose) }
+		whose, load := dealt[i].whose, dealt[i].Load
+		free[i].Ended = func() { c.Fair.letGo(whose, load) }
 		lease := rqcompat.Lease{
 			Queue: claims[i].Queue, ID: claims[i].ID, Worker: free[i].Worker.Name, ExecutionID: claims[i].ExecutionID, StartedAt: startedAt,
 		}

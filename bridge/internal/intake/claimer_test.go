@@ -61,6 +61,8 @@ func (r *claims) Claim(_ context.Context, cs []rqcompat.Claim, startedAt time.Ti
 }
 
 func (r *claims) start(q *job.Queued, again func(context.Context) *job.Queued, slot *workers.Slot, lease rqcompat.Lease) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.started = append(r.started, q.ID)
 	r.queued = append(r.queued, q)
 	r.again = append(r.again, again)
@@ -71,7 +73,7 @@ func (r *claims) start(q *job.Queued, again func(context.Context) *job.Queued, s
 // claimer makes a claimer with n slots and one poller, of the queue "q".
 func (r *claims) claimer(n int) *Claimer {
 	log := slog.New(slog.DiscardHandler)
-	fair := NewFairQueue(n, nil)
+	fair := NewFairQueue(n, nil, plenty())
 	return &Claimer{
 		Claim: r.Claim,
 		Suspension: &policy.Suspension{Log: log, Read: func(context.Context) (bool, []string, error) {
@@ -224,7 +226,7 @@ func TestABadClaimKeepsNobodyElse(t *testing.T) {
 	odd, away := fmt.Errorf("%w: odd data", rqcompat.ErrBadRequest), errBroken
 	rapid.Check(t, func(t *rapid.T) {
 		r := &claims{odd: map[string]error{}}
-		c := r.claimer(20)
+		c := r.claimer(30) // one tenant doesn't get all
 		var ids, healthy, refused, again []string
 		for i := range rapid.IntRange(1, 20).Draw(t, "n") {
 			id := fmt.Sprint("job-", i)
@@ -240,7 +242,7 @@ func TestABadClaimKeepsNobodyElse(t *testing.T) {
 			}
 		}
 		addJobs(c, ids...)
-		err := c.claim(context.Background(), c.Fair.deal(20), c.Slots.Take(20))
+		err := c.claim(context.Background(), c.Fair.deal(40), c.Slots.Take(40))
 		if (err != nil) != (len(again) > len(healthy)) {
 			t.Fatalf("%v after %v", err, r.odd)
 		}
@@ -254,11 +256,11 @@ func TestABadClaimKeepsNobodyElse(t *testing.T) {
 		same("left alone", c.Pollers["q"].refused, refused)
 		same("to be found again", c.Pollers["q"].dealt, again)
 		names := map[string]bool{}
-		for _, f := range c.Slots.Take(20) {
+		for _, f := range c.Slots.Take(30) {
 			names[f.Worker.Name] = true
 		}
-		if len(names) != 20-len(healthy) {
-			t.Fatalf("%d slots are free beside %d jobs of 20", len(names), len(healthy))
+		if len(names) != 30-len(healthy) || c.Fair.shares.busy != len(healthy) {
+			t.Fatalf("%d of 30 slots are free beside %d jobs, and %d count as taken", len(names), len(healthy), c.Fair.shares.busy)
 		}
 		for i, cl := range r.calls[0] {
 			if r.odd[cl.ID] != nil && names[cl.Worker.Name] {

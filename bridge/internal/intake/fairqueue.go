@@ -19,11 +19,14 @@ import (
 type FairQueue struct {
 	mu     sync.Mutex
 	shares *shares
+	room   *Room
 	lines  map[job.Tenant]*line
 	ring   turns[*line] // those that have jobs
 	known  map[job.Key]*Note
 	// kept is the sum of Memory of the jobs that need not be read again.
 	kept int
+	// first are those whose turn came while there was no room for them, by kind: the next of all of their kind.
+	first [kinds]*Note
 	// held says that all who wait have what they may have.
 	held   bool
 	filled wait.Flag // or a slot is free that one of them may have
@@ -33,7 +36,8 @@ type FairQueue struct {
 // don't wait for long, are read once.
 const mostKept = 16 << 20
 
-// line has the waiting jobs of one tenant: per priority its users, in turn.
+// line has the waiting jobs of one tenant: per priority its users, in turn; those who have jobs of several kinds once for
+// each.
 type line struct {
 	tenant job.Tenant
 	// waiting counts the jobs that are still to be dealt.
@@ -42,7 +46,7 @@ type line struct {
 	files   map[fileKey]*file
 }
 
-// file has the jobs of one priority of one user, first in, first out.
+// file has the jobs of one kind and priority of one user, first in, first out.
 type file struct {
 	of      *line
 	key     fileKey
@@ -53,12 +57,14 @@ type file struct {
 type fileKey struct {
 	whose
 	priority job.Priority
+	kind     kind
 }
 
-// NewFairQueue makes an empty queue for so many slots. weights are the shares of organizations, by name; others have 1.
-func NewFairQueue(slots int, weights map[string]int) *FairQueue {
+// NewFairQueue makes an empty queue for so many slots in a room. weights are the shares of organizations, by name; others
+// have 1.
+func NewFairQueue(slots int, weights map[string]int, room *Room) *FairQueue {
 	return &FairQueue{
-		shares: newShares(slots, weights), lines: map[job.Tenant]*line{}, known: map[job.Key]*Note{}, filled: wait.NewFlag(),
+		shares: newShares(slots, weights), room: room, lines: map[job.Tenant]*line{}, known: map[job.Key]*Note{}, filled: wait.NewFlag(),
 	}
 }
 
@@ -70,7 +76,7 @@ func (f *FairQueue) Add(qs ...*job.Queued) {
 	f.mu.Lock()
 	for _, q := range qs {
 		if n := f.known[q.Key()]; n != nil {
-			n.From, n.Before = q.From, q.Before // it may have left its queue since it was first seen
+			n.From, n.Before = q.From, brief(q.Before) // it may have left its queue since it was first seen
 			continue
 		}
 		n := noteOf(q)
@@ -79,13 +85,14 @@ func (f *FairQueue) Add(qs ...*job.Queued) {
 			n.kept = q
 		}
 		f.known[n.key()] = n
+		n.kind = f.room.kindOf(n.Load)
 		f.queue(n)
 	}
 	f.mu.Unlock()
 	f.filled.Raise()
 }
 
-// queue puts a note behind its user's others of the same priority.
+// queue puts a note behind its user's others of the same priority and kind.
 func (f *FairQueue) queue(n *Note) {
 	w := n.whose.Value()
 	l := f.lines[w.Tenant]
@@ -94,7 +101,7 @@ func (f *FairQueue) queue(n *Note) {
 		f.lines[w.Tenant] = l
 		f.ring.join(l)
 	}
-	key := fileKey{w, n.priority}
+	key := fileKey{w, n.priority, n.kind}
 	in := l.files[key]
 	if in == nil {
 		in = &file{of: l, key: key}
@@ -133,14 +140,24 @@ func (f *FairQueue) dropQueue(queue string) {
 func (f *FairQueue) dropOne(n *Note) {
 	f.forget(n)
 	n.dropped, n.kept = true, nil
+	if f.first[n.kind] == n {
+		f.first[n.kind] = nil
+		f.shares.free(n.whose.Value())
+		return
+	}
+	f.unqueue(n)
 }
 
-// forget takes a note out of what is known and counted, and out of their turns whose last it was.
+// forget takes a note out of what is known and counted.
 func (f *FairQueue) forget(n *Note) {
 	delete(f.known, n.key())
 	if n.kept != nil {
-		f.kept -= n.Memory
+		f.kept -= n.Load.Memory
 	}
+}
+
+// unqueue takes a note out of their turns whose last it was.
+func (f *FairQueue) unqueue(n *Note) {
 	in, l := n.in, n.in.of
 	if in.waiting--; in.waiting == 0 {
 		l.users[in.key.priority].leave(in)
@@ -152,11 +169,19 @@ func (f *FairQueue) forget(n *Note) {
 	}
 }
 
-// deal takes up to n jobs in turn. Each has a slot until it is let go.
+// deal takes up to n jobs in turn. Each has a slot and its room until it is let go. Whose turn comes while there is no room
+// for it is the first of its kind from then on: no other one passes it, and no job of another kind waits for it.
 func (f *FairQueue) deal(n int) []*Note {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	dealt := make([]*Note, 0, min(n, len(f.known)))
+	for kind, first := range f.first {
+		if first != nil && len(dealt) < n && f.room.enter(first.Load) {
+			f.first[kind] = nil
+			f.forget(first)
+			dealt = append(dealt, first)
+		}
+	}
 	for len(dealt) < n {
 		next := f.next()
 		if next == nil {
@@ -168,27 +193,35 @@ func (f *FairQueue) deal(n int) []*Note {
 	return dealt
 }
 
-// next takes the job whose turn it is among those whose tenant and user may have a slot; nil if there is none.
+// next takes the job whose turn it is among those whose tenant and user may have a slot and for which there is room; nil if
+// there is none.
 func (f *FairQueue) next() *Note {
-	for range f.ring.all {
+	for passed := 0; passed < len(f.ring.all); {
 		l := f.ring.whose()
-		in := l.next(f.shares)
+		in := l.next(f.shares, &f.first)
 		if in == nil {
 			f.ring.pass()
+			passed++
 			continue
 		}
 		f.ring.spend(f.shares.weight(l.tenant))
 		l.users[in.key.priority].spend(1)
 		n := in.take()
 		f.shares.take(in.key.whose)
-		f.forget(n)
-		return n
+		f.unqueue(n)
+		if f.room.enter(n.Load) {
+			f.forget(n)
+			return n
+		}
+		f.first[n.kind] = n // it keeps its share of the slots, which is its tenant's affair
+		passed = 0
 	}
 	return nil
 }
 
-// next is the file whose turn it is; nil if the tenant has what it may have, or each of its users.
-func (l *line) next(s *shares) *file {
+// next is the file whose turn it is; nil if the tenant has what it may have, or each of its users, or all its jobs are of
+// kinds that have a first.
+func (l *line) next(s *shares, first *[kinds]*Note) *file {
 	left := s.left(l.tenant)
 	if left <= 0 {
 		return nil
@@ -196,7 +229,7 @@ func (l *line) next(s *shares) *file {
 	for p := range slices.Backward(l.users[:]) {
 		users := &l.users[p]
 		for range users.all {
-			if in := users.whose(); s.allow(in.key.whose, left) {
+			if in := users.whose(); first[in.key.kind] == nil && s.allow(in.key.whose, left) {
 				return in
 			}
 			users.pass()
@@ -217,8 +250,9 @@ func (in *file) take() *Note {
 	}
 }
 
-// letGo gives back the slot that a job got when it was dealt: it has ended, or isn't started.
-func (f *FairQueue) letGo(w unique.Handle[whose]) {
+// letGo gives back what a job got when it was dealt: it has ended, or isn't started.
+func (f *FairQueue) letGo(w unique.Handle[whose], l *Load) {
+	f.room.leave(l)
 	f.mu.Lock()
 	f.shares.free(w.Value())
 	held := f.held

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"slices"
 	"sync"
 	"time"
 
@@ -33,10 +32,12 @@ type First struct {
 
 	seen  map[string]time.Time // since when popped jobs are undecided
 	aside *route.Aside         // those that take too much to keep the others
+	list  string               // where popped jobs stand
 }
 
 // NewFirst prepares a First.
 func NewFirst(f First) *First {
+	f.list = rqcompat.FirstKey(f.Queue.Name)
 	f.aside = newAside(f.Queue, f.Router, f.Log, func() {})
 	return &f
 }
@@ -70,21 +71,25 @@ func (f *First) judge(ctx context.Context, popped []string) (back []string, err 
 	if f.Paused(ctx, f.Queue.Name) {
 		return nil, errPaused
 	}
-	goesBack := func(r route.Routed, seen time.Time) {
+	var mine []*job.Queued
+	defer func() { f.Fair.Add(mine...) }()
+	settle := func(r route.Routed) {
 		switch {
 		case r.Verdict == route.Ours:
-			r.From = rqcompat.FirstKey(f.Queue.Name)
-			f.Fair.Add(r.Queued)
-		case r.Verdict == route.Foreign, r.Verdict == route.Unready && time.Since(seen) >= undecidedFor:
+			r.From = f.list
+			mine = append(mine, r.Queued)
+		case r.Verdict == route.Foreign, r.Verdict == route.Unready && time.Since(r.Seen) >= undecidedFor:
 			back = append(back, r.ID)
 		}
 	}
-	for _, l := range f.aside.Take() {
-		goesBack(l.Routed, l.Seen)
+	taken := map[string]bool{} // just now
+	for _, r := range f.aside.Take() {
+		taken[r.ID] = true
+		settle(r)
 	}
 	var ids []string
 	for _, id := range popped {
-		if !f.Fair.has(job.Key{Queue: f.Queue.Name, ID: id}) && !f.aside.Has(id) && !slices.Contains(back, id) {
+		if !f.Fair.has(job.Key{Queue: f.Queue.Name, ID: id}) && !f.aside.Has(id) && !taken[id] {
 			ids = append(ids, id)
 		}
 	}
@@ -96,7 +101,7 @@ func (f *First) judge(ctx context.Context, popped []string) (back []string, err 
 		if r.Verdict == route.Heavy {
 			f.aside.Add(found[i])
 		}
-		goesBack(r, found[i].Seen)
+		settle(r)
 	}
 	return back, nil
 }

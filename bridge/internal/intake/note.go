@@ -2,6 +2,7 @@ package intake
 
 import (
 	"strings"
+	"time"
 	"unique"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
@@ -16,18 +17,31 @@ type Note struct {
 	RowName string
 	// From and Before are those of job.Queued.
 	From, Before string
-	// Memory is about how many bytes the job takes while it runs.
-	Memory int
+	// Load is what the job weighs while it runs.
+	Load *Load
+	// Seen is when its id was first seen.
+	Seen time.Time
 
 	queue    unique.Handle[job.Queue]
 	whose    unique.Handle[whose]
 	method   unique.Handle[string]
 	priority job.Priority
+	kind     kind
 	// kept is the whole job, nil if it has to be read again.
 	kept    *job.Queued
 	dropped bool
 	in      *file // of the fair queue
 }
+
+// kind is what a job may have to wait for beside a slot. One that has to keeps others of its kind waiting, and nobody else.
+type kind int
+
+const (
+	ordinary kind = iota
+	suspect       // its process died while it ran
+	large         // see Room
+	kinds
+)
 
 // nameLength is how much of a name counts: Frappe's names have 140 characters, a hostile one may have millions.
 const nameLength = 4 * 140
@@ -36,9 +50,18 @@ func noteOf(q *job.Queued) *Note {
 	name := func(s string) string { return s[:min(len(s), nameLength)] }
 	w := whose{job.Tenant{Site: name(q.Site), Organization: name(q.Organization)}, name(q.User)}
 	return &Note{
-		ID: q.ID, RowName: strings.Clone(name(q.RowName)), From: q.From, Before: q.Before, Memory: q.Memory,
+		ID: q.ID, RowName: strings.Clone(name(q.RowName)), From: q.From, Before: brief(q.Before), Seen: q.Seen,
+		Load:  &Load{Memory: q.Memory, Kills: q.Kills},
 		queue: unique.Make(q.Queue), whose: unique.Make(w), method: unique.Make(name(q.Method)), priority: q.Priority,
 	}
+}
+
+// brief cuts what the log says of a job's past, which may be the last line of an error of any length.
+func brief(before string) string {
+	if len(before) <= nameLength {
+		return before
+	}
+	return strings.ToValidUTF8(before[:nameLength], "") + "…"
 }
 
 // Queue is where the job was found, as it was routed.
@@ -57,6 +80,6 @@ func (n *Note) outline() *job.Queued {
 	t := n.Tenant()
 	return &job.Queued{
 		Queue: n.Queue(), ID: n.ID, Method: n.Method(), Site: t.Site, Organization: t.Organization, Priority: n.priority,
-		RowName: n.RowName, From: n.From, Before: n.Before, Memory: n.Memory,
+		RowName: n.RowName, From: n.From, Before: n.Before, Memory: n.Load.Memory,
 	}
 }

@@ -25,7 +25,7 @@ func largeJob(i int) *job.Queued {
 // TestAWaitingJobCostsANote: some hundred bytes with its id and its place in the queue, whatever it asks for.
 func TestAWaitingJobCostsANote(t *testing.T) {
 	const jobs, each = 5000, 600
-	f := NewFairQueue(1_000_000, nil)
+	f := NewFairQueue(1_000_000, nil, plenty())
 	f.Add(largeJob(0)) // what all have in common is there
 	for i := range mostKept / (100 << 10) {
 		f.Add(largeJob(1_000_000 + i))
@@ -52,7 +52,7 @@ func heap() int {
 
 // TestWhatIsKeptIsCounted: small jobs are kept as they are within the bound, and make room when they go.
 func TestWhatIsKeptIsCounted(t *testing.T) {
-	f := NewFairQueue(1_000_000, nil)
+	f := NewFairQueue(1_000_000, nil, plenty())
 	sized := func(id string, memory int) *job.Queued {
 		q := waitingJob("s", "o", id, "Normal")
 		q.Memory = memory

@@ -136,35 +136,25 @@ func (p *Poller) refuse(id string) {
 	p.mu.Unlock()
 }
 
-// look brings the copy of the list up to date and routes what is new.
+// look brings the copy of the list up to date and routes what is new. However much that is, what comes meanwhile is seen
+// after each round trip and doesn't wait for all of it.
 func (p *Poller) look(ctx context.Context) error {
-	p.mu.Lock()
-	for _, id := range p.dealt {
-		p.List.Drop(id)
-	}
-	p.dealt = p.dealt[:0]
-	for _, id := range p.refused {
-		p.postpone(id, time.Now(), time.Now().Add(refusedPause))
-	}
-	p.refused = p.refused[:0]
-	p.mu.Unlock()
-	added, removed, err := p.List.Sync(ctx)
+	added, _, err := p.see(ctx)
 	if err != nil {
 		return err
 	}
-	p.Fair.drop(p.Queue.Name, removed...)
-	p.aside.Forget(removed...)
-	for _, id := range removed {
-		delete(p.undecided, id)
-	}
 	now := time.Now()
-	for _, l := range p.aside.Take() {
-		p.settle(l.Routed, l.Seen, now)
-	}
 	left := slices.Concat(p.due(now), added)
 	for len(left) > 0 {
 		n := min(len(left), fetchBatch)
-		if err := p.sift(ctx, left[:n], now); err != nil {
+		if err = p.sift(ctx, left[:n], now); err == nil {
+			if left = left[n:]; len(left) == 0 {
+				return nil
+			}
+			now = time.Now()
+			left, err = p.join(ctx, left)
+		}
+		if err != nil {
 			// All that is left is looked at again, as if it were undecided: the list won't name it as new a second time.
 			for _, id := range left {
 				seen := now
@@ -175,9 +165,55 @@ func (p *Poller) look(ctx context.Context) error {
 			}
 			return err
 		}
-		left = left[n:]
 	}
 	return nil
+}
+
+// see brings the copy of the list up to date.
+func (p *Poller) see(ctx context.Context) (added, removed []string, err error) {
+	p.mu.Lock()
+	for _, id := range p.dealt {
+		p.List.Drop(id)
+	}
+	p.dealt = p.dealt[:0]
+	for _, id := range p.refused {
+		p.postpone(id, time.Now(), time.Now().Add(refusedPause))
+	}
+	p.refused = p.refused[:0]
+	p.mu.Unlock()
+	added, removed, err = p.List.Sync(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	p.Fair.drop(p.Queue.Name, removed...)
+	p.aside.Forget(removed...)
+	for _, id := range removed {
+		delete(p.undecided, id)
+	}
+	now := time.Now()
+	for _, r := range p.aside.Take() {
+		if p.settle(r, now) {
+			p.Fair.Add(r.Queued)
+		}
+	}
+	return added, removed, nil
+}
+
+// join adds to what is left to be routed what has come since: half of the next round trip is for that.
+func (p *Poller) join(ctx context.Context, left []string) ([]string, error) {
+	added, removed, err := p.see(ctx)
+	if len(removed) > 0 {
+		gone := map[string]bool{}
+		for _, id := range removed {
+			gone[id] = true
+		}
+		left = slices.DeleteFunc(left, func(id string) bool { return gone[id] })
+	}
+	if len(added) > 0 {
+		first := min(len(added), fetchBatch/2)
+		left = slices.Concat(added[:first], left, added[first:])
+	}
+	return left, err
 }
 
 func (p *Poller) postpone(id string, seen, again time.Time) {
@@ -228,25 +264,27 @@ func (p *Poller) sift(ctx context.Context, ids []string, now time.Time) error {
 		}
 		return now
 	})
+	var mine []*job.Queued
 	for i, r := range p.Router.Route(ctx, p.Queue, found) {
 		if r.Verdict == route.Heavy {
 			p.aside.Add(found[i])
 		}
-		p.settle(r, found[i].Seen, now)
+		if p.settle(r, now) {
+			mine = append(mine, r.Queued)
+		}
 	}
+	p.Fair.Add(mine...) // at once, so that one claim can have them all
 	return nil
 }
 
-// settle does what routing says of a job.
-func (p *Poller) settle(r route.Routed, seen, now time.Time) {
-	switch r.Verdict {
-	case route.Unready, route.Held:
-		p.postpone(r.ID, seen, now.Add(r.Again))
-		return
-	case route.Ours:
-		p.Fair.Add(r.Queued)
+// settle does what routing says of a job, and reports whether it is ours.
+func (p *Poller) settle(r route.Routed, now time.Time) bool {
+	if r.Verdict == route.Unready || r.Verdict == route.Held {
+		p.postpone(r.ID, r.Seen, now.Add(r.Again))
+		return false
 	}
 	delete(p.undecided, r.ID)
+	return r.Verdict == route.Ours
 }
 
 // rest waits until the list may have changed.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -109,7 +110,7 @@ func (l *queue) Route(_ context.Context, q job.Queue, found []route.Found) []rou
 	out := make([]route.Routed, len(found))
 	for i, f := range found {
 		out[i] = l.verdict[f.Job.ID]
-		out[i].Queued = &job.Queued{Queue: q, ID: f.Job.ID}
+		out[i].Queued = &job.Queued{Queue: q, ID: f.Job.ID, Seen: f.Seen}
 	}
 	l.found = append(l.found, found...)
 	return out
@@ -118,7 +119,7 @@ func (l *queue) Route(_ context.Context, q job.Queue, found []route.Found) []rou
 func (l *queue) Alone(ctx context.Context, q job.Queue, f route.Found) (route.Routed, error) {
 	select {
 	case r := <-l.alone:
-		r.Queued = &job.Queued{Queue: q, ID: f.Job.ID}
+		r.Queued = &job.Queued{Queue: q, ID: f.Job.ID, Seen: f.Seen}
 		return r, nil
 	case <-ctx.Done():
 		return route.Routed{}, ctx.Err()
@@ -145,7 +146,7 @@ func (l *queue) Close() error {
 func (l *queue) poller(own bool) *Poller {
 	return NewPoller(PollerParams{
 		Queue: job.Queue{Name: "b:q", Kind: "q", Own: own}, List: l, Waiter: l, Fetch: l.Fetch, Router: l,
-		Fair: NewFairQueue(1_000_000, nil), Paused: l.isPaused, Log: slog.New(slog.DiscardHandler),
+		Fair: NewFairQueue(1_000_000, nil, plenty()), Paused: l.isPaused, Log: slog.New(slog.DiscardHandler),
 	})
 }
 
@@ -270,6 +271,40 @@ func TestBrokenLookLosesNoJob(t *testing.T) {
 				t.Errorf("%d jobs are fetched in one round trip, want at most %d", len(ids), fetchBatch)
 			}
 		}
+	}
+}
+
+// TestWhatComesIsSeenAtOnce, also while a long list is read through, and that goes on however much comes.
+func TestWhatComesIsSeenAtOnce(t *testing.T) {
+	l := newQueue()
+	for i := range 10 * fetchBatch {
+		l.ids = append(l.ids, fmt.Sprint("old-", i))
+	}
+	p := l.poller(true)
+	come, gone := 0, 0
+	p.Fetch = func(ctx context.Context, ids []string) ([]*rqcompat.FetchResult, error) {
+		for i := range come {
+			if id := fmt.Sprint("new-", i); len(l.fetched) < 10 && !slices.Contains(ids, id) && !p.Fair.has(job.Key{Queue: "b:q", ID: id}) {
+				t.Errorf("%s came before round trip %d and isn't in it", id, len(l.fetched))
+			}
+		}
+		if len(l.fetched) < 10 {
+			l.ids = append(l.ids, fmt.Sprint("new-", come))
+			come++
+		}
+		if len(l.fetched) == 3 { // others take some that were not read
+			l.ids = slices.DeleteFunc(l.ids, func(id string) bool {
+				taken := strings.HasPrefix(id, "old-19")
+				if taken {
+					gone++
+				}
+				return taken
+			})
+		}
+		return l.Fetch(ctx, ids)
+	}
+	if got := len(look(t, p)) + len(look(t, p)); got != 10*fetchBatch+come-gone || come != 10 || gone == 0 {
+		t.Errorf("%d jobs are ours, want %d; %d came meanwhile and %d left", got, 10*fetchBatch+come-gone, come, gone)
 	}
 }
 

@@ -51,13 +51,12 @@ func (c *Claimer) rereadOf(ctx context.Context, queue job.Queue, which []int, r 
 	c.insist(ctx, queue, func() error {
 		fetched, err := c.Fetch(ctx, ids)
 		if err == nil {
-			now := time.Now()
-			found = asFound(ids, fetched, func(string) time.Time { return now })
+			found = asFound(ids, fetched, func(string) time.Time { return time.Time{} })
 		}
 		return err
 	})
 	for k := range found {
-		found[k].Whole = true
+		found[k].Seen, found[k].Whole = r.notes[which[k]].Seen, true
 	}
 	routed := c.Router.Route(ctx, queue, found)
 	for k, i := range which {
@@ -86,7 +85,7 @@ func (r *rereading) settle(i int, routed route.Routed) {
 		return
 	}
 	q, n := routed.Queued, r.notes[i]
-	q.From, q.Before, q.Memory = n.From, n.Before, n.Memory
+	q.From, q.Before, q.Memory = n.From, n.Before, n.Load.Memory
 	r.read[i] <- q
 }
 

@@ -12,13 +12,15 @@ import (
 	"github.com/opensoft/dartwing-bridge/rqcompat"
 )
 
+var longAgo = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+
 // rereads makes a claimer that keeps no waiting job; l has what it reads again.
 func (r *claims) rereads(l *queue, ids ...string) *Claimer {
 	c := r.claimer(10)
 	c.Fetch, c.Router = l.Fetch, l
 	for _, id := range ids {
 		q := waitingJob("s", "o", id, "High")
-		q.Memory, q.Before = mostKept+1, "before "+id
+		q.Memory, q.Before, q.Seen = mostKept+1, "before "+id, longAgo
 		c.Fair.Add(q)
 	}
 	return c
@@ -53,6 +55,11 @@ func TestAClaimedJobIsReadAgain(t *testing.T) {
 	}
 	if !slices.Equal(got, []string{"a: before a", "b: before b"}) {
 		t.Errorf("run are %q, want a and b with what is known of them", got)
+	}
+	for _, f := range l.found {
+		if !f.Seen.Equal(longAgo) {
+			t.Errorf("%s counts as seen at %s, want when it was: what it waits for has had its time", f.Job.ID, f.Seen)
+		}
 	}
 	if want := [][]string{{"a", "python's", "unready", "held", "b"}}; fmt.Sprint(l.fetched) != fmt.Sprint(want) {
 		t.Errorf("read again were %v, want %v", l.fetched, want)

@@ -92,12 +92,16 @@ type Queued struct {
 	ID    string
 	// CreatedAt is that of RQ's job: a later one may bear the same id.
 	CreatedAt time.Time
-	Method    string
+	// Seen is when its id was first seen on the queue: what it waits for may come a moment later.
+	Seen   time.Time
+	Method string
 	// Site and User are whose work it is; both empty for a job that another program than Frappe enqueued.
 	Site, User string
 	// Organization is the tenant: the row's, else the argument of that name, else the default one.
 	Organization string
 	Priority     Priority
+	// Kills is how many processes died while they ran the job.
+	Kills int
 	// Attempt counts from 1 what was tried of a job without a row.
 	Attempt int
 	// Timeout is that of the RQ job, zero for unlimited; nil if it names none.

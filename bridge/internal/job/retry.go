@@ -55,7 +55,7 @@ func CheckIntervals(pauses []time.Duration) error {
 
 // PauseAfter is how long to wait before a retry (1 is the first) after err: what err asks for, else what p says.
 func PauseAfter(err error, p RetryPolicy, retry int) time.Duration {
-	if f := ReadError(err); f.After > 0 {
+	if f := ReadError(err); f != nil && f.After > 0 {
 		return f.After
 	}
 	p = p.withDefaults()

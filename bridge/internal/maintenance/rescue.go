@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
@@ -47,6 +49,7 @@ type Rescue struct {
 	Log      *slog.Logger
 
 	refused time.Time // when Redis last refused a write
+	lost    map[string]*lostProcess
 }
 
 // Do rescues once on every queue. The row goes first: after a crash in between its delivery is still to be rescued.
@@ -66,16 +69,59 @@ func (s *Rescue) Do(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		// A Python worker's is judged by RQ's own rules; one of this process, after Redis was away, is mended by the next
+		// renewal.
+		lapsed = slices.DeleteFunc(lapsed, func(l rqcompat.LapsedJob) bool { return !workers.IsOurs(l.WorkerName) || s.Holds(l.WorkerName) })
 		var errs []error
 		for _, l := range lapsed {
-			// A Python worker's is judged by RQ's own rules; one of this process, after Redis was away, is mended by the next
-			// renewal. A job whose site is away waits; it must not keep others.
-			if workers.IsOurs(l.WorkerName) && !s.Holds(l.WorkerName) {
-				errs = append(errs, s.one(ctx, q, l))
+			process := workers.ProcessOf(l.WorkerName)
+			if err := s.lookBeside(ctx, process); err != nil {
+				return err
 			}
+			l.Ran(s.besides(process, l.ID))
+			errs = append(errs, s.one(ctx, q, l)) // a job whose site is away waits; it must not keep others
 		}
 		return errors.Join(errs...)
 	})
+}
+
+// lostProcess is one whose jobs lapse, some of them seconds after the first.
+type lostProcess struct {
+	seen time.Time
+	ran  []string
+}
+
+// remembered is how long what a dead process ran is remembered.
+const remembered = 10 * time.Minute
+
+// lookBeside finds out what a process ran whose first job has lapsed.
+func (s *Rescue) lookBeside(ctx context.Context, process string) error {
+	if s.lost[process] != nil {
+		return nil
+	}
+	maps.DeleteFunc(s.lost, func(_ string, d *lostProcess) bool { return time.Since(d.seen) > remembered })
+	d := &lostProcess{seen: time.Now()}
+	for _, q := range s.Queues {
+		all, err := s.RQ.Lapsed(ctx, q.Name, s.Slack+s.Lease) // those that lapse before long, too
+		if err != nil {
+			return err
+		}
+		for _, l := range all {
+			if workers.ProcessOf(l.WorkerName) == process {
+				d.ran = append(d.ran, l.ID)
+			}
+		}
+	}
+	if s.lost == nil {
+		s.lost = map[string]*lostProcess{}
+	}
+	s.lost[process] = d
+	return nil
+}
+
+// besides are the jobs that a process ran beside one of them.
+func (s *Rescue) besides(process, id string) []string {
+	return slices.DeleteFunc(slices.Clone(s.lost[process].ran), func(other string) bool { return other == id })
 }
 
 func (s *Rescue) one(ctx context.Context, q job.Queue, l rqcompat.LapsedJob) error {
@@ -87,7 +133,7 @@ func (s *Rescue) one(ctx context.Context, q job.Queue, l rqcompat.LapsedJob) err
 	if row != nil && row.Status == rows.StatusRunning && row.StartedAs(l.StartedAt) {
 		move := moves.GiveBack(info.Site, row, workerDied)
 		if l.Kills+1 >= s.MaxKills {
-			move = moves.Poison(info.Site, row, time.Now())
+			move = moves.Poison(info.Site, row, l.Deaths(), time.Now())
 		}
 		if result, err := s.Rows.Apply(ctx, move, give); err != nil || result.Applied {
 			return err
@@ -107,14 +153,12 @@ func (s *Rescue) giveBack(ctx context.Context, q job.Queue, l rqcompat.LapsedJob
 	case rqcompat.RescueRequeued:
 		log.Warn("worker died with a job; it is back in its queue")
 	case rqcompat.RescuePoisoned:
-		log.Error("job took its worker down again and again; it is in the failed registry")
+		log.Error("job took its worker down again and again; it is in the failed registry", "beside", l.Beside)
 		s.Failed(q.Name)
-		s.Poisoned(info, errPoison)
+		s.Poisoned(info, errors.New(l.Deaths()))
 	}
 	return nil
 }
-
-var errPoison = errors.New("the job took its worker down again and again")
 
 // rowOf finds the row that an RQ job delivers; nil if it has none.
 func (s *Rescue) rowOf(ctx context.Context, q job.Queue, id string) (info job.Info, row *rows.BackgroundJob, err error) {

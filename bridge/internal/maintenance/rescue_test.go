@@ -30,9 +30,20 @@ type lapsedJobs struct {
 	failed   []string
 	poisoned []job.Info
 	slack    time.Duration
+	// soon are those that lapse before long, if they are others than jobs; soonErr is for who asks for them.
+	soon    []rqcompat.LapsedJob
+	soonErr error
+	rescued map[string]rqcompat.LapsedJob
+	reasons []string
 }
 
 func (l *lapsedJobs) Lapsed(_ context.Context, queue string, slack time.Duration) ([]rqcompat.LapsedJob, error) {
+	if slack > 75*time.Second {
+		if queue == "b:go" {
+			return l.soon, l.soonErr
+		}
+		return nil, nil
+	}
 	l.slack = slack
 	if queue == "b:go" {
 		return l.jobs, l.err
@@ -50,6 +61,7 @@ func (l *lapsedJobs) Rescue(_ context.Context, queue string, j rqcompat.LapsedJo
 		}
 	}
 	l.tell("rescue %s %s", queue, j.ID)
+	l.rescued[j.ID] = j
 	return result, l.errs["rescue"]
 }
 
@@ -85,12 +97,14 @@ func (l *lapsedJobs) rescue() *Rescue {
 		RQ: l, Rows: l.bench, Router: l, Queues: queues, Lease: 15 * time.Second, Slack: 75 * time.Second, MaxKills: 3,
 		Holds:  func(worker string) bool { return worker == "bridge-live-1" },
 		Failed: func(queue string) { l.failed = append(l.failed, queue) }, Log: l.logger(),
-		Poisoned: func(info job.Info, _ error) { l.poisoned = append(l.poisoned, info) },
+		Poisoned: func(info job.Info, err error) {
+			l.poisoned, l.reasons = append(l.poisoned, info), append(l.reasons, err.Error())
+		},
 	}
 }
 
 func newLapsed() *lapsedJobs {
-	return &lapsedJobs{bench: newBench(), routed: map[string]route.Routed{}, results: map[string]rqcompat.RescueResult{}, fetchErr: map[string]error{}}
+	return &lapsedJobs{bench: newBench(), routed: map[string]route.Routed{}, results: map[string]rqcompat.RescueResult{}, fetchErr: map[string]error{}, rescued: map[string]rqcompat.LapsedJob{}}
 }
 
 // lapse adds a job whose worker died, with the row it delivers, if any.

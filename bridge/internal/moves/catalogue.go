@@ -121,11 +121,10 @@ func Exhausted(site string, row *rows.BackgroundJob, said Said, f Failure, now t
 	return m
 }
 
-// Poison ends a job that took its worker down again and again.
-func Poison(site string, row *rows.BackgroundJob, now time.Time) Move {
-	message := "Job took its worker down again and again"
-	return move(site, row, rows.StatusDeadLetter, message,
-		rows.Job.ErrorType.To(string(job.Permanent)), rows.Job.ErrorMessage.To(message), rows.Job.CompletedAt.To(now))
+// Poison ends a job that took its worker down again and again; why says how often, and who was there.
+func Poison(site string, row *rows.BackgroundJob, why string, now time.Time) Move {
+	return move(site, row, rows.StatusDeadLetter, "Job took its worker down again and again",
+		rows.Job.ErrorType.To(string(job.Permanent)), rows.Job.ErrorMessage.To(why), rows.Job.CompletedAt.To(now))
 }
 
 // GiveBack returns a running row to its queue without spending a retry; why is the worker's end.

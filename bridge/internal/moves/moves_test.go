@@ -54,7 +54,7 @@ func catalogue(row *rows.BackgroundJob) map[string]Move {
 		"Fail":       Fail(site, row, said, failure, now, 90*time.Second),
 		"DeadLetter": DeadLetter(site, row, said, failure, now),
 		"Exhausted":  Exhausted(site, row, said, failure, now),
-		"Poison":     Poison(site, row, now),
+		"Poison":     Poison(site, row, "it did", now),
 		"GiveBack":   GiveBack(site, row, "Worker died"),
 		"Cancel":     Cancel(site, row, "jane@example.com", "Job canceled", now),
 		"Requeue":    Requeue(site, row, "jane@example.com"),
@@ -275,9 +275,9 @@ func TestWhatEachMoveWrites(t *testing.T) {
 			status:  rows.StatusDeadLetter, way: rows.StatusTimedOut,
 		},
 		"poison": {
-			move: Poison(site, running, now), message: "Job took its worker down again and again", fence: fence,
+			move: Poison(site, running, "it did", now), message: "Job took its worker down again and again", fence: fence,
 			columns: "completed_at error_message error_type",
-			written: rows.BackgroundJob{CompletedAt: now, ErrorType: "Permanent", ErrorMessage: "Job took its worker down again and again"},
+			written: rows.BackgroundJob{CompletedAt: now, ErrorType: "Permanent", ErrorMessage: "it did"},
 			status:  rows.StatusDeadLetter,
 		},
 		"give back": {

@@ -63,9 +63,9 @@ func (r *Router) readAlone(ctx context.Context, queue job.Queue, f *Found, death
 		f.Job = fetched[0].Job
 	}
 	found := *f
-	got := sideBySide(ctx, make(turns, 1), 1, alonePatience,
+	got := sideBySide(ctx, make(turns, 1), 1, r.Patience,
 		func(int) reading { return r.read(queue, found, alone()) },
-		func(int) reading { return unread(queue, found, errUnending) })[0]
+		func(int) reading { return unread(queue, found, fmt.Errorf("%w within %s", errUnending, r.Patience)) })[0]
 	if ctx.Err() != nil {
 		return reading{}, ctx.Err()
 	}
@@ -88,14 +88,8 @@ type Aside struct {
 	mu      sync.Mutex
 	waiting []Found
 	known   map[string]bool
-	looked  []Looked
+	looked  []Routed
 	filled  wait.Flag
-}
-
-// Looked is what became of a heavy job, and when its id was first seen.
-type Looked struct {
-	Routed
-	Seen time.Time
 }
 
 // NewAside prepares an Aside; Run looks.
@@ -138,13 +132,13 @@ func (a *Aside) Clear() {
 }
 
 // Take gives what was decided since it was last called.
-func (a *Aside) Take() (looked []Looked) {
+func (a *Aside) Take() (looked []Routed) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for _, l := range a.looked {
-		if a.known[l.ID] {
-			delete(a.known, l.ID)
-			looked = append(looked, l)
+	for _, r := range a.looked {
+		if a.known[r.ID] {
+			delete(a.known, r.ID)
+			looked = append(looked, r)
 		}
 	}
 	a.looked = nil
@@ -164,7 +158,7 @@ func (a *Aside) Run(ctx context.Context) {
 			pause.Succeeded()
 			a.mu.Lock()
 			a.waiting = a.waiting[1:]
-			a.looked = append(a.looked, Looked{routed, f.Seen})
+			a.looked = append(a.looked, routed)
 			a.mu.Unlock()
 			a.Looked()
 		}

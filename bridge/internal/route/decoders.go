@@ -17,27 +17,26 @@ import (
 const (
 	quickWork   = 2_000_000
 	quickMemory = 4 << 20
-	quickTime   = 20 * time.Millisecond
-	// quickPatience is how long a decoder that doesn't heed its limits is waited for.
-	quickPatience = 100 * time.Millisecond
+	// quickPatience is how long a decoder that doesn't heed its limits is waited for. It has to be enough for small calls on
+	// a machine that has too much to do: alone they would take longer still.
+	quickPatience = 2 * time.Second
 	// LargeJob is from how many bytes in Redis on a job isn't read together with others.
 	LargeJob = 64 << 10
 
 	// aloneTime is a second line behind the limits of work, which don't depend on how busy the machine is.
-	aloneTime     = 2 * time.Second
-	alonePatience = 5 * time.Second
+	aloneTime = 10 * time.Second
+	// alonePatience is the default of Params.Patience.
+	alonePatience = 15 * time.Second
 )
 
 // quickly are the limits of a first attempt.
-func quickly() pickle.Limits {
-	return pickle.Limits{Work: quickWork, Memory: quickMemory, Deadline: time.Now().Add(quickTime)}
-}
+func quickly() pickle.Limits { return pickle.Limits{Work: quickWork, Memory: quickMemory} }
 
 // alone are the limits of a call that is looked at alone: the defaults.
 func alone() pickle.Limits { return pickle.Limits{Deadline: time.Now().Add(aloneTime)} }
 
 // errUnending is what a decoder leaves that was given up.
-var errUnending = errors.New("decoding it takes longer than 5s")
+var errUnending = errors.New("decoding it doesn't end")
 
 // Decode reads the call of a job within limits, see rqcompat.Job.CallWithin.
 type Decode func(j *rqcompat.Job, l pickle.Limits) (*rqcompat.Call, error)
@@ -53,6 +52,9 @@ func aloneTurns() turns { return make(turns, max(runtime.GOMAXPROCS(0)/2, 1)) }
 
 // take waits for a turn; false means that ctx ended first.
 func (t turns) take(ctx context.Context) bool {
+	if ctx.Err() != nil {
+		return false
+	}
 	select {
 	case t <- struct{}{}:
 		return true

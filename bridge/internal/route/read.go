@@ -28,7 +28,7 @@ type reading struct {
 func unread(queue job.Queue, f Found, fault error) reading {
 	return reading{fault: fault, heavy: tooMuch(fault), q: &job.Queued{
 		Queue: queue, ID: f.Job.ID, CreatedAt: f.Job.CreatedAt, Priority: job.PriorityOfQueue(queue.Kind), Timeout: timeoutOf(f.Job),
-		Attempt: 1 + f.Job.Retried(), Memory: leastMemory,
+		Attempt: 1 + f.Job.Retried(), Kills: f.Job.Kills(), Seen: f.Seen, Memory: leastMemory,
 	}}
 }
 

@@ -84,6 +84,8 @@ type Params struct {
 	RowGrace time.Duration
 	// Decode reads calls; nil is rqcompat.Job.CallWithin.
 	Decode Decode
+	// Patience is how long a decoder is waited for that doesn't heed its limits; zero is 15 s.
+	Patience time.Duration
 	// Process is a name that no other process ever had; MaxKills is how many processes a call may take down.
 	Process  string
 	MaxKills int
@@ -101,6 +103,7 @@ func NewRouter(p Params) *Router {
 	if p.Decode == nil {
 		p.Decode = (*rqcompat.Job).CallWithin
 	}
+	p.Patience = cmp.Or(p.Patience, alonePatience)
 	return &Router{Params: p, quick: quickTurns(), alone: aloneTurns()}
 }
 
@@ -134,19 +137,19 @@ func (r *Router) decideAll(ctx context.Context, read []reading, found []Found) [
 			out[i].Verdict = Heavy
 			continue
 		}
-		r.judge(ctx, &out[i], read[i], bySite[out[i].Site], found[i].Seen)
+		r.judge(ctx, &out[i], read[i], bySite[out[i].Site])
 	}
 	return out
 }
 
 // judge decides about one decoded job, and asks the policy about one that could run.
-func (r *Router) judge(ctx context.Context, o *Routed, read reading, site sites.Found, seen time.Time) {
+func (r *Router) judge(ctx context.Context, o *Routed, read reading, site sites.Found) {
 	fault := read.fault
 	if fault != nil {
 		o.Verdict, fault = Foreign, job.Mark(fault, job.Permanent, 0)
 	} else {
 		o.Again = unreadyPause
-		o.Verdict, fault = r.decide(o.Queued, site, seen)
+		o.Verdict, fault = r.decide(o.Queued, site)
 	}
 	if o.Verdict == Ours && fault == nil && read.unfit != nil {
 		o.Verdict, fault = Foreign, read.unfit
@@ -171,13 +174,13 @@ func Question(q *job.Queued, at policy.Moment) policy.Question {
 }
 
 // decide says whether a decoded job is ours. An error says why it can't run here.
-func (r *Router) decide(q *job.Queued, site sites.Found, seen time.Time) (Verdict, error) {
+func (r *Router) decide(q *job.Queued, site sites.Found) (Verdict, error) {
 	if q.Site == "" {
 		return r.plain(q)
 	}
 	switch _, err := r.Sites.Site(q.Site); {
 	case err == nil:
-	case errors.Is(err, frappe.ErrNoSuchSite) && time.Since(seen) >= r.RowGrace:
+	case errors.Is(err, frappe.ErrNoSuchSite) && time.Since(q.Seen) >= r.RowGrace:
 		return Foreign, job.Mark(err, job.Permanent, 0)
 	default:
 		return Unready, nil // bench moves a site's directory for a moment; a broken file is mended
@@ -186,7 +189,7 @@ func (r *Router) decide(q *job.Queued, site sites.Found, seen time.Time) (Verdic
 		return Unready, nil // the log has it
 	}
 	if q.RowName != "" {
-		return r.byRow(q, site, seen)
+		return r.byRow(q, site)
 	}
 	return r.byMethod(q, site.Types)
 }
@@ -216,12 +219,12 @@ func (r *Router) byMethod(q *job.Queued, types map[string]*rows.JobType) (Verdic
 }
 
 // byRow routes a job that names a Background Job.
-func (r *Router) byRow(q *job.Queued, site sites.Found, seen time.Time) (Verdict, error) {
+func (r *Router) byRow(q *job.Queued, site sites.Found) (Verdict, error) {
 	row := site.ByName[q.RowName]
 	switch {
 	case site.Err != nil: // a table is missing
 		return Foreign, job.Mark(site.Err, job.Permanent, 0)
-	case row == nil && time.Since(seen) < r.RowGrace:
+	case row == nil && time.Since(q.Seen) < r.RowGrace:
 		return Unready, nil
 	case row == nil:
 		return Foreign, job.Mark(fmt.Errorf("site %s has no Background Job %q, %s after its job was seen: was the transaction that made it rolled back?",

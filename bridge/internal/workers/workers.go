@@ -21,6 +21,9 @@ const Prefix = "bridge-"
 // IsOurs reports whether a worker is a bridge's.
 func IsOurs(worker string) bool { return strings.HasPrefix(worker, Prefix) }
 
+// ProcessOf names the process that a worker of a bridge belongs to, as Slots.Process does.
+func ProcessOf(worker string) string { return worker[:max(strings.LastIndexByte(worker, '-'), 0)] }
+
 // Slot is a place where one job runs.
 type Slot struct {
 	Worker     *rqcompat.Worker

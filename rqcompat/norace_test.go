@@ -1,0 +1,5 @@
+//go:build !race
+
+package rqcompat_test
+
+const race = false
