@@ -86,7 +86,7 @@ func main() {
 	flag.StringVar(&o.testdata, "testdata", "testdata", "the repository's test data")
 	versions := flag.String("rq", "1.15.1,2.6.1", "RQ versions of the producers, comma separated")
 	means := flag.String("means", "", "comma separated attacks on a neighbour; default: all")
-	flag.DurationVar(&o.each, "each", 20*time.Second, "how long each attack on a neighbour lasts")
+	flag.DurationVar(&o.each, "each", 15*time.Second, "how long each attack on a neighbour lasts")
 	flag.DurationVar(&o.all, "all", time.Minute, "how long all of them together last; 0 leaves that out")
 	flag.IntVar(&o.waiting, "waiting", 100_000, "how many jobs with large parameters wait")
 	flag.Usage = usage

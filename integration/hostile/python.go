@@ -43,12 +43,12 @@ func (b *bed) ask(ctx context.Context, questions []question) (answers []json.Raw
 	for line := range bytes.Lines(out) {
 		var answer struct{ OK json.RawMessage }
 		if err := json.Unmarshal(line, &answer); err != nil {
-			return nil, fmt.Errorf("Python with RQ %s answered %.200q: %w", b.version, line, err)
+			return nil, fmt.Errorf("with RQ %s Python answered %.200q: %w", b.version, line, err)
 		}
 		answers = append(answers, answer.OK)
 	}
 	if len(answers) != len(questions) {
-		return nil, fmt.Errorf("Python with RQ %s answered %d of %d questions", b.version, len(answers), len(questions))
+		return nil, fmt.Errorf("with RQ %s Python answered %d of %d questions", b.version, len(answers), len(questions))
 	}
 	return answers, nil
 }
