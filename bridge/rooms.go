@@ -141,6 +141,7 @@ func (w *rooms) maintenance(queues []job.Queue, registries *maintenance.Registri
 			RQ: w.rq, Queues: queues, Log: w.cfg.Log,
 		}.Do},
 		{What: "tell about this process", Every: publishing, Do: w.publish},
+		{What: "return memory", Every: 10 * time.Second, Delay: 10 * time.Second, Do: maintenance.ReturnMemory},
 	}
 }
 

@@ -160,7 +160,7 @@ func (c *Client) newJob(ctx context.Context, db *rows.DB, r SubmitRequest) (rows
 
 // objectOf encodes parameters, which must be a JSON object.
 func objectOf(v any) (json.RawMessage, error) {
-	b, err := json.Marshal(v)
+	b, err := job.JSON(v)
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("%w: encode the parameters: %w", ErrBadRequest, err)

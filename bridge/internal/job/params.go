@@ -151,9 +151,20 @@ func EncodeResult(result any, s rqcompat.Serializer) (encoded string, err error)
 
 func isLimit(err error) bool { return err != nil && is[*pickle.LimitError](err) }
 
+// JSON is v as JSON in which <, > and & stand as they are: escaped, each would take six bytes.
+func JSON(v any) (json.RawMessage, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}
+
 // throughJSON encodes what only encoding/json can express: structs, and types with a MarshalJSON.
 func throughJSON(result any, s rqcompat.Serializer) (string, error) {
-	b, err := json.Marshal(result)
+	b, err := JSON(result)
 	switch {
 	case err != nil:
 		return "", err
