@@ -84,6 +84,7 @@ type pace struct {
 	rescue             time.Duration
 	orphans, orphanAge time.Duration // orphanAge is how long a row must not have moved
 	maintain           time.Duration // as RQ itself does
+	patience           time.Duration // of route.Params; zero is its default
 }
 
 // RetryPolicy is when transient failures are retried: the n-th time Base × 2^(n−1) after the failure, at most Max, more or

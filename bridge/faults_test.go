@@ -132,7 +132,7 @@ func TestStopWhileRedisIsAwayAtStart(t *testing.T) {
 // outcomes are written when Redis is back.
 func TestRedisAwayInTheMiddle(t *testing.T) {
 	t.Parallel()
-	b := newBedOn(t, servertest.Redis(t, servers.WithAppendOnly()), map[string]any{"concurrency": 20}, servers.BenchConfig{})
+	b := newBedOn(t, servertest.Redis(t, servers.WithAppendOnly()), map[string]any{"concurrency": 21}, servers.BenchConfig{})
 	b.countTypes()
 	c := newCounter()
 	b.start(c.register)
@@ -142,7 +142,7 @@ func TestRedisAwayInTheMiddle(t *testing.T) {
 		rowed = append(rowed, b.submit("holds", nil))
 	}
 	c.waitHeld(b, 20)
-	for range 50 { // no slot is free for them
+	for range 50 { // the slot that is free is for others
 		waiting = append(waiting, b.plain("go.count"))
 		waiting = append(waiting, b.ids(b.submit("count", nil))...)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime/metrics"
+	"strings"
 	"testing"
 	"time"
 
@@ -117,6 +118,12 @@ func seedHashes(f *testing.F) {
 	for _, data := range [][]byte{enqueued, executor, call(f, "go.count", nil), []byte(`["go.count", null, [], {}]`), []byte("x\x9c\x01\xff"), nil} {
 		f.Add(data, "timeout", "10000000000000", "retry_intervals", "[0, 5]", true)
 		f.Add(data, "failure_callback_name", "app.failed", "status", "started", false)
+	}
+	// What is small in Redis and not in memory: copies of one tuple, lists of lists of one list.
+	copies := "\x80\x04(cbuiltins\nlist\n" + strings.Repeat("N", 500_000) + "tq\x000](" + strings.Repeat("ccopyreg\n__newobj__\nh\x00R", 1000) + "e."
+	laughs := "\x80\x04]q\x00" + strings.Repeat("]("+strings.Repeat("h\x00", 20)+"eq\x000", 20) + "h\x00."
+	for _, payload := range []string{copies, laughs} {
+		f.Add(deflated([]byte(payload)), "", "", "", "", true)
 	}
 	for field, value := range map[string]string{
 		"created_at": "0000-01-01T00:00:00Z", "enqueued_at": "\xff", "result_ttl": "0", "failure_ttl": "-1", "ttl": "1", "retries_left": "3", "number_of_retries": "-1",

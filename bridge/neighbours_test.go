@@ -7,7 +7,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/sites"
 	"github.com/opensoft/dartwing-bridge/frappe"
@@ -91,17 +90,33 @@ func TestWhatARowRefusesIsItsOwnMatter(t *testing.T) {
 		ids = append(ids, b.enqueue("echo_job", map[string]any{"organization": "ORG-A", "what": what}))
 	}
 	b.cfg.NoSamples = true
+	seen := make(chan struct{})
+	see := sync.OnceFunc(func() { close(seen) })
+	t.Cleanup(see) // before the engine is stopped
 	b.start(func(e *Engine) {
 		Register(e, "echo_job", together(n, func(job *Job[map[string]any]) (any, error) {
 			what, _ := job.Params["what"].(string)
 			job.Progress(50, what)
-			time.Sleep(1500 * time.Millisecond) // so that it is written while the job runs
+			<-seen
 			if what == "wrong" {
 				return nil, Permanent(errors.New("a forbidden error"))
 			}
 			return nil, nil
 		}))
 	})
+	row := func(id string) *rows.BackgroundJob {
+		found, err := b.db.NewestByHash(t.Context(), sites.ArrivalsHash(id))
+		if err != nil {
+			return &rows.BackgroundJob{}
+		}
+		return found
+	}
+	for i, id := range ids {
+		if i%5 != 1 {
+			b.eventually("progress is written", func() bool { return row(id).Progress == 50 }, func() string { return fmt.Sprintf("job %d: %+v", i, row(id)) })
+		}
+	}
+	see()
 	for i, id := range ids {
 		want, message := rows.StatusCompleted, "fine"
 		switch i % 5 {
@@ -111,12 +126,9 @@ func TestWhatARowRefusesIsItsOwnMatter(t *testing.T) {
 			want = rows.StatusDeadLetter
 		}
 		b.eventually("the job's row ends", func() bool {
-			row, err := b.db.NewestByHash(t.Context(), sites.ArrivalsHash(id))
-			return err == nil && row.Status == want && (row.ProgressMessage == message || i%5 == 4)
-		}, func() string {
-			row, err := b.db.NewestByHash(t.Context(), sites.ArrivalsHash(id))
-			return fmt.Sprintf("job %d: %+v, %v", i, row, err)
-		})
+			r := row(id)
+			return r.Status == want && (r.ProgressMessage == message || i%5 == 4)
+		}, func() string { return fmt.Sprintf("job %d: %+v", i, row(id)) })
 	}
 }
 
@@ -150,6 +162,9 @@ func TestAnIdIsNobodyElsesKey(t *testing.T) {
 	})
 	for _, id := range ids {
 		b.waitJob(id, rqcompat.StatusFinished)
+		if _, ok, err := b.client().RQ().Score(t.Context(), rqcompat.Finished, queue, id); !ok || err != nil {
+			t.Errorf("%s is finished and not in that registry, %v", id, err)
+		}
 	}
 	b.wantNothingRunning()
 }

@@ -59,7 +59,7 @@ func furnish(cfg Config, c *connections, handlers job.Handlers, ended attempt.En
 	}}
 	w.router = route.NewRouter(route.Params{
 		Handlers: handlers, Sites: c.sites, RQ: c.rq, Policy: c.policy, DefaultOrganization: cfg.DefaultOrganization, RowGrace: cfg.RowGrace,
-		Decode: cfg.decode, Process: w.slots.Process(), MaxKills: cfg.MaxKills, Log: cfg.Log,
+		Decode: cfg.decode, Patience: cfg.pace.patience, Process: w.slots.Process(), MaxKills: cfg.MaxKills, Log: cfg.Log,
 	})
 	registries := &maintenance.Registries{RQ: c.rq, Queues: queues, Limit: func() int64 {
 		return int64(cfg.Bench.Config().Int("rq_failed_jobs_limit", 1000))

@@ -17,7 +17,7 @@ import (
 
 func TestSecondEngineTakesOverWhatAStopGivesBack(t *testing.T) {
 	t.Parallel()
-	b := newBed(t, map[string]any{"stop_timeout": 0.3, "concurrency": 10})
+	b := newBed(t, map[string]any{"stop_timeout": 0.3, "concurrency": 11})
 	b.countTypes()
 	first, second := newCounter(), newCounter()
 	close(second.open)

@@ -29,7 +29,7 @@ func besideBadJobs(ctx context.Context, o *options) (all []figure, err error) {
 				return err
 			}
 			defer func() { err = errors.Join(err, b.close()) }()
-			for _, kind := range []string{ownKind, shared} {
+			for _, kind := range o.kinds {
 				figures, err := b.besideBad(ctx, kind, payloads)
 				all = append(all, figures...)
 				if err != nil {

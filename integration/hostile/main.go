@@ -27,6 +27,7 @@ type options struct {
 	bridge   string        // the program
 	testdata string        // this repository's folder of that name
 	versions []string      // of RQ; the first one for what doesn't depend on it
+	kinds    []string      // of the queues on which healthy jobs stand beside bad ones
 	means    []string      // of the attacks on a neighbour; nil is all
 	each     time.Duration // how long each attack lasts
 	all      time.Duration // how long they last all together; 0 leaves that out
@@ -78,7 +79,7 @@ var shows = []show{
 }
 
 func main() {
-	o := &options{out: os.Stderr, slack: 1}
+	o := &options{out: os.Stderr, slack: 1, kinds: []string{ownKind, shared}}
 	only := flag.String("only", "", "comma separated shows; default: all")
 	asJSON := flag.Bool("json", false, "print JSON on stdout")
 	flag.StringVar(&o.bridge, "bridge", "bin/bridge", "the program to attack")

@@ -2,7 +2,7 @@
 --
 -- alone(f, ...) is what f returns, or the error that it met as this member's part of the reply: what is wrong with one
 -- member keeps no other from being done. What f wrote before stays written, so that f asks holds first.
--- holds(key, kind) raises what a command would raise, if the key holds something else.
+-- holds(key, kind) says whether the key exists, and raises what a command would raise if it holds something else.
 local function alone(f, ...)
   local ok, r = pcall(f, ...)
   if ok then return r end
@@ -14,4 +14,5 @@ local function holds(key, kind)
   if is ~= kind and is ~= 'none' then
     error({ err = 'WRONGTYPE Operation against a key holding the wrong kind of value: ' .. key .. ' is a ' .. is })
   end
+  return is ~= 'none'
 end

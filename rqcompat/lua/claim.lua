@@ -82,9 +82,7 @@ local intermediate = {}
 local function ready(queue)
   if intermediate[queue] ~= nil then return end
   holds('rq:wip:' .. queue, 'zset')
-  local waiting = 'rq:queue:' .. queue .. ':intermediate'
-  holds(waiting, 'list')
-  intermediate[queue] = call('EXISTS', waiting) == 1
+  intermediate[queue] = holds('rq:queue:' .. queue .. ':intermediate', 'list')
 end
 
 local result, origins, members = {}, {}, {}

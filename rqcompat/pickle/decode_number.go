@@ -51,16 +51,15 @@ func shortest(v *big.Int) any {
 
 func (d *decoder) tooManyDigits() failure { return beyond("digits of an integer", d.lim.IntDigits) }
 
-// textInt is INT: a number, or one of the two words protocol 1 has for bool.
+// textInt is INT: a number, or a bool of protocol 1, 00 and 01. CPython's C unpickler takes each number of two
+// characters that is 0 or 1 for one (Modules/_pickle.c load_int, 3.11).
 func (d *decoder) textInt([]any) {
-	switch string(d.content()) {
-	case "00":
-		d.push(false)
-	case "01":
-		d.push(true)
-	default:
-		d.push(d.integer(d.content()))
+	b := d.content()
+	v := d.integer(b)
+	if len(b) == 2 && (v == int64(0) || v == int64(1)) && (b[1] == '0' || b[1] == '1') {
+		v = v == int64(1)
 	}
+	d.push(v)
 }
 
 func (d *decoder) textLong([]any) { d.push(d.integer(bytes.TrimSuffix(d.content(), []byte("L")))) }

@@ -13,6 +13,9 @@ func (d *decoder) globalLines() *Global {
 		panic(d.syntax("its module or name is not UTF-8"))
 	}
 	module, name, _ := strings.Cut(d.str(), "\n")
+	if module == "" || name == "" {
+		panic(d.syntax("has no module or no name"))
+	}
 	return d.newGlobal(module, name)
 }
 

@@ -1,9 +1,6 @@
 package pickle
 
-import (
-	"hash/maphash"
-	"sync"
-)
+import "sync"
 
 // decoder is the stack machine. Stack, marks, memo and familiar are kept between uses.
 type decoder struct {
@@ -39,7 +36,7 @@ type call struct {
 var decoders = sync.Pool{New: func() any {
 	return &decoder{
 		stack: make([]any, 0, 64), marks: make([]int, 0, 16), memo: make([]any, 0, 64),
-		familiar: &familiar{seed: maphash.MakeSeed()},
+		familiar: &familiar{},
 	}
 }}
 

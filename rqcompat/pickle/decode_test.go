@@ -24,7 +24,7 @@ var decodeTests = []struct {
 }{
 	{"INT", "I42\n.", int64(42)},
 	{"INT with space, hex, octal", "(I 1 \nI-0x10\nI017\nI0o17\nt.", &Tuple{[]any{int64(1), int64(-16), int64(15), int64(15)}}},
-	{"INT as bool", "(I00\nI01\nt.", &Tuple{[]any{false, true}}},
+	{"INT as bool", "(I00\nI01\nI 1\nI+1\nI-0\nI1 \nI-1\nt.", &Tuple{[]any{false, true, true, true, false, int64(1), int64(-1)}}},
 	{"INT beyond 64 bits", "I9223372036854775808\n.", bigInt("9223372036854775808")},
 	{"LONG", "(L5L\nL-5\nL9223372036854775807L\nt.", &Tuple{[]any{int64(5), int64(-5), int64(1<<63 - 1)}}},
 	{"LONG1 empty and short", "(\x8a\x00\x8a\x01\xff\x8a\x02\x00\x80t.", &Tuple{[]any{int64(0), int64(-1), int64(-32768)}}},
@@ -102,6 +102,8 @@ var refusalTests = []struct {
 }{
 	{"nothing", "", 0, 0, "no STOP"},
 	{"no STOP", "N", 1, 0, "no STOP"},
+	{"GLOBAL without a module", "c\nname\n.", 0, 'c', "no module"},
+	{"INST without a name", "(im\n\n.", 1, 'i', "no name"},
 	{"STOP without a value", ".", 0, opStop, "stack is empty"},
 	{"unknown opcode", "N\xff.", 1, 0xff, "unknown opcode"},
 	{"protocol 6", "\x80\x06N.", 0, opProto, "above 5"},

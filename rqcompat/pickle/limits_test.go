@@ -3,6 +3,7 @@ package pickle
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"math/big"
 	"runtime"
 	"strings"
@@ -19,6 +20,7 @@ func topDown(n int) string {
 }
 
 func TestDecodeLimits(t *testing.T) {
+	newObjects := "(cm\nC\n" + strings.Repeat("N", 1000) + "tq\x000](" + strings.Repeat("ccopyreg\n__newobj__\nh\x00R", 100) + "e."
 	digits := strings.Repeat("9", 50)
 	tests := []struct {
 		name   string
@@ -34,6 +36,8 @@ func TestDecodeLimits(t *testing.T) {
 		{"memory fits", Limits{Memory: 120}, "(NNNNNt.", ""},
 		{"memory of a set made of a shared list", Limits{Memory: 1000}, "](NNNNNeq\x000" + "(" + strings.Repeat("cbuiltins\nset\nh\x00\x85R", 10) + "t.", "memory"},
 		{"time", Limits{Deadline: time.Unix(0, 0)}, "N.", "time"},
+		{"arguments of objects are shared", Limits{Memory: 60_000}, newObjects, ""},
+		{"but looked at for each", Limits{Work: 200_000}, newObjects, "work"},
 		{"depth of tuples", Limits{Depth: 10}, nest(11), "levels of depth"},
 		{"depth of tuples fits", Limits{Depth: 10}, nest(10), ""},
 		{"depth of lists", Limits{Depth: 10}, topDown(11), "levels of depth"},
@@ -67,6 +71,35 @@ func TestDecodeLimits(t *testing.T) {
 				t.Errorf("got %v, want the limit %q", err, tt.limit)
 			}
 		})
+	}
+}
+
+// TestDecodeCost: what was spent is told, also by what failed, and what was spent before counts.
+func TestDecodeCost(t *testing.T) {
+	_, small, err := Limits{}.DecodeCost([]byte("]."))
+	if err != nil || small.Work < 10 || small.Work > 1000 || small.Memory < 10 || small.Memory > 1000 {
+		t.Errorf("an empty list costs %+v (%v)", small, err)
+	}
+	in := []byte("](" + strings.Repeat("}", 1000) + "e.")
+	_, whole, err := Limits{}.DecodeCost(in)
+	if err != nil || whole.Work < 100*small.Work || whole.Memory < 100*small.Memory {
+		t.Errorf("a thousand dicts cost %+v (%v), one list %+v", whole, err, small)
+	}
+	before := Limits{Work: whole.Work + 100}.After(Cost{Work: 50})
+	if _, cost, err := before.DecodeCost(in); err != nil || cost.Work < whole.Work+50 {
+		t.Errorf("after 50 units: %+v (%v), want 50 more than %+v", cost, err, whole)
+	}
+	_, cost, err := before.After(Cost{Work: 200}).DecodeCost(in)
+	if err == nil || err.Error() != fmt.Sprintf("pickle: limit exceeded: more than %d units of work", whole.Work+100) || cost.Work < 200 {
+		t.Errorf("after too much: %v at %+v", err, cost)
+	}
+	_, _, err = Limits{Memory: 1000}.DecodeCost(in)
+	if err == nil || err.Error() != "pickle: limit exceeded: more than 1000 bytes of memory" {
+		t.Errorf("within 1000 bytes: %v", err)
+	}
+	_, _, err = Limits{Deadline: time.Now().Add(-time.Second)}.DecodeCost(in)
+	if err == nil || err.Error() != "pickle: limit exceeded: more than 0 milliseconds" {
+		t.Errorf("after the deadline: %v", err)
 	}
 }
 

@@ -63,9 +63,9 @@ func (r *Router) readAlone(ctx context.Context, queue job.Queue, f *Found, death
 		f.Job = fetched[0].Job
 	}
 	found := *f
-	got := sideBySide(ctx, make(turns, 1), 1, alonePatience,
+	got := sideBySide(ctx, make(turns, 1), 1, r.Patience,
 		func(int) reading { return r.read(queue, found, alone()) },
-		func(int) reading { return unread(queue, found, errUnending) })[0]
+		func(int) reading { return unread(queue, found, fmt.Errorf("%w within %s", errUnending, r.Patience)) })[0]
 	if ctx.Err() != nil {
 		return reading{}, ctx.Err()
 	}

@@ -108,7 +108,7 @@ func TestAlone(t *testing.T) {
 		"died twice":  {before: func(b *bench) { b.deaths = 2 }, want: want{own: "ours", shared: "ours"}, notes: read},
 		"being read":  {before: func(b *bench) { b.deaths = -1 }, want: want{own: "unready", shared: "unready", again: unreadyPause}, notes: read[:1]},
 		"died thrice": {before: func(b *bench) { b.deaths = 3 }, want: want{own: "ours", shared: "foreign", broken: "killed the process that read it 3 times"}, notes: []string{read[0], read[2]}, log: "can't be read"},
-		"unending":    {before: func(b *bench) { described(b.jobs["id"]) }, want: want{own: "ours", shared: "foreign", broken: "takes longer than 15s"}, notes: read[:2], log: "can't be read"},
+		"unending":    {before: func(b *bench) { described(b.jobs["id"]) }, want: want{own: "ours", shared: "foreign", broken: "doesn't end within 15s"}, notes: read[:2], log: "can't be read"},
 		"panics": {before: func(b *bench) {
 			b.decode = func(*rqcompat.Job, pickle.Limits) (*rqcompat.Call, error) { panic("s3cret") }
 		}, want: want{own: "ours", shared: "foreign", broken: "the decoder panicked"}, notes: read},

@@ -24,7 +24,8 @@ const (
 	LargeJob = 64 << 10
 
 	// aloneTime is a second line behind the limits of work, which don't depend on how busy the machine is.
-	aloneTime     = 10 * time.Second
+	aloneTime = 10 * time.Second
+	// alonePatience is the default of Params.Patience.
 	alonePatience = 15 * time.Second
 )
 
@@ -35,7 +36,7 @@ func quickly() pickle.Limits { return pickle.Limits{Work: quickWork, Memory: qui
 func alone() pickle.Limits { return pickle.Limits{Deadline: time.Now().Add(aloneTime)} }
 
 // errUnending is what a decoder leaves that was given up.
-var errUnending = errors.New("decoding it takes longer than 15s")
+var errUnending = errors.New("decoding it doesn't end")
 
 // Decode reads the call of a job within limits, see rqcompat.Job.CallWithin.
 type Decode func(j *rqcompat.Job, l pickle.Limits) (*rqcompat.Call, error)

@@ -84,6 +84,8 @@ type Params struct {
 	RowGrace time.Duration
 	// Decode reads calls; nil is rqcompat.Job.CallWithin.
 	Decode Decode
+	// Patience is how long a decoder is waited for that doesn't heed its limits; zero is 15 s.
+	Patience time.Duration
 	// Process is a name that no other process ever had; MaxKills is how many processes a call may take down.
 	Process  string
 	MaxKills int
@@ -101,6 +103,7 @@ func NewRouter(p Params) *Router {
 	if p.Decode == nil {
 		p.Decode = (*rqcompat.Job).CallWithin
 	}
+	p.Patience = cmp.Or(p.Patience, alonePatience)
 	return &Router{Params: p, quick: quickTurns(), alone: aloneTurns()}
 }
 
