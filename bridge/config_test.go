@@ -124,7 +124,7 @@ func TestAHandlersOwnRetryMayHaveNoJitter(t *testing.T) {
 		t.Fatal(err)
 	}
 	Register(e, "x", func(context.Context, *RawJob) (any, error) { return nil, nil }, WithRetry(RetryPolicy{Base: time.Hour, Jitter: -1}))
-	if got := job.PauseAfter(nil, *e.wrapped(e)["x"].Retry, 1); got != time.Hour {
+	if got := job.PauseAfter(errors.New("broken"), *e.wrapped(e)["x"].Retry, 1); got != time.Hour {
 		t.Errorf("the first retry comes after %s, want an hour", got)
 	}
 }

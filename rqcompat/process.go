@@ -28,10 +28,14 @@ type Process struct {
 	Handlers []string `json:"handlers"`
 	// Slots is how many jobs it runs at once, Running how many it does, Waiting how many only lack a slot. What is in
 	// Abandoned counts as running.
-	Slots     int         `json:"slots"`
-	Running   int         `json:"running"`
-	Waiting   int         `json:"waiting"`
-	Abandoned []Abandoned `json:"abandoned"`
+	Slots   int `json:"slots"`
+	Running int `json:"running"`
+	Waiting int `json:"waiting"`
+	// Memory is about how many bytes the running jobs take, MemoryMost how many there are for them, in two halves: large jobs
+	// wait for each other. 0 of a process that doesn't count.
+	Memory     int         `json:"memory,omitempty"`
+	MemoryMost int         `json:"memory_most,omitempty"`
+	Abandoned  []Abandoned `json:"abandoned"`
 }
 
 // Abandoned is a handler that goes on although its job has ended: it ignores that it was told to.

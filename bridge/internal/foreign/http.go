@@ -135,13 +135,11 @@ func (h *httpHandler) request(ctx context.Context, r job.Info, params json.RawMe
 	if len(r.Lossy) > 0 {
 		content["lossy"] = r.Lossy
 	}
-	var body bytes.Buffer
-	e := json.NewEncoder(&body)
-	e.SetEscapeHTML(false) // it would make six bytes of one
-	if err := e.Encode(content); err != nil {
+	body, err := job.JSON(content)
+	if err != nil {
 		return nil, fmt.Errorf("encode the request for %s: %w", h.place, err)
 	}
-	req, err := http.NewRequestWithContext(ctx, h.cfg.Method, h.cfg.URL, bytes.NewReader(body.Bytes()))
+	req, err := http.NewRequestWithContext(ctx, h.cfg.Method, h.cfg.URL, bytes.NewReader(body))
 	if err != nil {
 		return nil, fmt.Errorf("build the request for %s: %w", h.place, err)
 	}

@@ -120,7 +120,7 @@ type Queued struct {
 	Serializer rqcompat.Serializer
 	// Handler runs it; nil only if Broken is set.
 	Handler *Handler
-	// Memory is about how many bytes the job takes while it runs: its arguments decoded, and once more as JSON.
+	// Memory is about how many bytes the job takes while it runs: its arguments decoded, as JSON, and as the handler reads that.
 	Memory int
 	// From is where the job stands, if not in its queue, see rqcompat.Claim; Before is what the log says of that.
 	From, Before string

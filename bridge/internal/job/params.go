@@ -122,6 +122,9 @@ var errLongResult = fmt.Errorf("%w: more than %d MiB", ErrResultTooLarge, mostRe
 // EncodeResult encodes a return value for RQ's result stream as the job's serializer does: what JSON can't express as RQ's
 // own notice, with an error. It runs methods of the value, whose panic becomes an error too; the error itself has none.
 func EncodeResult(result any, s rqcompat.Serializer) (encoded string, err error) {
+	if raw, ok := result.(json.RawMessage); ok && len(raw) > mostResult {
+		return "", Mark(errLongResult, Permanent, 0) // before it is copied again and again
+	}
 	_, err = Protect(func() (any, error) {
 		if encoded, err = rqcompat.EncodeResult(result, s); err != nil && !isLimit(err) {
 			encoded, err = throughJSON(result, s)
@@ -151,9 +154,20 @@ func EncodeResult(result any, s rqcompat.Serializer) (encoded string, err error)
 
 func isLimit(err error) bool { return err != nil && is[*pickle.LimitError](err) }
 
+// JSON is v as JSON in which <, > and & stand as they are: escaped, each would take six bytes.
+func JSON(v any) (json.RawMessage, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}
+
 // throughJSON encodes what only encoding/json can express: structs, and types with a MarshalJSON.
 func throughJSON(result any, s rqcompat.Serializer) (string, error) {
-	b, err := json.Marshal(result)
+	b, err := JSON(result)
 	switch {
 	case err != nil:
 		return "", err

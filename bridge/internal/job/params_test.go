@@ -160,3 +160,13 @@ func TestStrictParamsKnowTheBridgesOwn(t *testing.T) {
 		}
 	}
 }
+
+func TestJSONEscapesNoHTML(t *testing.T) {
+	b, err := JSON(map[string]string{"a": "<&>"})
+	if err != nil || string(b) != `{"a":"<&>"}` {
+		t.Errorf("%s, %v; want it as it is, and no line end", b, err)
+	}
+	if _, err := JSON(make(chan int)); err == nil {
+		t.Error("a channel has JSON")
+	}
+}

@@ -60,7 +60,7 @@ func (r *Router) read(queue job.Queue, f Found, l pickle.Limits) (got reading) {
 	q.Memory += call.Memory
 	if q.RowName == "" {
 		size, err := q.MeasureParams(l)
-		q.Memory += size
+		q.Memory += 2 * size // as JSON, and as the handler reads that
 		got.unfit, got.heavy = err, tooMuch(err)
 	}
 	if q.Memory > mostTogether {

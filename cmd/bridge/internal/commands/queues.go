@@ -105,6 +105,9 @@ func printWorkers(a *cli.App, b *frappe.Bench, workers []view.Worker) error {
 		}
 		if p := w.Process; p != nil {
 			state = fmt.Sprintf("%d of %d run", p.Running, p.Slots)
+			if p.MemoryMost > 0 {
+				state += fmt.Sprintf(", %d of %d MiB", p.Memory>>20, p.MemoryMost>>20)
+			}
 			if p.Waiting > 0 {
 				state += fmt.Sprintf(", %d wait", p.Waiting)
 			}

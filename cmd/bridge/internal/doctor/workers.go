@@ -62,6 +62,7 @@ func (r *report) workers(ctx context.Context, b *frappe.Bench, cfg bridge.Config
 	}
 	for _, p := range who.processes {
 		r.slots(p, time.Now())
+		r.memory(p)
 	}
 	for _, kind := range cfg.WithDefaults().Queues {
 		if names := who.python.on[kind]; len(names) > 0 {
@@ -98,6 +99,18 @@ func (r *report) slots(p rqcompat.Process, now time.Time) {
 	r.add(level, "workers", "see what the handler waits for (kill -QUIT prints its stack and ends the process), mend it, and restart that bridge",
 		"process %d on %s: %s are held by handlers that ignore their context, %s of job %s since %s (%s)",
 		p.PID, p.Hostname, how, oldest.Method, oldest.JobID, output.Clock(oldest.Since), now.Sub(oldest.Since).Round(time.Second))
+}
+
+// memory looks whether large jobs of a process have to wait for each other.
+func (r *report) memory(p rqcompat.Process) {
+	switch {
+	case p.MemoryMost == 0:
+	case p.Memory > p.MemoryMost/2 && p.Waiting > 0:
+		r.warn("workers", "if that lasts, raise running_memory under bridge, or let those jobs bring less",
+			"process %d on %s: its running jobs take %d of %d MiB, and large ones wait for each other", p.PID, p.Hostname, p.Memory>>20, p.MemoryMost>>20)
+	default:
+		r.ok("workers", "process %d on %s: %d of %d slots, %d of %d MiB for running jobs", p.PID, p.Hostname, p.Running, p.Slots, p.Memory>>20, p.MemoryMost>>20)
+	}
 }
 
 // generated are the lines with which bench, as it writes them for each key of "workers", starts a Python worker on a queue.
