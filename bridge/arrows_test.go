@@ -38,7 +38,7 @@ var arrows = map[string][]string{
 		"frappe", "frappe/rows", "frappe/access", "rqcompat", "rqcompat/pickle"},
 	"bridge/internal/desk": {"bridge/internal/sites", "bridge/internal/batch", "bridge/internal/job", "bridge/internal/wait", "frappe/realtime", "frappe/rows"},
 	"bridge/internal/route": {"bridge/internal/policy", "bridge/internal/sites", "bridge/internal/job", "bridge/internal/wait",
-		"frappe", "frappe/rows", "rqcompat", "rqcompat/pickle"},
+		"frappe", "frappe/rows", "frappe/access", "rqcompat", "rqcompat/pickle"},
 	"bridge/internal/intake": {"bridge/internal/route", "bridge/internal/policy", "bridge/internal/workers", "bridge/internal/job", "bridge/internal/wait",
 		"rqcompat"},
 	"bridge/internal/attempt": {"bridge/internal/route", "bridge/internal/policy", "bridge/internal/sites", "bridge/internal/moves", "bridge/internal/workers",

@@ -43,6 +43,9 @@ type Config struct {
 	RQVersion string
 	// DefaultOrganization owns the rows of jobs that name no organization. Default: none; such a job of a Job Type fails.
 	DefaultOrganization string
+	// TrustEnqueuer says that whoever can enqueue on this bench may do so for any organization: it isn't asked whether the
+	// caller belongs to the one that a call of frappe.enqueue, or the row it names, is of. Default: it is asked.
+	TrustEnqueuer bool
 	// Retry is the schedule of attempts after a transient failure; a handler may have its own (WithRetry).
 	Retry RetryPolicy
 	// RetryIntervals are the pauses before each retry of a job without a row that fails with an error that isn't Permanent,
@@ -57,7 +60,8 @@ type Config struct {
 	CancelGrace time.Duration
 	// Lease is how long a claim holds without renewal, 1 s to 15 s: dead workers' jobs are back 5 s later. Default: 15 s.
 	Lease time.Duration
-	// RowGrace is how long a job waits for its row to appear, since Python may enqueue before it commits. Default: 10 s.
+	// RowGrace is how long a job waits for its row, its organization or its user's membership to appear, since Python may
+	// enqueue before it commits. Default: 10 s.
 	RowGrace time.Duration
 	// MaxKills is how often a job may take its worker down before it is dead-lettered as poison. Default: 3. All that ran
 	// beside it in its process are suspects after the first time: they start one after the other, and of those for which

@@ -115,9 +115,10 @@ func (e *ears) check(t *testing.T) {
 	}
 }
 
-// addMember makes a user a member of an organization.
+// addMember makes a user who is a member of an organization.
 func (b *bed) addMember(user, organization string) {
 	b.t.Helper()
+	b.addUser(user)
 	b.exec("INSERT INTO tabPerson (name, creation, modified, owner, modified_by, frappe_user) VALUES (?, NOW(6), NOW(6), 'Administrator', 'Administrator', ?)", "P-"+user, user)
 	b.exec("INSERT INTO `tabOrg Member` (name, creation, modified, owner, modified_by, person, organization, status) VALUES (?, NOW(6), NOW(6), 'Administrator', 'Administrator', ?, ?, 'Active')", "M-"+user, "P-"+user, organization)
 }

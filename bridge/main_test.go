@@ -83,6 +83,7 @@ func newBedOn(t testing.TB, r *servers.Redis, settings map[string]any, cfg serve
 	for _, org := range []string{"ORG-A", "ORG-B"} {
 		b.exec("INSERT INTO `tabOrganization` (name, creation, modified, owner, modified_by, org_name, status) VALUES (?, NOW(6), NOW(6), 'Administrator', 'Administrator', ?, 'Active')", org, org)
 	}
+	b.addUser("jane@example.com", "System Manager")
 	b.cfg = configured(b.bench, settings)
 	if os.Getenv("BRIDGE_TEST_LOG") != "" {
 		b.cfg.Log = slog.New(slog.NewJSONHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -108,6 +109,7 @@ func configured(bench *frappe.Bench, settings map[string]any) Config {
 		RQVersion    string  `json:"rq_version"`
 		Retry        struct{ Base float64 }
 		Foreign      map[string]ForeignHandler
+		Trust        bool `json:"trust_enqueuer"`
 	}
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
@@ -118,7 +120,17 @@ func configured(bench *frappe.Bench, settings map[string]any) Config {
 	return Config{
 		Bench: bench, Concurrency: s.Concurrency, Queues: s.Queues, SharedQueues: s.SharedQueues, First: s.First, Lease: seconds(s.Lease),
 		StopTimeout: seconds(s.StopTimeout), CancelGrace: seconds(s.CancelGrace), RowGrace: seconds(s.RowGrace), RQVersion: s.RQVersion,
-		Retry: RetryPolicy{Base: seconds(s.Retry.Base)}, RetryIntervals: []time.Duration{}, Foreign: s.Foreign,
+		Retry: RetryPolicy{Base: seconds(s.Retry.Base)}, RetryIntervals: []time.Duration{}, Foreign: s.Foreign, TrustEnqueuer: s.Trust,
+	}
+}
+
+// addUser makes a user with some roles.
+func (b *bed) addUser(user string, roles ...string) {
+	b.t.Helper()
+	b.exec("INSERT INTO tabUser (name, creation, modified, owner, modified_by, email) VALUES (?, NOW(6), NOW(6), 'Administrator', 'Administrator', ?)", user, user)
+	for _, role := range roles {
+		b.exec("INSERT INTO `tabHas Role` (name, creation, modified, owner, modified_by, parent, parenttype, parentfield, role) VALUES (?, NOW(6), NOW(6), 'Administrator', 'Administrator', ?, 'User', 'roles', ?)",
+			role+" "+user, user, role)
 	}
 }
 

@@ -58,7 +58,8 @@ func furnish(cfg Config, c *connections, handlers job.Handlers, ended attempt.En
 		return holds.Suspended, holds.Paused, err
 	}}
 	w.router = route.NewRouter(route.Params{
-		Handlers: handlers, Sites: c.sites, RQ: c.rq, Policy: c.policy, DefaultOrganization: cfg.DefaultOrganization, RowGrace: cfg.RowGrace,
+		Handlers: handlers, Sites: c.sites, RQ: c.rq, Policy: c.policy, DefaultOrganization: cfg.DefaultOrganization,
+		TrustEnqueuer: cfg.TrustEnqueuer, RowGrace: cfg.RowGrace,
 		Decode: cfg.decode, Patience: cfg.pace.patience, Process: w.slots.Process(), MaxKills: cfg.MaxKills, Log: cfg.Log,
 	})
 	registries := &maintenance.Registries{RQ: c.rq, Queues: queues, Limit: func() int64 {

@@ -49,12 +49,17 @@ func registerSamples(e *Engine) {
 	e.register("long_running_job", &registration{source: "the samples", handle: typed("long_running_job", false, longRunningJob)})
 }
 
+// echoedMost is up to how many bytes of parameters become the output, of which a row has the first 140 characters.
+const echoedMost = 64 << 10
+
 // echoJob returns its parameters. It takes them unread, since a large int would become a float any other way.
 func echoJob(_ context.Context, job *Job[json.RawMessage]) (any, error) {
 	job.Progress(50, "Processing...")
 	job.Progress(100, "Done!")
-	if text, err := frappe.AsJSON(job.Params); err == nil {
-		job.SetOutput(string(text))
+	if len(job.Params) <= echoedMost {
+		if text, err := frappe.AsJSON(job.Params); err == nil {
+			job.SetOutput(string(text))
+		}
 	}
 	return job.Params, nil
 }

@@ -25,9 +25,10 @@ type SubmitRequest struct {
 	Site string
 	// JobType is the Job Type's name. Required; it must be enabled.
 	JobType string
-	// Organization is the tenant. Default: Config.DefaultOrganization.
+	// Organization is the tenant, in any spelling that the site's database takes for it. Default: Config.DefaultOrganization.
 	Organization string
-	// User is who submits and owns the job. Default: Administrator.
+	// User is who submits and owns the job, one of the site's; that he belongs to the organization is the caller's to see to.
+	// Default: Administrator.
 	User string
 	// Priority is Low, Normal, High or Critical. Default: the Job Type's.
 	Priority string
@@ -140,6 +141,9 @@ func (c *Client) newJob(ctx context.Context, db *rows.DB, r SubmitRequest) (rows
 	if answer.Verdict == policy.Refuse {
 		return rows.NewJob{}, answer.Err
 	}
+	if err := spell(ctx, db, &r); err != nil {
+		return rows.NewJob{}, err
+	}
 	r.Priority = cmp.Or(r.Priority, t.DefaultPriority)
 	if _, known := job.PriorityOf(r.Priority); !known && r.Priority != "" {
 		return rows.NewJob{}, fmt.Errorf("%w: priority %q is not one of Low, Normal, High, Critical", ErrBadRequest, r.Priority)
@@ -149,7 +153,7 @@ func (c *Client) newJob(ctx context.Context, db *rows.DB, r SubmitRequest) (rows
 		return rows.NewJob{}, err
 	}
 	j := rows.NewJob{
-		JobType: r.JobType, Organization: r.Organization, OwnerUser: cmp.Or(r.User, "Administrator"), Priority: r.Priority,
+		JobType: r.JobType, Organization: r.Organization, OwnerUser: r.User, Priority: r.Priority,
 		MaxRetries: t.MaxRetries, TimeoutSeconds: t.DefaultTimeout, InputParameters: params, Status: rows.StatusQueued,
 	}
 	if r.Key != "" {
@@ -157,6 +161,28 @@ func (c *Client) newJob(ctx context.Context, db *rows.DB, r SubmitRequest) (rows
 	}
 	return j, nil
 }
+
+// spell makes the names of a request those of the site's database.
+func spell(ctx context.Context, db *rows.DB, r *SubmitRequest) error {
+	organization, err := db.Organization(ctx, r.Organization)
+	if err != nil {
+		return err
+	}
+	r.Organization = organization.Name
+	if r.User == "" || r.User == administrator {
+		r.User = administrator
+		return nil
+	}
+	users, err := db.Spelled(ctx, "User", []string{r.User})
+	if err == nil && users[r.User] == "" {
+		err = fmt.Errorf("%w: site %s has no user %.140q", ErrBadRequest, r.Site, r.User)
+	}
+	r.User = users[r.User]
+	return err
+}
+
+// administrator is the user who exists on each site.
+const administrator = "Administrator"
 
 // objectOf encodes parameters, which must be a JSON object.
 func objectOf(v any) (json.RawMessage, error) {
@@ -200,7 +226,7 @@ func (c *Client) Enqueue(ctx context.Context, r EnqueueRequest) (*rqcompat.Job, 
 	}
 	kwargs := map[string]any{} // an object for Python also where there are none
 	maps.Copy(kwargs, r.Kwargs)
-	call := frappe.Call{Site: r.Site, User: cmp.Or(r.User, "Administrator"), Method: r.Method, IsAsync: true, Kwargs: kwargs}
+	call := frappe.Call{Site: r.Site, User: cmp.Or(r.User, administrator), Method: r.Method, IsAsync: true, Kwargs: kwargs}
 	request, err := c.courier.Request(cmp.Or(r.Queue, "default"), cmp.Or(r.ID, uuid.NewString()), r.Timeout, call)
 	if err != nil {
 		return nil, err

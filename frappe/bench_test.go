@@ -214,7 +214,7 @@ func TestSites(t *testing.T) {
 	if want := []string{"a.test", "b.test", "broken"}; err != nil || !slices.Equal(got, want) {
 		t.Errorf("Sites = %v, %v, want %v", got, err, want)
 	}
-	for _, name := range []string{"absent", "assets", "", ".", "..", "../x", "a.test/", "/etc"} {
+	for _, name := range []string{"absent", "assets", "", ".", "..", "../x", "a.test/", "/etc", "a.test ", "A.test", "a.test\x00", "\xff", strings.Repeat("x", 300)} {
 		if _, err := b.Site(name); !errors.Is(err, ErrNoSuchSite) {
 			t.Errorf("Site(%q): %v, want ErrNoSuchSite", name, err)
 		}

@@ -50,8 +50,8 @@ func isFile(path string) bool {
 // Site is a site of the bench, with its configuration as it is in the files now; ErrNoSuchSite when there is none, a
 // *ConfigError when its configuration is broken, another error when the file system can't tell now. The same value is returned each time.
 func (b *Bench) Site(name string) (*Site, error) {
-	if name == "" || name != filepath.Base(name) || strings.HasPrefix(name, ".") {
-		return nil, fmt.Errorf("%w: %q is not the name of a site", ErrNoSuchSite, name)
+	if !isSiteName(name) {
+		return nil, fmt.Errorf("%w: %.*q is not the name of a site", ErrNoSuchSite, MaxSiteName, name)
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -65,6 +65,15 @@ func (b *Bench) Site(name string) (*Site, error) {
 	}
 	b.sites[name] = s
 	return s, nil
+}
+
+// MaxSiteName is how many bytes the name of a directory has at most.
+const MaxSiteName = 255
+
+// isSiteName reports whether a name can be that of a directory among the sites. A file system's answer to one that can't
+// says nothing of the site: it might pass.
+func isSiteName(name string) bool {
+	return name != "" && len(name) <= MaxSiteName && name == filepath.Base(name) && !strings.HasPrefix(name, ".") && !strings.Contains(name, "\x00")
 }
 
 // refresh rereads the site's file if it changed. A broken one leaves the last good content. Needs the bench's lock.

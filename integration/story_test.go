@@ -42,6 +42,9 @@ func newStory(t *testing.T, version string) *story {
 	s.exec(t,
 		`INSERT INTO tabOrganization (name, creation, modified, owner, modified_by, org_name, status) VALUES
 			('ORG-A', NOW(6), NOW(6), 'Administrator', 'Administrator', 'A', 'Active'), ('ORG-B', NOW(6), NOW(6), 'Administrator', 'Administrator', 'B', 'Active')`,
+		`INSERT INTO tabUser (name, creation, modified, owner, modified_by, email) VALUES
+			('jane@example.com', NOW(6), NOW(6), 'Administrator', 'Administrator', 'jane@example.com'), ('omar@example.com', NOW(6), NOW(6), 'Administrator', 'Administrator', 'omar@example.com'),
+			('anna@example.com', NOW(6), NOW(6), 'Administrator', 'Administrator', 'anna@example.com')`,
 		`INSERT INTO tabPerson (name, creation, modified, owner, modified_by, frappe_user) VALUES
 			('P-1', NOW(6), NOW(6), 'Administrator', 'Administrator', 'jane@example.com'), ('P-2', NOW(6), NOW(6), 'Administrator', 'Administrator', 'omar@example.com'),
 			('P-3', NOW(6), NOW(6), 'Administrator', 'Administrator', 'anna@example.com')`,

@@ -17,6 +17,8 @@ type Claim struct {
 	// Register writes the worker's whole record with the claim. Without it only what changes is written, unless
 	// the record turns out to have expired.
 	Register bool
+	// CreatedAt is that of the job that the caller has read; zero for one who reads it afterwards.
+	CreatedAt time.Time
 	// From is where the job stands: FromQueue, FromFailed, or the list that a First holds it in.
 	From string
 	// ExecutionID identifies this run in the records of RQ 2.x: 32 hex digits, see NewExecutionID.
@@ -34,13 +36,16 @@ const (
 // ClaimResult says what became of a Claim.
 type ClaimResult int
 
-// The results of a claim. Only Claimed makes the caller the job's owner.
+// The results of a claim. Only Claimed and ClaimedAnother make the caller the job's owner.
 const (
 	ClaimGone     ClaimResult = 0 // the job is not where Claim.From says any more; nothing was changed
 	Claimed       ClaimResult = 1 // the job is started and belongs to the caller
 	ClaimNoHash   ClaimResult = 2 // the job does not exist; its entry was removed, as Python workers do
 	ClaimCanceled ClaimResult = 3 // the job is canceled; its entry was removed
 	ClaimRunning  ClaimResult = 4 // the job runs already and this was a second copy of its id; the entry was removed
+	// ClaimedAnother is Claimed, but somebody has enqueued another job with that id since the caller read it: it runs what
+	// the hash says now.
+	ClaimedAnother ClaimResult = 6
 
 	claimLater ClaimResult = 5 // the script has searched long enough: it is asked again
 )
@@ -116,12 +121,12 @@ func (c *Client) claimArgs(claims []Claim, now, startedAt time.Time, lease time.
 	if err != nil {
 		return nil, err
 	}
-	args := make([]any, 0, 7+len(records)+7*len(claims))
+	args := make([]any, 0, 7+len(records)+8*len(claims))
 	args = append(args, bit(c.d.CompositeWip), bit(c.d.IntermediateGrace), now.Unix(), FormatTime(startedAt), floatTime(startedAt),
 		leaseEnd(now, lease), seconds(recordTTL))
 	args = append(args, records...)
 	for i, cl := range claims {
-		args = append(args, cl.Queue, cl.ID, cl.Worker.Name, cl.ExecutionID, index[i], bit(cl.Register), cl.From)
+		args = append(args, cl.Queue, cl.ID, cl.Worker.Name, cl.ExecutionID, index[i], bit(cl.Register), cl.From, FormatTime(cl.CreatedAt))
 	}
 	return args, nil
 }

@@ -294,6 +294,29 @@ func TestClaim(t *testing.T) {
 	})
 }
 
+// TestClaimTellsAnotherJobOfThatID: it is claimed as well, whether it was read before or not.
+func TestClaimTellsAnotherJobOfThatID(t *testing.T) {
+	everyDialect(t, func(t *testing.T, b *bed) {
+		made := time.Date(2026, 11, 23, 11, 44, 24, 460163000, time.UTC)
+		var claims []Claim
+		for i, at := range []time.Time{made, made.Add(time.Microsecond), {}} {
+			id := fmt.Sprint("job-", i)
+			b.put("default", id)
+			claims = append(claims, Claim{Queue: "default", ID: id, Worker: b.worker, ExecutionID: NewExecutionID(), CreatedAt: at})
+		}
+		answers, err := b.Claim(b.ctx(), claims, time.Now(), 15*time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, want := range []ClaimResult{Claimed, ClaimedAnother, Claimed} {
+			if answers[i].Result != want || answers[i].Err != nil {
+				t.Errorf("job %d: %d, %v, want %d", i, answers[i].Result, answers[i].Err, want)
+			}
+			b.wantHash("rq:job:"+claims[i].ID, map[string]string{"status": "started"})
+		}
+	})
+}
+
 func TestClaimRefuses(t *testing.T) {
 	everyDialect(t, func(t *testing.T, b *bed) {
 		b.put("default", "canceled", "status", "canceled")

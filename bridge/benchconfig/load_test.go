@@ -43,8 +43,9 @@ func benchWith(t *testing.T, section any) *frappe.Bench {
 func TestLoad(t *testing.T) {
 	t.Setenv("BRIDGE_CONCURRENCY", "7")
 	t.Setenv("BRIDGE_DEFAULT_ORGANIZATION", "ORG-1")
+	t.Setenv("BRIDGE_TRUST_ENQUEUER", "true")
 	b := benchWith(t, map[string]any{
-		"concurrency": 3, "stop_timeout": "2m", "lease": 5, "weights": map[string]any{"ORG-1": 2},
+		"trust_enqueuer": false, "concurrency": 3, "stop_timeout": "2m", "lease": 5, "weights": map[string]any{"ORG-1": 2},
 		"retry":    map[string]any{"base": 0.5, "jitter": -1},
 		"handlers": map[string]any{"export": map[string]any{"exec": map[string]any{"command": []string{"/bin/true"}}}},
 	})
@@ -52,8 +53,8 @@ func TestLoad(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Concurrency != 7 || c.DefaultOrganization != "ORG-1" {
-		t.Errorf("the environment must win: %d, %q", c.Concurrency, c.DefaultOrganization)
+	if c.Concurrency != 7 || c.DefaultOrganization != "ORG-1" || !c.TrustEnqueuer {
+		t.Errorf("the environment must win: %d, %q, %v", c.Concurrency, c.DefaultOrganization, c.TrustEnqueuer)
 	}
 	if c.StopTimeout != 2*time.Minute || c.Lease != 5*time.Second || c.Weights["ORG-1"] != 2 {
 		t.Errorf("durations and maps: %+v", c)
@@ -82,7 +83,7 @@ func TestEveryKey(t *testing.T) {
 			"b": map[string]any{"http": map[string]any{"url": "http://h/", "method": "PUT", "headers": map[string]any{"C": "D"}, "timeout": "1m"}},
 			"c": map[string]any{"http": map[string]any{"url": "http://h/", "timeout": 0}, "retry_intervals": []any{}},
 		},
-		"frappe_version": 15, "job_id_separator": "::", "db_connections": 5, "running_memory": 64,
+		"frappe_version": 15, "job_id_separator": "::", "db_connections": 5, "running_memory": 64, "trust_enqueuer": true,
 	}))
 	if err != nil {
 		t.Fatal(err)
@@ -90,7 +91,7 @@ func TestEveryKey(t *testing.T) {
 	want := bridge.Config{
 		Queues: []string{"go"}, SharedQueues: []string{"long"}, Concurrency: 3, Weights: map[string]int{"ORG-1": 2},
 		RQVersion: "1.15.1", DefaultOrganization: "ORG-1", StopTimeout: time.Second, CancelGrace: 2500 * time.Millisecond,
-		Lease: 3 * time.Second, RowGrace: 4 * time.Second,
+		Lease: 3 * time.Second, RowGrace: 4 * time.Second, TrustEnqueuer: true,
 		Retry: bridge.RetryPolicy{Base: 2 * time.Minute, Max: 10 * time.Minute, Jitter: 0.5}, RetryIntervals: []time.Duration{2 * time.Second, time.Minute}, MaxKills: 9, DBConnections: 5, RunningMemory: 64 << 20, NoSamples: true,
 		Foreign: map[string]bridge.ForeignHandler{
 			"a": {Exec: &bridge.ExecConfig{Command: []string{"x", "y"}, Dir: "/", Env: map[string]string{"A": "B"}, KillGrace: time.Second}},

@@ -12,6 +12,7 @@
 //	weights                         an object: organization → whole number
 //	rq_version                      a string
 //	default_organization            a string
+//	trust_enqueuer                  true or false
 //	stop_timeout, cancel_grace,     durations: seconds as a number, or a string such as "90s" or "2m"
 //	lease, row_grace
 //	retry                           {"base": duration, "max": duration, "jitter": number}; a jitter of 0 means none
@@ -83,7 +84,7 @@ func (s *settings) keys() map[string]any {
 		"queues": &s.Queues, "shared_queues": &s.SharedQueues, "first": &s.First, "weights": &s.Weights,
 		"concurrency": &whole{&s.Concurrency, "1 to 100000"}, "max_kills": &whole{&s.MaxKills, "at least 1"},
 		"db_connections": &whole{&s.DBConnections, "at least 1"}, "running_memory": &mebibytes{whole{&s.RunningMemory, "at least 16"}},
-		"rq_version": &s.RQVersion, "default_organization": &s.DefaultOrganization,
+		"rq_version": &s.RQVersion, "default_organization": &s.DefaultOrganization, "trust_enqueuer": &s.TrustEnqueuer,
 		"stop_timeout": (*seconds)(&s.StopTimeout), "cancel_grace": (*seconds)(&s.CancelGrace),
 		"lease": (*seconds)(&s.Lease), "row_grace": (*seconds)(&s.RowGrace),
 		"retry": &s.retry, "retry_intervals": &s.intervals, "handlers": &s.handlers, "builtins": &s.samples,

@@ -230,14 +230,7 @@ func (d *DB) CreateOrFindJobs(ctx context.Context, js []NewJob) ([]*BackgroundJo
 		}
 		hashes = append(hashes, js[i].JobHash)
 	}
-	known := map[string]*BackgroundJob{}
-	err := inChunks(hashes, func(chunk []string) error {
-		rows, err := d.selectJobs(ctx, "find jobs by hash", "WHERE `job_hash` IN ("+marks(len(chunk))+") ORDER BY `creation`", anys(chunk)...)
-		for _, row := range rows {
-			known[row.JobHash] = row
-		}
-		return err
-	})
+	known, err := d.FindByHashes(ctx, hashes)
 	if err != nil {
 		return nil, err
 	}

@@ -36,6 +36,19 @@ func (d *DB) FindByHash(ctx context.Context, hash string) (*BackgroundJob, error
 	return d.only(jobs, err, "with hash "+hash)
 }
 
+// FindByHashes reads the newest row of each job_hash, by hash. Hashes without a row are not in the map.
+func (d *DB) FindByHashes(ctx context.Context, hashes []string) (map[string]*BackgroundJob, error) {
+	found := make(map[string]*BackgroundJob, len(hashes))
+	err := inChunks(hashes, func(chunk []string) error {
+		rows, err := d.selectJobs(ctx, "find jobs by hash", "WHERE `job_hash` IN ("+marks(len(chunk))+") ORDER BY `creation`", anys(chunk)...)
+		for _, row := range rows {
+			found[row.JobHash] = row
+		}
+		return err
+	})
+	return found, err
+}
+
 // NewestByHash reads the newest row whose job_hash begins with such hexadecimal digits; ErrNoSuchJob when there is none.
 func (d *DB) NewestByHash(ctx context.Context, digits string) (*BackgroundJob, error) {
 	jobs, err := d.selectJobs(ctx, "find job by hash", "WHERE `job_hash` LIKE ? ORDER BY `creation` DESC LIMIT 1", digits+"%")

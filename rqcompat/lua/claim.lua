@@ -6,10 +6,12 @@
 --       3 now, whole seconds    4 started_at, text    5 the same, float seconds
 --       6 score for rq:wip (now + lease)       7 TTL of worker and execution records
 --       8 number of worker records n; then n times 7 values, see worker_record.lua
---       then per job 7 values: queue, id, worker, execution, number of its worker's record, "1" to register, and
---       where it stands: "" in its queue, "failed" in the failed registry, else the key of a list that First made
+--       then per job 8 values: queue, id, worker, execution, number of its worker's record, "1" to register,
+--       where it stands: "" in its queue, "failed" in the failed registry, else the key of a list that First made; and
+--       created_at of the job that the caller has read, "" for none
 -- Reply one number per job: 0 not there (or, of a failed one, not failed any more), 1 claimed, 2 no job hash, 3 canceled, 4 running already,
---       5 to be asked for again: looking for others in long lists has taken long enough.
+--       5 to be asked for again: looking for others in long lists has taken long enough, 6 claimed, but another job bears
+--       the id than the one that was read.
 --       0 and 5 change nothing; 2, 3 and 4 only remove the entry from where it stood. Or the error that this one met: then it
 --       stands where it stood, or, if its start failed halfway, in the started registry, from where it is rescued.
 --
@@ -85,7 +87,7 @@ local function ready(queue)
   intermediate[queue] = holds('rq:queue:' .. queue .. ':intermediate', 'list')
 end
 
-local result, origins, members = {}, {}, {}
+local result, origins, members, another = {}, {}, {}, {}
 
 local function take(i, n)
   local queue, id, worker, execution, from = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 6]
@@ -93,18 +95,19 @@ local function take(i, n)
   if composite then holds('rq:executions:' .. id, 'zset') end
   local taken = take_out(queue, id, from)
   if not taken then return taken == nil and 5 or 0 end
-  local h = redis.pcall('HMGET', 'rq:job:' .. id, 'status', 'origin')
+  local h = redis.pcall('HMGET', 'rq:job:' .. id, 'status', 'origin', 'created_at')
   local status, origin = h[1], h[2]
   if status == 'canceled' then return 3 end
   if status == 'started' and running(origin or queue, id) then return 4 end
   if not status and (h.err or call('EXISTS', 'rq:job:' .. id) == 0) then return 2 end
   origins[n] = origin
+  another[n] = ARGV[i + 7] ~= '' and h[3] ~= ARGV[i + 7]
   add(members, 'ZADD', 'rq:wip:', queue, score, composite and (id .. ':' .. execution) or id)
   return 1
 end
 
 local n = 0
-for i = first_claim, #ARGV, 7 do
+for i = first_claim, #ARGV, 8 do
   n = n + 1
   result[n] = alone(take, i, n)
 end
@@ -148,11 +151,11 @@ local function start(i, n)
   occupy_worker(worker, id, record, register == '1')
   if intermediate[queue] then call('LREM', 'rq:queue:' .. queue .. ':intermediate', 1, id) end
   if markers then stale[#stale + 1] = 'rq:queue:' .. queue .. ':intermediate:first_seen:' .. id end
-  return 1
+  return another[n] and 6 or 1
 end
 
 n = 0
-for i = first_claim, #ARGV, 7 do
+for i = first_claim, #ARGV, 8 do
   n = n + 1
   if result[n] == 1 then result[n] = alone(start, i, n) end
 end

@@ -77,8 +77,20 @@ func TestAdmission(t *testing.T) {
 		"a Job Type's job":             {status: "new", story: append([]string{started, startedTold}, completed...)},
 		"a Job Type's job without org": {status: "new", before: func(_ *house, q *job.Queued) { q.Organization = "" }, story: []string{"rq failed", "ended failed"}, exc: "bridge.OrganizationError: export is a Job Type and needs"},
 		"a Job Type's job, once more": {status: "new", before: func(h *house, _ *job.Queued) {
-			h.rows.rows["JOB-NEW"] = &rows.BackgroundJob{Name: "JOB-NEW", Status: rows.StatusCompleted}
+			h.rows.rows["JOB-NEW"] = &rows.BackgroundJob{Name: "JOB-NEW", JobType: "export", Organization: "ORG-A", OwnerUser: "owner@example.com", Status: rows.StatusCompleted}
 		}, story: []string{"rq finished"}},
+		"a row that is another's by now": {status: "new", before: func(h *house, _ *job.Queued) {
+			h.rows.rows["JOB-NEW"] = &rows.BackgroundJob{Name: "JOB-NEW", JobType: "export", Organization: "ORG-B", OwnerUser: "owner@example.com", Status: rows.StatusQueued}
+		}, story: []string{"rq failed", "ended failed"}, exc: "bridge.RowError: Background Job JOB-NEW was made for this job, and belongs to somebody else by now"},
+		"a foreign delivery ahead of its turn": {status: rows.StatusFailed, before: func(_ *house, q *job.Queued) {
+			q.ID, q.Row.NextRetryAt = "any", time.Now().Add(time.Second)
+		}, story: []string{"rq finished"}},
+		"a foreign delivery in time": {status: rows.StatusFailed, before: func(_ *house, q *job.Queued) {
+			q.ID, q.Row.NextRetryAt = "any", time.Now()
+		}, story: append([]string{"row Failed > Queued > Running", startedTold}, completed...)},
+		"its own delivery ahead of its turn": {status: rows.StatusTimedOut, before: func(_ *house, q *job.Queued) {
+			q.Row.NextRetryAt = time.Now().Add(time.Hour)
+		}, story: append([]string{"row Timed Out > Queued > Running", startedTold}, completed...)},
 		"a Job Type's job is refused":   {status: "new", before: func(h *house, _ *job.Queued) { h.answer = refuse }, story: dead},
 		"an organization that is asked": {status: "new", before: func(h *house, q *job.Queued) { q.Organization, h.answer = "", refuse }, story: []string{"rq failed", "ended failed"}, exc: "needs an organization"},
 	}
@@ -297,7 +309,7 @@ func TestParametersThatWereMendedAreTheRows(t *testing.T) {
 		q := h.delivery(rows.StatusQueued, nil)
 		q.RowName, q.Row = "", nil
 		q.Kwargs = &pickle.Dict{Items: []pickle.Pair{{Key: "raw", Value: pickle.Bytes("\xff")}}}
-		h.rows.put(&rows.BackgroundJob{Name: "JOB-NEW", JobType: "export", Status: rows.StatusQueued, InputParameters: json.RawMessage(`{"raw":"mended"}`)})
+		h.rows.put(&rows.BackgroundJob{Name: "JOB-NEW", JobType: "export", Organization: "ORG-A", OwnerUser: "owner@example.com", Status: rows.StatusQueued, InputParameters: json.RawMessage(`{"raw":"mended"}`)})
 		q.Handler = &job.Handler{Call: func(_ context.Context, i job.Info, p json.RawMessage, _ job.Reporter) (any, error) {
 			if string(p) != `{"raw":"mended"}` || len(i.Lossy) > 0 {
 				t.Errorf("the handler gets %s and is told of %q, want the row's and nothing", p, i.Lossy)

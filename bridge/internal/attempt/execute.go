@@ -171,6 +171,9 @@ func (x *Runner) admitRow(r *run, q *job.Queued, answer policy.Answer, params js
 		if err != nil {
 			return admission{}, err
 		}
+		if row.Organization != q.Organization || row.OwnerUser != q.User || row.JobType != q.JobType.TypeName {
+			return refused(job.Refuse("RowError", "Background Job %s was made for this job, and belongs to somebody else by now", row.Name)), nil
+		}
 		q.Row = row
 		if !bytes.Equal(row.InputParameters, params) { // it was there, and somebody may have mended it before this retry
 			params, r.info.Lossy = row.InputParameters, nil
@@ -180,6 +183,10 @@ func (x *Runner) admitRow(r *run, q *job.Queued, answer policy.Answer, params js
 	if a, done := needsNothing(r); done {
 		return a, nil
 	}
+	if x.premature(q) {
+		r.Log().Info("row waits for its retry; this delivery, which isn't its own, is dropped")
+		return onlyDelivery(rqcompat.OutcomeFinished), nil
+	}
 	if answer.Verdict == policy.Refuse {
 		return refused(answer.Err), nil
 	}
@@ -187,6 +194,15 @@ func (x *Runner) admitRow(r *run, q *job.Queued, answer policy.Answer, params js
 	a, err := x.moveToRunning(r, before(q, r.info.Lossy))
 	a.params = params
 	return a, err
+}
+
+// premature reports whether a job that is none of the row's own deliveries would start it before its retry is due, which
+// spends that. Who requeues the row's own in RQ wants just that.
+func (x *Runner) premature(q *job.Queued) bool {
+	site, name, ok := x.RowOfJob(q.ID)
+	own := q.RowName == "" || ok && site == q.Site && name == q.RowName
+	waits := q.Row.Status == rows.StatusFailed || q.Row.Status == rows.StatusTimedOut
+	return !own && waits && time.Now().Before(q.Row.NextRetryAt)
 }
 
 // toldLosses is how much of what the parameters lost a row's log says.

@@ -20,7 +20,7 @@ const claimBatch = 128
 // Claimer takes the jobs whose turn it is from their queues, by id.
 type Claimer struct {
 	Claim func(ctx context.Context, claims []rqcompat.Claim, startedAt time.Time, lease time.Duration) ([]rqcompat.Answer[rqcompat.ClaimResult], error)
-	// Fetch and Router read again what was claimed of which only a note was kept.
+	// Fetch and Router read again what was claimed of which only a note was kept, or that is another job by now.
 	Fetch      func(ctx context.Context, ids []string) ([]*rqcompat.FetchResult, error)
 	Router     Router
 	Suspension *policy.Suspension
@@ -105,6 +105,9 @@ func (c *Claimer) claim(ctx context.Context, dealt []*Note, free []*workers.Slot
 			Queue: n.Queue().Name, ID: n.ID, Worker: free[i].Worker, Register: !free[i].Registered,
 			ExecutionID: rqcompat.NewExecutionID(), From: n.From,
 		}
+		if n.kept != nil {
+			claims[i].CreatedAt = n.kept.CreatedAt
+		}
 	}
 	answers, err := c.Claim(ctx, claims, startedAt, c.Lease)
 	if err != nil {
@@ -116,8 +119,9 @@ func (c *Claimer) claim(ctx context.Context, dealt []*Note, free []*workers.Slot
 			// If it was claimed nevertheless, maintenance gives it back; the name must not be used again.
 			c.Slots.Rename(free[i])
 		}
-		free[i].Registered = free[i].Registered || a.Result == rqcompat.Claimed
-		if a.Result != rqcompat.Claimed {
+		claimed := a.Result == rqcompat.Claimed || a.Result == rqcompat.ClaimedAnother
+		free[i].Registered = free[i].Registered || claimed
+		if !claimed {
 			c.Fair.letGo(dealt[i].whose, dealt[i].Load)
 			c.Slots.GiveBack(free[i])
 			continue
@@ -127,7 +131,7 @@ func (c *Claimer) claim(ctx context.Context, dealt []*Note, free []*workers.Slot
 		lease := rqcompat.Lease{
 			Queue: claims[i].Queue, ID: claims[i].ID, Worker: free[i].Worker.Name, ExecutionID: claims[i].ExecutionID, StartedAt: startedAt,
 		}
-		if q := dealt[i].kept; q != nil {
+		if q := dealt[i].kept; q != nil && a.Result == rqcompat.Claimed {
 			q.From, q.Before = dealt[i].From, dealt[i].Before
 			c.Start(q, nil, free[i], lease)
 			continue

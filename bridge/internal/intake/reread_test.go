@@ -79,6 +79,26 @@ func TestAKeptJobIsNotReadAgain(t *testing.T) {
 	}
 }
 
+// TestAKeptJobThatIsAnotherByNow: somebody has enqueued another one with its id since it was read. That one was claimed.
+func TestAKeptJobThatIsAnotherByNow(t *testing.T) {
+	r := &claims{result: map[string]rqcompat.ClaimResult{"a": rqcompat.ClaimedAnother}}
+	l := newQueue()
+	c := r.rereads(l)
+	q := waitingJob("s", "o", "a", "Normal")
+	q.CreatedAt = time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC)
+	c.Fair.Add(q)
+	r.claimAll(t, t.Context(), c)
+	if got := r.calls[0][0].CreatedAt; !got.Equal(q.CreatedAt) {
+		t.Errorf("claimed as made at %s, want %s", got, q.CreatedAt)
+	}
+	if r.again[0] == nil {
+		t.Fatal("it runs what was read before")
+	}
+	if got := r.again[0](t.Context()); got == q || len(l.fetched) != 1 {
+		t.Errorf("it runs %+v after reading %v, want what is read now", got, l.fetched)
+	}
+}
+
 // TestReadingAgainWaitsForRedis, and gives the jobs back at the end.
 func TestReadingAgainWaitsForRedis(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -1,6 +1,7 @@
 package job
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"runtime"
@@ -196,7 +197,7 @@ func TestEncodeResultOfAnOddOne(t *testing.T) {
 			}
 		}
 	}
-	for limit, long := range map[string]any{"16 MiB": make([]byte, 13<<20), "than 16 MiB": struct{ B []byte }{make([]byte, 13<<20)}} {
+	for limit, long := range map[string]any{"16 MiB": make([]byte, 13<<20), "more than 16 MiB": json.RawMessage(make([]byte, 17<<20)), "than 16 MiB": struct{ B []byte }{make([]byte, 13<<20)}} {
 		if _, err := EncodeResult(long, rqcompat.PickleSerializer); !errors.Is(err, ErrResultTooLarge) || !strings.Contains(err.Error(), limit) {
 			t.Errorf("a %T of 13 MiB: error %v, want one that names the limit, %s", long, err, limit)
 		}

@@ -122,6 +122,9 @@ var errLongResult = fmt.Errorf("%w: more than %d MiB", ErrResultTooLarge, mostRe
 // EncodeResult encodes a return value for RQ's result stream as the job's serializer does: what JSON can't express as RQ's
 // own notice, with an error. It runs methods of the value, whose panic becomes an error too; the error itself has none.
 func EncodeResult(result any, s rqcompat.Serializer) (encoded string, err error) {
+	if raw, ok := result.(json.RawMessage); ok && len(raw) > mostResult {
+		return "", Mark(errLongResult, Permanent, 0) // before it is copied again and again
+	}
 	_, err = Protect(func() (any, error) {
 		if encoded, err = rqcompat.EncodeResult(result, s); err != nil && !isLimit(err) {
 			encoded, err = throughJSON(result, s)

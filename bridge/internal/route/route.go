@@ -16,9 +16,9 @@ import (
 	"github.com/opensoft/dartwing-bridge/bridge/internal/policy"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/sites"
 	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/opensoft/dartwing-bridge/frappe/access"
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
-	"github.com/opensoft/dartwing-bridge/rqcompat/pickle"
 )
 
 // Verdict is what routing says of a queued job.
@@ -57,12 +57,19 @@ type Routed struct {
 	Verdict Verdict
 	// Again is when to look again at a job that is Unready or Held, from now.
 	Again time.Duration
+
+	// fault is why it can't run here.
+	fault error
+	// caller has to be looked up before anything is done in somebody's name; nil if nobody has to be.
+	caller *access.Caller
 }
 
 // Sites are what a router asks of the bench's sites.
 type Sites interface {
 	Site(name string) (*frappe.Site, error)
 	Find(ctx context.Context, names map[string][]string, runNext bool) map[string]sites.Found
+	Identify(ctx context.Context, callers map[string][]access.Caller) map[string]sites.Identified
+	RowsOfArrivals(ctx context.Context, site string, hashes []string) (map[string]*rows.BackgroundJob, error)
 }
 
 // RQ is what a router asks of Redis; *rqcompat.Client does it.
@@ -80,7 +87,9 @@ type Params struct {
 	Policy   policy.Chain
 	// DefaultOrganization owns the rows of jobs that name none.
 	DefaultOrganization string
-	// RowGrace is how long a job waits for the row, or the site, it names.
+	// TrustEnqueuer says that it isn't asked whether a caller is a member of the organization that he names.
+	TrustEnqueuer bool
+	// RowGrace is how long a job waits for the row, the site, or who else it names.
 	RowGrace time.Duration
 	// Decode reads calls; nil is rqcompat.Job.CallWithin.
 	Decode Decode
@@ -107,7 +116,8 @@ func NewRouter(p Params) *Router {
 	return &Router{Params: p, quick: quickTurns(), alone: aloneTurns()}
 }
 
-// Route decides about a batch of jobs of one queue. The rows they name are read in one query per site.
+// Route decides about a batch of jobs of one queue. The rows they name are read in one query per site, and so are those
+// in whose name they are to run.
 func (r *Router) Route(ctx context.Context, queue job.Queue, found []Found) []Routed {
 	read := sideBySide(ctx, r.quick, len(found), quickPatience,
 		func(i int) reading { return r.read(queue, found[i], quickly()) },
@@ -121,7 +131,8 @@ func (r *Router) decideAll(ctx context.Context, read []reading, found []Found) [
 	names := map[string][]string{}
 	for i := range read {
 		q := read[i].q
-		if out[i].Queued = q; q.Site == "" || read[i].fault != nil {
+		out[i].Queued, out[i].fault = q, read[i].fault
+		if q.Site == "" || read[i].fault != nil {
 			continue
 		}
 		wanted := names[q.Site]
@@ -134,33 +145,49 @@ func (r *Router) decideAll(ctx context.Context, read []reading, found []Found) [
 	bySite := r.Sites.Find(ctx, names, runNext)
 	for i := range out {
 		if read[i].heavy {
-			out[i].Verdict = Heavy
+			out[i].Verdict, out[i].fault = Heavy, nil
 			continue
 		}
-		r.judge(ctx, &out[i], read[i], bySite[out[i].Site])
+		r.judge(&out[i], bySite[out[i].Site])
+	}
+	r.identify(ctx, out)
+	for i := range out {
+		r.conclude(ctx, &out[i], read[i].unfit)
 	}
 	return out
 }
 
-// judge decides about one decoded job, and asks the policy about one that could run.
-func (r *Router) judge(ctx context.Context, o *Routed, read reading, site sites.Found) {
-	fault := read.fault
-	if fault != nil {
-		o.Verdict, fault = Foreign, job.Mark(fault, job.Permanent, 0)
-	} else {
-		o.Again = unreadyPause
-		o.Verdict, fault = r.decide(o.Queued, site)
+// judge decides about one decoded job, but for who calls.
+func (r *Router) judge(o *Routed, site sites.Found) {
+	if o.fault != nil {
+		o.Verdict, o.fault = Foreign, job.Mark(o.fault, job.Permanent, 0)
+		r.dropUnknownSite(o)
+		return
 	}
-	if o.Verdict == Ours && fault == nil && read.unfit != nil {
-		o.Verdict, fault = Foreign, read.unfit
+	o.Again = unreadyPause
+	o.Verdict, o.fault = r.decide(o, site)
+}
+
+// dropUnknownSite leaves a site that isn't there no turn of its own.
+func (r *Router) dropUnknownSite(o *Routed) {
+	if _, err := r.Sites.Site(o.Site); errors.Is(err, frappe.ErrNoSuchSite) {
+		o.Site = ""
 	}
-	if o.Verdict == Ours && fault == nil {
+}
+
+// conclude asks the policy about a job that could run, and makes one ours that has to fail here. unfit is why its arguments
+// can't be handed on.
+func (r *Router) conclude(ctx context.Context, o *Routed, unfit error) {
+	if o.Verdict == Ours && o.fault == nil && unfit != nil {
+		o.Verdict, o.fault = Foreign, unfit
+	}
+	if o.Verdict == Ours && o.fault == nil {
 		if a := r.Policy.Ask(ctx, Question(o.Queued, policy.AtClaim)); a.Verdict == policy.Wait {
 			o.Verdict, o.Again = Held, a.Again
 		}
 	}
-	if fault != nil && o.Queue.Own {
-		o.Broken, o.Verdict = fault, Ours
+	if o.fault != nil && (o.Queue.Own || o.Verdict == Ours) {
+		o.Broken, o.Verdict = o.fault, Ours
 	}
 }
 
@@ -174,13 +201,14 @@ func Question(q *job.Queued, at policy.Moment) policy.Question {
 }
 
 // decide says whether a decoded job is ours. An error says why it can't run here.
-func (r *Router) decide(q *job.Queued, site sites.Found) (Verdict, error) {
-	if q.Site == "" {
-		return r.plain(q)
+func (r *Router) decide(o *Routed, site sites.Found) (Verdict, error) {
+	if o.Site == "" {
+		return r.plain(o.Queued)
 	}
-	switch _, err := r.Sites.Site(q.Site); {
+	switch _, err := r.Sites.Site(o.Site); {
 	case err == nil:
-	case errors.Is(err, frappe.ErrNoSuchSite) && time.Since(q.Seen) >= r.RowGrace:
+	case errors.Is(err, frappe.ErrNoSuchSite) && time.Since(o.Seen) >= r.RowGrace:
+		o.Site = ""
 		return Foreign, job.Mark(err, job.Permanent, 0)
 	default:
 		return Unready, nil // bench moves a site's directory for a moment; a broken file is mended
@@ -188,10 +216,10 @@ func (r *Router) decide(q *job.Queued, site sites.Found) (Verdict, error) {
 	if site.Err != nil && !errors.Is(site.Err, rows.ErrTableMissing) {
 		return Unready, nil // the log has it
 	}
-	if q.RowName != "" {
-		return r.byRow(q, site)
+	if o.RowName != "" {
+		return r.byRow(o, site)
 	}
-	return r.byMethod(q, site.Types)
+	return r.byMethod(o, site.Types)
 }
 
 // plain routes a job that another program than Frappe enqueued.
@@ -203,23 +231,20 @@ func (r *Router) plain(q *job.Queued) (Verdict, error) {
 }
 
 // byMethod routes a job of frappe.enqueue that names a method.
-func (r *Router) byMethod(q *job.Queued, types map[string]*rows.JobType) (Verdict, error) {
-	q.JobType, q.Handler = r.match(types, q.Method)
-	if q.Handler == nil {
-		return Foreign, &job.NoHandlerError{Method: q.Method, Queue: q.Queue.Kind}
+func (r *Router) byMethod(o *Routed, types map[string]*rows.JobType) (Verdict, error) {
+	o.JobType, o.Handler = r.match(types, o.Method)
+	if o.Handler == nil {
+		return Foreign, &job.NoHandlerError{Method: o.Method, Queue: o.Queue.Kind}
 	}
-	if argument, ok := q.Kwargs.Get("organization"); ok {
-		q.Organization, _ = pickle.Base(argument).(string)
+	if o.JobType != nil {
+		o.Priority, _ = job.PriorityOf(o.JobType.DefaultPriority)
 	}
-	if q.JobType != nil {
-		q.Organization = cmp.Or(q.Organization, r.DefaultOrganization)
-		q.Priority, _ = job.PriorityOf(q.JobType.DefaultPriority)
-	}
-	return Ours, nil
+	return Ours, r.callerOfMethod(o)
 }
 
 // byRow routes a job that names a Background Job.
-func (r *Router) byRow(q *job.Queued, site sites.Found) (Verdict, error) {
+func (r *Router) byRow(o *Routed, site sites.Found) (Verdict, error) {
+	q := o.Queued
 	row := site.ByName[q.RowName]
 	switch {
 	case site.Err != nil: // a table is missing
@@ -227,13 +252,14 @@ func (r *Router) byRow(q *job.Queued, site sites.Found) (Verdict, error) {
 	case row == nil && time.Since(q.Seen) < r.RowGrace:
 		return Unready, nil
 	case row == nil:
-		return Foreign, job.Mark(fmt.Errorf("site %s has no Background Job %q, %s after its job was seen: was the transaction that made it rolled back?",
-			q.Site, q.RowName, r.RowGrace), job.Permanent, 0)
+		return Foreign, job.Mark(fmt.Errorf("site %s has no Background Job %s, %s after its job was seen: was the transaction that made it rolled back?",
+			q.Site, shown(q.RowName), r.RowGrace), job.Permanent, 0)
 	}
 	size := max(row.ParametersSize, len(row.InputParameters))
 	q.Memory += 2 * size
 	q.Partly = size > len(row.InputParameters)
-	q.Row, q.Organization, q.User = row, row.Organization, row.OwnerUser
+	o.caller = r.callerOfRow(q.User, row)
+	q.Row, q.RowName, q.Organization, q.User = row, row.Name, row.Organization, row.OwnerUser
 	q.Priority, _ = job.PriorityOf(row.Priority)
 	if q.JobType = site.Types[row.JobType]; q.JobType == nil {
 		// Its handler may still be here; that the Job Type is gone is for admission to say, in the row.

@@ -15,6 +15,7 @@ import (
 	"github.com/opensoft/dartwing-bridge/bridge/internal/policy"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/sites"
 	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/opensoft/dartwing-bridge/frappe/access"
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
 	"github.com/opensoft/dartwing-bridge/rqcompat/pickle"
@@ -33,6 +34,13 @@ type bench struct {
 
 	asked   []map[string][]string
 	runNext bool // what was asked for last
+	// users and organizations are those of the site, with the members of each; whoErr is of looking them up.
+	users         []string
+	organizations map[string][]string
+	whoErr        error
+	callers       []map[string][]access.Caller
+	arrivals      map[string]*rows.BackgroundJob // by hash
+	arrivalsErr   error
 
 	// What Redis has of jobs that are looked at alone.
 	jobs   map[string]*rqcompat.Job
@@ -40,6 +48,43 @@ type bench struct {
 	rqErr  error
 	notes  []string
 	decode Decode // nil is the real one
+}
+
+// Identify compares as the database does.
+func (b *bench) Identify(_ context.Context, callers map[string][]access.Caller) map[string]sites.Identified {
+	b.callers = append(b.callers, callers)
+	same := func(a, b string) bool { return strings.EqualFold(strings.TrimRight(a, " "), b) }
+	out := map[string]sites.Identified{}
+	for s, some := range callers {
+		id := sites.Identified{Err: b.whoErr, By: map[access.Caller]access.Identity{}}
+		for _, c := range some {
+			var who access.Identity
+			for _, user := range append(b.users, "Administrator") {
+				if same(c.User, user) {
+					who.User = user
+				}
+			}
+			who.Allowed = who.User != "" && (!c.Member || who.User == "Administrator")
+			for name, members := range b.organizations {
+				if same(c.Organization, name) {
+					who.Organization, who.Allowed = name, who.Allowed || slices.Contains(members, who.User)
+				}
+			}
+			id.By[c] = who
+		}
+		out[s] = id
+	}
+	return out
+}
+
+func (b *bench) RowsOfArrivals(_ context.Context, _ string, hashes []string) (map[string]*rows.BackgroundJob, error) {
+	found := map[string]*rows.BackgroundJob{}
+	for _, h := range hashes {
+		if row := b.arrivals[h]; row != nil {
+			found[h] = row
+		}
+	}
+	return found, b.arrivalsErr
 }
 
 func (b *bench) FetchMany(_ context.Context, ids []string) ([]*rqcompat.FetchResult, error) {
@@ -102,7 +147,9 @@ func newBench() *bench {
 			"JOB-2": {Name: "JOB-2", JobType: "python", Organization: "ORG-A", OwnerUser: "owner@example.com"},
 			"JOB-3": {Name: "JOB-3", JobType: "gone", Organization: "ORG-A", OwnerUser: "owner@example.com"},
 		},
-		org: rows.OrganizationActive,
+		org:           rows.OrganizationActive,
+		users:         []string{"jane@example.com", "owner@example.com", "eve@example.com"},
+		organizations: map[string][]string{"ORG-A": {"jane@example.com"}, "ORG-B": {"eve@example.com", "jane@example.com"}, "ORG-D": nil},
 	}
 }
 
@@ -138,7 +185,10 @@ func enqueued(t *testing.T, c frappe.Call) *rqcompat.Job {
 	if c.Site == "" {
 		c.Site = site
 	}
-	c.User, c.IsAsync, c.JobName = "jane@example.com", true, c.Method
+	if c.User == "" {
+		c.User = "jane@example.com"
+	}
+	c.IsAsync, c.JobName = true, c.Method
 	kwargs := &pickle.Dict{}
 	for key, v := range c.Arguments() {
 		kwargs.Set(key, v)

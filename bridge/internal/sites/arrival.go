@@ -68,3 +68,10 @@ func (s *Sites) RowOfArrival(ctx context.Context, site string, a Arrival) (*rows
 		return db.FindByHash(ctx, a.Hash())
 	})
 }
+
+// RowsOfArrivals reads the rows that were made for enqueueings, by hash.
+func (s *Sites) RowsOfArrivals(ctx context.Context, site string, hashes []string) (map[string]*rows.BackgroundJob, error) {
+	return read(ctx, s, site, func(ctx context.Context, db *rows.DB) (map[string]*rows.BackgroundJob, error) {
+		return db.FindByHashes(ctx, hashes)
+	})
+}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/opensoft/dartwing-bridge/frappe/access"
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
 	"github.com/redis/go-redis/v9"
 )
@@ -69,6 +70,9 @@ const lookEvery = time.Second
 
 // Site finds a site of the bench.
 func (s *Sites) Site(name string) (*frappe.Site, error) {
+	if len(name) > frappe.MaxSiteName {
+		return s.Bench.Site(name) // an error that isn't worth remembering
+	}
 	now := time.Now()
 	s.mu.Lock()
 	k, ok := s.known[name]
@@ -129,10 +133,7 @@ type Found struct {
 
 // Find reads the Job Types and the named rows of several sites; of rows that don't run next large parameters are left out.
 func (s *Sites) Find(ctx context.Context, names map[string][]string, runNext bool) map[string]Found {
-	var mu sync.Mutex
-	out := make(map[string]Found, len(names))
-	Each(maps.Keys(names), func(site string) {
-		var f Found
+	return eachSite(names, func(site string) (f Found) {
 		f.Err = s.Look(ctx, site, func(ctx context.Context, db *rows.DB) (err error) {
 			f.Types, err = jobTypes(ctx, db)
 			switch {
@@ -144,8 +145,38 @@ func (s *Sites) Find(ctx context.Context, names map[string][]string, runNext boo
 			}
 			return err
 		})
+		return f
+	})
+}
+
+// Identified are the callers of a batch of jobs, or why they can't be looked up.
+type Identified struct {
+	By  map[access.Caller]access.Identity
+	Err error
+}
+
+// Identify looks up the callers of several sites.
+func (s *Sites) Identify(ctx context.Context, callers map[string][]access.Caller) map[string]Identified {
+	return eachSite(callers, func(site string) (id Identified) {
+		id.Err = s.Look(ctx, site, func(ctx context.Context, _ *rows.DB) error {
+			w, err := s.writer(ctx, site)
+			if err == nil {
+				id.By, err = w.access.Identify(ctx, callers[site])
+			}
+			return err
+		})
+		return id
+	})
+}
+
+// eachSite asks several sites side by side.
+func eachSite[Q, A any](sites map[string]Q, ask func(site string) A) map[string]A {
+	var mu sync.Mutex
+	out := make(map[string]A, len(sites))
+	Each(maps.Keys(sites), func(site string) {
+		answer := ask(site)
 		mu.Lock()
-		out[site] = f
+		out[site] = answer
 		mu.Unlock()
 	})
 	return out

@@ -195,6 +195,13 @@ func TestSitesThatDontExistAreForgotten(t *testing.T) {
 	if n := len(s.known); n > 1001 {
 		t.Errorf("%d sites that don't exist are remembered", n)
 	}
+	long := strings.Repeat("x", 1<<20)
+	if _, err := s.Site(long); !errors.Is(err, frappe.ErrNoSuchSite) || len(err.Error()) > 1000 {
+		t.Errorf("a site whose name is a MiB long: %.1000v", err)
+	}
+	if _, remembered := s.known[long]; remembered {
+		t.Error("a name of a MiB is remembered")
+	}
 }
 
 func TestEach(t *testing.T) {
