@@ -5,10 +5,6 @@ import (
 	"unsafe"
 )
 
-// Cost is what it took to decode a value. Work is in units of about one nanosecond on a machine of 2020, Memory is the
-// estimated bytes that the value takes, and with it what decoding needed beside it.
-type Cost struct{ Work, Memory int }
-
 // budget is what may still be spent on one value. Whatever a stream can make long, or have done again, is charged to it
 // where it happens and as it turned out to cost at worst, so that no way through a stream is cheaper than it looks.
 type budget struct {
@@ -18,6 +14,9 @@ type budget struct {
 	memory  int // bytes
 	started time.Time
 }
+
+// quickly is up to how many items a slice doubles when it grows.
+const quickly = 4096
 
 // lookEvery is how many units of work pass between two looks at the clock.
 const lookEvery = 1 << 20
@@ -89,7 +88,7 @@ func larger[T any](b *budget, s []T, n int) []T {
 	var item T
 	size := int(unsafe.Sizeof(item))
 	room := max(len(s)+n, cap(s)+cap(s)/2)
-	if cap(s) < keepCap {
+	if cap(s) < quickly {
 		room = max(len(s)+n, 2*cap(s))
 	}
 	b.keep(room * size)

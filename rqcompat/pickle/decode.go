@@ -34,7 +34,7 @@ func (d *decoder) input(b []byte) {
 func (d *decoder) run() any {
 	for op := d.next(); d.op != opStop; op = d.next() {
 		if op.form != none {
-			d.argument(op)
+			d.argument(op.form, int(op.width))
 		}
 		var taken []any
 		if op.takes > 0 {

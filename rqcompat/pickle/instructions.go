@@ -37,7 +37,7 @@ func (r *reader) instruction() (in Instruction, err error) {
 	defer failed(&err)
 	op := r.next()
 	if op.form != none {
-		r.argument(op)
+		r.argument(op.form, int(op.width))
 	}
 	return Instruction{Offset: r.start, Name: op.name, Argument: r.shown(op.form)}, nil
 }

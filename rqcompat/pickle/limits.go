@@ -28,6 +28,10 @@ type Limits struct {
 	spent Cost
 }
 
+// Cost is what it took to decode a value. Work is in units of about one nanosecond on a machine of 2020, Memory is the
+// estimated bytes that the value takes, and with it what decoding needed beside it.
+type Cost struct{ Work, Memory int }
+
 // After gives limits that know what was spent on a value before it is decoded, by inflating it for instance.
 func (l Limits) After(c Cost) Limits {
 	l.spent = c

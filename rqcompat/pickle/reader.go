@@ -36,10 +36,10 @@ func (r *reader) short() failure { return r.syntax("its argument reaches past th
 func (r *reader) content() []byte { return r.b[r.at:r.end] }
 
 // argument reads the argument of an opcode that has one.
-func (r *reader) argument(op *opcode) {
-	switch op.width {
+func (r *reader) argument(f form, width int) {
+	switch width {
 	case 0:
-		r.lines(op.form)
+		r.lines(f)
 		return
 	case 1: // by far most
 		if r.i == len(r.b) {
@@ -48,14 +48,13 @@ func (r *reader) argument(op *opcode) {
 		r.number = uint64(r.b[r.i])
 		r.i++
 	default:
-		width := int(op.width)
 		if width > len(r.b)-r.i {
 			panic(r.short())
 		}
 		r.number = littleEndian(r.b[r.i : r.i+width])
 		r.i += width
 	}
-	switch op.form {
+	switch f {
 	case signed:
 		r.number = uint64(int32(r.number))
 	case float:
