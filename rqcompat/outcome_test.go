@@ -25,6 +25,10 @@ func TestSettleFinished(t *testing.T) {
 		{"600 as Frappe asks", "600", "now+600", 600, 600},
 		{"forever", "-1", "inf", -1, -1},
 		{"other negative", "-5", "-5", -1, -2},
+		{"more than Redis takes", "9223372036854775807", "now+9999999999", 9999999999, 9999999999},
+		{"less than any", "-9223372036854775807", "inf", -1, -1},
+		{"no number", "soon", "now+500", 500, 500},
+		{"no whole number", "1.5", "now+500", 500, 500},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			everyDialect(t, func(t *testing.T, b *bed) {
@@ -95,6 +99,8 @@ func TestSettleFailed(t *testing.T) {
 		{"default", "", "now+31536000", oneYear, oneYear},
 		{"a week as Frappe asks", "604800", "now+604800", 604800, 604800},
 		{"forever", "-1", "-1", -1, -1},
+		{"more than Redis takes", "9223372036854775807", "now+9999999999", 9999999999, 9999999999},
+		{"no number", "1e3", "now+31536000", oneYear, oneYear},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			everyDialect(t, func(t *testing.T, b *bed) {
@@ -364,6 +370,18 @@ func TestSettleGivenBack(t *testing.T) {
 }
 
 // A batch of every kind answers for each item and mixes nothing up.
+// TestAnOddTTLKeepsNoJob: who enqueues writes it, and Redis takes neither these numbers nor these texts.
+func TestAnOddTTLKeepsNoJob(t *testing.T) {
+	for ttl, want := range map[string]int64{"9223372036854775807": 9999999999, "soon": -1, "0x10": -1, "-9223372036854775807": -1} {
+		everyDialect(t, func(t *testing.T, b *bed) {
+			b.put("default", "a", "ttl", ttl)
+			b.settle(Outcome{Lease: b.claim("default", "a"), Kind: OutcomeGivenBack}, Settled)
+			b.wantHash("rq:job:a", map[string]string{"status": "queued"})
+			b.wantTTL("rq:job:a", want)
+		})
+	}
+}
+
 func TestSettleBatch(t *testing.T) {
 	everyDialect(t, func(t *testing.T, b *bed) {
 		kinds := []OutcomeKind{OutcomeFinished, OutcomeFailed, OutcomeStopped, OutcomeGivenBack, OutcomeFinished}

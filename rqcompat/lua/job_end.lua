@@ -105,7 +105,7 @@ end
 -- failure_ttl 0 no member is added to rq:failed for the job that was just deleted. What may fail comes first; the error of
 -- the dependents' release, which then says nothing of this job, is returned.
 local function fail_job(queue, id, status, exc, worker, execution, ended, from, to, ttl)
-  ttl = tonumber(ttl or '') or 31536000
+  ttl = tonumber(ttl_of(ttl) or 31536000)
   if ttl ~= 0 then
     record_result(id, '2', 'exc_string', exc, worker, execution, from, to, ttl)
     call('ZADD', 'rq:failed:' .. queue, ttl < 0 and ttl or now + ttl, id)

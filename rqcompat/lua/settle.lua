@@ -85,7 +85,7 @@ end
 
 -- finish writes a success. What may fail comes first; the error of the dependents' release is returned.
 local function finish(result_ttl, repeats_left, dependency_ids, has_dependents)
-  local ttl_text = result_ttl and result_ttl ~= '' and result_ttl or default_ttl
+  local ttl_text = ttl_of(result_ttl) or default_ttl
   local ttl = tonumber(ttl_text)
   local left = repeats and tonumber(repeats_left or '') or 0
   if left > 0 then may_wait(queue) end
