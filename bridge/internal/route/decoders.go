@@ -15,8 +15,10 @@ import (
 // own, at first within little time and memory: that is enough for nearly all, and a hundred hostile ones among them cost
 // the others nothing that they notice. What needs more is looked at alone, see Router.Alone.
 const (
-	quickWork   = 2_000_000
-	quickMemory = 4 << 20
+	// A thousand rows of five fields are within them.
+	quickWork   = 1_000_000
+	quickMemory = 1 << 20
+	quickInput  = 256 << 10
 	// quickPatience is how long a decoder that doesn't heed its limits is waited for. It has to be enough for small calls on
 	// a machine that has too much to do: alone they would take longer still.
 	quickPatience = 2 * time.Second
@@ -30,7 +32,7 @@ const (
 )
 
 // quickly are the limits of a first attempt.
-func quickly() pickle.Limits { return pickle.Limits{Work: quickWork, Memory: quickMemory} }
+func quickly() pickle.Limits { return pickle.Limits{Work: quickWork, Memory: quickMemory, Input: quickInput} }
 
 // alone are the limits of a call that is looked at alone: the defaults.
 func alone() pickle.Limits { return pickle.Limits{Deadline: time.Now().Add(aloneTime)} }
