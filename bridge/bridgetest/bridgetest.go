@@ -215,7 +215,7 @@ func (r *recorder) Submit(ctx context.Context, request bridge.SubmitRequest) (*r
 	if r.submitErr != nil {
 		return nil, r.submitErr
 	}
-	parameters, err := json.Marshal(request.Parameters)
+	parameters, err := job.JSON(request.Parameters)
 	if err != nil {
 		return nil, fmt.Errorf("%w: encode the parameters: %w", bridge.ErrBadRequest, err)
 	}

@@ -160,7 +160,8 @@ func (x *Runner) Drain(timeout time.Duration, stop func()) {
 			break
 		}
 	}
-	x.Logger.Error("stopping: handlers that ignore their context are left behind", "handlers", x.abandoned.Load())
+	x.Logger.Error("stopping: what doesn't end is left behind: handlers that ignore their context, and jobs whose end can't be written",
+		"handlers", x.abandoned.Load(), "jobs", len(x.running.unsettled()))
 }
 
 // writeProgress writes what the runs of one site report.

@@ -58,7 +58,7 @@ func without(object json.RawMessage, key string) json.RawMessage {
 		return object
 	}
 	delete(fields, key)
-	left, _ := json.Marshal(fields) // raw values that were decoded encode again
+	left, _ := JSON(fields) // raw values that were decoded encode again
 	return left
 }
 
@@ -104,7 +104,7 @@ func refused[P any](params json.RawMessage) string {
 	_ = json.Unmarshal(params, &fields)
 	for _, name := range slices.Sorted(maps.Keys(fields)) {
 		var p P
-		if one, err := json.Marshal(map[string]json.RawMessage{name: fields[name]}); err == nil && json.Unmarshal(one, &p) != nil {
+		if one, err := JSON(map[string]json.RawMessage{name: fields[name]}); err == nil && json.Unmarshal(one, &p) != nil {
 			return fmt.Sprintf("%q", name)
 		}
 	}
