@@ -32,7 +32,9 @@ const (
 )
 
 // quickly are the limits of a first attempt.
-func quickly() pickle.Limits { return pickle.Limits{Work: quickWork, Memory: quickMemory, Input: quickInput} }
+func quickly() pickle.Limits {
+	return pickle.Limits{Work: quickWork, Memory: quickMemory, Input: quickInput}
+}
 
 // alone are the limits of a call that is looked at alone: the defaults.
 func alone() pickle.Limits { return pickle.Limits{Deadline: time.Now().Add(aloneTime)} }
