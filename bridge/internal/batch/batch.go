@@ -19,11 +19,21 @@ type Batcher[T, R any] struct {
 	Shared func(error) bool
 	// Limit is how many items one call takes at most.
 	Limit int
+	// Large says which items go one by one, beside the batches of all others, who need not wait for them. Nil means none.
+	Large func(T) bool
 
-	mu      sync.Mutex
+	mu            sync.Mutex
+	others, large line[T, R]
+}
+
+// line is what waits, and whether somebody serves it.
+type line[T, R any] struct {
 	waiting []*request[T, R]
 	busy    bool
 }
+
+// LargeItem is how many bytes an item may have that goes together with others.
+const LargeItem = 64 << 10
 
 type request[T, R any] struct {
 	ctx    context.Context
@@ -36,38 +46,42 @@ type request[T, R any] struct {
 // it: what is under way is never interrupted for the sake of one caller.
 func (b *Batcher[T, R]) Do(ctx context.Context, item T) (R, error) {
 	r := &request[T, R]{ctx: ctx, item: item, done: make(chan struct{})}
+	in, limit := &b.others, b.Limit
+	if b.Large != nil && b.Large(item) {
+		in, limit = &b.large, 1
+	}
 	b.mu.Lock()
-	b.waiting = append(b.waiting, r)
-	lead := !b.busy
-	b.busy = true
+	in.waiting = append(in.waiting, r)
+	lead := !in.busy
+	in.busy = true
 	b.mu.Unlock()
 	if lead {
 		// Nothing was waiting, so r is in the first batch; what came meanwhile doesn't keep this caller.
-		b.next()
-		go b.drain()
+		b.next(in, limit)
+		go b.drain(in, limit)
 	}
 	<-r.done
 	return r.answer.Result, r.answer.Err
 }
 
-func (b *Batcher[T, R]) drain() {
-	for b.next() {
+func (b *Batcher[T, R]) drain(in *line[T, R], limit int) {
+	for b.next(in, limit) {
 	}
 }
 
 // next runs one batch. It reports false when nothing was waiting, and gives up the lead then.
-func (b *Batcher[T, R]) next() bool {
+func (b *Batcher[T, R]) next(in *line[T, R], limit int) bool {
 	b.mu.Lock()
-	n := min(len(b.waiting), b.Limit)
+	n := min(len(in.waiting), limit)
 	if n == 0 {
-		b.busy = false
+		in.busy = false
 		b.mu.Unlock()
 		return false
 	}
-	batch := b.waiting[:n:n]
-	b.waiting = b.waiting[n:]
-	if len(b.waiting) == 0 {
-		b.waiting = nil
+	batch := in.waiting[:n:n]
+	in.waiting = in.waiting[n:]
+	if len(in.waiting) == 0 {
+		in.waiting = nil
 	}
 	b.mu.Unlock()
 

@@ -85,6 +85,40 @@ func TestBatcherDoesNotKeepItsLeader(t *testing.T) {
 	})
 }
 
+// TestALargeItemKeepsNobody: large ones go one by one, beside the others.
+func TestALargeItemKeepsNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		var calls [][]int
+		b := &Batcher[int, int]{
+			Limit: 10, Shared: func(error) bool { return true }, Large: func(item int) bool { return item >= 100 },
+			Call: func(_ context.Context, items []int) ([]int, error) {
+				if items[0] >= 100 {
+					time.Sleep(time.Hour)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				calls = append(calls, items)
+				return items, nil
+			},
+		}
+		for _, large := range []int{100, 101} {
+			go b.Do(t.Context(), large)
+		}
+		synctest.Wait()
+		for i := range 3 {
+			if got, err := b.Do(t.Context(), i); got != i || err != nil {
+				t.Fatalf("item %d is answered %d, %v", i, got, err)
+			}
+		}
+		time.Sleep(3 * time.Hour)
+		synctest.Wait()
+		if len(calls) != 5 || len(calls[3]) != 1 || len(calls[4]) != 1 {
+			t.Errorf("calls %v, want three of small ones before the large ones end, and these one by one", calls)
+		}
+	})
+}
+
 // TestBatcherGivesTheErrorToAll has ten callers wait in one batch that meets a server which is away.
 func TestBatcherGivesTheErrorToAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -93,7 +93,10 @@ func (s *Sites) writer(ctx context.Context, name string) (*writer, error) {
 	}
 	w.starts = &batch.Batcher[rows.Transition, rows.TransitionResult]{Limit: rowBatch, Call: write, Shared: rows.OfServer}
 	w.ends = &batch.Batcher[rows.Transition, rows.TransitionResult]{Limit: rowBatch, Call: write, Shared: rows.OfServer}
-	w.arrivals = &batch.Batcher[rows.NewJob, *rows.BackgroundJob]{Limit: rowBatch, Call: db.CreateOrFindJobs, Shared: rows.OfServer}
+	w.arrivals = &batch.Batcher[rows.NewJob, *rows.BackgroundJob]{
+		Limit: rowBatch, Call: db.CreateOrFindJobs, Shared: rows.OfServer,
+		Large: func(j rows.NewJob) bool { return len(j.InputParameters) > batch.LargeItem },
+	}
 	s.writers[name] = w
 	return w, nil
 }
