@@ -77,6 +77,7 @@ func newBed(t *testing.T, cfg servers.BenchConfig) *bed {
 		t.Fatalf("install: %+v", got)
 	}
 	b.exec("INSERT INTO `tabOrganization` (name, creation, modified, owner, modified_by, org_name, status) VALUES (?, NOW(6), NOW(6), 'Administrator', 'Administrator', ?, 'Active')", testOrg, testOrg)
+	b.exec("INSERT INTO tabUser (name, creation, modified, owner, modified_by, email) VALUES (?, NOW(6), NOW(6), 'Administrator', 'Administrator', ?)", "jane@example.com", "jane@example.com")
 	return b
 }
 
