@@ -34,6 +34,8 @@ var allAllowances = []allowance{
 		reason: "Free text, by which a bridge tells its like from Python workers."},
 	{name: "maintenance lock", in: "ended running stopped abandoned", versions: "1.15.1", path: `rq:clean_registries:bench:go( TTL)?`, python: "1|900", golang: "-",
 		reason: "RQ 1.15 does not release it, so that one worker of a fleet cleans each 15 minutes; later versions do as we do."},
+	{name: "scheduler", in: "running", path: `rq:scheduler(-lock:bench:go|:<execution>)( \S+)?`, python: "-",
+		reason: "Each bridge does the scheduler's work from its start; a Python worker does if it is told so."},
 	{name: "execution index", in: "running", versions: "2.6.1 2.10.0", path: `rq:execution:stopped:<execution> (job_id|worker_name)`, python: "-", golang: `stopped|<worker>`,
 		reason: "What RQ 3 adds to executions is written already; no release minds it."},
 	{name: "stopped job keeps its worker", in: "stopped", path: `rq:job:stopped(-retry)? (ended_at|last_heartbeat|worker_name)`, python: `""`, golang: `<time>|<worker>`,
