@@ -21,7 +21,7 @@ const (
 
 // besideBadJobs works healthy jobs first alone and then beside every bad one, on an own and on a shared queue.
 func besideBadJobs(ctx context.Context, o *options) (all []figure, err error) {
-	payloads := hostilePayloads()
+	payloads := hostilePayloads(o.every)
 	for _, version := range o.versions {
 		err := func() error {
 			b, err := newBed(ctx, o, version, 100)

@@ -31,6 +31,7 @@ type options struct {
 	means    []string      // of the attacks on a neighbour; nil is all
 	each     time.Duration // how long each attack lasts
 	all      time.Duration // how long they last all together; 0 leaves that out
+	every    int           // of how many hostile payloads one is sent
 	waiting  int           // jobs with large parameters that wait
 	slack    float64       // the limits of times are so many times as long, for a machine that has other things to do
 	out      io.Writer     // what is under way
@@ -79,7 +80,7 @@ var shows = []show{
 }
 
 func main() {
-	o := &options{out: os.Stderr, slack: 1, kinds: []string{ownKind, shared}}
+	o := &options{out: os.Stderr, slack: 1, every: 1, kinds: []string{ownKind, shared}}
 	only := flag.String("only", "", "comma separated shows; default: all")
 	asJSON := flag.Bool("json", false, "print JSON on stdout")
 	flag.StringVar(&o.bridge, "bridge", "bin/bridge", "the program to attack")

@@ -26,7 +26,7 @@ const (
 // besideAnAttacker measures how long the victim's jobs wait in calm and while the other tenant attacks, each means for
 // itself and then all together.
 func besideAnAttacker(ctx context.Context, o *options) (all []figure, err error) {
-	payloads := hostilePayloads()
+	payloads := hostilePayloads(o.every)
 	b, err := newBed(ctx, o, o.versions[len(o.versions)-1], neighbourPlaces)
 	if err != nil {
 		return nil, err

@@ -54,15 +54,15 @@ var heavy = []struct{ name, x string }{
 	{"a dict of a million keys", "}(" + strings.Repeat("G\x40\x09\x21\xfb\x54\x44\x2d\x18N", 1_000_000) + "u"},
 }
 
-// hostilePayloads are all that the repository has, and calls of frappe.enqueue with the heavy ones.
-func hostilePayloads() (all []payload) {
-	for _, c := range hostile.All("hostile.bad") {
+// hostilePayloads are every n-th of all that the repository has, and of calls of frappe.enqueue with the heavy ones.
+func hostilePayloads(n int) (all []payload) {
+	for _, c := range hostile.Every(n, "hostile.bad") {
 		if len(c.Data) > 0 { // no call at all is one of the hashes
 			all = append(all, payload{c.Name, c.Data})
 		}
 	}
-	for _, h := range heavy {
-		all = append(all, payload{h.name, calling("hostile.bad", attacker, h.x)})
+	for i := 0; i < len(heavy); i += n {
+		all = append(all, payload{heavy[i].name, calling("hostile.bad", attacker, heavy[i].x)})
 	}
 	return all
 }
