@@ -3,9 +3,7 @@ package access
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strconv"
-	"strings"
 
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
 )
@@ -113,27 +111,11 @@ func (d *Directory) belong(ctx context.Context, pairs []Identity) (map[string]bo
 	})
 }
 
-// maxUnion is how many pairs one statement asks about.
-const maxUnion = 100
-
-// whoIs adds to found those of the keys for which a condition finds a row.
-func (d *Directory) whoIs(ctx context.Context, what, condition string, keys []string, found map[string]bool, args func(key string) []any) error {
-	for start := 0; start < len(keys); start += maxUnion {
-		some := keys[start:min(start+maxUnion, len(keys))]
-		var query []string
-		var all []any
-		for i, key := range some {
-			query = append(query, fmt.Sprintf("SELECT '%d' FROM DUAL WHERE EXISTS (%s)", i, condition))
-			all = append(all, args(key)...)
-		}
-		numbers, err := d.db.Strings(ctx, what, strings.Join(query, " UNION ALL "), all...)
-		if err != nil {
-			return err
-		}
-		for _, n := range numbers {
-			i, _ := strconv.Atoi(n) // as written above
-			found[some[i]] = true
-		}
+// whoIs adds to found those of the keys for which a question finds a row.
+func (d *Directory) whoIs(ctx context.Context, what, question string, keys []string, found map[string]bool, args func(key string) []any) error {
+	answers, err := d.db.Each(ctx, what, question, len(keys), func(i int) []any { return args(keys[i]) })
+	for i := range answers {
+		found[keys[i]] = true
 	}
-	return nil
+	return err
 }

@@ -2,8 +2,8 @@ package rows
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -52,29 +52,44 @@ func (d *DB) Spelled(ctx context.Context, doctype string, asked []string) (map[s
 	return names, err
 }
 
-// maxUnion is how many names one statement looks up one by one.
+// spell asks the database for names: which row answers to which name only its collation can tell.
+func (d *DB) spell(ctx context.Context, table string, asked []string) (map[string]string, error) {
+	found, err := d.Each(ctx, "look up names in `"+table+"`", "SELECT `name` FROM `"+table+"` WHERE `name`=?", len(asked),
+		func(i int) []any { return []any{asked[i]} })
+	names := make(map[string]string, len(found))
+	for i, name := range found {
+		names[asked[i]] = name
+	}
+	return names, err
+}
+
+// maxUnion is how many questions one statement has.
 const maxUnion = 100
 
-// spell asks the database for names. Which row answers to which name only its collation can tell, so each is looked up by
-// a part of the statement.
-func (d *DB) spell(ctx context.Context, table string, asked []string) (map[string]string, error) {
+// Each asks the same question, a SELECT of one column, with n sets of arguments, in as few statements as their number
+// allows. Of each that finds a row the first one's value is in the map, by the number of its arguments; none may be NULL.
+func (d *DB) Each(ctx context.Context, what, question string, n int, args func(i int) []any) (map[int]string, error) {
 	type answer struct {
-		Asked int    `db:"asked"`
-		Name  string `db:"name"`
+		Asked int            `db:"asked"`
+		Found sql.NullString `db:"found"`
 	}
-	names := make(map[string]string, len(asked))
-	for some := range slices.Chunk(asked, maxUnion) {
-		var query []string
-		for i := range some {
-			query = append(query, fmt.Sprintf("SELECT %d AS asked, `name` FROM `%s` WHERE `name`=?", i, table))
+	found := map[int]string{}
+	for start := 0; start < n; start += maxUnion {
+		var parts []string
+		var all []any
+		for i := start; i < min(start+maxUnion, n); i++ {
+			parts = append(parts, fmt.Sprintf("SELECT %d AS asked, (%s LIMIT 1) AS found", i, question))
+			all = append(all, args(i)...)
 		}
-		answers, err := selectAll[answer](ctx, &d.conn, "look up names in `"+table+"`", strings.Join(query, " UNION ALL "), anys(some)...)
+		answers, err := selectAll[answer](ctx, &d.conn, what, strings.Join(parts, " UNION ALL "), all...)
 		if err != nil {
 			return nil, d.tables.notice(err)
 		}
 		for _, a := range answers {
-			names[some[a.Asked]] = a.Name
+			if a.Found.Valid {
+				found[a.Asked] = a.Found.String
+			}
 		}
 	}
-	return names, nil
+	return found, nil
 }
