@@ -79,7 +79,7 @@ func (c *Client) SettleBare(ctx context.Context, o Outcome) (OutcomeResult, erro
 
 func (c *Client) settle(ctx context.Context, os []Outcome, flags string) ([]Answer[OutcomeResult], error) {
 	now, at := c.Now(ctx), time.Now()
-	script := batched[Outcome]{script: settleScript, refuse: checkOutcome, size: outcomeSize, args: func(some []Outcome) ([]any, error) {
+	script := batched[Outcome]{script: settleScript, refuse: checkOutcome, size: Outcome.Size, args: func(some []Outcome) ([]any, error) {
 		args := make([]any, 0, 4+11*len(some))
 		args = append(args, flags, now.Unix(), FormatTime(at), defaultResultTTL)
 		for i := range some {
@@ -95,10 +95,11 @@ func (c *Client) settle(ctx context.Context, os []Outcome, flags string) ([]Answ
 // that could be read, at 512 MB (proto-max-bulk-len).
 const maxOutcome = 64 << 20
 
-func outcomeSize(o Outcome) int { return len(o.ReturnValue) + len(o.Exc) }
+// Size is how many bytes of the handler's the outcome has: its return value or its error text.
+func (o Outcome) Size() int { return len(o.ReturnValue) + len(o.Exc) }
 
 func checkOutcome(o Outcome) error {
-	switch n := outcomeSize(o); {
+	switch n := o.Size(); {
 	case o.Kind < OutcomeFinished || o.Kind > OutcomeRetried:
 		return fmt.Errorf("%w: job %q: unknown kind of outcome %d", ErrBadRequest, clip(o.ID), o.Kind)
 	case n > maxOutcome:
