@@ -101,13 +101,7 @@ func (c *Claimer) claim(ctx context.Context, dealt []*Note, free []*workers.Slot
 	startedAt := time.Now().Truncate(time.Microsecond)
 	claims := make([]rqcompat.Claim, len(dealt))
 	for i, n := range dealt {
-		claims[i] = rqcompat.Claim{
-			Queue: n.Queue().Name, ID: n.ID, Worker: free[i].Worker, Register: !free[i].Registered,
-			ExecutionID: rqcompat.NewExecutionID(), From: n.From,
-		}
-		if n.kept != nil {
-			claims[i].CreatedAt = n.kept.CreatedAt
-		}
+		claims[i] = n.claimFor(free[i])
 	}
 	answers, err := c.Claim(ctx, claims, startedAt, c.Lease)
 	if err != nil {
@@ -126,22 +120,39 @@ func (c *Claimer) claim(ctx context.Context, dealt []*Note, free []*workers.Slot
 			c.Slots.GiveBack(free[i])
 			continue
 		}
-		whose, load := dealt[i].whose, dealt[i].Load
-		free[i].Ended = func() { c.Fair.letGo(whose, load) }
 		lease := rqcompat.Lease{
 			Queue: claims[i].Queue, ID: claims[i].ID, Worker: free[i].Worker.Name, ExecutionID: claims[i].ExecutionID, StartedAt: startedAt,
 		}
-		if q := dealt[i].kept; q != nil && a.Result == rqcompat.Claimed {
-			q.From, q.Before = dealt[i].From, dealt[i].Before
-			c.Start(q, nil, free[i], lease)
-			continue
-		}
-		c.Start(dealt[i].outline(), again.add(dealt[i]), free[i], lease)
+		c.start(dealt[i], a.Result, &again, free[i], lease)
 	}
 	if len(again.notes) > 0 {
 		go c.reread(ctx, again)
 	}
 	return err
+}
+
+// claimFor is what a slot asks for of Redis.
+func (n *Note) claimFor(slot *workers.Slot) rqcompat.Claim {
+	claim := rqcompat.Claim{
+		Queue: n.Queue().Name, ID: n.ID, Worker: slot.Worker, Register: !slot.Registered,
+		ExecutionID: rqcompat.NewExecutionID(), From: n.From,
+	}
+	if n.kept != nil {
+		claim.CreatedAt = n.kept.CreatedAt
+	}
+	return claim
+}
+
+// start lets a claimed job go, which is read again unless it was kept and is still the same.
+func (c *Claimer) start(n *Note, result rqcompat.ClaimResult, again *rereading, slot *workers.Slot, lease rqcompat.Lease) {
+	whose, load := n.whose, n.Load
+	slot.Ended = func() { c.Fair.letGo(whose, load) }
+	if q := n.kept; q != nil && result == rqcompat.Claimed {
+		q.From, q.Before = n.From, n.Before
+		c.Start(q, nil, slot, lease)
+		return
+	}
+	c.Start(n.outline(), again.add(n), slot, lease)
 }
 
 // tell tells the poller of a job that was dealt: what is still in its list must be found again. One of which a key holds

@@ -123,5 +123,5 @@ func (f *First) read(ctx context.Context, ids []string) ([]route.Found, error) {
 		}
 	}
 	f.seen = seen
-	return asFound(ids, fetched, func(id string) time.Time { return seen[id] }), nil
+	return asFound(ids, fetched, func(i int) time.Time { return seen[ids[i]] }), nil
 }

@@ -239,11 +239,11 @@ func (p *Poller) due(now time.Time) (ids []string) {
 	return ids
 }
 
-// asFound pairs jobs that were fetched with when their ids were first seen.
-func asFound(ids []string, fetched []*rqcompat.FetchResult, seen func(id string) time.Time) []route.Found {
+// asFound pairs jobs that were fetched with when the i-th id was first seen.
+func asFound(ids []string, fetched []*rqcompat.FetchResult, seen func(i int) time.Time) []route.Found {
 	found := make([]route.Found, len(ids))
 	for i, f := range fetched {
-		found[i] = route.Found{Job: f.Job, Fault: f.Err, Seen: seen(ids[i])}
+		found[i] = route.Found{Job: f.Job, Fault: f.Err, Seen: seen(i)}
 		if f.Job == nil {
 			// An id without a hash: RQ drops it silently, and so does the claim.
 			found[i].Job = &rqcompat.Job{ID: ids[i]}
@@ -258,8 +258,8 @@ func (p *Poller) sift(ctx context.Context, ids []string, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	found := asFound(ids, fetched, func(id string) time.Time {
-		if earlier, ok := p.undecided[id]; ok {
+	found := asFound(ids, fetched, func(i int) time.Time {
+		if earlier, ok := p.undecided[ids[i]]; ok {
 			return earlier.seen
 		}
 		return now

@@ -51,12 +51,12 @@ func (c *Claimer) rereadOf(ctx context.Context, queue job.Queue, which []int, r 
 	c.insist(ctx, queue, func() error {
 		fetched, err := c.Fetch(ctx, ids)
 		if err == nil {
-			found = asFound(ids, fetched, func(string) time.Time { return time.Time{} })
+			found = asFound(ids, fetched, func(k int) time.Time { return r.notes[which[k]].Seen })
 		}
 		return err
 	})
 	for k := range found {
-		found[k].Seen, found[k].Whole = r.notes[which[k]].Seen, true
+		found[k].Whole = true
 	}
 	routed := c.Router.Route(ctx, queue, found)
 	for k, i := range which {
