@@ -11,15 +11,22 @@ import (
 	"testing"
 )
 
-// TestArchitectureNamesWhatExists: the way of one job in ARCHITECTURE.md names packages and, behind each, functions and
-// methods of it. All must exist, in the order of the steps.
-func TestArchitectureNamesWhatExists(t *testing.T) {
+// architecture is a section of ARCHITECTURE.md.
+func architecture(t *testing.T, section string) string {
+	t.Helper()
 	text, err := os.ReadFile("../ARCHITECTURE.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, story, _ := strings.Cut(string(text), "## The life of one job")
-	story, _, _ = strings.Cut(story, "\n## ")
+	_, found, _ := strings.Cut(string(text), "## "+section)
+	found, _, _ = strings.Cut(found, "\n## ")
+	return found
+}
+
+// TestArchitectureNamesWhatExists: the way of one job in ARCHITECTURE.md names packages and, behind each, functions and
+// methods of it. All must exist, in the order of the steps.
+func TestArchitectureNamesWhatExists(t *testing.T) {
+	story := architecture(t, "The life of one job")
 	checked, last := 0, ""
 	for _, line := range strings.Split(story, "\n") {
 		cells := strings.Split(line, "|")
@@ -41,12 +48,7 @@ func TestArchitectureNamesWhatExists(t *testing.T) {
 
 // TestThreatsAreShown: each line of the threat model names tests that exist.
 func TestThreatsAreShown(t *testing.T) {
-	text, err := os.ReadFile("../ARCHITECTURE.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, threats, _ := strings.Cut(string(text), "## Threats")
-	threats, _, _ = strings.Cut(threats, "\n## ")
+	threats := architecture(t, "Threats")
 	lines := 0
 	for _, line := range strings.Split(threats, "\n") {
 		cells := strings.Split(line, "|")

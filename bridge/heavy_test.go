@@ -80,14 +80,7 @@ func TestACallThatKillsWhoReadsIt(t *testing.T) {
 			killer := b.raw(kind, "killer", call(t, "go.fine", map[string]any{"text": text}), map[string]string{"description": "odd"})
 			fine := []string{b.raw(kind, "", call(t, "go.fine", nil), nil), b.plain("go.fine")}
 			for i := range 3 {
-				child := b.worker()
-				ended := make(chan error, 1)
-				go func() { ended <- child.Wait() }()
-				select {
-				case <-ended:
-				case <-time.After(60 * time.Second):
-					t.Fatalf("worker %d still lives", i+1)
-				}
+				b.workerDies(60*time.Second, func() string { return fmt.Sprintf("worker %d still lives", i+1) })
 				for _, process := range b.rdb.ZRange(t.Context(), rqcompat.ReadingKey(killer), 0, -1).Val() {
 					b.rdb.ZIncrBy(t.Context(), rqcompat.ReadingKey(killer), -31_000, process) // 31 s go by
 				}

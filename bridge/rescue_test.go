@@ -146,20 +146,28 @@ func TestJobOfAKilledProcessRunsElsewhereWithin20s(t *testing.T) {
 	b.wantNothingRunning()
 }
 
+// workerDies starts a worker and waits for its end, no longer than that; says tells what is wrong if it lives on.
+func (b *bed) workerDies(most time.Duration, says func() string) {
+	b.t.Helper()
+	child := b.worker()
+	ended := make(chan error, 1)
+	go func() { ended <- child.Wait() }()
+	select {
+	case <-ended:
+	case <-time.After(most):
+		b.t.Fatal(says())
+	}
+}
+
 func TestJobThatKillsItsWorkersIsPoison(t *testing.T) {
 	t.Parallel()
 	b := newBed(t, map[string]any{"lease": 1, "shared_queues": []string{}})
 	b.exec("INSERT INTO `tabJob Type` (name, creation, modified, owner, modified_by, type_name, is_enabled, default_timeout, max_retries, handler_method) VALUES ('kills', NOW(6), NOW(6), 'Administrator', 'Administrator', 'kills', 1, 60, 5, 'go.kills')")
 	name := b.submit("kills", nil)
 	for i := range 3 {
-		child := b.worker()
-		ended := make(chan error, 1)
-		go func() { ended <- child.Wait() }()
-		select {
-		case <-ended:
-		case <-time.After(30 * time.Second):
-			t.Fatalf("worker %d still lives; history:\n%s", i+1, strings.Join(b.history(name), "\n"))
-		}
+		b.workerDies(30*time.Second, func() string {
+			return fmt.Sprintf("worker %d still lives; history:\n%s", i+1, strings.Join(b.history(name), "\n"))
+		})
 	}
 	b.cfg.pace = fastPace
 	var mended atomic.Bool
@@ -209,14 +217,9 @@ func TestOneThatKillsAmongHealthyJobs(t *testing.T) {
 	}
 	crasher := b.submit("exits", nil)
 	for i := range 3 {
-		child := b.worker()
-		ended := make(chan error, 1)
-		go func() { ended <- child.Wait() }()
-		select {
-		case <-ended:
-		case <-time.After(60 * time.Second):
-			t.Fatalf("worker %d still lives; history:\n%s", i+1, strings.Join(b.history(crasher), "\n"))
-		}
+		b.workerDies(60*time.Second, func() string {
+			return fmt.Sprintf("worker %d still lives; history:\n%s", i+1, strings.Join(b.history(crasher), "\n"))
+		})
 	}
 	last := b.worker()
 	row := b.waitRow(crasher, rows.StatusDeadLetter)
