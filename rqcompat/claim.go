@@ -108,8 +108,7 @@ func (c *Client) checkClaim(cl Claim) error {
 	if c.d.CompositeWip && len(cl.ExecutionID) != 32 {
 		return fmt.Errorf("%w: job %q: execution id %q is not 32 hex digits", ErrBadRequest, clip(cl.ID), clip(cl.ExecutionID))
 	}
-	_, err := c.record(cl.Worker)
-	return err
+	return c.checkWorker(cl.Worker)
 }
 
 func (c *Client) claimArgs(claims []Claim, now, startedAt time.Time, lease time.Duration) ([]any, error) {

@@ -57,24 +57,32 @@ type record [7]string
 
 var errWorker = errors.New("worker record")
 
-func (c *Client) record(w *Worker) (record, error) {
+// checkWorker says why a worker can't have a record.
+func (c *Client) checkWorker(w *Worker) error {
 	switch {
 	case w.Name == "" || strings.HasSuffix(w.Name, ":executions"):
-		return record{}, fmt.Errorf("%w: name %q is empty or ends in \":executions\"", errWorker, clip(w.Name))
+		return fmt.Errorf("%w: name %q is empty or ends in \":executions\"", errWorker, clip(w.Name))
 	case w.PID == 0:
-		return record{}, fmt.Errorf("%w %q: pid is 0, which hides it from tools", errWorker, clip(w.Name))
+		return fmt.Errorf("%w %q: pid is 0, which hides it from tools", errWorker, clip(w.Name))
 	case w.Birth.IsZero():
-		return record{}, fmt.Errorf("%w %q: birth is not set", errWorker, clip(w.Name))
+		return fmt.Errorf("%w %q: birth is not set", errWorker, clip(w.Name))
 	}
-	r := record{
-		FormatTime(w.Birth), strings.Join(w.Queues, ","), strconv.Itoa(w.PID), w.Hostname, "unknown", c.d.Version, goVersion,
-	}
-	for _, v := range append(r[:], w.Name) {
-		if !utf8.ValidString(v) {
-			return record{}, fmt.Errorf("%w %q: %q is not UTF-8, which breaks every list of workers", errWorker, clip(w.Name), clip(v))
+	bad := func(s string) bool { return !utf8.ValidString(s) }
+	for _, s := range [...]string{w.Name, w.Hostname, c.d.Version} {
+		if bad(s) {
+			return fmt.Errorf("%w %q: %q is not UTF-8, which breaks every list of workers", errWorker, clip(w.Name), clip(s))
 		}
 	}
-	return r, nil
+	if i := slices.IndexFunc(w.Queues, bad); i >= 0 {
+		return fmt.Errorf("%w %q: its queue %q is not UTF-8, which breaks every list of workers", errWorker, clip(w.Name), clip(w.Queues[i]))
+	}
+	return nil
+}
+
+func (c *Client) record(w *Worker) (record, error) {
+	return record{
+		FormatTime(w.Birth), strings.Join(w.Queues, ","), strconv.Itoa(w.PID), w.Hostname, "unknown", c.d.Version, goVersion,
+	}, c.checkWorker(w)
 }
 
 // goVersion stands for python_version. Detect knows by it that this is not a Python worker.
