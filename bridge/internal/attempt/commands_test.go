@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
@@ -100,3 +101,28 @@ type redisReply string
 
 func (e redisReply) Error() string { return string(e) }
 func (redisReply) RedisError()     {}
+
+// TestAStopMayComeBeforeTheClaimsAnswer: Redis says that a job is started before its process knows.
+func TestAStopMayComeBeforeTheClaimsAnswer(t *testing.T) {
+	for late, want := range map[time.Duration]error{claimAnswer / 2: job.ErrStopped, 2 * claimAnswer: nil} {
+		synctest.Test(t, func(t *testing.T) {
+			h := newHouse()
+			free := h.slots.Take(1)
+			worker := free[0].Worker.Name
+			h.slots.PutBack(free)
+			h.obey(worker, rqcompat.Command{Name: rqcompat.CommandStopJob, JobID: "plain-1"}, func() {})
+			time.Sleep(late)
+			lease := h.start(t.Context(), plain(obeys))
+			if lease.Worker != worker {
+				t.Fatalf("the job runs on %s, not on %s", lease.Worker, worker)
+			}
+			r := h.running.worker(worker)
+			time.Sleep(2 * stopAgain)
+			if got := job.CauseOf(r.ctx); got != want {
+				t.Errorf("a stop %s before the claim's answer ends the handler with %v, want %v", late, got, want)
+			}
+			r.cancel(job.ErrStopped)
+			h.jobs.Wait()
+		})
+	}
+}

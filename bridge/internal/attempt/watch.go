@@ -154,15 +154,28 @@ func (x *Runner) obey(worker string, c rqcompat.Command, shutdown func()) {
 		x.Logger.Info("shutdown command", "worker", worker)
 		shutdown()
 	case rqcompat.CommandStopJob:
-		// As in RQ: only if that is the worker's current job.
-		if r != nil && r.lease.ID == c.JobID {
-			r.cancel(job.ErrStopped)
-		}
+		x.stopJob(worker, c.JobID, claimAnswer)
 	case rqcompat.CommandKillHorse:
 		if r != nil {
 			r.cancel(job.ErrKilled)
 		}
 	default:
 		x.Logger.Debug("unknown command ignored", "command", c.Name)
+	}
+}
+
+const (
+	// claimAnswer is how long the answer to a claim may take: others see in Redis that a job is started before it.
+	claimAnswer = time.Second
+	// stopAgain is how often a job is looked for meanwhile that is to be stopped.
+	stopAgain = 50 * time.Millisecond
+)
+
+// stopJob stops a job if it is the worker's current one, as RQ does, or becomes that within a time.
+func (x *Runner) stopJob(worker, id string, within time.Duration) {
+	if r := x.running.worker(worker); r != nil && r.lease.ID == id {
+		r.cancel(job.ErrStopped)
+	} else if within > 0 {
+		time.AfterFunc(stopAgain, func() { x.stopJob(worker, id, within-stopAgain) })
 	}
 }
