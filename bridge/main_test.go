@@ -295,7 +295,12 @@ func (b *bed) waitJob(id string, want rqcompat.Status) *rqcompat.Job {
 
 func (b *bed) eventually(what string, ok func() bool, state func() string) {
 	b.t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
+	b.within(30*time.Second, what, ok, state)
+}
+
+func (b *bed) within(limit time.Duration, what string, ok func() bool, state func() string) {
+	b.t.Helper()
+	deadline := time.Now().Add(limit)
 	for !ok() {
 		if time.Now().After(deadline) {
 			b.t.Fatalf("timed out: %s; last seen: %s", what, state())

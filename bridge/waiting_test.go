@@ -53,7 +53,8 @@ func TestWaitingCostsLittle(t *testing.T) { // not parallel: it measures the pro
 			t.Fatal(err)
 		}
 	}
-	b.within(time.Duration(jobs)*10*time.Millisecond+time.Minute, "all jobs wait", func() bool { return r.Stats().Waiting == jobs })
+	b.within(time.Duration(jobs)*10*time.Millisecond+time.Minute, "all jobs wait",
+		func() bool { return r.Stats().Waiting == jobs }, func() string { return fmt.Sprintf("%+v", r.Stats()) })
 	each := (heapInUse() - before) / jobs
 	t.Logf("%d jobs of %d bytes in Redis wait in %d bytes each; the process has %s, and had %s at most",
 		jobs, len(data), each, resident("VmRSS:"), resident("VmHWM:"))
@@ -104,13 +105,4 @@ func resident(field string) string {
 		}
 	}
 	return "unknown memory"
-}
-
-func (b *bed) within(limit time.Duration, what string, ok func() bool) {
-	b.t.Helper()
-	for begin := time.Now(); !ok(); time.Sleep(20 * time.Millisecond) {
-		if time.Since(begin) > limit {
-			b.t.Fatalf("timed out after %s: %s", limit, what)
-		}
-	}
 }
