@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/desk"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/policy"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/route"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/sites"
@@ -108,4 +109,13 @@ func (c *connections) Close() error {
 		_ = r.Close() // nothing is left to be written
 	}
 	return c.pool.Close()
+}
+
+// newRouter prepares a router for a process of that name, which no other one ever had.
+func (c *connections) newRouter(cfg Config, handlers job.Handlers, process string) *route.Router {
+	return route.NewRouter(route.Params{
+		Handlers: handlers, Sites: c.sites, RQ: c.rq, Policy: c.policy, DefaultOrganization: cfg.DefaultOrganization,
+		TrustEnqueuer: cfg.TrustEnqueuer, RowGrace: cfg.RowGrace,
+		Decode: cfg.decode, Patience: cfg.pace.patience, Process: process, MaxKills: cfg.MaxKills, Log: cfg.Log,
+	})
 }

@@ -57,11 +57,7 @@ func furnish(cfg Config, c *connections, handlers job.Handlers, ended attempt.En
 		holds, err := c.rq.Holds(ctx)
 		return holds.Suspended, holds.Paused, err
 	}}
-	w.router = route.NewRouter(route.Params{
-		Handlers: handlers, Sites: c.sites, RQ: c.rq, Policy: c.policy, DefaultOrganization: cfg.DefaultOrganization,
-		TrustEnqueuer: cfg.TrustEnqueuer, RowGrace: cfg.RowGrace,
-		Decode: cfg.decode, Patience: cfg.pace.patience, Process: w.slots.Process(), MaxKills: cfg.MaxKills, Log: cfg.Log,
-	})
+	w.router = c.newRouter(cfg, handlers, w.slots.Process())
 	registries := &maintenance.Registries{RQ: c.rq, Queues: queues, Limit: func() int64 {
 		return int64(cfg.Bench.Config().Int("rq_failed_jobs_limit", 1000))
 	}}

@@ -218,17 +218,9 @@ func (c *Client) routeAs(ctx context.Context, j *rqcompat.Job, bridges []rqcompa
 		}
 	}
 	shared := slices.ContainsFunc(bridges, func(p rqcompat.Process) bool { return slices.Contains(p.Shared, j.Origin) })
-	router := route.NewRouter(route.Params{
-		Handlers: handlers, Sites: c.sites, RQ: c.rq, Policy: c.policy, DefaultOrganization: c.cfg.DefaultOrganization, Decode: c.cfg.decode,
-		Process: "client-" + rqcompat.NewExecutionID(), MaxKills: c.cfg.MaxKills, Log: c.cfg.Log,
-	})
+	router := c.newRouter(c.cfg, handlers, "client-"+rqcompat.NewExecutionID())
 	queue := job.Queue{Name: j.Origin, Kind: c.cfg.Bench.QueueTypeOf(j.Origin), Own: !shared}
-	found := route.Found{Job: j}
-	routed := router.Route(ctx, queue, []route.Found{found})[0]
-	if routed.Verdict != route.Heavy {
-		return routed, nil
-	}
-	return router.Alone(ctx, queue, found)
+	return route.One(ctx, router, queue, route.Found{Job: j})
 }
 
 // askBoth asks what is asked before the claim, then what is asked before the start.

@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -123,6 +124,30 @@ func TestTheDeliveryIsFound(t *testing.T) {
 		}
 		if err := c.RQ().Delete(t.Context(), j.ID); err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+// TestWhyAJobWaitsWhereEnqueuersAreTrusted: the question of membership is left out there, too.
+func TestWhyAJobWaitsWhereEnqueuersAreTrusted(t *testing.T) {
+	t.Parallel()
+	for trusted, want := range map[bool]string{true: "", false: "anna@example.com doesn't belong to organization ORG-B"} {
+		b := newBed(t, map[string]any{"trust_enqueuer": trusted})
+		b.addMember("anna@example.com", "ORG-A")
+		id := b.frappeEnqueues("anna@example.com", "x", "echo_job", map[string]any{"organization": "ORG-B"})
+		p := rqcompat.NewProcess("bridge-1", "")
+		p.Queues, p.Handlers, p.Slots = []string{b.bench.QueueName("go")}, []string{"echo_job"}, 2
+		if err := b.client().RQ().Publish(t.Context(), p); err != nil {
+			t.Fatal(err)
+		}
+		_, s := b.standing(id)
+		for _, w := range s.Waits {
+			if w.Rule == "handler" && (want == "" || !strings.Contains(w.Why, want)) {
+				t.Errorf("trusted %v: it waits because of %q, want %q", trusted, w.Why, want)
+			}
+		}
+		if want != "" && !slices.ContainsFunc(s.Waits, func(w Reason) bool { return w.Rule == "handler" }) {
+			t.Errorf("trusted %v: it waits because of %+v, want %q", trusted, s.Waits, want)
 		}
 	}
 }

@@ -169,12 +169,9 @@ func (s *Rescue) rowOf(ctx context.Context, q job.Queue, id string) (info job.In
 		}
 		return info, nil, fault
 	}
-	found := route.Found{Job: j, Fault: fault}
-	r := s.Router.Route(ctx, q, []route.Found{found})[0]
-	if r.Verdict == route.Heavy {
-		if r, err = s.Router.Alone(ctx, q, found); err != nil {
-			return info, nil, err
-		}
+	r, err := route.One(ctx, s.Router, q, route.Found{Job: j, Fault: fault})
+	if err != nil {
+		return info, nil, err
 	}
 	info = job.Info{ID: id, Method: r.Method, Site: r.Site, User: r.User, Queue: q.Name}
 	switch {

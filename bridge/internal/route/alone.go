@@ -50,6 +50,18 @@ func (r *Router) Alone(ctx context.Context, queue job.Queue, f Found) (Routed, e
 	return routed, nil
 }
 
+// One decides about a single job for somebody who can wait, alone if need be. r is a Router.
+func One(ctx context.Context, r interface {
+	Route(ctx context.Context, queue job.Queue, found []Found) []Routed
+	Alone(ctx context.Context, queue job.Queue, f Found) (Routed, error)
+}, queue job.Queue, f Found) (Routed, error) {
+	routed := r.Route(ctx, queue, []Found{f})[0]
+	if routed.Verdict != Heavy {
+		return routed, nil
+	}
+	return r.Alone(ctx, queue, f)
+}
+
 // readAlone fetches a job and decodes its call, unless too many died of that.
 func (r *Router) readAlone(ctx context.Context, queue job.Queue, f *Found, deaths int) (reading, error) {
 	if deaths >= r.MaxKills {
