@@ -30,7 +30,7 @@ var arrows = map[string][]string{
 	"bridge/internal/wait":    {},
 	"bridge/internal/batch":   {"bridge/internal/wait"},
 	"bridge/internal/job":     {"frappe/rows", "rqcompat", "rqcompat/pickle"},
-	"bridge/internal/foreign": {"bridge/internal/job"},
+	"bridge/internal/foreign": {"bridge/internal/job", "bridge/internal/wait"},
 	"bridge/internal/moves":   {"bridge/internal/job", "frappe/rows"},
 	"bridge/internal/policy":  {"bridge/internal/job", "frappe/rows"},
 	"bridge/internal/workers": {"bridge/internal/wait", "rqcompat"},

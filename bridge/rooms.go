@@ -101,7 +101,7 @@ func furnish(cfg Config, c *connections, handlers job.Handlers, ended attempt.En
 
 // fetch reads jobs that anybody may have enqueued, but for those that are looked at alone.
 func (w *rooms) fetch(ctx context.Context, ids []string) ([]*rqcompat.FetchResult, error) {
-	return w.rq.FetchSmall(ctx, ids, route.LargeJob)
+	return w.rq.FetchSmall(ctx, ids, wait.LargeItem)
 }
 
 // claimer lets handlers run until the context of handlers ends; their last writes are tried until that of writes ends.

@@ -15,7 +15,7 @@ const (
 	// waitingPlaces are all taken. As many jobs may be in the claimer's hand, which counts them no more.
 	waitingPlaces = 2
 	// waitingPatience is how long the bridge may take to see the list, with two cores that also work the servers.
-	waitingPatience = 2 * time.Minute
+	waitingPatience = 5 * time.Minute
 	// waitingSettle is how long the bridge is watched once it knows the whole list, so that what it reads later counts.
 	waitingSettle = 10 * time.Second
 )

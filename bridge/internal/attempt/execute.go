@@ -134,7 +134,12 @@ func (x *Runner) admit(r *run, q *job.Queued) admission {
 		// Since it was routed, which may be long ago. Back on its queue it is routed anew, and waits.
 		return onlyDelivery(rqcompat.OutcomeGivenBack)
 	}
-	params, lossy, err := q.Params()
+	var (
+		params json.RawMessage
+		lossy  []string
+		err    error
+	)
+	wait.Large(q.Memory, func() { params, lossy, err = q.Params() })
 	if err != nil {
 		return refused(err)
 	}

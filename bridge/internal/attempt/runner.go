@@ -87,7 +87,7 @@ type Runner struct {
 func NewRunner(p Params) *Runner {
 	x := &Runner{Params: p, running: running{byWorker: map[string]*run{}}, stopping: make(chan struct{})}
 	x.outcomes.Limit, x.outcomes.Call, x.outcomes.Shared = outcomeBatch, p.RQ.Settle, passes
-	x.outcomes.Large = func(o rqcompat.Outcome) bool { return o.Size() > batch.LargeItem }
+	x.outcomes.Large = func(o rqcompat.Outcome) bool { return o.Size() > wait.LargeItem }
 	x.reports = batch.NewLanes(1<<20, x.writeProgress, func(string, int) {})
 	return x
 }

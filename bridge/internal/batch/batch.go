@@ -32,9 +32,6 @@ type line[T, R any] struct {
 	busy    bool
 }
 
-// LargeItem is how many bytes an item may have that goes together with others.
-const LargeItem = 64 << 10
-
 type request[T, R any] struct {
 	ctx    context.Context
 	item   T

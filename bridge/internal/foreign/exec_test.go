@@ -12,10 +12,13 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/wait"
 )
 
 func shell(t *testing.T, cfg Exec, script string) job.Call {
@@ -394,4 +397,28 @@ func TestNewExecRefuses(t *testing.T) {
 			t.Errorf("%s: the error shows a value: %v", name, err)
 		}
 	}
+}
+
+// TestAFloodOfReportsTakesTurns: a handler that says more than others do in a second is read in turns with them.
+func TestAFloodOfReportsTakesTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		defer func(turns wait.Turns) { wait.LargeTurns = turns }(wait.LargeTurns)
+		wait.LargeTurns = wait.NewTurns(1)
+		wait.LargeTurns.Take(t.Context())
+		var h heard
+		flood := []byte(strings.Repeat(`{"progress": 40}`+"\n", 1000))
+		go func() {
+			reports := &reportReader{r: &h}
+			for range wait.LargeItem/len(flood) + 1 {
+				_, _ = reports.Write(flood)
+			}
+		}()
+		var calm heard
+		_, _ = (&reportReader{r: &calm}).Write([]byte(`{"progress": 40}` + "\n"))
+		synctest.Wait()
+		if before := wait.LargeItem / len(flood) * 1000; len(h.progress) != before || len(calm.progress) != 1 {
+			t.Errorf("while the turn is taken %d reports of the flood were read, and %d of the other; want %d and 1", len(h.progress), len(calm.progress), before)
+		}
+		wait.LargeTurns.GiveBack()
+	})
 }

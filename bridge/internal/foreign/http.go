@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/wait"
 )
 
 const (
@@ -100,7 +101,7 @@ func (h *httpHandler) run(ctx context.Context, info job.Info, params json.RawMes
 	case "application/x-ndjson":
 		return h.stream(ctx, r, res.Body)
 	case "application/json":
-		return h.answer(ctx, r, res.Body)
+		return h.answer(ctx, r, res)
 	}
 	return nil, nil
 }
@@ -135,7 +136,11 @@ func (h *httpHandler) request(ctx context.Context, r job.Info, params json.RawMe
 	if len(r.Lossy) > 0 {
 		content["lossy"] = r.Lossy
 	}
-	body, err := job.JSON(content)
+	var (
+		body []byte
+		err  error
+	)
+	wait.Large(len(params), func() { body, err = job.JSON(content) })
 	if err != nil {
 		return nil, fmt.Errorf("encode the request for %s: %w", h.place, err)
 	}
@@ -191,24 +196,36 @@ func (h *httpHandler) refused(res *http.Response) error {
 }
 
 // answer reads {"result": …, "output": …}.
-func (h *httpHandler) answer(ctx context.Context, r job.Reporter, body io.Reader) (any, error) {
-	b, err := io.ReadAll(io.LimitReader(body, maxAnswer+1))
+func (h *httpHandler) answer(ctx context.Context, r job.Reporter, res *http.Response) (any, error) {
+	var body bytes.Buffer
+	if n := res.ContentLength; n > 0 {
+		body.Grow(int(min(n, maxAnswer)) + bytes.MinRead)
+	}
+	_, err := body.ReadFrom(io.LimitReader(res.Body, maxAnswer+1))
 	switch {
 	case err != nil:
 		return nil, h.broken(ctx, err)
-	case len(b) > maxAnswer:
+	case body.Len() > maxAnswer:
 		return nil, permanent(fmt.Errorf("call %s: the answer is longer than %d bytes", h.place, maxAnswer))
-	case len(bytes.TrimSpace(b)) == 0:
+	case len(bytes.TrimSpace(body.Bytes())) == 0:
 		return nil, nil
 	}
-	var rep report
-	if err := json.Unmarshal(b, &rep); err != nil {
+	var (
+		rep    report
+		result any
+	)
+	wait.Large(body.Len(), func() {
+		if err = json.Unmarshal(body.Bytes(), &rep); err == nil {
+			result = decodeResult(rep.Result)
+		}
+	})
+	if err != nil {
 		return nil, permanent(fmt.Errorf(`call %s: the answer is not an object like {"result": …, "output": "…"}: %w`, h.place, err))
 	}
 	if rep.Output != nil {
 		r.SetOutput(*rep.Output)
 	}
-	return decodeResult(rep.Result), nil
+	return result, nil
 }
 
 // stream passes reports on while they come.

@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/wait"
 )
 
 func orEmpty(params json.RawMessage) json.RawMessage {
@@ -55,6 +57,8 @@ type reportReader struct {
 	r         job.Reporter
 	line      []byte
 	skipping  bool // inside a line that was too long
+	since     time.Time
+	lately    int // bytes that came since then, for a second
 	logged    int
 	result    any
 	hasResult bool
@@ -66,9 +70,17 @@ type reportReader struct {
 	lost error
 }
 
-// Write never fails, so that a handler is never stopped by what it says.
+// Write never fails, so that a handler is never stopped by what it says. One that says very much is slowed down.
 func (rr *reportReader) Write(b []byte) (int, error) {
-	n := len(b)
+	if now := time.Now(); now.Sub(rr.since) > time.Second {
+		rr.since, rr.lately = now, 0
+	}
+	rr.lately += len(b)
+	wait.Large(rr.lately, func() { rr.read(b) })
+	return len(b), nil
+}
+
+func (rr *reportReader) read(b []byte) {
 	for len(b) > 0 {
 		part, rest, ended := bytes.Cut(b, []byte("\n"))
 		b = rest
@@ -77,7 +89,6 @@ func (rr *reportReader) Write(b []byte) (int, error) {
 			rr.finish()
 		}
 	}
-	return n, nil
 }
 
 func (rr *reportReader) append(part []byte) {

@@ -144,7 +144,7 @@ func (s *TakeBack) judge(ctx context.Context, q job.Queue, members []rqcompat.Me
 	for i, m := range members {
 		ids[i] = m.ID
 	}
-	fetched, err := s.RQ.FetchSmall(ctx, ids, route.LargeJob)
+	fetched, err := s.RQ.FetchSmall(ctx, ids, wait.LargeItem)
 	if err != nil {
 		return err
 	}

@@ -20,10 +20,10 @@ const lastNote = 2 * time.Second
 // others are looked at in this way, and Redis knows meanwhile that this process does: what kills it isn't read for ever.
 // An error says nothing of the job: Redis is away, or ctx has ended.
 func (r *Router) Alone(ctx context.Context, queue job.Queue, f Found) (Routed, error) {
-	if !r.alone.take(ctx) {
+	if !wait.LargeTurns.Take(ctx) {
 		return Routed{}, ctx.Err()
 	}
-	defer func() { <-r.alone }()
+	defer wait.LargeTurns.GiveBack()
 	deaths, err := r.RQ.BeginReading(ctx, f.Job.ID, r.Process)
 	switch {
 	case errors.Is(err, rqcompat.ErrBeingRead):
@@ -75,7 +75,7 @@ func (r *Router) readAlone(ctx context.Context, queue job.Queue, f *Found, death
 		f.Job = fetched[0].Job
 	}
 	found := *f
-	got := sideBySide(ctx, make(turns, 1), 1, r.Patience,
+	got := sideBySide(ctx, wait.NewTurns(1), 1, r.Patience,
 		func(int) reading { return r.read(queue, found, alone()) },
 		func(int) reading { return unread(queue, found, fmt.Errorf("%w within %s", errUnending, r.Patience)) })[0]
 	if ctx.Err() != nil {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/wait"
 	"github.com/opensoft/dartwing-bridge/frappe"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
 	"github.com/opensoft/dartwing-bridge/rqcompat/pickle"
@@ -162,18 +163,18 @@ func TestAloneWithoutRedis(t *testing.T) {
 
 // TestWhatIsLargeIsNotKept: of a job that doesn't run next only what routing asks for.
 func TestWhatIsLargeIsNotKept(t *testing.T) {
-	large := enqueued(t, frappe.Call{Method: "app.export", Kwargs: map[string]any{"organization": "ORG-B", "text": strings.Repeat("x", mostTogether)}})
+	large := enqueued(t, frappe.Call{Method: "app.export", Kwargs: map[string]any{"organization": "ORG-B", "text": strings.Repeat("x", wait.LargeItem)}})
 	r := newBench().router()
 	for _, whole := range []bool{false, true} {
 		got := r.Route(t.Context(), job.Queue{}, []Found{{Job: large, Whole: whole}})[0]
 		if got.Verdict != Ours || got.Organization != "ORG-B" || got.Method != "app.export" || got.Partly == whole {
 			t.Errorf("whole=%v: %s, %+v", whole, verdicts[got.Verdict], got.Queued)
 		}
-		if n := len(params(got)); (n > mostTogether) != whole {
+		if n := len(params(got)); (n > wait.LargeItem) != whole {
 			t.Errorf("whole=%v: parameters of %d bytes", whole, n)
 		}
-		if !whole && got.Memory < mostTogether {
-			t.Errorf("a job of %d bytes is said to take %d", mostTogether, got.Memory)
+		if !whole && got.Memory < wait.LargeItem {
+			t.Errorf("a job of %d bytes is said to take %d", wait.LargeItem, got.Memory)
 		}
 	}
 	small := r.Route(t.Context(), job.Queue{}, []Found{{Job: enqueued(t, frappe.Call{Method: "app.export", Kwargs: map[string]any{"n": 1}})}})[0]

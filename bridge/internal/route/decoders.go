@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/opensoft/dartwing-bridge/bridge/internal/wait"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
 	"github.com/opensoft/dartwing-bridge/rqcompat/pickle"
 )
@@ -22,8 +23,6 @@ const (
 	// quickPatience is how long a decoder that doesn't heed its limits is waited for. It has to be enough for small calls on
 	// a machine that has too much to do: alone they would take longer still.
 	quickPatience = 2 * time.Second
-	// LargeJob is from how many bytes in Redis on a job isn't read together with others.
-	LargeJob = 64 << 10
 
 	// aloneTime is a second line behind the limits of work, which don't depend on how busy the machine is.
 	aloneTime = 10 * time.Second
@@ -45,31 +44,12 @@ var errUnending = errors.New("decoding it doesn't end")
 // Decode reads the call of a job within limits, see rqcompat.Job.CallWithin.
 type Decode func(j *rqcompat.Job, l pickle.Limits) (*rqcompat.Call, error)
 
-// turns bound how many goroutines do something at once.
-type turns chan struct{}
-
 // quickTurns are as many as there are processors, and two at least, so that a call that lasts isn't the only one.
-func quickTurns() turns { return make(turns, max(runtime.GOMAXPROCS(0), 2)) }
-
-// aloneTurns leave the other half of the machine to everybody else.
-func aloneTurns() turns { return make(turns, max(runtime.GOMAXPROCS(0)/2, 1)) }
-
-// take waits for a turn; false means that ctx ended first.
-func (t turns) take(ctx context.Context) bool {
-	if ctx.Err() != nil {
-		return false
-	}
-	select {
-	case t <- struct{}{}:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
+func quickTurns() wait.Turns { return wait.NewTurns(max(runtime.GOMAXPROCS(0), 2)) }
 
 // sideBySide calls work for 0 to n-1, each on a goroutine of its own, and gives what they returned; late's word for those
 // that took longer than patience, or than ctx lasts. These go on alone, and nobody waits for them or for their turn.
-func sideBySide[T any](ctx context.Context, t turns, n int, patience time.Duration, work, late func(i int) T) []T {
+func sideBySide[T any](ctx context.Context, t wait.Turns, n int, patience time.Duration, work, late func(i int) T) []T {
 	type answer struct {
 		i int
 		v T
@@ -77,13 +57,13 @@ func sideBySide[T any](ctx context.Context, t turns, n int, patience time.Durati
 	out, answered := make([]T, n), make([]bool, n)
 	answers := make(chan answer, n)
 	begun := 0
-	for begun < n && t.take(ctx) {
+	for begun < n && t.Take(ctx) {
 		i := begun
 		begun++
 		var over atomic.Bool
 		end := func(v T) {
 			if over.CompareAndSwap(false, true) {
-				<-t
+				t.GiveBack()
 				answers <- answer{i, v}
 			}
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/sites"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/wait"
 	"github.com/opensoft/dartwing-bridge/frappe"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
 	"github.com/opensoft/dartwing-bridge/rqcompat/pickle"
@@ -32,12 +33,8 @@ func unread(queue job.Queue, f Found, fault error) reading {
 	}}
 }
 
-const (
-	// leastMemory is what a job takes that has no arguments.
-	leastMemory = 1 << 10
-	// mostTogether is up to how many bytes the arguments of a job are kept that doesn't run next.
-	mostTogether = 64 << 10
-)
+// leastMemory is what a job takes that has no arguments.
+const leastMemory = 1 << 10
 
 // read decodes a call within limits.
 func (r *Router) read(queue job.Queue, f Found, l pickle.Limits) (got reading) {
@@ -63,7 +60,7 @@ func (r *Router) read(queue job.Queue, f Found, l pickle.Limits) (got reading) {
 		q.Memory += 2 * size // as JSON, and as the handler reads that
 		got.unfit, got.heavy = err, tooMuch(err)
 	}
-	if q.Memory > mostTogether {
+	if q.Memory > wait.LargeItem {
 		dropArguments(q)
 	}
 	return got
@@ -74,7 +71,7 @@ func dropArguments(q *job.Queued) {
 	organization, _ := q.Kwargs.Get("organization")
 	q.Kwargs, q.Args, q.Partly = &pickle.Dict{}, nil, true
 	if name, ok := pickle.Base(organization).(string); ok {
-		q.Kwargs.Set("organization", strings.Clone(name[:min(len(name), mostTogether)]))
+		q.Kwargs.Set("organization", strings.Clone(name[:min(len(name), wait.LargeItem)]))
 	}
 	for _, s := range []*string{&q.Site, &q.User, &q.Method, &q.RowName} {
 		*s = strings.Clone(*s)

@@ -15,6 +15,7 @@ import (
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/policy"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/sites"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/wait"
 	"github.com/opensoft/dartwing-bridge/frappe"
 	"github.com/opensoft/dartwing-bridge/frappe/access"
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
@@ -104,7 +105,7 @@ type Params struct {
 // Router decides where jobs go. Safe for concurrent use.
 type Router struct {
 	Params
-	quick, alone turns
+	quick wait.Turns
 }
 
 // NewRouter prepares a router.
@@ -113,7 +114,7 @@ func NewRouter(p Params) *Router {
 		p.Decode = (*rqcompat.Job).CallWithin
 	}
 	p.Patience = cmp.Or(p.Patience, alonePatience)
-	return &Router{Params: p, quick: quickTurns(), alone: aloneTurns()}
+	return &Router{Params: p, quick: quickTurns()}
 }
 
 // Route decides about a batch of jobs of one queue. The rows they name are read in one query per site, and so are those

@@ -8,6 +8,7 @@ import (
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/batch"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/moves"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/wait"
 	"github.com/opensoft/dartwing-bridge/frappe"
 	"github.com/opensoft/dartwing-bridge/frappe/access"
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
@@ -95,11 +96,13 @@ func (s *Sites) writer(ctx context.Context, name string) (*writer, error) {
 	w.ends = &batch.Batcher[rows.Transition, rows.TransitionResult]{Limit: rowBatch, Call: write, Shared: rows.OfServer}
 	w.arrivals = &batch.Batcher[rows.NewJob, *rows.BackgroundJob]{
 		Limit: rowBatch, Call: db.CreateOrFindJobs, Shared: rows.OfServer,
-		Large: func(j rows.NewJob) bool { return len(j.InputParameters) > batch.LargeItem },
+		Large: isLarge,
 	}
 	s.writers[name] = w
 	return w, nil
 }
+
+func isLarge(j rows.NewJob) bool { return len(j.InputParameters) > wait.LargeItem }
 
 // Arrive gives a job that came without a row one, or finds the one that an earlier delivery got.
 func (s *Sites) Arrive(ctx context.Context, site string, j rows.NewJob) (*rows.BackgroundJob, error) {
@@ -107,8 +110,10 @@ func (s *Sites) Arrive(ctx context.Context, site string, j rows.NewJob) (*rows.B
 	if err != nil {
 		return nil, err
 	}
-	if err := w.db.CheckJob(ctx, j); err != nil {
-		return nil, withCure(site, err)
+	if !isLarge(j) { // which nobody shares a transaction with
+		if err := w.db.CheckJob(ctx, j); err != nil {
+			return nil, withCure(site, err)
+		}
 	}
 	row, err := w.arrivals.Do(ctx, j)
 	return row, withCure(site, err)
