@@ -77,7 +77,7 @@ func connectNow(ctx context.Context, cfg Config) (*connections, error) {
 	c.policy = policy.New(c.sites)
 	c.courier = sites.Courier{Bench: cfg.Bench, RQ: c.rq, OwnQueues: cfg.Queues, Arrival: c.sites.Arrival, Names: route.RowOf}
 	c.desk = desk.New(desk.Params{
-		Publisher: realtime.NewPublisher(c.realtime, cfg.Log), Members: c.sites.Members, Now: c.sites.Now, Log: cfg.Log,
+		Publisher: realtime.NewPublisher(c.realtime, cfg.Log), Members: c.sites.Members, Tenant: c.sites.Tenant, Now: c.sites.Now, Log: cfg.Log,
 	})
 	c.sites.Observe(c.desk)
 	return c, nil

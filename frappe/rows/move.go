@@ -133,7 +133,7 @@ func (m *move) advance(row *lockedRow) {
 }
 
 func (m *move) addLog(logs []logRow, row *lockedRow) []logRow {
-	r := logRow{job: m.Name, organization: row.organization, from: row.status, to: string(m.To), actor: m.Actor, message: m.Message, at: m.at, attempt: row.retryCount}
+	r := logRow{job: m.Name, organization: row.organization, owner: row.owner, from: row.status, to: string(m.To), actor: m.Actor, message: m.Message, at: m.at, attempt: row.retryCount}
 	if m.Via != "" {
 		via := r
 		via.to, via.message, via.at = string(m.Via), m.ViaMessage, m.viaAt
