@@ -191,3 +191,33 @@ func TestMissingColumn(t *testing.T) {
 		t.Errorf("read from a table without two columns: %+v", got)
 	}
 }
+
+// TestDocTypesInOrder: none links to one that comes after it, and none is missing.
+func TestDocTypesInOrder(t *testing.T) {
+	own, err := loadDocTypes("doctype")
+	if err != nil {
+		t.Fatal(err)
+	}
+	later := map[string]bool{}
+	for _, d := range own {
+		later[d.Name] = true
+	}
+	for _, text := range DocTypes() {
+		var d struct {
+			Name   string
+			Fields []struct{ Fieldtype, Options string }
+		}
+		if err := json.Unmarshal(text, &d); err != nil {
+			t.Fatal(err)
+		}
+		delete(later, d.Name)
+		for _, f := range d.Fields {
+			if f.Fieldtype == "Link" && later[f.Options] {
+				t.Errorf("%s links to %s, which comes after it", d.Name, f.Options)
+			}
+		}
+	}
+	for name := range later {
+		t.Errorf("DocType %s is not among them", name)
+	}
+}
