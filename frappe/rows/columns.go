@@ -58,7 +58,6 @@ type jobColumn = column[BackgroundJob]
 
 // jobColumns are all columns of Background Job that this package knows.
 var jobColumns = columnsOf(
-	colModifiedBy,
 	&jobColumn{name: "naming_series", use: writeOnly, field: func(*BackgroundJob) any { return &jobSeriesOption }},
 )
 
@@ -69,7 +68,7 @@ var (
 	colModified   = columnNamed("modified")
 	colFence      = &jobColumn{name: "started_at", field: func(j *BackgroundJob) any { return &j.StartedRaw }}
 	colParameters = columnNamed("input_parameters")
-	colModifiedBy = &jobColumn{name: "modified_by", use: writeOnly, field: func(j *BackgroundJob) any { return &j.OwnerUser }}
+	colModifiedBy = columnNamed("modified_by")
 )
 
 // columnNamed is the first column of that name.
@@ -79,10 +78,11 @@ func columnNamed(name string) *jobColumn {
 
 // Job has a column for each field of a Background Job that a transition may set; To gives a Value for its Set.
 var Job struct {
-	Priority, DependsOn, ProgressMessage, OutputReference, ErrorMessage, ErrorType, CanceledBy Column[string]
-	RetryCount, MaxRetries, TimeoutSeconds                                                     Column[int]
-	Progress                                                                                   Column[float64] // percent, clamped to 0–100
-	NextRetryAt, StartedAt, CompletedAt, CanceledAt                                            Column[time.Time]
+	Organization, OwnerUser, Priority, DependsOn, JobHash                 Column[string]
+	ProgressMessage, OutputReference, ErrorMessage, ErrorType, CanceledBy Column[string]
+	RetryCount, MaxRetries, TimeoutSeconds                                Column[int]
+	Progress                                                              Column[float64] // percent, clamped to 0–100
+	CreatedAt, NextRetryAt, StartedAt, CompletedAt, CanceledAt            Column[time.Time]
 }
 
 // The columns of Job are those of the fields of the same name.
