@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -50,7 +51,8 @@ func openDesk(t *testing.T, s *story, u servers.SiteUser) *deskPage {
 	mux.HandleFunc("POST /desk/get", p.answer(p.get))
 	mux.HandleFunc("POST /desk/list", p.answer(p.list))
 	mux.HandleFunc("POST /desk/set", p.answer(p.set))
-	mux.HandleFunc("PUT /api/resource/{doctype}/{name}", p.rest)
+	mux.HandleFunc("PUT /api/resource/{doctype}/{name}", p.put)
+	mux.HandleFunc("GET /api/method/frappe.client.get_value", p.getValue)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		http.SetCookie(w, &http.Cookie{Name: "sid", Value: u.SID})
 		mux.ServeHTTP(w, r)
@@ -186,7 +188,23 @@ func (p *deskPage) set(ctx context.Context, a asked) (any, error) {
 	return p.get(ctx, a)
 }
 
-func (p *deskPage) rest(w http.ResponseWriter, r *http.Request) {
+// getValue answers as Frappe does, also of a document that isn't there.
+func (p *deskPage) getValue(w http.ResponseWriter, r *http.Request) {
+	a := asked{DocType: r.FormValue("doctype")}
+	err := json.Unmarshal([]byte(r.FormValue("filters")), &a.Filters)
+	found, err2 := p.list(r.Context(), a)
+	if err = errors.Join(err, err2); err != nil {
+		http.Error(w, err.Error(), http.StatusExpectationFailed)
+		return
+	}
+	var message any = values{}
+	if rows := found.([]map[string]any); len(rows) > 0 {
+		message = rows[0]
+	}
+	_ = json.NewEncoder(w).Encode(values{"message": message})
+}
+
+func (p *deskPage) put(w http.ResponseWriter, r *http.Request) {
 	text, err := io.ReadAll(r.Body)
 	a := asked{DocType: r.PathValue("doctype"), Name: r.PathValue("name")}
 	if err == nil {

@@ -68,7 +68,6 @@ const frappe = {
 	db: {
 		get_list: (doctype, args) => server("list", { doctype, ...args }),
 		get_doc: (doctype, name) => server("get", { doctype, name }),
-		exists: async (doctype, name) => (await server("get", { doctype, name })) !== null,
 		count: async (doctype, args) => (await server("list", { doctype, ...args })).length,
 		set_value: (doctype, name, values) => { asked.writes.push([name, values]); return server("set", { doctype, name, values }); },
 	},
@@ -90,14 +89,14 @@ const frappe = {
 	},
 };
 
-for (const fieldname of ["job_type", "organization", "owner_user", "priority", "progress", "input_parameters", "handled_at"]) {
+for (const fieldname of ["job_type", "organization", "owner_user", "priority", "progress", "input_parameters", "waiting_for", "log_tail", "handled_at"]) {
 	frappe.ui.form.fields[fieldname] = { fieldname, options: fieldname === "organization" ? "Organization" : "" };
 }
 
 // Form is the form object of a DocType, which serves one document after the other.
 class Form {
 	constructor(doctype) {
-		Object.assign(this, { doctype, wrapper: document.querySelector("#form"), fields: [], buttons: {}, hidden: {}, descriptions: {}, reloads: 0 });
+		Object.assign(this, { doctype, wrapper: document.querySelector("#form"), fields: [], buttons: {}, hidden: {}, descriptions: {}, shown: {}, reloads: 0 });
 		const area = this.wrapper.querySelector(".progress-area");
 		this.dashboard = {
 			show() {},
@@ -144,6 +143,7 @@ class Form {
 	set_intro(html, color) { this.intro_color = color; this.wrapper.querySelector(".message").innerHTML = html || ""; }
 	set_df_property(field, _property, value) { html(value); this.descriptions[field] = value; }
 	toggle_display(fields, show) { for (const field of [].concat(fields)) this.hidden[field] = !show; }
+	refresh_field(field) { this.shown[field] = this.doc[field]; }
 	get_docfield(fieldname) { return frappe.meta.get_docfield(this.doctype, fieldname); }
 	get_docinfo() { return this.docinfo; }
 	is_new() { return !!this.doc?.__islocal; }

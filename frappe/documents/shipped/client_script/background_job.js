@@ -50,5 +50,16 @@ Object.assign(background_jobs, (() => {
 		Queued: (job) => ["Failed", "Timed Out", "Dead Letter"].includes(job.status),
 	};
 
-	return { doctype, states: Object.keys(COLORS), escape, color, time, duration, how_long, time_left, attempt, json_error, may };
+	// rest asks the site without the messages that frappe.call shows of what goes wrong.
+	const rest = async (method, path, body) => {
+		const response = await fetch(path, {
+			method, body: body && JSON.stringify(body),
+			headers: { "Content-Type": "application/json", Accept: "application/json", "X-Frappe-CSRF-Token": frappe.csrf_token },
+		});
+		const answer = await response.json();
+		if (!response.ok) throw new Error(answer.exc_type || response.statusText);
+		return answer;
+	};
+
+	return { doctype, states: Object.keys(COLORS), escape, color, time, duration, how_long, time_left, attempt, json_error, may, rest };
 })());

@@ -1,6 +1,6 @@
 // The form: what a new job asks for, and of another one its state, live, with what can be done about it.
 (() => {
-	const { doctype, escape, color, how_long, time_left, attempt, json_error, may } = background_jobs;
+	const { doctype, escape, color, how_long, time_left, attempt, json_error, may, rest } = background_jobs;
 	// What only the engine writes.
 	const STATE = [
 		"owner_user", "status", "waiting_for", "progress", "progress_message", "output_reference", "error_message", "error_type", "log_tail",
@@ -20,7 +20,9 @@
 			});
 			// A new connection is in none of the rooms that the last one was in.
 			frappe.realtime.on("connect", () => frm.follows && reload());
-			setInterval(() => shown(frm) && !frm.is_new() && tick(frm), 1000);
+			const open = () => shown(frm) && !frm.is_new() && frm.gone !== frm.docname;
+			setInterval(() => open() && tick(frm), 1000);
+			setInterval(() => open() && may.Canceled(frm.doc) && look(frm), 3000);
 		},
 		refresh(frm) {
 			frm.toggle_display(STATE, !frm.is_new());
@@ -51,8 +53,6 @@
 
 	const ask = async (frm) => {
 		frm.set_intro(__("The job starts when you save it."), "blue");
-		// An app's own DocType wants it, and has no default.
-		if (!frm.doc.owner_user) frm.set_value("owner_user", frappe.session.user);
 		if (frm.doc.job_type && !frm.doc.input_parameters) sample(frm);
 		const tenant = frm.get_docfield("organization").options;
 		if (frm.doc.organization || !frappe.model.can_read(tenant)) return;
@@ -95,7 +95,6 @@
 
 	// tick shows what changes by itself.
 	const tick = (frm) => {
-		if (frm.gone === frm.docname) return;
 		const place = frm.wrapper.querySelector(".job-how-long");
 		if (place) place.textContent = how_long(frm.doc);
 		if (frm.doc.status !== "Running") return;
@@ -111,10 +110,24 @@
 		if (shown(frm)) tick(frm);
 	};
 
+	// look asks for what no event tells: why the job waits, what it logged, and whether it is still there.
 	const look = async (frm) => {
 		const name = frm.docname;
-		if ((await frappe.db.exists(doctype, name)) || frm.docname !== name) return;
-		frm.gone = name;
+		const fields = ["waiting_for", "log_tail"].filter((field) => frm.get_docfield(field));
+		const query = new URLSearchParams({ doctype, filters: JSON.stringify({ name }), fieldname: JSON.stringify(["name", ...fields]) });
+		const { message: row } = await rest("GET", `/api/method/frappe.client.get_value?${query}`);
+		if (frm.docname !== name || frm.gone === name) return;
+		if (!row?.name) return gone(frm);
+		const changed = fields.filter((field) => (row[field] || "") !== (frm.doc[field] || ""));
+		for (const field of changed) {
+			frm.doc[field] = row[field];
+			frm.refresh_field(field);
+		}
+		if (changed.includes("waiting_for")) headline(frm);
+	};
+
+	const gone = (frm) => {
+		frm.gone = frm.docname;
 		frm.clear_custom_buttons();
 		frm.disable_save();
 		frm.set_intro("");

@@ -1,12 +1,6 @@
 // The list: live, with bars, and with what can be done to several jobs at once.
 (() => {
-	const { doctype, escape, color, how_long, attempt, may } = background_jobs;
-
-	// Shown also where an app's DocType doesn't put them into the list.
-	for (const fieldname of ["owner_user", "progress"]) {
-		const field = frappe.meta.get_docfield(doctype, fieldname);
-		if (field) field.in_list_view = 1;
-	}
+	const { doctype, escape, color, how_long, attempt, may, rest } = background_jobs;
 
 	frappe.listview_settings[doctype] = Object.assign(frappe.listview_settings[doctype] || {}, {
 		add_fields: [
@@ -20,7 +14,7 @@
 			organization: (name) => `<a class="filterable ellipsis" data-filter="organization,=,${escape(name)}">${escape(name)}</a>`,
 		},
 		onload(list) {
-			// The DocType says DESC where the list, when it sorts what came live, looks for desc.
+			// What the list kept of an earlier visit may be DESC; when it sorts what came live, it looks for desc.
 			list.sort_order = list.sort_order.toLowerCase();
 			if (list.view_name !== "List") return;
 			live(list);
@@ -114,8 +108,11 @@
 		list.disable_list_update = true;
 		frappe.dom.freeze();
 		for (const { name } of wanted) {
-			const answer = await set_status(name, status);
-			if (answer) refused.push([name, answer]);
+			try {
+				await rest("PUT", `/api/resource/${encodeURIComponent(doctype)}/${encodeURIComponent(name)}`, { status });
+			} catch (error) {
+				refused.push([name, error.message]);
+			}
 		}
 		frappe.dom.unfreeze();
 		list.disable_list_update = false;
@@ -125,18 +122,5 @@
 		if (jobs.length > wanted.length) lines.push(__("{0} left as they are: their state doesn't allow it", [jobs.length - wanted.length]));
 		for (const [name, answer] of refused) lines.push(`${escape(name)}: ${escape(answer)}`);
 		frappe.msgprint({ title: __("Background Jobs"), message: lines.join("<br>"), indicator: refused.length ? "orange" : "green" });
-	};
-
-	// set_status answers why it couldn't. By REST: frappe.call would show a message for each job.
-	const set_status = async (name, status) => {
-		try {
-			const response = await fetch(`/api/resource/${encodeURIComponent(doctype)}/${encodeURIComponent(name)}`, {
-				method: "PUT", body: JSON.stringify({ status }),
-				headers: { "Content-Type": "application/json", Accept: "application/json", "X-Frappe-CSRF-Token": frappe.csrf_token },
-			});
-			return response.ok ? "" : (await response.json()).exc_type || response.statusText;
-		} catch (error) {
-			return error.message;
-		}
 	};
 })();
