@@ -80,9 +80,10 @@ function load_soon() {
 }
 
 const listeners = {
+	// It comes with its text to the rooms of those who may read it, and without to members of the organization: to some both.
 	job_progress(event) {
 		const shown = rows.get(event.job_id);
-		if (shown) show_progress(shown, event.progress, event.progress_message);
+		if (shown) show_progress(shown, event.progress, event.progress_message || undefined);
 	},
 	job_status_changed: load_soon,
 	list_update(event) {
