@@ -121,8 +121,10 @@ func (f docField) column(check string) string {
 	switch f.Type {
 	case "Data", "Link", "Dynamic Link", "Select":
 		def = fmt.Sprintf("varchar(%d)", cmp.Or(f.Length, 140))
-	case "Text":
+	case "Text", "Small Text":
 		return "text"
+	case "Code":
+		return "longtext"
 	case "JSON":
 		return "json"
 	case "Datetime":
