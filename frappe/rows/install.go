@@ -63,6 +63,9 @@ func Install(ctx context.Context, db *DB, opts InstallOptions) (report InstallRe
 	return report, nil
 }
 
+// Frappe reports whether the database is that of a Frappe site, and not only of tables that Install made.
+func (d *DB) Frappe(ctx context.Context) (bool, error) { return d.tables.has(ctx, "tabDocType") }
+
 // wantedTable is a table and the statement that makes it.
 type wantedTable struct{ name, create string }
 
@@ -78,7 +81,7 @@ func wantedTables(ctx context.Context, db *DB) ([]wantedTable, error) {
 	for _, d := range own {
 		wanted = append(wanted, wantedTable{d.table(), d.createTable(db.major, neededIndexes[d.table()])})
 	}
-	frappe, err := db.tables.has(ctx, "tabDocType")
+	frappe, err := db.Frappe(ctx)
 	if err != nil || frappe {
 		return wanted, err
 	}
@@ -174,7 +177,7 @@ type TableProblem struct {
 	Column  string // "" when it isn't about a column
 	Index   string // "" when it isn't about an index
 	Problem string
-	Install bool   // Install makes it good
+	Install bool   // an installation makes it good
 	Fix     string // what else to do; "" where Install is enough
 	Fatal   bool   // Background Jobs can't be kept without it
 }
