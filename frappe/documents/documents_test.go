@@ -65,7 +65,7 @@ func TestEveryFileIsUsed(t *testing.T) {
 		}
 	})
 	walk(func(file string) {
-		if path.Ext(file) != ".json" && !regexp.MustCompile(`@`+regexp.QuoteMeta(path.Base(file))+`[" ]`).MatchString(texts.String()) {
+		if path.Ext(file) != ".json" && path.Dir(file) != "shipped/translation" && !regexp.MustCompile(`@`+regexp.QuoteMeta(path.Base(file))+`[" ]`).MatchString(texts.String()) {
 			t.Errorf("no document names the file %s", file)
 		}
 	})

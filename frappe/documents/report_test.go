@@ -12,7 +12,7 @@ func TestReportFigures(t *testing.T) {
 	db := newSiteDB(t)
 	job := func(name, jobType, org, status, moved string, seconds, retries int) {
 		t.Helper()
-		exec(t, db, "INSERT INTO `tabBackground Job` (name, creation, modified, owner, job_type, organization, owner_user, status, retry_count, started_at, completed_at)"+
+		mustExec(t, db, "INSERT INTO `tabBackground Job` (name, creation, modified, owner, job_type, organization, owner_user, status, retry_count, started_at, completed_at)"+
 			" VALUES (?, ?, ?, 'jane@example.com', ?, ?, 'jane@example.com', ?, ?, CAST(? AS DATETIME(6)) - INTERVAL ? SECOND, ?)",
 			name, "2026-06-01 08:00:00", moved, jobType, org, status, retries, moved, seconds, moved)
 	}

@@ -68,7 +68,7 @@ func newSiteDB(t *testing.T) *sql.DB {
 	return db
 }
 
-func exec(t *testing.T, db *sql.DB, statement string, args ...any) {
+func mustExec(t *testing.T, db *sql.DB, statement string, args ...any) {
 	t.Helper()
 	if _, err := db.ExecContext(t.Context(), statement, args...); err != nil {
 		t.Fatalf("%s: %v", statement, err)
@@ -79,7 +79,7 @@ func exec(t *testing.T, db *sql.DB, statement string, args ...any) {
 // done; the last ones run and wait. Each has a row in its log.
 func makeJobs(t *testing.T, db *sql.DB, n int) {
 	t.Helper()
-	exec(t, db, "INSERT INTO `tabBackground Job` (name, creation, modified, modified_by, owner, job_type, organization, owner_user, status, progress, retry_count,"+
+	mustExec(t, db, "INSERT INTO `tabBackground Job` (name, creation, modified, modified_by, owner, job_type, organization, owner_user, status, progress, retry_count,"+
 		" input_parameters, job_hash, created_at, started_at, completed_at, error_message)"+
 		" SELECT CONCAT('JOB-', n), made, CASE WHEN status IN ('Pending','Queued') THEN made WHEN status='Running' THEN began ELSE ended END, 'Administrator', who, type, org, who, status, 50,"+
 		"  IF(n%10=0, n DIV 10 % 5, 0), '{\"n\": 1}', HEX(n), made, IF(status IN ('Pending','Queued'), NULL, began), IF(status IN ('Completed','Dead Letter'), ended, NULL), IF(status='Completed', NULL, 'refused')"+
@@ -89,9 +89,9 @@ func makeJobs(t *testing.T, db *sql.DB, n int) {
 		"    CASE WHEN seq > ?-200 THEN 'Running' WHEN seq > ?-2000 THEN ELT(1+seq%3, 'Queued', 'Queued', 'Pending') WHEN seq%50=0 THEN 'Dead Letter' WHEN seq%101=0 THEN 'Canceled'"+
 		"     WHEN seq%499=0 THEN ELT(1+seq%2, 'Failed', 'Timed Out') ELSE 'Completed' END AS status"+
 		"   FROM seq_1_to_10000000 WHERE seq<=?) AS numbers) AS jobs", n, n, n, n, n)
-	exec(t, db, "INSERT INTO `tabJob Execution Log` (name, creation, modified, owner, background_job, organization, from_status, to_status, timestamp, message)"+
+	mustExec(t, db, "INSERT INTO `tabJob Execution Log` (name, creation, modified, owner, background_job, organization, from_status, to_status, timestamp, message)"+
 		" SELECT HEX(MD5(name)), modified, modified, owner, name, organization, 'Running', status, modified, 'Job completed successfully' FROM `tabBackground Job`")
-	exec(t, db, "ANALYZE TABLE `tabBackground Job`, `tabJob Execution Log`")
+	mustExec(t, db, "ANALYZE TABLE `tabBackground Job`, `tabJob Execution Log`")
 }
 
 // ofKind are the shipped documents of a kind.
@@ -238,7 +238,7 @@ func cost(t *testing.T, db *sql.DB, query string) (read int, took time.Duration)
 	t.Helper()
 	took = time.Hour
 	for range 3 {
-		exec(t, db, "FLUSH STATUS")
+		mustExec(t, db, "FLUSH STATUS")
 		began := time.Now()
 		selectAll(t, db, query)
 		took = min(took, time.Since(began))
