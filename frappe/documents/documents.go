@@ -69,7 +69,11 @@ func load(files fs.FS) ([]Document, error) {
 			all = append(all, setters(tables)...)
 		}
 	}
-	return all, nil
+	translations, err := ofTranslations(files)
+	if err != nil {
+		return nil, fmt.Errorf("documents: %w", err)
+	}
+	return append(all, translations...), nil
 }
 
 // ofTables are the DocTypes of the tables that package rows keeps.
