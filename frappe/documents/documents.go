@@ -1,6 +1,7 @@
 // Package documents has the documents that the desk needs for Background Jobs: DocTypes, scripts, reports, a workspace.
 // Each is a file below shipped, in the folder of its kind, as Frappe's import_doc takes it. A text that begins with @
-// is the name of a file beside it, whose content stands in its place, so that a script is a file of its own kind.
+// names files beside it, "@a.js @b.js", whose content stands in its place, one after the other: so a script is a file of
+// its own kind, and what two scripts share, which Frappe runs each by itself, stands in one.
 package documents
 
 import (
@@ -68,7 +69,11 @@ func load(files fs.FS) ([]Document, error) {
 			all = append(all, setters(tables)...)
 		}
 	}
-	return all, nil
+	translations, err := ofTranslations(files)
+	if err != nil {
+		return nil, fmt.Errorf("documents: %w", err)
+	}
+	return append(all, translations...), nil
 }
 
 // ofTables are the DocTypes of the tables that package rows keeps.
@@ -146,12 +151,18 @@ func parse(kind string, text []byte) (Document, error) {
 func fill(files fs.FS, folder string, value any) (any, error) {
 	switch v := value.(type) {
 	case string:
-		name, is := strings.CutPrefix(v, "@")
-		if !is {
+		if !strings.HasPrefix(v, "@") {
 			return v, nil
 		}
-		text, err := fs.ReadFile(files, path.Join(folder, name))
-		return string(text), err
+		var whole strings.Builder
+		for name := range strings.FieldsSeq(v) {
+			text, err := fs.ReadFile(files, path.Join(folder, strings.TrimPrefix(name, "@")))
+			if err != nil {
+				return nil, err
+			}
+			whole.Write(text)
+		}
+		return whole.String(), nil
 	case []any:
 		for i := range v {
 			var err error
