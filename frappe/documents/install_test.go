@@ -104,23 +104,18 @@ func data(name string) any {
 	return map[string]any{"fieldname": name, "fieldtype": "Data", "label": name}
 }
 
-// shippedWith is what is shipped, with one script and one list filter.
+// shippedWith is what is shipped for the DocTypes, with one script and one list filter.
 func shippedWith(t *testing.T, scriptText string) []Document {
 	t.Helper()
 	all, err := Load()
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, fields := range []map[string]any{
-		{"doctype": "Client Script", "name": "Try", "dt": "Background Job", "script": scriptText, "enabled": 1.0, "module": Module},
-		{"doctype": "List Filter", "name": "Mine", "filters": "[]"},
-	} {
-		name := fields["name"].(string)
-		kind := strings.ReplaceAll(strings.ToLower(fields["doctype"].(string)), " ", "_")
-		all = slices.DeleteFunc(all, func(d Document) bool { return d.Kind == kind })
-		all = append(all, Document{Kind: kind, DocType: fields["doctype"].(string), Name: name, Fields: fields})
-	}
-	return all
+	all = slices.DeleteFunc(all, func(d Document) bool { return slices.Index(kinds, d.Kind) > slices.Index(kinds, "property_setter") })
+	return append(all,
+		Document{"client_script", "Client Script", "Try", map[string]any{
+			"doctype": "Client Script", "name": "Try", "dt": "Background Job", "script": scriptText, "enabled": 1.0, "module": Module}},
+		Document{"list_filter", "List Filter", "Mine", map[string]any{"doctype": "List Filter", "name": "Mine", "filters": "[]"}})
 }
 
 // install runs one installation and returns the steps that it planned, in words.
