@@ -24,6 +24,7 @@ var arrows = map[string][]string{
 	"frappe/internal/memo": {},
 	"frappe/rows":          {"frappe", "frappe/internal/memo"},
 	"frappe/access":        {"frappe/rows", "frappe/internal/memo"},
+	"frappe/documents":     {"frappe", "frappe/rows"},
 	"frappe/realtime":      {"frappe"},
 	"frappe/socketio":      {"frappe"},
 

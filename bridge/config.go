@@ -117,7 +117,7 @@ type ForeignHandler struct {
 //	{"result": {"rows": 12}}
 //
 // Any other line goes to the log. A line of JSON that is longer than 1 MiB, or that starts with {"result": and can't be
-// read, fails the job for good, since it may have been the result. The last 8 KiB of stderr become part of the error. Exit status 0 is success; of
+// read, fails the job for good, since it may have been the result. The last 8 KiB of stderr become part of the error; the last lines of both are shown in the row's log_tail. Exit status 0 is success; of
 // sysexits.h 64 (usage), 65 (data), 66 (no input), 67 (no user), 77 (no permission) and 78 (configuration) are
 // permanent; every other status (69 unavailable, 70 software, 75 temporary failure, …) and a signal are transient. A program
 // that isn't there, may not be run or would get more than the system passes on is permanent; any other that can't be

@@ -57,7 +57,8 @@ func (j *Job[P]) SetOutput(reference string) {
 	}
 }
 
-// Log is the engine's log; each line carries the job's id, queue, method, site, row and organization.
+// Log is the engine's log; each line carries the job's id, queue, method, site, row and organization. The last 50 lines are
+// also in the row's log_tail, for those who may read it, at most three seconds late.
 func (j *Job[P]) Log() *slog.Logger {
 	if j.reporter == nil {
 		return slog.New(slog.DiscardHandler)

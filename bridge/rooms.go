@@ -44,6 +44,7 @@ type rooms struct {
 	retries    *maintenance.Retries
 	scheduler  *maintenance.Scheduler
 	errors     *desk.ErrorLog
+	bell       *desk.Bell
 	hands      *byhand.Hands
 	services   []maintenance.Service
 	process    rqcompat.Process
@@ -65,6 +66,10 @@ func furnish(cfg Config, c *connections, handlers job.Handlers, ended attempt.En
 		return int64(cfg.Bench.Config().Int("rq_failed_jobs_limit", 1000))
 	}}
 	w.errors = desk.NewErrorLog(c.sites.LogErrors, cfg.Log)
+	w.bell = desk.NewBell(desk.BellParams{
+		JobTypes: c.sites.JobTypes, InRole: c.sites.InRole, Write: c.sites.Notify, Publish: c.desk.Publisher.Publish, Log: cfg.Log,
+	})
+	c.sites.Observe(w.bell)
 	w.runner = attempt.NewRunner(attempt.Params{
 		Rows: c.sites, RQ: c.rq, Ask: c.policy.Ask, Slots: w.slots, Retry: cfg.Retry, RetryIntervals: cfg.RetryIntervals, Logger: cfg.Log,
 		CancelGrace: cfg.CancelGrace, Lease: cfg.Lease, Slack: registrySlack,
@@ -177,7 +182,7 @@ func (w *rooms) work(ctx context.Context) {
 	publishing, stopPublishing := context.WithCancel(writes)
 	defer giveUp()
 
-	events := loop(publishing, w.desk.Run, w.errors.Run)
+	events := loop(publishing, w.desk.Run, w.errors.Run, w.bell.Run)
 	watchers := loop(watching, w.runner.RenewLeases, w.runner.WatchCancels, w.runner.WriteReports, w.retries.Run, w.hands.Run, w.listen,
 		func(ctx context.Context) { w.runner.Listen(ctx, stopClaiming) },
 		func(ctx context.Context) { maintenance.Run(ctx, w.cfg.Log, w.services) })

@@ -23,6 +23,7 @@ type Directory struct {
 	members memo.Memo[[]string]
 	// belongs has the users, each with an organization, who were seen to belong to it.
 	belongs memo.Memo[bool]
+	having  memo.Memo[[]string] // by role
 }
 
 // New is the directory of a site. What it read is kept with it for some seconds, so keep it as long as db.
@@ -56,4 +57,33 @@ func (d *Directory) Members(ctx context.Context, organization string) (users []s
 		}
 		return d.db.Strings(ctx, "read members", query, organization)
 	})
+}
+
+const (
+	havingRole = "SELECT DISTINCT h.parent FROM `tabHas Role` h JOIN `tabUser` u ON u.name=h.parent" +
+		" WHERE h.parenttype='User' AND h.role=? AND u.enabled=1 AND u.name<>'Guest' ORDER BY 1 LIMIT 1000"
+	// maxHaving is how many users InRole names.
+	maxHaving = 20
+)
+
+// InRole lists up to 20 enabled users who have a role and may see what belongs to the organization, as its members and
+// System Managers may.
+func (d *Directory) InRole(ctx context.Context, role, organization string) (users []string, err error) {
+	all, err := d.having.Get(ctx, role, membersKept, func() ([]string, error) {
+		return d.db.Strings(ctx, "read who has a role", havingRole, role)
+	})
+	if err != nil {
+		return nil, err
+	}
+	pairs := make([]Identity, len(all))
+	for i, user := range all {
+		pairs[i] = Identity{User: user, Organization: organization}
+	}
+	belongs, err := d.belong(ctx, pairs)
+	for _, p := range pairs {
+		if belongs[p.key()] && len(users) < maxHaving {
+			users = append(users, p.User)
+		}
+	}
+	return users, err
 }

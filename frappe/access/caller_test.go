@@ -65,3 +65,32 @@ func TestIdentifyThroughUserPermission(t *testing.T) {
 	wantIdentity(t, fresh, Caller{"bob@example.com", "ORG-1", true}, Identity{User: "bob@example.com", Organization: "ORG-1"})
 	wantIdentity(t, fresh, Caller{"sue@example.com", "ORG-1", true}, Identity{User: "sue@example.com", Organization: "ORG-1", Allowed: true})
 }
+
+// TestInRole names the enabled users of a role who may see the organization's, and not more than twenty.
+func TestInRole(t *testing.T) {
+	d, db, exec := newSite(t)
+	if _, err := d.InRole(t.Context(), "Operator", "ORG-1"); err == nil {
+		t.Error("a site without roles says who has one")
+	}
+	install(t, db)
+	exec(someUsers, someOrganizations, aManager,
+		"UPDATE `tabUser` SET enabled=0 WHERE name='eve@example.com'", "INSERT INTO `tabUser` (name,email,api_key) VALUES ('Guest','Guest','Guest')",
+		"INSERT INTO `tabHas Role` (name,parent,parenttype,role) SELECT CONCAT('o',name),name,'User','Operator' FROM `tabUser`",
+		"INSERT INTO `tabHas Role` (name,parent,parenttype,role) VALUES ('x','ann@example.com','Report','Other')",
+		"INSERT INTO `tabPerson` (name,frappe_user,primary_email) VALUES ('P1','Ann@example.com','1'),('P3','eve@example.com','3')",
+		"INSERT INTO `tabOrg Member` (name,person,organization,status) VALUES ('1','P1','ORG-1','Active'),('3','P3','ORG-1','Active')")
+	d = New(db)
+	for _, tc := range []struct{ role, organization, want string }{
+		{"Operator", "ORG-1", "Ann@example.com sue@example.com"}, {"Operator", "ORG-2", "sue@example.com"}, {"Other", "ORG-1", ""}, {"", "ORG-1", ""},
+	} {
+		if users, err := d.InRole(t.Context(), tc.role, tc.organization); err != nil || strings.Join(users, " ") != tc.want {
+			t.Errorf("%s of %s: %q, %v, want %q", tc.role, tc.organization, users, err, tc.want)
+		}
+	}
+	exec("INSERT INTO `tabUser` (name,email,api_key) SELECT CONCAT('u',seq),CONCAT('u',seq),CONCAT('u',seq) FROM seq_1_to_50",
+		"INSERT INTO `tabHas Role` (name,parent,parenttype,role) SELECT CONCAT('m',seq),CONCAT('u',seq),'User','System Manager' FROM seq_1_to_50",
+		"INSERT INTO `tabHas Role` (name,parent,parenttype,role) SELECT CONCAT('n',seq),CONCAT('u',seq),'User','Operator' FROM seq_1_to_50")
+	if users, err := New(db).InRole(t.Context(), "Operator", "ORG-2"); err != nil || len(users) != maxHaving {
+		t.Errorf("of a role that fifty have %d are named, %v, want %d", len(users), err, maxHaving)
+	}
+}

@@ -53,11 +53,13 @@ type BackgroundJob struct {
 	Status          Status          `db:"status,created" json:"status"`
 	Priority        string          `db:"priority,created" json:"priority"`
 	DependsOn       string          `db:"depends_on,created" json:"depends_on,omitempty"`
-	Progress        float64         `db:"progress,created" json:"progress"` // percent, 0–100
+	WaitingFor      string          `db:"waiting_for,optional" json:"waiting_for,omitempty"` // why it doesn't run yet, in words
+	Progress        float64         `db:"progress,created" json:"progress"`                  // percent, 0–100
 	ProgressMessage string          `db:"progress_message" json:"progress_message,omitempty"`
 	OutputReference string          `db:"output_reference" json:"output_reference,omitempty"`
 	ErrorType       string          `db:"error_type" json:"error_type,omitempty"`
 	ErrorMessage    string          `db:"error_message" json:"error_message,omitempty"`
+	LogTail         string          `db:"log_tail,unread,optional" json:"-"` // last lines of the running or last attempt; only written here
 	RetryCount      int             `db:"retry_count,created" json:"retry_count"`
 	MaxRetries      int             `db:"max_retries,created" json:"max_retries"`
 	NextRetryAt     time.Time       `db:"next_retry_at" json:"next_retry_at,omitzero"`

@@ -16,8 +16,10 @@ import (
 type column[R any] struct {
 	name  string
 	use   use
-	order int    // its place among the columns of its table
-	read  string // what is selected, if not the column as it is
+	order int // its place among the columns of its table
+	// optional says that a transition leaves it out where the table, an app's own, lacks it.
+	optional bool
+	read     string // what is selected, if not the column as it is
 	// field points into a row. Its type says how the column is kept: text, of which the empty one is NULL (*string,
 	// *Status); numbers, which are never NULL (*int, *bool, *float64 for a percentage); an instant, of which the zero
 	// one is NULL (*time.Time); JSON, of which nil is NULL (*json.RawMessage).
@@ -28,23 +30,27 @@ type column[R any] struct {
 type use int
 
 const (
-	readOnly  use = iota // at creation the column's default stands
-	created              // written at creation, and read
-	writeOnly            // written at creation, never read
+	reads   use = 1 << iota // with every row
+	creates                 // written at creation, where its default stands otherwise
 )
 
-// columnsOf are the columns that the fields of R have in their tag db, "name" or "name,created", and then some more.
+// columnsOf are the columns that the fields of R have in their tag db, and then some more. The tag is the column's name and
+// options: created is written at creation, unread isn't read with a row, optional may be missing.
 func columnsOf[R any](more ...*column[R]) []*column[R] {
 	var list []*column[R]
 	for f := range reflect.TypeFor[R]().Fields() {
-		name, option, _ := strings.Cut(f.Tag.Get("db"), ",")
-		if name == "-" {
+		options := strings.Split(f.Tag.Get("db"), ",")
+		if options[0] == "-" {
 			continue
 		}
-		c := &column[R]{name: name, field: func(r *R) any { return reflect.ValueOf(r).Elem().FieldByIndex(f.Index).Addr().Interface() }}
-		if option == "created" {
-			c.use = created
+		c := &column[R]{name: options[0], field: func(r *R) any { return reflect.ValueOf(r).Elem().FieldByIndex(f.Index).Addr().Interface() }}
+		if !slices.Contains(options, "unread") {
+			c.use |= reads
 		}
+		if slices.Contains(options, "created") {
+			c.use |= creates
+		}
+		c.optional = slices.Contains(options, "optional")
 		list = append(list, c)
 	}
 	list = append(list, more...)
@@ -58,7 +64,7 @@ type jobColumn = column[BackgroundJob]
 
 // jobColumns are all columns of Background Job that this package knows.
 var jobColumns = columnsOf(
-	&jobColumn{name: "naming_series", use: writeOnly, field: func(*BackgroundJob) any { return &jobSeriesOption }},
+	&jobColumn{name: "naming_series", use: creates, field: func(*BackgroundJob) any { return &jobSeriesOption }},
 )
 
 // Columns that have a part of their own in some statement.
@@ -66,8 +72,9 @@ var (
 	colName       = columnNamed("name")
 	colStatus     = columnNamed("status")
 	colModified   = columnNamed("modified")
-	colFence      = &jobColumn{name: "started_at", field: func(j *BackgroundJob) any { return &j.StartedRaw }}
+	colFence      = &jobColumn{name: "started_at", use: reads, field: func(j *BackgroundJob) any { return &j.StartedRaw }}
 	colParameters = columnNamed("input_parameters")
+	colLogTail    = columnNamed("log_tail")
 	colModifiedBy = columnNamed("modified_by")
 )
 
@@ -80,9 +87,11 @@ func columnNamed(name string) *jobColumn {
 var Job struct {
 	Organization, OwnerUser, Priority, DependsOn, JobHash                 Column[string]
 	ProgressMessage, OutputReference, ErrorMessage, ErrorType, CanceledBy Column[string]
-	RetryCount, MaxRetries, TimeoutSeconds                                Column[int]
-	Progress                                                              Column[float64] // percent, clamped to 0–100
-	CreatedAt, NextRetryAt, StartedAt, CompletedAt, CanceledAt            Column[time.Time]
+	// WaitingFor and LogTail are left out where the DocType, an app's own, has no such field.
+	WaitingFor, LogTail                                        Column[string]
+	RetryCount, MaxRetries, TimeoutSeconds                     Column[int]
+	Progress                                                   Column[float64] // percent, clamped to 0–100
+	CreatedAt, NextRetryAt, StartedAt, CompletedAt, CanceledAt Column[time.Time]
 }
 
 // The columns of Job are those of the fields of the same name.
@@ -130,9 +139,9 @@ func (v Value) Apply(j *BackgroundJob) {
 	}
 }
 
-// present are the columns that a table has, which may lack some, but for those of one use.
-func present[R any](t *tableInfo, columns []*column[R], but use) []*column[R] {
-	return slices.DeleteFunc(slices.Clone(columns), func(c *column[R]) bool { return c.use == but || !t.has(c.name) })
+// present are the columns of one use that a table has, which may lack some.
+func present[R any](t *tableInfo, columns []*column[R], of use) []*column[R] {
+	return slices.DeleteFunc(slices.Clone(columns), func(c *column[R]) bool { return c.use&of == 0 || !t.has(c.name) })
 }
 
 // fromText gives a field what its column holds; nil is NULL.
@@ -200,7 +209,7 @@ func selectRows[R any](ctx context.Context, c *tableCache, what, table string, c
 	if err != nil {
 		return nil, err
 	}
-	columns = present(t, columns, writeOnly)
+	columns = present(t, columns, reads)
 	query := "SELECT " + quoteColumns(columns) + " FROM `" + table + "` " + rest
 	err = c.conn.retry(ctx, what, func(ctx context.Context) error {
 		found, err := c.conn.x.DB.QueryContext(ctx, query, args...)

@@ -15,7 +15,7 @@ import (
 func fieldTypes(field any) []string {
 	switch field.(type) {
 	case *string:
-		return []string{"Data", "Link", "Select", "Text"}
+		return []string{"Data", "Link", "Select", "Text", "Small Text", "Code"}
 	case *Status:
 		return []string{"Select"}
 	case *int:
@@ -53,10 +53,10 @@ func compareWithDocType[R any](t *testing.T, file string, columns []*column[R]) 
 	have := map[string]*column[R]{}
 	row, fields := new(R), map[any]string{}
 	for _, c := range columns {
-		if other := fields[c.field(row)]; c.use != writeOnly && other != "" {
+		if other := fields[c.field(row)]; c.use&reads != 0 && other != "" {
 			t.Errorf("columns %s and %s are read into one field", other, c.name)
 		}
-		if c.use != writeOnly {
+		if c.use&reads != 0 {
 			fields[c.field(row)] = c.name
 		}
 		if slices.Contains(standard, c.name) {
@@ -64,7 +64,7 @@ func compareWithDocType[R any](t *testing.T, file string, columns []*column[R]) 
 		}
 		if first := have[c.name]; first != nil {
 			_, instant := first.field(row).(*time.Time)
-			if _, text := c.field(row).(*string); !instant || !text || c.use != readOnly {
+			if _, text := c.field(row).(*string); !instant || !text || c.use != reads {
 				t.Errorf("column %s is described twice; only an instant may be read as its text as well", c.name)
 			}
 			continue
@@ -80,7 +80,7 @@ func compareWithDocType[R any](t *testing.T, file string, columns []*column[R]) 
 			t.Errorf("field %s of the DocType has no column", f.Name)
 		case !slices.Contains(fieldTypes(c.field(row)), f.Type):
 			t.Errorf("column %s is a %T, the DocType's field is %s", f.Name, c.field(row), f.Type)
-		case f.Reqd == 1 && c.use == readOnly:
+		case f.Reqd == 1 && c.use&creates == 0:
 			t.Errorf("the DocType demands %s, which is not written at creation", f.Name)
 		}
 	}
@@ -116,7 +116,7 @@ func TestEachSettableColumn(t *testing.T) {
 	at := d.Now()
 	values := []Value{ // no two alike
 		Job.Priority.To("Critical"), Job.DependsOn.To("JOB-1"), Job.ProgressMessage.To("half"), Job.OutputReference.To("/files/a"),
-		Job.ErrorMessage.To("no"), Job.ErrorType.To(ErrorPermanent), Job.CanceledBy.To("jane@example.com"),
+		Job.ErrorMessage.To("no"), Job.ErrorType.To(ErrorPermanent), Job.CanceledBy.To("jane@example.com"), Job.WaitingFor.To("a turn"), Job.LogTail.To("a line"),
 		Job.RetryCount.To(2), Job.MaxRetries.To(7), Job.TimeoutSeconds.To(11), Job.Progress.To(12.5),
 		Job.NextRetryAt.To(at.Add(1000)), Job.StartedAt.To(at.Add(2000)), Job.CompletedAt.To(at.Add(3000)), Job.CanceledAt.To(at.Add(4000)), Job.CreatedAt.To(at.Add(5000)),
 		Job.Organization.To("ORG-2"), Job.OwnerUser.To("joe@example.com"), Job.JobHash.To("0123456789abcdef"),
@@ -137,6 +137,10 @@ func TestEachSettableColumn(t *testing.T) {
 		t.Fatalf("columns that a transition may set, and those tried here:\n%s", diff)
 	}
 	r := transit(t, d, Transition{Name: want.Name, From: StatusQueued, To: StatusFailed, Set: values})
+	if err := d.x.Get(&want.LogTail, "SELECT log_tail FROM `tabBackground Job`"); err != nil || want.LogTail != "a line" {
+		t.Errorf("log_tail is %q, %v", want.LogTail, err)
+	}
+	want.LogTail = "" // which isn't read with a row
 	want.Status, want.Modified, want.ModifiedRaw, want.StartedRaw = StatusFailed, row(t, d, want.Name).Modified, r.Modified, r.StartedRaw
 	want.ModifiedBy = systemUser("")
 	if diff := cmp.Diff(want, row(t, d, want.Name)); diff != "" {
@@ -187,5 +191,35 @@ func TestMissingColumn(t *testing.T) {
 	}
 	if got := row(t, d, jobs[1].Name); got.Status != StatusFailed || got.ErrorMessage != "x" {
 		t.Errorf("read from a table without two columns: %+v", got)
+	}
+}
+
+// TestDocTypesInOrder: none links to one that comes after it, and none is missing.
+func TestDocTypesInOrder(t *testing.T) {
+	own, err := loadDocTypes("doctype")
+	if err != nil {
+		t.Fatal(err)
+	}
+	later := map[string]bool{}
+	for _, d := range own {
+		later[d.Name] = true
+	}
+	for _, text := range DocTypes() {
+		var d struct {
+			Name   string
+			Fields []struct{ Fieldtype, Options string }
+		}
+		if err := json.Unmarshal(text, &d); err != nil {
+			t.Fatal(err)
+		}
+		delete(later, d.Name)
+		for _, f := range d.Fields {
+			if f.Fieldtype == "Link" && later[f.Options] {
+				t.Errorf("%s links to %s, which comes after it", d.Name, f.Options)
+			}
+		}
+	}
+	for name := range later {
+		t.Errorf("DocType %s is not among them", name)
 	}
 }

@@ -44,7 +44,7 @@ func (n *NewJob) check(t *tableInfo, loc *time.Location) error {
 	}
 	now := time.Now().In(loc)
 	row := n.row(t, jobName(now, 0), now)
-	for _, c := range present(t, jobColumns, readOnly) {
+	for _, c := range present(t, jobColumns, creates) {
 		if err := t.columns[c.name].refuse(forDriver(c.field(row), loc)); err != nil {
 			return err
 		}
@@ -194,7 +194,7 @@ func (n *NewJob) row(t *tableInfo, name string, now time.Time) *BackgroundJob {
 
 // insertJobs writes the rows in as few statements as their size allows.
 func insertJobs(ctx context.Context, tx *sql.Tx, t *tableInfo, loc *time.Location, jobs []*BackgroundJob) error {
-	columns := present(t, jobColumns, readOnly)
+	columns := present(t, jobColumns, creates)
 	for some := range statements(jobs, maxBatch, func(j *BackgroundJob) int { return len(j.InputParameters) }) {
 		var args []any
 		for _, j := range some {

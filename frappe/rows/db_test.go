@@ -177,7 +177,7 @@ func TestStatementBinlog(t *testing.T) {
 	if err != nil || !results[0].Applied || !results[2].Applied {
 		t.Errorf("%+v, %v", results, err)
 	}
-	if ok, err := d.SetProgress(t.Context(), []Progress{{jobs[0].Name, fence(d, at), 1, "x"}}); err != nil || !ok[0] {
+	if ok, err := d.SetProgress(t.Context(), []Progress{{Name: jobs[0].Name, Fence: fence(d, at), Percent: 1, Message: "x"}}); err != nil || !ok[0] {
 		t.Errorf("%v, %v", ok, err)
 	}
 }

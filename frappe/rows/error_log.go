@@ -38,13 +38,15 @@ func (d *DB) LogErrors(ctx context.Context, entries []ErrorLog) error {
 		}
 	}
 	err = d.retry(ctx, "write to the Error Log", func(ctx context.Context) error {
-		return d.inTx(ctx, func(ctx context.Context, tx *sql.Tx) error { return insertErrors(ctx, tx, lines) })
+		return d.inTx(ctx, func(ctx context.Context, tx *sql.Tx) error {
+			return insertOnce(ctx, tx, tableErrorLog, errorLogColumns, lines)
+		})
 	})
 	return d.tables.notice(err)
 }
 
-// insertErrors writes the lines, or leaves those that are there: a COMMIT that got no answer may have happened.
-func insertErrors(ctx context.Context, tx *sql.Tx, lines [][]any) error {
+// insertOnce writes rows, or leaves those that are there: a COMMIT that got no answer may have happened.
+func insertOnce(ctx context.Context, tx *sql.Tx, table string, columns []string, lines [][]any) error {
 	size := func(line []any) (n int) {
 		for _, text := range line {
 			if text, ok := text.(string); ok {
@@ -58,7 +60,7 @@ func insertErrors(ctx context.Context, tx *sql.Tx, lines [][]any) error {
 		for _, line := range some {
 			args = append(args, line...)
 		}
-		query := insertInto(tableErrorLog, strings.Join(errorLogColumns, ","), len(errorLogColumns), len(some)) + " ON DUPLICATE KEY UPDATE `name`=`name`"
+		query := insertInto(table, "`"+strings.Join(columns, "`,`")+"`", len(columns), len(some)) + " ON DUPLICATE KEY UPDATE `name`=`name`"
 		if _, err := tx.ExecContext(ctx, query, args...); err != nil {
 			return err
 		}

@@ -184,6 +184,15 @@ var optionalColumns = map[string]string{
 	tableLog + ".organization":          "log rows don't name the organization",
 	tableJobType + ".rate_limit":        "no rate limits per job type",
 	tableJobType + ".rate_limit_window": "rate limits use 60 s",
+
+	tableJob + ".waiting_for":              "the form doesn't show why a job waits",
+	tableJob + ".log_tail":                 "the form doesn't show a job's last log lines",
+	tableJobType + ".sample_parameters":    "the form of a new job begins with empty parameters",
+	tableJobType + ".documentation":        "no link to what a job type's parameters mean",
+	tableJobType + ".notify_on_completion": "nobody is notified of a completed job",
+	tableJobType + ".dead_letter_role":     "of a dead letter only the submitter is notified",
+	tableJobType + ".handled_by":           "the form doesn't show who handles a job type",
+	tableJobType + ".handled_at":           "the form doesn't show who handles a job type",
 }
 
 // CheckTables compares a site's tables with what this package needs; nothing is changed.

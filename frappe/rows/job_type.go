@@ -3,6 +3,7 @@ package rows
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/frappe"
@@ -22,6 +23,14 @@ type JobType struct {
 	DeduplicationWindow int    `db:"deduplication_window,created"` // seconds; 0 turns it off
 	RateLimit           int    `db:"rate_limit,created"`           // jobs per user and window; 0 is none
 	RateLimitWindow     int    `db:"rate_limit_window,created"`    // seconds
+	// For people who look at it in the desk: JobTypes leaves these empty.
+	SampleParameters json.RawMessage `db:"sample_parameters,created,unread"` // what the form of a new job begins with
+	Documentation    string          `db:"documentation,created,unread"`     // URL
+	// Who hears of a job's end in the desk, beside its submitter of a dead letter.
+	NotifyOnCompletion bool      `db:"notify_on_completion,created"` // the submitter, of a completed job
+	DeadLetterRole     string    `db:"dead_letter_role,created"`     // who has that role, of a dead letter
+	HandledBy          string    `db:"handled_by,unread"`            // the processes that run its jobs
+	HandledAt          time.Time `db:"handled_at,unread"`            // when they last said so
 }
 
 // jobTypeColumns are what a Job Type's table may have beside the standard columns.
@@ -34,13 +43,16 @@ const jobTypesKept = 5 * time.Second
 var sampleJobTypes = []JobType{
 	{TypeName: "echo_job", DisplayName: "Echo Job", Description: "Returns its parameters at once.", Enabled: true,
 		HandlerMethod:  "dartwing.dartwing_core.background_jobs.samples.execute_echo_job",
-		DefaultTimeout: 30, DefaultPriority: PriorityNormal, MaxRetries: 1, DeduplicationWindow: 60, RateLimitWindow: 60},
+		DefaultTimeout: 30, DefaultPriority: PriorityNormal, MaxRetries: 1, DeduplicationWindow: 60, RateLimitWindow: 60,
+		SampleParameters: json.RawMessage(`{"message": "hello"}`)},
 	{TypeName: "sample_job", DisplayName: "Sample Background Job", Description: "Runs for duration seconds with progress, and fails as fail_type and fail_at_progress say.", Enabled: true,
 		HandlerMethod:  "dartwing.dartwing_core.background_jobs.samples.execute_sample_job",
-		DefaultTimeout: 60, DefaultPriority: PriorityNormal, MaxRetries: 3, DeduplicationWindow: 300, RateLimitWindow: 60},
+		DefaultTimeout: 60, DefaultPriority: PriorityNormal, MaxRetries: 3, DeduplicationWindow: 300, RateLimitWindow: 60,
+		SampleParameters: json.RawMessage(`{"duration": 20}`)},
 	{TypeName: "long_running_job", DisplayName: "Long Running Job", Description: "Runs for duration seconds, to see a timeout.", Enabled: true,
 		HandlerMethod:  "dartwing.dartwing_core.background_jobs.samples.execute_long_running_job",
-		DefaultTimeout: 1800, DefaultPriority: PriorityLow, MaxRetries: 2, DeduplicationWindow: 600, RateLimitWindow: 60},
+		DefaultTimeout: 1800, DefaultPriority: PriorityLow, MaxRetries: 2, DeduplicationWindow: 600, RateLimitWindow: 60,
+		SampleParameters: json.RawMessage(`{"duration": 600}`)},
 }
 
 // complete gives a Job Type what it stands for where its row leaves something empty.
@@ -74,7 +86,7 @@ func (d *DB) InsertJobTypes(ctx context.Context, types []JobType) (inserted []st
 		return nil, err
 	}
 	defer d.jobTypes.Forget()
-	columns := present(t, jobTypeColumns, readOnly)
+	columns := present(t, jobTypeColumns, creates)
 	insert := "INSERT IGNORE INTO `" + tableJobType + "` (`name`,`creation`,`modified`,`modified_by`,`owner`," + quoteColumns(columns) +
 		") VALUES (" + marks(5+len(columns)) + ")"
 	for i := range types {

@@ -83,6 +83,8 @@ func (m *move) set(t *tableInfo, loc *time.Location, v Value) error {
 		return fmt.Errorf("%w: a value without a column", ErrValue)
 	case v.column == Job.StartedAt.column && m.To == StatusRunning:
 		return fmt.Errorf("%w: column started_at: set it with StartedAt", ErrValue)
+	case !t.has(v.column.name) && v.column.optional:
+		return nil
 	case !t.has(v.column.name):
 		return fmt.Errorf("%w: %s", ErrColumnMissing, v.column.name)
 	}

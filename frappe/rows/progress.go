@@ -1,6 +1,7 @@
 package rows
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -15,10 +16,11 @@ type Progress struct {
 	Fence   string  // the attempt's: the row's StartedRaw
 	Percent float64 // clamped to 0–100
 	Message string  // cut at 140 characters
+	LogTail string  // the attempt's last log lines; "" leaves what the row has
 }
 
-// SetProgress writes progress and progress_message of attempts that are still running, in one statement, and reports
-// for each whether it was still running. `modified` stays as it is, so that an open form doesn't get a conflict at each
+// SetProgress writes progress, progress_message and log_tail, where the table has that, of attempts that are still running,
+// in one statement, and reports for each whether it was still running. `modified` stays as it is, so that an open form doesn't get a conflict at each
 // step. Of several reports for one job the last counts.
 func (d *DB) SetProgress(ctx context.Context, ps []Progress) ([]bool, error) {
 	if len(ps) == 0 {
@@ -41,9 +43,13 @@ func (d *DB) SetProgress(ctx context.Context, ps []Progress) ([]bool, error) {
 			reports = append(reports, r)
 		}
 		message, _ := t.columns["progress_message"].fit(ps[i].Message)
+		tail := cmp.Or(ps[i].LogTail, r.tail)
 		*r = report{name: ps[i].Name, fence: ps[i].Fence, percent: clampPercent(ps[i].Percent), message: message}
+		if t.has(colLogTail.name) {
+			r.tail, _ = t.columns[colLogTail.name].fit(tail)
+		}
 	}
-	for chunk := range slices.Chunk(reports, maxBatch) {
+	for chunk := range statements(reports, maxBatch, func(r *report) int { return len(r.tail) }) {
 		if err := d.setProgress(ctx, chunk); err != nil {
 			return nil, err
 		}
@@ -58,9 +64,9 @@ func (d *DB) SetProgress(ctx context.Context, ps []Progress) ([]bool, error) {
 }
 
 type report struct {
-	name, fence, message string
-	percent              float64
-	running              bool
+	name, fence, message, tail string
+	percent                    float64
+	running                    bool
 }
 
 // setProgress writes one statement's worth. Where a row is locked for long, a desk save, each report gets a statement
@@ -123,16 +129,22 @@ func (d *DB) findEnded(ctx context.Context, what string, reports []*report) erro
 
 // progressStatement waits for locks a second at most: progress that comes late is worth little.
 func progressStatement(reports []*report) (string, []any) {
-	var percents, messages, fences, names []any
+	var percents, messages, tails, fences, names []any
 	for _, r := range reports {
 		percents = append(percents, r.name, r.percent)
 		messages = append(messages, r.name, nullable(r.message))
+		if r.tail != "" {
+			tails = append(tails, r.name, r.tail)
+		}
 		fences = append(fences, r.name, r.fence)
 		names = append(names, r.name)
 	}
 	byName := "CASE `name`" + strings.Repeat(" WHEN ? THEN ?", len(reports)) + " END"
 	query := "SET STATEMENT innodb_lock_wait_timeout=1 FOR UPDATE `" + tableJob + "` FORCE INDEX (PRIMARY) SET `progress`=" + byName +
-		",`progress_message`=" + byName + " WHERE `name` IN (" + marks(len(names)) +
-		") AND `status`='Running' AND `started_at`=CAST(" + byName + " AS datetime(6))"
-	return query, slices.Concat(percents, messages, names, fences)
+		",`progress_message`=" + byName
+	if n := len(tails) / 2; n > 0 {
+		query += ",`log_tail`=CASE `name`" + strings.Repeat(" WHEN ? THEN ?", n) + " ELSE `log_tail` END"
+	}
+	query += " WHERE `name` IN (" + marks(len(names)) + ") AND `status`='Running' AND `started_at`=CAST(" + byName + " AS datetime(6))"
+	return query, slices.Concat(percents, messages, tails, names, fences)
 }

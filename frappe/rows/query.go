@@ -77,8 +77,8 @@ const briefParameters = 4096
 // briefColumns are those of Brief.
 var briefColumns = append(
 	slices.DeleteFunc(slices.Clone(jobColumns), func(c *jobColumn) bool { return c == colParameters }),
-	&jobColumn{name: colParameters.name, field: colParameters.field, read: fmt.Sprintf("IF(OCTET_LENGTH(`input_parameters`)<=%d,`input_parameters`,NULL)", briefParameters)},
-	&jobColumn{name: colParameters.name, field: func(j *BackgroundJob) any { return &j.ParametersSize }, read: "OCTET_LENGTH(`input_parameters`)"},
+	&jobColumn{name: colParameters.name, use: reads, field: colParameters.field, read: fmt.Sprintf("IF(OCTET_LENGTH(`input_parameters`)<=%d,`input_parameters`,NULL)", briefParameters)},
+	&jobColumn{name: colParameters.name, use: reads, field: func(j *BackgroundJob) any { return &j.ParametersSize }, read: "OCTET_LENGTH(`input_parameters`)"},
 )
 
 // Brief is BackgroundJobs without parameters of more than 4 KiB, for rows of which many are read and few run next;

@@ -28,6 +28,23 @@ const (
 //go:embed doctype/*.json doctype/core/*.json
 var definitions embed.FS
 
+// importOrder has the files of the DocTypes, each after those that it links to.
+var importOrder = []string{"organization", "job_type", "background_job", "job_execution_log"}
+
+// DocTypes are the DocTypes of the tables that are kept here as Frappe's import_doc takes them, each after those that it
+// links to.
+func DocTypes() []json.RawMessage {
+	var all []json.RawMessage
+	for _, name := range importOrder {
+		text, err := definitions.ReadFile("doctype/" + name + ".json")
+		if err != nil {
+			panic(err) // it is embedded
+		}
+		all = append(all, text)
+	}
+	return all
+}
+
 // docType is the part of a DocType that decides how its table looks.
 type docType struct {
 	Name      string     `json:"name"`
@@ -104,8 +121,10 @@ func (f docField) column(check string) string {
 	switch f.Type {
 	case "Data", "Link", "Dynamic Link", "Select":
 		def = fmt.Sprintf("varchar(%d)", cmp.Or(f.Length, 140))
-	case "Text":
+	case "Text", "Small Text":
 		return "text"
+	case "Code":
+		return "longtext"
 	case "JSON":
 		return "json"
 	case "Datetime":

@@ -62,7 +62,7 @@ func TestTheFenceIsTheTextOfTheRow(t *testing.T) {
 			if own != "2026-11-01 01:30:00.123456" || read.StartedRaw != own || !read.StartedAs(at) {
 				t.Errorf("%v, %v later: the start says %q, the row %q and is this attempt's: %v", at, later, own, read.StartedRaw, read.StartedAs(at))
 			}
-			if ok, err := d.SetProgress(t.Context(), []Progress{{j.Name, own, 5, ""}}); err != nil || !ok[0] {
+			if ok, err := d.SetProgress(t.Context(), []Progress{{Name: j.Name, Fence: own, Percent: 5, Message: ""}}); err != nil || !ok[0] {
 				t.Errorf("%v, %v later: progress is fenced off: %v, %v", at, later, ok, err)
 			}
 			if r := transit(t, d, Transition{Name: j.Name, From: StatusRunning, To: StatusCompleted, Fence: own}); !r.Applied {

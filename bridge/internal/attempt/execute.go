@@ -74,7 +74,7 @@ func (x *Runner) callHandler(settle context.Context, r *run, params json.RawMess
 	// A handler that ignores its ended context for the grace period can't be stopped, only left behind.
 	stopWatching := context.AfterFunc(r.ctx, func() { time.AfterFunc(x.CancelGrace, func() { x.abandon(settle, r) }) })
 	defer stopWatching()
-	result, err := job.Protect(func() (any, error) { return r.handler.Call(r.ctx, r.info, params, r) })
+	result, err := job.Protect(func() (any, error) { return r.handler.Call(r.ctx, r.info, params, heard{r}) })
 	if err != nil {
 		return "", job.ReadError(err)
 	}

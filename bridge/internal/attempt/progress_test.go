@@ -117,10 +117,10 @@ func TestPercents(t *testing.T) {
 	for given, want := range map[float64]float64{-1: 0, 0: 0, 55.5: 55.5, 100: 100, 100.1: 100, math.Inf(1): 100, math.Inf(-1): 0, math.NaN(): 0} {
 		p := progress{hand: func() {}}
 		p.report(given, "x")
-		if got, _, ok := p.take(time.Now()); got != want || !ok {
+		if got, ok := p.take(time.Now()); got.percent != want || !ok {
 			t.Errorf("a report of %v is taken as %v, %v, want %v", given, got, ok, want)
 		}
-		if _, _, ok := p.take(time.Now()); ok {
+		if _, ok := p.take(time.Now()); ok {
 			t.Errorf("a report of %v is taken twice", given)
 		}
 	}

@@ -298,8 +298,9 @@ func TestAnAttemptHoldsNoParameters(t *testing.T) {
 func TestAFinishedAttemptIsForgotten(t *testing.T) {
 	h := newHouse()
 	seen := make(chan weak.Pointer[run], 1)
-	h.start(t.Context(), plain(func(_ context.Context, r job.Reporter) (any, error) {
-		seen <- weak.Make(r.(*run))
+	h.start(t.Context(), h.delivery(rows.StatusQueued, func(_ context.Context, r job.Reporter) (any, error) {
+		r.Log().Info("a line that would be written later")
+		seen <- weak.Make(r.(heard).run)
 		return nil, nil
 	}))
 	h.jobs.Wait()

@@ -173,16 +173,16 @@ func (x *Runner) writeProgress(ctx context.Context, site string, reporting []*ru
 		of      []*run
 	)
 	for _, r := range reporting {
-		percent, message, ok := r.progress.take(now)
+		newest, ok := r.progress.take(now)
 		switch name := r.rowName(); {
 		case !ok:
 		case name == "":
-			x.PlainProgress(site, r.info.User, r.info.ID, percent, message)
+			x.PlainProgress(site, r.info.User, r.info.ID, newest.percent, newest.message)
 		default:
 			of = append(of, r)
 			reports = append(reports, sites.Report{
 				Subject:  sites.Subject{Site: site, Name: name, JobType: r.info.JobType, Organization: r.info.Organization, Owner: r.info.User},
-				Progress: rows.Progress{Name: name, Fence: r.fence, Percent: percent, Message: message},
+				Progress: rows.Progress{Name: name, Fence: r.fence, Percent: newest.percent, Message: newest.message, LogTail: newest.logTail},
 			})
 		}
 	}

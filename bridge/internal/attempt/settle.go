@@ -28,10 +28,10 @@ func (x *Runner) settle(ctx context.Context, r *run, value string, err *job.Fail
 		x.writeOutcome(ctx, r, ending{kind: rqcompat.OutcomeGivenBack}, "")
 		return
 	}
-	percent, message := r.progress.close()
+	last := r.progress.close()
 	e := ended{
 		info: r.info, row: r.row, err: err, cause: cause, retry: x.retryOf(r), now: time.Now(),
-		said: moves.Said{Percent: percent, Message: message},
+		said: moves.Said{Percent: last.percent, Message: last.message, LogTail: last.logTail},
 	}
 	if err == nil {
 		e.said.Output = orEmpty(r.output.Load())

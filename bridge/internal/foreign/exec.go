@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"slices"
@@ -78,13 +79,13 @@ func (c Exec) run(ctx context.Context, info job.Info, params json.RawMessage, r 
 		return nil, context.Cause(ctx)
 	}
 	reports := &reportReader{r: r}
-	stderr := &tail{max: stderrTail}
+	stderr, said := &tail{max: stderrTail}, &complaints{log: r.Log()}
 	cmd := exec.CommandContext(ctx, c.Command[0], c.Command[1:]...)
 	cmd.Dir = c.Dir
 	cmd.Env = c.environment(info)
 	cmd.Stdin = bytes.NewReader(orEmpty(params))
 	cmd.Stdout = reports
-	cmd.Stderr = stderr
+	cmd.Stderr = io.MultiWriter(stderr, said)
 	cmd.SysProcAttr = processAttributes()
 	cmd.WaitDelay = Grace(c)
 	var told atomic.Pointer[time.Time]
@@ -99,6 +100,7 @@ func (c Exec) run(ctx context.Context, info job.Info, params json.RawMessage, r 
 	}
 	c.endGroup(cmd.Process.Pid, told.Load())
 	reports.finish()
+	said.finish()
 	return c.outcome(ctx, r, cmd, err, reports, stderr)
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -421,4 +422,53 @@ func TestAFloodOfReportsTakesTurns(t *testing.T) {
 		}
 		wait.LargeTurns.GiveBack()
 	})
+}
+
+// TestExecSaysItsLines: each line of both streams, as a record of its own, for the row of the job; how many of them the log
+// wants doesn't matter.
+func TestExecSaysItsLines(t *testing.T) {
+	var out heard
+	run, err := NewExec(Exec{Command: []string{"sh", "-c", `echo to stdout; echo '{"progress": 5}'; printf 'to stderr\n\nno end' >&2; seq 2000`}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := verbose{&out}
+	if _, err := run(t.Context(), attempt, nil, all); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		`level=INFO msg="handler output" line="to stdout"`, `level=DEBUG msg="handler output" line="to stderr"`, `level=DEBUG msg="handler output" line="no end"`,
+		`level=INFO msg="handler output" line=999`, `level=DEBUG msg="handler output" line=2000`,
+	} {
+		if !strings.Contains(out.logged(), want+"\n") {
+			t.Errorf("the log lacks %s", want)
+		}
+	}
+	if n := strings.Count(out.logged(), "handler output"); n != 2003 {
+		t.Errorf("%d lines, want 2003", n)
+	}
+}
+
+// verbose logs everything.
+type verbose struct{ *heard }
+
+func (v verbose) Log() *slog.Logger {
+	return slog.New(slog.NewTextHandler(v.heard, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
+func TestComplaints(t *testing.T) {
+	var out heard
+	c := &complaints{log: verbose{&out}.Log()}
+	long := strings.Repeat("x", 3*maxLogLine)
+	for _, part := range []string{"he", "llo\n", " \n\n", long, long, "\nlast"} {
+		if n, err := c.Write([]byte(part)); n != len(part) || err != nil {
+			t.Errorf("wrote %d of %d bytes, %v", n, len(part), err)
+		}
+	}
+	c.finish()
+	c.finish()
+	lines := strings.Split(strings.TrimSpace(out.logged()), "\n")
+	if len(lines) != 3 || !strings.HasSuffix(lines[0], "line=hello") || !strings.HasSuffix(lines[1], "=x"+strings.Repeat("x", maxLogLine-1)+"…") || !strings.HasSuffix(lines[2], "line=last") {
+		t.Errorf("%d lines: %.200q", len(lines), lines)
+	}
 }

@@ -3,8 +3,10 @@ package foreign
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"regexp"
 	"strings"
 	"time"
@@ -153,12 +155,14 @@ func (rr *reportReader) take(line []byte) bool {
 
 func (rr *reportReader) log(line []byte) {
 	rr.logged++
-	switch {
-	case rr.logged <= maxLogLines:
-		rr.r.Log().Info("handler output", "line", clip(line))
-	case rr.logged == maxLogLines+1:
+	level := slog.LevelInfo
+	if rr.logged > maxLogLines {
+		level = job.LevelOutput
+	}
+	if rr.logged == maxLogLines+1 {
 		rr.r.Log().Warn("further output of this handler is not logged", "limit", maxLogLines)
 	}
+	rr.r.Log().Log(context.Background(), level, job.OutputLine, "line", clip(line))
 }
 
 // decodeResult keeps whole numbers exact. raw is valid JSON, or empty for no result.
@@ -176,6 +180,32 @@ func clip(b []byte) string {
 		return strings.ToValidUTF8(string(b), "\uFFFD")
 	}
 	return strings.ToValidUTF8(string(b[:maxLogLine]), "") + "…"
+}
+
+// complaints logs what a program writes to stderr, line by line, for its row. It isn't safe for concurrent use.
+type complaints struct {
+	log  *slog.Logger
+	line []byte // its start
+}
+
+// Write never fails.
+func (c *complaints) Write(b []byte) (int, error) {
+	for rest := b; len(rest) > 0; {
+		part, more, ended := bytes.Cut(rest, []byte("\n"))
+		c.line = append(c.line, part[:min(len(part), max(maxLogLine+1-len(c.line), 0))]...)
+		if rest = more; ended {
+			c.finish()
+		}
+	}
+	return len(b), nil
+}
+
+// finish takes the line that was collected; the last one may have no end.
+func (c *complaints) finish() {
+	if line := bytes.TrimSpace(c.line); len(line) > 0 {
+		c.log.Log(context.Background(), job.LevelOutput, job.OutputLine, "line", clip(line))
+	}
+	c.line = c.line[:0]
 }
 
 // tail keeps the last max bytes written to it.

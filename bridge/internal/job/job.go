@@ -47,6 +47,13 @@ type Reporter interface {
 	Log() *slog.Logger
 }
 
+// What a program says, in lines: a record of this message has the line as its first attribute. Those of LevelOutput are kept
+// for the job's row only, unless the log is that verbose.
+const (
+	OutputLine  = "handler output"
+	LevelOutput = slog.LevelDebug
+)
+
 // Call makes one attempt at a job. params may be empty, which means {}.
 type Call func(ctx context.Context, info Info, params json.RawMessage, r Reporter) (any, error)
 

@@ -37,21 +37,24 @@ func ByHand(row *rows.BackgroundJob, was rows.Status, next func(*rows.Background
 }
 
 // move starts every entry of the catalogue. A row that runs is fenced: it must still belong to the attempt that it was
-// read with. A Pending row was delivered before its producer moved it, so it becomes Queued on its way.
+// read with. A Pending row was delivered before its producer moved it, so it becomes Queued on its way. What a row waits
+// for is over with any move.
 func move(site string, row *rows.BackgroundJob, to rows.Status, message string, set ...rows.Value) Move {
 	m := Move{Site: site, Row: row, Transition: rows.Transition{Name: row.Name, From: row.Status, To: to, Message: message, Set: set}}
 	switch row.Status {
+	case rows.StatusRunning:
+		m.Fence = row.StartedRaw
+		return m
 	case "":
 		if to != rows.StatusPending {
 			m.Via, m.ViaMessage = rows.StatusPending, created
 		}
-	case rows.StatusRunning:
-		m.Fence = row.StartedRaw
 	case rows.StatusPending:
 		if to != rows.StatusQueued && to != rows.StatusCanceled {
 			m.Via, m.ViaMessage = rows.StatusQueued, enqueued
 		}
 	}
+	m.Set = append(m.Set, rows.Job.WaitingFor.To(""))
 	return m
 }
 
@@ -64,7 +67,8 @@ func Start(site string, row *rows.BackgroundJob, startedAt time.Time, before str
 		message += "; " + before
 	}
 	m := move(site, row, rows.StatusRunning, message,
-		rows.Job.Progress.To(0), rows.Job.ProgressMessage.To(""), rows.Job.NextRetryAt.To(time.Time{}), rows.Job.CompletedAt.To(time.Time{}))
+		rows.Job.Progress.To(0), rows.Job.ProgressMessage.To(""), rows.Job.LogTail.To(""),
+		rows.Job.NextRetryAt.To(time.Time{}), rows.Job.CompletedAt.To(time.Time{}))
 	m.StartedAt = startedAt
 	if row.Status != rows.StatusQueued && row.Status != rows.StatusPending {
 		m.Via, m.ViaMessage = rows.StatusQueued, enqueued
@@ -73,13 +77,16 @@ func Start(site string, row *rows.BackgroundJob, startedAt time.Time, before str
 	return m
 }
 
-// Said is what an attempt last reported.
+// Said is what an attempt last reported, and the last lines of its log.
 type Said struct {
-	Percent         float64
-	Message, Output string
+	Percent                  float64
+	Message, Output, LogTail string
 }
 
 func (s Said) values(more ...rows.Value) []rows.Value {
+	if s.LogTail != "" {
+		more = append(more, rows.Job.LogTail.To(s.LogTail))
+	}
 	return append(more, rows.Job.Progress.To(s.Percent), rows.Job.ProgressMessage.To(s.Message))
 }
 
@@ -122,7 +129,9 @@ func (f Failure) values(said Said, more ...rows.Value) []rows.Value {
 // Fail ends an attempt that will be retried after pause.
 func Fail(site string, row *rows.BackgroundJob, said Said, f Failure, now time.Time, pause time.Duration) Move {
 	message := fmt.Sprintf("%s (retry %d of %d in %s)", f.message(), f.Attempt, row.MaxRetries, pause.Round(time.Second))
-	return move(site, row, f.status(), message, f.values(said, rows.Job.NextRetryAt.To(now.Add(pause)))...)
+	due := now.Add(pause)
+	return move(site, row, f.status(), message, f.values(said, rows.Job.NextRetryAt.To(due),
+		rows.Job.WaitingFor.To(job.WaitsForRetry(f.Attempt, row.MaxRetries, due.In(row.Creation.Location()))))...)
 }
 
 // DeadLetter ends a job that no retry mends.
@@ -219,7 +228,7 @@ func Refuse(site string, row *rows.BackgroundJob, why error, now time.Time) Move
 func Undo(site string, row *rows.BackgroundJob, was rows.Status, startedAt time.Time, actor, what string) Move {
 	return ByHand(row, was, func(row *rows.BackgroundJob) Move {
 		m := move(site, row, was, fmt.Sprintf("Undone: %s had %s", byWhom(actor), what))
-		m.Via, m.ViaMessage = "", ""
+		m.Via, m.ViaMessage, m.Set = "", "", nil
 		m.Actor = actor
 		if was == rows.StatusRunning {
 			m.StartedAt = startedAt

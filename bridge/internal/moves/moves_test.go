@@ -223,16 +223,16 @@ func TestWhatEachMoveWrites(t *testing.T) {
 	}{
 		"start": {
 			move: Start(site, queued, now, ""), message: "Worker started execution", started: now,
-			columns: "completed_at next_retry_at progress progress_message", status: rows.StatusRunning,
+			columns: "completed_at log_tail next_retry_at progress progress_message waiting_for", status: rows.StatusRunning,
 		},
 		"start of a failed row spends a retry": {
 			move: Start(site, failed, now, ""), message: "Worker started execution", via: "Job enqueued", started: now,
-			columns: "completed_at next_retry_at progress progress_message retry_count",
+			columns: "completed_at log_tail next_retry_at progress progress_message retry_count waiting_for",
 			written: rows.BackgroundJob{RetryCount: 3}, status: rows.StatusRunning, way: rows.StatusQueued,
 		},
 		"start of a pending row spends none": {
 			move: Start(site, rowIn(rows.StatusPending), now, ""), message: "Worker started execution", via: "Job enqueued", started: now,
-			columns: "completed_at next_retry_at progress progress_message", status: rows.StatusRunning, way: rows.StatusQueued,
+			columns: "completed_at log_tail next_retry_at progress progress_message waiting_for", status: rows.StatusRunning, way: rows.StatusQueued,
 		},
 		"complete": {
 			move: Complete(site, running, said, now), message: "Job completed successfully", fence: fence,
@@ -248,15 +248,15 @@ func TestWhatEachMoveWrites(t *testing.T) {
 		"fail": {
 			move: Fail(site, running, said, failure, now, 90*time.Second), fence: fence,
 			message: "Job failed: boom (retry 3 of 5 in 1m30s)",
-			columns: "error_message error_type next_retry_at progress progress_message",
-			written: rows.BackgroundJob{ErrorMessage: errBoom.Error(), ErrorType: "Transient", NextRetryAt: now.Add(90 * time.Second), Progress: 42, ProgressMessage: "half"},
+			columns: "error_message error_type next_retry_at progress progress_message waiting_for",
+			written: rows.BackgroundJob{ErrorMessage: errBoom.Error(), ErrorType: "Transient", NextRetryAt: now.Add(90 * time.Second), WaitingFor: "retry 3 of 5 is due at 2026-03-01 10:02:30 UTC", Progress: 42, ProgressMessage: "half"},
 			status:  rows.StatusFailed,
 		},
 		"time out": {
 			move: Fail(site, running, said, timedOut, now, 1499*time.Millisecond), fence: fence,
 			message: "Task exceeded maximum timeout value (60 seconds) (retry 3 of 5 in 1s)",
-			columns: "error_message error_type next_retry_at progress progress_message",
-			written: rows.BackgroundJob{ErrorMessage: timedOut.Err.Error(), ErrorType: "Transient", NextRetryAt: now.Add(1499 * time.Millisecond), Progress: 42, ProgressMessage: "half"},
+			columns: "error_message error_type next_retry_at progress progress_message waiting_for",
+			written: rows.BackgroundJob{ErrorMessage: timedOut.Err.Error(), ErrorType: "Transient", NextRetryAt: now.Add(1499 * time.Millisecond), WaitingFor: "retry 3 of 5 is due at 2026-03-01 10:01:01 UTC", Progress: 42, ProgressMessage: "half"},
 			status:  rows.StatusTimedOut,
 		},
 		"dead letter": {
@@ -267,7 +267,7 @@ func TestWhatEachMoveWrites(t *testing.T) {
 		},
 		"dead letter of a row that never ran": {
 			move: DeadLetter(site, queued, Said{}, permanent, now), message: "Job failed: boom",
-			columns: "completed_at error_message error_type progress progress_message",
+			columns: "completed_at error_message error_type progress progress_message waiting_for",
 			written: rows.BackgroundJob{CompletedAt: now, ErrorMessage: errBoom.Error(), ErrorType: "Permanent"},
 			status:  rows.StatusDeadLetter,
 		},
@@ -294,6 +294,11 @@ func TestWhatEachMoveWrites(t *testing.T) {
 			move: GiveBack(site, running, "Worker died"), message: "Job given back to the queue", via: "Worker died", fence: fence,
 			columns: "started_at", status: rows.StatusQueued, way: rows.StatusFailed,
 		},
+		"the last lines of the log": {
+			move: Complete(site, running, Said{LogTail: "bye"}, now), message: "Job completed successfully", fence: fence,
+			columns: "completed_at log_tail progress progress_message",
+			written: rows.BackgroundJob{CompletedAt: now, Progress: 100, LogTail: "bye"}, status: rows.StatusCompleted,
+		},
 		"give back with the last report": {
 			move: GiveBack(site, running, "Worker is shutting down").WithReport(said), message: "Job given back to the queue", via: "Worker is shutting down", fence: fence,
 			columns: "progress progress_message started_at", written: rows.BackgroundJob{Progress: 42, ProgressMessage: "half"},
@@ -306,19 +311,19 @@ func TestWhatEachMoveWrites(t *testing.T) {
 		},
 		"cancel by the system": {
 			move: Cancel(site, queued, "", CanceledBy(""), now), message: "Job canceled by the system",
-			columns: "canceled_at canceled_by next_retry_at", written: rows.BackgroundJob{CanceledAt: now},
+			columns: "canceled_at canceled_by next_retry_at waiting_for", written: rows.BackgroundJob{CanceledAt: now},
 			status: rows.StatusCanceled,
 		},
 		"requeue starts a new series": {
 			move: Requeue(site, failed, "jane@example.com"), message: "Job retried by jane@example.com", actor: "jane@example.com",
-			columns: "completed_at error_message error_type next_retry_at progress progress_message retry_count", status: rows.StatusQueued,
+			columns: "completed_at error_message error_type next_retry_at progress progress_message retry_count waiting_for", status: rows.StatusQueued,
 		},
 		"requeue by the system": {
 			move: Requeue(site, failed, ""), message: "Job retried by the system",
-			columns: "completed_at error_message error_type next_retry_at progress progress_message retry_count", status: rows.StatusQueued,
+			columns: "completed_at error_message error_type next_retry_at progress progress_message retry_count waiting_for", status: rows.StatusQueued,
 		},
 		"retry that is due": {
-			move: RetryDue(site, failed), message: "Job enqueued for retry", columns: "next_retry_at retry_count",
+			move: RetryDue(site, failed), message: "Job enqueued for retry", columns: "next_retry_at retry_count waiting_for",
 			written: rows.BackgroundJob{RetryCount: 3}, status: rows.StatusQueued,
 		},
 	}

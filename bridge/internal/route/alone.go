@@ -98,10 +98,16 @@ type AsideParams struct {
 type Aside struct {
 	AsideParams
 	mu      sync.Mutex
-	waiting []Found
+	waiting []sighting
 	known   map[string]bool
 	looked  []Routed
 	filled  wait.Flag
+}
+
+// sighting is all that is kept of a job that waits to be looked at: there may be very many.
+type sighting struct {
+	id   string
+	seen time.Time
 }
 
 // NewAside prepares an Aside; Run looks.
@@ -109,13 +115,13 @@ func NewAside(p AsideParams) *Aside {
 	return &Aside{AsideParams: p, known: map[string]bool{}, filled: wait.NewFlag()}
 }
 
-// Add takes up a heavy job, of which only the id is kept.
+// Add takes up a heavy job.
 func (a *Aside) Add(f Found) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if id := f.Job.ID; !a.known[id] {
 		a.known[id] = true
-		a.waiting = append(a.waiting, Found{Job: &rqcompat.Job{ID: id}, Seen: f.Seen})
+		a.waiting = append(a.waiting, sighting{id, f.Seen})
 		a.filled.Raise()
 	}
 }
@@ -153,7 +159,9 @@ func (a *Aside) Take() (looked []Routed) {
 			looked = append(looked, r)
 		}
 	}
-	a.looked = nil
+	if a.looked = nil; len(a.known) == 0 {
+		a.known = map[string]bool{} // a map that is empty keeps what it has grown to
+	}
 	return looked
 }
 
@@ -181,11 +189,12 @@ func (a *Aside) Run(ctx context.Context) {
 func (a *Aside) next() (f Found, more bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for len(a.waiting) > 0 && !a.known[a.waiting[0].Job.ID] {
+	for len(a.waiting) > 0 && !a.known[a.waiting[0].id] {
 		a.waiting = a.waiting[1:]
 	}
 	if len(a.waiting) == 0 {
+		a.waiting = nil // and with it what it has grown to
 		return Found{}, false
 	}
-	return a.waiting[0], true
+	return Found{Job: &rqcompat.Job{ID: a.waiting[0].id}, Seen: a.waiting[0].seen}, true
 }

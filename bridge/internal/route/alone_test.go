@@ -184,6 +184,19 @@ func TestWhatIsLargeIsNotKept(t *testing.T) {
 }
 
 // TestAside: heavy jobs are looked at one after the other, and those that have left the queue are not.
+// TestAThousandRowsAreReadAtOnce: many tables are as large, and alone they would take minutes.
+func TestAThousandRowsAreReadAtOnce(t *testing.T) {
+	var table []any
+	for i := range 1000 {
+		table = append(table, map[string]any{"name": fmt.Sprintf("ROW-%05d", i), "item_code": fmt.Sprint("ITEM-", i%37), "qty": i % 11, "rate": 100.5 * float64(i%13), "description": ""})
+	}
+	call := enqueued(t, frappe.Call{Method: "app.export", Kwargs: map[string]any{"organization": "ORG-B", "table": table}})
+	got := newBench().router().Route(t.Context(), job.Queue{}, []Found{{Job: call}})[0]
+	if got.Verdict != Ours || got.Memory < 80_000 {
+		t.Errorf("%s, of %d bytes; want that it is known to be ours", verdicts[got.Verdict], got.Memory)
+	}
+}
+
 func TestAside(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		turn, seen := make(chan error), time.Now()

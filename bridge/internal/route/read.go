@@ -56,6 +56,7 @@ func (r *Router) read(queue job.Queue, f Found, l pickle.Limits) (got reading) {
 	}
 	q.Memory += call.Memory
 	if q.RowName == "" {
+		l.Work *= measuring
 		size, err := q.MeasureParams(l)
 		q.Memory += 2 * size // as JSON, and as the handler reads that
 		got.unfit, got.heavy = err, tooMuch(err)
@@ -65,6 +66,10 @@ func (r *Router) read(queue job.Queue, f Found, l pickle.Limits) (got reading) {
 	}
 	return got
 }
+
+// measuring is how much more work may be charged to measure parameters than to decode them: half is left for writing them,
+// which comes later, and a unit of it takes half as long.
+const measuring = 4
 
 // dropArguments leaves of a job's arguments what routing asks for, and nothing that keeps the others in memory.
 func dropArguments(q *job.Queued) {

@@ -267,6 +267,38 @@ func (s *Sites) LogErrors(ctx context.Context, site string, entries []rows.Error
 	})
 }
 
+// Notify writes to a site's Notification Log and names who got something: they are to hear the desk's event.
+func (s *Sites) Notify(ctx context.Context, site string, ns []rows.Notification) (told []string, err error) {
+	return read(ctx, s, site, func(ctx context.Context, db *rows.DB) ([]string, error) {
+		told, err := db.Notify(ctx, ns)
+		if len(told) > 0 && s.Cache != nil {
+			s.forgetSettings(ctx, site, told)
+		}
+		return told, err
+	})
+}
+
+// forgetSettings removes what Frappe remembers of whether users have looked at their notifications.
+func (s *Sites) forgetSettings(ctx context.Context, site string, users []string) {
+	ctx, cancel := context.WithTimeout(ctx, cacheTime)
+	defer cancel()
+	if found, err := s.Site(site); err == nil {
+		// The bell, which asks the database, doesn't need it.
+		_ = rows.InvalidateDocument(ctx, s.Cache, found.DBName(), "Notification Settings", users...)
+	}
+}
+
+// InRole lists who has a role and may see what belongs to an organization.
+func (s *Sites) InRole(ctx context.Context, site, role, organization string) ([]string, error) {
+	return read(ctx, s, site, func(ctx context.Context, _ *rows.DB) ([]string, error) {
+		w, err := s.writer(ctx, site)
+		if err != nil {
+			return nil, err
+		}
+		return w.access.InRole(ctx, role, organization)
+	})
+}
+
 // Members lists the users of an organization, waiting for the site as long as ctx lasts.
 func (s *Sites) Members(ctx context.Context, site, organization string) ([]string, error) {
 	w, err := s.writer(ctx, site)
