@@ -10,14 +10,13 @@ import (
 	"maps"
 	"slices"
 	"strings"
-)
 
-// DefaultTenant is the DocType that jobs belong to unless a person says another.
-const DefaultTenant = "Organization"
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
+)
 
 // Options say how documents are brought.
 type Options struct {
-	// Tenant is the DocType of the organizations that jobs belong to; "" leaves it as it is, at first DefaultTenant.
+	// Tenant is the DocType of the organizations that jobs belong to; "" leaves it as it is, at first rows.DefaultTenant.
 	Tenant string
 	// Overwrite also replaces what people changed and brings back what they deleted.
 	Overwrite bool
@@ -120,7 +119,7 @@ func prepare(ctx context.Context, site Site, all []Document, options Options) (*
 	plan := &Plan{Tenant: tenant, site: site, record: r}
 	wanted := map[string]bool{}
 	for _, d := range all {
-		if d.Kind == "doctype" && d.Name == DefaultTenant && tenant != DefaultTenant {
+		if d.Kind == "doctype" && d.Name == rows.DefaultTenant && tenant != rows.DefaultTenant {
 			continue
 		}
 		d = d.linkedTo(tenant)
@@ -151,13 +150,13 @@ func prepare(ctx context.Context, site Site, all []Document, options Options) (*
 // linkedTo is the document with its links to organizations turned to the tenant's DocType.
 func (d Document) linkedTo(tenant string) Document {
 	fields, ok := d.Fields["fields"].([]any)
-	if d.Kind != "doctype" || !ok || tenant == DefaultTenant {
+	if d.Kind != "doctype" || !ok || tenant == rows.DefaultTenant {
 		return d
 	}
 	d.Fields = maps.Clone(d.Fields)
 	turned := slices.Clone(fields)
 	for i, field := range turned {
-		if f := field.(map[string]any); f["fieldtype"] == "Link" && f["options"] == DefaultTenant {
+		if f := field.(map[string]any); f["fieldtype"] == "Link" && f["options"] == rows.DefaultTenant {
 			f = maps.Clone(f)
 			f["options"] = tenant
 			turned[i] = f
@@ -177,11 +176,11 @@ func (p *planner) tenant() (string, error) {
 	if field := fieldOf(job, "organization"); field != nil {
 		linked, _ = field["options"].(string)
 	}
-	wanted := cmp.Or(p.options.Tenant, p.record.tenant, linked, DefaultTenant)
+	wanted := cmp.Or(p.options.Tenant, p.record.tenant, linked, rows.DefaultTenant)
 	if job != nil && !custom(job) && linked != wanted {
 		return "", fmt.Errorf("the jobs of this site belong to %s, as its app's DocType Background Job says: they can't belong to %s", linked, wanted)
 	}
-	if wanted == DefaultTenant {
+	if wanted == rows.DefaultTenant {
 		return wanted, nil
 	}
 	found, err := p.docType(wanted)
@@ -189,7 +188,7 @@ func (p *planner) tenant() (string, error) {
 	case err != nil:
 		return "", err
 	case found == nil:
-		return "", fmt.Errorf("the site has no DocType %s for jobs to belong to; name one that it has, or none for %s, which is brought", wanted, DefaultTenant)
+		return "", fmt.Errorf("the site has no DocType %s for jobs to belong to; name one that it has, or none for %s, which is brought", wanted, rows.DefaultTenant)
 	case isSet(found["istable"]) || isSet(found["issingle"]):
 		return "", fmt.Errorf("jobs can't belong to %s: it is a Single or a child table", wanted)
 	}
@@ -327,7 +326,7 @@ func (p *planner) docTypeStep(d Document) (Step, error) {
 		step = Step{Action: Create}
 	case !custom(now) && e != nil:
 		return Step{Action: Forget, Why: "an app has it now"}, nil
-	case !custom(now) || d.Name == DefaultTenant && e == nil && now["module"] != Module:
+	case !custom(now) || d.Name == rows.DefaultTenant && e == nil && now["module"] != Module:
 		return Step{}, nil
 	case e == nil && different.none() && len(printOf(d.Fields, d.Fields).changed(now)) == 0:
 		return Step{Action: Adopt, now: now}, nil

@@ -73,7 +73,7 @@ type wantedTable struct{ name, create string }
 // Frappe's business. Person and Org Member are only made where there is no Frappe: on a site that has no such app their
 // empty tables would hide the User Permissions that say who belongs where.
 func wantedTables(ctx context.Context, db *DB) ([]wantedTable, error) {
-	own, err := loadDocTypes("doctype")
+	own, err := db.ownDocTypes(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -93,6 +93,16 @@ func wantedTables(ctx context.Context, db *DB) ([]wantedTable, error) {
 		wanted = append(wanted, wantedTable{d.table(), d.createTable(db.major, nil)})
 	}
 	return append(wanted, wantedTable{"tabSeries", createSeries}, wantedTable{"tabSingles", createSingles}), nil
+}
+
+// ownDocTypes are those of the tables that are kept here. Where jobs belong to another DocType there is no Organization.
+func (d *DB) ownDocTypes(ctx context.Context) ([]docType, error) {
+	tenant, err := d.Tenant(ctx)
+	if err != nil {
+		return nil, err
+	}
+	own, err := loadDocTypes("doctype")
+	return slices.DeleteFunc(own, func(t docType) bool { return t.Name == DefaultTenant && tenant != DefaultTenant }), err
 }
 
 func (d *DB) installTable(ctx context.Context, w wantedTable, report *InstallReport) error {
@@ -201,7 +211,7 @@ var optionalColumns = map[string]string{
 // CheckTables compares a site's tables with what this package needs; nothing is changed.
 func CheckTables(ctx context.Context, db *DB) ([]TableProblem, error) {
 	db.tables.tables.Forget()
-	own, err := loadDocTypes("doctype")
+	own, err := db.ownDocTypes(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -123,7 +123,7 @@ A database without Frappe gets the tables alone.`,
 	c.Flags().BoolVar(&o.all, "all-sites", false, "every site of the bench")
 	c.Flags().BoolVar(&o.dryRun, "dry-run", false, "only say what would be done")
 	c.Flags().BoolVar(&o.documents.Overwrite, "overwrite", false, "also replace what people changed, and bring back what they deleted")
-	c.Flags().StringVar(&o.documents.Tenant, "tenant-doctype", "", "DocType that jobs belong to (default: as it is, at first "+documents.DefaultTenant+")")
+	c.Flags().StringVar(&o.documents.Tenant, "tenant-doctype", "", "DocType that jobs belong to (default: as it is, at first "+rows.DefaultTenant+")")
 	c.Flags().BoolVar(&o.rows.Samples, "samples", false, "also the sample Job Types")
 	c.Flags().StringVar(&o.rows.Organization, "organization", "", "also an active organization of this name")
 	o.addFlags(c.Flags())
