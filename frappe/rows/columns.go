@@ -64,7 +64,6 @@ type jobColumn = column[BackgroundJob]
 
 // jobColumns are all columns of Background Job that this package knows.
 var jobColumns = columnsOf(
-	colModifiedBy,
 	&jobColumn{name: "naming_series", use: creates, field: func(*BackgroundJob) any { return &jobSeriesOption }},
 )
 
@@ -76,7 +75,7 @@ var (
 	colFence      = &jobColumn{name: "started_at", use: reads, field: func(j *BackgroundJob) any { return &j.StartedRaw }}
 	colParameters = columnNamed("input_parameters")
 	colLogTail    = columnNamed("log_tail")
-	colModifiedBy = &jobColumn{name: "modified_by", use: creates, field: func(j *BackgroundJob) any { return &j.OwnerUser }}
+	colModifiedBy = columnNamed("modified_by")
 )
 
 // columnNamed is the first column of that name.
@@ -86,12 +85,13 @@ func columnNamed(name string) *jobColumn {
 
 // Job has a column for each field of a Background Job that a transition may set; To gives a Value for its Set.
 var Job struct {
-	Priority, DependsOn, ProgressMessage, OutputReference, ErrorMessage, ErrorType, CanceledBy Column[string]
+	Organization, OwnerUser, Priority, DependsOn, JobHash                 Column[string]
+	ProgressMessage, OutputReference, ErrorMessage, ErrorType, CanceledBy Column[string]
 	// WaitingFor and LogTail are left out where the DocType, an app's own, has no such field.
-	WaitingFor, LogTail                             Column[string]
-	RetryCount, MaxRetries, TimeoutSeconds          Column[int]
-	Progress                                        Column[float64] // percent, clamped to 0–100
-	NextRetryAt, StartedAt, CompletedAt, CanceledAt Column[time.Time]
+	WaitingFor, LogTail                                        Column[string]
+	RetryCount, MaxRetries, TimeoutSeconds                     Column[int]
+	Progress                                                   Column[float64] // percent, clamped to 0–100
+	CreatedAt, NextRetryAt, StartedAt, CompletedAt, CanceledAt Column[time.Time]
 }
 
 // The columns of Job are those of the fields of the same name.

@@ -13,6 +13,7 @@ import (
 // LogEntry is one row of `tabJob Execution Log`.
 type LogEntry struct {
 	Name         string    `db:"name" json:"-"`
+	Job          string    `db:"background_job" json:"-"`
 	FromStatus   Status    `db:"from_status" json:"from_status"` // "" at creation
 	ToStatus     Status    `db:"to_status" json:"to_status"`
 	Timestamp    time.Time `db:"timestamp" json:"timestamp"`

@@ -138,7 +138,7 @@ func (f docField) column(check string) string {
 	default:
 		return ""
 	}
-	if f.Default != "" {
+	if f.Default != "" && !strings.HasPrefix(f.Default, "__") { // __user is for forms and code (model/create_new.py)
 		def += " DEFAULT '" + strings.ReplaceAll(f.Default, "'", "''") + "'"
 	}
 	if f.Unique == 1 {

@@ -22,7 +22,13 @@ type Transition struct {
 	// Fence is what the row's started_at must be where From is Running, as the text that the row holds: the site's clock
 	// repeats hours and its zone may be changed, so that an instant has no text for ever. "" is an administrator's
 	// cancel, which is not fenced.
-	Fence   string
+	Fence string
+	// ByHand says that somebody else than the engine put the row into From, and with which log: Was is the state that its
+	// last log row has, "" for a row without one, and the move's log goes on from there. Such a row is compared by AsOf too,
+	// the row's ModifiedRaw: whoever else changed it meanwhile is looked at anew.
+	ByHand  bool
+	Was     Status
+	AsOf    string
 	Actor   string // User of the log row and of modified_by; "" is the system
 	Message string // of the log row
 	// Via is a state between that gets a log row of its own (Running -Failed-> Queued is "given back"); "" for none.
