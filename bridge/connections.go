@@ -84,7 +84,7 @@ func connectNow(ctx context.Context, cfg Config) (*connections, error) {
 	}}
 	publisher := realtime.NewPublisher(c.realtime, cfg.Log)
 	publisher.Source = eventsSource
-	c.desk = desk.New(desk.Params{Publisher: publisher, Members: c.sites.Members, Now: c.sites.Now, Log: cfg.Log})
+	c.desk = desk.New(desk.Params{Publisher: publisher, Members: c.sites.Members, Tenant: c.sites.Tenant, Now: c.sites.Now, Log: cfg.Log})
 	c.sites.Observe(c.desk)
 	return c, nil
 }

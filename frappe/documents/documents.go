@@ -66,9 +66,14 @@ func load(files fs.FS) ([]Document, error) {
 				return nil, err
 			}
 			all = append(all, tables...)
+			all = append(all, setters(tables)...)
 		}
 	}
-	return all, nil
+	translations, err := ofTranslations(files)
+	if err != nil {
+		return nil, fmt.Errorf("documents: %w", err)
+	}
+	return append(all, translations...), nil
 }
 
 // ofTables are the DocTypes of the tables that package rows keeps.
@@ -82,6 +87,33 @@ func ofTables() ([]Document, error) {
 		all = append(all, d)
 	}
 	return all, nil
+}
+
+// set are the properties of fields that an app's Background Job gets from ours: state fields are read-only, since a form
+// saves all it has, and Datetimes there have no microseconds.
+var set = map[string]string{"read_only": "Check", "read_only_depends_on": "Data", "in_list_view": "Check", "default": "Text"}
+
+// setters are Property Setters that say what the fields of our Background Job say.
+func setters(tables []Document) []Document {
+	i := slices.IndexFunc(tables, func(d Document) bool { return d.Name == "Background Job" })
+	fields, _ := tables[i].Fields["fields"].([]any)
+	var all []Document
+	for _, field := range fields {
+		f := field.(map[string]any)
+		for _, property := range sortedKeys(set) {
+			value, there := f[property]
+			if !there {
+				continue
+			}
+			d := Document{Kind: "property_setter", DocType: "Property Setter", Name: fmt.Sprintf("Background Job-%v-%s", f["fieldname"], property)}
+			d.Fields = map[string]any{
+				"doctype": d.DocType, "name": d.Name, "module": Module, "doctype_or_field": "DocField", "doc_type": "Background Job",
+				"field_name": f["fieldname"], "property": property, "property_type": set[property], "value": fmt.Sprint(value),
+			}
+			all = append(all, d)
+		}
+	}
+	return all
 }
 
 func read(files fs.FS, file string) (Document, error) {

@@ -10,8 +10,9 @@ import (
 	"testing/fstest"
 )
 
-// withModule are the DocTypes that have a field module.
-var withModule = []string{"DocType", "Client Script", "Property Setter", "Report", "Number Card", "Dashboard Chart", "Dashboard", "Workspace"}
+// withModule are the DocTypes that have a field module. The Workspace has none: where the DocTypes are an app's own, nobody
+// reads anything of our module, and Frappe hides the workspaces of such a module. Its roles say who sees it.
+var withModule = []string{"DocType", "Client Script", "Property Setter", "Report", "Number Card", "Dashboard Chart", "Dashboard"}
 
 func TestDocuments(t *testing.T) {
 	all, err := Load()
@@ -64,7 +65,7 @@ func TestEveryFileIsUsed(t *testing.T) {
 		}
 	})
 	walk(func(file string) {
-		if path.Ext(file) != ".json" && !regexp.MustCompile(`@`+regexp.QuoteMeta(path.Base(file))+`[" ]`).MatchString(texts.String()) {
+		if path.Ext(file) != ".json" && path.Dir(file) != "shipped/translation" && !regexp.MustCompile(`@`+regexp.QuoteMeta(path.Base(file))+`[" ]`).MatchString(texts.String()) {
 			t.Errorf("no document names the file %s", file)
 		}
 	})

@@ -1,6 +1,7 @@
 package rows
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -62,8 +63,10 @@ func (e *LogEntry) written() time.Time {
 
 type logRow struct {
 	job, organization, from, to, actor, message string
-	at                                          string // naive, in the site's zone
-	attempt                                     int
+	// owner is the job's: if_owner permissions on the log then show a user the history of his own jobs. Who did it is actor.
+	owner   string
+	at      string // naive, in the site's zone
+	attempt int
 }
 
 func logInsert(t *tableInfo, names []string, rows []logRow) (string, []any) {
@@ -78,8 +81,8 @@ func logInsert(t *tableInfo, names []string, rows []logRow) (string, []any) {
 		return fitted
 	}
 	for i, r := range rows {
-		user := fit("owner", systemUser(r.actor))
-		args = append(args, names[i], r.at, r.at, user, user, r.job, nullable(r.from), r.to, r.at,
+		user := fit("modified_by", systemUser(r.actor))
+		args = append(args, names[i], r.at, r.at, user, fit("owner", cmp.Or(r.owner, user)), r.job, nullable(r.from), r.to, r.at,
 			nullable(fit("actor", r.actor)), nullable(fit("message", r.message)), r.attempt)
 		if organization {
 			args = append(args, nullable(fit("organization", r.organization)))

@@ -135,7 +135,7 @@ func (m *move) advance(row *lockedRow) {
 }
 
 func (m *move) addLog(logs []logRow, row *lockedRow) []logRow {
-	r := logRow{job: m.Name, organization: row.organization, from: row.status, to: string(m.To), actor: m.Actor, message: m.Message, at: m.at, attempt: row.retryCount}
+	r := logRow{job: m.Name, organization: row.organization, owner: row.owner, from: row.status, to: string(m.To), actor: m.Actor, message: m.Message, at: m.at, attempt: row.retryCount}
 	if m.ByHand {
 		r.from = string(m.Was)
 	}

@@ -182,8 +182,8 @@ func (d *DB) commit(ctx context.Context, log *tableInfo, moves []*move, skipLock
 
 // lockedRow is what a move is compared with.
 type lockedRow struct {
-	status, startedAt, organization, modified string
-	retryCount                                int
+	status, startedAt, organization, modified, owner string
+	retryCount                                       int
 }
 
 // apply locks the rows, decides each move, and writes rows and log; first is the name of the first log row, if any.
@@ -230,7 +230,7 @@ func lockRows(ctx context.Context, tx *sql.Tx, moves []*move, skipLocked bool) (
 		names = append(names, m.Name)
 	}
 	// Without the hint a small table would be read, and locked, from end to end.
-	query := "SELECT `name`,COALESCE(`status`,''),COALESCE(`started_at`,''),COALESCE(`organization`,''),COALESCE(`modified`,''),`retry_count` FROM `" + tableJob +
+	query := "SELECT `name`,COALESCE(`status`,''),COALESCE(`started_at`,''),COALESCE(`organization`,''),COALESCE(`modified`,''),COALESCE(`owner`,''),`retry_count` FROM `" + tableJob +
 		"` FORCE INDEX (PRIMARY) WHERE `name` IN (" + marks(len(names)) + ") FOR UPDATE"
 	if skipLocked {
 		query += " SKIP LOCKED"
@@ -244,7 +244,7 @@ func lockRows(ctx context.Context, tx *sql.Tx, moves []*move, skipLocked bool) (
 	for result.Next() {
 		var name string
 		var r lockedRow
-		if err := result.Scan(&name, &r.status, &r.startedAt, &r.organization, &r.modified, &r.retryCount); err != nil {
+		if err := result.Scan(&name, &r.status, &r.startedAt, &r.organization, &r.modified, &r.owner, &r.retryCount); err != nil {
 			return nil, err
 		}
 		rows[rowKey(name)] = &r
