@@ -30,7 +30,7 @@ function make_row(job) {
 	parts.what.textContent = job.job_type;
 	row.title = job.name;
 	parts.whose.textContent = job.organization;
-	parts.began = moment.tz(job.started_at, frappe.boot.time_zone.system);
+	parts.began = job.started_at && moment.tz(job.started_at, frappe.boot.time_zone.system);
 	return { row, parts };
 }
 
@@ -42,7 +42,7 @@ function show_progress({ parts }, percent, step) {
 
 function show_times() {
 	for (const { parts } of rows.values()) {
-		parts.since.textContent = frappe.utils.get_formatted_duration(Math.max(0, moment().diff(parts.began, "seconds")));
+		if (parts.began) parts.since.textContent = frappe.utils.get_formatted_duration(Math.max(0, moment().diff(parts.began, "seconds")));
 	}
 }
 
