@@ -15,6 +15,7 @@ import (
 	"github.com/opensoft/dartwing-bridge/bridge/internal/policy"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/route"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/wait"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/waits"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/workers"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
 )
@@ -132,6 +133,9 @@ func (w *rooms) maintenance(queues []job.Queue, registries *maintenance.Registri
 		Rows: w.sites, Deliver: w.courier.Redeliver, Alive: census.Take, Finished: census.Finished, Delivers: census.Delivers,
 		IDs: w.courier.IDs, Handled: w.router.Handled, Age: p.orphanAge, Every: p.orphans, Log: w.cfg.Log,
 	})
+	teller := waits.NewTeller(waits.TellerParams{
+		Explainer: w.newExplainer(w.cfg, w.slots.Process()), Rows: w.sites, Deliveries: w.courier.DeliveriesOf, Process: w.slots.Process(),
+	})
 	return []maintenance.Service{
 		{What: "rescue jobs of dead workers", Every: p.rescue, Do: rescue.Do},
 		{What: "trim failed registries", Every: p.rescue, Do: registries.Trim},
@@ -143,6 +147,7 @@ func (w *rooms) maintenance(queues []job.Queue, registries *maintenance.Registri
 			RQ: w.rq, Queues: queues, Log: w.cfg.Log,
 		}.Do},
 		{What: "tell about this process", Every: publishing, Do: w.publish},
+		{What: "tell rows what they wait for", Every: waits.TellEvery, Delay: waits.TellEvery, Do: teller.Do},
 		{What: "return memory", Every: 10 * time.Second, Delay: 10 * time.Second, Do: maintenance.ReturnMemory},
 	}
 }
