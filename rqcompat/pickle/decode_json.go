@@ -248,7 +248,7 @@ func (d *decoder) jsonNumber() any {
 		}
 	}
 	if d.end = d.i; d.end == whole {
-		return d.integer(d.content())
+		return d.integer(d.content(), false)
 	}
 	d.spend(numberWork + len(d.content())*floatDigitWork)
 	f, _ := strconv.ParseFloat(string(d.content()), 64) // out of range gives the infinity that Python reads, too

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"math"
 	"math/big"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -55,17 +56,23 @@ func (d *decoder) tooManyDigits() failure { return beyond("digits of an integer"
 // characters that is 0 or 1 for one (Modules/_pickle.c load_int, 3.11).
 func (d *decoder) textInt([]any) {
 	b := d.content()
-	v := d.integer(b)
+	v := d.integer(b, true)
 	if len(b) == 2 && (v == int64(0) || v == int64(1)) && (b[1] == '0' || b[1] == '1') {
 		v = v == int64(1)
 	}
 	d.push(v)
 }
 
-func (d *decoder) textLong([]any) { d.push(d.integer(bytes.TrimSuffix(d.content(), []byte("L")))) }
+func (d *decoder) textLong([]any) {
+	d.push(d.integer(bytes.TrimSuffix(d.content(), []byte("L")), false))
+}
 
-// integer accepts what int(text, 0) does; like C, 017 is octal.
-func (d *decoder) integer(b []byte) any {
+// octalForm is how Go's and C's octal numbers start.
+var octalForm = regexp.MustCompile(`^[+-]?0[0-9_]`)
+
+// integer accepts what int(text, 0) does, of which 017 is none. INT is read by C's strtol first, for which it is octal, if
+// it fits 64 bits (Modules/_pickle.c load_int, load_long).
+func (d *decoder) integer(b []byte, octal bool) any {
 	if len(b) > d.lim.IntDigits+2 {
 		panic(d.tooManyDigits())
 	}
@@ -73,6 +80,9 @@ func (d *decoder) integer(b []byte) any {
 	d.keep(containerMemory + len(b)/2)
 	s := strings.Trim(string(b), " \t\r\f\v")
 	v, ok := new(big.Int).SetString(s, 0)
+	if ok && octalForm.MatchString(s) && v.Sign() != 0 {
+		ok = octal && v.IsInt64() && !strings.Contains(s, "_") && strings.HasSuffix(string(b), s)
+	}
 	if !ok {
 		panic(d.syntax("its argument is not an integer"))
 	}

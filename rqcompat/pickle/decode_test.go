@@ -2,6 +2,7 @@ package pickle
 
 import (
 	"errors"
+	"math"
 	"math/big"
 	"strings"
 	"testing"
@@ -24,6 +25,7 @@ var decodeTests = []struct {
 }{
 	{"INT", "I42\n.", int64(42)},
 	{"INT with space, hex, octal", "(I 1 \nI-0x10\nI017\nI0o17\nt.", &Tuple{[]any{int64(1), int64(-16), int64(15), int64(15)}}},
+	{"octal up to 64 bits", "(I0777777777777777777777\nI-010\nI\t017\nL000\nL0_0L\nt.", &Tuple{[]any{int64(math.MaxInt64), int64(-8), int64(15), int64(0), int64(0)}}},
 	{"INT as bool", "(I00\nI01\nI 1\nI+1\nI-0\nI1 \nI-1\nt.", &Tuple{[]any{false, true, true, true, false, int64(1), int64(-1)}}},
 	{"INT beyond 64 bits", "I9223372036854775808\n.", bigInt("9223372036854775808")},
 	{"LONG", "(L5L\nL-5\nL9223372036854775807L\nt.", &Tuple{[]any{int64(5), int64(-5), int64(1<<63 - 1)}}},
@@ -123,6 +125,11 @@ var refusalTests = []struct {
 	{"negative BINSTRING", "T\xff\xff\xff\xff.", 0, opBinstring, "negative"},
 	{"no end of line", "I42", 0, 'I', "end of line"},
 	{"no integer", "Iabc\n.", 0, 'I', "not an integer"},
+	{"octal LONG", "L010\n.", 0, 'L', "not an integer"},
+	{"octal LONG with an L", "L-017L\n.", 0, 'L', "not an integer"},
+	{"octal INT beyond 64 bits", "I01777777777777777777777777777\n.", 0, 'I', "not an integer"},
+	{"octal INT in groups", "I01_0\n.", 0, 'I', "not an integer"},
+	{"octal INT with blanks behind", "I010 \n.", 0, 'I', "not an integer"},
 	{"empty integer", "I\n.", 0, 'I', "not an integer"},
 	{"float too large", "F1e999\n.", 0, 'F', "float"},
 	{"Go's hex float", "F0x1p3\n.", 0, 'F', "float"},
