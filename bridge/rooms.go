@@ -136,6 +136,7 @@ func (w *rooms) maintenance(queues []job.Queue, registries *maintenance.Registri
 	teller := waits.NewTeller(waits.TellerParams{
 		Explainer: w.newExplainer(w.cfg, w.slots.Process()), Rows: w.sites, Deliveries: w.courier.DeliveriesOf, Process: w.slots.Process(),
 	})
+	handled := &maintenance.Handled{RQ: w.rq, Rows: w.sites, Process: w.slots.Process()}
 	return []maintenance.Service{
 		{What: "rescue jobs of dead workers", Every: p.rescue, Do: rescue.Do},
 		{What: "trim failed registries", Every: p.rescue, Do: registries.Trim},
@@ -148,6 +149,7 @@ func (w *rooms) maintenance(queues []job.Queue, registries *maintenance.Registri
 		}.Do},
 		{What: "tell about this process", Every: publishing, Do: w.publish},
 		{What: "tell rows what they wait for", Every: waits.TellEvery, Delay: waits.TellEvery, Do: teller.Do},
+		{What: "tell Job Types who handles them", Every: maintenance.HandledEvery, Delay: time.Second, Do: handled.Do},
 		{What: "return memory", Every: 10 * time.Second, Delay: 10 * time.Second, Do: maintenance.ReturnMemory},
 	}
 }

@@ -1,11 +1,40 @@
 package bridge
 
 import (
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
 )
+
+// TestAJobTypeSaysWhoHandlesIt, of all processes that do.
+func TestAJobTypeSaysWhoHandlesIt(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, nil)
+	says := func(want string) {
+		t.Helper()
+		var got string
+		b.within(20*time.Second, want, func() bool {
+			query := "SELECT CONCAT(name,' ',IF(handled_at IS NULL,'never',handled_at > ? - INTERVAL 1 MINUTE),' ',COALESCE(handled_by,'nobody'),' ',modified) FROM `tabJob Type` WHERE name=?"
+			if err := b.sql.Get(&got, query, b.db.Now().Format(time.DateTime), "echo_job"); err != nil {
+				t.Fatal(err)
+			}
+			return strings.HasPrefix(got, want) && strings.Count(got, "\n") == strings.Count(want, "\n")
+		}, func() string { return got })
+	}
+	says("echo_job never nobody")
+	b.start(nil)
+	says("echo_job 1 bridge-")
+	modified := b.count("SELECT COUNT(*) FROM `tabJob Type` WHERE modified>creation")
+	b.start(nil)
+	b.eventually("both are named", func() bool {
+		return b.count("SELECT COUNT(*) FROM `tabJob Type` WHERE name='echo_job' AND handled_by LIKE '%since%\nbridge-%since%'") == 1
+	}, func() string { return "" })
+	if n := b.count("SELECT COUNT(*) FROM `tabJob Type` WHERE modified>creation"); n != modified {
+		t.Error("modified moved")
+	}
+}
 
 // TestARowSaysWhatItWaitsFor while it waits for more than its turn, and nothing once it runs.
 func TestARowSaysWhatItWaitsFor(t *testing.T) {

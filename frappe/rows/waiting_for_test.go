@@ -84,3 +84,30 @@ func TestSetWaitingFor(t *testing.T) {
 		t.Errorf("after one has ended its waiting, and one was locked: %q", got)
 	}
 }
+
+// TestSetHandledBy writes to the Job Types that are named; one that the site doesn't have, and columns that it lacks, are left out.
+func TestSetHandledBy(t *testing.T) {
+	_, d := installed(t, testMajor)
+	if _, err := d.InsertJobTypes(t.Context(), sampleJobTypes); err != nil {
+		t.Fatal(err)
+	}
+	read := func() (list []string) {
+		t.Helper()
+		if err := d.x.Select(&list, "SELECT CONCAT_WS('|',name,COALESCE(LEFT(handled_by,20),'nobody'),COALESCE(handled_at>NOW() - INTERVAL 2 DAY,'never'),modified=creation,LENGTH(handled_by)<65536) FROM `tabJob Type` ORDER BY name"); err != nil {
+			t.Fatal(err)
+		}
+		return list
+	}
+	by := map[string]string{"echo_job": "bridge-1 \xff😀", "sample_job": strings.Repeat("x", 100_000), "nobodys": "x"}
+	if err := d.SetHandledBy(t.Context(), by); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"echo_job|bridge-1 \uFFFD😀|1|1|1", "long_running_job|nobody|never|1", "sample_job|" + strings.Repeat("x", 20) + "|1|1|1"}, read()); diff != "" {
+		t.Error(diff)
+	}
+	mustExec(t, d, "ALTER TABLE `tabJob Type` DROP COLUMN handled_by")
+	d.tables.tables.Forget()
+	if err := d.SetHandledBy(t.Context(), by); err != nil {
+		t.Errorf("without the column: %v", err)
+	}
+}
