@@ -23,7 +23,7 @@ UNITS := ./bridge/... ./cmd/... ./frappe/... ./rqcompat/...
 MODULES = $(patsubst ./%/go.mod,%,$(shell find ./integration -name go.mod -not -path '*/node_modules/*'))
 
 .DEFAULT_GOAL := help
-.PHONY: help build setup lint unit test demo acceptance bench chaos hostile fuzz clean check-go
+.PHONY: help build setup lint unit test demo acceptance bench million chaos hostile fuzz clean check-go
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -64,6 +64,9 @@ acceptance: build ## try the bridge on a real bench: BENCH=/home/frappe/frappe-b
 
 bench: setup ## measure against RQ and asynq on this machine; prints a table and JSON
 	@cd integration/bench && go run . $(BENCH_FLAGS)
+
+million: setup ## lists, cards and reports of the desk with a million jobs: what each reads, and how long it takes
+	BRIDGE_TEST_JOBS=1000000 go test -count=1 -v -timeout 30m -run TestNothingReadsAllJobs ./frappe/documents
 
 chaos: setup ## what the tests do a few times, CHAOS (200) times: bridges killed with jobs in hand, idle Python workers
 	BRIDGE_TEST_CHAOS=$(CHAOS) go test -count=1 -v -timeout 3h -run 'TestKilledWithAJobInHand|TestIdlePythonWorkerOnASharedQueue' ./integration

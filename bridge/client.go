@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/opensoft/dartwing-bridge/bridge/internal/attempt"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/desk"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/moves"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/route"
@@ -60,41 +59,18 @@ func (c *Client) RQ() *rqcompat.Client { return c.rq }
 // for the system. A job that has ended is a *TransitionError, an unknown name rows.ErrNoSuchJob.
 func (c *Client) Cancel(ctx context.Context, site, name, actor string) (*rows.BackgroundJob, error) {
 	return c.moveByHand(ctx, site, name, func(row *rows.BackgroundJob) (moves.Move, func(context.Context) error) {
-		then := func(ctx context.Context) error { return c.takeOffQueues(ctx, site, row) }
-		if row.Status == rows.StatusRunning {
-			// If the command gets lost, the engine sees the row within two seconds.
-			then = func(ctx context.Context) error {
-				_, err := c.rq.SendCommand(ctx, attempt.EveryBridge, rqcompat.Command{Name: attempt.CommandCancel, JobID: c.cfg.Bench.JobID(site, row.Name)})
-				return err
-			}
+		was := row.Status
+		return moves.Cancel(site, row, actor, moves.CanceledBy(actor), time.Now()), func(ctx context.Context) error {
+			return c.deliveries.Stop(ctx, site, row, was)
 		}
-		return moves.Cancel(site, row, actor, moves.CanceledBy(actor), time.Now()), then
 	})
-}
-
-// takeOffQueues cancels the RQ jobs that bring a row, as far as they are on their way: one that has ended stays what it is,
-// and so does another job that bears the same id by now.
-func (c *Client) takeOffQueues(ctx context.Context, site string, row *rows.BackgroundJob) error {
-	jobs, err := c.courier.Deliveries(ctx, site, row)
-	if err != nil {
-		return err
-	}
-	for _, j := range jobs {
-		if j.Status.Ended() {
-			continue
-		}
-		if err := c.rq.Cancel(ctx, j.ID, false); err != nil && !errors.Is(err, rqcompat.ErrNoSuchJob) && !errors.Is(err, rqcompat.ErrCanceled) {
-			return err // whoever claims it meanwhile finds the row canceled
-		}
-	}
-	return nil
 }
 
 // Retry queues a job again that failed, timed out or is in the dead letters, for a new series of retries. actor and
 // errors are as in Cancel; a job in any other state is a *TransitionError.
 func (c *Client) Retry(ctx context.Context, site, name, actor string) (*rows.BackgroundJob, error) {
 	return c.moveByHand(ctx, site, name, func(row *rows.BackgroundJob) (moves.Move, func(context.Context) error) {
-		return moves.Requeue(site, row, actor), func(ctx context.Context) error { return c.courier.Redeliver(ctx, site, row) }
+		return moves.Requeue(site, row, actor), func(ctx context.Context) error { return c.deliveries.Redeliver(ctx, site, row) }
 	})
 }
 
@@ -185,7 +161,7 @@ func (c *Client) inspectRow(ctx context.Context, db *rows.DB, in *Inspection) (e
 	if in.History, err = db.History(ctx, in.Row.Name); err != nil || in.Job != nil {
 		return err
 	}
-	jobs, err := c.courier.Deliveries(ctx, db.Site(), in.Row)
+	jobs, err := c.deliveries.Deliveries(ctx, db.Site(), in.Row)
 	if err != nil {
 		return err
 	}

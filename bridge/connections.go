@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/opensoft/dartwing-bridge/bridge/internal/byhand"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/desk"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/policy"
@@ -23,6 +24,9 @@ import (
 
 var errNoBench = errors.New("bridge: Config.Bench is required: open one with frappe.OpenBench")
 
+// eventsSource signs the events of all bridges and clients: what they did themselves no bridge takes for somebody's.
+const eventsSource = "dartwing-bridge"
+
 // connections are the servers of a bench, and what an Engine and a Client both do with them.
 type connections struct {
 	rdb, realtime, cache redis.UniversalClient
@@ -31,7 +35,7 @@ type connections struct {
 	rq                   *rqcompat.Client
 	sites                *sites.Sites
 	policy               policy.Chain
-	courier              sites.Courier
+	deliveries           byhand.Deliveries
 	desk                 *desk.Desk
 }
 
@@ -77,10 +81,12 @@ func connectNow(ctx context.Context, cfg Config) (*connections, error) {
 		Schedule: &sites.Schedule{Redis: c.rdb, Now: c.rq.Now},
 	})
 	c.policy = policy.New(c.sites)
-	c.courier = sites.Courier{Bench: cfg.Bench, RQ: c.rq, OwnQueues: cfg.Queues, Arrival: c.sites.Arrival, Names: route.RowOf}
-	c.desk = desk.New(desk.Params{
-		Publisher: realtime.NewPublisher(c.realtime, cfg.Log), Members: c.sites.Members, Now: c.sites.Now, Log: cfg.Log,
-	})
+	c.deliveries = byhand.Deliveries{Redis: c.rdb, Courier: sites.Courier{
+		Bench: cfg.Bench, RQ: c.rq, OwnQueues: cfg.Queues, Arrival: c.sites.Arrival, Names: route.RowOf,
+	}}
+	publisher := realtime.NewPublisher(c.realtime, cfg.Log)
+	publisher.Source = eventsSource
+	c.desk = desk.New(desk.Params{Publisher: publisher, Members: c.sites.Members, Tenant: c.sites.Tenant, Now: c.sites.Now, Log: cfg.Log})
 	c.sites.Observe(c.desk)
 	return c, nil
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/attempt"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/byhand"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/desk"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/intake"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
@@ -17,6 +18,7 @@ import (
 	"github.com/opensoft/dartwing-bridge/bridge/internal/wait"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/waits"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/workers"
+	"github.com/opensoft/dartwing-bridge/frappe/realtime"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
 )
 
@@ -44,6 +46,7 @@ type rooms struct {
 	scheduler  *maintenance.Scheduler
 	errors     *desk.ErrorLog
 	bell       *desk.Bell
+	hands      *byhand.Hands
 	services   []maintenance.Service
 	process    rqcompat.Process
 }
@@ -97,8 +100,14 @@ func furnish(cfg Config, c *connections, handlers job.Handlers, ended attempt.En
 		RQ: c.rq, Router: w.router, Queues: queues, Take: func(q *job.Queued) { w.fair.Add(q) },
 		Paused: w.suspension.Paused, Log: cfg.Log,
 	})
-	w.retries = maintenance.NewRetries(maintenance.RetriesParams{Rows: c.sites, Deliver: c.courier.Redeliver, Handled: w.router.Handled, Log: cfg.Log})
+	w.retries = maintenance.NewRetries(maintenance.RetriesParams{Rows: c.sites, Deliver: c.deliveries.Redeliver, Handled: w.router.Handled, Log: cfg.Log})
 	c.sites.Observe(w.retries)
+	deliveries := c.deliveries
+	deliveries.Process = w.slots.Process()
+	w.hands = byhand.New(byhand.Params{
+		Rows: c.sites, RQ: deliveries, Ask: c.policy.Ask, Handled: w.router.Handled, DefaultOrganization: cfg.DefaultOrganization,
+		TrustEnqueuer: cfg.TrustEnqueuer, Grace: cfg.RowGrace, Source: eventsSource, Marks: byhand.Marks{Redis: c.rdb}, Log: cfg.Log,
+	})
 	w.scheduler = &maintenance.Scheduler{RQ: c.rq, Queues: names, Log: cfg.Log}
 	w.process = w.describe(handlers)
 	w.services = w.maintenance(queues, registries)
@@ -128,19 +137,20 @@ func (w *rooms) maintenance(queues []job.Queue, registries *maintenance.Registri
 		RQ: w.rq, Rows: w.sites, Router: w.router, Queues: queues, Lease: w.cfg.Lease, Slack: registrySlack, MaxKills: w.cfg.MaxKills,
 		Holds: w.runner.Holds, Failed: registries.Failed, Poisoned: w.errors.Failed, Log: w.cfg.Log,
 	}
-	census := maintenance.Census{RQ: w.rq, Bench: w.cfg.Bench, Deliveries: w.courier.Deliveries, Waiting: w.fair.Rows}
+	census := maintenance.Census{RQ: w.rq, Bench: w.cfg.Bench, Deliveries: w.deliveries.Deliveries, Waiting: w.fair.Rows}
 	orphans := maintenance.NewOrphans(maintenance.OrphansParams{
-		Rows: w.sites, Deliver: w.courier.Redeliver, Alive: census.Take, Finished: census.Finished, Delivers: census.Delivers,
-		IDs: w.courier.IDs, Handled: w.router.Handled, Age: p.orphanAge, Every: p.orphans, Log: w.cfg.Log,
+		Rows: w.sites, Deliver: w.deliveries.Redeliver, Alive: census.Take, Finished: census.Finished, Delivers: census.Delivers,
+		IDs: w.deliveries.IDs, Handled: w.router.Handled, Age: p.orphanAge, Every: p.orphans, Log: w.cfg.Log,
 	})
 	teller := waits.NewTeller(waits.TellerParams{
-		Explainer: w.newExplainer(w.cfg, w.slots.Process()), Rows: w.sites, Deliveries: w.courier.DeliveriesOf, Process: w.slots.Process(),
+		Explainer: w.newExplainer(w.cfg, w.slots.Process()), Rows: w.sites, Deliveries: w.deliveries.DeliveriesOf, Process: w.slots.Process(),
 	})
 	handled := &maintenance.Handled{RQ: w.rq, Rows: w.sites, Process: w.slots.Process()}
 	return []maintenance.Service{
 		{What: "rescue jobs of dead workers", Every: p.rescue, Do: rescue.Do},
 		{What: "trim failed registries", Every: p.rescue, Do: registries.Trim},
 		{What: "move scheduled jobs that are due", Every: time.Second, Do: w.scheduler.Do},
+		{What: "look for what was done to jobs by hand", Every: time.Second, Do: w.hands.Look},
 		{What: "deliver rows that have no delivery", Every: min(p.orphans, time.Second), Delay: p.orphans, Do: orphans.Do},
 		{What: "maintain RQ's registries", Every: p.maintain, Do: registries.Maintain},
 		{What: "release the dependents of jobs that have many", Every: time.Second, Do: maintenance.Dependents{RQ: w.rq}.Do},
@@ -180,7 +190,7 @@ func (w *rooms) work(ctx context.Context) {
 	defer giveUp()
 
 	events := loop(publishing, w.desk.Run, w.errors.Run, w.bell.Run)
-	watchers := loop(watching, w.runner.RenewLeases, w.runner.WatchCancels, w.runner.WriteReports, w.retries.Run,
+	watchers := loop(watching, w.runner.RenewLeases, w.runner.WatchCancels, w.runner.WriteReports, w.retries.Run, w.hands.Run, w.listen,
 		func(ctx context.Context) { w.runner.Listen(ctx, stopClaiming) },
 		func(ctx context.Context) { maintenance.Run(ctx, w.cfg.Log, w.services) })
 	taking := loop(claiming, w.claimer(handlers, writes).Run)
@@ -205,6 +215,13 @@ func (w *rooms) work(ctx context.Context) {
 	stopPublishing()
 	w.ended("publishing", events)
 	w.cfg.Log.Info("bridge stopped")
+}
+
+// listen hears what people and programs did to documents.
+func (w *rooms) listen(ctx context.Context) {
+	w.hands.Listen(ctx, func(ctx context.Context, listening func(), hear func(realtime.Change)) error {
+		return realtime.Listen(ctx, w.realtime, listening, hear)
+	})
 }
 
 func loop(ctx context.Context, loops ...func(context.Context)) *sync.WaitGroup {

@@ -105,7 +105,7 @@ func TestTheDeliveryIsFound(t *testing.T) {
 	}
 	call := frappe.Call{Site: testSite, User: "jane@example.com", Method: frappe.Executor, IsAsync: true, Kwargs: map[string]any{"background_job_id": name}}
 	for _, id := range []string{"some-uuid", name} {
-		request, err := c.courier.Request("short", id, 60, call)
+		request, err := c.deliveries.Request("short", id, 60, call)
 		if err != nil {
 			t.Fatal(err)
 		}

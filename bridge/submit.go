@@ -71,7 +71,7 @@ func (c *Client) Submit(ctx context.Context, r SubmitRequest) (*rows.BackgroundJ
 		return c.create(ctx, db, r.Site, j)
 	case row.Status == rows.StatusQueued:
 		// Whoever created it may have died before its delivery.
-		return row, c.courier.Deliver(ctx, r.Site, row)
+		return row, c.deliveries.Deliver(ctx, r.Site, row)
 	}
 	return row, nil
 }
@@ -83,7 +83,7 @@ func (c *Client) create(ctx context.Context, db *rows.DB, site string, j rows.Ne
 		return nil, err
 	}
 	row := created[0]
-	if err := c.courier.Deliver(ctx, site, row); err != nil {
+	if err := c.deliveries.Deliver(ctx, site, row); err != nil {
 		undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
 		return nil, errors.Join(err, db.DeleteJobs(undo, []string{row.Name}))
@@ -227,7 +227,7 @@ func (c *Client) Enqueue(ctx context.Context, r EnqueueRequest) (*rqcompat.Job, 
 	kwargs := map[string]any{} // an object for Python also where there are none
 	maps.Copy(kwargs, r.Kwargs)
 	call := frappe.Call{Site: r.Site, User: cmp.Or(r.User, administrator), Method: r.Method, IsAsync: true, Kwargs: kwargs}
-	request, err := c.courier.Request(cmp.Or(r.Queue, "default"), cmp.Or(r.ID, uuid.NewString()), r.Timeout, call)
+	request, err := c.deliveries.Request(cmp.Or(r.Queue, "default"), cmp.Or(r.ID, uuid.NewString()), r.Timeout, call)
 	if err != nil {
 		return nil, err
 	}

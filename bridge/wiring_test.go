@@ -48,7 +48,7 @@ func TestARowIsOnItsWayOnce(t *testing.T) {
 	name := b.submit("echo_job", nil)
 	c := b.client()
 	for range 2 {
-		if err := c.courier.Deliver(t.Context(), testSite, b.row(name)); err != nil {
+		if err := c.deliveries.Deliver(t.Context(), testSite, b.row(name)); err != nil {
 			t.Fatalf("deliver a row that is on its way: %v", err)
 		}
 	}

@@ -52,7 +52,7 @@ func newStory(t *testing.T, version string) *story {
 			"('M-1', NOW(6), NOW(6), 'Administrator', 'Administrator', 'P-1', 'ORG-A', 'Active'), ('M-2', NOW(6), NOW(6), 'Administrator', 'Administrator', 'P-2', 'ORG-B', 'Active'), "+
 			"('M-3', NOW(6), NOW(6), 'Administrator', 'Administrator', 'P-3', 'ORG-A', 'Active')")
 	sites := servertest.FakeSite(t, map[string][]servers.SiteUser{site: {s.jane, s.anna, s.omar}})
-	s.realtime = servertest.Realtime(t, servers.RealtimeConfig{RedisURL: s.redis.URL(), SitesURL: sites.URL, Major: s.bench.Major})
+	s.realtime = servertest.Realtime(t, servers.RealtimeConfig{RedisURL: s.redis.URL(), SitesURL: sites.URL, DefaultSite: site, Major: s.bench.Major})
 	return s
 }
 

@@ -33,7 +33,7 @@ func New(db *rows.DB) *Directory { return &Directory{db: db} }
 const (
 	byPerson = " FROM `tabOrg Member` m JOIN `tabPerson` p ON p.name=m.person WHERE m.organization=? AND m.status='Active'"
 	// A permission that is limited to another DocType doesn't make its user a member.
-	byPermission = " FROM `tabUser Permission` WHERE allow='Organization' AND for_value=?" +
+	byPermission = " FROM `tabUser Permission` WHERE allow=? AND for_value=?" +
 		" AND (apply_to_all_doctypes=1 OR applicable_for='Background Job')"
 
 	membersByPerson     = "SELECT DISTINCT p.frappe_user" + byPerson + " AND p.frappe_user IS NOT NULL AND p.frappe_user<>'' ORDER BY 1"
@@ -41,21 +41,25 @@ const (
 )
 
 // Members lists the users who belong to an organization, cached for a few seconds: through Person and Org Member where
-// the site has them, else through User Permission on Organization. ErrNoMembership for neither. Don't change the list.
+// the site has them, else through User Permission on the DocType of organizations. ErrNoMembership for neither. Don't change the list.
 func (d *Directory) Members(ctx context.Context, organization string) (users []string, err error) {
 	return d.members.Get(ctx, organization, membersKept, func() ([]string, error) {
 		source, err := d.db.MemberSource(ctx)
 		if err != nil {
 			return nil, err
 		}
-		query := membersByPerson
+		query, args := membersByPerson, []any{organization}
 		switch source {
 		case rows.MembersFromUserPermission:
-			query = membersByPermission
+			tenant, err := d.db.Tenant(ctx)
+			if err != nil {
+				return nil, err
+			}
+			query, args = membersByPermission, []any{tenant, organization}
 		case "":
 			return nil, fmt.Errorf("site %s: %w", d.db.Site(), ErrNoMembership)
 		}
-		return d.db.Strings(ctx, "read members", query, organization)
+		return d.db.Strings(ctx, "read members", query, args...)
 	})
 }
 

@@ -3,6 +3,7 @@ package access
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
@@ -38,7 +39,11 @@ func (d *Directory) Identify(ctx context.Context, callers []Caller) (map[Caller]
 		return nil, err
 	}
 	userNames[administrator] = administrator
-	organizationNames, err := d.spelled(ctx, "Organization", organizations)
+	tenant, err := d.db.Tenant(ctx)
+	if err != nil {
+		return nil, err
+	}
+	organizationNames, err := d.spelled(ctx, tenant, organizations)
 	if err != nil {
 		return nil, err
 	}
@@ -96,17 +101,21 @@ func (d *Directory) belong(ctx context.Context, pairs []Identity) (map[string]bo
 			return nil, err
 		}
 		source, err := d.db.MemberSource(ctx)
-		query := isMemberByPerson
+		query, before := isMemberByPerson, []any{}
 		switch {
 		case err != nil:
 			return nil, err
 		case source == rows.MembersFromUserPermission:
-			query = isMemberByPermission
+			tenant, err := d.db.Tenant(ctx)
+			if err != nil {
+				return nil, err
+			}
+			query, before = isMemberByPermission, []any{tenant}
 		case source == "":
 			return found, nil // nobody belongs to an organization
 		}
 		return found, d.whoIs(ctx, "read who are members", query, missing, found, func(key string) []any {
-			return []any{byKey[key].Organization, byKey[key].User}
+			return slices.Concat(before, []any{byKey[key].Organization, byKey[key].User})
 		})
 	})
 }

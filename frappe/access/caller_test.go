@@ -66,6 +66,29 @@ func TestIdentifyThroughUserPermission(t *testing.T) {
 	wantIdentity(t, fresh, Caller{"sue@example.com", "ORG-1", true}, Identity{User: "sue@example.com", Organization: "ORG-1", Allowed: true})
 }
 
+// TestIdentifyByAnotherTenant: on a site whose jobs belong to companies, Org Members say nothing.
+func TestIdentifyByAnotherTenant(t *testing.T) {
+	d, db, exec := newSite(t)
+	exec("CREATE TABLE tabDocField (parent varchar(140), fieldname varchar(140), fieldtype varchar(140), `options` text)",
+		"CREATE TABLE `tabProperty Setter` (doc_type varchar(140), field_name varchar(140), property varchar(140), `value` text)",
+		"INSERT INTO tabDocField VALUES ('Background Job','organization','Link','Company')",
+		"CREATE TABLE tabCompany (name varchar(140) PRIMARY KEY)", "INSERT INTO tabCompany VALUES ('Acme')",
+		"CREATE TABLE tabOrganization (name varchar(140) PRIMARY KEY)", "INSERT INTO tabOrganization VALUES ('Other')")
+	install(t, db)
+	exec(
+		"INSERT INTO tabUser (name,email,api_key) VALUES ('a@example.com','1','1'),('b@example.com','2','2')",
+		"INSERT INTO `tabUser Permission` (name,user,allow,for_value,apply_to_all_doctypes) VALUES ('1','a@example.com','Company','Acme',1),('2','b@example.com','Organization','Acme',1)")
+	a, b, other := Caller{"a@example.com", "acme", true}, Caller{"b@example.com", "Acme", true}, Caller{"a@example.com", "Other", false}
+	got, err := d.Identify(t.Context(), []Caller{a, b, other})
+	want := map[Caller]Identity{
+		a: {"a@example.com", "Acme", true}, b: {"b@example.com", "Acme", false}, other: {"a@example.com", "", true},
+	}
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		t.Errorf("(-want +got), error %v:\n%s", err, diff)
+	}
+	wantMembers(t, d, "Acme", "a@example.com")
+}
+
 // TestInRole names the enabled users of a role who may see the organization's, and not more than twenty.
 func TestInRole(t *testing.T) {
 	d, db, exec := newSite(t)

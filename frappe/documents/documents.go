@@ -1,6 +1,7 @@
 // Package documents has the documents that the desk needs for Background Jobs: DocTypes, scripts, reports, a workspace.
 // Each is a file below shipped, in the folder of its kind, as Frappe's import_doc takes it. A text that begins with @
-// is the name of a file beside it, whose content stands in its place, so that a script is a file of its own kind.
+// names files beside it, "@a.js @b.js", whose content stands in its place, one after the other: so a script is a file of
+// its own kind, and what two scripts share, which Frappe runs each by itself, stands in one.
 package documents
 
 import (
@@ -65,9 +66,14 @@ func load(files fs.FS) ([]Document, error) {
 				return nil, err
 			}
 			all = append(all, tables...)
+			all = append(all, setters(tables)...)
 		}
 	}
-	return all, nil
+	translations, err := ofTranslations(files)
+	if err != nil {
+		return nil, fmt.Errorf("documents: %w", err)
+	}
+	return append(all, translations...), nil
 }
 
 // ofTables are the DocTypes of the tables that package rows keeps.
@@ -81,6 +87,33 @@ func ofTables() ([]Document, error) {
 		all = append(all, d)
 	}
 	return all, nil
+}
+
+// set are the properties of fields that an app's Background Job gets from ours: state fields are read-only, since a form
+// saves all it has, and Datetimes there have no microseconds.
+var set = map[string]string{"read_only": "Check", "read_only_depends_on": "Data", "in_list_view": "Check", "default": "Text"}
+
+// setters are Property Setters that say what the fields of our Background Job say.
+func setters(tables []Document) []Document {
+	i := slices.IndexFunc(tables, func(d Document) bool { return d.Name == "Background Job" })
+	fields, _ := tables[i].Fields["fields"].([]any)
+	var all []Document
+	for _, field := range fields {
+		f := field.(map[string]any)
+		for _, property := range sortedKeys(set) {
+			value, there := f[property]
+			if !there {
+				continue
+			}
+			d := Document{Kind: "property_setter", DocType: "Property Setter", Name: fmt.Sprintf("Background Job-%v-%s", f["fieldname"], property)}
+			d.Fields = map[string]any{
+				"doctype": d.DocType, "name": d.Name, "module": Module, "doctype_or_field": "DocField", "doc_type": "Background Job",
+				"field_name": f["fieldname"], "property": property, "property_type": set[property], "value": fmt.Sprint(value),
+			}
+			all = append(all, d)
+		}
+	}
+	return all
 }
 
 func read(files fs.FS, file string) (Document, error) {
@@ -118,12 +151,18 @@ func parse(kind string, text []byte) (Document, error) {
 func fill(files fs.FS, folder string, value any) (any, error) {
 	switch v := value.(type) {
 	case string:
-		name, is := strings.CutPrefix(v, "@")
-		if !is {
+		if !strings.HasPrefix(v, "@") {
 			return v, nil
 		}
-		text, err := fs.ReadFile(files, path.Join(folder, name))
-		return string(text), err
+		var whole strings.Builder
+		for name := range strings.FieldsSeq(v) {
+			text, err := fs.ReadFile(files, path.Join(folder, strings.TrimPrefix(name, "@")))
+			if err != nil {
+				return nil, err
+			}
+			whole.Write(text)
+		}
+		return whole.String(), nil
 	case []any:
 		for i := range v {
 			var err error

@@ -73,6 +73,10 @@ func RoomOrganization(organization string) string { return "org:" + organization
 
 // Publisher sends events through redis_queue. Safe for concurrent use. Publish after COMMIT: browsers re-read rows.
 type Publisher struct {
+	// Source is named in what is sent, beside what the realtime server reads, so that a listener on the same channel can
+	// tell it from what others send. Set it before the first use.
+	Source string
+
 	log  *slog.Logger
 	send func(ctx context.Context, payloads [][]byte) error
 
@@ -121,7 +125,7 @@ func (p *Publisher) Publish(ctx context.Context, events ...Event) error {
 	var errs []error
 	payloads := make([][]byte, 0, len(events))
 	for _, e := range events {
-		payload, err := e.payload()
+		payload, err := e.payload(p.Source)
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -135,7 +139,7 @@ func (p *Publisher) Publish(ctx context.Context, events ...Event) error {
 }
 
 // payload is the envelope of realtime/index.js, or an *EventError.
-func (e Event) payload() ([]byte, error) {
+func (e Event) payload(source string) ([]byte, error) {
 	refuse := func(reason string) ([]byte, error) {
 		return nil, &EventError{Name: e.Name, Site: e.Site, Rooms: e.Rooms, Reason: reason}
 	}
@@ -158,7 +162,7 @@ func (e Event) payload() ([]byte, error) {
 	if len(rooms) == 1 {
 		room = rooms[0]
 	}
-	payload, err := encode(envelope{e.Name, e.Message, e.Site, room})
+	payload, err := encode(envelope{e.Name, e.Message, e.Site, room, source})
 	switch {
 	case err != nil:
 		return refuse("its message is no JSON: " + err.Error())
@@ -179,6 +183,7 @@ type envelope struct {
 	Message   any    `json:"message"`
 	Namespace string `json:"namespace"`
 	Room      any    `json:"room"`
+	Source    string `json:"source,omitempty"`
 }
 
 // encode encodes a message, whose own methods may panic.

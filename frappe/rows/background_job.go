@@ -75,6 +75,7 @@ type BackgroundJob struct {
 	Owner           string          `db:"owner,created" json:"-"` // the standard column that if_owner permissions look at
 	Creation        time.Time       `db:"creation,created" json:"-"`
 	Modified        time.Time       `db:"modified,created" json:"-"`
-	ModifiedRaw     string          `db:"modified" json:"-"` // `modified` as the string that the desk compares
-	ParametersSize  int             `db:"-" json:"-"`        // bytes of input_parameters, which Brief leaves out where they are many
+	ModifiedRaw     string          `db:"modified" json:"-"`            // `modified` as the string that the desk compares
+	ModifiedBy      string          `db:"modified_by,created" json:"-"` // who saved it last, in the desk or by code of the site's
+	ParametersSize  int             `db:"-" json:"-"`                   // bytes of input_parameters, which Brief leaves out where they are many
 }

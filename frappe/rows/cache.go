@@ -27,37 +27,6 @@ func InvalidateDocument(ctx context.Context, cache redis.UniversalClient, dbName
 	return nil
 }
 
-// InvalidateDocType deletes what Frappe caches about DocTypes whose definition or table was written past Frappe:
-// metadata in the places of 15 (hashes) and of 16 (strings), column lists, the list of tables, and metadata_version,
-// whose change makes browsers drop their copies.
-func InvalidateDocType(ctx context.Context, cache redis.UniversalClient, dbName string, doctypes ...string) error {
-	if len(doctypes) == 0 {
-		return nil
-	}
-	prefix := dbName + "|"
-	tables := make([]string, len(doctypes))
-	keys := []string{prefix + "db_tables", prefix + "metadata_version"}
-	for i, doctype := range doctypes {
-		tables[i] = "tab" + doctype
-		keys = append(keys,
-			prefix+"doctype_meta::"+doctype,
-			prefix+"doctype_form_meta::"+doctype,
-			prefix+"table_columns::"+tables[i],
-			documentCacheKey(dbName, "DocType", doctype))
-	}
-	_, err := cache.Pipelined(ctx, func(p redis.Pipeliner) error {
-		p.HDel(ctx, prefix+"doctype_meta", doctypes...)
-		p.HDel(ctx, prefix+"doctype_form_meta", doctypes...)
-		p.HDel(ctx, prefix+"table_columns", tables...)
-		p.Del(ctx, keys...)
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("invalidate cached metadata of %q: %w", doctypes, err)
-	}
-	return nil
-}
-
 func documentCacheKey(dbName, doctype, name string) string {
 	return dbName + "|document_cache::" + doctype + "::" + name
 }

@@ -64,7 +64,6 @@ type jobColumn = column[BackgroundJob]
 
 // jobColumns are all columns of Background Job that this package knows.
 var jobColumns = columnsOf(
-	colModifiedBy,
 	&jobColumn{name: "naming_series", use: creates, field: func(*BackgroundJob) any { return &jobSeriesOption }},
 )
 
@@ -77,7 +76,7 @@ var (
 	colParameters = columnNamed("input_parameters")
 	colLogTail    = columnNamed("log_tail")
 	colWaitingFor = columnNamed("waiting_for")
-	colModifiedBy = &jobColumn{name: "modified_by", use: creates, field: func(j *BackgroundJob) any { return &j.OwnerUser }}
+	colModifiedBy = columnNamed("modified_by")
 )
 
 // columnNamed is the first column of that name.
@@ -87,12 +86,13 @@ func columnNamed(name string) *jobColumn {
 
 // Job has a column for each field of a Background Job that a transition may set; To gives a Value for its Set.
 var Job struct {
-	Priority, DependsOn, ProgressMessage, OutputReference, ErrorMessage, ErrorType, CanceledBy Column[string]
+	Organization, OwnerUser, Priority, DependsOn, JobHash                 Column[string]
+	ProgressMessage, OutputReference, ErrorMessage, ErrorType, CanceledBy Column[string]
 	// WaitingFor and LogTail are left out where the DocType, an app's own, has no such field.
-	WaitingFor, LogTail                             Column[string]
-	RetryCount, MaxRetries, TimeoutSeconds          Column[int]
-	Progress                                        Column[float64] // percent, clamped to 0–100
-	NextRetryAt, StartedAt, CompletedAt, CanceledAt Column[time.Time]
+	WaitingFor, LogTail                                        Column[string]
+	RetryCount, MaxRetries, TimeoutSeconds                     Column[int]
+	Progress                                                   Column[float64] // percent, clamped to 0–100
+	CreatedAt, NextRetryAt, StartedAt, CompletedAt, CanceledAt Column[time.Time]
 }
 
 // The columns of Job are those of the fields of the same name.

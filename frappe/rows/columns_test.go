@@ -118,7 +118,8 @@ func TestEachSettableColumn(t *testing.T) {
 		Job.Priority.To("Critical"), Job.DependsOn.To("JOB-1"), Job.ProgressMessage.To("half"), Job.OutputReference.To("/files/a"),
 		Job.ErrorMessage.To("no"), Job.ErrorType.To(ErrorPermanent), Job.CanceledBy.To("jane@example.com"), Job.WaitingFor.To("a turn"), Job.LogTail.To("a line"),
 		Job.RetryCount.To(2), Job.MaxRetries.To(7), Job.TimeoutSeconds.To(11), Job.Progress.To(12.5),
-		Job.NextRetryAt.To(at.Add(1000)), Job.StartedAt.To(at.Add(2000)), Job.CompletedAt.To(at.Add(3000)), Job.CanceledAt.To(at.Add(4000)),
+		Job.NextRetryAt.To(at.Add(1000)), Job.StartedAt.To(at.Add(2000)), Job.CompletedAt.To(at.Add(3000)), Job.CanceledAt.To(at.Add(4000)), Job.CreatedAt.To(at.Add(5000)),
+		Job.Organization.To("ORG-2"), Job.OwnerUser.To("joe@example.com"), Job.JobHash.To("0123456789abcdef"),
 	}
 	var covered []string
 	want := newJobs(t, d, 1, StatusQueued)[0]
@@ -141,6 +142,7 @@ func TestEachSettableColumn(t *testing.T) {
 	}
 	want.LogTail = "" // which isn't read with a row
 	want.Status, want.Modified, want.ModifiedRaw, want.StartedRaw = StatusFailed, row(t, d, want.Name).Modified, r.Modified, r.StartedRaw
+	want.ModifiedBy = systemUser("")
 	if diff := cmp.Diff(want, row(t, d, want.Name)); diff != "" {
 		t.Errorf("the caller's copy and the row differ:\n%s", diff)
 	}

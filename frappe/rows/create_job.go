@@ -164,7 +164,7 @@ func (c *creation) build(now time.Time, first int64) (logs []logRow) {
 	for i := range c.js {
 		n := &c.js[i]
 		j := n.row(c.job, jobName(now, first+int64(i)), clock.next())
-		r := logRow{job: j.Name, organization: j.Organization, to: string(StatusPending), actor: n.OwnerUser,
+		r := logRow{job: j.Name, organization: j.Organization, owner: j.Owner, to: string(StatusPending), actor: n.OwnerUser,
 			message: cmp.Or(n.CreatedMessage, "Job created"), at: formatTime(j.Creation, loc)}
 		logs = append(logs, r)
 		if j.Status == StatusQueued {
@@ -188,6 +188,7 @@ func (n *NewJob) row(t *tableInfo, name string, now time.Time) *BackgroundJob {
 		Name: name, JobType: n.JobType, Organization: n.Organization, OwnerUser: n.OwnerUser, Owner: n.OwnerUser, Status: cmp.Or(n.Status, StatusPending),
 		Priority: cmp.Or(n.Priority, PriorityNormal), DependsOn: n.DependsOn, MaxRetries: n.MaxRetries, InputParameters: n.InputParameters,
 		JobHash: hash, TimeoutSeconds: n.TimeoutSeconds, CreatedAt: createdAt, Creation: now, Modified: now,
+		ModifiedBy: n.OwnerUser,
 	}
 }
 

@@ -18,6 +18,8 @@ type DB struct {
 	tables        tableCache
 	jobTypes      memo.Memo[map[string]*JobType]
 	organizations memo.Memo[*Organization]
+	ofApp         memo.Memo[bool]
+	tenant        memo.Memo[string] // under the key ""
 	spelled       memo.Memo[string] // names by DocType and how they were asked for; "" for one that isn't there
 	// strangeStatuses are the organizations' statuses that were warned about.
 	strangeStatuses sync.Map

@@ -1,6 +1,7 @@
 package rows
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -13,6 +14,7 @@ import (
 // LogEntry is one row of `tabJob Execution Log`.
 type LogEntry struct {
 	Name         string    `db:"name" json:"-"`
+	Job          string    `db:"background_job" json:"-"`
 	FromStatus   Status    `db:"from_status" json:"from_status"` // "" at creation
 	ToStatus     Status    `db:"to_status" json:"to_status"`
 	Timestamp    time.Time `db:"timestamp" json:"timestamp"`
@@ -61,8 +63,10 @@ func (e *LogEntry) written() time.Time {
 
 type logRow struct {
 	job, organization, from, to, actor, message string
-	at                                          string // naive, in the site's zone
-	attempt                                     int
+	// owner is the job's: if_owner permissions on the log then show a user the history of his own jobs. Who did it is actor.
+	owner   string
+	at      string // naive, in the site's zone
+	attempt int
 }
 
 func logInsert(t *tableInfo, names []string, rows []logRow) (string, []any) {
@@ -77,8 +81,8 @@ func logInsert(t *tableInfo, names []string, rows []logRow) (string, []any) {
 		return fitted
 	}
 	for i, r := range rows {
-		user := fit("owner", systemUser(r.actor))
-		args = append(args, names[i], r.at, r.at, user, user, r.job, nullable(r.from), r.to, r.at,
+		user := fit("modified_by", systemUser(r.actor))
+		args = append(args, names[i], r.at, r.at, user, fit("owner", cmp.Or(r.owner, user)), r.job, nullable(r.from), r.to, r.at,
 			nullable(fit("actor", r.actor)), nullable(fit("message", r.message)), r.attempt)
 		if organization {
 			args = append(args, nullable(fit("organization", r.organization)))

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"strings"
 	"time"
 )
 
@@ -47,7 +46,7 @@ func (d *DB) Overdue(ctx context.Context, before time.Time) (n int, first time.T
 // undescribed names those of the tables that exist without a DocType: Frappe's desk can't show them, and
 // `bench trim-database` drops them. On a database without Frappe there are none.
 func (d *DB) undescribed(ctx context.Context, types []docType) (problems []TableProblem, err error) {
-	if has, err := d.tables.has(ctx, "tabDocType"); !has || err != nil {
+	if has, err := d.Frappe(ctx); !has || err != nil {
 		return nil, err
 	}
 	names := make([]string, len(types))
@@ -70,10 +69,9 @@ func (d *DB) undescribed(ctx context.Context, types []docType) (problems []Table
 		case err != nil:
 			return nil, err
 		}
-		file := strings.ReplaceAll(strings.ToLower(t.Name), " ", "_") + ".json"
 		problems = append(problems, TableProblem{
 			Table: t.table(), Problem: "no DocType describes the table: the desk can't show it, and bench trim-database drops it",
-			Fix: "import it from this program's source: bench --site " + d.site + " import-doc frappe/rows/doctype/" + file,
+			Install: true,
 		})
 	}
 	return problems, nil

@@ -63,6 +63,9 @@ func Install(ctx context.Context, db *DB, opts InstallOptions) (report InstallRe
 	return report, nil
 }
 
+// Frappe reports whether the database is that of a Frappe site, and not only of tables that Install made.
+func (d *DB) Frappe(ctx context.Context) (bool, error) { return d.tables.has(ctx, "tabDocType") }
+
 // wantedTable is a table and the statement that makes it.
 type wantedTable struct{ name, create string }
 
@@ -70,7 +73,7 @@ type wantedTable struct{ name, create string }
 // Frappe's business. Person and Org Member are only made where there is no Frappe: on a site that has no such app their
 // empty tables would hide the User Permissions that say who belongs where.
 func wantedTables(ctx context.Context, db *DB) ([]wantedTable, error) {
-	own, err := loadDocTypes("doctype")
+	own, err := db.ownDocTypes(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +81,7 @@ func wantedTables(ctx context.Context, db *DB) ([]wantedTable, error) {
 	for _, d := range own {
 		wanted = append(wanted, wantedTable{d.table(), d.createTable(db.major, neededIndexes[d.table()])})
 	}
-	frappe, err := db.tables.has(ctx, "tabDocType")
+	frappe, err := db.Frappe(ctx)
 	if err != nil || frappe {
 		return wanted, err
 	}
@@ -90,6 +93,16 @@ func wantedTables(ctx context.Context, db *DB) ([]wantedTable, error) {
 		wanted = append(wanted, wantedTable{d.table(), d.createTable(db.major, nil)})
 	}
 	return append(wanted, wantedTable{"tabSeries", createSeries}, wantedTable{"tabSingles", createSingles}), nil
+}
+
+// ownDocTypes are those of the tables that are kept here. Where jobs belong to another DocType there is no Organization.
+func (d *DB) ownDocTypes(ctx context.Context) ([]docType, error) {
+	tenant, err := d.Tenant(ctx)
+	if err != nil {
+		return nil, err
+	}
+	own, err := loadDocTypes("doctype")
+	return slices.DeleteFunc(own, func(t docType) bool { return t.Name == DefaultTenant && tenant != DefaultTenant }), err
 }
 
 func (d *DB) installTable(ctx context.Context, w wantedTable, report *InstallReport) error {
@@ -174,7 +187,7 @@ type TableProblem struct {
 	Column  string // "" when it isn't about a column
 	Index   string // "" when it isn't about an index
 	Problem string
-	Install bool   // Install makes it good
+	Install bool   // an installation makes it good
 	Fix     string // what else to do; "" where Install is enough
 	Fatal   bool   // Background Jobs can't be kept without it
 }
@@ -198,7 +211,7 @@ var optionalColumns = map[string]string{
 // CheckTables compares a site's tables with what this package needs; nothing is changed.
 func CheckTables(ctx context.Context, db *DB) ([]TableProblem, error) {
 	db.tables.tables.Forget()
-	own, err := loadDocTypes("doctype")
+	own, err := db.ownDocTypes(ctx)
 	if err != nil {
 		return nil, err
 	}

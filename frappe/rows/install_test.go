@@ -49,9 +49,10 @@ func TestInstallOnABareDatabase(t *testing.T) {
 			for _, part := range append(tc.has, "`name` varchar(140) NOT NULL", "`creation` datetime(6) DEFAULT NULL", "`status` varchar(140) DEFAULT 'Pending'",
 				"`progress` decimal(21,9) NOT NULL DEFAULT 0.000000000", "`max_retries` int(11) NOT NULL DEFAULT 5", "`error_message` text DEFAULT NULL",
 				"CHARACTER SET utf8mb4 COLLATE utf8mb4_bin DEFAULT NULL CHECK (json_valid(`input_parameters`))", "`_liked_by` text",
-				"KEY `job_hash_creation_index` (`job_hash`,`creation`)", "KEY `status_next_retry_at_index` (`status`,`next_retry_at`)",
+				"KEY `job_hash_creation_index` (`job_hash`,`creation`)", "KEY `status_next_retry_at_organization_index` (`status`,`next_retry_at`,`organization`)",
 				"KEY `status_modified_index` (`status`,`modified`)", "KEY `organization_status_index` (`organization`,`status`)",
-				"KEY `depends_on_status_index` (`depends_on`,`status`)", "PRIMARY KEY (`name`)", "ENGINE=InnoDB", "COLLATE=utf8mb4_unicode_ci ROW_FORMAT=DYNAMIC") {
+				"KEY `depends_on_status_index` (`depends_on`,`status`)", "KEY `owner_status_modified_index` (`owner`,`status`,`modified`)",
+				"KEY `job_type_status_modified_index` (`job_type`,`status`,`modified`)", "PRIMARY KEY (`name`)", "ENGINE=InnoDB", "COLLATE=utf8mb4_unicode_ci ROW_FORMAT=DYNAMIC") {
 				if !strings.Contains(job, part) {
 					t.Errorf("tabBackground Job lacks %q:\n%s", part, job)
 				}
@@ -154,8 +155,9 @@ func TestInstallLeavesAnExistingSite(t *testing.T) {
 	}
 	want := InstallReport{
 		Created: []string{"tabOrganization"}, Kept: []string{"tabBackground Job", "tabJob Execution Log", "tabJob Type"},
-		IndexesAdded: []string{"tabBackground Job.job_hash_creation_index", "tabBackground Job.status_next_retry_at_index", "tabBackground Job.organization_status_index",
-			"tabBackground Job.depends_on_status_index", "tabJob Execution Log.background_job_timestamp_index"},
+		IndexesAdded: []string{"tabBackground Job.job_hash_creation_index", "tabBackground Job.status_next_retry_at_organization_index", "tabBackground Job.organization_status_index",
+			"tabBackground Job.depends_on_status_index", "tabBackground Job.owner_status_modified_index",
+			"tabBackground Job.job_type_status_modified_index", "tabJob Execution Log.background_job_timestamp_index"},
 	}
 	if diff := cmp.Diff(want, report); diff != "" {
 		t.Error(diff)

@@ -110,7 +110,7 @@ func (m *move) decide(row *lockedRow, skipLocked bool) bool {
 	}
 	m.outcome.Current, m.outcome.Modified = Status(row.status), deskTime(row.modified)
 	switch {
-	case row.status != string(m.From):
+	case row.status != string(m.From), m.ByHand && deskTime(row.modified) != m.AsOf:
 		return false
 	case m.From == StatusRunning && m.Fence != "" && row.startedAt != m.Fence:
 		m.outcome.Fenced = true
@@ -135,7 +135,10 @@ func (m *move) advance(row *lockedRow) {
 }
 
 func (m *move) addLog(logs []logRow, row *lockedRow) []logRow {
-	r := logRow{job: m.Name, organization: row.organization, from: row.status, to: string(m.To), actor: m.Actor, message: m.Message, at: m.at, attempt: row.retryCount}
+	r := logRow{job: m.Name, organization: row.organization, owner: row.owner, from: row.status, to: string(m.To), actor: m.Actor, message: m.Message, at: m.at, attempt: row.retryCount}
+	if m.ByHand {
+		r.from = string(m.Was)
+	}
 	if m.Via != "" {
 		via := r
 		via.to, via.message, via.at = string(m.Via), m.ViaMessage, m.viaAt

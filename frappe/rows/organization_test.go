@@ -75,3 +75,45 @@ func TestJobTypesAreCachedForSeconds(t *testing.T) {
 		t.Errorf("after the insert: %+v, %v", got, err)
 	}
 }
+
+// TestTenant: the DocType of organizations is what the desk's field is a link to.
+func TestTenant(t *testing.T) {
+	_, d := installed(t, testMajor)
+	want := func(want string) {
+		t.Helper()
+		d.tenant.Forget()
+		if got, err := d.Tenant(t.Context()); got != want || err != nil {
+			t.Errorf("the tenant is %q (%v), want %q", got, err, want)
+		}
+	}
+	want("Organization")
+	mustExec(t, d, "CREATE TABLE tabDocField (parent varchar(140), fieldname varchar(140), fieldtype varchar(140), `options` text)")
+	mustExec(t, d, "CREATE TABLE `tabProperty Setter` (doc_type varchar(140), field_name varchar(140), property varchar(140), `value` text)")
+	want("Organization")
+	mustExec(t, d, "INSERT INTO tabDocField VALUES ('Background Job','organization','Link','Company'), ('Other','organization','Link','Other')")
+	want("Company")
+	mustExec(t, d, "INSERT INTO `tabProperty Setter` VALUES ('Background Job','organization','options','Customer Group')")
+	want("Customer Group")
+
+	mustExec(t, d, "CREATE TABLE `tabCustomer Group` (name varchar(140) PRIMARY KEY)")
+	mustExec(t, d, "INSERT INTO `tabCustomer Group` VALUES ('Retail')")
+	if o, err := d.Organization(t.Context(), "retail"); err != nil || o.Name != "Retail" || o.Status != "" {
+		t.Errorf("one of a DocType without a status: %+v, %v", o, err)
+	}
+	if source, err := d.MemberSource(t.Context()); source != MembersFromUserPermission || err != nil {
+		t.Errorf("members are from %q (%v): an Org Member is one of an Organization", source, err)
+	}
+	if _, err := Install(t.Context(), d, InstallOptions{Organization: "ORG-1"}); err == nil || !strings.Contains(err.Error(), "belong to a Customer Group") {
+		t.Errorf("making an Organization: %v", err)
+	}
+	mustExec(t, d, "DROP TABLE tabOrganization")
+	if report, err := Install(t.Context(), d, InstallOptions{}); err != nil || len(report.Created) > 0 {
+		t.Errorf("an installation made %v (%v)", report.Created, err)
+	}
+
+	mustExec(t, d, "UPDATE `tabProperty Setter` SET `value`='a`b'")
+	d.tenant.Forget()
+	if _, err := d.Tenant(t.Context()); err == nil || !strings.Contains(err.Error(), "no DocType") {
+		t.Errorf("a strange name: %v", err)
+	}
+}

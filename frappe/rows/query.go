@@ -186,20 +186,23 @@ type Place struct{ Modified, Name string }
 // Place is the row's.
 func (j *BackgroundJob) Place() Place { return Place{j.ModifiedRaw, j.Name} }
 
+// from is the place's time; that of the zero Place is MariaDB's first.
+func (p Place) from() string { return cmp.Or(p.Modified, "1000-01-01 00:00:00.000001") }
+
 func (p Place) compare(q Place) int {
 	return cmp.Or(strings.Compare(p.Modified, q.Modified), strings.Compare(p.Name, q.Name))
 }
 
-// Stale reads up to limit Pending, Queued and Running rows behind a place that have not been modified for age: those
+// Stale reads up to limit Queued and Running rows behind a place that have not been modified for age: those
 // whose delivery may have got lost. Rows whose local time is still to come are among them, however young: they were
 // modified before the clocks went back, or before the site got another zone, and nothing in them tells when.
 func (d *DB) Stale(ctx context.Context, behind Place, age time.Duration, limit int) ([]*BackgroundJob, error) {
-	return d.unmoved(ctx, "read the stale jobs", jobColumns, []Status{StatusPending, StatusQueued, StatusRunning}, behind, age, limit)
+	return d.unmoved(ctx, "read the stale jobs", jobColumns, []Status{StatusQueued, StatusRunning}, behind, age, limit)
 }
 
 func (d *DB) unmoved(ctx context.Context, what string, columns []*jobColumn, statuses []Status, behind Place, age time.Duration, limit int) ([]*BackgroundJob, error) {
 	now := d.Now()
-	from := cmp.Or(behind.Modified, "1000-01-01 00:00:00.000001") // MariaDB's first
+	from := behind.from()
 	jobs, err := d.selectByStatus(ctx, what, columns, statuses, staleRows,
 		formatTime(now.Add(-age), d.Location()), formatTime(now, d.Location()), from, from, behind.Name, limit)
 	slices.SortStableFunc(jobs, func(a, b *BackgroundJob) int { return a.Place().compare(b.Place()) })

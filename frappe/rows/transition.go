@@ -22,7 +22,13 @@ type Transition struct {
 	// Fence is what the row's started_at must be where From is Running, as the text that the row holds: the site's clock
 	// repeats hours and its zone may be changed, so that an instant has no text for ever. "" is an administrator's
 	// cancel, which is not fenced.
-	Fence   string
+	Fence string
+	// ByHand says that somebody else than the engine put the row into From, and with which log: Was is the state that its
+	// last log row has, "" for a row without one, and the move's log goes on from there. Such a row is compared by AsOf too,
+	// the row's ModifiedRaw: whoever else changed it meanwhile is looked at anew.
+	ByHand  bool
+	Was     Status
+	AsOf    string
 	Actor   string // User of the log row and of modified_by; "" is the system
 	Message string // of the log row
 	// Via is a state between that gets a log row of its own (Running -Failed-> Queued is "given back"); "" for none.
@@ -176,8 +182,8 @@ func (d *DB) commit(ctx context.Context, log *tableInfo, moves []*move, skipLock
 
 // lockedRow is what a move is compared with.
 type lockedRow struct {
-	status, startedAt, organization, modified string
-	retryCount                                int
+	status, startedAt, organization, modified, owner string
+	retryCount                                       int
 }
 
 // apply locks the rows, decides each move, and writes rows and log; first is the name of the first log row, if any.
@@ -224,7 +230,7 @@ func lockRows(ctx context.Context, tx *sql.Tx, moves []*move, skipLocked bool) (
 		names = append(names, m.Name)
 	}
 	// Without the hint a small table would be read, and locked, from end to end.
-	query := "SELECT `name`,COALESCE(`status`,''),COALESCE(`started_at`,''),COALESCE(`organization`,''),COALESCE(`modified`,''),`retry_count` FROM `" + tableJob +
+	query := "SELECT `name`,COALESCE(`status`,''),COALESCE(`started_at`,''),COALESCE(`organization`,''),COALESCE(`modified`,''),COALESCE(`owner`,''),`retry_count` FROM `" + tableJob +
 		"` FORCE INDEX (PRIMARY) WHERE `name` IN (" + marks(len(names)) + ") FOR UPDATE"
 	if skipLocked {
 		query += " SKIP LOCKED"
@@ -238,7 +244,7 @@ func lockRows(ctx context.Context, tx *sql.Tx, moves []*move, skipLocked bool) (
 	for result.Next() {
 		var name string
 		var r lockedRow
-		if err := result.Scan(&name, &r.status, &r.startedAt, &r.organization, &r.modified, &r.retryCount); err != nil {
+		if err := result.Scan(&name, &r.status, &r.startedAt, &r.organization, &r.modified, &r.owner, &r.retryCount); err != nil {
 			return nil, err
 		}
 		rows[rowKey(name)] = &r

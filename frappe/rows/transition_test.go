@@ -516,3 +516,17 @@ func TestNoSuchJob(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestALogRowIsOfTheJobsOwner, whoever made the move: the log's if_owner permission goes by it.
+func TestALogRowIsOfTheJobsOwner(t *testing.T) {
+	_, d := installed(t, testMajor)
+	j := newJobs(t, d, 1, StatusQueued)[0]
+	transit(t, d, Transition{Name: j.Name, From: StatusQueued, To: StatusCanceled, Actor: "manager@example.com"})
+	got, err := d.Strings(t.Context(), "read the log", "SELECT CONCAT_WS(' ', to_status, owner, modified_by) FROM `tabJob Execution Log` ORDER BY `timestamp`")
+	want := []string{
+		"Pending " + j.OwnerUser + " " + j.OwnerUser, "Queued " + j.OwnerUser + " " + j.OwnerUser, "Canceled " + j.OwnerUser + " manager@example.com",
+	}
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		t.Errorf("to, owner, modified_by (-want +got), error %v:\n%s", err, diff)
+	}
+}

@@ -25,6 +25,7 @@ missing_packages() {
 	python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || echo python3-venv
 	have node || echo nodejs
 	have npm || echo npm
+	have chromium || echo chromium
 	# The race detector is linked by a C compiler.
 	{ have gcc || have clang; } || echo gcc libc6-dev
 }

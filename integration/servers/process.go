@@ -22,7 +22,8 @@ type process struct {
 	path    string
 	args    []string
 	env     []string
-	stdout  *os.File // nil = the log
+	stdout  *os.File   // nil = the log
+	extra   []*os.File // its files from 3 on
 
 	mu     sync.Mutex
 	cmd    *exec.Cmd // nil when not running
@@ -88,6 +89,7 @@ func (p *process) spawn() error {
 	if p.stdout != nil {
 		cmd.Stdout = p.stdout
 	}
+	cmd.ExtraFiles = p.extra
 	cmd.Env = append(os.Environ(), p.env...)
 	cmd.SysProcAttr = childAttributes()
 	if err := cmd.Start(); err != nil {

@@ -20,6 +20,7 @@ var debianPackages = map[string]string{
 	"python3":            "python3",
 	"node":               "nodejs",
 	"npm":                "npm",
+	"chromium":           "chromium",
 }
 
 // lookPath finds a program, also in the sbin directories, which an ordinary user's PATH on Debian lacks.

@@ -129,3 +129,8 @@ func (rt *Realtime) Restart(ctx context.Context) error {
 	rt.p.terminate(ctx)
 	return rt.p.start(ctx, rt.ready)
 }
+
+// ClientScript is the file of the client for browsers that belongs to this server.
+func (rt *Realtime) ClientScript() string {
+	return filepath.Join(filepath.Dir(rt.p.args[0]), "node_modules", "socket.io-client", "dist", "socket.io.js")
+}

@@ -37,6 +37,8 @@ type Params struct {
 	Publisher Publisher
 	// Members lists the users of an organization; an error means that they can't be known now.
 	Members func(ctx context.Context, site, organization string) ([]string, error)
+	// Tenant is the DocType of a site's organizations.
+	Tenant func(ctx context.Context, site string) string
 	// Now is a site's time as the desk writes it.
 	Now func(ctx context.Context, site string) string
 	Log *slog.Logger
@@ -153,7 +155,7 @@ func (d *Desk) publish(ctx context.Context, site string, all []news) {
 // not be allowed to: they hear what any list shows. Each is one message, since a client that is in several of its rooms
 // then gets it once.
 func (d *Desk) eventsOf(ctx context.Context, n news) []realtime.Event {
-	others := []string{realtime.RoomOrganization(n.about.Organization), realtime.RoomDoc("Organization", n.about.Organization)}
+	others := []string{realtime.RoomOrganization(n.about.Organization), realtime.RoomDoc(d.Tenant(ctx, n.about.Site), n.about.Organization)}
 	for _, user := range d.members(ctx, n.about) {
 		others = append(others, realtime.RoomUser(user))
 	}
@@ -175,7 +177,7 @@ func (n news) full() map[string]any {
 	return all
 }
 
-// maxAudience bounds the fan-out to single users; larger organizations follow doc:Organization/<name>.
+// maxAudience bounds the fan-out to single users; larger organizations follow their own document, doc:Organization/<name>.
 const maxAudience = 50
 
 // members lists those members of the organization that are told by name beside the owner, if they can be read now.

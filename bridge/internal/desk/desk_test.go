@@ -29,7 +29,7 @@ func TestAMoveIsTold(t *testing.T) {
 		d.Moved(moved(rows.StatusQueued, rows.StatusRunning, rows.BackgroundJob{}))
 		synctest.Wait()
 		stop()
-		want := []string{"org:ORG-A", "doc:Organization/ORG-A", "user:anna@example.com", "doc:Background Job/JOB-1", "user:jane@example.com"}
+		want := []string{"org:ORG-A", "doc:Company/ORG-A", "user:anna@example.com", "doc:Background Job/JOB-1", "user:jane@example.com"}
 		if diff := cmp.Diff(want, p.rooms(EventStatusChanged)); diff != "" {
 			t.Errorf("rooms (-want +got):\n%s", diff)
 		}
@@ -72,7 +72,7 @@ func TestWhatAMoveWrote(t *testing.T) {
 			stop()
 			for room, extra := range map[string]map[string]any{
 				"user:jane@example.com": tc.extra, "doc:Background Job/JOB-1": tc.extra,
-				"user:anna@example.com": nil, "org:ORG-A": nil, "doc:Organization/ORG-A": nil,
+				"user:anna@example.com": nil, "org:ORG-A": nil, "doc:Company/ORG-A": nil,
 			} {
 				got := message(t, p.to(room)[0])
 				for _, field := range []string{"output_reference", "error_message", "progress_message"} {
@@ -115,7 +115,7 @@ func TestProgressIsTold(t *testing.T) {
 		d, _, stop := open(t, p, nil, nil)
 		d.Progressed(sites.Progressed{Subject: subject, Percent: 42.5, Message: "half\n" + strings.Repeat("x", 140), At: "at"})
 		stop()
-		if want := []string{"org:ORG-A", "doc:Organization/ORG-A", "doc:Background Job/JOB-1", "user:jane@example.com"}; !slices.Equal(p.rooms(EventProgress), want) {
+		if want := []string{"org:ORG-A", "doc:Company/ORG-A", "doc:Background Job/JOB-1", "user:jane@example.com"}; !slices.Equal(p.rooms(EventProgress), want) {
 			t.Errorf("rooms %v, want %v", p.rooms(EventProgress), want)
 		}
 		want := map[string]any{"job_id": "JOB-1", "status": "Running", "progress": 42.5, "updated_at": "at"}

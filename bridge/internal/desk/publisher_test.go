@@ -114,7 +114,8 @@ func open(t *testing.T, p *publisher, members []string, err error) (d *Desk, log
 			}
 			return members, err
 		},
-		Now: func(_ context.Context, site string) string { return "now on " + site },
+		Tenant: func(context.Context, string) string { return "Company" },
+		Now:    func(_ context.Context, site string) string { return "now on " + site },
 	})
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})

@@ -45,8 +45,8 @@ type OrphansParams struct {
 type Orphans struct {
 	OrphansParams
 
-	// next is when a site is looked at again; stale are the rows found since the queues were looked at, at counted.
-	next    map[string]time.Time
+	// rota is when the sites are looked at; stale are the rows found since the queues were looked at, at counted.
+	rota    sites.Rota
 	stale   map[string][]*rows.BackgroundJob
 	counted time.Time
 
@@ -57,7 +57,7 @@ type Orphans struct {
 // NewOrphans prepares the service.
 func NewOrphans(p OrphansParams) *Orphans {
 	return &Orphans{
-		OrphansParams: p, seen: map[string]rows.Place{}, next: map[string]time.Time{}, stale: map[string][]*rows.BackgroundJob{},
+		OrphansParams: p, seen: map[string]rows.Place{}, stale: map[string][]*rows.BackgroundJob{},
 	}
 }
 
@@ -68,7 +68,7 @@ func (s *Orphans) Do(ctx context.Context) error {
 		return err
 	}
 	now := time.Now()
-	errs := s.find(ctx, s.due(now, all))
+	errs := s.find(ctx, s.rota.Due(now, all, func(string) time.Duration { return s.Every }))
 	if len(s.stale) == 0 || now.Sub(s.counted) < s.Every {
 		return errors.Join(errs...)
 	}
@@ -94,20 +94,6 @@ func (s *Orphans) names(stale map[string][]*rows.BackgroundJob) (names []string)
 		}
 	}
 	return names
-}
-
-// due lists the sites to look at now. Their times are spread: they keep the distances that they got when first seen.
-func (s *Orphans) due(now time.Time, all []string) (due []string) {
-	for i, site := range all {
-		if s.next[site].IsZero() {
-			s.next[site] = now.Add(share(s.Every, i, len(all)))
-		}
-		if !now.Before(s.next[site]) {
-			s.next[site] = now.Add(s.Every)
-			due = append(due, site)
-		}
-	}
-	return due
 }
 
 // find adds the rows of some sites that have not moved for a while.
@@ -173,7 +159,7 @@ func (s *Orphans) adopt(ctx context.Context, site string, row *rows.BackgroundJo
 		said()
 		return deliver(ctx)
 	}
-	return nil // a Pending row waits for something else
+	return nil
 }
 
 // delivered reports whether a row is on its way. That an id of its deliveries is on a queue doesn't tell: another job may

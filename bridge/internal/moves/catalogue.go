@@ -18,22 +18,43 @@ type Move struct {
 	rows.Transition
 }
 
-// enqueued is the message of the log row of a step on the way.
-const enqueued = "Job enqueued"
+// Messages of the log rows of steps on the way.
+const (
+	created  = "Job created"
+	enqueued = "Job enqueued"
+)
+
+// ByHand makes a move of a row that somebody else than the engine wrote, in the desk or by a program: was is the state that
+// the engine left it in, "" for a new one, and the move is legal if it is from there. It is lost if the row isn't any more as
+// it was read.
+func ByHand(row *rows.BackgroundJob, was rows.Status, next func(*rows.BackgroundJob) Move) Move {
+	left := *row
+	left.Status = was
+	m := next(&left)
+	m.Row, m.From, m.Fence = row, row.Status, ""
+	m.ByHand, m.Was, m.AsOf = true, was, row.ModifiedRaw
+	return m
+}
 
 // move starts every entry of the catalogue. A row that runs is fenced: it must still belong to the attempt that it was
 // read with. A Pending row was delivered before its producer moved it, so it becomes Queued on its way. What a row waits
 // for is over with any move.
 func move(site string, row *rows.BackgroundJob, to rows.Status, message string, set ...rows.Value) Move {
 	m := Move{Site: site, Row: row, Transition: rows.Transition{Name: row.Name, From: row.Status, To: to, Message: message, Set: set}}
-	if row.Status == rows.StatusRunning {
+	switch row.Status {
+	case rows.StatusRunning:
 		m.Fence = row.StartedRaw
 		return m
+	case "":
+		if to != rows.StatusPending {
+			m.Via, m.ViaMessage = rows.StatusPending, created
+		}
+	case rows.StatusPending:
+		if to != rows.StatusQueued && to != rows.StatusCanceled {
+			m.Via, m.ViaMessage = rows.StatusQueued, enqueued
+		}
 	}
 	m.Set = append(m.Set, rows.Job.WaitingFor.To(""))
-	if row.Status == rows.StatusPending && to != rows.StatusQueued && to != rows.StatusCanceled {
-		m.Via, m.ViaMessage = rows.StatusQueued, enqueued
-	}
 	return m
 }
 
@@ -170,6 +191,50 @@ func Requeue(site string, row *rows.BackgroundJob, actor string) Move {
 		rows.Job.ErrorMessage.To(""), rows.Job.ErrorType.To(""), rows.Job.Progress.To(0), rows.Job.ProgressMessage.To(""))
 	m.Actor = actor
 	return m
+}
+
+// Create makes a row that somebody inserted Pending, whatever he wrote into it, and gives it what it lacks.
+func Create(site string, row *rows.BackgroundJob, lacks ...rows.Value) Move {
+	m := move(site, row, rows.StatusPending, created, fresh(lacks)...)
+	m.Actor = row.Owner
+	return m
+}
+
+// Submit queues a row that somebody inserted, as Create leaves it.
+func Submit(site string, row *rows.BackgroundJob, lacks ...rows.Value) Move {
+	m := move(site, row, rows.StatusQueued, enqueued, fresh(lacks)...)
+	m.Actor = row.Owner
+	return m
+}
+
+// fresh adds to what a row lacks that nothing has become of it yet.
+func fresh(lacks []rows.Value) []rows.Value {
+	never := time.Time{}
+	return append(lacks, rows.Job.Progress.To(0), rows.Job.ProgressMessage.To(""), rows.Job.OutputReference.To(""),
+		rows.Job.ErrorMessage.To(""), rows.Job.ErrorType.To(""), rows.Job.RetryCount.To(0), rows.Job.NextRetryAt.To(never),
+		rows.Job.StartedAt.To(never), rows.Job.CompletedAt.To(never), rows.Job.CanceledAt.To(never), rows.Job.CanceledBy.To(""))
+}
+
+// Refuse ends a job that somebody inserted and that may not be submitted.
+func Refuse(site string, row *rows.BackgroundJob, why error, now time.Time) Move {
+	m := move(site, row, rows.StatusDeadLetter, "Job refused: "+job.FirstLine(why),
+		rows.Job.ErrorMessage.To(why.Error()), rows.Job.ErrorType.To(string(job.Permanent)), rows.Job.CompletedAt.To(now))
+	m.ViaMessage = "Submission looked at"
+	return m
+}
+
+// Undo takes back what a person did to a row: what says what that was. A running row gets the start of its attempt back,
+// which is its fence.
+func Undo(site string, row *rows.BackgroundJob, was rows.Status, startedAt time.Time, actor, what string) Move {
+	return ByHand(row, was, func(row *rows.BackgroundJob) Move {
+		m := move(site, row, was, fmt.Sprintf("Undone: %s had %s", byWhom(actor), what))
+		m.Via, m.ViaMessage, m.Set = "", "", nil
+		m.Actor = actor
+		if was == rows.StatusRunning {
+			m.StartedAt = startedAt
+		}
+		return m
+	})
 }
 
 // RetryDue queues a row whose time has come.

@@ -1,15 +1,16 @@
 // Package moves is the catalogue of the moves of a Background Job: for each, what it may start from, the columns it
 // writes, the message of its log row and its fence. Nothing else in the engine changes a row's status, and nothing here
-// touches a server: package sites applies a Move.
+// touches a server: package sites applies a Move. What a person does to a row is made such a move (ByHand), or undone (Undo).
 //
-//	          ┌────────────────────── Cancel ─────────────────────┐
+//	Create        ┌──────────────────── Cancel ───────────────────┐
+//	    ▼  Submit │
 //	Pending ──► Queued ──► Running ──► Completed                  ▼
 //	    │         │ ▲         ├──► Canceled ◄──── (Pending, Queued, Running)
 //	    └─Cancel  │ │         ├──► Failed ────┐
 //	              │ │         ├──► Timed Out ─┤ RetryDue, Requeue
 //	              │ └─────────┼───────────────┘
 //	              ▼           ▼
-//	           Dead Letter ◄──┴── DeadLetter, Exhausted, Poison
+//	           Dead Letter ◄──┴── DeadLetter, Exhausted, Poison, Refuse
 //	              └──► Queued  (Requeue)
 package moves
 
@@ -22,6 +23,7 @@ import (
 
 // next is the only list of legal moves. The diagram above shows the same.
 var next = map[rows.Status][]rows.Status{
+	"":                    {rows.StatusPending}, // a row that isn't there yet
 	rows.StatusPending:    {rows.StatusQueued, rows.StatusCanceled},
 	rows.StatusQueued:     {rows.StatusRunning, rows.StatusCanceled, rows.StatusDeadLetter},
 	rows.StatusRunning:    {rows.StatusCompleted, rows.StatusFailed, rows.StatusDeadLetter, rows.StatusTimedOut, rows.StatusCanceled},
@@ -43,6 +45,12 @@ func (e *TransitionError) Error() string {
 // Check returns a *TransitionError unless every step of the move is legal.
 func (m Move) Check() error {
 	from := m.From
+	if m.ByHand {
+		from = m.Was
+		if from == m.To && m.Via == "" {
+			return nil // nothing has moved
+		}
+	}
 	for _, to := range []rows.Status{m.Via, m.To} {
 		if to == "" {
 			continue

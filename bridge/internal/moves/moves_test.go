@@ -59,6 +59,9 @@ func catalogue(row *rows.BackgroundJob) map[string]Move {
 		"Cancel":     Cancel(site, row, "jane@example.com", "Job canceled", now),
 		"Requeue":    Requeue(site, row, "jane@example.com"),
 		"RetryDue":   RetryDue(site, row),
+		"Create":     Create(site, row),
+		"Submit":     Submit(site, row),
+		"Refuse":     Refuse(site, row, errBoom, now),
 	}
 }
 
@@ -91,6 +94,13 @@ func TestWhatEachMoveMayStartFrom(t *testing.T) {
 		"Cancel":   {pending: "Canceled", queued: "Canceled", running: "Canceled"},
 		"Requeue":  {pending: "Queued", failed: "Queued", timedOut: "Queued", dead: "Queued"},
 		"RetryDue": {pending: "Queued", failed: "Queued", timedOut: "Queued", dead: "Queued"},
+		// Of these the policy of package byhand chooses; here it is only what the state machine has.
+		"Create": {},
+		"Submit": {pending: "Queued", failed: "Queued", timedOut: "Queued", dead: "Queued"},
+		"Refuse": {
+			pending: "Queued Dead Letter", queued: "Dead Letter", running: "Dead Letter", failed: "Dead Letter",
+			timedOut: "Dead Letter",
+		},
 	}
 	for _, from := range all {
 		for name, m := range catalogue(rowIn(from)) {
@@ -187,7 +197,7 @@ func TestTheDiagramNamesTheMoves(t *testing.T) {
 		}
 	}
 	// What ends in Dead Letter, and what leads back to Queued, is drawn.
-	for _, name := range []string{"DeadLetter", "Exhausted", "Poison", "RetryDue", "Requeue", "Cancel"} {
+	for _, name := range []string{"DeadLetter", "Exhausted", "Poison", "RetryDue", "Requeue", "Cancel", "Create", "Submit", "Refuse"} {
 		if !strings.Contains(diagram, name) {
 			t.Errorf("the diagram in legal.go lacks %s", name)
 		}
@@ -356,5 +366,74 @@ func TestAppliedBringsTheRowUpToDate(t *testing.T) {
 	GiveBack(site, row, "Worker died").Applied(rows.TransitionResult{Modified: "later"})
 	if row.Status != rows.StatusQueued || !row.StartedAt.IsZero() || row.StartedRaw != "" || row.ModifiedRaw != "later" {
 		t.Errorf("the row after it was given back: %+v, want Queued without a start", row)
+	}
+}
+
+// TestByHand: a move of a row that somebody wrote goes on from what the engine left, and only of the row as it was read.
+func TestByHand(t *testing.T) {
+	asRead := func(is rows.Status) *rows.BackgroundJob {
+		row := rowIn(is)
+		row.ModifiedRaw, row.Owner = "2026-03-01 11:01:00.000001", "jane@example.com"
+		return row
+	}
+	lacks := rows.Job.OwnerUser.To("jane@example.com")
+	tests := map[string]struct {
+		is, was rows.Status
+		next    func(*rows.BackgroundJob) Move
+		path    string // "" is refused
+		actor   string
+	}{
+		"a new row":           {rows.StatusPending, "", func(r *rows.BackgroundJob) Move { return Submit(site, r, lacks) }, "Pending Queued", "jane@example.com"},
+		"a new row, Queued":   {rows.StatusQueued, "", func(r *rows.BackgroundJob) Move { return Submit(site, r) }, "Pending Queued", "jane@example.com"},
+		"a new row, refused":  {rows.StatusCompleted, "", func(r *rows.BackgroundJob) Move { return Create(site, r, lacks) }, "Pending", "jane@example.com"},
+		"a new row, canceled": {rows.StatusCanceled, "", func(r *rows.BackgroundJob) Move { return Cancel(site, r, "joe", "no", now) }, "Pending Canceled", "joe"},
+		"an app's row":        {rows.StatusPending, rows.StatusPending, func(r *rows.BackgroundJob) Move { return Submit(site, r) }, "Queued", "jane@example.com"},
+		"a running one":       {rows.StatusCanceled, rows.StatusRunning, func(r *rows.BackgroundJob) Move { return Cancel(site, r, "joe", "no", now) }, "Canceled", "joe"},
+		"a dead letter":       {rows.StatusQueued, rows.StatusDeadLetter, func(r *rows.BackgroundJob) Move { return Requeue(site, r, "joe") }, "Queued", "joe"},
+		"a completed one":     {rows.StatusQueued, rows.StatusCompleted, func(r *rows.BackgroundJob) Move { return Requeue(site, r, "joe") }, "", "joe"},
+		"a completed job":     {rows.StatusCanceled, rows.StatusCompleted, func(r *rows.BackgroundJob) Move { return Cancel(site, r, "joe", "no", now) }, "", "joe"},
+	}
+	for name, tc := range tests {
+		row := asRead(tc.is)
+		m := ByHand(row, tc.was, tc.next)
+		if path := strings.TrimSpace(string(m.Via + " " + m.To)); m.Check() == nil != (tc.path != "") || tc.path != "" && path != tc.path {
+			t.Errorf("%s goes to %q (%v), want %q", name, path, m.Check(), tc.path)
+		}
+		if m.From != tc.is || m.Was != tc.was || !m.ByHand || m.AsOf != row.ModifiedRaw || m.Fence != "" || m.Row != row || m.Actor != tc.actor {
+			t.Errorf("%s: %+v, want it from %s as it was read", name, m, tc.is)
+		}
+		if row.Status != tc.is {
+			t.Errorf("%s: making the move changed the row to %s", name, row.Status)
+		}
+	}
+}
+
+// TestUndo gives a row back what it had, from every state to every other, and a running one its attempt.
+func TestUndo(t *testing.T) {
+	for _, was := range all {
+		for _, is := range all {
+			row := rowIn(is)
+			row.ModifiedRaw = "2026-03-01 11:01:00.000001"
+			m := Undo(site, row, was, started, "joe", "set the status from x to y")
+			if err := m.Check(); err != nil || m.From != is || m.To != was || m.Was != was || m.Via != "" || m.Actor != "joe" || len(m.Set) > 0 ||
+				m.Message != "Undone: joe had set the status from x to y" {
+				t.Errorf("undo %s of a row that was %s: %+v, %v", is, was, m, err)
+			}
+			if (was == rows.StatusRunning) == m.StartedAt.IsZero() {
+				t.Errorf("undo %s of a row that was %s: it starts at %s", is, was, m.StartedAt)
+			}
+		}
+	}
+}
+
+// TestASubmissionBeginsAnew, whatever its inserter wrote into it.
+func TestASubmissionBeginsAnew(t *testing.T) {
+	row := rowIn(rows.StatusPending)
+	row.ErrorMessage, row.Progress, row.CanceledBy, row.OutputReference = "boom", 50, "joe", "/files/x"
+	m := ByHand(row, "", func(row *rows.BackgroundJob) Move { return Submit(site, row, rows.Job.Priority.To("High")) })
+	m.Applied(rows.TransitionResult{Modified: "later"})
+	want := &rows.BackgroundJob{Name: "JOB-1", Status: rows.StatusQueued, MaxRetries: 5, Priority: "High", ModifiedRaw: "later"}
+	if diff := cmp.Diff(want, row); diff != "" {
+		t.Errorf("the row of a submission (-want +got):\n%s", diff)
 	}
 }

@@ -35,8 +35,8 @@ func ServerURL(b *frappe.Bench) string {
 	return "http://127.0.0.1:" + cmp.Or(os.Getenv("FRAPPE_SOCKETIO_PORT"), strconv.Itoa(b.Config().Int("socketio_port", 9000)))
 }
 
-// siteURL is where the realtime server of a bench reaches a site, as Frappe's get_url has it.
-func siteURL(b *frappe.Bench, site string) string {
+// SiteURL is where the realtime server of a bench reaches a site, as Frappe's get_url has it.
+func SiteURL(b *frappe.Bench, site string) string {
 	config := b.Config()
 	if s, err := b.Site(site); err == nil {
 		config = s.Config()
@@ -55,7 +55,7 @@ func (c Connection) Config(b *frappe.Bench, site string) (socketio.Config, error
 	cfg := socketio.Config{URL: cmp.Or(c.URL, ServerURL(b)), Site: site, Origin: cmp.Or(c.origin, c.URL), Header: http.Header{}}
 	if cfg.Origin == "" {
 		// The realtime server asks there who connects; at its own address nobody answers.
-		cfg.Origin = siteURL(b, site)
+		cfg.Origin = SiteURL(b, site)
 	}
 	key, secret := cmp.Or(c.Key, os.Getenv("BRIDGE_API_KEY")), cmp.Or(c.Secret, os.Getenv("BRIDGE_API_SECRET"))
 	sid := cmp.Or(c.sid, os.Getenv("BRIDGE_SID"))

@@ -43,6 +43,7 @@ type Follower struct {
 type Rows interface {
 	BackgroundJobs(ctx context.Context, names []string) (map[string]*rows.BackgroundJob, error)
 	ListJobs(ctx context.Context, f rows.ListFilter) (jobs []*rows.BackgroundJob, total int, err error)
+	Tenant(ctx context.Context) (string, error)
 }
 
 // Run follows until the watched job has ended, and returns its last state; or until ctx ends ([context.Canceled]) or the
@@ -77,6 +78,7 @@ func (f Follower) Run(ctx context.Context) (State, error) {
 type watcher struct {
 	board
 	rooms  map[string]bool // organizations asked for on this connection
+	tenant string          // DocType of the organizations
 	reread time.Time
 	pause  time.Duration // before the next try to connect
 }
@@ -120,7 +122,7 @@ func (w *watcher) join(ctx context.Context, s socket, organization string) error
 		return nil
 	}
 	w.rooms[organization] = true
-	return s.Emit(ctx, "doc_subscribe", "Organization", organization)
+	return s.Emit(ctx, "doc_subscribe", w.tenant, organization)
 }
 
 // socket is a connection to the realtime server, as [socketio.Conn] is one.
@@ -170,6 +172,9 @@ func (w *watcher) catchUp(ctx context.Context) {
 func (w *watcher) read(ctx context.Context) error {
 	db, err := w.Rows(ctx)
 	if err != nil {
+		return err
+	}
+	if w.tenant, err = db.Tenant(ctx); err != nil {
 		return err
 	}
 	seen := map[string]bool{}

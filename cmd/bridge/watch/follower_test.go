@@ -27,6 +27,8 @@ func (r storedRows) ListJobs(context.Context, rows.ListFilter) ([]*rows.Backgrou
 	return nil, 0, nil
 }
 
+func (r storedRows) Tenant(context.Context) (string, error) { return "Company", nil }
+
 func (r storedRows) open(context.Context) (Rows, error) { return r, nil }
 
 // follower watches a job where there is no realtime server.
@@ -108,7 +110,7 @@ func TestRowsAreReadSoonHoweverMuchHappens(t *testing.T) {
 		if took := time.Since(began); took != 150*time.Millisecond {
 			t.Errorf("a changed row was read after %s, want 150ms", took)
 		}
-		if want := []string{"doc_subscribeOrganizationA"}; !slices.Equal(s.emitted, want) {
+		if want := []string{"doc_subscribeCompanyA"}; !slices.Equal(s.emitted, want) {
 			t.Errorf("asked for %q, want %q: the organization's room, once it is known", s.emitted, want)
 		}
 	})

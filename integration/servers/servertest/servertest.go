@@ -109,3 +109,14 @@ func stop(t testing.TB, f func() error) {
 		t.Error(err)
 	}
 }
+
+// Browser starts a browser for this test.
+func Browser(t testing.TB) *servers.Browser {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), startTimeout)
+	defer cancel()
+	b, err := servers.StartBrowser(ctx)
+	Need(t, err)
+	t.Cleanup(func() { stop(t, b.Stop) })
+	return b
+}

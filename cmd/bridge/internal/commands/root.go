@@ -51,7 +51,7 @@ The bench is the one of --bench, $BRIDGE_BENCH or $FRAPPE_BENCH_ROOT, else the o
 around the working directory. The site is that of --site or $FRAPPE_SITE, else
 the bench's default_site, else its only one.`,
 		Example: `  bridge doctor                         is everything in place?
-  bridge install --all-sites --samples  create missing tables and sample Job Types
+  bridge install --all-sites --samples  bring the desk what it needs
   bridge worker --queue go              work jobs
   bridge submit sample_job --organization ORG-2026-00001 duration=10 --watch`,
 		SilenceErrors:     true, // Run prints them
@@ -65,7 +65,7 @@ the bench's default_site, else its only one.`,
 	root.AddCommand(
 		workerCommand(a), enqueueCommand(a), submitCommand(a), jobsCommand(a), jobCommand(a), cancelCommand(a), retryCommand(a),
 		failedCommand(a), queuesCommand(a), workersCommand(a), pauseCommand(a), resumeCommand(a),
-		installCommand(a), watchCommand(a), doctorCommand(a), pickleCommand(a), versionCommand(a),
+		installCommand(a), uninstallCommand(a), watchCommand(a), doctorCommand(a), pickleCommand(a), versionCommand(a),
 		&cobra.Command{
 			Use: "exit-codes", Short: "What the exit codes mean", Long: exitcode.Explanation,
 			Example: `  bridge cancel JOB-2026-00007; case $? in 3|4) echo "nothing to cancel";; esac`,

@@ -34,15 +34,16 @@ func (r *report) sites(ctx context.Context, b *frappe.Bench, cfg bridge.Config, 
 		for _, w := range site.Warnings() {
 			r.warn("site "+name, "", "%s", w)
 		}
-		r.database(ctx, cfg, site)
+		r.database(ctx, b, cfg, site)
 	}
 }
 
-func (r *report) database(ctx context.Context, cfg bridge.Config, site *frappe.Site) {
+func (r *report) database(ctx context.Context, b *frappe.Bench, cfg bridge.Config, site *frappe.Site) {
 	check := "site " + site.Name
 	if site.MaintenanceMode() {
 		r.warn(check, "run: bench --site "+site.Name+" set-maintenance-mode off", "it is in maintenance mode: its jobs are held")
 	}
+	whole := ctx
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	db, err := rows.Open(ctx, site)
@@ -74,6 +75,7 @@ func (r *report) database(ctx context.Context, cfg bridge.Config, site *frappe.S
 	r.ok(check, "database %s, time zone %s, %s", site.DBName(), db.Location(), jobCounts(ctx, db))
 	for _, err := range []error{
 		r.deadLetters(ctx, check, site, db), r.overlooked(ctx, check, cfg, db), r.connections(ctx, check, site, db),
+		r.documents(whole, check, b, site, db),
 	} {
 		if err != nil {
 			r.fail(check, err, "")

@@ -1,0 +1,249 @@
+package byhand
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/opensoft/dartwing-bridge/bridge/internal/moves"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/policy"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/sites"
+	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/opensoft/dartwing-bridge/frappe/access"
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
+)
+
+const site = "a.example.com"
+
+// bench is one site whose rows are in memory, and RQ.
+type bench struct {
+	t testing.TB
+	*Hands
+
+	mu              sync.Mutex
+	rows            map[string]*rows.BackgroundJob
+	log             map[string][]rows.LogEntry
+	clock           int
+	types           map[string]*rows.JobType
+	orgs            map[string]bool
+	managers        map[string]bool
+	members         map[string]string // user → organization
+	ofApp, noObject bool
+	maintained,
+	stale bool // stale: Forget has not been called, and the Job Types are those of before
+	away      error // of the database
+	redisAway error
+	reads     int
+	starts    []time.Time
+	elsewhere []string
+	// done is what RQ was asked for, as "deliver JOB-1".
+	done []string
+	mark time.Time
+}
+
+func newBench(t testing.TB) *bench {
+	b := &bench{
+		t: t, rows: map[string]*rows.BackgroundJob{}, log: map[string][]rows.LogEntry{},
+		types: map[string]*rows.JobType{"export": {TypeName: "export", Enabled: true, DefaultPriority: "High", DefaultTimeout: 60, MaxRetries: 2}},
+		orgs:  map[string]bool{"ORG-A": true, "ORG-B": true}, managers: map[string]bool{"Administrator": true, "sue": true}, members: map[string]string{"jane": "ORG-A", "joe": "ORG-B"},
+	}
+	b.Hands = New(Params{
+		Rows: b, RQ: b, Handled: func(types map[string]*rows.JobType) []string { return slices.Collect(maps.Keys(types)) },
+		Ask: policy.Chain{Facts: b, Rules: policy.New(nil).Rules}.Ask, Grace: 10 * time.Second, Source: "us", Marks: b, Log: slog.New(slog.DiscardHandler),
+	})
+	return b
+}
+
+// tick gives each write a `modified` of its own.
+func (b *bench) tick() string {
+	b.clock++
+	return fmt.Sprintf("2026-03-01 10:00:00.%06d", b.clock)
+}
+
+// insert is somebody's insert.
+func (b *bench) insert(name string, j rows.BackgroundJob) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	j.Name, j.ModifiedRaw, j.ModifiedBy, j.Creation = name, b.tick(), j.Owner, time.Now()
+	b.rows[name] = &j
+}
+
+// submission is what a plain insert leaves.
+func submission(owner string) rows.BackgroundJob {
+	return rows.BackgroundJob{
+		JobType: "export", Organization: "ORG-A", Owner: owner, OwnerUser: owner, Status: rows.StatusPending,
+		Priority: "Normal", TimeoutSeconds: 300, MaxRetries: 5,
+	}
+}
+
+// left is a row that the engine left in a state.
+func (b *bench) left(name string, in rows.Status) {
+	j := submission("jane")
+	j.Status, j.StartedRaw, j.StartedAt = in, "2026-03-01 10:00:00.000001", time.Date(2026, 3, 1, 10, 0, 0, 1000, time.UTC)
+	b.insert(name, j)
+	b.rows[name].CanceledAt = j.StartedAt
+	b.log[name] = []rows.LogEntry{{Job: name, ToStatus: in}}
+}
+
+// save is somebody's save.
+func (b *bench) save(name, user string, change func(*rows.BackgroundJob)) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	change(b.rows[name])
+	b.rows[name].ModifiedRaw, b.rows[name].ModifiedBy = b.tick(), user
+}
+
+func (b *bench) row(name string) rows.BackgroundJob {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return *b.rows[name]
+}
+
+// path is what a row's log says.
+func (b *bench) path(name string) (path []string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, e := range b.log[name] {
+		path = append(path, fmt.Sprintf("%s>%s %s %s", e.FromStatus, e.ToStatus, e.Actor, e.Message))
+	}
+	return path
+}
+
+func (b *bench) Names() ([]string, error) { return []string{site}, nil }
+func (b *bench) Site(name string) (*frappe.Site, error) {
+	if name != site {
+		return nil, frappe.ErrNoSuchSite
+	}
+	return nil, nil
+}
+func (b *bench) Maintenance(string) bool    { return b.maintained }
+func (b *bench) IsNoted(string, error) bool { return false }
+func (b *bench) Forget(context.Context, string) error {
+	b.stale = false
+	return nil
+}
+
+func (b *bench) Written(_ context.Context, _ string, names []string) (sites.Changes, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.reads++
+	c := sites.Changes{Types: b.types, OfApp: b.ofApp}
+	for _, name := range names {
+		if row := b.rows[name]; row != nil {
+			read := *row
+			w := sites.Written{Row: &read, NoObject: b.noObject}
+			if n := len(b.log[name]); n > 0 {
+				w.Was = b.log[name][n-1].ToStatus
+			}
+			c.Rows = append(c.Rows, w)
+		}
+	}
+	return c, b.away
+}
+
+func (b *bench) FindWritten(_ context.Context, _ string, _ time.Time, _ bool, found func(string)) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for name := range b.rows {
+		found(name)
+	}
+	return b.away
+}
+
+func (b *bench) Identify(_ context.Context, callers map[string][]access.Caller) map[string]sites.Identified {
+	by := map[access.Caller]access.Identity{}
+	for _, c := range callers[site] {
+		id := access.Identity{}
+		if b.managers[c.User] || b.members[c.User] != "" {
+			id.User = c.User
+		}
+		if b.orgs[c.Organization] {
+			id.Organization = c.Organization
+		}
+		id.Allowed = id.User != "" && (!c.Member || b.managers[c.User] || c.Organization != "" && b.members[c.User] == c.Organization)
+		by[c] = id
+	}
+	return map[string]sites.Identified{site: {By: by}}
+}
+
+// Apply is what sites.Sites and rows.DB do.
+func (b *bench) Apply(ctx context.Context, m moves.Move, then func(context.Context) error) (rows.TransitionResult, error) {
+	if err := m.Check(); err != nil {
+		return rows.TransitionResult{}, err
+	}
+	b.mu.Lock()
+	row := b.rows[m.Name]
+	if row == nil || row.Status != m.From || m.ByHand && row.ModifiedRaw != m.AsOf || m.Fence != "" && row.StartedRaw != m.Fence {
+		b.mu.Unlock()
+		return rows.TransitionResult{}, nil
+	}
+	from := m.From
+	if m.ByHand {
+		from = m.Was
+	}
+	if m.Via != "" {
+		b.log[m.Name] = append(b.log[m.Name], rows.LogEntry{FromStatus: from, ToStatus: m.Via, Actor: m.Actor, Message: m.ViaMessage})
+		from = m.Via
+	}
+	b.log[m.Name] = append(b.log[m.Name], rows.LogEntry{FromStatus: from, ToStatus: m.To, Actor: m.Actor, Message: m.Message})
+	read := m.Row
+	m.Row = row
+	result := rows.TransitionResult{Applied: true, Modified: b.tick(), StartedRaw: row.StartedRaw}
+	m.Applied(result)
+	*read = *row
+	b.mu.Unlock()
+	if then == nil {
+		return result, nil
+	}
+	return result, then(ctx)
+}
+
+func (b *bench) note(what string, row *rows.BackgroundJob) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.done = append(b.done, what+" "+row.Name)
+	return b.redisAway
+}
+
+func (b *bench) Ready(context.Context) error { return b.redisAway }
+func (b *bench) Deliver(_ context.Context, _ string, row *rows.BackgroundJob) error {
+	return b.note("deliver", row)
+}
+func (b *bench) Redeliver(_ context.Context, _ string, row *rows.BackgroundJob) error {
+	return b.note("redeliver", row)
+}
+func (b *bench) Stop(_ context.Context, _ string, row *rows.BackgroundJob, was rows.Status) error {
+	return b.note("stop "+string(was), row)
+}
+func (b *bench) Started(context.Context, string, *rows.BackgroundJob) ([]time.Time, error) {
+	return b.starts, nil
+}
+func (b *bench) Elsewhere(_ context.Context, names ...string) (bool, error) {
+	return slices.ContainsFunc(names, func(name string) bool { return slices.Contains(b.elsewhere, name) }), nil
+}
+
+func (b *bench) Last(context.Context, string) (time.Time, error) { return b.mark, nil }
+func (b *bench) Note(_ context.Context, _ string, at time.Time) error {
+	b.mark = at
+	return nil
+}
+
+// The policy's facts.
+
+func (b *bench) JobTypes(context.Context, string) (map[string]*rows.JobType, error) {
+	if b.stale {
+		return nil, nil
+	}
+	return b.types, nil
+}
+func (b *bench) Organization(_ context.Context, _, name string) (*rows.Organization, error) {
+	if !b.orgs[name] {
+		return nil, rows.ErrNoSuchOrganization
+	}
+	return &rows.Organization{Name: name}, nil
+}

@@ -1,0 +1,195 @@
+package byhand
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/opensoft/dartwing-bridge/bridge/internal/batch"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/moves"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/policy"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/sites"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/wait"
+	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/opensoft/dartwing-bridge/frappe/access"
+	"github.com/opensoft/dartwing-bridge/frappe/realtime"
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
+	"github.com/opensoft/dartwing-bridge/rqcompat"
+)
+
+// Rows is what Hands does with rows; *sites.Sites does it.
+type Rows interface {
+	Names() ([]string, error)
+	Site(name string) (*frappe.Site, error)
+	Maintenance(site string) bool
+	IsNoted(site string, err error) bool
+	Written(ctx context.Context, site string, names []string) (sites.Changes, error)
+	FindWritten(ctx context.Context, site string, since time.Time, rest bool, found func(name string)) error
+	Forget(ctx context.Context, site string) error
+	Identify(ctx context.Context, callers map[string][]access.Caller) map[string]sites.Identified
+	Apply(ctx context.Context, m moves.Move, then func(context.Context) error) (rows.TransitionResult, error)
+}
+
+// Params are what Hands needs.
+type Params struct {
+	Rows Rows
+	RQ   RQ
+	// Ask asks the policy.
+	Ask func(context.Context, policy.Question) policy.Answer
+	// Handled names those Job Types that have a handler here.
+	Handled func(map[string]*rows.JobType) []string
+	// DefaultOrganization and TrustEnqueuer are the configuration's.
+	DefaultOrganization string
+	TrustEnqueuer       bool
+	// Grace is how long a row waits for a bridge that has a handler for it, and Source how this bench's bridges sign their
+	// own events.
+	Grace  time.Duration
+	Source string
+	// Marks keep up to when sites were looked at; Marks does it.
+	Marks interface {
+		Last(ctx context.Context, site string) (time.Time, error)
+		Note(ctx context.Context, site string, at time.Time) error
+	}
+	Log *slog.Logger
+}
+
+// RQ is the other half of a move by hand; Deliveries does it.
+type RQ interface {
+	// Ready says why nothing can be delivered now.
+	Ready(ctx context.Context) error
+	// Deliver brings a row that never was on its way, Redeliver one that was.
+	Deliver(ctx context.Context, site string, row *rows.BackgroundJob) error
+	Redeliver(ctx context.Context, site string, row *rows.BackgroundJob) error
+	// Stop ends what a canceled row has in RQ: was is the state that it was canceled in.
+	Stop(ctx context.Context, site string, row *rows.BackgroundJob, was rows.Status) error
+	// Started are when the attempts that RQ has of a row began.
+	Started(ctx context.Context, site string, row *rows.BackgroundJob) ([]time.Time, error)
+	// Elsewhere reports whether another process of the bench has a handler of one of the names.
+	Elsewhere(ctx context.Context, names ...string) (bool, error)
+}
+
+// Hands does what people and programs ask for by what they write into rows.
+type Hands struct {
+	Params
+	lanes *batch.Lanes[string, string]
+	said  wait.Seldom
+	rota  sites.Rota
+
+	mu sync.Mutex
+	// open are the rows that couldn't be dealt with yet, by site, with when they were first seen.
+	open map[string]map[string]time.Time
+	// used is when something was last heard of a site.
+	used   map[string]time.Time
+	looked map[string]looked
+}
+
+const (
+	// maxWaiting bounds the names that wait, per site; what is dropped the next look finds.
+	maxWaiting = 50_000
+	// maxOpen bounds the rows of a site that are remembered, likewise.
+	maxOpen = 10_000
+	// together is how many rows are read at a time, atOnce how many of them are moved side by side: they share transactions.
+	together = 200
+	atOnce   = 50
+)
+
+// New prepares the room; Run and Listen work.
+func New(p Params) *Hands {
+	h := &Hands{Params: p, open: map[string]map[string]time.Time{}, used: map[string]time.Time{}, looked: map[string]looked{}}
+	h.lanes = batch.NewLanes(maxWaiting, h.work, func(site string, n int) {
+		h.Log.Warn("more rows were changed at once than can be remembered; they are looked for", "site", site, "rows", n)
+	})
+	return h
+}
+
+// Run deals with rows until ctx ends.
+func (h *Hands) Run(ctx context.Context) { h.lanes.Run(ctx) }
+
+// listenMost is the longest pause before a lost subscription is tried again.
+const listenMost = 5 * time.Second
+
+// Listen hears of changes until ctx ends; listen is realtime.Listen on the bench's Redis. What was missed while nobody
+// listened is looked for.
+func (h *Hands) Listen(ctx context.Context, listen func(ctx context.Context, listening func(), hear func(realtime.Change)) error) {
+	pause := wait.Backoff{Log: h.Log, What: "changes of documents aren't heard; they are found some seconds later", Most: listenMost}
+	var denied sync.Once
+	for ctx.Err() == nil {
+		err := listen(ctx, pause.Succeeded, h.Hear)
+		if rqcompat.Judge(err) == rqcompat.Denied {
+			denied.Do(func() {
+				h.Log.Error("Redis' user may not listen to the channel events: what people do to jobs in the desk is found up to 5 s late; grant it &events", "error", err)
+			})
+			wait.Sleep(ctx, time.Minute)
+			continue
+		}
+		pause.Failed(ctx, err)
+	}
+}
+
+// Hear takes note of a change. What bridges did themselves needs nothing: the row's log has it.
+func (h *Hands) Hear(c realtime.Change) {
+	if _, err := h.Rows.Site(c.Site); err != nil {
+		return // it isn't there, or will be looked at when it can be
+	}
+	h.mu.Lock()
+	h.used[c.Site] = time.Now()
+	h.mu.Unlock()
+	if c.DocType == sites.DocType && c.Name != "" && c.Source != h.Source {
+		h.lanes.Add(c.Site, c.Name)
+	}
+}
+
+// work deals with rows of one site, some of them twice named.
+func (h *Hands) work(ctx context.Context, site string, names []string) {
+	slices.Sort(names)
+	names = slices.Compact(names)
+	if h.Rows.Maintenance(site) {
+		h.keep(site, names)
+		return
+	}
+	for some := range slices.Chunk(names, together) {
+		err := h.some(ctx, site, some)
+		if errors.Is(err, rows.ErrTableMissing) {
+			return
+		}
+		if err != nil && ctx.Err() == nil && !h.Rows.IsNoted(site, err) {
+			h.said.Warn(h.Log, "what was done to jobs by hand can't be dealt with now; it is tried again", site, "error", err, "site", site)
+		}
+	}
+}
+
+// keep remembers rows that aren't dealt with, since when they are first seen.
+func (h *Hands) keep(site string, names []string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.open[site] == nil {
+		h.open[site] = map[string]time.Time{}
+	}
+	for _, name := range names {
+		if _, known := h.open[site][name]; !known && len(h.open[site]) < maxOpen {
+			h.open[site][name] = time.Now()
+		}
+	}
+}
+
+// done forgets a row that was dealt with.
+func (h *Hands) done(site, name string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if delete(h.open[site], name); len(h.open[site]) == 0 {
+		delete(h.open, site)
+	}
+}
+
+// age is since when a row that isn't dealt with is known.
+func (h *Hands) age(site, name string) time.Duration {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if first, known := h.open[site][name]; known {
+		return time.Since(first)
+	}
+	return 0
+}

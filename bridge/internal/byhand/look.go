@@ -1,0 +1,129 @@
+package byhand
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/opensoft/dartwing-bridge/bridge/internal/sites"
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
+	"github.com/redis/go-redis/v9"
+)
+
+const (
+	// lookEvery is how often a site is looked at for what nobody told of.
+	lookEvery = 4 * time.Second
+	// quietPause is how long a look at one of the sites that nobody uses takes away from the others: of more than a hundred
+	// such sites each is looked at less often. Sites are used for usedFor after something was heard of them.
+	quietPause = lookEvery / 100
+	usedFor    = 5 * time.Minute
+	// overlap is how long a change may take from its `modified` to its commit, with clocks that differ.
+	overlap = 10 * time.Second
+	// markEvery is how often it is written down up to when a site was looked at.
+	markEvery = 30 * time.Second
+	// longestGap is how far a look goes back that doesn't know of an earlier one.
+	longestGap = 24 * time.Hour
+)
+
+// Look finds what the channel lost or is silent about, at the sites whose time has come: rows that wait to be submitted,
+// rows whose status their log doesn't know, and those that couldn't be dealt with before.
+func (h *Hands) Look(ctx context.Context) error {
+	all, err := h.Rows.Names()
+	if err != nil {
+		return err
+	}
+	quiet := h.quiet(all)
+	due := h.rota.Due(time.Now(), all, func(site string) time.Duration {
+		if quiet[site] {
+			return max(lookEvery, quietPause*time.Duration(len(quiet)))
+		}
+		return lookEvery
+	})
+	var (
+		mu   sync.Mutex
+		errs []error
+	)
+	sites.Each(slices.Values(due), func(site string) {
+		err := h.lookAt(ctx, site, quiet[site])
+		if err != nil && !errors.Is(err, rows.ErrTableMissing) && !h.Rows.IsNoted(site, err) {
+			mu.Lock()
+			errs = append(errs, err)
+			mu.Unlock()
+		}
+	})
+	return errors.Join(errs...)
+}
+
+// quiet has those of the sites of which nothing was heard for a while.
+func (h *Hands) quiet(all []string) map[string]bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	quiet := map[string]bool{}
+	for _, site := range all {
+		if time.Since(h.used[site]) > usedFor {
+			quiet[site] = true
+		}
+	}
+	return quiet
+}
+
+// lookAt looks at one site. Where its last look ended is kept for whoever looks next, after a stop of all bridges too.
+func (h *Hands) lookAt(ctx context.Context, site string, quiet bool) error {
+	if h.Rows.Maintenance(site) {
+		return nil
+	}
+	now := time.Now()
+	h.mu.Lock()
+	since, marked := h.looked[site].until, h.looked[site].marked
+	for name := range h.open[site] {
+		h.lanes.Add(site, name)
+	}
+	h.mu.Unlock()
+	if since.IsZero() {
+		since = now.Add(-longestGap)
+		if last, err := h.Marks.Last(ctx, site); err == nil && last.After(since) && last.Before(now) {
+			since = last
+		}
+	}
+	err := h.Rows.FindWritten(ctx, site, since.Add(-overlap), quiet, func(name string) { h.lanes.Add(site, name) })
+	if err == nil && now.Sub(marked) >= markEvery {
+		err, marked = h.Marks.Note(ctx, site, now), now
+	}
+	if err != nil {
+		return err
+	}
+	h.mu.Lock()
+	h.looked[site] = looked{now, marked}
+	h.mu.Unlock()
+	return nil
+}
+
+// looked is up to when a site was looked at, and when that was written down.
+type looked struct{ until, marked time.Time }
+
+// Marks keep in Redis up to when each site was looked at.
+type Marks struct{ Redis redis.UniversalClient }
+
+// marksKey is the HASH of when sites were looked at, in microseconds of Unix time.
+const marksKey = "rq:bridge:looked"
+
+// Last is up to when a site was looked at, by any process; zero if that isn't known.
+func (m Marks) Last(ctx context.Context, site string) (time.Time, error) {
+	text, err := m.Redis.HGet(ctx, marksKey, site).Result()
+	if errors.Is(err, redis.Nil) {
+		return time.Time{}, nil
+	}
+	if err != nil {
+		return time.Time{}, err
+	}
+	micros, err := strconv.ParseInt(text, 10, 64)
+	return time.UnixMicro(micros), err
+}
+
+// Note takes down up to when a site was looked at.
+func (m Marks) Note(ctx context.Context, site string, at time.Time) error {
+	return m.Redis.HSet(ctx, marksKey, site, at.UnixMicro()).Err()
+}

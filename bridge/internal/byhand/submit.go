@@ -1,0 +1,205 @@
+package byhand
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/policy"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/sites"
+	"github.com/opensoft/dartwing-bridge/frappe/access"
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
+)
+
+// What a row has to which nobody gave a value: the DocType's defaults. The Job Type's count then.
+const (
+	usualPriority = rows.PriorityNormal
+	usualTimeout  = 300
+	usualRetries  = 5
+)
+
+// ofAppGrace is how long a row is left to an app that brings its DocType: the app's own code queues it a moment after it
+// inserted it, and doesn't see to it that it runs once.
+const ofAppGrace = 3 * time.Second
+
+// submissions are those of one site that are examined together.
+type submissions struct {
+	*Hands
+	site    string
+	types   map[string]*rows.JobType
+	ofApp   bool
+	handled []string
+	known   map[access.Caller]access.Identity
+	// elsewhere has the Job Types without a handler here, and whether another process has one.
+	elsewhere map[string]bool
+}
+
+// examine finds out which submissions are to be refused, and what the others lack. Its error says that it can't be known.
+func (h *Hands) examine(ctx context.Context, site string, found sites.Changes, handled []string, all []*plan) error {
+	s := &submissions{Hands: h, site: site, types: found.Types, ofApp: found.OfApp, handled: handled, elsewhere: map[string]bool{}}
+	if err := h.RQ.Ready(ctx); err != nil {
+		return err
+	}
+	if err := s.each(ctx, all); err != nil {
+		return err
+	}
+	refused := slices.DeleteFunc(slices.Clone(all), func(p *plan) bool { return p.why == nil })
+	if len(refused) == 0 {
+		return nil
+	}
+	// What it names may have been made a moment before it: what is known of the site is some seconds old.
+	if err := h.Rows.Forget(ctx, site); err != nil {
+		return err
+	}
+	return s.each(ctx, refused)
+}
+
+func (s *submissions) each(ctx context.Context, all []*plan) error {
+	var callers []access.Caller
+	for _, p := range all {
+		callers = append(callers, s.owner(p.Row), inserter(p.Row))
+	}
+	identified := s.Rows.Identify(ctx, map[string][]access.Caller{s.site: callers})[s.site]
+	if identified.Err != nil {
+		return identified.Err
+	}
+	s.known = identified.By
+	for _, p := range all {
+		p.lacks, p.why, p.later = nil, nil, false
+		if err := s.examine(ctx, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// owner is whose the job will be: he has to belong to the organization, unless none is named.
+func (s *submissions) owner(row *rows.BackgroundJob) access.Caller {
+	return access.Caller{
+		User: cmp.Or(row.OwnerUser, row.Owner), Organization: cmp.Or(row.Organization, s.DefaultOrganization),
+		Member: row.Organization != "" && !s.TrustEnqueuer,
+	}
+}
+
+// inserter is who inserted the row, as Frappe wrote it: as a member of no organization only who belongs to all is allowed.
+func inserter(row *rows.BackgroundJob) access.Caller {
+	return access.Caller{User: row.Owner, Member: true}
+}
+
+// final are the refusals of the policy that no waiting mends.
+var final = []error{policy.ErrNoSuchJobType, policy.ErrJobTypeDisabled, policy.ErrOrganizationDissolved, rows.ErrNoSuchOrganization}
+
+// examine fills in the plan of one submission.
+func (s *submissions) examine(ctx context.Context, p *plan) error {
+	row := p.Row
+	if s.ofApp && s.waitsForApp(row.Name) {
+		p.later = true
+		return nil
+	}
+	owner := s.owner(row)
+	if owner.Organization == "" {
+		p.why = policy.NeedsOrganization(row.JobType)
+		return nil
+	}
+	answer := s.Ask(ctx, policy.Question{Moment: policy.AtSubmission, Site: s.site, JobType: row.JobType, Organization: owner.Organization})
+	if answer.Verdict == policy.Refuse {
+		if !slices.ContainsFunc(final, func(err error) bool { return errors.Is(answer.Err, err) }) {
+			return answer.Err
+		}
+		p.why = answer.Err
+		return nil
+	}
+	id := s.known[owner]
+	if p.why = s.notAllowed(row, owner, id); p.why == nil && p.NoObject {
+		p.why = job.Refuse("ValidationError", "input_parameters is not a JSON object, as {\"name\": \"value\"} is one")
+	}
+	if p.why == nil {
+		p.lacks, p.why = s.lacks(row, id)
+	}
+	if p.why == nil && !slices.Contains(s.handled, row.JobType) {
+		return s.withoutHandler(ctx, p)
+	}
+	return nil
+}
+
+// waitsForApp reports whether a row is still left to the app, and has it looked at when that is over.
+func (s *submissions) waitsForApp(name string) bool {
+	age := s.age(s.site, name)
+	if age == 0 {
+		time.AfterFunc(ofAppGrace, func() { s.lanes.Add(s.site, name) })
+	}
+	return age < ofAppGrace
+}
+
+// notAllowed says why a job may not be submitted in the name of its owner.
+func (s *submissions) notAllowed(row *rows.BackgroundJob, owner access.Caller, id access.Identity) error {
+	inserter := s.known[inserter(row)]
+	switch {
+	case id.User == "":
+		return job.Refuse("PermissionError", "User not found: site %s has no user %.140q", s.site, owner.User)
+	case id.Organization == "":
+		return job.Refuse("OrganizationError", "Organization not found: site %s has no organization %.140q", s.site, owner.Organization)
+	case id.User != inserter.User && !inserter.Allowed && !s.TrustEnqueuer:
+		return job.Refuse("PermissionError", "%s inserted it for %s: only a System Manager submits for others, and bridge.trust_enqueuer is not set", row.Owner, id.User)
+	case !id.Allowed:
+		return job.Refuse("PermissionError", "%s doesn't belong to organization %s: neither an active member of it nor a System Manager, "+
+			"and bridge.trust_enqueuer is not set", id.User, id.Organization)
+	}
+	return nil
+}
+
+// lacks is what a row gets that its inserter left out.
+func (s *submissions) lacks(row *rows.BackgroundJob, id access.Identity) (lacks []rows.Value, why error) {
+	t := s.types[row.JobType]
+	if t == nil { // it was made since they were read
+		t = &rows.JobType{TypeName: row.JobType, DefaultPriority: usualPriority, DefaultTimeout: usualTimeout, MaxRetries: usualRetries}
+	}
+	if _, known := job.PriorityOf(row.Priority); !known && row.Priority != "" {
+		return nil, job.Refuse("ValidationError", "priority %.140q is not one of Low, Normal, High, Critical", row.Priority)
+	}
+	lacks = []rows.Value{rows.Job.Organization.To(id.Organization), rows.Job.OwnerUser.To(id.User)}
+	if row.Priority == "" || row.Priority == usualPriority {
+		lacks = append(lacks, rows.Job.Priority.To(t.DefaultPriority))
+	}
+	if row.TimeoutSeconds <= 0 || row.TimeoutSeconds == usualTimeout {
+		lacks = append(lacks, rows.Job.TimeoutSeconds.To(t.DefaultTimeout))
+	}
+	if row.MaxRetries < 0 || row.MaxRetries == usualRetries {
+		lacks = append(lacks, rows.Job.MaxRetries.To(t.MaxRetries))
+	}
+	if row.CreatedAt.IsZero() {
+		lacks = append(lacks, rows.Job.CreatedAt.To(row.Creation))
+	}
+	if !s.ofApp {
+		// It says for which enqueueing a row was made, which nobody may choose.
+		lacks = append(lacks, rows.Job.JobHash.To(""))
+	}
+	return lacks, nil
+}
+
+// withoutHandler leaves a job to the process that has a handler for it. Where nobody has, it is refused after a while: a
+// process that is started anew comes back meanwhile.
+func (s *submissions) withoutHandler(ctx context.Context, p *plan) error {
+	name := p.Row.JobType
+	elsewhere, asked := s.elsewhere[name]
+	if !asked {
+		names := []string{name}
+		if t := s.types[name]; t != nil && t.HandlerMethod != "" {
+			names = append(names, t.HandlerMethod)
+		}
+		var err error
+		if elsewhere, err = s.RQ.Elsewhere(ctx, names...); err != nil {
+			return err
+		}
+		s.elsewhere[name] = elsewhere
+	}
+	if elsewhere || s.age(s.site, p.Row.Name) < s.Grace {
+		p.later = true
+		return nil
+	}
+	p.why = job.Refuse("JobTypeError", "no running bridge has a handler for Job Type %q", name)
+	return nil
+}

@@ -1,0 +1,101 @@
+package sites
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
+)
+
+// Written is a row that somebody else than the engine may have written, and what the engine knows of it.
+type Written struct {
+	Row *rows.BackgroundJob
+	// Was is the state that the row's log has, "" if it has none.
+	Was rows.Status
+	// NoObject says of a row that never was on its way that its parameters are no JSON object.
+	NoObject bool
+}
+
+// Changes are rows of a site that somebody may have written, and what they are judged by.
+type Changes struct {
+	Rows  []Written
+	Types map[string]*rows.JobType
+	// OfApp says that an app of the site's has code that makes and moves rows as well.
+	OfApp bool
+}
+
+// Written reads rows that somebody may have written; those that are gone are left out. Large parameters are too.
+func (s *Sites) Written(ctx context.Context, site string, names []string) (c Changes, err error) {
+	err = s.Look(ctx, site, func(ctx context.Context, db *rows.DB) error {
+		found, err := db.Brief(ctx, names)
+		if err != nil {
+			return err
+		}
+		// After the rows: a move in between makes a log that is ahead of its row, which has another `modified` by then.
+		last, err := db.LastLogged(ctx, names)
+		if err != nil {
+			return err
+		}
+		var fresh []string
+		for name, row := range found {
+			was := last[name].ToStatus
+			c.Rows = append(c.Rows, Written{Row: row, Was: was})
+			if was == "" || was == rows.StatusPending {
+				fresh = append(fresh, name)
+			}
+		}
+		without, err := db.WithoutObject(ctx, fresh)
+		if err != nil {
+			return err
+		}
+		for i := range c.Rows {
+			c.Rows[i].NoObject = slices.Contains(without, c.Rows[i].Row.Name)
+		}
+		if c.Types, err = jobTypes(ctx, db); err == nil {
+			c.OfApp, err = db.IsOfApp(ctx)
+		}
+		return err
+	})
+	return c, err
+}
+
+// writtenPage is how many rows of a site are found at a time.
+const writtenPage = 1000
+
+// FindWritten calls found for the rows of a site that wait to be submitted, and for those that somebody else than the
+// engine has written since an instant. rest gives up the site's connections at once: nothing else is expected of it.
+func (s *Sites) FindWritten(ctx context.Context, site string, since time.Time, rest bool, found func(name string)) error {
+	pages := func(page func(behind rows.Place) ([]rows.Place, error)) error {
+		for behind := (rows.Place{}); ; {
+			places, err := page(behind)
+			for _, p := range places {
+				found(p.Name)
+				behind = p
+			}
+			if err != nil || len(places) < writtenPage {
+				return err
+			}
+		}
+	}
+	return s.Look(ctx, site, func(ctx context.Context, db *rows.DB) error {
+		if rest {
+			defer db.Rest()
+		}
+		err := pages(func(behind rows.Place) ([]rows.Place, error) { return db.Pending(ctx, behind, writtenPage) })
+		if err != nil {
+			return err
+		}
+		return pages(func(behind rows.Place) ([]rows.Place, error) {
+			return db.ChangedByHand(ctx, since, behind, writtenPage)
+		})
+	})
+}
+
+// Forget has a site's Job Types, organizations and names read anew.
+func (s *Sites) Forget(ctx context.Context, site string) error {
+	return s.Look(ctx, site, func(_ context.Context, db *rows.DB) error {
+		db.Forget()
+		return nil
+	})
+}

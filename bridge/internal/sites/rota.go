@@ -1,0 +1,29 @@
+package sites
+
+import "time"
+
+// Rota says when the sites of a bench are looked at. Their times are spread: they keep the distances that they got when
+// first seen. The zero Rota is ready; it is one goroutine's.
+type Rota struct{ next map[string]time.Time }
+
+// Due lists those of all sites whose time has come; every is how often one is looked at.
+func (r *Rota) Due(now time.Time, all []string, every func(site string) time.Duration) (due []string) {
+	if r.next == nil {
+		r.next = map[string]time.Time{}
+	}
+	for i, site := range all {
+		pause := every(site)
+		next, known := r.next[site]
+		switch {
+		case !known:
+			r.next[site] = now.Add(pause * time.Duration(i) / time.Duration(len(all)))
+		case next.After(now.Add(pause)): // it is looked at more often now
+			r.next[site] = now.Add(pause)
+		}
+		if !now.Before(r.next[site]) {
+			r.next[site] = now.Add(pause)
+			due = append(due, site)
+		}
+	}
+	return due
+}

@@ -1,0 +1,90 @@
+"""Brings documents to a site with the bench's own Frappe: one JSON object a line on standard input, {"do": ..., ...}, each
+answered by {"answer": ...} or {"error": ...} and a transaction of its own."""
+
+import contextlib
+import json
+import os
+import re
+import sys
+
+site, writes = sys.argv[1], sys.argv[2] == "write"
+# What Frappe prints must not get between the answers.
+answers = os.fdopen(os.dup(1), "w", buffering=1)
+os.dup2(2, 1)
+
+
+def say(**answer):
+    answers.write(json.dumps(answer, default=str) + "\n")
+
+
+def sentence(e):
+    text = re.sub(r"<[^>]+>", " ", str(e)).strip() or "no more is said"
+    return f"{type(e).__name__}: {text}"
+
+
+def plain(doc):
+    return json.loads(json.dumps(doc.as_dict(no_nulls=True), default=str))
+
+
+def get(doctype, name):
+    if not frappe.db.exists("DocType", doctype):
+        return None
+    if frappe.get_meta(doctype).issingle:
+        return plain(frappe.get_doc(doctype))
+    return plain(frappe.get_doc(doctype, name)) if frappe.db.exists(doctype, name) else None
+
+
+def bring(fields):
+    try:
+        return plain(import_doc(dict(fields), data_import=True, reset_permissions=True))
+    finally:
+        frappe.flags.in_import = False
+
+
+def save(doctype, name, fields):
+    doc = frappe.get_doc(doctype, name)
+    doc.update(fields)
+    doc.save()
+    return plain(doc)
+
+
+def delete(doctype, name):
+    frappe.delete_doc(doctype, name, force=True, ignore_permissions=True, delete_permanently=True)
+    if doctype == "DocType":
+        frappe.db.sql_ddl(f"drop table if exists `tab{name}`")
+
+
+def count(doctype):
+    return frappe.db.count(doctype) if frappe.db.table_exists(doctype) else 0
+
+
+try:
+    import frappe
+    from frappe.modules.import_file import import_doc
+    from frappe.utils.synchronization import filelock
+
+    frappe.init(site, sites_path=".")
+    frappe.connect()
+    frappe.set_user("Administrator")
+    frappe.flags.mute_emails = True
+    # In developer mode Frappe would write documents into the source of apps.
+    frappe.local.conf.developer_mode = 0
+    lock = contextlib.ExitStack()
+    if writes:
+        lock.enter_context(filelock("background_jobs_documents", timeout=5))
+except BaseException as e:
+    say(error=sentence(e))
+    sys.exit(1)
+
+with lock:
+    say(answer=frappe.__version__)
+    for line in sys.stdin:
+        request = json.loads(line)
+        try:
+            answer = {"get": get, "bring": bring, "save": save, "delete": delete, "count": count, "forget": frappe.clear_cache}[request.pop("do")](**request)
+            frappe.db.commit()
+            say(answer=answer)
+        except BaseException as e:
+            frappe.db.rollback()
+            say(error=sentence(e))
+frappe.destroy()

@@ -1,0 +1,6 @@
+import contextlib
+
+
+@contextlib.contextmanager
+def filelock(name, timeout):
+    yield

@@ -1,0 +1,105 @@
+package rows
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// What people and programs of the site's write into rows themselves: how that is found and told from what the engine
+// wrote. Each move of the engine's leaves a log row in its transaction; a status that the log doesn't know is somebody's.
+
+// LastLogged reads the newest log row of each of the named rows, by name. Rows without one are not in the map.
+func (d *DB) LastLogged(ctx context.Context, names []string) (map[string]LogEntry, error) {
+	last := make(map[string]LogEntry, len(names))
+	err := inChunks(names, func(chunk []string) error {
+		found, err := selectRows(ctx, &d.tables, fmt.Sprintf("read the log of %d jobs", len(chunk)), tableLog, logColumns,
+			"WHERE `background_job` IN ("+marks(len(chunk))+") ORDER BY `timestamp`,`creation`,`name`", anys(chunk)...)
+		for _, e := range found {
+			e.Timestamp = e.written()
+			if before, ok := last[e.Job]; !ok || !e.Timestamp.Before(before.Timestamp) {
+				last[e.Job] = *e
+			}
+		}
+		return err
+	})
+	return last, err
+}
+
+// Pending reads up to limit places of Pending rows behind one, oldest first.
+func (d *DB) Pending(ctx context.Context, behind Place, limit int) ([]Place, error) {
+	return selectAll[Place](ctx, &d.conn, "find the Pending jobs", placesWhere+" AND "+behindPlace+placesOrder,
+		append(behind.args(StatusPending), limit)...)
+}
+
+// notPending are the states into which the engine moves rows. A Pending row is looked at whoever wrote it.
+var notPending = []Status{
+	StatusQueued, StatusRunning, StatusCompleted, StatusFailed, StatusTimedOut, StatusDeadLetter, StatusCanceled,
+}
+
+// ChangedByHand reads up to limit places of rows behind one that were modified since an instant and whose log has nothing
+// as new, oldest first: somebody else than the engine wrote them. What he wrote may be anything, the status or not.
+func (d *DB) ChangedByHand(ctx context.Context, since time.Time, behind Place, limit int) ([]Place, error) {
+	const query = "(" + placesWhere + " AND `modified`>=? AND " + behindPlace +
+		" AND NOT EXISTS (SELECT 1 FROM `" + tableLog + "` l WHERE l.`background_job`=j.`name` AND l.`timestamp`>=j.`modified`)" + placesOrder + ")"
+	from := earliestText(since, d.Location())
+	var args []any
+	for _, s := range notPending {
+		of := behind.args(s)
+		args = append(append(args, of[0], from), append(of[1:], limit)...)
+	}
+	// Each status apart: so the index on status and time finds them.
+	places, err := selectAll[Place](ctx, &d.conn, "find the jobs that somebody changed", query+strings.Repeat(" UNION ALL "+query, len(notPending)-1), args...)
+	slices.SortFunc(places, Place.compare)
+	return places[:min(len(places), limit)], err
+}
+
+const (
+	placesWhere = "SELECT j.`name`,COALESCE(j.`modified`,'') AS modified FROM `" + tableJob + "` j WHERE j.`status`=?"
+	behindPlace = "j.`modified`>=? AND (j.`modified`>? OR j.`name`>?)"
+	placesOrder = " ORDER BY j.`modified`,j.`name` LIMIT ?"
+)
+
+// args are a status and those of behindPlace.
+func (p Place) args(s Status) []any {
+	from := p.from()
+	return []any{string(s), from, from, p.Name}
+}
+
+// WithoutObject names those of the rows whose input_parameters hold something else than a JSON object or null, however large.
+func (d *DB) WithoutObject(ctx context.Context, names []string) (without []string, err error) {
+	err = inChunks(names, func(chunk []string) error {
+		found, err := d.Strings(ctx, fmt.Sprintf("look at the parameters of %d jobs", len(chunk)), "SELECT `name` FROM `"+tableJob+"` FORCE INDEX (PRIMARY) WHERE `name` IN ("+
+			marks(len(chunk))+") AND `input_parameters`<>'' AND COALESCE(JSON_TYPE(`input_parameters`),'') NOT IN ('OBJECT','NULL')", anys(chunk)...)
+		without = append(without, found...)
+		return err
+	})
+	return without, err
+}
+
+// ofAppKept is how long it may stay unseen that an app was installed.
+const ofAppKept = time.Minute
+
+// IsOfApp reports whether an app of the site's brings the DocType Background Job: its code makes and moves rows as well.
+func (d *DB) IsOfApp(ctx context.Context) (bool, error) {
+	return d.ofApp.Get(ctx, "", ofAppKept, func() (bool, error) {
+		custom, err := d.Strings(ctx, "look whose DocType Background Job is", "SELECT CAST(`custom` AS char) FROM `tabDocType` WHERE `name`='Background Job'")
+		if errors.Is(err, ErrTableMissing) { // a bare database
+			return false, nil
+		}
+		return len(custom) > 0 && custom[0] == "0", err
+	})
+}
+
+// Forget has the site's Job Types, organizations and names read anew.
+func (d *DB) Forget() {
+	d.jobTypes.Forget()
+	d.organizations.Forget()
+	d.spelled.Forget()
+}
+
+// Rest ends the connections now, unless one is in use, instead of half a second after the last use.
+func (d *DB) Rest() { d.bound.rest(&d.database) }

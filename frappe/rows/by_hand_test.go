@@ -1,0 +1,160 @@
+package rows
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func placeNames(places []Place) (names []string) {
+	for _, p := range places {
+		names = append(names, p.Name)
+	}
+	return names
+}
+
+// save is what Frappe writes when somebody saves a document whose DocType has no code.
+func save(t testing.TB, d *DB, name, set string, args ...any) {
+	t.Helper()
+	mustExec(t, d, "UPDATE `tabBackground Job` SET modified=?, modified_by='jane@example.com', "+set+" WHERE name=?",
+		append(append([]any{formatTime(d.Now(), d.Location())}, args...), name)...)
+}
+
+// TestChangedByHand: what the engine moved is never among it, whatever its status, and what somebody saved is.
+func TestChangedByHand(t *testing.T) {
+	_, d := installed(t, testMajor)
+	since := time.Now().Add(-time.Second)
+	jobs, at := running(t, d, 4)
+	newJobs(t, d, 2, StatusQueued)
+	pending := newJobs(t, d, 2, StatusPending)
+	fail(t, d, jobs[0], at, StatusDeadLetter, time.Time{})
+	fail(t, d, jobs[1], at, StatusFailed, time.Time{})
+	changed := func(since time.Time, behind Place, limit int) []Place {
+		t.Helper()
+		got, err := d.ChangedByHand(t.Context(), since, behind, limit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	if got := changed(since, Place{}, 10); len(got) > 0 {
+		t.Errorf("of rows that only the engine moved %v are changed by hand", got)
+	}
+	save(t, d, jobs[2].Name, "status='Canceled'")
+	save(t, d, jobs[0].Name, "status='Queued'")
+	save(t, d, jobs[3].Name, "status='Queued', priority='High'")
+	got := changed(since, Place{}, 10)
+	if diff := cmp.Diff([]string{jobs[2].Name, jobs[0].Name, jobs[3].Name}, placeNames(got)); diff != "" {
+		t.Errorf("changed by hand (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(got[1:2], changed(since, got[0], 1)); diff != "" {
+		t.Errorf("behind the first (-want +got):\n%s", diff)
+	}
+	if got := changed(time.Now().Add(time.Minute), Place{}, 10); len(got) > 0 {
+		t.Errorf("%v are changed since a moment that is still to come", got)
+	}
+	waiting, err := d.Pending(t.Context(), Place{}, 10)
+	if diff := cmp.Diff([]string{pending[0].Name, pending[1].Name}, placeNames(waiting)); err != nil || diff != "" {
+		t.Errorf("Pending (-want +got), error %v:\n%s", err, diff)
+	}
+	if waiting, err = d.Pending(t.Context(), waiting[0], 1); err != nil || len(waiting) != 1 || waiting[0].Name != pending[1].Name {
+		t.Errorf("Pending behind the first: %v, %v", waiting, err)
+	}
+}
+
+// TestLastLogged is the state that the engine left a row in, however somebody changed the row.
+func TestLastLogged(t *testing.T) {
+	_, d := installed(t, testMajor)
+	jobs, at := running(t, d, 2)
+	fail(t, d, jobs[0], at, StatusDeadLetter, time.Time{})
+	save(t, d, jobs[0].Name, "status='Completed'")
+	mustExec(t, d, "INSERT INTO `tabBackground Job` (name,creation,modified,owner,modified_by,job_type,organization,owner_user,status) "+
+		"VALUES ('JOB-1',NOW(6),NOW(6),'jane@example.com','jane@example.com','export','ORG-1','jane@example.com','Pending')")
+	last, err := d.LastLogged(t.Context(), []string{jobs[0].Name, jobs[1].Name, "JOB-1", "JOB-none"})
+	if err != nil || len(last) != 2 || last[jobs[0].Name].ToStatus != StatusDeadLetter || last[jobs[1].Name].ToStatus != StatusRunning {
+		t.Errorf("last logged %+v, %v; want a Dead Letter and a Running one", last, err)
+	}
+	if j := row(t, d, jobs[0].Name); j.ModifiedBy != "jane@example.com" {
+		t.Errorf("modified by %q, want whoever saved it", j.ModifiedBy)
+	}
+}
+
+// TestTransitionByHand: the log goes on where it was, and whoever saves the row in between isn't written over.
+func TestTransitionByHand(t *testing.T) {
+	_, d := installed(t, testMajor)
+	job := newJobs(t, d, 1, StatusQueued)[0]
+	save(t, d, job.Name, "status='Canceled'")
+	asOf := row(t, d, job.Name).ModifiedRaw
+	byHand := Transition{Name: job.Name, From: StatusCanceled, To: StatusCanceled, ByHand: true, Was: StatusQueued, AsOf: asOf,
+		Message: "Job canceled by jane@example.com", Actor: "jane@example.com", Set: []Value{Job.CanceledBy.To("jane@example.com")}}
+	save(t, d, job.Name, "status='Canceled'")
+	if r := transit(t, d, byHand); r.Applied {
+		t.Errorf("a row that was saved since is written: %+v", r)
+	}
+	byHand.AsOf = row(t, d, job.Name).ModifiedRaw
+	if r := transit(t, d, byHand); !r.Applied {
+		t.Errorf("as it was read: %+v, want it written", r)
+	}
+	if r := transit(t, d, byHand); r.Applied {
+		t.Errorf("a second bridge writes the same again: %+v", r)
+	}
+	lines := history(t, d, job.Name)
+	if got := lines[len(lines)-1]; got != "Queued>Canceled jane@example.com 0 Job canceled by jane@example.com" {
+		t.Errorf("the last line of the log is %q", got)
+	}
+	// A row that somebody inserted begins its log with its first move.
+	mustExec(t, d, "INSERT INTO `tabBackground Job` (name,creation,modified,owner,modified_by,job_type,organization,owner_user,status) "+
+		"VALUES ('JOB-1',NOW(6),NOW(6),'jane@example.com','jane@example.com','export','ORG-1','jane@example.com','Pending')")
+	if r := transit(t, d, Transition{Name: "JOB-1", From: StatusPending, To: StatusQueued, ByHand: true, AsOf: row(t, d, "JOB-1").ModifiedRaw,
+		Via: StatusPending, ViaMessage: "Job created", Message: "Job enqueued", Set: []Value{Job.JobHash.To(""), Job.OwnerUser.To("joe@example.com")}}); !r.Applied {
+		t.Errorf("an inserted row: %+v, %v", r, r.Err)
+	}
+	if diff := cmp.Diff([]string{">Pending  0 Job created", "Pending>Queued  0 Job enqueued"}, history(t, d, "JOB-1")); diff != "" {
+		t.Errorf("its log (-want +got):\n%s", diff)
+	}
+	if j := row(t, d, "JOB-1"); j.OwnerUser != "joe@example.com" || j.Status != StatusQueued {
+		t.Errorf("its row %+v", j)
+	}
+}
+
+// TestWithoutObject: parameters of any size, and none.
+func TestWithoutObject(t *testing.T) {
+	_, d := installed(t, testMajor)
+	large := strings.Repeat("x", 100_000)
+	var all, want []string
+	for i, parameters := range []any{nil, "{}", ` {"a": 1}`, "null", `{"a": "` + large + `"}`, "[1]", `"text"`, "7", `["` + large + `"]`} {
+		j := newJobs(t, d, 1, StatusPending)[0]
+		mustExec(t, d, "UPDATE `tabBackground Job` SET input_parameters=? WHERE name=?", parameters, j.Name)
+		if all = append(all, j.Name); i >= 5 {
+			want = append(want, j.Name)
+		}
+	}
+	got, err := d.WithoutObject(t.Context(), append(all, "JOB-none"))
+	slices.Sort(got)
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		t.Errorf("without an object (-want +got), error %v:\n%s", err, diff)
+	}
+}
+
+// TestWhoseDocType: an app's isn't custom; a bare database has none.
+func TestWhoseDocType(t *testing.T) {
+	_, d := installed(t, testMajor)
+	for _, step := range []struct {
+		statement string
+		want      bool
+	}{
+		{"SELECT 1", false},
+		{"CREATE TABLE `tabDocType` (name varchar(140), custom int(1))", false},
+		{"INSERT INTO `tabDocType` VALUES ('Background Job', 1)", false},
+		{"UPDATE `tabDocType` SET custom=0", true},
+	} {
+		mustExec(t, d, step.statement)
+		d.ofApp.Forget()
+		if got, err := d.IsOfApp(t.Context()); got != step.want || err != nil {
+			t.Errorf("after %s: %v, %v, want %v", step.statement, got, err, step.want)
+		}
+	}
+}
