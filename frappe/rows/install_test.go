@@ -222,6 +222,11 @@ func TestCheckTablesFindsProblems(t *testing.T) {
 		problems[0].Install || !problems[1].Install {
 		t.Errorf("%+v, %v", problems, err)
 	}
+	mustExec(t, d, "CREATE TABLE tabDocType (name varchar(140) PRIMARY KEY)")
+	problems, err = CheckTables(t.Context(), d)
+	if err != nil || problems[0].Column != "canceled_by" || !problems[0].Install || problems[0].Fix != "" {
+		t.Errorf("where Frappe makes the columns: %+v, %v", problems, err)
+	}
 }
 
 // The statement is Frappe's; what it makes of each field type is checked against the manual's table.
