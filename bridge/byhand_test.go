@@ -319,3 +319,26 @@ func TestADeletedRowIsNobodys(t *testing.T) {
 	b.tell("JOB-2")
 	b.waitRow("JOB-2", rows.StatusCompleted)
 }
+
+// TestWhatAHandlerComesToCounts: also where somebody wrote another end into the row meanwhile, and nobody told of it.
+func TestWhatAHandlerComesToCounts(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, nil)
+	b.countTypes()
+	release := make(chan struct{})
+	b.start(func(e *Engine) {
+		Register(e, "count", func(context.Context, *Job[any]) (any, error) {
+			<-release
+			return nil, Permanent(fmt.Errorf("boom"))
+		})
+	})
+	name := b.submit("count", nil)
+	b.waitRow(name, rows.StatusRunning)
+	b.save(name, "jane@example.com", "status='Completed'")
+	close(release)
+	b.waitRow(name, rows.StatusDeadLetter)
+	b.waitJob(b.bench.JobID(testSite, name), rqcompat.StatusFailed)
+	if h := b.history(name); h[len(h)-1] != "Running>Dead Letter Job failed: boom; undone: jane@example.com had set the status to Completed" {
+		t.Errorf("history %q", h)
+	}
+}
