@@ -30,5 +30,6 @@ if documents:
         for contact in frappe.get_all("Contact", filters={"user": user}, pluck="name"):
             frappe.delete_doc("Contact", contact, force=True, ignore_permissions=True)
         delete("Notification Log", "for_user=%s", user)
+        delete("Sessions", "user=%s", user)
         frappe.delete_doc("User", user, force=True, ignore_permissions=True)
     delete("Deleted Document", "deleted_name like %s or data like %s", args["mark"], "%" + args["mark"])
