@@ -178,7 +178,7 @@ func severalScripts(t *testing.T, s *story, p *deskPage) {
 func textScripts(t *testing.T, s *story, p *deskPage) {
 	job(t, s, "JOB-X", map[string]string{
 		"status": "Running", "progress_message": evil, "organization": `A" onmouseover="attacked=1` + evil, "output_reference": "javascript:attacked=1",
-		"error_message": evil, "started_at": "2026-01-01 10:00:00.000001",
+		"error_message": evil, "input_parameters": `{"x": "<img src=x onerror=attacked=1>"}`, "started_at": "2026-01-01 10:00:00.000001",
 	})
 	s.exec(t, "INSERT INTO `tabJob Execution Log` (name, creation, modified, owner, modified_by, background_job, to_status, timestamp, message, actor) VALUES "+
 		"('L-1', NOW(6), NOW(6), 'Administrator', 'Administrator', 'JOB-X', '"+evil+"', NOW(6), '"+evil+"', '"+evil+"')")
