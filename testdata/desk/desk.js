@@ -57,7 +57,7 @@ const frappe = {
 	datetime: { add_days: (time) => time, system_datetime: () => new Date().toISOString().slice(0, 19).replace("T", " ") },
 	user: { full_name: (user) => user },
 	model: { can_read: () => true, can_write: () => true, can_create: () => true },
-	meta: { get_docfield: (doctype, fieldname) => frappe.ui.form.fields[fieldname], get_docfield_copy: () => frappe.ui.form.fields },
+	meta: { get_docfield: (doctype, fieldname) => frappe.ui.form.fields[fieldname], get_docfield_copy: (doctype) => (doctype === "Background Job" ? frappe.ui.form.fields : {}) },
 	realtime: {
 		socket: io(query.get("realtime"), { withCredentials: true }),
 		on: (event, fn) => frappe.realtime.socket.on(event, fn),
