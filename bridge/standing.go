@@ -121,6 +121,8 @@ func (c *Client) waits(ctx context.Context, site string, in Inspection, w surrou
 	switch {
 	case in.Row != nil && !in.Row.NextRetryAt.IsZero():
 		return []Reason{retryReason(in.Row, time.Now())}, nil
+	case in.Job == nil && in.Row.Status == rows.StatusPending:
+		return c.unsubmitted(ctx, site, in.Row, w), nil
 	case in.Job == nil || in.Row != nil && in.Job.Status.Ended():
 		return []Reason{{"delivery", "the row is " + string(in.Row.Status) + " and RQ has no job for it: a running bridge that has a handler for " +
 			in.Row.JobType + " delivers it again within a minute"}}, nil
@@ -134,6 +136,28 @@ func (c *Client) waits(ctx context.Context, site string, in Inspection, w surrou
 		return []Reason{{"dependency", "it waits for the end of " + strings.Join(in.Job.DependencyIDs, ", ")}}, nil
 	}
 	return c.queued(ctx, site, in, w)
+}
+
+// unsubmitted says why a row that somebody inserted isn't on its way yet.
+func (c *Client) unsubmitted(ctx context.Context, site string, row *rows.BackgroundJob, w surroundings) (waits []Reason) {
+	names := []string{row.JobType}
+	if types, err := c.sites.JobTypes(ctx, site); err == nil && types[row.JobType] != nil {
+		names = append(names, types[row.JobType].HandlerMethod)
+	}
+	has := func(p rqcompat.Process) bool {
+		return slices.ContainsFunc(names, func(name string) bool { return slices.Contains(p.Handlers, name) })
+	}
+	why := "it was inserted as a document: a bridge that runs submits it within seconds, or refuses it and says why"
+	switch {
+	case len(w.processes) == 0:
+		why = "it was inserted as a document and waits for a bridge to submit it: none runs"
+	case !slices.ContainsFunc(w.processes, has):
+		why = "it was inserted as a document and waits for a bridge that has a handler for " + row.JobType + ": none that runs has one"
+	}
+	if c.sites.Maintenance(site) {
+		waits = append(waits, Reason{"maintenance", "site " + site + " is in maintenance mode"})
+	}
+	return append(waits, Reason{"submission", why})
 }
 
 func retryReason(row *rows.BackgroundJob, now time.Time) Reason {

@@ -193,13 +193,13 @@ func (p Place) compare(q Place) int {
 	return cmp.Or(strings.Compare(p.Modified, q.Modified), strings.Compare(p.Name, q.Name))
 }
 
-// Stale reads up to limit Queued and Running rows behind a place that have not been modified for age: those
+// Stale reads up to limit Pending, Queued and Running rows behind a place that have not been modified for age: those
 // whose delivery may have got lost. Rows whose local time is still to come are among them, however young: they were
 // modified before the clocks went back, or before the site got another zone, and nothing in them tells when.
 func (d *DB) Stale(ctx context.Context, behind Place, age time.Duration, limit int) ([]*BackgroundJob, error) {
 	now := d.Now()
 	from := behind.from()
-	jobs, err := d.selectByStatus(ctx, "read the stale jobs", []Status{StatusQueued, StatusRunning}, staleRows,
+	jobs, err := d.selectByStatus(ctx, "read the stale jobs", []Status{StatusPending, StatusQueued, StatusRunning}, staleRows,
 		formatTime(now.Add(-age), d.Location()), formatTime(now, d.Location()), from, from, behind.Name, limit)
 	slices.SortStableFunc(jobs, func(a, b *BackgroundJob) int { return a.Place().compare(b.Place()) })
 	return jobs[:min(len(jobs), limit)], err

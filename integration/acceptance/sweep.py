@@ -13,6 +13,8 @@ if documents:
         for name in frappe.get_all(doctype, filters={field: ("like", args["mark"])}, pluck="name"):
             frappe.delete_doc(doctype, name, force=True, ignore_permissions=True)
 if has_table("Background Job"):
+    if has_table("Data Import Log"):
+        delete("Data Import Log", "docname in (select name from `tabBackground Job` where organization like %s)", args["organization"])
     delete("Job Execution Log", "background_job in (select name from `tabBackground Job` where organization like %s)", args["organization"])
 delete("Background Job", "organization like %s", args["organization"])
 delete("Job Type", "name like %s", args["type"])
