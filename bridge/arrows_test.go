@@ -49,6 +49,9 @@ var arrows = map[string][]string{
 	"bridge/internal/maintenance": {"bridge/internal/route", "bridge/internal/sites", "bridge/internal/moves", "bridge/internal/workers", "bridge/internal/job",
 		"bridge/internal/wait", "frappe", "frappe/rows", "rqcompat"},
 
+	"bridge/internal/waits": {"bridge/internal/route", "bridge/internal/policy", "bridge/internal/sites", "bridge/internal/workers", "bridge/internal/job",
+		"frappe/rows", "rqcompat"},
+
 	"bridge":             {"bridge/internal/...", "frappe", "frappe/rows", "frappe/realtime", "rqcompat"},
 	"bridge/benchconfig": {"bridge", "frappe"},
 	"bridge/bridgetest":  {"bridge", "bridge/internal/attempt", "bridge/internal/job", "frappe/rows", "rqcompat/..."},

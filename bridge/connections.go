@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"github.com/opensoft/dartwing-bridge/bridge/internal/route"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/sites"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/wait"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/waits"
 	"github.com/opensoft/dartwing-bridge/frappe/realtime"
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
@@ -124,4 +126,13 @@ func (c *connections) newRouter(cfg Config, handlers job.Handlers, process strin
 		TrustEnqueuer: cfg.TrustEnqueuer, RowGrace: cfg.RowGrace,
 		Decode: cfg.decode, Patience: cfg.pace.patience, Process: process, MaxKills: cfg.MaxKills, Log: cfg.Log,
 	})
+}
+
+// newExplainer prepares an explainer for a process of that name, which no other one ever had.
+func (c *connections) newExplainer(cfg Config, process string) waits.Explainer {
+	return waits.Explainer{
+		RQ: c.rq, Ask: c.policy.Ask, JobTypes: c.sites.JobTypes,
+		Router: func(handlers job.Handlers) *route.Router { return c.newRouter(cfg, handlers, process) },
+		Kind:   func(queue string) string { return cmp.Or(cfg.Bench.QueueTypeOf(queue), queue) },
+	}
 }

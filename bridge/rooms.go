@@ -16,6 +16,7 @@ import (
 	"github.com/opensoft/dartwing-bridge/bridge/internal/policy"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/route"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/wait"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/waits"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/workers"
 	"github.com/opensoft/dartwing-bridge/frappe/realtime"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
@@ -141,6 +142,10 @@ func (w *rooms) maintenance(queues []job.Queue, registries *maintenance.Registri
 		Rows: w.sites, Deliver: w.deliveries.Redeliver, Alive: census.Take, Finished: census.Finished, Delivers: census.Delivers,
 		IDs: w.deliveries.IDs, Handled: w.router.Handled, Age: p.orphanAge, Every: p.orphans, Log: w.cfg.Log,
 	})
+	teller := waits.NewTeller(waits.TellerParams{
+		Explainer: w.newExplainer(w.cfg, w.slots.Process()), Rows: w.sites, Deliveries: w.deliveries.DeliveriesOf, Process: w.slots.Process(),
+	})
+	handled := &maintenance.Handled{RQ: w.rq, Rows: w.sites, Process: w.slots.Process()}
 	return []maintenance.Service{
 		{What: "rescue jobs of dead workers", Every: p.rescue, Do: rescue.Do},
 		{What: "trim failed registries", Every: p.rescue, Do: registries.Trim},
@@ -153,6 +158,8 @@ func (w *rooms) maintenance(queues []job.Queue, registries *maintenance.Registri
 			RQ: w.rq, Queues: queues, Log: w.cfg.Log,
 		}.Do},
 		{What: "tell about this process", Every: publishing, Do: w.publish},
+		{What: "tell rows what they wait for", Every: waits.TellEvery, Delay: waits.TellEvery, Do: teller.Do},
+		{What: "tell Job Types who handles them", Every: maintenance.HandledEvery, Delay: time.Second, Do: handled.Do},
 		{What: "return memory", Every: 10 * time.Second, Delay: 10 * time.Second, Do: maintenance.ReturnMemory},
 	}
 }

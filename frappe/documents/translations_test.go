@@ -49,6 +49,14 @@ func texts(t *testing.T) map[string]string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// What programs write into Notification Logs, which ask for these translations.
+	notifications, err := os.ReadFile("testdata/notifications.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(notifications)) {
+		add("a notification", strings.TrimSpace(line))
+	}
 	all, err := Load()
 	if err != nil {
 		t.Fatal(err)

@@ -75,6 +75,7 @@ var (
 	colFence      = &jobColumn{name: "started_at", use: reads, field: func(j *BackgroundJob) any { return &j.StartedRaw }}
 	colParameters = columnNamed("input_parameters")
 	colLogTail    = columnNamed("log_tail")
+	colWaitingFor = columnNamed("waiting_for")
 	colModifiedBy = columnNamed("modified_by")
 )
 

@@ -8,6 +8,7 @@
 //	transition.go move.go progress.go           the hot path: guarded moves in batches, progress
 //	query.go execution_log.go                   reading
 //	job_type.go organization.go                 who may run what
+//	waiting_for.go notification.go error_log.go what people are told in the desk
 //	cache.go                                    what Frappe must forget after a write past it
 //
 // # Promises

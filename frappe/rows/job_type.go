@@ -4,6 +4,9 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/frappe"
@@ -104,4 +107,23 @@ func (d *DB) InsertJobTypes(ctx context.Context, types []JobType) (inserted []st
 		}
 	}
 	return inserted, nil
+}
+
+// SetHandledBy writes who handles Job Types, by type name, and that they said so now, in one statement. `modified` stays as it
+// is. It does nothing where the table has no such columns.
+func (d *DB) SetHandledBy(ctx context.Context, by map[string]string) error {
+	t, err := d.tables.get(ctx, tableJobType)
+	if err != nil || len(by) == 0 || !t.has("handled_by") || !t.has("handled_at") {
+		return err
+	}
+	var values []any
+	names := slices.Sorted(maps.Keys(by))
+	for _, name := range names {
+		text, _ := t.columns["handled_by"].fit(by[name])
+		values = append(values, name, nullable(text))
+	}
+	values = append(append(values, formatTime(d.Now(), d.Location())), anys(names)...)
+	_, err = d.exec(ctx, "write who handles job types", "SET STATEMENT innodb_lock_wait_timeout=1 FOR UPDATE `"+tableJobType+"` SET `handled_by`=CASE `type_name`"+
+		strings.Repeat(" WHEN ? THEN ?", len(names))+" END,`handled_at`=? WHERE `type_name` IN ("+marks(len(names))+")", values...)
+	return d.tables.notice(err)
 }

@@ -160,7 +160,7 @@ func (d *DB) Due(ctx context.Context, now time.Time, jobTypes []string, limit in
 		return nil, nil
 	}
 	args := append([]any{formatTime(now, d.Location())}, anys(jobTypes)...)
-	jobs, err := d.selectByStatus(ctx, "read the due retries", []Status{StatusFailed, StatusTimedOut},
+	jobs, err := d.selectByStatus(ctx, "read the due retries", jobColumns, []Status{StatusFailed, StatusTimedOut},
 		"`next_retry_at`<=? AND `job_type` IN ("+marks(len(jobTypes))+") ORDER BY `next_retry_at` LIMIT ? FOR UPDATE SKIP LOCKED",
 		append(args, limit)...)
 	slices.SortStableFunc(jobs, func(a, b *BackgroundJob) int { return a.NextRetryAt.Compare(b.NextRetryAt) })
@@ -168,10 +168,10 @@ func (d *DB) Due(ctx context.Context, now time.Time, jobTypes []string, limit in
 }
 
 // selectByStatus reads each status apart: so the index on status and a time gives the order, and LIMIT ends the read.
-func (d *DB) selectByStatus(ctx context.Context, what string, statuses []Status, rest string, args ...any) ([]*BackgroundJob, error) {
+func (d *DB) selectByStatus(ctx context.Context, what string, columns []*jobColumn, statuses []Status, rest string, args ...any) ([]*BackgroundJob, error) {
 	var all []*BackgroundJob
 	for _, s := range statuses {
-		jobs, err := d.selectJobs(ctx, what, "WHERE `status`=? AND "+rest, append([]any{string(s)}, args...)...)
+		jobs, err := d.selectColumns(ctx, what, columns, "WHERE `status`=? AND "+rest, append([]any{string(s)}, args...)...)
 		if err != nil {
 			return nil, err
 		}
@@ -197,9 +197,13 @@ func (p Place) compare(q Place) int {
 // whose delivery may have got lost. Rows whose local time is still to come are among them, however young: they were
 // modified before the clocks went back, or before the site got another zone, and nothing in them tells when.
 func (d *DB) Stale(ctx context.Context, behind Place, age time.Duration, limit int) ([]*BackgroundJob, error) {
+	return d.unmoved(ctx, "read the stale jobs", jobColumns, []Status{StatusPending, StatusQueued, StatusRunning}, behind, age, limit)
+}
+
+func (d *DB) unmoved(ctx context.Context, what string, columns []*jobColumn, statuses []Status, behind Place, age time.Duration, limit int) ([]*BackgroundJob, error) {
 	now := d.Now()
 	from := behind.from()
-	jobs, err := d.selectByStatus(ctx, "read the stale jobs", []Status{StatusPending, StatusQueued, StatusRunning}, staleRows,
+	jobs, err := d.selectByStatus(ctx, what, columns, statuses, staleRows,
 		formatTime(now.Add(-age), d.Location()), formatTime(now, d.Location()), from, from, behind.Name, limit)
 	slices.SortStableFunc(jobs, func(a, b *BackgroundJob) int { return a.Place().compare(b.Place()) })
 	return jobs[:min(len(jobs), limit)], err
@@ -292,4 +296,17 @@ func (f ListFilter) where(loc *time.Location) (string, []any) {
 		return "", nil
 	}
 	return "WHERE " + strings.Join(conditions, " AND "), args
+}
+
+// waitingColumns are those of Waiting.
+var waitingColumns = slices.DeleteFunc(slices.Clone(jobColumns), func(c *jobColumn) bool { return c == colParameters })
+
+// Waiting reads up to limit Pending and Queued rows behind a place that have not been modified for age, oldest first, without
+// their parameters. None where the table can't hold what they wait for.
+func (d *DB) Waiting(ctx context.Context, behind Place, age time.Duration, limit int) ([]*BackgroundJob, error) {
+	t, err := d.tables.get(ctx, tableJob)
+	if err != nil || !t.has(colWaitingFor.name) {
+		return nil, err
+	}
+	return d.unmoved(ctx, "read the waiting jobs", waitingColumns, []Status{StatusPending, StatusQueued}, behind, age, limit)
 }

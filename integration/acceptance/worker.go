@@ -95,6 +95,8 @@ func echo(_ context.Context, job *bridge.RawJob) (any, error) {
 
 func perform(ctx context.Context, job *bridge.Job[task]) (any, error) {
 	began := time.Now()
+	job.Log().Info("begins", "attempt", job.Attempt)
+	defer job.Log().Info("ends")
 	for total := time.Duration(job.Params.Seconds * float64(time.Second)); ; {
 		spent := time.Since(began)
 		if spent >= total {

@@ -199,6 +199,7 @@ type redis struct {
 
 	renewed []renewal
 	beats   []int // how many records each heartbeat renews
+	gone    int   // records that were removed
 	listen  map[string]func(worker string, c rqcompat.Command)
 }
 
@@ -309,7 +310,11 @@ func (r *redis) Heartbeat(_ context.Context, ws []*rqcompat.Worker, _ time.Durat
 	r.beats = append(r.beats, len(ws))
 	return nil
 }
-func (r *redis) Deregister(context.Context, []*rqcompat.Worker) error { return nil }
+
+func (r *redis) Deregister(_ context.Context, ws []*rqcompat.Worker) error {
+	r.gone += len(ws)
+	return nil
+}
 
 // fenceText is what the row of an attempt that began at t has.
 func fenceText(t time.Time) string { return t.Format("2006-01-02 15:04:05.000000") }

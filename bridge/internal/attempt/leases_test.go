@@ -30,6 +30,26 @@ func background(t *testing.T, loop func(context.Context)) (stop func()) {
 	}
 }
 
+// TestABurstLeavesOneRecord within seconds: a hundred idle ones would fill RQ's lists of workers.
+func TestABurstLeavesOneRecord(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse()
+		stop := background(t, h.RenewLeases)
+		slots := h.slots.Take(10)
+		for _, s := range slots {
+			s.Registered = true
+		}
+		time.Sleep(7 * time.Second)
+		h.slots.GiveBack(slots...)
+		time.Sleep(9 * time.Second)
+		synctest.Wait()
+		if h.rq.gone != 9 {
+			t.Errorf("nine seconds after a burst of ten %d records are removed, want nine", h.rq.gone)
+		}
+		stop()
+	})
+}
+
 // TestLeasesAreRenewed three times in their length, and in full with the workers' heartbeat.
 func TestLeasesAreRenewed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

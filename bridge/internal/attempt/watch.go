@@ -33,6 +33,7 @@ func (x *Runner) RenewLeases(ctx context.Context) {
 			pause.Failed(ctx, err)
 		}
 		pause.Succeeded()
+		x.Slots.Retire(ctx, x.RQ, x.Logger)
 		if full {
 			x.heartbeat(ctx)
 			last = time.Now()

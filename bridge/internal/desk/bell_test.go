@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/sites"
+	"github.com/opensoft/dartwing-bridge/frappe/documents"
 	"github.com/opensoft/dartwing-bridge/frappe/realtime"
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
 )
@@ -150,6 +151,25 @@ func TestAFloodOfDeadLetters(t *testing.T) {
 		}
 		stop()
 	})
+}
+
+// TestTheBellIsTranslated: the documents that an installation brings have each text of the bell in German and French.
+func TestTheBellIsTranslated(t *testing.T) {
+	all, err := documents.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	languages := map[string]int{}
+	for _, d := range all {
+		if text, _ := d.Fields["source_text"].(string); d.Kind == "translation" {
+			languages[text]++
+		}
+	}
+	for _, text := range []string{sayDeadLetter, sayCompleted, sayMoreDeadLetter, sayMoreCompleted} {
+		if languages[text] != 2 {
+			t.Errorf("%q is translated into %d languages, want 2", text, languages[text])
+		}
+	}
 }
 
 // TestABellThatCantBeWritten is said, but for a site that has none.

@@ -131,7 +131,7 @@ func Fail(site string, row *rows.BackgroundJob, said Said, f Failure, now time.T
 	message := fmt.Sprintf("%s (retry %d of %d in %s)", f.message(), f.Attempt, row.MaxRetries, pause.Round(time.Second))
 	due := now.Add(pause)
 	return move(site, row, f.status(), message, f.values(said, rows.Job.NextRetryAt.To(due),
-		rows.Job.WaitingFor.To(job.WaitsForRetry(f.Attempt, row.MaxRetries, due.In(row.Creation.Location()))))...)
+		rows.Job.WaitingFor.To(job.WaitsForRetry(f.Attempt, row.MaxRetries, job.At(due.In(row.Creation.Location())))))...)
 }
 
 // DeadLetter ends a job that no retry mends.

@@ -108,6 +108,37 @@ func (c Courier) Deliveries(ctx context.Context, site string, row *rows.Backgrou
 	return found, err
 }
 
+// deliverySize is up to how many bytes DeliveriesOf reads a job.
+const deliverySize = 64 << 10
+
+// DeliveriesOf reads the RQ job that brings each of the rows, in their order; nil where none is found in passing: it may bear
+// another id, as those of the app do, or be large.
+func (c Courier) DeliveriesOf(ctx context.Context, site string, all []*rows.BackgroundJob) ([]*rqcompat.Job, error) {
+	found := make([]*rqcompat.Job, len(all))
+	var ids []string
+	var of []int
+	for i, row := range all {
+		if ArrivalsOf(row) == "" {
+			ids, of = append(ids, c.Bench.JobID(site, row.Name)), append(of, i)
+			continue
+		}
+		jobs, err := c.Deliveries(ctx, site, row) // it was claimed before: there are few of these
+		if err != nil {
+			return nil, err
+		}
+		if len(jobs) > 0 {
+			found[i] = jobs[0]
+		}
+	}
+	fetched, err := c.RQ.FetchSmall(ctx, ids, deliverySize)
+	for n, f := range fetched {
+		if i := of[n]; f.Job != nil && c.brings(f.Job, site, all[i]) {
+			found[i] = f.Job
+		}
+	}
+	return found, err
+}
+
 // brings reports whether a job brings a row: it is the enqueueing that the row was made for, or what Deliver writes. That
 // it bears such an id says nothing, since whoever enqueues chooses the id.
 func (c Courier) brings(j *rqcompat.Job, site string, row *rows.BackgroundJob) bool {

@@ -249,6 +249,34 @@ func (s *Sites) Stale(ctx context.Context, site string, behind rows.Place, age t
 	})
 }
 
+// SetHandledBy writes who handles a site's Job Types; by says it of them, with times in the site's zone.
+func (s *Sites) SetHandledBy(ctx context.Context, site string, by func(types map[string]*rows.JobType, zone *time.Location) map[string]string) error {
+	return s.Look(ctx, site, func(ctx context.Context, db *rows.DB) error {
+		types, err := jobTypes(ctx, db)
+		if err != nil || len(types) == 0 {
+			return err
+		}
+		return db.SetHandledBy(ctx, by(types, db.Location()))
+	})
+}
+
+// Waiting reads up to limit rows behind a place that should run and have not moved for age, oldest first; none on a site whose
+// rows can't say what they wait for.
+func (s *Sites) Waiting(ctx context.Context, site string, behind rows.Place, age time.Duration, limit int) ([]*rows.BackgroundJob, error) {
+	found, err := read(ctx, s, site, func(ctx context.Context, db *rows.DB) ([]*rows.BackgroundJob, error) {
+		return db.Waiting(ctx, behind, age, limit)
+	})
+	if errors.Is(err, rows.ErrTableMissing) {
+		return nil, nil
+	}
+	return found, err
+}
+
+// SetWaitingFor writes why rows wait, by name.
+func (s *Sites) SetWaitingFor(ctx context.Context, site string, why map[string]string) error {
+	return s.Look(ctx, site, func(ctx context.Context, db *rows.DB) error { return db.SetWaitingFor(ctx, why) })
+}
+
 // LogErrors writes to a site's Error Log what it takes; the error is of what it doesn't.
 func (s *Sites) LogErrors(ctx context.Context, site string, entries []rows.ErrorLog) error {
 	return s.Look(ctx, site, func(ctx context.Context, db *rows.DB) (err error) {

@@ -1,4 +1,5 @@
-// Package workers shows this process to RQ: a worker record for each slot, since a record has a single current_job.
+// Package workers shows this process to RQ: a worker record for each slot that works, since a record has a single
+// current_job, by which RQ's own tools find, show and kill a running job.
 package workers
 
 import (
@@ -147,8 +148,9 @@ const (
 	// Interval is how often records get a heartbeat; RQ expects one within recordTTL.
 	Interval  = 15 * time.Second
 	recordTTL = 90 * time.Second
-	// slotIdle is how long a slot keeps its worker record without work.
-	slotIdle = time.Minute
+	// slotIdle is how long a slot keeps its worker record without work: what comes in bursts needs no new ones, and RQ's lists
+	// of workers aren't full of a hundred idle ones for long.
+	slotIdle = 5 * time.Second
 )
 
 // Records is what a heartbeat does in Redis.
@@ -157,10 +159,10 @@ type Records interface {
 	Deregister(ctx context.Context, ws []*rqcompat.Worker) error
 }
 
-// Heartbeat keeps the records of idle slots alive and removes those that have been idle for long. One stays, so that
-// RQ's tools see that the queues are worked; busy tells that a running job shows that already.
+// Heartbeat keeps the records of idle slots alive. One stays even if none has worked, so that RQ's tools see that the queues
+// are worked; busy tells that a running job shows that already.
 func (s *Slots) Heartbeat(ctx context.Context, rq Records, busy bool, log *slog.Logger) {
-	warm, cold := s.retire(time.Now().Add(-slotIdle), 1)
+	warm, _ := s.retire(time.Time{}, 0)
 	if len(warm) == 0 && !busy {
 		for _, first := range s.Take(1) {
 			first.Registered = true
@@ -171,6 +173,11 @@ func (s *Slots) Heartbeat(ctx context.Context, rq Records, busy bool, log *slog.
 	if err := rq.Heartbeat(ctx, warm, recordTTL); err != nil {
 		log.Warn("worker records not renewed", "error", err)
 	}
+}
+
+// Retire removes the records of slots that have been idle for a while, but for one.
+func (s *Slots) Retire(ctx context.Context, rq Records, log *slog.Logger) {
+	_, cold := s.retire(time.Now().Add(-slotIdle), 1)
 	if err := rq.Deregister(ctx, cold); err != nil {
 		log.Warn("idle worker records not removed", "error", err)
 	}

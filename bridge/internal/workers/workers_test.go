@@ -184,23 +184,27 @@ func TestHeartbeat(t *testing.T) {
 		busy := worked(s, 3)
 		all := names([]*rqcompat.Worker{busy[0].Worker, busy[1].Worker, busy[2].Worker})
 
-		s.Heartbeat(t.Context(), r, true, quiet)
+		beat := func(busy bool) {
+			s.Retire(t.Context(), r, quiet)
+			s.Heartbeat(t.Context(), r, busy, quiet)
+		}
+		beat(true)
 		if len(r.renewed) > 0 || len(r.removed) > 0 {
 			t.Errorf("while all slots work: renewed %v, removed %v, want none: their jobs' renewal does it", r.renewed, r.removed)
 		}
 		s.GiveBack(busy...)
 		time.Sleep(slotIdle - time.Second)
-		s.Heartbeat(t.Context(), r, false, quiet)
+		beat(false)
 		if !slices.Equal(r.renewed, all) || len(r.removed) > 0 {
-			t.Errorf("idle for 59 s: renewed %v, removed %v, want all three renewed", r.renewed, r.removed)
+			t.Errorf("idle for 4 s: renewed %v, removed %v, want all three renewed", r.renewed, r.removed)
 		}
 		if r.ttl != 90*time.Second {
 			t.Errorf("renewed for %s, want 90 s as RQ's workers", r.ttl)
 		}
 		time.Sleep(2 * time.Second)
-		s.Heartbeat(t.Context(), r, false, quiet)
+		beat(false)
 		if len(r.renewed) != 1 || len(r.removed) != 2 {
-			t.Errorf("idle for 61 s: renewed %v, removed %v, want one that stays and two that go", r.renewed, r.removed)
+			t.Errorf("idle for 6 s: renewed %v, removed %v, want one that stays and two that go", r.renewed, r.removed)
 		}
 		if got := names(registered(s)); !slices.Equal(got, r.renewed) {
 			t.Errorf("registered are %v afterwards, want %v", got, r.renewed)
@@ -239,7 +243,9 @@ func TestAHeartbeatThatFailsIsLogged(t *testing.T) {
 	var log bytes.Buffer
 	s := NewSlots(1, nil)
 	r := &records{err: errors.New("no route")}
-	s.Heartbeat(t.Context(), r, false, slog.New(slog.NewTextHandler(&log, nil)))
+	logger := slog.New(slog.NewTextHandler(&log, nil))
+	s.Heartbeat(t.Context(), r, false, logger)
+	s.Retire(t.Context(), r, logger)
 	for _, want := range []string{"worker records not renewed", "idle worker records not removed", "no route"} {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("the log lacks %q:\n%s", want, log.String())
