@@ -151,3 +151,27 @@ func TestWhyAJobWaitsWhereEnqueuersAreTrusted(t *testing.T) {
 		}
 	}
 }
+
+// TestWhyAnInsertedRowWaits: nobody submits it, or whoever runs can't.
+func TestWhyAnInsertedRowWaits(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, nil)
+	b.insert("JOB-1", "jane@example.com", "echo_job", "{}", nil)
+	want := func(text string) {
+		t.Helper()
+		if _, s := b.standing("JOB-1"); len(s.Waits) != 1 || s.Waits[0].Rule != "submission" || !strings.Contains(s.Waits[0].Why, text) {
+			t.Errorf("it waits because %+v, want %q", s.Waits, text)
+		}
+	}
+	want("none runs")
+	p := rqcompat.NewProcess("bridge-1", "")
+	if err := b.client().RQ().Publish(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	want("a handler for echo_job: none that runs has one")
+	p.Handlers = []string{"dartwing.dartwing_core.background_jobs.samples.execute_echo_job"}
+	if err := b.client().RQ().Publish(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	want("a bridge that runs submits it within seconds")
+}

@@ -48,6 +48,7 @@ func openDesk(t *testing.T, s *story, u servers.SiteUser) *deskPage {
 	mux.HandleFunc("GET /socket.io.js", func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, client) })
 	mux.HandleFunc("GET /favicon.ico", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	mux.HandleFunc("POST /desk/scripts", func(w http.ResponseWriter, _ *http.Request) { _ = json.NewEncoder(w).Encode(scripts) })
+	mux.HandleFunc("POST /desk/block", p.answer(block))
 	mux.HandleFunc("POST /desk/get", p.answer(p.get))
 	mux.HandleFunc("POST /desk/list", p.answer(p.list))
 	mux.HandleFunc("POST /desk/set", p.answer(p.set))
@@ -88,6 +89,17 @@ func clientScripts(t *testing.T) (scripts []string) {
 		}
 	}
 	return scripts
+}
+
+// block is a Custom HTML Block as a site has it.
+func block(_ context.Context, a asked) (any, error) {
+	all, err := documents.Load()
+	for _, d := range all {
+		if d.DocType == "Custom HTML Block" && d.Name == a.Name {
+			return d.Fields, nil
+		}
+	}
+	return nil, errors.Join(err, fmt.Errorf("no block %s", a.Name))
 }
 
 // asked is what the page wants of the site.

@@ -43,13 +43,13 @@ func OnBench(ctx context.Context, b *frappe.Bench, site string, write bool) (Sit
 	if write && s.MaintenanceMode() {
 		return nil, fmt.Errorf("site %s is in maintenance mode: run this again when it is over (bench --site %[1]s set-maintenance-mode off)", site)
 	}
-	program := filepath.Join(b.Dir, "env", "bin", "python")
-	if _, err := os.Stat(program); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrNoBench, err)
-	}
 	as, err := benchUser(b.SitesDir)
 	if err != nil {
 		return nil, err
+	}
+	program := filepath.Join(b.Dir, "env", "bin", "python")
+	if _, err := os.Stat(program); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNoBench, err)
 	}
 	cmd := exec.Command(program, "-c", script, site, map[bool]string{true: "write", false: "read"}[write])
 	cmd.Dir, cmd.WaitDelay = b.SitesDir, time.Second

@@ -2,6 +2,7 @@
 answered by {"answer": ...} or {"error": ...} and a transaction of its own."""
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -19,6 +20,8 @@ def say(**answer):
 
 def sentence(e):
     text = re.sub(r"<[^>]+>", " ", str(e)).strip() or "no more is said"
+    if isinstance(e, OSError) and e.errno in (errno.EACCES, errno.EROFS):
+        text += f"; sites/{site} has to be writable for the bench's user"
     return f"{type(e).__name__}: {text}"
 
 

@@ -381,6 +381,7 @@ func differences(ours, theirs map[string]any) (d difference) {
 		known[name] = true
 		there := fieldOf(theirs, name)
 		switch {
+		case layout(f):
 		case there == nil:
 			d.missing = append(d.missing, field)
 		case there["fieldtype"] != f["fieldtype"]:
@@ -393,11 +394,16 @@ func differences(ours, theirs map[string]any) (d difference) {
 	for _, field := range fields {
 		f, _ := field.(map[string]any)
 		name, _ := f["fieldname"].(string)
-		if fieldtype, _ := f["fieldtype"].(string); !known[name] && !strings.HasSuffix(fieldtype, " Break") {
+		if !known[name] && !layout(f) {
 			d.more = append(d.more, name)
 		}
 	}
 	return d
+}
+
+func layout(field map[string]any) bool {
+	fieldtype, _ := field["fieldtype"].(string)
+	return strings.HasSuffix(fieldtype, " Break")
 }
 
 // leaving is the step for a document of ours that isn't wanted any more.

@@ -2,6 +2,7 @@ package documents
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -93,6 +94,29 @@ func TestReportColumns(t *testing.T) {
 		}
 		if diff := cmp.Diff(listed, columns); diff != "" {
 			t.Errorf("%s:\n%s", report.Name, diff)
+		}
+	}
+}
+
+// TestNoFigureOfOthers: a Query Report asks the database past all permissions, and so does a chart of one; Frappe counts for
+// a card of documents what its reader may read.
+func TestNoFigureOfOthers(t *testing.T) {
+	for _, report := range ofKind(t, "report") {
+		roles := report.Fields["roles"].([]any)
+		if report.Fields["report_type"] != "Query Report" || len(roles) != 1 || roles[0].(map[string]any)["role"] != "System Manager" {
+			t.Errorf("%s: a Query Report is for System Managers, who see everything; its roles are %v", report.Name, roles)
+		}
+	}
+	for _, card := range ofKind(t, "number_card") {
+		if card.Fields["type"] != "Document Type" {
+			t.Errorf("the card %s is of the type %v", card.Name, card.Fields["type"])
+		}
+	}
+	for _, chart := range ofKind(t, "dashboard_chart") {
+		// Charts of documents fetch a group for each instant, and some releases of Frappe keep one reader's for all.
+		named := slices.ContainsFunc(ofKind(t, "report"), func(d Document) bool { return d.Name == chart.Fields["report_name"] })
+		if chart.Fields["chart_type"] != "Report" || !named {
+			t.Errorf("the chart %s is of the type %v, of the report %v", chart.Name, chart.Fields["chart_type"], chart.Fields["report_name"])
 		}
 	}
 }

@@ -71,8 +71,8 @@ func (s *restSite) call(ctx context.Context, method, path string, body any, resu
 	}
 	jsonErr := json.Unmarshal(answer, &read)
 	switch {
-	case response.StatusCode == http.StatusNotFound && (read.ExcType == "DoesNotExistError" || read.ExcType == "ImportError"):
-		return errNoDocument
+	case response.StatusCode >= 400 && (read.ExcType == "DoesNotExistError" || read.ExcType == "ImportError"):
+		return errNoDocument // the one for a document, the other, with 500, for a DocType
 	case response.StatusCode == http.StatusServiceUnavailable:
 		return fmt.Errorf("%s answered 503: the site is in maintenance mode or away; run this again when it is over", s.url)
 	case response.StatusCode >= 400 || jsonErr != nil:

@@ -193,11 +193,11 @@ func (p Place) compare(q Place) int {
 	return cmp.Or(strings.Compare(p.Modified, q.Modified), strings.Compare(p.Name, q.Name))
 }
 
-// Stale reads up to limit Queued and Running rows behind a place that have not been modified for age: those
+// Stale reads up to limit Pending, Queued and Running rows behind a place that have not been modified for age: those
 // whose delivery may have got lost. Rows whose local time is still to come are among them, however young: they were
 // modified before the clocks went back, or before the site got another zone, and nothing in them tells when.
 func (d *DB) Stale(ctx context.Context, behind Place, age time.Duration, limit int) ([]*BackgroundJob, error) {
-	return d.unmoved(ctx, "read the stale jobs", jobColumns, []Status{StatusQueued, StatusRunning}, behind, age, limit)
+	return d.unmoved(ctx, "read the stale jobs", jobColumns, []Status{StatusPending, StatusQueued, StatusRunning}, behind, age, limit)
 }
 
 func (d *DB) unmoved(ctx context.Context, what string, columns []*jobColumn, statuses []Status, behind Place, age time.Duration, limit int) ([]*BackgroundJob, error) {

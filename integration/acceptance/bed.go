@@ -42,6 +42,7 @@ type bed struct {
 
 	missing map[need]string // why something is missing
 	watched func() (watched, error)
+	browser *servers.Browser
 	undo    []func() error // in the order of the making
 }
 

@@ -33,6 +33,7 @@ const (
 	manager                  // a user who may read everything
 	maintenance              // leave to shut the site
 	migrate                  // leave to migrate it
+	chromium                 // a browser, and the wish to use it
 )
 
 // result is how a case went.
@@ -103,7 +104,7 @@ func (b *bed) try(ctx context.Context, c Case) report {
 func allCases(b *bed) (all []Case) {
 	for _, group := range [][]Case{
 		installCases(), enqueueCases(b, "own queue", b.own, ownQueue), enqueueCases(b, "shared queue", b.shared, sharedQueue),
-		sharedCases(), pythonCases(), jobCases(), watchCases(), deskCases(), toldCases(), siteCases(),
+		sharedCases(), pythonCases(), jobCases(), byHandCases(), watchCases(), deskCases(), pageCases(), toldCases(), siteCases(),
 	} {
 		all = append(all, group...)
 	}

@@ -16,7 +16,6 @@ func jobCases() []Case {
 		{Name: "samples", Means: "the sample jobs that bridge install --samples offers run", Run: sampled},
 		{Name: "submit", Means: "bridge submit makes a row, and its job completes", Run: submitted},
 		{Name: "frappe.enqueue", Means: "a call of a Job Type's method gets its row on arrival", Needs: []need{ownQueue}, Run: enqueuedRow},
-		{Name: "made in the desk", Means: "a Background Job that was inserted by REST runs", Needs: []need{documents, web, manager}, Run: insertedRow},
 		{Name: "retries", Means: "a job that fails now and then is tried again and recovers", Run: retried},
 		{Name: "dead letter", Means: "a job that fails for good is a Dead Letter, and bridge retry starts it again", Run: deadLetter},
 		{Name: "cancel", Means: "bridge cancel ends a running job at once", Run: canceled},
@@ -104,25 +103,6 @@ func (b *bed) rowOf(ctx context.Context, rqID string) (row *rows.BackgroundJob, 
 		return row != nil, err
 	})
 	return row, err
-}
-
-func insertedRow(ctx context.Context, b *bed) error {
-	answer, err := b.post(ctx, b.manager, "/api/resource/Background Job", values{
-		"job_type": taskType, "organization": organization, "owner_user": b.owner.name, "status": "Pending", "priority": "Normal",
-		"input_parameters": values{"seconds": 0.1},
-	})
-	if err != nil {
-		return err
-	}
-	row, err := nameOf(answer)
-	if err != nil {
-		return err
-	}
-	done, err := b.awaitRow(ctx, row, 10*time.Second, rows.StatusCompleted)
-	if err != nil && done != nil && done.Status == rows.StatusPending {
-		return missing("this bridge doesn't take up rows that people insert, so it stays Pending: use bridge submit or frappe.enqueue")
-	}
-	return err
 }
 
 func retried(ctx context.Context, b *bed) error {

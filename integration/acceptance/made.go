@@ -40,6 +40,7 @@ answer = {"documents": documents, "scripts": scripts}
 	if !b.migrate {
 		b.missing[migrate] = "not asked for: --migrate"
 	}
+	b.lookForBrowser(ctx)
 	db, err := b.pool.DB(ctx, b.site)
 	if err != nil {
 		return err

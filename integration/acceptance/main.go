@@ -29,6 +29,7 @@ type options struct {
 	owner, other              user
 	running                   bool
 	maintenance, migrate      bool
+	desk                      bool
 	only                      string
 	json, quiet               bool
 	logLevel                  string
@@ -80,7 +81,7 @@ Each case comes out as ok, not ok, or not there: something that it needs is
 missing here. Exit code 0 if nothing is not ok.`,
 		Example: `  acceptance --bench /home/frappe/frappe-bench --site site1.localhost
   acceptance --site site1.localhost --only enqueue --json | jq '.cases[] | select(.result != "ok")'
-  acceptance --site site1.localhost --maintenance --migrate
+  acceptance --site site1.localhost --maintenance --migrate --desk
   make acceptance BENCH=/home/frappe/frappe-bench SITE=site1.localhost ACCEPTANCE_FLAGS=--running`,
 		SilenceErrors: true, // run prints them
 		SilenceUsage:  true,
@@ -104,6 +105,7 @@ missing here. Exit code 0 if nothing is not ok.`,
 	f.BoolVar(&o.running, "running", false, "a bridge works this bench; start none")
 	f.BoolVar(&o.maintenance, "maintenance", false, "also switch maintenance mode on and off, which shuts the site for seconds")
 	f.BoolVar(&o.migrate, "migrate", false, "also migrate the site while a job runs")
+	f.BoolVar(&o.desk, "desk", false, "also open the desk's pages in a headless Chromium, which has to be installed")
 	f.StringVar(&o.only, "only", "", "only cases whose name contains this text")
 	f.Var(&o.owner, "owner", "USER,KEY,SECRET of the user who submits, instead of one made for it")
 	f.Var(&o.other, "other", "USER,KEY,SECRET of another user, instead of one made for it")

@@ -13,6 +13,8 @@ if documents:
         for name in frappe.get_all(doctype, filters={field: ("like", args["mark"])}, pluck="name"):
             frappe.delete_doc(doctype, name, force=True, ignore_permissions=True)
 if has_table("Background Job"):
+    if has_table("Data Import Log"):
+        delete("Data Import Log", "docname in (select name from `tabBackground Job` where organization like %s)", args["organization"])
     delete("Job Execution Log", "background_job in (select name from `tabBackground Job` where organization like %s)", args["organization"])
 delete("Background Job", "organization like %s", args["organization"])
 delete("Job Type", "name like %s", args["type"])
@@ -28,5 +30,6 @@ if documents:
         for contact in frappe.get_all("Contact", filters={"user": user}, pluck="name"):
             frappe.delete_doc("Contact", contact, force=True, ignore_permissions=True)
         delete("Notification Log", "for_user=%s", user)
+        delete("Sessions", "user=%s", user)
         frappe.delete_doc("User", user, force=True, ignore_permissions=True)
     delete("Deleted Document", "deleted_name like %s or data like %s", args["mark"], "%" + args["mark"])

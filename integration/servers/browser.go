@@ -39,8 +39,8 @@ type browserMessage struct {
 	} `json:"error,omitempty"`
 }
 
-// StartBrowser starts Chromium with a profile of its own.
-func StartBrowser(ctx context.Context) (*Browser, error) {
+// StartBrowser starts Chromium with a profile of its own, and more arguments of its command line.
+func StartBrowser(ctx context.Context, arguments ...string) (*Browser, error) {
 	path, err := lookPath("chromium")
 	if err != nil {
 		return nil, err
@@ -62,12 +62,12 @@ func StartBrowser(ctx context.Context) (*Browser, error) {
 	defer theirOut.Close()
 	b.in, b.out = ours, answers
 	p.extra = []*os.File{theirIn, theirOut}
-	p.args = []string{
-		"--headless", "--remote-debugging-pipe", "--user-data-dir=" + filepath.Join(p.dir, "profile"), "--no-first-run",
+	p.args = append(arguments,
+		"--headless", "--remote-debugging-pipe", "--user-data-dir="+filepath.Join(p.dir, "profile"), "--no-first-run",
 		"--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking", "--disable-extensions",
 		// As root, as in a container, it starts in no other way; it sees nothing but the tests' own pages.
 		"--no-sandbox", "about:blank",
-	}
+	)
 	if err := p.spawn(); err != nil {
 		return nil, errors.Join(err, ours.Close(), answers.Close(), p.remove())
 	}

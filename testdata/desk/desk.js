@@ -4,7 +4,7 @@
 /* global io */
 
 const query = new URLSearchParams(location.search);
-const asked = { popups: [], writes: [], emitted: [], timers: 0, listeners: (event) => frappe.realtime.socket.listeners(event).length };
+const asked = { popups: [], writes: [], emitted: [], lists: 0, timers: 0, listeners: (event) => frappe.realtime.socket.listeners(event).length };
 let cur_frm = null, cur_list = null;
 
 const plainInterval = window.setInterval;
@@ -14,7 +14,8 @@ const cint = (value) => parseInt(value) || 0;
 const __ = (text, values = []) => text.replace(/{(\d)}/g, (_, i) => values[i]);
 const comment_when = (time) => `<span class="frappe-timestamp">${time}</span>`;
 // The zone of a site that has set none.
-const moment = { tz: (text) => ({ valueOf: () => Date.parse(text.replace(" ", "T").slice(0, 23) + "+05:30") }) };
+const moment = () => ({ diff: (time) => Math.floor((Date.now() - time) / 1000) });
+moment.tz = (text) => ({ valueOf: () => Date.parse(text.replace(" ", "T").slice(0, 23) + "+05:30") });
 
 async function server(method, args) {
 	const response = await fetch("/desk/" + method, { method: "POST", body: JSON.stringify(args) });
@@ -47,7 +48,24 @@ const frappe = {
 	set_route: (...route) => asked.popups.push(["route", route.join("/")]),
 	new_doc: (doctype, values) => asked.popups.push(["new", doctype, values]),
 	dom: { freeze() {}, unfreeze() {} },
+	// As Frappe does: a Custom HTML Block is an element with a shadow tree, in which its script is a function of its own.
+	create_shadow_element(wrapper, html, style, script) {
+		const name = "custom-block-" + Math.random().toString(36).slice(2);
+		customElements.define(name, class extends HTMLElement {
+			constructor() {
+				super();
+				const parts = ["div", "style", "script"].map((tag) => document.createElement(tag));
+				parts[0].innerHTML = html;
+				parts[1].textContent = style;
+				parts[2].textContent = `(function() { let root_element = document.querySelector("${name}").shadowRoot; ${script} })();`;
+				this.attachShadow({ mode: "open" }).append(...parts);
+			}
+		});
+		wrapper.innerHTML = `<${name}></${name}>`;
+		return wrapper.firstChild.shadowRoot;
+	},
 	utils: {
+		get_form_link: (doctype, name) => `/app/${doctype.toLowerCase().replace(" ", "-")}/${encodeURIComponent(name)}`,
 		escape_html: (text) => text.replace(/[&<>"'`=/]/g, (c) => `&#${c.charCodeAt(0)};`),
 		get_formatted_duration: (seconds) => [[3600, "h"], [60, "m"], [1, "s"]].filter(([n]) => seconds >= n)
 			.map(([n, unit]) => Math.floor((seconds % (n * 60)) / n) + unit).join(" "),
@@ -66,7 +84,7 @@ const frappe = {
 		doctype_subscribe: (doctype) => frappe.realtime.emit("doctype_subscribe", doctype),
 	},
 	db: {
-		get_list: (doctype, args) => server("list", { doctype, ...args }),
+		get_list: (doctype, args) => { asked.lists++; return server("list", { doctype, ...args }); },
 		get_doc: (doctype, name) => server("get", { doctype, name }),
 		count: async (doctype, args) => (await server("list", { doctype, ...args })).length,
 		set_value: (doctype, name, values) => { asked.writes.push([name, values]); return server("set", { doctype, name, values }); },
@@ -215,6 +233,11 @@ const desk = {
 		desk.form = desk.forms[doctype] ??= new Form(doctype);
 		desk.show("form");
 		await desk.form.open(name);
+	},
+	// block puts a Custom HTML Block onto the page in place of the one before, as a workspace does.
+	async block(name) {
+		const block = await server("block", { name });
+		desk.shown = frappe.create_shadow_element(document.querySelector("#block"), block.html, block.style, block.script);
 	},
 	async list() {
 		desk.opened ??= new List();

@@ -18,6 +18,8 @@ import (
 type plan struct {
 	sites.Written
 	wish
+	// was is the state that the row had before.
+	was rows.Status
 	// lacks is what the row of a submission gets; why is for what it is refused.
 	lacks []rows.Value
 	why   error
@@ -76,14 +78,16 @@ func (h *Hands) plan(ctx context.Context, site string, found sites.Changes) (pla
 		if found.OfApp && !slices.Contains(handled, w.Row.JobType) {
 			continue
 		}
-		if wish := judge(w.Row, w.Was, time.Now()); wish != nothing {
-			plans = append(plans, plan{Written: w, wish: wish})
+		if wish, was := judge(w, time.Now()); wish != nothing {
+			plans = append(plans, plan{Written: w, wish: wish, was: was})
 		}
 	}
 	for i := range plans {
 		switch p := &plans[i]; p.wish {
 		case submit:
 			submissions = append(submissions, p)
+		case retry:
+			p.later = found.OfApp && h.leftToApp(site, p.Row.Name)
 		case refuse:
 			p.why = fmt.Errorf("it was inserted as %s by %s: a job begins as Pending; set its status to Queued to have it run", p.Row.Status, p.Row.Owner)
 		}
@@ -102,7 +106,7 @@ func (h *Hands) act(ctx context.Context, site string, p plan) error {
 		if p.why != nil {
 			return h.refuse(ctx, site, p)
 		}
-		move := moves.ByHand(row, p.Was, func(row *rows.BackgroundJob) moves.Move { return moves.Submit(site, row, p.lacks...) })
+		move := moves.ByHand(row, p.was, func(row *rows.BackgroundJob) moves.Move { return moves.Submit(site, row, p.lacks...) })
 		err := h.apply(ctx, move, h.RQ.Deliver)
 		if sites.Final(err) { // a column doesn't take what the row gets
 			p.lacks, p.why = nil, err
@@ -112,14 +116,14 @@ func (h *Hands) act(ctx context.Context, site string, p plan) error {
 	case refuse:
 		return h.refuse(ctx, site, p)
 	case cancel:
-		move := moves.ByHand(row, p.Was, func(row *rows.BackgroundJob) moves.Move {
+		move := moves.ByHand(row, p.was, func(row *rows.BackgroundJob) moves.Move {
 			return moves.Cancel(site, row, by, moves.CanceledBy(by), now)
 		})
 		return h.apply(ctx, move, func(ctx context.Context, site string, row *rows.BackgroundJob) error {
-			return h.RQ.Stop(ctx, site, row, p.Was)
+			return h.RQ.Stop(ctx, site, row, p.was)
 		})
 	case retry:
-		move := moves.ByHand(row, p.Was, func(row *rows.BackgroundJob) moves.Move { return moves.Requeue(site, row, by) })
+		move := moves.ByHand(row, p.was, func(row *rows.BackgroundJob) moves.Move { return moves.Requeue(site, row, by) })
 		return h.apply(ctx, move, h.RQ.Redeliver)
 	case undo, look:
 		return h.undo(ctx, site, p)
@@ -143,8 +147,8 @@ func (h *Hands) apply(ctx context.Context, m moves.Move, then func(context.Conte
 // refuse makes a dead letter of a row that may not be submitted.
 func (h *Hands) refuse(ctx context.Context, site string, p plan) error {
 	refusal := func(row *rows.BackgroundJob) moves.Move { return moves.Refuse(site, row, p.why, time.Now()) }
-	if p.Was != "" {
-		_, err := h.Rows.Apply(ctx, moves.ByHand(p.Row, p.Was, refusal), nil)
+	if p.was != "" {
+		_, err := h.Rows.Apply(ctx, moves.ByHand(p.Row, p.was, refusal), nil)
 		return err
 	}
 	lacks := p.lacks
@@ -162,9 +166,9 @@ func (h *Hands) refuse(ctx context.Context, site string, p plan) error {
 
 // undo gives a row its state back, and a running one the start of its attempt: by that the attempt is told from others.
 func (h *Hands) undo(ctx context.Context, site string, p plan) error {
-	row, what := p.Row, fmt.Sprintf("set the status from %s to %s", p.Was, p.Row.Status)
+	row, what := p.Row, fmt.Sprintf("set the status from %s to %s", p.was, p.Row.Status)
 	startedAt := row.StartedAt
-	if p.Was == rows.StatusRunning {
+	if p.was == rows.StatusRunning {
 		starts, err := h.RQ.Started(ctx, site, row)
 		if err != nil {
 			return err
@@ -183,8 +187,8 @@ func (h *Hands) undo(ctx context.Context, site string, p plan) error {
 			startedAt = row.Modified // nobody runs it: it will be given back
 		}
 	}
-	_, err := h.Rows.Apply(ctx, moves.Undo(site, row, p.Was, startedAt, row.ModifiedBy, what), nil)
-	if err == nil && p.Was == rows.StatusPending {
+	_, err := h.Rows.Apply(ctx, moves.Undo(site, row, p.was, startedAt, row.ModifiedBy, what), nil)
+	if err == nil && p.was == rows.StatusPending {
 		h.lanes.Add(site, row.Name) // it still waits to be submitted
 	}
 	return err

@@ -273,8 +273,19 @@ func TestAnAppsRows(t *testing.T) {
 		b.log["JOB-1"] = append(b.log["JOB-1"], rows.LogEntry{FromStatus: rows.StatusQueued, ToStatus: rows.StatusCanceled})
 		b.Hear(realtime.Change{Site: site, DocType: "Background Job", Name: "JOB-1"})
 		synctest.Wait()
-		if row := b.row("JOB-1"); row.CanceledBy != "joe" || row.CanceledAt.IsZero() || b.done[1] != "stop Canceled JOB-1" {
+		if row := b.row("JOB-1"); row.CanceledBy != "joe" || row.CanceledAt.IsZero() || b.done[1] != "stop Queued JOB-1" {
 			t.Errorf("canceled by %q at %s; RQ got %q", row.CanceledBy, row.CanceledAt, b.done)
+		}
+		// And when somebody has a dead letter tried again: after the app's own delivery had its time it gets one, once.
+		b.left("JOB-4", rows.StatusDeadLetter)
+		b.save("JOB-4", "joe", func(j *rows.BackgroundJob) { j.Status, j.ErrorMessage, j.RetryCount = rows.StatusQueued, "boom", 2 })
+		b.log["JOB-4"] = append(b.log["JOB-4"], rows.LogEntry{FromStatus: rows.StatusDeadLetter, ToStatus: rows.StatusQueued, Actor: "joe"})
+		for range 2 {
+			b.Hear(realtime.Change{Site: site, DocType: "Background Job", Name: "JOB-4"})
+			time.Sleep(4 * time.Second)
+		}
+		if row := b.row("JOB-4"); row.RetryCount != 0 || row.ErrorMessage != "" || len(b.done) != 3 || b.done[2] != "redeliver JOB-4" {
+			t.Errorf("tried again: %d retries, error %q; RQ got %q", row.RetryCount, row.ErrorMessage, b.done)
 		}
 		cancel()
 		<-ended

@@ -26,12 +26,9 @@ func (d Deliveries) Ready(ctx context.Context) error { return d.Redis.Ping(ctx).
 
 // Stop implements RQ. If the command to whoever runs the row gets lost, that one sees the row within two seconds.
 func (d Deliveries) Stop(ctx context.Context, site string, row *rows.BackgroundJob, was rows.Status) error {
-	// Of a row that an app's code canceled nobody knows what it was.
-	if was == rows.StatusRunning || was == rows.StatusCanceled {
+	if was == rows.StatusRunning {
 		_, err := d.RQ.SendCommand(ctx, attempt.EveryBridge, rqcompat.Command{Name: attempt.CommandCancel, JobID: d.Bench.JobID(site, row.Name)})
-		if err != nil || was == rows.StatusRunning {
-			return err
-		}
+		return err
 	}
 	jobs, err := d.Deliveries(ctx, site, row)
 	if err != nil {
@@ -39,7 +36,7 @@ func (d Deliveries) Stop(ctx context.Context, site string, row *rows.BackgroundJ
 	}
 	for _, j := range jobs {
 		// One that has ended stays what it is, and so does another job that bears the same id by now.
-		if j.Status.Ended() || was == rows.StatusCanceled && j.Status == rqcompat.StatusStarted {
+		if j.Status.Ended() {
 			continue
 		}
 		if err := d.RQ.Cancel(ctx, j.ID, false); err != nil && !errors.Is(err, rqcompat.ErrNoSuchJob) && !errors.Is(err, rqcompat.ErrCanceled) {

@@ -138,7 +138,7 @@ func (b *bench) Written(_ context.Context, _ string, names []string) (sites.Chan
 			read := *row
 			w := sites.Written{Row: &read, NoObject: b.noObject}
 			if n := len(b.log[name]); n > 0 {
-				w.Was = b.log[name][n-1].ToStatus
+				w.Last = b.log[name][n-1]
 			}
 			c.Rows = append(c.Rows, w)
 		}

@@ -193,3 +193,16 @@ func (h *Hands) age(site, name string) time.Duration {
 	}
 	return 0
 }
+
+// ofAppGrace is how long a row is left to an app that brings its DocType: the app's own code queues it a moment after it
+// wrote it, and doesn't see to it that it runs once.
+const ofAppGrace = 3 * time.Second
+
+// leftToApp reports whether a row is still left to the app, and has it looked at when that is over.
+func (h *Hands) leftToApp(site, name string) bool {
+	age := h.age(site, name)
+	if age == 0 {
+		time.AfterFunc(ofAppGrace, func() { h.lanes.Add(site, name) })
+	}
+	return age < ofAppGrace
+}

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/opensoft/dartwing-bridge/bridge/internal/sites"
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
 )
 
@@ -34,25 +35,28 @@ var (
 // logsKept is how old a row may be whose state is told by the lack of a log: that of an older one may have been deleted.
 const logsKept = 24 * time.Hour
 
-// judge says what is wanted of a row that the engine left in the state was, "" if it has never seen it.
-func judge(row *rows.BackgroundJob, was rows.Status, now time.Time) wish {
-	is := row.Status
+// judge says what is wanted of a row, and in which state it was before that: what its log says, "" if it has none. An app's
+// code writes the log itself, and then the line before tells.
+func judge(w sites.Written, now time.Time) (wish, rows.Status) {
+	row, is, was, before := w.Row, w.Row.Status, w.Last.ToStatus, w.Last.FromStatus
 	fresh := was == "" || was == rows.StatusPending
 	switch {
 	case is == was && is == rows.StatusRunning:
-		return look
-	case is == rows.StatusCanceled && is == was && row.CanceledAt.IsZero():
-		return cancel // by code of an app's, which writes a log as well
+		return look, was
+	case is == was && is == rows.StatusCanceled && row.CanceledAt.IsZero() && slices.Contains(cancelable, before):
+		return cancel, before
+	case is == was && is == rows.StatusQueued && row.ErrorMessage != "" && w.Last.Actor != "" && slices.Contains(retryable, before):
+		return retry, before
 	case fresh && (is == rows.StatusPending || is == rows.StatusQueued):
-		return submit
+		return submit, was
 	case is == was, was == "" && now.Sub(row.Creation) > logsKept:
-		return nothing
+		return nothing, was
 	case is == rows.StatusCanceled && slices.Contains(cancelable, was):
-		return cancel
+		return cancel, was
 	case is == rows.StatusQueued && slices.Contains(retryable, was):
-		return retry
+		return retry, was
 	case was == "":
-		return refuse
+		return refuse, was
 	}
-	return undo
+	return undo, was
 }

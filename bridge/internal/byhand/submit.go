@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"time"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/policy"
@@ -20,10 +19,6 @@ const (
 	usualTimeout  = 300
 	usualRetries  = 5
 )
-
-// ofAppGrace is how long a row is left to an app that brings its DocType: the app's own code queues it a moment after it
-// inserted it, and doesn't see to it that it runs once.
-const ofAppGrace = 3 * time.Second
 
 // submissions are those of one site that are examined together.
 type submissions struct {
@@ -95,8 +90,7 @@ var final = []error{policy.ErrNoSuchJobType, policy.ErrJobTypeDisabled, policy.E
 // examine fills in the plan of one submission.
 func (s *submissions) examine(ctx context.Context, p *plan) error {
 	row := p.Row
-	if s.ofApp && s.waitsForApp(row.Name) {
-		p.later = true
+	if p.later = s.ofApp && s.leftToApp(s.site, row.Name); p.later {
 		return nil
 	}
 	owner := s.owner(row)
@@ -123,15 +117,6 @@ func (s *submissions) examine(ctx context.Context, p *plan) error {
 		return s.withoutHandler(ctx, p)
 	}
 	return nil
-}
-
-// waitsForApp reports whether a row is still left to the app, and has it looked at when that is over.
-func (s *submissions) waitsForApp(name string) bool {
-	age := s.age(s.site, name)
-	if age == 0 {
-		time.AfterFunc(ofAppGrace, func() { s.lanes.Add(s.site, name) })
-	}
-	return age < ofAppGrace
 }
 
 // notAllowed says why a job may not be submitted in the name of its owner.

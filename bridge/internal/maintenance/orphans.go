@@ -159,7 +159,7 @@ func (s *Orphans) adopt(ctx context.Context, site string, row *rows.BackgroundJo
 		said()
 		return deliver(ctx)
 	}
-	return nil
+	return nil // a Pending row waits to be submitted
 }
 
 // delivered reports whether a row is on its way. That an id of its deliveries is on a queue doesn't tell: another job may

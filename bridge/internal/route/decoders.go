@@ -60,18 +60,25 @@ func sideBySide[T any](ctx context.Context, t wait.Turns, n int, patience time.D
 	for begun < n && t.Take(ctx) {
 		i := begun
 		begun++
-		var over atomic.Bool
 		end := func(v T) {
-			if over.CompareAndSwap(false, true) {
-				t.GiveBack()
-				answers <- answer{i, v}
-			}
+			t.GiveBack()
+			answers <- answer{i, v}
 		}
-		clock := time.AfterFunc(patience, func() { end(late(i)) })
+		giveUp := func() { end(late(i)) }
+		// Who takes it answers. The runtime keeps a stopped timer for a while, and it must not keep the jobs.
+		var open atomic.Pointer[func()]
+		open.Store(&giveUp)
+		clock := time.AfterFunc(patience, func() {
+			if giveUp := open.Swap(nil); giveUp != nil {
+				(*giveUp)()
+			}
+		})
 		go func() {
 			v := work(i)
 			clock.Stop()
-			end(v)
+			if open.Swap(nil) != nil {
+				end(v)
+			}
 		}()
 	}
 	for range begun {

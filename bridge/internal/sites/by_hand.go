@@ -11,8 +11,8 @@ import (
 // Written is a row that somebody else than the engine may have written, and what the engine knows of it.
 type Written struct {
 	Row *rows.BackgroundJob
-	// Was is the state that the row's log has, "" if it has none.
-	Was rows.Status
+	// Last is the newest row of its log, zero if it has none.
+	Last rows.LogEntry
 	// NoObject says of a row that never was on its way that its parameters are no JSON object.
 	NoObject bool
 }
@@ -39,9 +39,8 @@ func (s *Sites) Written(ctx context.Context, site string, names []string) (c Cha
 		}
 		var fresh []string
 		for name, row := range found {
-			was := last[name].ToStatus
-			c.Rows = append(c.Rows, Written{Row: row, Was: was})
-			if was == "" || was == rows.StatusPending {
+			c.Rows = append(c.Rows, Written{Row: row, Last: last[name]})
+			if was := last[name].ToStatus; was == "" || was == rows.StatusPending {
 				fresh = append(fresh, name)
 			}
 		}

@@ -45,7 +45,8 @@ type Explainer struct {
 		Workers(ctx context.Context) ([]*rqcompat.Worker, error)
 		Score(ctx context.Context, reg rqcompat.Registry, queue, id string) (score float64, ok bool, err error)
 	}
-	Ask func(ctx context.Context, q policy.Question) policy.Answer
+	Ask      func(ctx context.Context, q policy.Question) policy.Answer
+	JobTypes func(ctx context.Context, site string) (map[string]*rows.JobType, error)
 	// Router makes a router that has such handlers.
 	Router func(handlers job.Handlers) *route.Router
 	// Kind is a queue's name as the bench's configuration has it.
@@ -105,6 +106,8 @@ func (e Explainer) Explain(ctx context.Context, a Around, ws []Waiting) ([][]Rea
 		switch {
 		case w.Row != nil && !w.Row.NextRetryAt.IsZero():
 			reasons[i] = []Reason{e.retry(w.Row)}
+		case w.Job == nil && w.Row.Status == rows.StatusPending:
+			reasons[i] = e.unsubmitted(ctx, a, w)
 		case w.Job == nil || w.Row != nil && w.Job.Status.Ended():
 			reasons[i] = []Reason{{"delivery", "the row is " + string(w.Row.Status) + " and RQ has no job for it: a running bridge that has a handler for " +
 				w.Row.JobType + " delivers it again within a minute"}}
@@ -126,6 +129,27 @@ func (e Explainer) Explain(ctx context.Context, a Around, ws []Waiting) ([][]Rea
 		e.queued(ctx, a, queue, ws, of, reasons)
 	}
 	return reasons, nil
+}
+
+// unsubmitted says why a row that somebody inserted isn't on its way yet.
+func (e Explainer) unsubmitted(ctx context.Context, a Around, w Waiting) []Reason {
+	jobType := w.Row.JobType
+	names := []string{jobType}
+	if types, err := e.JobTypes(ctx, w.Site); err == nil && types[jobType] != nil {
+		names = append(names, types[jobType].HandlerMethod)
+	}
+	has := func(p rqcompat.Process) bool {
+		return slices.ContainsFunc(names, func(name string) bool { return slices.Contains(p.Handlers, name) })
+	}
+	why := "it was inserted as a document: a bridge that runs submits it within seconds, or refuses it and says why"
+	switch {
+	case len(a.Processes) == 0:
+		why = "it was inserted as a document and waits for a bridge to submit it: none runs"
+	case !slices.ContainsFunc(a.Processes, has):
+		why = "it was inserted as a document and waits for a bridge that has a handler for " + jobType + ": none that runs has one"
+	}
+	maintenance := answered(e.Ask(ctx, policy.Question{Moment: policy.AtStart, Site: w.Site}))
+	return append(maintenance, Reason{"submission", why})
 }
 
 func (e Explainer) retry(row *rows.BackgroundJob) Reason {

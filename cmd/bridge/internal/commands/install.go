@@ -142,7 +142,8 @@ would drop without them, and so do the roles that people have; a later bridge
 install goes on with them.
 
 With --with-data the DocTypes that bridge install made go too, with their tables
-and every row: it asks twice. An app's own DocTypes stay in any case.`,
+and every row: it asks twice. An app's own DocTypes stay in any case. Over REST the
+tables stay, empty of meaning, until bench trim-database drops them.`,
 		Example: `  bridge uninstall --site site1.localhost --dry-run
   bridge uninstall --site site1.localhost`,
 		Args: cobra.NoArgs,
@@ -206,7 +207,11 @@ func (o installation) install(ctx context.Context, a *cli.App, b *frappe.Bench, 
 	}
 	if isFrappe {
 		if err := o.bring(ctx, a, b, name, &r, func(site documents.Site) (*documents.Plan, error) {
-			return documents.Prepare(ctx, site, o.documents)
+			plan, err := documents.Prepare(ctx, site, o.documents)
+			if err == nil && o.rows.Organization != "" && plan.Tenant != rows.DefaultTenant {
+				err = exitcode.Usagef("--organization makes an %s, but the site's jobs belong to a %s", rows.DefaultTenant, plan.Tenant)
+			}
+			return plan, err
 		}); err != nil {
 			return r, err
 		}

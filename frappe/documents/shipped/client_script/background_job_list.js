@@ -31,7 +31,7 @@
 		return `<div class="progress" style="margin: 0" role="progressbar" aria-valuemin="0" aria-valuemax="100" aria-valuenow="${percent}">
 				<div class="progress-bar progress-bar-success" style="width: ${percent}%"></div>
 			</div>
-			<div class="small text-muted ellipsis" style="text-align: start" title="${text}">${text}</div>`;
+			<div class="small text-muted ellipsis" dir="auto" style="text-align: start" title="${text}">${text}</div>`;
 	};
 
 	// Live

@@ -20,15 +20,17 @@ function make_row(job) {
 		parent.appendChild(part);
 		return part;
 	};
-	const parts = {};
-	for (const name of ["what", "whose", "step", "bar", "percent", "since"]) parts[name] = add(row, name);
+	// Names and steps keep their own direction in a language that is written from right to left.
+	const text = (name) => add(row, name).appendChild(document.createElement("bdi"));
+	const parts = { what: text("what"), whose: text("whose"), step: text("step") };
+	for (const name of ["bar", "percent", "since"]) parts[name] = add(row, name);
 	parts.whose.classList.add("text-muted");
 	parts.step.classList.add("text-muted");
 	parts.done = add(parts.bar, "done");
 	parts.what.textContent = job.job_type;
-	row.title = parts.what.title = job.name;
+	row.title = job.name;
 	parts.whose.textContent = job.organization;
-	parts.began = moment.tz(job.started_at, frappe.boot.time_zone.system);
+	parts.began = job.started_at && moment.tz(job.started_at, frappe.boot.time_zone.system);
 	return { row, parts };
 }
 
@@ -40,7 +42,7 @@ function show_progress({ parts }, percent, step) {
 
 function show_times() {
 	for (const { parts } of rows.values()) {
-		parts.since.textContent = frappe.utils.get_formatted_duration(Math.max(0, moment().diff(parts.began, "seconds")));
+		if (parts.began) parts.since.textContent = frappe.utils.get_formatted_duration(Math.max(0, moment().diff(parts.began, "seconds")));
 	}
 }
 
