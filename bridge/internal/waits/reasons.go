@@ -107,7 +107,7 @@ func (e Explainer) Explain(ctx context.Context, a Around, ws []Waiting) ([][]Rea
 		case w.Row != nil && !w.Row.NextRetryAt.IsZero():
 			reasons[i] = []Reason{e.retry(w.Row)}
 		case w.Job == nil && w.Row.Status == rows.StatusPending:
-			reasons[i] = e.unsubmitted(ctx, a, w)
+			reasons[i] = append(e.byPolicy(ctx, w.Site, w.Row), e.unsubmitted(ctx, a, w))
 		case w.Job == nil || w.Row != nil && w.Job.Status.Ended():
 			reasons[i] = []Reason{{"delivery", "the row is " + string(w.Row.Status) + " and RQ has no job for it: a running bridge that has a handler for " +
 				w.Row.JobType + " delivers it again within a minute"}}
@@ -132,11 +132,10 @@ func (e Explainer) Explain(ctx context.Context, a Around, ws []Waiting) ([][]Rea
 }
 
 // unsubmitted says why a row that somebody inserted isn't on its way yet.
-func (e Explainer) unsubmitted(ctx context.Context, a Around, w Waiting) []Reason {
-	jobType := w.Row.JobType
-	names := []string{jobType}
-	if types, err := e.JobTypes(ctx, w.Site); err == nil && types[jobType] != nil {
-		names = append(names, types[jobType].HandlerMethod)
+func (e Explainer) unsubmitted(ctx context.Context, a Around, w Waiting) Reason {
+	names := []string{w.Row.JobType}
+	if types, err := e.JobTypes(ctx, w.Site); err == nil && types[w.Row.JobType] != nil {
+		names = append(names, types[w.Row.JobType].HandlerMethod)
 	}
 	has := func(p rqcompat.Process) bool {
 		return slices.ContainsFunc(names, func(name string) bool { return slices.Contains(p.Handlers, name) })
@@ -146,10 +145,9 @@ func (e Explainer) unsubmitted(ctx context.Context, a Around, w Waiting) []Reaso
 	case len(a.Processes) == 0:
 		why = "it was inserted as a document and waits for a bridge to submit it: none runs"
 	case !slices.ContainsFunc(a.Processes, has):
-		why = "it was inserted as a document and waits for a bridge that has a handler for " + jobType + ": none that runs has one"
+		why = "it was inserted as a document and waits for a bridge that has a handler for " + w.Row.JobType + ": none that runs has one"
 	}
-	maintenance := answered(e.Ask(ctx, policy.Question{Moment: policy.AtStart, Site: w.Site}))
-	return append(maintenance, Reason{"submission", why})
+	return Reason{"submission", why}
 }
 
 func (e Explainer) retry(row *rows.BackgroundJob) Reason {
