@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -23,7 +24,7 @@ const Module = "Background Jobs"
 var shipped embed.FS
 
 // kinds are the folders of documents in the order of their import: each may name documents of those before it.
-var kinds = []string{"role", "module_def", "doctype", "property_setter", "client_script", "report", "number_card", "dashboard_chart",
+var kinds = []string{"role", "module_def", "doctype", "custom_field", "property_setter", "client_script", "report", "number_card", "dashboard_chart",
 	"custom_html_block", "dashboard", "workspace", "list_filter", "list_view_settings", "translation"}
 
 // Document is one document, as Frappe's import_doc takes it.
@@ -66,6 +67,7 @@ func load(files fs.FS) ([]Document, error) {
 				return nil, err
 			}
 			all = append(all, tables...)
+			all = append(all, customFields(tables)...)
 			all = append(all, setters(tables)...)
 		}
 	}
@@ -87,6 +89,34 @@ func ofTables() ([]Document, error) {
 		all = append(all, d)
 	}
 	return all, nil
+}
+
+// added are the fields that an app's DocTypes get from ours.
+var added = map[string][]string{
+	"Background Job": {"waiting_for", "log_tail"},
+	"Job Type":       {"handled_by", "handled_at", "sample_parameters", "documentation", "notify_on_completion", "dead_letter_role"},
+}
+
+// customFields are Custom Fields that are what the DocTypes of tables have, each behind the field that it follows there.
+func customFields(tables []Document) []Document {
+	var all []Document
+	for _, table := range tables {
+		fields, _ := table.Fields["fields"].([]any)
+		before := ""
+		for _, field := range fields {
+			f := field.(map[string]any)
+			name, kind := fmt.Sprint(f["fieldname"]), fmt.Sprint(f["fieldtype"])
+			if slices.Contains(added[table.Name], name) {
+				d := Document{Kind: "custom_field", DocType: "Custom Field", Name: table.Name + "-" + name, Fields: maps.Clone(f)}
+				maps.Copy(d.Fields, map[string]any{"doctype": d.DocType, "name": d.Name, "module": Module, "dt": table.Name, "insert_after": before})
+				all = append(all, d)
+			}
+			if !strings.HasSuffix(kind, " Break") {
+				before = name
+			}
+		}
+	}
+	return all
 }
 
 // set are the properties of fields that an app's Background Job gets from ours: state fields are read-only, since a form

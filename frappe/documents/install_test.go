@@ -233,6 +233,10 @@ func TestInstallBesideAnApp(t *testing.T) {
 			for _, field := range app["fields"].([]any) {
 				delete(field.(map[string]any), "read_only")
 			}
+			app["fields"] = slices.DeleteFunc(app["fields"].([]any), func(field any) bool {
+				name := field.(map[string]any)["fieldname"]
+				return name == "waiting_for" || name == "handled_by"
+			})
 			s.all[d.key()] = copied(app)
 		}
 	}
@@ -240,6 +244,12 @@ func TestInstallBesideAnApp(t *testing.T) {
 	install(t, s, all, Options{})
 	if diff := cmp.Diff(before, s.all["DocType Background Job"]); diff != "" {
 		t.Errorf("the app's DocType is another now:\n%s", diff)
+	}
+	if f := s.all["Custom Field Background Job-waiting_for"]; f == nil || f["dt"] != "Background Job" || f["insert_after"] != "depends_on" || f["fieldtype"] != "Small Text" {
+		t.Errorf("the Custom Field for what the app's DocType lacks is %v", f)
+	}
+	if s.all["Custom Field Job Type-handled_by"] == nil || s.all["Custom Field Job Type-handled_at"] != nil {
+		t.Error("there are Custom Fields for other fields than those that the app's DocType lacks")
 	}
 	for _, key := range []string{"Property Setter Background Job-started_at-read_only", "Property Setter Background Job-main-sort_order"} {
 		if s.all[key] == nil {
@@ -251,7 +261,7 @@ func TestInstallBesideAnApp(t *testing.T) {
 	}
 	steps := uninstall(t, s, all, true)
 	for key := range s.all {
-		if strings.HasPrefix(key, "Property Setter") || strings.HasPrefix(key, "Client Script") {
+		if strings.HasPrefix(key, "Property Setter") || strings.HasPrefix(key, "Custom Field") || strings.HasPrefix(key, "Client Script") {
 			t.Errorf("%s outlasted the removal %q", key, steps)
 		}
 	}
