@@ -157,7 +157,8 @@ func TestInstallLeavesAnExistingSite(t *testing.T) {
 		Created: []string{"tabOrganization"}, Kept: []string{"tabBackground Job", "tabJob Execution Log", "tabJob Type"},
 		IndexesAdded: []string{"tabBackground Job.job_hash_creation_index", "tabBackground Job.status_next_retry_at_organization_index", "tabBackground Job.organization_status_index",
 			"tabBackground Job.depends_on_status_index", "tabBackground Job.owner_status_modified_index",
-			"tabBackground Job.job_type_status_modified_index", "tabJob Execution Log.background_job_timestamp_index"},
+			"tabBackground Job.job_type_status_modified_index", "tabJob Execution Log.background_job_timestamp_index",
+			"tabJob Execution Log.owner_modified_index"},
 	}
 	if diff := cmp.Diff(want, report); diff != "" {
 		t.Error(diff)
