@@ -17,9 +17,10 @@ const (
 	TellEvery = 5 * time.Second
 	// tellAge is how long a row must have waited.
 	tellAge = 5 * time.Second
-	// tellBatch is how many rows of a site are looked at then, twice: those that have waited longest, since who waits for
-	// more than its turn becomes the oldest, and the next ones of a walk through all of them. Nothing grows with their number.
-	tellBatch = 100
+	// tellOldest is how many rows of a site are looked at then of those that have waited longest, since who waits for more
+	// than its turn becomes the oldest; tellWalk how many of a walk through all of them. Nothing grows with their number.
+	tellOldest = 100
+	tellWalk   = 300
 )
 
 // TellerParams are what a Teller needs.
@@ -109,7 +110,8 @@ func (t *Teller) why(ctx context.Context, around Around, site string, waiting []
 	var ws []Waiting
 	var of []int
 	for i, row := range waiting {
-		if jobs[i] == nil || jobs[i].Status.Ended() {
+		inserted := jobs[i] == nil && row.Status == rows.StatusPending
+		if !inserted && (jobs[i] == nil || jobs[i].Status.Ended()) {
 			first(i, t.byPolicy(ctx, site, row))
 			continue
 		}
@@ -126,8 +128,8 @@ func (t *Teller) why(ctx context.Context, around Around, site string, waiting []
 
 // some reads the oldest rows of a site, and the next of its walk.
 func (t *Teller) some(ctx context.Context, site string) ([]*rows.BackgroundJob, error) {
-	oldest, err := t.Rows.Waiting(ctx, site, rows.Place{}, tellAge, tellBatch)
-	if err != nil || len(oldest) < tellBatch {
+	oldest, err := t.Rows.Waiting(ctx, site, rows.Place{}, tellAge, tellOldest)
+	if err != nil || len(oldest) < tellOldest {
 		t.walked(site, rows.Place{})
 		return oldest, err
 	}
@@ -137,11 +139,11 @@ func (t *Teller) some(ctx context.Context, site string) ([]*rows.BackgroundJob, 
 	if !walking {
 		behind = oldest[len(oldest)-1].Place()
 	}
-	next, err := t.Rows.Waiting(ctx, site, behind, tellAge, tellBatch)
+	next, err := t.Rows.Waiting(ctx, site, behind, tellAge, tellWalk)
 	if err != nil {
 		return nil, err
 	}
-	if len(next) < tellBatch {
+	if len(next) < tellWalk {
 		t.walked(site, rows.Place{})
 	} else {
 		t.walked(site, next[len(next)-1].Place())
