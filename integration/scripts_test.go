@@ -223,9 +223,10 @@ func jobTypeScripts(t *testing.T, s *story, p *deskPage) {
 	p.do(`await desk.open("export", "Job Type")`)
 	p.await(`desk.form.text().includes("Last 24 Hours")`)
 	want(t, "New Job", p.value(`"New Job" in desk.form.buttons`), "true")
+	p.do(`desk.form.doc.handled_at = "2026-01-01 10:00:00.000001"; await desk.form.refresh()`)
 	want(t, "nobody", p.value(`[desk.form.intro_color, desk.form.text().includes("Nobody handles this Job Type")]`), `["red",true]`)
-	p.do(`desk.form.doc.handled_at = new Date(Date.now() + 5.5 * 3600000).toISOString().slice(0, 19).replace("T", " "); desk.form.doc.handled_by = %s; await desk.form.refresh()`, "host:1\n"+evil)
-	want(t, "somebody", p.value(`[desk.form.intro_color, desk.form.text().includes("Handled by host:1")]`), `["green",true]`)
+	p.do(`desk.form.doc.handled_at = new Date(Date.now() + 5.5 * 3600000).toISOString().slice(0, 19).replace("T", " "); desk.form.doc.handled_by = %s; await desk.form.refresh()`, "host:1 since 2026-01-01 10:00:00\n"+evil)
+	want(t, "somebody", p.value(`[desk.form.intro_color, desk.form.text().includes("Handled by host:1 since 2026-01-01 10:00:00 here")]`), `["green",true]`)
 }
 
 // job writes a row of jane's, or changes it, as it is when somebody opens it.

@@ -72,7 +72,7 @@ const frappe = {
 		debounce: (fn, wait) => limiter(fn, wait, true),
 		throttle: (fn, wait) => limiter(fn, wait, false),
 	},
-	datetime: { add_days: (time) => time, system_datetime: () => new Date().toISOString().slice(0, 19).replace("T", " ") },
+	datetime: { str_to_user: (time) => `${time} here`, add_days: (time) => time, system_datetime: () => new Date().toISOString().slice(0, 19).replace("T", " ") },
 	user: { full_name: (user) => user },
 	model: { can_read: () => true, can_write: () => true, can_create: () => true },
 	meta: { get_docfield: (doctype, fieldname) => frappe.ui.form.fields[fieldname], get_docfield_copy: (doctype) => (doctype === "Background Job" ? frappe.ui.form.fields : {}) },
