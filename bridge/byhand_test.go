@@ -263,6 +263,7 @@ func TestSubmissionsThatAreRefused(t *testing.T) {
 	t.Parallel()
 	b := newBed(t, nil)
 	b.addUser("eve@example.com")
+	b.exec("UPDATE `tabJob Type` SET requires_permission='Invoice' WHERE name='sample_job'") // and nobody has any right here
 	b.start(nil)
 	b.hears()
 	for i, tc := range []struct {
@@ -274,6 +275,7 @@ func TestSubmissionsThatAreRefused(t *testing.T) {
 		{"jane@example.com", "echo_job", "{}", map[string]any{"organization": "ORG-X"}, "no such organization"},
 		{"eve@example.com", "echo_job", "{}", nil, "eve@example.com doesn't belong to organization ORG-A"},
 		{"eve@example.com", "echo_job", "{}", map[string]any{"owner_user": "jane@example.com"}, "eve@example.com inserted it for jane@example.com"},
+		{"jane@example.com", "sample_job", "{}", nil, "jane@example.com may not create Invoice, which sample_job requires"},
 		{"jane@example.com", "echo_job", "[1]", nil, "input_parameters is not a JSON object"},
 		{"jane@example.com", "echo_job", `["` + strings.Repeat("x", 100_000) + `"]`, nil, "input_parameters is not a JSON object"},
 	} {
@@ -316,4 +318,27 @@ func TestADeletedRowIsNobodys(t *testing.T) {
 	b.insert("JOB-2", "jane@example.com", "echo_job", "{}", nil)
 	b.tell("JOB-2")
 	b.waitRow("JOB-2", rows.StatusCompleted)
+}
+
+// TestWhatAHandlerComesToCounts: also where somebody wrote another end into the row meanwhile, and nobody told of it.
+func TestWhatAHandlerComesToCounts(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, nil)
+	b.countTypes()
+	release := make(chan struct{})
+	b.start(func(e *Engine) {
+		Register(e, "count", func(context.Context, *Job[any]) (any, error) {
+			<-release
+			return nil, Permanent(fmt.Errorf("boom"))
+		})
+	})
+	name := b.submit("count", nil)
+	b.waitRow(name, rows.StatusRunning)
+	b.save(name, "jane@example.com", "status='Completed'")
+	close(release)
+	b.waitRow(name, rows.StatusDeadLetter)
+	b.waitJob(b.bench.JobID(testSite, name), rqcompat.StatusFailed)
+	if h := b.history(name); h[len(h)-1] != "Running>Dead Letter Job failed: boom; undone: jane@example.com had set the status to Completed" {
+		t.Errorf("history %q", h)
+	}
 }

@@ -35,6 +35,8 @@ var (
 	ErrJobTypeDisabled = policy.ErrJobTypeDisabled
 	// ErrOrganizationDissolved says that the organization takes no jobs any more.
 	ErrOrganizationDissolved = policy.ErrOrganizationDissolved
+	// ErrNotPermitted says that the Job Type's requires_permission names a DocType of which the user may create no documents.
+	ErrNotPermitted = policy.ErrNotPermitted
 )
 
 // ErrorType is what the field error_type of a Background Job says.

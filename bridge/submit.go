@@ -41,7 +41,7 @@ type SubmitRequest struct {
 
 // Submit creates the row of a job and enqueues its delivery. If the delivery can't be enqueued the row is taken back;
 // should even that fail, an engine delivers the row within a minute. The errors are ErrBadRequest, ErrNoSuchJobType,
-// ErrJobTypeDisabled, ErrOrganizationDissolved, rows.ErrNoSuchOrganization, frappe.ErrNoSuchSite, and servers' own.
+// ErrJobTypeDisabled, ErrOrganizationDissolved, ErrNotPermitted, rows.ErrNoSuchOrganization, frappe.ErrNoSuchSite, and servers' own.
 func (c *Client) Submit(ctx context.Context, r SubmitRequest) (*rows.BackgroundJob, error) {
 	db, err := c.sites.DB(ctx, r.Site)
 	if err != nil {
@@ -137,12 +137,12 @@ func (c *Client) newJob(ctx context.Context, db *rows.DB, r SubmitRequest) (rows
 	case r.Organization == "":
 		return rows.NewJob{}, fmt.Errorf("%w: no organization given, and bridge.default_organization is not set", ErrBadRequest)
 	}
-	answer := c.policy.Ask(ctx, policy.Question{Moment: policy.AtSubmission, Site: r.Site, JobType: r.JobType, Organization: r.Organization})
-	if answer.Verdict == policy.Refuse {
-		return rows.NewJob{}, answer.Err
-	}
 	if err := spell(ctx, db, &r); err != nil {
 		return rows.NewJob{}, err
+	}
+	question := policy.Question{Moment: policy.AtSubmission, Site: r.Site, JobType: r.JobType, Organization: r.Organization, User: r.User}
+	if answer := c.policy.Ask(ctx, question); answer.Verdict == policy.Refuse {
+		return rows.NewJob{}, answer.Err
 	}
 	r.Priority = cmp.Or(r.Priority, t.DefaultPriority)
 	if _, known := job.PriorityOf(r.Priority); !known && r.Priority != "" {

@@ -23,6 +23,8 @@ type Directory struct {
 	members memo.Memo[[]string]
 	// belongs has the users, each with an organization, who were seen to belong to it.
 	belongs memo.Memo[bool]
+	// creates has the users, each with a DocType, who were seen to be allowed to create its documents.
+	creates memo.Memo[bool]
 	having  memo.Memo[[]string] // by role
 }
 

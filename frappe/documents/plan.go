@@ -231,11 +231,7 @@ func (p *planner) step(d Document) (Step, error) {
 	switch d.Kind {
 	case "doctype":
 		return p.docTypeStep(d)
-	case "custom_field":
-		if lacking, err := p.lacking(d); err != nil || !lacking {
-			return Step{}, err
-		}
-	case "property_setter":
+	case "property_setter", "custom_field":
 		if needed, err := p.needed(d); err != nil || !needed {
 			return Step{}, err
 		}
@@ -296,30 +292,22 @@ func (d Document) hash() string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// target is the DocType that a Custom Field or Property Setter is about, as it will be; nil if there is none.
-func (p *planner) target(name string) (map[string]any, error) {
-	if of := p.brought[name]; of != nil {
-		return of, nil
-	}
-	return p.docType(name)
-}
-
-// lacking reports whether the DocType of a Custom Field has no such field by itself.
-func (p *planner) lacking(d Document) (bool, error) {
-	dt, _ := d.Fields["dt"].(string)
-	name, _ := d.Fields["fieldname"].(string)
-	of, err := p.target(dt)
-	return of != nil && fieldOf(of, name) == nil, err
-}
-
-// needed reports whether a Property Setter says something that its DocType doesn't say by itself.
+// needed reports whether an app's DocType lacks a field, or whether a Property Setter says something that its DocType
+// doesn't say by itself.
 func (p *planner) needed(d Document) (bool, error) {
+	if d.Kind == "custom_field" {
+		of, err := p.docType(d.Fields["dt"].(string))
+		return of != nil && !custom(of) && fieldOf(of, d.Fields["fieldname"].(string)) == nil, err
+	}
 	target, _ := d.Fields["doc_type"].(string)
 	field, _ := d.Fields["field_name"].(string)
 	property, _ := d.Fields["property"].(string)
-	of, err := p.target(target)
-	if err != nil || of == nil {
-		return false, err
+	of := p.brought[target]
+	if of == nil {
+		var err error
+		if of, err = p.docType(target); err != nil || of == nil {
+			return false, err
+		}
 	}
 	if field != "" {
 		if of = fieldOf(of, field); of == nil {

@@ -1,5 +1,6 @@
 // Package realtime publishes events to the browsers of a Frappe desk (15.41 to 17), through redis_queue and the
-// realtime server, so that no message can harm that server and no steady stream keeps a desk from refreshing.
+// realtime server, so that no message can harm that server and no steady stream keeps a desk from refreshing. On the same
+// channel it hears which documents Frappe has inserted and saved.
 package realtime
 
 import (

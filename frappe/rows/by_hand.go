@@ -40,22 +40,30 @@ var notPending = []Status{
 	StatusQueued, StatusRunning, StatusCompleted, StatusFailed, StatusTimedOut, StatusDeadLetter, StatusCanceled,
 }
 
-// ChangedByHand reads up to limit places of rows behind one that were modified since an instant and whose log has nothing
-// as new, oldest first: somebody else than the engine wrote them. What he wrote may be anything, the status or not.
-func (d *DB) ChangedByHand(ctx context.Context, since time.Time, behind Place, limit int) ([]Place, error) {
-	const query = "(" + placesWhere + " AND `modified`>=? AND " + behindPlace +
-		" AND NOT EXISTS (SELECT 1 FROM `" + tableLog + "` l WHERE l.`background_job`=j.`name` AND l.`timestamp`>=j.`modified`)" + placesOrder + ")"
-	from := earliestText(since, d.Location())
+// ChangedByHand reads up to limit places of rows behind one that were modified within a time, from <= modified < to, and
+// whose log has nothing as new, oldest first: somebody else than the engine wrote them. What he wrote may be anything, the
+// status or not. A zero to is no end. It costs a look into the log for each row that was modified then.
+func (d *DB) ChangedByHand(ctx context.Context, from, to time.Time, behind Place, limit int) ([]Place, error) {
+	first, last := earliestText(from, d.Location()), "9999-12-31 23:59:59"
+	if !to.IsZero() {
+		last = latestText(to, d.Location())
+	}
 	var args []any
 	for _, s := range notPending {
 		of := behind.args(s)
-		args = append(append(args, of[0], from), append(of[1:], limit)...)
+		args = append(append(args, of[0], first, last), append(of[1:], limit)...)
 	}
 	// Each status apart: so the index on status and time finds them.
-	places, err := selectAll[Place](ctx, &d.conn, "find the jobs that somebody changed", query+strings.Repeat(" UNION ALL "+query, len(notPending)-1), args...)
+	places, err := selectAll[Place](ctx, &d.conn, "find the jobs that somebody changed", changedByHand, args...)
 	slices.SortFunc(places, Place.compare)
 	return places[:min(len(places), limit)], err
 }
+
+// changedOf finds the rows of one status, changedByHand those of all of notPending.
+const changedOf = "(" + placesWhere + " AND j.`modified`>=? AND j.`modified`<? AND " + behindPlace +
+	" AND NOT EXISTS (SELECT 1 FROM `" + tableLog + "` l WHERE l.`background_job`=j.`name` AND l.`timestamp`>=j.`modified`)" + placesOrder + ")"
+
+var changedByHand = changedOf + strings.Repeat(" UNION ALL "+changedOf, len(notPending)-1)
 
 const (
 	placesWhere = "SELECT j.`name`,COALESCE(j.`modified`,'') AS modified FROM `" + tableJob + "` j WHERE j.`status`=?"

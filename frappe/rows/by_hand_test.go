@@ -1,6 +1,7 @@
 package rows
 
 import (
+	"database/sql"
 	"slices"
 	"strings"
 	"testing"
@@ -34,7 +35,7 @@ func TestChangedByHand(t *testing.T) {
 	fail(t, d, jobs[1], at, StatusFailed, time.Time{})
 	changed := func(since time.Time, behind Place, limit int) []Place {
 		t.Helper()
-		got, err := d.ChangedByHand(t.Context(), since, behind, limit)
+		got, err := d.ChangedByHand(t.Context(), since, time.Time{}, behind, limit)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -55,6 +56,9 @@ func TestChangedByHand(t *testing.T) {
 	}
 	if got := changed(time.Now().Add(time.Minute), Place{}, 10); len(got) > 0 {
 		t.Errorf("%v are changed since a moment that is still to come", got)
+	}
+	if got, err := d.ChangedByHand(t.Context(), since.Add(-time.Hour), since, Place{}, 10); err != nil || len(got) > 0 {
+		t.Errorf("%v, %v are changed before the first of them was", got, err)
 	}
 	waiting, err := d.Pending(t.Context(), Place{}, 10)
 	if diff := cmp.Diff([]string{pending[0].Name, pending[1].Name}, placeNames(waiting)); err != nil || diff != "" {
@@ -155,6 +159,44 @@ func TestWhoseDocType(t *testing.T) {
 		d.ofApp.Forget()
 		if got, err := d.IsOfApp(t.Context()); got != step.want || err != nil {
 			t.Errorf("after %s: %v, %v, want %v", step.statement, got, err, step.want)
+		}
+	}
+}
+
+// TestLookingCostsLittle: a look at a table of any size reads what was modified lately, by the indexes.
+func TestLookingCostsLittle(t *testing.T) {
+	_, d := installed(t, testMajor)
+	mustExec(t, d, "INSERT INTO `tabBackground Job` (name,creation,modified,status) SELECT CONCAT('JOB-',seq),NOW(6),NOW(6)-INTERVAL seq MINUTE,IF(seq%10=0,'Queued','Completed') FROM seq_1_to_20000")
+	mustExec(t, d, "INSERT INTO `tabJob Execution Log` (name,background_job,`timestamp`) SELECT CONCAT('L',seq),CONCAT('JOB-',seq),NOW(6)-INTERVAL seq MINUTE FROM seq_1_to_20000")
+	mustExec(t, d, "ANALYZE TABLE `tabBackground Job`, `tabJob Execution Log`")
+	type step struct {
+		Table string         `db:"table"`
+		Key   sql.NullString `db:"key"`
+		Rows  sql.NullInt64  `db:"rows"`
+	}
+	now := d.Now()
+	behind := Place{}
+	var args []any
+	for _, s := range notPending {
+		of := behind.args(s)
+		args = append(append(args, of[0], formatTime(now.Add(-14*time.Second), d.Location()), formatTime(now, d.Location())), append(of[1:], 1000)...)
+	}
+	for what, args := range map[string][]any{changedByHand: args, placesWhere + " AND " + behindPlace + placesOrder: append(behind.args(StatusPending), 1000)} {
+		var steps []step
+		if err := d.x.Unsafe().Select(&steps, "EXPLAIN "+what, args...); err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range steps {
+			if !s.Rows.Valid {
+				continue // the union
+			}
+			want := "status_modified_index"
+			if s.Table == "l" {
+				want = "background_job_timestamp_index"
+			}
+			if s.Key.String != want || s.Rows.Int64 > 100 {
+				t.Errorf("%.60s …: of table %s some %d rows are read by %q, want few by %s", what, s.Table, s.Rows.Int64, s.Key.String, want)
+			}
 		}
 	}
 }

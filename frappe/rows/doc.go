@@ -7,6 +7,7 @@
 //	create_job.go naming.go                     new rows, and their names
 //	transition.go move.go progress.go           the hot path: guarded moves in batches, progress
 //	query.go execution_log.go                   reading
+//	by_hand.go                                  what somebody else wrote into rows, and how it is told
 //	job_type.go organization.go                 who may run what
 //	waiting_for.go notification.go error_log.go what people are told in the desk
 //	cache.go                                    what Frappe must forget after a write past it

@@ -109,10 +109,11 @@ func (m *move) decide(row *lockedRow, skipLocked bool) bool {
 		return false
 	}
 	m.outcome.Current, m.outcome.Modified = Status(row.status), deskTime(row.modified)
+	ran := m.From == StatusRunning || m.ByHand && m.Was == StatusRunning
 	switch {
 	case row.status != string(m.From), m.ByHand && deskTime(row.modified) != m.AsOf:
 		return false
-	case m.From == StatusRunning && m.Fence != "" && row.startedAt != m.Fence:
+	case ran && m.Fence != "" && row.startedAt != m.Fence:
 		m.outcome.Fenced = true
 		return false
 	}

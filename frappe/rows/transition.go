@@ -19,7 +19,7 @@ type Transition struct {
 	From, To Status
 	// StartedAt becomes the row's started_at where To is Running; TransitionResult.StartedRaw is what the row got.
 	StartedAt time.Time
-	// Fence is what the row's started_at must be where From is Running, as the text that the row holds: the site's clock
+	// Fence is what the row's started_at must be where From is Running, or was, as the text that the row holds: the site's clock
 	// repeats hours and its zone may be changed, so that an instant has no text for ever. "" is an administrator's
 	// cancel, which is not fenced.
 	Fence string

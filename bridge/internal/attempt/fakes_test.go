@@ -23,6 +23,8 @@ type table struct {
 	err     error // of every call
 	refuses int   // how many moves are refused
 
+	// log has the state that a row's log has, where somebody wrote another one into the row.
+	log map[string]rows.Status
 	// before may change the table just before a move.
 	before   func(m moves.Move)
 	moves    []moves.Move
@@ -114,9 +116,9 @@ func (t *table) move(m moves.Move) rows.TransitionResult {
 	switch {
 	case row == nil:
 		return rows.TransitionResult{Missing: true}
-	case row.Status != m.From:
+	case row.Status != m.From, m.ByHand && row.ModifiedRaw != m.AsOf:
 		return rows.TransitionResult{Current: row.Status}
-	case row.Status == rows.StatusRunning && row.StartedRaw != m.Fence:
+	case (row.Status == rows.StatusRunning || m.ByHand) && row.StartedRaw != m.Fence:
 		return rows.TransitionResult{Current: row.Status, Fenced: true}
 	}
 	t.moves = append(t.moves, m)
@@ -165,6 +167,19 @@ func (t *table) WriteProgress(_ context.Context, site string, reports []sites.Re
 		t.house.tell("progress %s %s %v %s", site, r.Progress.Name, r.Percent, r.Message)
 	}
 	return make([]error, len(reports))
+}
+
+func (t *table) Written(_ context.Context, _ string, names []string) (c sites.Changes, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, name := range names {
+		if row := t.rows[name]; row != nil {
+			read := *row
+			last := rows.LogEntry{ToStatus: cmp.Or(t.log[name], row.Status)}
+			c.Rows = append(c.Rows, sites.Written{Row: &read, Last: last})
+		}
+	}
+	return c, t.err
 }
 
 func (t *table) Statuses(_ context.Context, _ string, names []string) (map[string]rows.Status, error) {

@@ -29,6 +29,7 @@ type Rows interface {
 	Apply(ctx context.Context, m moves.Move, then func(context.Context) error) (rows.TransitionResult, error)
 	WriteProgress(ctx context.Context, site string, reports []sites.Report) []error
 	Statuses(ctx context.Context, site string, names []string) (map[string]rows.Status, error)
+	Written(ctx context.Context, site string, names []string) (sites.Changes, error)
 }
 
 // RQ is what attempts do in Redis; *rqcompat.Client does it.

@@ -123,6 +123,9 @@ func (x *Runner) settleRow(ctx context.Context, r *run, end *ending, value strin
 		if sites.Final(err) {
 			return nil
 		}
+		if err == nil && !moved.Applied && !moved.Missing && moved.Current != rows.StatusRunning && moved.Current != rows.StatusCanceled {
+			moved, err = x.settleOver(ctx, *end.move, moved, outcome)
+		}
 		return err
 	})
 	switch {
@@ -146,6 +149,16 @@ func (x *Runner) settleRow(ctx context.Context, r *run, end *ending, value strin
 		end.kind = rqcompat.OutcomeFailed
 	}
 	x.writeOutcome(ctx, r, *end, value)
+}
+
+// settleOver settles a row that isn't Running any more, if its log says that it is: then somebody wrote another state into
+// it, which isn't for him to give.
+func (x *Runner) settleOver(ctx context.Context, m moves.Move, moved rows.TransitionResult, outcome func(context.Context) error) (rows.TransitionResult, error) {
+	found, err := x.Rows.Written(ctx, m.Site, []string{m.Name})
+	if err != nil || len(found.Rows) == 0 || found.Rows[0].Last.ToStatus != rows.StatusRunning || found.Rows[0].Row.Status != moved.Current {
+		return moved, err
+	}
+	return x.Rows.Apply(ctx, m.Over(found.Rows[0].Row), outcome)
 }
 
 // insist repeats what must not get lost while a server is away, until it works or the process's last moment is over.

@@ -243,6 +243,27 @@ func TestARowThatWasMovedMeanwhile(t *testing.T) {
 	}
 }
 
+// TestARowThatSomebodyWroteMeanwhile ends as its attempt did: its log still says that it runs.
+func TestARowThatSomebodyWroteMeanwhile(t *testing.T) {
+	for _, status := range []rows.Status{rows.StatusCompleted, rows.StatusQueued, rows.StatusFailed, rows.StatusPending} {
+		synctest.Test(t, func(t *testing.T) {
+			h := newHouse()
+			h.run(t, h.delivery(rows.StatusQueued, func(context.Context, job.Reporter) (any, error) {
+				row := h.rows.rows["JOB-1"]
+				row.Status, row.ModifiedBy, row.ModifiedRaw = status, "joe", "later"
+				h.rows.log = map[string]rows.Status{"JOB-1": rows.StatusRunning}
+				return nil, job.Mark(errBoom, job.Permanent, 0)
+			}))
+			if row := h.rows.rows["JOB-1"]; row.Status != rows.StatusDeadLetter || len(h.rq.outcomes) != 1 || h.rq.outcomes[0].Kind != rqcompat.OutcomeFailed {
+				t.Errorf("set to %s it ends as %s, RQ is told %+v; want what its attempt came to", status, row.Status, h.rq.outcomes)
+			}
+			if m := h.rows.moves[1]; m.Was != rows.StatusRunning || !strings.HasSuffix(m.Message, "; undone: joe had set the status to "+string(status)) {
+				t.Errorf("set to %s: the move is %+v", status, m)
+			}
+		})
+	}
+}
+
 // TestARowThatIsAnotherAttempts: nothing is written, the delivery is the rescuer's to give back.
 func TestARowThatIsAnotherAttempts(t *testing.T) {
 	for name, change := range map[string]func(*rows.BackgroundJob){

@@ -187,9 +187,13 @@ func (h *Hands) undo(ctx context.Context, site string, p plan) error {
 			startedAt = row.Modified // nobody runs it: it will be given back
 		}
 	}
-	_, err := h.Rows.Apply(ctx, moves.Undo(site, row, p.was, startedAt, row.ModifiedBy, what), nil)
-	if err == nil && p.was == rows.StatusPending {
-		h.lanes.Add(site, row.Name) // it still waits to be submitted
-	}
-	return err
+	return h.apply(ctx, moves.Undo(site, row, p.was, startedAt, row.ModifiedBy, what), func(ctx context.Context, site string, row *rows.BackgroundJob) error {
+		switch p.was {
+		case rows.StatusPending:
+			h.lanes.Add(site, row.Name) // it still waits to be submitted
+		case rows.StatusQueued:
+			return h.RQ.Redeliver(ctx, site, row) // whoever claimed it meanwhile has dropped it
+		}
+		return nil
+	})
 }

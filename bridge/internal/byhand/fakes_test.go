@@ -54,7 +54,7 @@ func newBench(t testing.TB) *bench {
 	}
 	b.Hands = New(Params{
 		Rows: b, RQ: b, Handled: func(types map[string]*rows.JobType) []string { return slices.Collect(maps.Keys(types)) },
-		Ask: policy.Chain{Facts: b, Rules: policy.New(nil).Rules}.Ask, Grace: 10 * time.Second, Source: "us", Marks: b, Log: slog.New(slog.DiscardHandler),
+		Ask: policy.New(b).Ask, Grace: 10 * time.Second, Source: "us", Marks: b, Log: slog.New(slog.DiscardHandler),
 	})
 	return b
 }
@@ -246,4 +246,8 @@ func (b *bench) Organization(_ context.Context, _, name string) (*rows.Organizat
 		return nil, rows.ErrNoSuchOrganization
 	}
 	return &rows.Organization{Name: name}, nil
+}
+
+func (b *bench) MayCreate(_ context.Context, _, user, doctype string) (bool, error) {
+	return user == "sue", nil
 }

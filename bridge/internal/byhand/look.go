@@ -24,8 +24,8 @@ const (
 	overlap = 10 * time.Second
 	// markEvery is how often it is written down up to when a site was looked at.
 	markEvery = 30 * time.Second
-	// longestGap is how far a look goes back that doesn't know of an earlier one.
-	longestGap = 24 * time.Hour
+	// longestGap is how far a look goes back at most, firstGap one that doesn't know of an earlier one.
+	longestGap, firstGap = 7 * 24 * time.Hour, 24 * time.Hour
 )
 
 // Look finds what the channel lost or is silent about, at the sites whose time has come: rows that wait to be submitted,
@@ -83,8 +83,8 @@ func (h *Hands) lookAt(ctx context.Context, site string, quiet bool) error {
 	}
 	h.mu.Unlock()
 	if since.IsZero() {
-		since = now.Add(-longestGap)
-		if last, err := h.Marks.Last(ctx, site); err == nil && last.After(since) && last.Before(now) {
+		since = now.Add(-firstGap)
+		if last, err := h.Marks.Last(ctx, site); err == nil && last.After(now.Add(-longestGap)) && last.Before(now) {
 			since = last
 		}
 	}

@@ -85,7 +85,7 @@ func inserter(row *rows.BackgroundJob) access.Caller {
 }
 
 // final are the refusals of the policy that no waiting mends.
-var final = []error{policy.ErrNoSuchJobType, policy.ErrJobTypeDisabled, policy.ErrOrganizationDissolved, rows.ErrNoSuchOrganization}
+var final = []error{policy.ErrNoSuchJobType, policy.ErrJobTypeDisabled, policy.ErrOrganizationDissolved, policy.ErrNotPermitted, rows.ErrNoSuchOrganization}
 
 // examine fills in the plan of one submission.
 func (s *submissions) examine(ctx context.Context, p *plan) error {
@@ -98,7 +98,10 @@ func (s *submissions) examine(ctx context.Context, p *plan) error {
 		p.why = policy.NeedsOrganization(row.JobType)
 		return nil
 	}
-	answer := s.Ask(ctx, policy.Question{Moment: policy.AtSubmission, Site: s.site, JobType: row.JobType, Organization: owner.Organization})
+	id := s.known[owner]
+	answer := s.Ask(ctx, policy.Question{
+		Moment: policy.AtSubmission, Site: s.site, JobType: row.JobType, Organization: owner.Organization, User: id.User,
+	})
 	if answer.Verdict == policy.Refuse {
 		if !slices.ContainsFunc(final, func(err error) bool { return errors.Is(answer.Err, err) }) {
 			return answer.Err
@@ -106,7 +109,6 @@ func (s *submissions) examine(ctx context.Context, p *plan) error {
 		p.why = answer.Err
 		return nil
 	}
-	id := s.known[owner]
 	if p.why = s.notAllowed(row, owner, id); p.why == nil && p.NoObject {
 		p.why = job.Refuse("ValidationError", "input_parameters is not a JSON object, as {\"name\": \"value\"} is one")
 	}

@@ -36,6 +36,14 @@ func ByHand(row *rows.BackgroundJob, was rows.Status, next func(*rows.Background
 	return m
 }
 
+// Over is an attempt's move where somebody wrote another state into its row meanwhile: row is as it is now. What the attempt
+// came to counts, if the row is still its own.
+func (m Move) Over(row *rows.BackgroundJob) Move {
+	m.ByHand, m.Was, m.From, m.AsOf = true, m.From, row.Status, row.ModifiedRaw
+	m.Message += fmt.Sprintf("; undone: %s had set the status to %s", byWhom(row.ModifiedBy), row.Status)
+	return m
+}
+
 // move starts every entry of the catalogue. A row that runs is fenced: it must still belong to the attempt that it was
 // read with. A Pending row was delivered before its producer moved it, so it becomes Queued on its way. What a row waits
 // for is over with any move.

@@ -437,3 +437,14 @@ func TestASubmissionBeginsAnew(t *testing.T) {
 		t.Errorf("the row of a submission (-want +got):\n%s", diff)
 	}
 }
+
+// TestOver: what an attempt came to counts over what somebody wrote into its row, and nobody else's attempt is touched.
+func TestOver(t *testing.T) {
+	row := rowIn(rows.StatusCompleted)
+	row.ModifiedRaw, row.ModifiedBy = "2026-03-01 11:01:00.000001", "joe"
+	m := DeadLetter(site, rowIn(rows.StatusRunning), said, Failure{Err: errBoom, Kind: job.Permanent, Attempt: 1}, now).Over(row)
+	if err := m.Check(); err != nil || m.From != rows.StatusCompleted || m.Was != rows.StatusRunning || m.AsOf != row.ModifiedRaw || m.Fence != fence ||
+		m.Message != "Job failed: boom; undone: joe had set the status to Completed" {
+		t.Errorf("%+v, %v", m, err)
+	}
+}

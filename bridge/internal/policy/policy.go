@@ -28,6 +28,8 @@ type Question struct {
 	Site   string
 	// JobType and Organization are empty for a job without a row.
 	JobType, Organization string
+	// User is who submits, as the site's database spells him; empty where nobody is asked about.
+	User string
 }
 
 // Verdict is what a rule says.
@@ -66,6 +68,7 @@ type Facts interface {
 	Maintenance(site string) bool
 	JobTypes(ctx context.Context, site string) (map[string]*rows.JobType, error)
 	Organization(ctx context.Context, site, name string) (*rows.Organization, error)
+	MayCreate(ctx context.Context, site, user, doctype string) (bool, error)
 }
 
 // Rule is one reason for which a job may have to wait or be refused.
@@ -81,7 +84,9 @@ type Chain struct {
 }
 
 // New returns the chain of all rules.
-func New(f Facts) Chain { return Chain{Facts: f, Rules: []Rule{maintenance, jobType, organization}} }
+func New(f Facts) Chain {
+	return Chain{Facts: f, Rules: []Rule{maintenance, jobType, organization, permission}}
+}
 
 // Ask returns the answer of the first rule that doesn't say Go.
 func (c Chain) Ask(ctx context.Context, q Question) Answer {

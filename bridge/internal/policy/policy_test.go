@@ -21,6 +21,8 @@ type facts struct {
 	types            map[string]*rows.JobType
 	org              *rows.Organization
 	typesErr, orgErr error
+	mayErr           error
+	may              bool
 
 	asked []string
 }
@@ -38,6 +40,11 @@ func (f *facts) JobTypes(_ context.Context, site string) (map[string]*rows.JobTy
 func (f *facts) Organization(_ context.Context, site, name string) (*rows.Organization, error) {
 	f.asked = append(f.asked, "organization "+site+" "+name)
 	return f.org, f.orgErr
+}
+
+func (f *facts) MayCreate(_ context.Context, site, user, doctype string) (bool, error) {
+	f.asked = append(f.asked, "may "+site+" "+user+" "+doctype)
+	return f.may, f.mayErr
 }
 
 // fine has nothing against a job.
@@ -231,4 +238,28 @@ func TestSuspension(t *testing.T) {
 			t.Errorf("%d lines about changes, want 2:\n%s", got, log.String())
 		}
 	})
+}
+
+// TestPermission: who submits needs what the Job Type requires; at the claim and the start nobody is asked about.
+func TestPermission(t *testing.T) {
+	for name, tc := range map[string]struct {
+		with func(*facts, *Question)
+		want error
+	}{
+		"he may":               {func(f *facts, _ *Question) { f.may = true }, nil},
+		"he may not":           {func(*facts, *Question) {}, ErrNotPermitted},
+		"it can't be known":    {func(f *facts, _ *Question) { f.mayErr = rows.ErrUnavailable }, rows.ErrUnavailable},
+		"nothing is required":  {func(f *facts, _ *Question) { f.types["export"].RequiresPermission = "" }, nil},
+		"nobody is named":      {func(_ *facts, q *Question) { q.User = "" }, nil},
+		"it was submitted":     {func(_ *facts, q *Question) { q.Moment = AtStart }, nil},
+		"it is to be claimed":  {func(_ *facts, q *Question) { q.Moment = AtClaim }, nil},
+		"its Job Type is gone": {func(f *facts, _ *Question) { f.types = map[string]*rows.JobType{} }, ErrNoSuchJobType},
+	} {
+		f, q := fine(), Question{Moment: AtSubmission, Site: "a", JobType: "export", Organization: "ORG-A", User: "jane"}
+		f.types["export"].RequiresPermission = "Invoice"
+		tc.with(f, &q)
+		if a := New(f).Ask(t.Context(), q); !errors.Is(a.Err, tc.want) || (a.Verdict == Refuse) != (tc.want != nil) {
+			t.Errorf("%s: %+v, want %v", name, a, tc.want)
+		}
+	}
 }

@@ -134,6 +134,7 @@ func (b *bench) JobTypes(context.Context, string) (map[string]*rows.JobType, err
 func (b *bench) Organization(_ context.Context, _, name string) (*rows.Organization, error) {
 	return &rows.Organization{Name: name, Status: b.org}, nil
 }
+func (b *bench) MayCreate(context.Context, string, string, string) (bool, error) { return true, nil }
 
 func newBench() *bench {
 	return &bench{

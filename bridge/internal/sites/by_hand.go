@@ -59,15 +59,22 @@ func (s *Sites) Written(ctx context.Context, site string, names []string) (c Cha
 	return c, err
 }
 
-// writtenPage is how many rows of a site are found at a time.
-const writtenPage = 1000
+const (
+	// writtenPage is how many rows of a site are found at a time.
+	writtenPage = 1000
+	// leastStretch and longestStretch are how long a time is that is looked at at a time: a minute of a busy site is a
+	// second's work for its database, a day of a quiet one is none.
+	leastStretch, longestStretch = time.Minute, 4 * time.Hour
+	// quickly is how long a look takes after which the next one is at twice the time.
+	quickly = 100 * time.Millisecond
+)
 
 // FindWritten calls found for the rows of a site that wait to be submitted, and for those that somebody else than the
 // engine has written since an instant. rest gives up the site's connections at once: nothing else is expected of it.
 func (s *Sites) FindWritten(ctx context.Context, site string, since time.Time, rest bool, found func(name string)) error {
-	pages := func(page func(behind rows.Place) ([]rows.Place, error)) error {
+	pages := func(page func(ctx context.Context, db *rows.DB, behind rows.Place) ([]rows.Place, error)) error {
 		for behind := (rows.Place{}); ; {
-			places, err := page(behind)
+			places, err := read(ctx, s, site, func(ctx context.Context, db *rows.DB) ([]rows.Place, error) { return page(ctx, db, behind) })
 			for _, p := range places {
 				found(p.Name)
 				behind = p
@@ -77,17 +84,29 @@ func (s *Sites) FindWritten(ctx context.Context, site string, since time.Time, r
 			}
 		}
 	}
-	return s.Look(ctx, site, func(ctx context.Context, db *rows.DB) error {
-		if rest {
-			defer db.Rest()
+	err := pages(func(ctx context.Context, db *rows.DB, behind rows.Place) ([]rows.Place, error) {
+		return db.Pending(ctx, behind, writtenPage)
+	})
+	stretch := leastStretch
+	for from, now := since, time.Now(); err == nil && !from.IsZero(); {
+		to, began := from.Add(stretch), time.Now()
+		if !to.Before(now) {
+			to = time.Time{}
 		}
-		err := pages(func(behind rows.Place) ([]rows.Place, error) { return db.Pending(ctx, behind, writtenPage) })
-		if err != nil {
-			return err
-		}
-		return pages(func(behind rows.Place) ([]rows.Place, error) {
-			return db.ChangedByHand(ctx, since, behind, writtenPage)
+		err = pages(func(ctx context.Context, db *rows.DB, behind rows.Place) ([]rows.Place, error) {
+			return db.ChangedByHand(ctx, from, to, behind, writtenPage)
 		})
+		if stretch = leastStretch; time.Since(began) < quickly && !to.IsZero() {
+			stretch = min(2*to.Sub(from), longestStretch)
+		}
+		from = to
+	}
+	if err != nil || !rest {
+		return err
+	}
+	return s.Look(ctx, site, func(_ context.Context, db *rows.DB) error {
+		db.Rest()
+		return nil
 	})
 }
 

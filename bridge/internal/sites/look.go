@@ -158,6 +158,18 @@ func (s *Sites) Organization(ctx context.Context, site, name string) (*rows.Orga
 	return read(ctx, s, site, func(ctx context.Context, db *rows.DB) (*rows.Organization, error) { return db.Organization(ctx, name) })
 }
 
+// MayCreate reports whether a user may create documents of a DocType.
+func (s *Sites) MayCreate(ctx context.Context, site, user, doctype string) (may bool, err error) {
+	err = s.Look(ctx, site, func(ctx context.Context, _ *rows.DB) error {
+		w, err := s.writer(ctx, site)
+		if err == nil {
+			may, err = w.access.MayCreate(ctx, user, doctype)
+		}
+		return err
+	})
+	return may, err
+}
+
 // Statuses reads the status of rows.
 func (s *Sites) Statuses(ctx context.Context, site string, names []string) (map[string]rows.Status, error) {
 	return read(ctx, s, site, func(ctx context.Context, db *rows.DB) (map[string]rows.Status, error) { return db.Statuses(ctx, names) })
