@@ -8,9 +8,8 @@ that the pickle is none for this: it would import or call something, or takes mo
 memory than there is.
 """
 
+import _codecs
 import base64
-import codecs
-import io
 import json
 import pickle
 import resource
@@ -23,6 +22,7 @@ class Skipped(Exception):
     pass
 
 
+encode = _codecs.encode
 CALLS = ["bytes", "bytearray", "set", "frozenset"]
 ALLOWED = {("_codecs", "encode"), *((module, name) for module in ("builtins", "__builtin__") for name in CALLS)}
 
@@ -32,20 +32,13 @@ def latin1(*args):
     and may fail although nothing is left of it in the end."""
     if len(args) != 2 or args[1] not in ("latin1", "latin-1"):
         raise Skipped(f"_codecs.encode{args[1:]}")
-    return codecs.encode(*args)
+    return encode(*args)
 
 
-class Unpickler(pickle.Unpickler):
-    """Makes nothing but plain values, since what it reads is a fuzzer's."""
-
-    def find_class(self, module, name):
-        if (module, name) not in ALLOWED:
-            raise Skipped(f"{module}.{name}")
-        return latin1 if name == "encode" else super().find_class(module, name)
-
-
-def loads(b):
-    return Unpickler(io.BytesIO(b)).load()
+def audit(event, args):
+    """Has pickle.loads make nothing but plain values, since what it reads is a fuzzer's."""
+    if event == "pickle.find_class" and args not in ALLOWED:
+        raise Skipped(".".join(args))
 
 
 def answer(case):
@@ -53,7 +46,8 @@ def answer(case):
         if "json" in case:
             v = json.loads(base64.b64decode(case["json"]).decode("utf-8"))
             return {"pickle": base64.b64encode(pickle.dumps(v, 4)).decode()}
-        Walk().same(loads(base64.b64decode(case["pickle"])), loads(base64.b64decode(case["again"])))
+        first = pickle.loads(base64.b64decode(case["pickle"]))
+        Walk().same(first, pickle.loads(base64.b64decode(case["again"])))
         return {}
     except (Skipped, MemoryError, RecursionError) as e:
         return {"skipped": f"{type(e).__name__}: {e}"}
@@ -62,6 +56,8 @@ def answer(case):
 
 
 def main():
+    _codecs.encode = latin1
+    sys.addaudithook(audit)
     sys.setrecursionlimit(20000)
     sys.set_int_max_str_digits(0)
     resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
