@@ -158,8 +158,8 @@ func (w *rooms) maintenance(queues []job.Queue, registries *maintenance.Registri
 			RQ: w.rq, Queues: queues, Log: w.cfg.Log,
 		}.Do},
 		{What: "tell about this process", Every: publishing, Do: w.publish},
-		{What: "tell rows what they wait for", Every: waits.TellEvery, Delay: waits.TellEvery, Do: teller.Do},
-		{What: "tell Job Types who handles them", Every: maintenance.HandledEvery, Delay: time.Second, Do: handled.Do},
+		{What: "tell rows what they wait for", Every: time.Second, Do: teller.Do},
+		{What: "tell Job Types who handles them", Every: time.Second, Delay: time.Second, Do: handled.Do},
 		{What: "return memory", Every: 10 * time.Second, Delay: 10 * time.Second, Do: maintenance.ReturnMemory},
 	}
 }

@@ -114,6 +114,7 @@ func TestReadersWhileGoRuns(t *testing.T) {
 		close(h.going)
 		f.waitStatus("held", rqcompat.StatusFinished)
 		want(t, "value", fmt.Sprint(f.py.job("held").Value), "held")
+		f.eventually("one idle worker is listed again", func() bool { return len(f.py.workers()) == 1 })
 		t.Run("shutdown", func(t *testing.T) {
 			f.py.call("look.shutdown", values{"worker": f.py.workers()[0].Name}, nil)
 			if err := e.wait(); err != nil {

@@ -29,12 +29,19 @@ def plain(doc):
     return json.loads(json.dumps(doc.as_dict(no_nulls=True), default=str))
 
 
+singles = {}  # by DocType that the site has, whether it is one
+
+
 def get(doctype, name):
-    if not frappe.db.exists("DocType", doctype):
+    if doctype not in singles:
+        if not frappe.db.exists("DocType", doctype):
+            return None
+        singles[doctype] = bool(frappe.get_meta(doctype).issingle)
+    try:
+        return plain(frappe.get_doc(doctype) if singles[doctype] else frappe.get_doc(doctype, name))
+    except frappe.DoesNotExistError:
+        frappe.clear_last_message()
         return None
-    if frappe.get_meta(doctype).issingle:
-        return plain(frappe.get_doc(doctype))
-    return plain(frappe.get_doc(doctype, name)) if frappe.db.exists(doctype, name) else None
 
 
 def bring(fields):
@@ -52,9 +59,13 @@ def save(doctype, name, fields):
 
 
 def delete(doctype, name):
+    if doctype != "DocType":
+        # As import_doc does before it inserts the new one: else each leaves a background job, which looks for links.
+        frappe.delete_doc(doctype, name, force=True, for_reload=True)
+        return
+    singles.pop(name, None)
     frappe.delete_doc(doctype, name, force=True, ignore_permissions=True, delete_permanently=True)
-    if doctype == "DocType":
-        frappe.db.sql_ddl(f"drop table if exists `tab{name}`")
+    frappe.db.sql_ddl(f"drop table if exists `tab{name}`")
 
 
 def count(doctype):

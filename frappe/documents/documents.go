@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -23,7 +24,7 @@ const Module = "Background Jobs"
 var shipped embed.FS
 
 // kinds are the folders of documents in the order of their import: each may name documents of those before it.
-var kinds = []string{"role", "module_def", "doctype", "property_setter", "client_script", "report", "number_card", "dashboard_chart",
+var kinds = []string{"role", "module_def", "doctype", "custom_field", "property_setter", "client_script", "report", "number_card", "dashboard_chart",
 	"custom_html_block", "dashboard", "workspace", "list_filter", "list_view_settings", "translation"}
 
 // Document is one document, as Frappe's import_doc takes it.
@@ -66,7 +67,7 @@ func load(files fs.FS) ([]Document, error) {
 				return nil, err
 			}
 			all = append(all, tables...)
-			all = append(all, setters(tables)...)
+			all = append(all, forApps(tables)...)
 		}
 	}
 	translations, err := ofTranslations(files)
@@ -93,25 +94,46 @@ func ofTables() ([]Document, error) {
 // saves all it has, and Datetimes there have no microseconds.
 var set = map[string]string{"read_only": "Check", "read_only_depends_on": "Data", "in_list_view": "Check", "default": "Text"}
 
-// setters are Property Setters that say what the fields of our Background Job say.
-func setters(tables []Document) []Document {
-	i := slices.IndexFunc(tables, func(d Document) bool { return d.Name == "Background Job" })
-	fields, _ := tables[i].Fields["fields"].([]any)
-	var all []Document
-	for _, field := range fields {
-		f := field.(map[string]any)
-		for _, property := range sortedKeys(set) {
-			value, there := f[property]
-			if !there {
+// forApps are what makes an app's own DocTypes as good as ours: Custom Fields for what they lack, and Property Setters that
+// say what the fields of our Background Job say. Only what is needed of them is brought, see planner.needed.
+func forApps(tables []Document) []Document {
+	var fields, setters []Document
+	for _, table := range tables {
+		if table.Name == rows.DefaultTenant {
+			continue
+		}
+		list, _ := table.Fields["fields"].([]any)
+		after := ""
+		for _, item := range list {
+			f := item.(map[string]any)
+			if layout(f) {
 				continue
 			}
-			d := Document{Kind: "property_setter", DocType: "Property Setter", Name: fmt.Sprintf("Background Job-%v-%s", f["fieldname"], property)}
-			d.Fields = map[string]any{
-				"doctype": d.DocType, "name": d.Name, "module": Module, "doctype_or_field": "DocField", "doc_type": "Background Job",
-				"field_name": f["fieldname"], "property": property, "property_type": set[property], "value": fmt.Sprint(value),
+			name, _ := f["fieldname"].(string)
+			d := Document{Kind: "custom_field", DocType: "Custom Field", Name: table.Name + "-" + name, Fields: maps.Clone(f)}
+			maps.Copy(d.Fields, map[string]any{"doctype": d.DocType, "name": d.Name, "module": Module, "dt": table.Name, "insert_after": after})
+			fields = append(fields, d)
+			if table.Name == "Background Job" {
+				setters = append(setters, settersOf(f)...)
 			}
-			all = append(all, d)
+			after = name
 		}
+	}
+	return append(fields, setters...)
+}
+
+func settersOf(field map[string]any) (all []Document) {
+	for _, property := range sortedKeys(set) {
+		value, there := field[property]
+		if !there {
+			continue
+		}
+		d := Document{Kind: "property_setter", DocType: "Property Setter", Name: fmt.Sprintf("Background Job-%v-%s", field["fieldname"], property)}
+		d.Fields = map[string]any{
+			"doctype": d.DocType, "name": d.Name, "module": Module, "doctype_or_field": "DocField", "doc_type": "Background Job",
+			"field_name": field["fieldname"], "property": property, "property_type": set[property], "value": fmt.Sprint(value),
+		}
+		all = append(all, d)
 	}
 	return all
 }

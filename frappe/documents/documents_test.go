@@ -12,7 +12,7 @@ import (
 
 // withModule are the DocTypes that have a field module. The Workspace has none: where the DocTypes are an app's own, nobody
 // reads anything of our module, and Frappe hides the workspaces of such a module. Its roles say who sees it.
-var withModule = []string{"DocType", "Client Script", "Property Setter", "Report", "Number Card", "Dashboard Chart", "Dashboard"}
+var withModule = []string{"DocType", "Custom Field", "Client Script", "Property Setter", "Report", "Number Card", "Dashboard Chart", "Dashboard"}
 
 func TestDocuments(t *testing.T) {
 	all, err := Load()

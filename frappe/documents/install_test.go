@@ -104,23 +104,18 @@ func data(name string) any {
 	return map[string]any{"fieldname": name, "fieldtype": "Data", "label": name}
 }
 
-// shippedWith is what is shipped, with one script and one list filter.
+// shippedWith is what is shipped for the DocTypes, with one script and one list filter.
 func shippedWith(t *testing.T, scriptText string) []Document {
 	t.Helper()
 	all, err := Load()
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, fields := range []map[string]any{
-		{"doctype": "Client Script", "name": "Try", "dt": "Background Job", "script": scriptText, "enabled": 1.0, "module": Module},
-		{"doctype": "List Filter", "name": "Mine", "filters": "[]"},
-	} {
-		name := fields["name"].(string)
-		kind := strings.ReplaceAll(strings.ToLower(fields["doctype"].(string)), " ", "_")
-		all = slices.DeleteFunc(all, func(d Document) bool { return d.Kind == kind })
-		all = append(all, Document{Kind: kind, DocType: fields["doctype"].(string), Name: name, Fields: fields})
-	}
-	return all
+	all = slices.DeleteFunc(all, func(d Document) bool { return slices.Index(kinds, d.Kind) > slices.Index(kinds, "property_setter") })
+	return append(all,
+		Document{"client_script", "Client Script", "Try", map[string]any{
+			"doctype": "Client Script", "name": "Try", "dt": "Background Job", "script": scriptText, "enabled": 1.0, "module": Module}},
+		Document{"list_filter", "List Filter", "Mine", map[string]any{"doctype": "List Filter", "name": "Mine", "filters": "[]"}})
 }
 
 // install runs one installation and returns the steps that it planned, in words.
@@ -233,6 +228,7 @@ func TestInstallBesideAnApp(t *testing.T) {
 			for _, field := range app["fields"].([]any) {
 				delete(field.(map[string]any), "read_only")
 			}
+			app["fields"] = slices.DeleteFunc(app["fields"].([]any), func(field any) bool { return field.(map[string]any)["fieldname"] == "log_tail" })
 			s.all[d.key()] = copied(app)
 		}
 	}
@@ -241,7 +237,8 @@ func TestInstallBesideAnApp(t *testing.T) {
 	if diff := cmp.Diff(before, s.all["DocType Background Job"]); diff != "" {
 		t.Errorf("the app's DocType is another now:\n%s", diff)
 	}
-	for _, key := range []string{"Property Setter Background Job-started_at-read_only", "Property Setter Background Job-main-sort_order"} {
+	for _, key := range []string{"Property Setter Background Job-started_at-read_only", "Property Setter Background Job-main-sort_order",
+		"Custom Field Background Job-log_tail"} {
 		if s.all[key] == nil {
 			t.Errorf("there is no %s", key)
 		}
@@ -249,9 +246,12 @@ func TestInstallBesideAnApp(t *testing.T) {
 	if s.all["Property Setter Background Job-job_type-read_only_depends_on"] != nil {
 		t.Error("a Property Setter says what the DocType says by itself")
 	}
+	if s.all["Custom Field Background Job-progress"] != nil {
+		t.Error("a field that the app has is brought")
+	}
 	steps := uninstall(t, s, all, true)
 	for key := range s.all {
-		if strings.HasPrefix(key, "Property Setter") || strings.HasPrefix(key, "Client Script") {
+		if strings.HasPrefix(key, "Property Setter") || strings.HasPrefix(key, "Custom Field") || strings.HasPrefix(key, "Client Script") {
 			t.Errorf("%s outlasted the removal %q", key, steps)
 		}
 	}

@@ -231,7 +231,7 @@ func (p *planner) step(d Document) (Step, error) {
 	switch d.Kind {
 	case "doctype":
 		return p.docTypeStep(d)
-	case "property_setter":
+	case "property_setter", "custom_field":
 		if needed, err := p.needed(d); err != nil || !needed {
 			return Step{}, err
 		}
@@ -292,8 +292,13 @@ func (d Document) hash() string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// needed reports whether a Property Setter says something that its DocType doesn't say by itself.
+// needed reports whether an app's DocType lacks a field, or whether a Property Setter says something that its DocType
+// doesn't say by itself.
 func (p *planner) needed(d Document) (bool, error) {
+	if d.Kind == "custom_field" {
+		of, err := p.docType(d.Fields["dt"].(string))
+		return of != nil && !custom(of) && fieldOf(of, d.Fields["fieldname"].(string)) == nil, err
+	}
 	target, _ := d.Fields["doc_type"].(string)
 	field, _ := d.Fields["field_name"].(string)
 	property, _ := d.Fields["property"].(string)

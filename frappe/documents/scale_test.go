@@ -188,6 +188,7 @@ func TestNothingReadsAllJobs(t *testing.T) {
 	queries := map[string]string{
 		"list of the log":        "select `name`, `modified`, `background_job`, `from_status`, `to_status`, `timestamp` from `tabJob Execution Log` order by `tabJob Execution Log`.`modified` desc limit 20 offset 0",
 		"list of a job's log":    "select `name`, `modified`, `background_job`, `from_status`, `to_status`, `timestamp` from `tabJob Execution Log` where `background_job` = 'JOB-77' order by `tabJob Execution Log`.`modified` desc limit 20 offset 0",
+		"list of one's own log":  "select `name`, `modified`, `background_job`, `from_status`, `to_status`, `timestamp` from `tabJob Execution Log` where (((`tabJob Execution Log`.`owner` = 'nobody@example.com'))) order by `tabJob Execution Log`.`modified` desc limit 20 offset 0",
 		"connections of a job":   "select distinct `name` from `tabJob Execution Log` where `background_job` = 'JOB-77' order by `modified` desc limit 100",
 		"figures on a Job Type":  "select count(*) from `tabBackground Job` where `job_type` = 'type_3' and `status` = 'Completed' and `modified` > '2026-06-30 00:00:00'",
 		"dead letters of a type": "select `name` from `tabBackground Job` where `job_type` = 'type_3' and `status` = 'Dead Letter' order by `modified` desc limit 20",

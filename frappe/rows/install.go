@@ -247,6 +247,11 @@ func (d *DB) checkTable(ctx context.Context, def docType) ([]TableProblem, error
 	if err != nil {
 		return nil, err
 	}
+	// Frappe makes columns of fields, which an installation brings.
+	frappe, err := d.Frappe(ctx)
+	if err != nil {
+		return nil, err
+	}
 	var problems []TableProblem
 	for _, f := range def.Fields {
 		if f.column("") == "" || t.has(f.Name) {
@@ -256,6 +261,9 @@ func (d *DB) checkTable(ctx context.Context, def docType) ([]TableProblem, error
 		if effect, optional := optionalColumns[def.table()+"."+f.Name]; optional {
 			p.Problem, p.Fatal = "the column is missing: "+effect, false
 			p.Fix = "add the field " + f.Name + " to the DocType " + def.Name
+		}
+		if frappe {
+			p.Install, p.Fix = true, ""
 		}
 		problems = append(problems, p)
 	}

@@ -157,7 +157,8 @@ func TestInstallLeavesAnExistingSite(t *testing.T) {
 		Created: []string{"tabOrganization"}, Kept: []string{"tabBackground Job", "tabJob Execution Log", "tabJob Type"},
 		IndexesAdded: []string{"tabBackground Job.job_hash_creation_index", "tabBackground Job.status_next_retry_at_organization_index", "tabBackground Job.organization_status_index",
 			"tabBackground Job.depends_on_status_index", "tabBackground Job.owner_status_modified_index",
-			"tabBackground Job.job_type_status_modified_index", "tabJob Execution Log.background_job_timestamp_index"},
+			"tabBackground Job.job_type_status_modified_index", "tabJob Execution Log.background_job_timestamp_index",
+			"tabJob Execution Log.owner_modified_index"},
 	}
 	if diff := cmp.Diff(want, report); diff != "" {
 		t.Error(diff)
@@ -221,6 +222,11 @@ func TestCheckTablesFindsProblems(t *testing.T) {
 	if err != nil || len(problems) != 2 || problems[0].Column != "canceled_by" || !problems[0].Fatal || problems[1].Index != "depends_on_status_index" || problems[1].Fatal ||
 		problems[0].Install || !problems[1].Install {
 		t.Errorf("%+v, %v", problems, err)
+	}
+	mustExec(t, d, "CREATE TABLE tabDocType (name varchar(140) PRIMARY KEY)")
+	problems, err = CheckTables(t.Context(), d)
+	if err != nil || problems[0].Column != "canceled_by" || !problems[0].Install || problems[0].Fix != "" {
+		t.Errorf("where Frappe makes the columns: %+v, %v", problems, err)
 	}
 }
 

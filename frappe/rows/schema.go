@@ -207,7 +207,10 @@ var neededIndexes = map[string][]index{
 		{"owner", "status", "modified"},    // whoever may read his own only: his list and his cards
 		{"job_type", "status", "modified"}, // lists of a type, and the figures on its form
 	},
-	tableLog: {{"background_job", "timestamp"}},
+	tableLog: {
+		{"background_job", "timestamp"}, // a job's history
+		{"owner", "modified"},           // the list of whoever may read the log of his own jobs only
+	},
 }
 
 // covers reports whether an existing index (its columns in order) serves the one that is needed.

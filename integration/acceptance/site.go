@@ -62,11 +62,30 @@ func hasTables(_ context.Context, b *bed) error {
 	return nil
 }
 
+// installsAgain: the first may have something to do, the second has not.
 func installsAgain(ctx context.Context, b *bed) error {
-	for range 2 {
-		if _, err := b.bridge(ctx, nil, "install"); err != nil {
-			return err
+	if _, err := b.bridge(ctx, nil, "install"); err != nil {
+		return err
+	}
+	out, err := b.bridge(ctx, nil, "install", "--json")
+	if err != nil {
+		return err
+	}
+	var sites []struct {
+		Steps        []struct{ Action, DocType, Name, Why string }
+		Created      []string
+		IndexesAdded []string `json:"indexes_added"`
+	}
+	if err := json.Unmarshal([]byte(out), &sites); err != nil || len(sites) != 1 {
+		return fmt.Errorf("bridge install --json printed %q: %w", out, err)
+	}
+	for _, s := range sites[0].Steps {
+		if s.Action != "leave" {
+			return fmt.Errorf("a second installation did %s %s %s", s.Action, s.DocType, s.Name)
 		}
+	}
+	if again := slices.Concat(sites[0].Created, sites[0].IndexesAdded); len(again) > 0 {
+		return fmt.Errorf("a second installation added %s", strings.Join(again, ", "))
 	}
 	return nil
 }
@@ -142,7 +161,46 @@ func siteCases() []Case {
 		Name: "site: migrate", Means: "bench migrate runs while jobs run, and leaves the tables as they are",
 		Fix:   "read what bench migrate says; then bridge install --site SITE",
 		Needs: []need{ownWorker, tables, users, documents, migrate}, Run: survivesMigrate,
+	}, {
+		Name: "site: uninstall", Means: "bridge uninstall takes off what the desk has of the bridge, and no row; bridge install brings it back",
+		Fix:   "bridge install --site SITE, and read what it says",
+		Needs: []need{ownWorker, tables, users, documents, migrate}, Run: survivesUninstall,
 	}}
+}
+
+// survivesUninstall: what people changed in what was brought goes as well, which is why it is asked for.
+func survivesUninstall(ctx context.Context, b *bed) error {
+	db, err := b.pool.DB(ctx, b.site)
+	if err != nil {
+		return err
+	}
+	row, err := b.submit(ctx, taskType, task{})
+	if err != nil {
+		return err
+	}
+	if _, err := b.awaitRow(ctx, row, 30*time.Second, rows.StatusCompleted); err != nil {
+		return err
+	}
+	counts := func() ([]string, error) {
+		return db.Strings(ctx, "count rows", "SELECT CONCAT((SELECT COUNT(*) FROM `tabBackground Job`), ' jobs, ', (SELECT COUNT(*) FROM `tabJob Execution Log`)"+
+			", ' log rows, ', (SELECT COUNT(*) FROM `tabJob Type`), ' Job Types')")
+	}
+	before, err := counts()
+	if err != nil {
+		return err
+	}
+	if _, err := b.bridge(ctx, nil, "uninstall"); err != nil {
+		return err
+	}
+	trimmed := survivesTrim(ctx, b)
+	if _, err := b.bridge(ctx, nil, "install"); err != nil || trimmed != nil {
+		return cmp.Or(trimmed, err)
+	}
+	after, err := counts()
+	if err == nil && !slices.Equal(before, after) {
+		err = fmt.Errorf("there were %v and are %v", before, after)
+	}
+	return err
 }
 
 func waitsForMaintenance(ctx context.Context, b *bed) (err error) {

@@ -72,10 +72,10 @@ const frappe = {
 		debounce: (fn, wait) => limiter(fn, wait, true),
 		throttle: (fn, wait) => limiter(fn, wait, false),
 	},
-	datetime: { add_days: (time) => time, system_datetime: () => new Date().toISOString().slice(0, 19).replace("T", " ") },
+	datetime: { str_to_user: (time) => `${time} here`, add_days: (time) => time, system_datetime: () => new Date().toISOString().slice(0, 19).replace("T", " ") },
 	user: { full_name: (user) => user },
 	model: { can_read: () => true, can_write: () => true, can_create: () => true },
-	meta: { get_docfield: (doctype, fieldname) => frappe.ui.form.fields[fieldname] },
+	meta: { get_docfield: (doctype, fieldname) => frappe.ui.form.fields[fieldname], get_docfield_copy: (doctype) => (doctype === "Background Job" ? frappe.ui.form.fields : {}) },
 	realtime: {
 		socket: io(query.get("realtime"), { withCredentials: true }),
 		on: (event, fn) => frappe.realtime.socket.on(event, fn),
@@ -107,8 +107,9 @@ const frappe = {
 	},
 };
 
-for (const fieldname of ["job_type", "organization", "owner_user", "priority", "progress", "input_parameters", "waiting_for", "log_tail", "handled_at"]) {
-	frappe.ui.form.fields[fieldname] = { fieldname, options: fieldname === "organization" ? "Organization" : "" };
+for (const fieldname of ["job_type", "organization", "owner_user", "priority", "progress", "input_parameters", "waiting_for", "log_tail", "error_message", "handled_at"]) {
+	const fieldtype = { waiting_for: "Small Text", error_message: "Text", input_parameters: "JSON" }[fieldname] || "Data";
+	frappe.ui.form.fields[fieldname] = { fieldname, fieldtype, options: fieldname === "organization" ? "Organization" : "" };
 }
 
 // Form is the form object of a DocType, which serves one document after the other.
@@ -147,6 +148,12 @@ class Form {
 		this.save_disabled = false;
 		this.wrapper.querySelector(".progress-area").innerHTML = this.wrapper.querySelector(".sections").innerHTML = "";
 		this.set_intro("");
+		// As Frappe does: texts that are only shown are HTML, but for what has a formatter.
+		for (const { fieldname, fieldtype, formatter } of Object.values(frappe.ui.form.fields)) {
+			if (["Text", "Small Text", "JSON"].includes(fieldtype)) {
+				this.wrapper.querySelector(".sections").innerHTML += `<p>${(formatter || String)(this.doc[fieldname] ?? "")}</p>`;
+			}
+		}
 		await this.trigger("refresh");
 		this.draw_timeline();
 	}

@@ -73,6 +73,8 @@ func (x *bench) ringing(t *testing.T) (b *Bell, stop func()) {
 }
 
 func (x *bench) told() (lines []string) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
 	for _, n := range x.wrote {
 		lines = append(lines, strings.TrimSpace(fmt.Sprintf("%s: %s %q %s", n.User, n.Text, n.Args, n.Name+n.Link)))
 	}
@@ -146,6 +148,7 @@ func TestAFloodOfDeadLetters(t *testing.T) {
 			t.Errorf("%d notifications: %q", len(lines), lines)
 		}
 		time.Sleep(floodWindow + 2*time.Second)
+		synctest.Wait()
 		if lines := x.told(); len(lines) != 12 || lines[11] != `jane@example.com: {0} more jobs failed for good ["9990"] /app/background-job?status=Dead%20Letter` {
 			t.Errorf("after a minute %d notifications: %q", len(lines), lines[10:])
 		}

@@ -16,8 +16,10 @@ import (
 )
 
 const (
-	// HandledEvery is how often it is looked whether other processes handle a Job Type by now.
-	HandledEvery = 10 * time.Second
+	// handledEvery is how often it is looked whether other processes handle a site's Job Types by now; of many sites each is
+	// looked at less often, as handledPause for each of the others says.
+	handledEvery = 10 * time.Second
+	handledPause = handledEvery / 100
 	// handledAgain is how often it is written that they still do.
 	handledAgain = time.Minute
 	// handlersNamed is how many processes a Job Type names.
@@ -37,6 +39,7 @@ type Handled struct {
 	// Process is this process's name.
 	Process string
 
+	rota sites.Rota
 	mu   sync.Mutex
 	told map[string]handledBy // by site
 }
@@ -47,18 +50,24 @@ type handledBy struct {
 	at time.Time
 }
 
-// Do tells the sites for which something has changed, or a minute is over.
+// Do tells the sites whose time has come, if something has changed there, or a minute is over.
 func (h *Handled) Do(ctx context.Context) error {
-	processes, err := h.RQ.Processes(ctx)
-	if len(processes) == 0 || processes[0].Name != h.Process {
-		return err // one that can't be read is left out
-	}
 	names, err := h.Rows.Names()
 	if err != nil {
 		return err
 	}
+	due := h.rota.Due(time.Now(), names, func(string) time.Duration {
+		return min(max(handledEvery, handledPause*time.Duration(len(names))), handledAgain)
+	})
+	if len(due) == 0 {
+		return nil
+	}
+	processes, err := h.RQ.Processes(ctx)
+	if len(processes) == 0 || processes[0].Name != h.Process {
+		return err // one that can't be read is left out
+	}
 	var errs []error
-	sites.Each(slices.Values(names), func(site string) {
+	sites.Each(slices.Values(due), func(site string) {
 		err := h.Rows.SetHandledBy(ctx, site, func(types map[string]*rows.JobType, zone *time.Location) map[string]string {
 			return h.news(site, handlers(types, processes, zone))
 		})

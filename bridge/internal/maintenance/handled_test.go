@@ -54,7 +54,7 @@ func TestWhoHandlesAJobType(t *testing.T) {
 				t.Errorf("%s (-want +got):\n%s", what, diff)
 			}
 			s.wrote = nil
-			time.Sleep(HandledEvery)
+			time.Sleep(handledEvery)
 		}
 		one := "a.test export: bridge-1 on app1, process 7, since 2026-03-01 10:00:00"
 		both := one + "\nbridge-2 on app2, process 8, since 2026-03-01 10:01:00"

@@ -1,7 +1,6 @@
 package sites
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,7 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/opensoft/dartwing-bridge/bridge/internal/batch"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/moves"
 	"github.com/opensoft/dartwing-bridge/frappe"
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
@@ -258,84 +256,6 @@ func unlessAway(err error) error {
 func (s *Sites) Stale(ctx context.Context, site string, behind rows.Place, age time.Duration, limit int) ([]*rows.BackgroundJob, error) {
 	return read(ctx, s, site, func(ctx context.Context, db *rows.DB) ([]*rows.BackgroundJob, error) {
 		return db.Stale(ctx, behind, age, limit)
-	})
-}
-
-// SetHandledBy writes who handles a site's Job Types; by says it of them, with times in the site's zone.
-func (s *Sites) SetHandledBy(ctx context.Context, site string, by func(types map[string]*rows.JobType, zone *time.Location) map[string]string) error {
-	return s.Look(ctx, site, func(ctx context.Context, db *rows.DB) error {
-		types, err := jobTypes(ctx, db)
-		if err != nil || len(types) == 0 {
-			return err
-		}
-		return db.SetHandledBy(ctx, by(types, db.Location()))
-	})
-}
-
-// Waiting reads up to limit rows behind a place that should run and have not moved for age, oldest first; none on a site whose
-// rows can't say what they wait for.
-func (s *Sites) Waiting(ctx context.Context, site string, behind rows.Place, age time.Duration, limit int) ([]*rows.BackgroundJob, error) {
-	found, err := read(ctx, s, site, func(ctx context.Context, db *rows.DB) ([]*rows.BackgroundJob, error) {
-		return db.Waiting(ctx, behind, age, limit)
-	})
-	if errors.Is(err, rows.ErrTableMissing) {
-		return nil, nil
-	}
-	return found, err
-}
-
-// SetWaitingFor writes why rows wait, by name.
-func (s *Sites) SetWaitingFor(ctx context.Context, site string, why map[string]string) error {
-	return s.Look(ctx, site, func(ctx context.Context, db *rows.DB) error { return db.SetWaitingFor(ctx, why) })
-}
-
-// LogErrors writes to a site's Error Log what it takes; the error is of what it doesn't.
-func (s *Sites) LogErrors(ctx context.Context, site string, entries []rows.ErrorLog) error {
-	return s.Look(ctx, site, func(ctx context.Context, db *rows.DB) (err error) {
-		for some := range slices.Chunk(entries, rowBatch) {
-			answers := batch.Split(ctx, some, rows.OfServer, func(ctx context.Context, some []rows.ErrorLog) ([]struct{}, error) {
-				return make([]struct{}, len(some)), db.LogErrors(ctx, some)
-			})
-			for _, a := range answers {
-				err = cmp.Or(err, a.Err)
-			}
-			if err != nil && rows.OfServer(err) {
-				return err
-			}
-		}
-		return err
-	})
-}
-
-// Notify writes to a site's Notification Log and names who got something: they are to hear the desk's event.
-func (s *Sites) Notify(ctx context.Context, site string, ns []rows.Notification) (told []string, err error) {
-	return read(ctx, s, site, func(ctx context.Context, db *rows.DB) ([]string, error) {
-		told, err := db.Notify(ctx, ns)
-		if len(told) > 0 && s.Cache != nil {
-			s.forgetSettings(ctx, site, told)
-		}
-		return told, err
-	})
-}
-
-// forgetSettings removes what Frappe remembers of whether users have looked at their notifications.
-func (s *Sites) forgetSettings(ctx context.Context, site string, users []string) {
-	ctx, cancel := context.WithTimeout(ctx, cacheTime)
-	defer cancel()
-	if found, err := s.Site(site); err == nil {
-		// The bell, which asks the database, doesn't need it.
-		_ = rows.InvalidateDocument(ctx, s.Cache, found.DBName(), "Notification Settings", users...)
-	}
-}
-
-// InRole lists who has a role and may see what belongs to an organization.
-func (s *Sites) InRole(ctx context.Context, site, role, organization string) ([]string, error) {
-	return read(ctx, s, site, func(ctx context.Context, _ *rows.DB) ([]string, error) {
-		w, err := s.writer(ctx, site)
-		if err != nil {
-			return nil, err
-		}
-		return w.access.InRole(ctx, role, organization)
 	})
 }
 

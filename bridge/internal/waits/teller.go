@@ -13,13 +13,16 @@ import (
 )
 
 const (
-	// TellEvery is how often a site's rows are looked at.
-	TellEvery = 5 * time.Second
+	// tellEvery is how often a site's rows are looked at where some wait; of many sites where none did each is looked at
+	// less often, as tellPause for each of the others says.
+	tellEvery = 5 * time.Second
+	tellPause = tellEvery / 100
 	// tellAge is how long a row must have waited.
 	tellAge = 5 * time.Second
-	// tellBatch is how many rows of a site are looked at then, twice: those that have waited longest, since who waits for
-	// more than its turn becomes the oldest, and the next ones of a walk through all of them. Nothing grows with their number.
-	tellBatch = 100
+	// tellOldest is how many rows of a site are looked at then of those that have waited longest, since who waits for more
+	// than its turn becomes the oldest; tellWalk how many of a walk through all of them. Nothing grows with their number.
+	tellOldest = 100
+	tellWalk   = 300
 )
 
 // TellerParams are what a Teller needs.
@@ -41,27 +44,39 @@ type TellerParams struct {
 type Teller struct {
 	TellerParams
 
-	mu     sync.Mutex
-	places map[string]rows.Place // by site: up to where it was walked
+	rota sites.Rota
+
+	mu      sync.Mutex
+	places  map[string]rows.Place // by site: up to where it was walked
+	waiting map[string]bool       // the sites where rows waited at the last look
 }
 
 // NewTeller prepares a teller.
 func NewTeller(p TellerParams) *Teller {
-	return &Teller{TellerParams: p, places: map[string]rows.Place{}}
+	return &Teller{TellerParams: p, places: map[string]rows.Place{}, waiting: map[string]bool{}}
 }
 
-// Do tells the rows of all sites, if this is the oldest process.
+// Do tells the rows of the sites whose time has come, if this is the oldest process.
 func (t *Teller) Do(ctx context.Context) error {
-	around, err := t.LookAround(ctx)
-	if err != nil || len(around.Processes) == 0 || around.Processes[0].Name != t.Process {
-		return err
-	}
 	names, err := t.Rows.Names()
 	if err != nil {
 		return err
 	}
+	due := t.rota.Due(time.Now(), names, func(site string) time.Duration {
+		if t.waiting[site] {
+			return tellEvery
+		}
+		return max(tellEvery, tellPause*time.Duration(len(names)))
+	})
+	if len(due) == 0 {
+		return nil
+	}
+	around, err := t.LookAround(ctx)
+	if err != nil || len(around.Processes) == 0 || around.Processes[0].Name != t.Process {
+		return err
+	}
 	var errs []error
-	sites.Each(slices.Values(names), func(site string) {
+	sites.Each(slices.Values(due), func(site string) {
 		if err := t.tell(ctx, around, site); err != nil && !t.Rows.IsNoted(site, err) {
 			t.mu.Lock()
 			errs = append(errs, err)
@@ -74,6 +89,9 @@ func (t *Teller) Do(ctx context.Context) error {
 // tell tells some rows of one site.
 func (t *Teller) tell(ctx context.Context, around Around, site string) error {
 	waiting, err := t.some(ctx, site)
+	t.mu.Lock()
+	t.waiting[site] = len(waiting) > 0
+	t.mu.Unlock()
 	if err != nil || len(waiting) == 0 {
 		return err
 	}
@@ -109,7 +127,8 @@ func (t *Teller) why(ctx context.Context, around Around, site string, waiting []
 	var ws []Waiting
 	var of []int
 	for i, row := range waiting {
-		if jobs[i] == nil || jobs[i].Status.Ended() {
+		inserted := jobs[i] == nil && row.Status == rows.StatusPending
+		if !inserted && (jobs[i] == nil || jobs[i].Status.Ended()) {
 			first(i, t.byPolicy(ctx, site, row))
 			continue
 		}
@@ -126,8 +145,8 @@ func (t *Teller) why(ctx context.Context, around Around, site string, waiting []
 
 // some reads the oldest rows of a site, and the next of its walk.
 func (t *Teller) some(ctx context.Context, site string) ([]*rows.BackgroundJob, error) {
-	oldest, err := t.Rows.Waiting(ctx, site, rows.Place{}, tellAge, tellBatch)
-	if err != nil || len(oldest) < tellBatch {
+	oldest, err := t.Rows.Waiting(ctx, site, rows.Place{}, tellAge, tellOldest)
+	if err != nil || len(oldest) < tellOldest {
 		t.walked(site, rows.Place{})
 		return oldest, err
 	}
@@ -137,11 +156,11 @@ func (t *Teller) some(ctx context.Context, site string) ([]*rows.BackgroundJob, 
 	if !walking {
 		behind = oldest[len(oldest)-1].Place()
 	}
-	next, err := t.Rows.Waiting(ctx, site, behind, tellAge, tellBatch)
+	next, err := t.Rows.Waiting(ctx, site, behind, tellAge, tellWalk)
 	if err != nil {
 		return nil, err
 	}
-	if len(next) < tellBatch {
+	if len(next) < tellWalk {
 		t.walked(site, rows.Place{})
 	} else {
 		t.walked(site, next[len(next)-1].Place())

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -36,6 +37,8 @@ type bench struct {
 	lost      map[string]bool          // rows whose delivery isn't found
 	deferred  map[string]bool
 	read      int
+	sites     []string // beside site
+	looks     int
 	writes    []map[string]string
 	err       error
 }
@@ -46,10 +49,13 @@ func (b *bench) Workers(context.Context) ([]*rqcompat.Worker, error)   { return 
 func (b *bench) Score(context.Context, rqcompat.Registry, string, string) (float64, bool, error) {
 	return 0, false, nil
 }
-func (b *bench) Names() ([]string, error)         { return []string{site}, nil }
+func (b *bench) Names() ([]string, error)         { return append([]string{site}, b.sites...), nil }
 func (b *bench) IsNoted(_ string, err error) bool { return errors.Is(err, rows.ErrUnavailable) }
 
 func (b *bench) Waiting(_ context.Context, _ string, behind rows.Place, age time.Duration, limit int) ([]*rows.BackgroundJob, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.looks++
 	var found []*rows.BackgroundJob
 	for _, row := range b.rows {
 		if row.Place().Modified > behind.Modified && len(found) < limit {
@@ -84,7 +90,8 @@ func (b *bench) teller() *Teller {
 	return NewTeller(TellerParams{
 		Explainer: Explainer{
 			RQ: b, Kind: func(queue string) string { return strings.TrimPrefix(queue, "b:") },
-			Ask: func(_ context.Context, q policy.Question) policy.Answer { return b.answers[q.Organization] },
+			Ask:      func(_ context.Context, q policy.Question) policy.Answer { return b.answers[q.Organization] },
+			JobTypes: func(context.Context, string) (map[string]*rows.JobType, error) { return nil, nil },
 		},
 		Rows: b, Process: "bridge-1",
 		Deliveries: func(_ context.Context, _ string, all []*rows.BackgroundJob) ([]*rqcompat.Job, error) {
@@ -110,42 +117,69 @@ func (b *bench) told() (lines []string) {
 	return lines
 }
 
+// TestManySitesAreLookedAtInTurns: a quiet bench of a thousand sites costs twenty looks a second at most.
+func TestManySitesAreLookedAtInTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &bench{processes: []rqcompat.Process{{Name: "bridge-1"}}}
+		for i := range 1000 {
+			b.sites = append(b.sites, fmt.Sprint("site", i))
+		}
+		teller := b.teller()
+		for range 200 {
+			if err := teller.Do(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second)
+		}
+		if b.looks < 3800 || b.looks > 4200 {
+			t.Errorf("in 200 s the rows of sites were looked at %d times, want about 4,000", b.looks)
+		}
+	})
+}
+
 var held = policy.Answer{Verdict: policy.Wait, Rule: "organization", Why: "organization ORG-B is suspended"}
 
 // TestRowsAreToldWhatTheyWaitFor, the decisive thing, and nothing once it is only their turn; what is told isn't written again.
 func TestRowsAreToldWhatTheyWaitFor(t *testing.T) {
-	b := &bench{
-		answers: map[string]policy.Answer{"ORG-B": held}, processes: []rqcompat.Process{{Name: "bridge-1"}, {Name: "bridge-2"}},
-		lost: map[string]bool{"JOB-000001": true, "JOB-000003": true}, deferred: map[string]bool{"JOB-000004": true},
-	}
-	b.waiting(2, "ORG-A")
-	b.waiting(2, "ORG-B")
-	b.waiting(1, "ORG-A")
-	teller := b.teller()
-	look := func(what string, want ...string) {
-		t.Helper()
-		if err := teller.Do(t.Context()); err != nil {
-			t.Fatal(err)
+	synctest.Test(t, func(t *testing.T) {
+		b := &bench{
+			answers: map[string]policy.Answer{"ORG-B": held}, processes: []rqcompat.Process{{Name: "bridge-1"}, {Name: "bridge-2"}},
+			lost: map[string]bool{"JOB-000001": true, "JOB-000003": true}, deferred: map[string]bool{"JOB-000004": true},
 		}
-		if diff := cmp.Diff(want, b.told()); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", what, diff)
+		b.waiting(2, "ORG-A")
+		b.waiting(2, "ORG-B")
+		b.waiting(1, "ORG-A")
+		b.waiting(1, "ORG-A")
+		b.rows[5].Status, b.lost["JOB-000005"] = rows.StatusPending, true
+		teller := b.teller()
+		look := func(what string, want ...string) {
+			t.Helper()
+			time.Sleep(tellEvery)
+			if err := teller.Do(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(want, b.told()); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", what, diff)
+			}
 		}
-	}
-	const nobody, first = "nobody works queue go", "it waits for the end of first"
-	look("nobody works", nobody, "", nobody, held.Why, first)
-	look("still", nobody, "", nobody, held.Why, first)
-	if len(b.writes) != 1 {
-		t.Errorf("%d writes, want one: %v", len(b.writes), b.writes)
-	}
-	b.holds.Paused = []string{queue}
-	b.workers = []*rqcompat.Worker{{Name: "python", Queues: []string{queue}}}
-	const paused = "queue go is paused for bridges (bridge resume go ends that)"
-	look("paused", paused, "", paused, held.Why, first)
-	b.holds.Paused, b.answers = nil, nil
-	look("nothing", "", "", "", "", first)
-	if last := b.writes[len(b.writes)-1]; len(last) != 3 {
-		t.Errorf("the last write is %v, want the three whose waiting for something is over", last)
-	}
+		const nobody, first = "nobody works queue go", "it waits for the end of first"
+		const inserted = "it was inserted as a document and waits for a bridge that has a handler for export: none that runs has one"
+		look("nobody works", nobody, "", nobody, held.Why, first, inserted)
+		look("still", nobody, "", nobody, held.Why, first, inserted)
+		if len(b.writes) != 1 {
+			t.Errorf("%d writes, want one: %v", len(b.writes), b.writes)
+		}
+		b.holds.Paused = []string{queue}
+		b.workers = []*rqcompat.Worker{{Name: "python", Queues: []string{queue}}}
+		const paused = "queue go is paused for bridges (bridge resume go ends that)"
+		look("paused", paused, "", paused, held.Why, first, inserted)
+		b.holds.Paused, b.answers = nil, nil
+		look("nothing", "", "", "", "", first, inserted)
+		if last := b.writes[len(b.writes)-1]; len(last) != 3 {
+			t.Errorf("the last write is %v, want the three whose waiting for something is over", last)
+		}
+
+	})
 }
 
 // TestTheOldestProcessTells, and no other.
@@ -163,29 +197,33 @@ func TestTheOldestProcessTells(t *testing.T) {
 
 // TestAHundredThousandWait: each look reads a bounded number and tells the oldest at once; the others' turn comes.
 func TestAHundredThousandWait(t *testing.T) {
-	b := &bench{processes: []rqcompat.Process{{Name: "bridge-1"}}, workers: []*rqcompat.Worker{{Name: "python", Queues: []string{queue}}}}
-	b.waiting(1, "ORG-B")
-	b.waiting(1000, "ORG-A")
-	b.waiting(1, "ORG-B")
-	b.answers = map[string]policy.Answer{"ORG-B": held}
-	teller := b.teller()
-	for i := range 12 {
-		b.read = 0
-		if err := teller.Do(t.Context()); err != nil {
-			t.Fatal(err)
+	synctest.Test(t, func(t *testing.T) {
+		b := &bench{processes: []rqcompat.Process{{Name: "bridge-1"}}, workers: []*rqcompat.Worker{{Name: "python", Queues: []string{queue}}}}
+		b.waiting(1, "ORG-B")
+		b.waiting(1000, "ORG-A")
+		b.waiting(1, "ORG-B")
+		b.answers = map[string]policy.Answer{"ORG-B": held}
+		teller := b.teller()
+		for i := range 12 {
+			b.read = 0
+			time.Sleep(tellEvery)
+			if err := teller.Do(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if b.read > tellOldest+tellWalk {
+				t.Errorf("look %d reads %d rows", i, b.read)
+			}
+			if i == 0 && b.rows[0].WaitingFor == "" {
+				t.Error("the oldest isn't told at once")
+			}
 		}
-		if b.read > 2*tellBatch {
-			t.Errorf("look %d reads %d rows", i, b.read)
+		var told []string
+		for _, w := range b.writes {
+			told = slices.AppendSeq(told, maps.Keys(w))
 		}
-		if i == 0 && b.rows[0].WaitingFor == "" {
-			t.Error("the oldest isn't told at once")
+		if diff := cmp.Diff([]string{"JOB-000000", "JOB-001001"}, told); diff != "" {
+			t.Errorf("written (-want +got):\n%s", diff)
 		}
-	}
-	var told []string
-	for _, w := range b.writes {
-		told = slices.AppendSeq(told, maps.Keys(w))
-	}
-	if diff := cmp.Diff([]string{"JOB-000000", "JOB-001001"}, told); diff != "" {
-		t.Errorf("written (-want +got):\n%s", diff)
-	}
+
+	})
 }

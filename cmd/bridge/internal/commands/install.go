@@ -85,9 +85,9 @@ whom root becomes) or with --rest through the site's web server. Then missing
 indexes are added.
 
 DocTypes are made only where the site lacks them. Those of an app, such as the
-Dartwing app, are never replaced: they get Property Setters and Client Scripts,
-which bridge uninstall takes off again. A DocType of the same name that somebody
-else made is refused, with what differs.
+Dartwing app, are never replaced: they get Custom Fields, Property Setters and
+Client Scripts, which bridge uninstall takes off again. A DocType of the same name
+that somebody else made is refused, with what differs.
 
 It may be run again at any time: it brings what is new in this version and leaves
 what people changed or deleted, and says so; --overwrite replaces that too. What

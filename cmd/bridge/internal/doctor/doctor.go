@@ -37,6 +37,8 @@ type Finding struct {
 type report struct {
 	findings []Finding
 	told     map[string]bool // database servers
+	// sitesInAll is how many sites are looked at.
+	sitesInAll int
 }
 
 func (r *report) add(level Level, check, fix, format string, args ...any) {

@@ -25,6 +25,7 @@ func (r *report) sites(ctx context.Context, b *frappe.Bench, cfg bridge.Config, 
 	if len(names) == 0 {
 		r.add(Error, "sites", "run: bench new-site", "the bench has none")
 	}
+	r.sitesInAll = len(names)
 	for _, name := range names {
 		site, err := b.Site(name)
 		if err != nil {

@@ -50,6 +50,16 @@ Object.assign(background_jobs, (() => {
 		Queued: (job) => ["Failed", "Timed Out", "Dead Letter"].includes(job.status),
 	};
 
+	// plain has texts shown as texts. Frappe takes them for HTML, since it removes what is dangerous when somebody saves a
+	// document; what handlers report comes another way.
+	const plain = (doctype, name) => {
+		for (const field of Object.values(frappe.meta.get_docfield_copy(doctype, name) || {})) {
+			if (["Text", "Small Text", "Long Text", "JSON"].includes(field.fieldtype)) {
+				field.formatter = (value) => escape(value).replace(/\n/g, "<br>");
+			}
+		}
+	};
+
 	// rest asks the site without the messages that frappe.call shows of what goes wrong.
 	const rest = async (method, path, body) => {
 		const response = await fetch(path, {
@@ -61,5 +71,5 @@ Object.assign(background_jobs, (() => {
 		return answer;
 	};
 
-	return { doctype, states: Object.keys(COLORS), escape, color, time, duration, how_long, time_left, attempt, json_error, may, rest };
+	return { doctype, states: Object.keys(COLORS), escape, color, time, duration, how_long, time_left, attempt, json_error, may, plain, rest };
 })());

@@ -1,6 +1,6 @@
 // The form: what a new job asks for, and of another one its state, live, with what can be done about it.
 (() => {
-	const { doctype, escape, color, how_long, time_left, attempt, json_error, may, rest } = background_jobs;
+	const { doctype, escape, color, how_long, time_left, attempt, json_error, may, plain, rest } = background_jobs;
 	// What only the engine writes.
 	const STATE = [
 		"owner_user", "status", "waiting_for", "progress", "progress_message", "output_reference", "error_message", "error_type", "log_tail",
@@ -10,6 +10,8 @@
 	frappe.ui.form.on(doctype, {
 		// Once per form object, which serves all jobs that are opened one after the other.
 		setup(frm) {
+			plain(doctype);
+			plain(doctype, frm.docname); // has its copy already
 			const mine = (name) => name === frm.docname && !frm.is_new();
 			const reload = frappe.utils.debounce(() => shown(frm) && !frm.is_dirty() && frm.reload_doc(), 200);
 			frappe.realtime.on("job_progress", (job) => mine(job.job_id) && progressed(frm, job));

@@ -1,6 +1,8 @@
 // The list: live, with bars, and with what can be done to several jobs at once.
 (() => {
-	const { doctype, escape, color, how_long, attempt, may, rest } = background_jobs;
+	const { doctype, escape, color, how_long, attempt, may, plain, rest } = background_jobs;
+
+	plain(doctype);
 
 	frappe.listview_settings[doctype] = Object.assign(frappe.listview_settings[doctype] || {}, {
 		add_fields: [

@@ -21,7 +21,10 @@
 		const at = frm.doc.handled_at && time(frm.doc.handled_at);
 		frm.set_intro("");
 		if (at && Date.now() - at < SILENT) {
-			frm.set_intro(__("Handled by {0}", [escape(frm.doc.handled_by).replace(/\n/g, "<br>")]), "green");
+			const who = escape(frm.doc.handled_by).replace(/\n/g, "<br>");
+			// Its times are the site's, as in any column.
+			const local = who.replace(/\d{4}-\d\d-\d\d \d\d:\d\d:\d\d/g, (at) => frappe.datetime.str_to_user(at));
+			frm.set_intro(__("Handled by {0}", [local]), "green");
 		} else {
 			const since = at ? `, ${__("the last time {0}", [comment_when(frm.doc.handled_at)])}` : "";
 			frm.set_intro(__("Nobody handles this Job Type") + since, "red");

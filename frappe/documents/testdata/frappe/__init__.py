@@ -14,6 +14,10 @@ class ValidationError(Exception):
     pass
 
 
+class DoesNotExistError(ValidationError):
+    pass
+
+
 class Doc(dict):
     def as_dict(self, no_nulls=False):
         print("what Frappe prints")
@@ -70,7 +74,13 @@ def get_meta(doctype):
 
 
 def get_doc(doctype, name=None):
+    if (doctype, name) not in documents:
+        raise DoesNotExistError
     return documents[doctype, name]
+
+
+def clear_last_message():
+    pass
 
 
 def delete_doc(doctype, name, **options):
