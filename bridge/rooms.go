@@ -150,7 +150,7 @@ func (w *rooms) maintenance(queues []job.Queue, registries *maintenance.Registri
 		{What: "rescue jobs of dead workers", Every: p.rescue, Do: rescue.Do},
 		{What: "trim failed registries", Every: p.rescue, Do: registries.Trim},
 		{What: "move scheduled jobs that are due", Every: time.Second, Do: w.scheduler.Do},
-		{What: "look for what was done to jobs by hand", Every: time.Second, Do: w.hands.Look},
+		{What: "look for what was done to jobs by hand", Every: 250 * time.Millisecond, Do: w.hands.Look},
 		{What: "deliver rows that have no delivery", Every: min(p.orphans, time.Second), Delay: p.orphans, Do: orphans.Do},
 		{What: "maintain RQ's registries", Every: p.maintain, Do: registries.Maintain},
 		{What: "release the dependents of jobs that have many", Every: time.Second, Do: maintenance.Dependents{RQ: w.rq}.Do},

@@ -77,6 +77,7 @@ type Hands struct {
 	lanes *batch.Lanes[string, string]
 	said  wait.Seldom
 	rota  sites.Rota
+	bare  map[string]bool // the sites without our tables, as Look saw them
 
 	mu sync.Mutex
 	// open are the rows that couldn't be dealt with yet, by site, with when they were first seen.
@@ -98,7 +99,7 @@ const (
 
 // New prepares the room; Run and Listen work.
 func New(p Params) *Hands {
-	h := &Hands{Params: p, open: map[string]map[string]time.Time{}, used: map[string]time.Time{}, looked: map[string]looked{}}
+	h := &Hands{Params: p, rota: sites.Rota{Spread: spread}, bare: map[string]bool{}, open: map[string]map[string]time.Time{}, used: map[string]time.Time{}, looked: map[string]looked{}}
 	h.lanes = batch.NewLanes(maxWaiting, h.work, func(site string, n int) {
 		h.Log.Warn("more rows were changed at once than can be remembered; they are looked for", "site", site, "rows", n)
 	})

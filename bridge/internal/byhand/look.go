@@ -20,6 +20,10 @@ const (
 	// such sites each is looked at less often. Sites are used for usedFor after something was heard of them.
 	quietPause = lookEvery / 100
 	usedFor    = 5 * time.Minute
+	// bareEvery is how often a site is looked at that has no Background Jobs: of the first that is inserted somebody tells.
+	bareEvery = time.Minute
+	// spread is over what time the first looks are spread after the start.
+	spread = 30 * time.Second
 	// overlap is how long a change may take from its `modified` to its commit, with clocks that differ.
 	overlap = 10 * time.Second
 	// markEvery is how often it is written down up to when a site was looked at.
@@ -37,7 +41,10 @@ func (h *Hands) Look(ctx context.Context) error {
 	}
 	quiet := h.quiet(all)
 	due := h.rota.Due(time.Now(), all, func(site string) time.Duration {
-		if quiet[site] {
+		switch {
+		case h.bare[site]:
+			return bareEvery
+		case quiet[site]:
 			return max(lookEvery, quietPause*time.Duration(len(quiet)))
 		}
 		return lookEvery
@@ -48,10 +55,11 @@ func (h *Hands) Look(ctx context.Context) error {
 	)
 	sites.Each(slices.Values(due), func(site string) {
 		err := h.lookAt(ctx, site, quiet[site])
-		if err != nil && !errors.Is(err, rows.ErrTableMissing) && !h.Rows.IsNoted(site, err) {
-			mu.Lock()
+		mu.Lock()
+		defer mu.Unlock()
+		h.bare[site] = errors.Is(err, rows.ErrTableMissing)
+		if err != nil && !h.bare[site] && !h.Rows.IsNoted(site, err) {
 			errs = append(errs, err)
-			mu.Unlock()
 		}
 	})
 	return errors.Join(errs...)

@@ -101,13 +101,20 @@ func (s *Sites) FindWritten(ctx context.Context, site string, since time.Time, r
 		}
 		from = to
 	}
-	if err != nil || !rest {
-		return err
+	if rest {
+		s.rest(site)
 	}
-	return s.Look(ctx, site, func(_ context.Context, db *rows.DB) error {
-		db.Rest()
-		return nil
-	})
+	return err
+}
+
+// rest ends a site's connections that nobody uses.
+func (s *Sites) rest(site string) {
+	s.mu.Lock()
+	w := s.writers[site]
+	s.mu.Unlock()
+	if w != nil {
+		w.db.Rest()
+	}
 }
 
 // Forget has a site's Job Types, organizations and names read anew.

@@ -4,7 +4,12 @@ import "time"
 
 // Rota says when the sites of a bench are looked at. Their times are spread: they keep the distances that they got when
 // first seen. The zero Rota is ready; it is one goroutine's.
-type Rota struct{ next map[string]time.Time }
+type Rota struct {
+	// Spread is over what time the first looks are spread, if that is longer than the pause between two.
+	Spread time.Duration
+
+	next map[string]time.Time
+}
 
 // Due lists those of all sites whose time has come; every is how often one is looked at.
 func (r *Rota) Due(now time.Time, all []string, every func(site string) time.Duration) (due []string) {
@@ -13,11 +18,10 @@ func (r *Rota) Due(now time.Time, all []string, every func(site string) time.Dur
 	}
 	for i, site := range all {
 		pause := every(site)
-		next, known := r.next[site]
-		switch {
+		switch next, known := r.next[site]; {
 		case !known:
-			r.next[site] = now.Add(pause * time.Duration(i) / time.Duration(len(all)))
-		case next.After(now.Add(pause)): // it is looked at more often now
+			r.next[site] = now.Add(max(pause, r.Spread) * time.Duration(i) / time.Duration(len(all)))
+		case next.After(now.Add(max(pause, r.Spread))): // it is looked at more often now
 			r.next[site] = now.Add(pause)
 		}
 		if !now.Before(r.next[site]) {
