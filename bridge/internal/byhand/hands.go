@@ -99,7 +99,7 @@ const (
 
 // New prepares the room; Run and Listen work.
 func New(p Params) *Hands {
-	h := &Hands{Params: p, rota: sites.Rota{Spread: spread}, bare: map[string]bool{}, open: map[string]map[string]time.Time{}, used: map[string]time.Time{}, looked: map[string]looked{}}
+	h := &Hands{Params: p, bare: map[string]bool{}, open: map[string]map[string]time.Time{}, used: map[string]time.Time{}, looked: map[string]looked{}}
 	h.lanes = batch.NewLanes(maxWaiting, h.work, func(site string, n int) {
 		h.Log.Warn("more rows were changed at once than can be remembered; they are looked for", "site", site, "rows", n)
 	})

@@ -15,6 +15,7 @@ import (
 
 // SetHandledBy writes who handles a site's Job Types; by says it of them, with times in the site's zone.
 func (s *Sites) SetHandledBy(ctx context.Context, site string, by func(types map[string]*rows.JobType, zone *time.Location) map[string]string) error {
+	defer s.rest(site) // else many idle sites always have some
 	return s.Look(ctx, site, func(ctx context.Context, db *rows.DB) error {
 		types, err := jobTypes(ctx, db)
 		if err != nil || len(types) == 0 {
