@@ -369,27 +369,32 @@ func TestWhatCantBeDoneNow(t *testing.T) {
 			b.Run(ctx)
 			close(ended)
 		}()
+		now := func(change func()) {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			change()
+		}
 		looks := func() {
 			for range 5 {
 				_ = b.Look(ctx)
 				time.Sleep(time.Second)
 			}
 		}
-		b.away, b.redisAway = errors.New("away"), errors.New("away")
+		now(func() { b.away, b.redisAway = errors.New("away"), errors.New("away") })
 		b.insert("JOB-1", submission("jane"))
 		b.Hear(realtime.Change{Site: site, DocType: "Background Job", Name: "JOB-1"})
 		looks()
-		b.away = nil
+		now(func() { b.away = nil })
 		looks()
 		if row := b.row("JOB-1"); row.Status != rows.StatusPending {
 			t.Errorf("without Redis it is %s", row.Status)
 		}
-		b.redisAway, b.maintained = nil, true
+		now(func() { b.redisAway, b.maintained = nil, true })
 		looks()
 		if row := b.row("JOB-1"); row.Status != rows.StatusPending {
 			t.Errorf("in maintenance it is %s", row.Status)
 		}
-		b.maintained = false
+		now(func() { b.maintained = false })
 		looks()
 		if row := b.row("JOB-1"); row.Status != rows.StatusQueued || len(b.open) > 0 {
 			t.Errorf("at last it is %s, and %v are still open", row.Status, b.open)

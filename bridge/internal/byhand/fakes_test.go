@@ -121,7 +121,11 @@ func (b *bench) Site(name string) (*frappe.Site, error) {
 	}
 	return nil, nil
 }
-func (b *bench) Maintenance(string) bool    { return b.maintained }
+func (b *bench) Maintenance(string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.maintained
+}
 func (b *bench) IsNoted(string, error) bool { return false }
 func (b *bench) Forget(context.Context, string) error {
 	b.stale = false
@@ -210,7 +214,11 @@ func (b *bench) note(what string, row *rows.BackgroundJob) error {
 	return b.redisAway
 }
 
-func (b *bench) Ready(context.Context) error { return b.redisAway }
+func (b *bench) Ready(context.Context) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.redisAway
+}
 func (b *bench) Deliver(_ context.Context, _ string, row *rows.BackgroundJob) error {
 	return b.note("deliver", row)
 }
