@@ -110,6 +110,9 @@ func (t *tail) Write(p []byte) (int, error) {
 
 // ask sends one request; result, unless nil, takes its answer. The end of ctx ends the process.
 func (p *benchSite) ask(ctx context.Context, request map[string]any, result any) error {
+	if err := ctx.Err(); err != nil {
+		return p.ended(ctx, err)
+	}
 	line, err := json.Marshal(request)
 	if err != nil {
 		return err
