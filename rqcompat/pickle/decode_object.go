@@ -1,6 +1,7 @@
 package pickle
 
 import (
+	"bytes"
 	"strings"
 	"unicode/utf8"
 )
@@ -127,7 +128,12 @@ func newObject(o *Object) {
 }
 
 // inst is INST, protocol 0's way to write an instance of an old-style class.
-func (d *decoder) inst(args []any) { d.instance(d.globalLines(), args) }
+func (d *decoder) inst(args []any) {
+	if bytes.ContainsFunc(d.content(), func(r rune) bool { return r >= utf8.RuneSelf }) {
+		panic(d.syntax("has a name that isn't ASCII")) // Modules/_pickle.c load_inst; GLOBAL's are UTF-8
+	}
+	d.instance(d.globalLines(), args)
+}
 
 // obj is OBJ, the same in protocol 1.
 func (d *decoder) obj(items []any) {

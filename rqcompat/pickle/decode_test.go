@@ -124,6 +124,7 @@ var refusalTests = []struct {
 	{"negative LONG4", "\x8b\xff\xff\xff\xff.", 0, opLong4, "negative"},
 	{"negative BINSTRING", "T\xff\xff\xff\xff.", 0, opBinstring, "negative"},
 	{"no end of line", "I42", 0, 'I', "end of line"},
+	{"INST of a name beyond ASCII", "(im\nC\u00e9\n.", 1, 'i', "ASCII"},
 	{"no integer", "Iabc\n.", 0, 'I', "not an integer"},
 	{"octal LONG", "L010\n.", 0, 'L', "not an integer"},
 	{"octal LONG with an L", "L-017L\n.", 0, 'L', "not an integer"},
