@@ -43,7 +43,8 @@
 // Strings of Python 2 (opcodes STRING, BINSTRING, SHORT_BINSTRING) are text when they are ASCII and are refused
 // otherwise, as CPython does by default. A call whose result the pickle throws away is dropped, except that of a
 // state setter (sixth item of __reduce__), which becomes part of its Object. Duplicate keys of a dict and members
-// of a set are merged as in Python. Bytes after STOP are ignored.
+// of a set are merged as in Python, but for nan, which equals nothing: Python asks whether it is the same object, and here
+// each is a member of its own. Bytes after STOP are ignored.
 //
 // # Failure
 //
