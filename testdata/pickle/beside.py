@@ -51,7 +51,11 @@ def answer(case):
         return {}
     except (Skipped, MemoryError, RecursionError) as e:
         return {"skipped": f"{type(e).__name__}: {e}"}
+    except LookupError as e:  # an encoding that isn't one, in a call of which nothing may be left in the end
+        return {"skipped": f"{type(e).__name__}: {e}"}
     except Exception as e:
+        if str(e) == "embedded null character":  # likewise
+            return {"skipped": str(e)}
         return {"error": f"{type(e).__name__}: {e}"}
 
 
