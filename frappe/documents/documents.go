@@ -1,7 +1,8 @@
 // Package documents has the documents that the desk needs for Background Jobs: DocTypes, scripts, reports, a workspace.
 // Each is a file below shipped, in the folder of its kind, as Frappe's import_doc takes it. A text that begins with @
 // names files beside it, "@a.js @b.js", whose content stands in its place, one after the other: so a script is a file of
-// its own kind, and what two scripts share, which Frappe runs each by itself, stands in one.
+// its own kind, and what two scripts share, which Frappe runs each by itself, stands in one. "@a.sql key=value" has the value wherever that
+// file says {key}.
 package documents
 
 import (
@@ -127,15 +128,19 @@ func fill(files fs.FS, folder string, value any) (any, error) {
 		if !strings.HasPrefix(v, "@") {
 			return v, nil
 		}
-		var whole strings.Builder
-		for name := range strings.FieldsSeq(v) {
-			text, err := fs.ReadFile(files, path.Join(folder, strings.TrimPrefix(name, "@")))
+		whole := ""
+		for word := range strings.FieldsSeq(v) {
+			if key, value, given := strings.Cut(word, "="); given {
+				whole = strings.ReplaceAll(whole, "{"+key+"}", value)
+				continue
+			}
+			text, err := fs.ReadFile(files, path.Join(folder, strings.TrimPrefix(word, "@")))
 			if err != nil {
 				return nil, err
 			}
-			whole.Write(text)
+			whole += string(text)
 		}
-		return whole.String(), nil
+		return whole, nil
 	case []any:
 		for i := range v {
 			var err error

@@ -122,21 +122,18 @@ func shippedWith(t *testing.T, scriptText string) []Document {
 func install(t *testing.T, s *site, all []Document, o Options) (steps []string) {
 	t.Helper()
 	plan, err := prepare(t.Context(), s, all, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := plan.Apply(t.Context(), func(int, Step) {}); err != nil {
-		t.Fatal(err)
-	}
-	for _, step := range plan.Steps {
-		steps = append(steps, step.String())
-	}
-	return steps
+	return applied(t, plan, err)
 }
 
 func uninstall(t *testing.T, s *site, all []Document, data bool) (steps []string) {
 	t.Helper()
 	plan, err := prepareRemoval(t.Context(), s, all, data)
+	return applied(t, plan, err)
+}
+
+// applied does what was planned.
+func applied(t *testing.T, plan *Plan, err error) (steps []string) {
+	t.Helper()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,9 +2,6 @@ package documents
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -209,14 +206,7 @@ func (p *planner) upgrade(d Document, e *entry, now map[string]any) Step {
 }
 
 // hash is that of what is shipped.
-func (d Document) hash() string {
-	text, err := json.Marshal(d.Fields)
-	if err != nil {
-		panic(err) // it came from JSON
-	}
-	sum := sha256.Sum256(text)
-	return hex.EncodeToString(sum[:8])
-}
+func (d Document) hash() string { return digest(d.Fields) }
 
 // leaving is the step for a document of ours that isn't wanted any more.
 func (p *planner) leaving(e *entry) (Step, error) {

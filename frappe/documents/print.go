@@ -1,12 +1,12 @@
 package documents
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/opensoft/dartwing-bridge/frappe"
 )
 
 // print is what a document had when it was brought: of each of its values that we brought a hash, and for tables which
@@ -60,13 +60,15 @@ func columnsOf(value any) []string {
 	return slices.Sorted(maps.Keys(all))
 }
 
-func hashOf(value any, columns []string) string {
-	text, err := json.Marshal(canonical(value, columns))
+func hashOf(value any, columns []string) string { return digest(canonical(value, columns)) }
+
+// digest is a short hash of a value that came from JSON.
+func digest(value any) string {
+	text, err := json.Marshal(value)
 	if err != nil {
-		panic(err) // it came from JSON
+		panic(err)
 	}
-	sum := sha256.Sum256(text)
-	return hex.EncodeToString(sum[:8])
+	return frappe.Digest(string(text))[:16]
 }
 
 // canonical is a value without what Frappe may or may not write: nothing, zero and empty text are one, rows have their

@@ -13,7 +13,6 @@ const installation = "Background Jobs Installation"
 type record struct {
 	tenant  string // DocType of the organizations, "" for not installed yet
 	entries map[string]*entry
-	there   bool // the site has the DocType that keeps it
 }
 
 // entry is a document that was brought to a site.
@@ -43,7 +42,6 @@ func readRecord(ctx context.Context, site Site) (record, error) {
 	if err != nil || fields == nil {
 		return r, err
 	}
-	r.there = true
 	r.tenant, _ = fields["tenant_doctype"].(string)
 	text, _ := fields["documents"].(string)
 	if text == "" {
