@@ -60,6 +60,11 @@ const (
 	processForgotten = time.Hour
 )
 
+// Handles reports whether the process has a handler of one of the names.
+func (p Process) Handles(names ...string) bool {
+	return slices.ContainsFunc(names, func(name string) bool { return slices.Contains(p.Handlers, name) })
+}
+
 // Publish writes the record of a process, which lasts for 30 s.
 func (c *Client) Publish(ctx context.Context, p Process) error {
 	text, err := json.Marshal(p)

@@ -3,14 +3,14 @@ package byhand
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/attempt"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/sites"
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
-	"github.com/redis/go-redis/v9"
 )
 
 // Deliveries is what a move by hand does in RQ, also one that a Client makes.
@@ -61,7 +61,7 @@ func (d Deliveries) Started(ctx context.Context, site string, row *rows.Backgrou
 func (d Deliveries) Elsewhere(ctx context.Context, names ...string) (bool, error) {
 	processes, err := d.RQ.Processes(ctx)
 	for _, p := range processes {
-		if p.Name != d.Process && slices.ContainsFunc(names, func(name string) bool { return slices.Contains(p.Handlers, name) }) {
+		if p.Name != d.Process && p.Handles(names...) {
 			return true, nil
 		}
 	}

@@ -8,18 +8,17 @@ import (
 	"sync"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/opensoft/dartwing-bridge/bridge/internal/sites"
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
-	"github.com/redis/go-redis/v9"
 )
 
 const (
 	// lookEvery is how often a site is looked at for what nobody told of.
 	lookEvery = 4 * time.Second
-	// quietPause is how long a look at one of the sites that nobody uses takes away from the others: of more than a hundred
-	// such sites each is looked at less often. Sites are used for usedFor after something was heard of them.
-	quietPause = lookEvery / 100
-	usedFor    = 5 * time.Minute
+	// usedFor is how long a site is used after something was heard of it; of many that nobody uses each is looked at less often.
+	usedFor = 5 * time.Minute
 	// bareEvery is how often a site is looked at that has no Background Jobs: of the first that is inserted somebody tells.
 	bareEvery = time.Minute
 	// firstPause is how far apart the first looks at two sites are after the start.
@@ -46,7 +45,7 @@ func (h *Hands) Look(ctx context.Context) error {
 		case h.bare[site]:
 			return bareEvery
 		case quiet[site]:
-			return max(lookEvery, quietPause*time.Duration(len(quiet)))
+			return sites.OfMany(len(quiet), lookEvery)
 		}
 		return lookEvery
 	})

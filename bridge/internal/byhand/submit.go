@@ -173,12 +173,8 @@ func (s *submissions) withoutHandler(ctx context.Context, p *plan) error {
 	name := p.Row.JobType
 	elsewhere, asked := s.elsewhere[name]
 	if !asked {
-		names := []string{name}
-		if t := s.types[name]; t != nil && t.HandlerMethod != "" {
-			names = append(names, t.HandlerMethod)
-		}
 		var err error
-		if elsewhere, err = s.RQ.Elsewhere(ctx, names...); err != nil {
+		if elsewhere, err = s.RQ.Elsewhere(ctx, job.HandlerNames(s.types, name)...); err != nil {
 			return err
 		}
 		s.elsewhere[name] = elsewhere

@@ -54,6 +54,14 @@ const (
 	LevelOutput = slog.LevelDebug
 )
 
+// HandlerNames are the names of which a handler runs a Job Type; types are those of its site.
+func HandlerNames(types map[string]*rows.JobType, jobType string) []string {
+	if t := types[jobType]; t != nil && t.HandlerMethod != "" {
+		return []string{jobType, t.HandlerMethod}
+	}
+	return []string{jobType}
+}
+
 // Call makes one attempt at a job. params may be empty, which means {}.
 type Call func(ctx context.Context, info Info, params json.RawMessage, r Reporter) (any, error)
 

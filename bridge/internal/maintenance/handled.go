@@ -10,16 +10,15 @@ import (
 	"sync"
 	"time"
 
+	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/sites"
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
 )
 
 const (
-	// handledEvery is how often it is looked whether other processes handle a site's Job Types by now; of many sites each is
-	// looked at less often, as handledPause for each of the others says.
+	// handledEvery is how often it is looked whether other processes handle a site's Job Types by now, of many sites less often.
 	handledEvery = 10 * time.Second
-	handledPause = handledEvery / 100
 	// handledAgain is how often it is written that they still do.
 	handledAgain = time.Minute
 	// handlersNamed is how many processes a Job Type names.
@@ -57,7 +56,7 @@ func (h *Handled) Do(ctx context.Context) error {
 		return err
 	}
 	due := h.rota.Due(time.Now(), names, func(string) time.Duration {
-		return min(max(handledEvery, handledPause*time.Duration(len(names))), handledAgain)
+		return min(sites.OfMany(len(names), handledEvery), handledAgain)
 	})
 	if len(due) == 0 {
 		return nil
@@ -102,10 +101,10 @@ func (h *Handled) news(site string, by map[string]string) map[string]string {
 // handlers says of each Job Type that somebody handles who that is.
 func handlers(types map[string]*rows.JobType, processes []rqcompat.Process, zone *time.Location) map[string]string {
 	by := map[string]string{}
-	for name, t := range types {
+	for name := range types {
 		var lines []string
 		for _, p := range processes {
-			if slices.Contains(p.Handlers, name) || t.HandlerMethod != "" && slices.Contains(p.Handlers, t.HandlerMethod) {
+			if p.Handles(job.HandlerNames(types, name)...) {
 				lines = append(lines, fmt.Sprintf("%s on %s, process %d, since %s", p.Name, p.Hostname, p.PID, p.Birth.In(zone).Format("2006-01-02 15:04:05")))
 			}
 		}

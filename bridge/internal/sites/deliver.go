@@ -108,9 +108,6 @@ func (c Courier) Deliveries(ctx context.Context, site string, row *rows.Backgrou
 	return found, err
 }
 
-// deliverySize is up to how many bytes DeliveriesOf reads a job.
-const deliverySize = 64 << 10
-
 // DeliveriesOf reads the RQ job that brings each of the rows, in their order; nil where none is found in passing: it may bear
 // another id, as those of the app do, or be large.
 func (c Courier) DeliveriesOf(ctx context.Context, site string, all []*rows.BackgroundJob) ([]*rqcompat.Job, error) {
@@ -130,7 +127,7 @@ func (c Courier) DeliveriesOf(ctx context.Context, site string, all []*rows.Back
 			found[i] = jobs[0]
 		}
 	}
-	fetched, err := c.RQ.FetchSmall(ctx, ids, deliverySize)
+	fetched, err := c.RQ.FetchSmall(ctx, ids, wait.LargeItem)
 	for n, f := range fetched {
 		if i := of[n]; f.Job != nil && c.brings(f.Job, site, all[i]) {
 			found[i] = f.Job

@@ -8,11 +8,13 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/opensoft/dartwing-bridge/bridge/internal/moves"
 	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/opensoft/dartwing-bridge/frappe/access"
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
-	"golang.org/x/sync/errgroup"
 )
 
 const (
@@ -159,15 +161,19 @@ func (s *Sites) Organization(ctx context.Context, site, name string) (*rows.Orga
 }
 
 // MayCreate reports whether a user may create documents of a DocType.
-func (s *Sites) MayCreate(ctx context.Context, site, user, doctype string) (may bool, err error) {
-	err = s.Look(ctx, site, func(ctx context.Context, _ *rows.DB) error {
+func (s *Sites) MayCreate(ctx context.Context, site, user, doctype string) (bool, error) {
+	return readAccess(ctx, s, site, func(ctx context.Context, d *access.Directory) (bool, error) { return d.MayCreate(ctx, user, doctype) })
+}
+
+// readAccess is read of a site's directory.
+func readAccess[T any](ctx context.Context, s *Sites, site string, ask func(context.Context, *access.Directory) (T, error)) (T, error) {
+	return read(ctx, s, site, func(ctx context.Context, _ *rows.DB) (none T, err error) {
 		w, err := s.writer(ctx, site)
-		if err == nil {
-			may, err = w.access.MayCreate(ctx, user, doctype)
+		if err != nil {
+			return none, err
 		}
-		return err
+		return ask(ctx, w.access)
 	})
-	return may, err
 }
 
 // Statuses reads the status of rows.

@@ -11,6 +11,12 @@ type Rota struct {
 	next map[string]time.Time
 }
 
+// OfMany is how often each of n sites is looked at of which nobody waits for anything: as often as it says, but of more than
+// a hundred less often, so that their looks together don't become more.
+func OfMany(n int, often time.Duration) time.Duration {
+	return max(often, often/100*time.Duration(n))
+}
+
 // Due lists those of all sites whose time has come; every is how often one is looked at.
 func (r *Rota) Due(now time.Time, all []string, every func(site string) time.Duration) (due []string) {
 	if r.next == nil {

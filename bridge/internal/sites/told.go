@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/batch"
+	"github.com/opensoft/dartwing-bridge/frappe/access"
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
 )
 
@@ -83,11 +84,7 @@ func (s *Sites) forgetSettings(ctx context.Context, site string, users []string)
 
 // InRole lists who has a role and may see what belongs to an organization.
 func (s *Sites) InRole(ctx context.Context, site, role, organization string) ([]string, error) {
-	return read(ctx, s, site, func(ctx context.Context, _ *rows.DB) ([]string, error) {
-		w, err := s.writer(ctx, site)
-		if err != nil {
-			return nil, err
-		}
-		return w.access.InRole(ctx, role, organization)
+	return readAccess(ctx, s, site, func(ctx context.Context, d *access.Directory) ([]string, error) {
+		return d.InRole(ctx, role, organization)
 	})
 }

@@ -133,13 +133,9 @@ func (e Explainer) Explain(ctx context.Context, a Around, ws []Waiting) ([][]Rea
 
 // unsubmitted says why a row that somebody inserted isn't on its way yet.
 func (e Explainer) unsubmitted(ctx context.Context, a Around, w Waiting) Reason {
-	names := []string{w.Row.JobType}
-	if types, err := e.JobTypes(ctx, w.Site); err == nil && types[w.Row.JobType] != nil {
-		names = append(names, types[w.Row.JobType].HandlerMethod)
-	}
-	has := func(p rqcompat.Process) bool {
-		return slices.ContainsFunc(names, func(name string) bool { return slices.Contains(p.Handlers, name) })
-	}
+	types, _ := e.JobTypes(ctx, w.Site) // unread, the Job Type's own name counts
+	names := job.HandlerNames(types, w.Row.JobType)
+	has := func(p rqcompat.Process) bool { return p.Handles(names...) }
 	why := "it was inserted as a document: a bridge that runs submits it within seconds, or refuses it and says why"
 	switch {
 	case len(a.Processes) == 0:

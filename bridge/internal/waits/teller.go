@@ -13,10 +13,8 @@ import (
 )
 
 const (
-	// tellEvery is how often a site's rows are looked at where some wait; of many sites where none did each is looked at
-	// less often, as tellPause for each of the others says.
+	// tellEvery is how often a site's rows are looked at where some wait; of many sites where none did less often.
 	tellEvery = 5 * time.Second
-	tellPause = tellEvery / 100
 	// tellAge is how long a row must have waited.
 	tellAge = 5 * time.Second
 	// tellOldest is how many rows of a site are looked at then of those that have waited longest, since who waits for more
@@ -66,7 +64,7 @@ func (t *Teller) Do(ctx context.Context) error {
 		if t.waiting[site] {
 			return tellEvery
 		}
-		return max(tellEvery, tellPause*time.Duration(len(names)))
+		return sites.OfMany(len(names), tellEvery)
 	})
 	if len(due) == 0 {
 		return nil
