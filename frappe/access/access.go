@@ -46,23 +46,29 @@ const (
 // the site has them, else through User Permission on the DocType of organizations. ErrNoMembership for neither. Don't change the list.
 func (d *Directory) Members(ctx context.Context, organization string) (users []string, err error) {
 	return d.members.Get(ctx, organization, membersKept, func() ([]string, error) {
-		source, err := d.db.MemberSource(ctx)
-		if err != nil {
+		query, args, err := d.membership(ctx, membersByPerson, membersByPermission)
+		switch {
+		case err != nil:
 			return nil, err
-		}
-		query, args := membersByPerson, []any{organization}
-		switch source {
-		case rows.MembersFromUserPermission:
-			tenant, err := d.db.Tenant(ctx)
-			if err != nil {
-				return nil, err
-			}
-			query, args = membersByPermission, []any{tenant, organization}
-		case "":
+		case query == "":
 			return nil, fmt.Errorf("site %s: %w", d.db.Site(), ErrNoMembership)
 		}
-		return d.db.Strings(ctx, "read members", query, args...)
+		return d.db.Strings(ctx, "read members", query, append(args, organization)...)
 	})
+}
+
+// membership is that of two questions which fits what says on the site who belongs where, "" if nothing does; args are its
+// first ones.
+func (d *Directory) membership(ctx context.Context, byPerson, byPermission string) (query string, args []any, err error) {
+	source, err := d.db.MemberSource(ctx)
+	switch {
+	case err != nil || source == "":
+		return "", nil, err
+	case source != rows.MembersFromUserPermission:
+		return byPerson, nil, nil
+	}
+	tenant, err := d.db.Tenant(ctx)
+	return byPermission, []any{tenant}, err
 }
 
 const (

@@ -100,18 +100,11 @@ func (d *Directory) belong(ctx context.Context, pairs []Identity) (map[string]bo
 		if err != nil && !errors.Is(err, rows.ErrTableMissing) {
 			return nil, err
 		}
-		source, err := d.db.MemberSource(ctx)
-		query, before := isMemberByPerson, []any{}
+		query, before, err := d.membership(ctx, isMemberByPerson, isMemberByPermission)
 		switch {
 		case err != nil:
 			return nil, err
-		case source == rows.MembersFromUserPermission:
-			tenant, err := d.db.Tenant(ctx)
-			if err != nil {
-				return nil, err
-			}
-			query, before = isMemberByPermission, []any{tenant}
-		case source == "":
+		case query == "":
 			return found, nil // nobody belongs to an organization
 		}
 		return found, d.whoIs(ctx, "read who are members", query, missing, found, func(key string) []any {
