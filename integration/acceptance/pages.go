@@ -107,6 +107,16 @@ func (b *bed) whoMay(ctx context.Context, do, row string) (user, error) {
 	return b.manager, err
 }
 
+// openToWrite opens a job's form as somebody who may change it.
+func (b *bed) openToWrite(ctx context.Context, row string) (user, *servers.Page, error) {
+	who, err := b.whoMay(ctx, "write", row)
+	if err != nil {
+		return who, nil, err
+	}
+	p, err := b.openForm(ctx, who, row)
+	return who, p, err
+}
+
 // runningRow submits a job that takes a while, and waits until it runs.
 func (b *bed) runningRow(ctx context.Context, seconds float64) (string, error) {
 	row, err := b.submit(ctx, taskType, task{Seconds: seconds})
@@ -231,11 +241,7 @@ func cancelButton(ctx context.Context, b *bed) error {
 	if err != nil {
 		return err
 	}
-	who, err := b.whoMay(ctx, "write", row)
-	if err != nil {
-		return err
-	}
-	p, err := b.openForm(ctx, who, row)
+	who, p, err := b.openToWrite(ctx, row)
 	if err != nil {
 		return err
 	}
@@ -263,11 +269,7 @@ func retryDialog(ctx context.Context, b *bed) error {
 	if _, err := b.awaitRow(ctx, row, 20*time.Second, rows.StatusDeadLetter); err != nil {
 		return err
 	}
-	who, err := b.whoMay(ctx, "write", row)
-	if err != nil {
-		return err
-	}
-	p, err := b.openForm(ctx, who, row)
+	_, p, err := b.openToWrite(ctx, row)
 	if err != nil {
 		return err
 	}

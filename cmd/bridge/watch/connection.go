@@ -7,10 +7,11 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/spf13/pflag"
+
 	"github.com/opensoft/dartwing-bridge/cmd/bridge/exitcode"
 	"github.com/opensoft/dartwing-bridge/frappe"
 	"github.com/opensoft/dartwing-bridge/frappe/socketio"
-	"github.com/spf13/pflag"
 )
 
 // Connection says where the realtime server is and as whom to connect.
@@ -50,6 +51,11 @@ func SiteURL(b *frappe.Bench, site string) string {
 	return "http://" + site + ":" + strconv.Itoa(config.Int("webserver_port", 8000))
 }
 
+// APIKey is what is given of an API key and its secret, else $BRIDGE_API_KEY and $BRIDGE_API_SECRET.
+func APIKey(key, secret string) (string, string) {
+	return cmp.Or(key, os.Getenv("BRIDGE_API_KEY")), cmp.Or(secret, os.Getenv("BRIDGE_API_SECRET"))
+}
+
 // Config is how to dial. That there are no usable credentials is a mistake of usage.
 func (c Connection) Config(b *frappe.Bench, site string) (socketio.Config, error) {
 	cfg := socketio.Config{URL: cmp.Or(c.URL, ServerURL(b)), Site: site, Origin: cmp.Or(c.origin, c.URL), Header: http.Header{}}
@@ -57,7 +63,7 @@ func (c Connection) Config(b *frappe.Bench, site string) (socketio.Config, error
 		// The realtime server asks there who connects; at its own address nobody answers.
 		cfg.Origin = SiteURL(b, site)
 	}
-	key, secret := cmp.Or(c.Key, os.Getenv("BRIDGE_API_KEY")), cmp.Or(c.Secret, os.Getenv("BRIDGE_API_SECRET"))
+	key, secret := APIKey(c.Key, c.Secret)
 	sid := cmp.Or(c.sid, os.Getenv("BRIDGE_SID"))
 	switch {
 	case c.sid != "" || key == "" && sid != "":

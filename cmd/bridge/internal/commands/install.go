@@ -7,11 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"os/signal"
 	"slices"
 	"strings"
 	"syscall"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/opensoft/dartwing-bridge/bridge"
 	"github.com/opensoft/dartwing-bridge/cmd/bridge/exitcode"
@@ -21,8 +23,6 @@ import (
 	"github.com/opensoft/dartwing-bridge/frappe"
 	"github.com/opensoft/dartwing-bridge/frappe/documents"
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
-	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 )
 
 // reach says how documents get to a site.
@@ -47,7 +47,7 @@ func (r reach) open(ctx context.Context, b *frappe.Bench, site string, write boo
 		}
 		return s, err
 	}
-	key, secret := cmp.Or(r.key, os.Getenv("BRIDGE_API_KEY")), cmp.Or(r.secret, os.Getenv("BRIDGE_API_SECRET"))
+	key, secret := watch.APIKey(r.key, r.secret)
 	if key == "" || secret == "" {
 		return nil, exitcode.Usagef("--rest needs an API key of Administrator: set $BRIDGE_API_KEY and $BRIDGE_API_SECRET (User > Settings > API Access in the desk)")
 	}

@@ -39,10 +39,10 @@ func (r *report) documents(ctx context.Context, check string, b *frappe.Bench, s
 		return err
 	}
 	defer on.Close()
-	install := "run: bridge install --site " + site.Name
+	install := "bridge install --site " + site.Name
 	plan, err := documents.Prepare(ctx, on, documents.Options{})
 	if err != nil {
-		r.warn(check, "look at what "+install[len("run: "):]+" --dry-run says", "%v", err)
+		r.warn(check, "look at what "+install+" --dry-run says", "%v", err)
 		return nil
 	}
 	changes := plan.Changes()
@@ -55,7 +55,7 @@ func (r *report) documents(ctx context.Context, check string, b *frappe.Bench, s
 		{[]documents.Action{documents.Remove, documents.Forget, documents.Adopt}, "not as the record of the last installation says"},
 	} {
 		if names := named(changes, kind.actions); len(names) > 0 {
-			r.warn(check, install, "%s %s: %s", output.Plural(len(names), "document"), kind.text, some(names))
+			r.warn(check, "run: "+install, "%s %s: %s", output.Plural(len(names), "document"), kind.text, some(names))
 		}
 	}
 	if left := named(plan.Steps, []documents.Action{documents.Leave}); len(left) > 0 {
