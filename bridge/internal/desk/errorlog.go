@@ -65,7 +65,7 @@ func (l *ErrorLog) more(site, method string, n int, since time.Time) {
 
 // writeAll writes what waits for one site. One without an Error Log has no desk that would show it.
 func (l *ErrorLog) writeAll(ctx context.Context, site string, entries []rows.ErrorLog) {
-	if err := l.write(ctx, site, entries); err != nil && !errors.Is(err, rows.ErrTableMissing) && ctx.Err() == nil {
+	if err := l.write(ctx, site, entries); err != nil && !errors.Is(err, rows.ErrTableMissing) {
 		l.said.Warn(l.log, "the site's Error Log can't be written; failed jobs are in RQ's failed registry", site, "error", err, "site", site, "entries", len(entries))
 	}
 }
