@@ -113,6 +113,8 @@ func (h *Hands) act(ctx context.Context, site string, p plan) error {
 			return h.refuse(ctx, site, p)
 		}
 		return err
+	case create:
+		return h.apply(ctx, moves.ByHand(row, p.was, func(row *rows.BackgroundJob) moves.Move { return moves.Create(site, row, p.lacks...) }), nil)
 	case refuse:
 		return h.refuse(ctx, site, p)
 	case cancel:
@@ -137,6 +139,9 @@ const lastDelivery = 3 * time.Second
 // apply commits a move and does then what RQ has to know of it; a stop in between must not leave it half done.
 func (h *Hands) apply(ctx context.Context, m moves.Move, then func(context.Context, string, *rows.BackgroundJob) error) error {
 	_, err := h.Rows.Apply(ctx, m, func(ctx context.Context) error {
+		if then == nil {
+			return nil
+		}
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastDelivery)
 		defer cancel()
 		return then(ctx, m.Site, m.Row)

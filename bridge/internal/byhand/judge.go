@@ -16,6 +16,8 @@ const (
 	nothing wish = iota
 	// submit: it is new, and shall run.
 	submit
+	// create: it is new, and shall run when policy says that its time has come.
+	create
 	// refuse: it is new, in a state in which no job begins.
 	refuse
 	cancel

@@ -63,7 +63,7 @@ func (s *submissions) each(ctx context.Context, all []*plan) error {
 	}
 	s.known = identified.By
 	for _, p := range all {
-		p.lacks, p.why, p.later = nil, nil, false
+		p.wish, p.lacks, p.why, p.later = submit, nil, nil, false
 		if err := s.examine(ctx, p); err != nil {
 			return err
 		}
@@ -115,10 +115,36 @@ func (s *submissions) examine(ctx context.Context, p *plan) error {
 	if p.why == nil {
 		p.lacks, p.why = s.lacks(row, id)
 	}
-	if p.why == nil && !slices.Contains(s.handled, row.JobType) {
-		return s.withoutHandler(ctx, p)
+	if p.why != nil {
+		return nil
 	}
+	if !slices.Contains(s.handled, row.JobType) {
+		if err := s.withoutHandler(ctx, p); err != nil || p.why != nil || p.later {
+			return err
+		}
+	}
+	s.askDelivery(ctx, p)
 	return nil
+}
+
+// askDelivery finds out whether a job may leave for its queue. One that has to wait stays Pending: it is looked at again
+// when somebody tells of it, and by each look.
+func (s *submissions) askDelivery(ctx context.Context, p *plan) {
+	row := *p.Row
+	for _, v := range p.lacks {
+		v.Apply(&row)
+	}
+	answer := s.Ask(ctx, policy.Question{
+		Moment: policy.AtDelivery, Site: s.site, JobType: row.JobType, Organization: row.Organization, User: row.OwnerUser, Row: &row,
+	})
+	switch {
+	case answer.Verdict == policy.Refuse:
+		p.why = answer.Err
+	case answer.Verdict == policy.Wait && p.was == "":
+		p.wish = create
+	case answer.Verdict == policy.Wait:
+		p.wish = nothing
+	}
 }
 
 // notAllowed says why a job may not be submitted in the name of its owner.

@@ -16,7 +16,7 @@ var (
 
 // jobType refuses jobs of a Job Type that is gone or disabled. A site that can't be asked refuses submissions only.
 var jobType = Rule{Name: "job type", Ask: func(ctx context.Context, f Facts, q Question) Answer {
-	if q.JobType == "" || q.Moment == AtClaim {
+	if q.JobType == "" || q.Moment == AtDelivery || q.Moment == AtClaim {
 		return Answer{}
 	}
 	types, err := f.JobTypes(ctx, q.Site)

@@ -19,7 +19,7 @@ var heldStatuses = []string{rows.OrganizationInactive, rows.OrganizationSuspende
 
 // organization holds jobs of a suspended organization and refuses those of one that is gone, as jobType does.
 var organization = Rule{Name: "organization", Ask: func(ctx context.Context, f Facts, q Question) Answer {
-	if q.JobType == "" {
+	if q.JobType == "" || q.Moment == AtDelivery {
 		return Answer{}
 	}
 	org, err := f.Organization(ctx, q.Site, q.Organization)

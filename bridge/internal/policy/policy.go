@@ -16,6 +16,8 @@ type Moment int
 const (
 	// AtSubmission: may a row be made?
 	AtSubmission Moment = iota
+	// AtDelivery: may a Pending row leave for its queue? One that has to wait stays Pending, without a delivery.
+	AtDelivery
 	// AtClaim: may the job be taken from its queue now? Refusals are left to AtStart, where the row can tell.
 	AtClaim
 	// AtStart: may the row become Running?
@@ -30,6 +32,8 @@ type Question struct {
 	JobType, Organization string
 	// User is who submits, as the site's database spells him; empty where nobody is asked about.
 	User string
+	// Row is the row that is asked about, as it will be created AtSubmission; nil where there is none.
+	Row *rows.BackgroundJob
 }
 
 // Verdict is what a rule says.

@@ -55,7 +55,7 @@ func fine() *facts {
 	}
 }
 
-var moments = map[Moment]string{AtSubmission: "at submission", AtClaim: "at the claim", AtStart: "at the start"}
+var moments = map[Moment]string{AtSubmission: "at submission", AtDelivery: "at the delivery", AtClaim: "at the claim", AtStart: "at the start"}
 
 // TestRules asks the whole chain; each case breaks one fact.
 func TestRules(t *testing.T) {
