@@ -17,9 +17,10 @@ var ErrOrganizationDissolved = errors.New("the organization is dissolved")
 // waits as well. Of the others Dissolved refuses, Active runs, and one that nobody here knows runs with a warning in the log.
 var heldStatuses = []string{rows.OrganizationInactive, rows.OrganizationSuspended}
 
-// organization holds jobs of a suspended organization and refuses those of one that is gone, as jobType does.
+// organization holds jobs of a suspended organization, on their queues, and refuses those of one that is gone, as jobType does;
+// a row that still waits to be delivered needn't come to its queue for that.
 var organization = Rule{Name: "organization", Ask: func(ctx context.Context, f Facts, q Question) Answer {
-	if q.JobType == "" || q.Moment == AtDelivery {
+	if q.JobType == "" {
 		return Answer{}
 	}
 	org, err := f.Organization(ctx, q.Site, q.Organization)
@@ -29,7 +30,7 @@ var organization = Rule{Name: "organization", Ask: func(ctx context.Context, f F
 		return refuse(err)
 	case err != nil && !missing:
 		return Answer{}
-	case !missing && slices.Contains(heldStatuses, org.Status) && q.Moment != AtSubmission:
+	case !missing && slices.Contains(heldStatuses, org.Status) && q.Moment >= AtClaim:
 		return waitFor(Later, "organization "+q.Organization+" is suspended: its status is "+org.Status)
 	case !missing && org.Status != rows.OrganizationDissolved, q.Moment == AtClaim:
 		return Answer{}

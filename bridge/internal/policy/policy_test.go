@@ -94,11 +94,13 @@ func TestRules(t *testing.T) {
 		{"organization of a status that nobody knows", func(f *facts) { f.org.Status = "Audited" }, nil, nil},
 		{"organization dissolved", func(f *facts) { f.org.Status = rows.OrganizationDissolved }, map[Moment]string{
 			AtSubmission: `refuse organization: site a: the organization is dissolved: "ORG-A"`,
+			AtDelivery:   "refuse organization: Organization not found: ORG-A",
 			AtClaim:      goes,
 			AtStart:      "refuse organization: Organization not found: ORG-A",
 		}, ErrOrganizationDissolved},
 		{"organization missing", func(f *facts) { f.org, f.orgErr = nil, rows.ErrNoSuchOrganization }, map[Moment]string{
 			AtSubmission: "refuse organization: no such organization",
+			AtDelivery:   "refuse organization: Organization not found: ORG-A",
 			AtClaim:      goes,
 			AtStart:      "refuse organization: Organization not found: ORG-A",
 		}, rows.ErrNoSuchOrganization},
