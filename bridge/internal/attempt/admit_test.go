@@ -339,8 +339,9 @@ func TestParametersThatDoNotFit(t *testing.T) {
 func TestWhatPolicyIsAsked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse()
-		h.run(t, h.delivery(rows.StatusQueued, nil))
-		want := policy.Question{Moment: policy.AtStart, Site: site, JobType: "export", Organization: "ORG-A"}
+		q := h.delivery(rows.StatusQueued, nil)
+		h.run(t, q)
+		want := policy.Question{Moment: policy.AtStart, Site: site, JobType: "export", Organization: "ORG-A", User: "owner@example.com", Row: q.Row}
 		if len(h.asked) != 1 || h.asked[0] != want {
 			t.Errorf("asked %+v, want %+v once", h.asked, want)
 		}

@@ -132,6 +132,9 @@ func (x *Runner) admit(r *run, q *job.Queued) admission {
 	answer := x.Ask(r.ctx, route.Question(q, policy.AtStart))
 	if answer.Verdict == policy.Wait {
 		// Since it was routed, which may be long ago. Back on its queue it is routed anew, and waits.
+		if answer.Err != nil {
+			return x.unready(r, "it can't be known whether the job may start; it goes back to its queue", answer.Err)
+		}
 		return onlyDelivery(rqcompat.OutcomeGivenBack)
 	}
 	var (
@@ -161,7 +164,12 @@ func (x *Runner) admit(r *run, q *job.Queued) admission {
 	case cause == nil && sites.Final(err):
 		return refused(job.Refuse("RowError", "the row can't be written: %v", err))
 	}
-	x.said.Warn(r.Log(), "row can't be moved now; the job goes back to its queue", r.info.Site, "error", err)
+	return x.unready(r, "row can't be moved now; the job goes back to its queue", err)
+}
+
+// unready gives back a job for which a server is away.
+func (x *Runner) unready(r *run, what string, err error) admission {
+	x.said.Warn(r.Log(), what, r.info.Site, "error", err)
 	wait.Sleep(r.ctx, unreadyPause)
 	return onlyDelivery(rqcompat.OutcomeGivenBack)
 }

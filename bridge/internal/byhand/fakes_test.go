@@ -54,7 +54,7 @@ func newBench(t testing.TB) *bench {
 	}
 	b.Hands = New(Params{
 		Rows: b, RQ: b, Handled: func(types map[string]*rows.JobType) []string { return slices.Collect(maps.Keys(types)) },
-		Ask: policy.New(b).Ask, Grace: 10 * time.Second, Source: "us", Marks: b, Log: slog.New(slog.DiscardHandler),
+		Ask: policy.New(b, policy.Options{}).Ask, Grace: 10 * time.Second, Source: "us", Marks: b, Log: slog.New(slog.DiscardHandler),
 	})
 	return b
 }
@@ -258,4 +258,7 @@ func (b *bench) Organization(_ context.Context, _, name string) (*rows.Organizat
 
 func (b *bench) MayCreate(_ context.Context, _, user, doctype string) (bool, error) {
 	return user == "sue", nil
+}
+func (b *bench) Standing(context.Context, string, string, string) (access.Standing, error) {
+	return access.Standing{Enabled: true, Member: true}, nil
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/opensoft/dartwing-bridge/frappe/access"
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
 )
 
@@ -30,7 +31,7 @@ type Question struct {
 	Site   string
 	// JobType and Organization are empty for a job without a row.
 	JobType, Organization string
-	// User is who submits, as the site's database spells him; empty where nobody is asked about.
+	// User is who submits, or owns the row, as the site's database spells him; empty where nobody is asked about.
 	User string
 	// Row is the row that is asked about, as it will be created AtSubmission; nil where there is none.
 	Row *rows.BackgroundJob
@@ -55,12 +56,17 @@ type Answer struct {
 	Again time.Duration
 	// Why tells a person what is waited for.
 	Why string
-	// Err says why it is refused.
+	// Err says why it is refused, or, for Wait, why it can't be known.
 	Err error
 }
 
 func waitFor(again time.Duration, why string) Answer {
 	return Answer{Verdict: Wait, Again: again, Why: why}
+}
+
+// unknown holds a job while a site can't be asked about it.
+func unknown(q Question, err error) Answer {
+	return Answer{Verdict: Wait, Again: time.Second, Why: "site " + q.Site + " can't be asked: " + err.Error(), Err: err}
 }
 func refuse(err error) Answer { return Answer{Verdict: Refuse, Err: err, Why: err.Error()} }
 
@@ -73,6 +79,7 @@ type Facts interface {
 	JobTypes(ctx context.Context, site string) (map[string]*rows.JobType, error)
 	Organization(ctx context.Context, site, name string) (*rows.Organization, error)
 	MayCreate(ctx context.Context, site, user, doctype string) (bool, error)
+	Standing(ctx context.Context, site, user, organization string) (access.Standing, error)
 }
 
 // Rule is one reason for which a job may have to wait or be refused.
@@ -87,9 +94,16 @@ type Chain struct {
 	Rules []Rule
 }
 
+// Options are what the configuration says.
+type Options struct {
+	// TrustEnqueuer says that nobody is asked whether he belongs to an organization, Open for which organizations nobody is.
+	TrustEnqueuer bool
+	Open          []string
+}
+
 // New returns the chain of all rules.
-func New(f Facts) Chain {
-	return Chain{Facts: f, Rules: []Rule{maintenance, jobType, organization, permission}}
+func New(f Facts, o Options) Chain {
+	return Chain{Facts: f, Rules: []Rule{maintenance, jobType, organization, membership(o), permission}}
 }
 
 // Ask returns the answer of the first rule that doesn't say Go.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
+	"github.com/opensoft/dartwing-bridge/frappe/access"
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
 )
 
@@ -23,6 +24,8 @@ type facts struct {
 	typesErr, orgErr error
 	mayErr           error
 	may              bool
+	standing         access.Standing
+	standingErr      error
 
 	asked []string
 }
@@ -47,11 +50,17 @@ func (f *facts) MayCreate(_ context.Context, site, user, doctype string) (bool, 
 	return f.may, f.mayErr
 }
 
+func (f *facts) Standing(_ context.Context, site, user, organization string) (access.Standing, error) {
+	f.asked = append(f.asked, "standing "+site+" "+user+" "+organization)
+	return f.standing, f.standingErr
+}
+
 // fine has nothing against a job.
 func fine() *facts {
 	return &facts{
-		types: map[string]*rows.JobType{"export": {TypeName: "export", Enabled: true}},
-		org:   &rows.Organization{Name: "ORG-A", Status: rows.OrganizationActive},
+		standing: access.Standing{Enabled: true, Member: true},
+		types:    map[string]*rows.JobType{"export": {TypeName: "export", Enabled: true}},
+		org:      &rows.Organization{Name: "ORG-A", Status: rows.OrganizationActive},
 	}
 }
 
@@ -112,7 +121,7 @@ func TestRules(t *testing.T) {
 			t.Run(tc.name+" "+at, func(t *testing.T) {
 				f := fine()
 				tc.breaks(f)
-				a := New(f).Ask(t.Context(), Question{Moment: moment, Site: "a", JobType: "export", Organization: "ORG-A"})
+				a := New(f, Options{}).Ask(t.Context(), Question{Moment: moment, Site: "a", JobType: "export", Organization: "ORG-A"})
 				if got := say(a); got != tc.answers[moment] {
 					t.Errorf("the chain answers %q, want %q", got, tc.answers[moment])
 				}
@@ -147,7 +156,7 @@ func say(a Answer) string {
 func TestAJobWithoutRowIsAskedForMaintenanceOnly(t *testing.T) {
 	f := fine()
 	for _, q := range []Question{{Moment: AtClaim, Site: "a"}, {Moment: AtStart}} {
-		if a := New(f).Ask(t.Context(), q); a.Verdict != Go {
+		if a := New(f, Options{}).Ask(t.Context(), q); a.Verdict != Go {
 			t.Errorf("%+v: %+v, want Go", q, a)
 		}
 	}
@@ -160,7 +169,7 @@ func TestAJobWithoutRowIsAskedForMaintenanceOnly(t *testing.T) {
 func TestTheChainStopsAtTheFirstRuleThatDecides(t *testing.T) {
 	f := fine()
 	q := Question{Moment: AtStart, Site: "a", JobType: "export", Organization: "ORG-A"}
-	if a := New(f).Ask(t.Context(), q); a.Verdict != Go {
+	if a := New(f, Options{}).Ask(t.Context(), q); a.Verdict != Go {
 		t.Fatalf("nothing is against it, and yet: %+v", a)
 	}
 	if got, want := strings.Join(f.asked, ", "), "maintenance a, types a, organization a ORG-A"; got != want {
@@ -169,7 +178,7 @@ func TestTheChainStopsAtTheFirstRuleThatDecides(t *testing.T) {
 	f.maintained, f.types["export"].Enabled, f.org.Status = true, false, rows.OrganizationInactive
 	for _, want := range []string{"maintenance", "job type", "organization"} {
 		f.asked = nil
-		if a := New(f).Ask(t.Context(), q); a.Rule != want {
+		if a := New(f, Options{}).Ask(t.Context(), q); a.Rule != want {
 			t.Errorf("the rule %q decides, want %q", a.Rule, want)
 		}
 		switch want {
@@ -242,26 +251,70 @@ func TestSuspension(t *testing.T) {
 	})
 }
 
-// TestPermission: who submits needs what the Job Type requires; at the claim and the start nobody is asked about.
+// TestPermission: who submits needs what the Job Type requires, and still has to have it at the start. At the claim nobody is asked.
 func TestPermission(t *testing.T) {
+	const away = "wait 1s permission: site a can't be asked: database unavailable"
 	for name, tc := range map[string]struct {
-		with func(*facts, *Question)
-		want error
+		with              func(*facts, *Question)
+		submitted, starts string
 	}{
-		"he may":               {func(f *facts, _ *Question) { f.may = true }, nil},
-		"he may not":           {func(*facts, *Question) {}, ErrNotPermitted},
-		"it can't be known":    {func(f *facts, _ *Question) { f.mayErr = rows.ErrUnavailable }, rows.ErrUnavailable},
-		"nothing is required":  {func(f *facts, _ *Question) { f.types["export"].RequiresPermission = "" }, nil},
-		"nobody is named":      {func(_ *facts, q *Question) { q.User = "" }, nil},
-		"it was submitted":     {func(_ *facts, q *Question) { q.Moment = AtStart }, nil},
-		"it is to be claimed":  {func(_ *facts, q *Question) { q.Moment = AtClaim }, nil},
-		"its Job Type is gone": {func(f *facts, _ *Question) { f.types = map[string]*rows.JobType{} }, ErrNoSuchJobType},
+		"he may": {func(f *facts, _ *Question) { f.may = true }, "", ""},
+		"he may not": {func(*facts, *Question) {},
+			"refuse permission: site a: the Job Type asks for a permission that the user lacks: jane may not create Invoice, which export requires",
+			"refuse permission: Permission denied: jane may not create Invoice, which Job Type export requires"},
+		"it can't be known":    {func(f *facts, _ *Question) { f.mayErr = rows.ErrUnavailable }, "refuse permission: database unavailable", away},
+		"nothing is required":  {func(f *facts, _ *Question) { f.types["export"].RequiresPermission = "" }, "", ""},
+		"nobody is named":      {func(_ *facts, q *Question) { q.User = "" }, "", ""},
+		"it has no row":        {func(_ *facts, q *Question) { q.JobType, q.Organization = "", "" }, "", ""},
+		"its Job Type is gone": {func(f *facts, _ *Question) { f.types = map[string]*rows.JobType{} }, `refuse job type: site a: no such Job Type: "export"`, `refuse job type: Job Type "export" no longer exists`},
 	} {
-		f, q := fine(), Question{Moment: AtSubmission, Site: "a", JobType: "export", Organization: "ORG-A", User: "jane"}
-		f.types["export"].RequiresPermission = "Invoice"
-		tc.with(f, &q)
-		if a := New(f).Ask(t.Context(), q); !errors.Is(a.Err, tc.want) || (a.Verdict == Refuse) != (tc.want != nil) {
-			t.Errorf("%s: %+v, want %v", name, a, tc.want)
+		for moment, want := range map[Moment]string{AtSubmission: tc.submitted, AtDelivery: "", AtClaim: "", AtStart: tc.starts} {
+			f, q := fine(), Question{Moment: moment, Site: "a", JobType: "export", Organization: "ORG-A", User: "jane"}
+			f.types["export"].RequiresPermission = "Invoice"
+			tc.with(f, &q)
+			if got := say(New(f, Options{}).Ask(t.Context(), q)); got != want {
+				t.Errorf("%s, %s: %q, want %q", name, moments[moment], got, want)
+			}
+		}
+	}
+}
+
+// TestMembership: who owns a job still has to be somebody, and of its organization, when it starts.
+func TestMembership(t *testing.T) {
+	const (
+		gone     = "refuse membership: Permission denied: jane is disabled, or no user of site a any more"
+		stranger = "refuse membership: Permission denied: jane doesn't belong to organization ORG-A any more: neither an active member of it nor a System Manager, " +
+			"and bridge.trust_enqueuer is not set"
+	)
+	for name, tc := range map[string]struct {
+		standing access.Standing
+		err      error
+		options  Options
+		want     string
+	}{
+		"a member":                             {standing: access.Standing{Enabled: true, Member: true}},
+		"disabled":                             {standing: access.Standing{Member: true}, want: gone},
+		"disabled, and trusted":                {standing: access.Standing{Member: true}, options: Options{TrustEnqueuer: true}, want: gone},
+		"no member":                            {standing: access.Standing{Enabled: true}, want: stranger},
+		"no member, but trusted":               {standing: access.Standing{Enabled: true}, options: Options{TrustEnqueuer: true}},
+		"no member of what nobody needs to be": {standing: access.Standing{Enabled: true}, options: Options{Open: []string{"ORG-A"}}},
+		"it can't be known":                    {err: rows.ErrUnavailable, want: "wait 1s membership: site a can't be asked: database unavailable"},
+	} {
+		for moment, at := range moments {
+			f := fine()
+			f.standing, f.standingErr = tc.standing, tc.err
+			q := Question{Moment: moment, Site: "a", JobType: "export", Organization: "ORG-A", User: "jane"}
+			want := ""
+			if moment == AtStart {
+				want = tc.want
+			}
+			a := New(f, tc.options).Ask(t.Context(), q)
+			if got := say(a); got != want {
+				t.Errorf("%s, %s: %q, want %q", name, at, got, want)
+			}
+			if a.Verdict == Refuse && job.Classify(a.Err) != job.Permanent {
+				t.Errorf("%s: a retry is to mend %v", name, a.Err)
+			}
 		}
 	}
 }

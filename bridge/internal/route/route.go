@@ -196,7 +196,7 @@ func (r *Router) conclude(ctx context.Context, o *Routed, unfit error) {
 func Question(q *job.Queued, at policy.Moment) policy.Question {
 	question := policy.Question{Moment: at, Site: q.Site}
 	if q.JobType != nil {
-		question.JobType, question.Organization = q.JobType.TypeName, q.Organization
+		question.JobType, question.Organization, question.User, question.Row = q.JobType.TypeName, q.Organization, q.User, q.Row
 	}
 	return question
 }

@@ -135,6 +135,9 @@ func (b *bench) Organization(_ context.Context, _, name string) (*rows.Organizat
 	return &rows.Organization{Name: name, Status: b.org}, nil
 }
 func (b *bench) MayCreate(context.Context, string, string, string) (bool, error) { return true, nil }
+func (b *bench) Standing(context.Context, string, string, string) (access.Standing, error) {
+	return access.Standing{Enabled: true, Member: true}, nil
+}
 
 func newBench() *bench {
 	return &bench{
@@ -160,7 +163,7 @@ func (b *bench) router() *Router {
 		handlers[name] = &job.Handler{Name: name}
 	}
 	return NewRouter(Params{
-		Handlers: handlers, Sites: b, RQ: b, Policy: policy.New(b), DefaultOrganization: "ORG-D", RowGrace: 10 * time.Second,
+		Handlers: handlers, Sites: b, RQ: b, Policy: policy.New(b, policy.Options{}), DefaultOrganization: "ORG-D", RowGrace: 10 * time.Second,
 		Process: "p", MaxKills: 3, Log: slog.New(slog.DiscardHandler), Decode: b.decode,
 	})
 }

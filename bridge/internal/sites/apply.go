@@ -56,6 +56,7 @@ type writer struct {
 	starts, ends *batch.Batcher[rows.Transition, rows.TransitionResult]
 	arrivals     *batch.Batcher[rows.NewJob, *rows.BackgroundJob]
 	access       *access.Directory
+	standings    *batch.Batcher[access.Identity, access.Standing]
 }
 
 // rowBatch is how many rows share one transaction at most: enough to make commits cheap, few enough for short locks.
@@ -98,6 +99,7 @@ func (s *Sites) writer(ctx context.Context, name string) (*writer, error) {
 		Limit: rowBatch, Call: db.CreateOrFindJobs, Shared: rows.OfServer,
 		Large: isLarge,
 	}
+	w.standings = &batch.Batcher[access.Identity, access.Standing]{Limit: rowBatch, Call: w.access.Standings, Shared: rows.OfServer}
 	s.writers[name] = w
 	return w, nil
 }

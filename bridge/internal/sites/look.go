@@ -165,6 +165,21 @@ func (s *Sites) MayCreate(ctx context.Context, site, user, doctype string) (bool
 	return readAccess(ctx, s, site, func(ctx context.Context, d *access.Directory) (bool, error) { return d.MayCreate(ctx, user, doctype) })
 }
 
+// Standing is how a user stands to an organization; who asks at the same time asks together.
+func (s *Sites) Standing(ctx context.Context, site, user, organization string) (access.Standing, error) {
+	pair := access.Identity{User: user, Organization: organization}
+	return read(ctx, s, site, func(ctx context.Context, _ *rows.DB) (none access.Standing, err error) {
+		w, err := s.writer(ctx, site)
+		if err != nil {
+			return none, err
+		}
+		if known, ok := w.access.Known(pair); ok {
+			return known, nil
+		}
+		return w.standings.Do(ctx, pair)
+	})
+}
+
 // readAccess is read of a site's directory.
 func readAccess[T any](ctx context.Context, s *Sites, site string, ask func(context.Context, *access.Directory) (T, error)) (T, error) {
 	return read(ctx, s, site, func(ctx context.Context, _ *rows.DB) (none T, err error) {
