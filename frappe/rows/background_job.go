@@ -53,8 +53,8 @@ type BackgroundJob struct {
 	Status          Status          `db:"status,created" json:"status"`
 	Priority        string          `db:"priority,created" json:"priority"`
 	DependsOn       string          `db:"depends_on,created" json:"depends_on,omitempty"`
-	WaitingFor      string          `db:"waiting_for,optional" json:"waiting_for,omitempty"` // why it doesn't run yet, in words
-	Progress        float64         `db:"progress,created" json:"progress"`                  // percent, 0–100
+	WaitingFor      string          `db:"waiting_for,created,optional" json:"waiting_for,omitempty"` // why it doesn't run yet, in words
+	Progress        float64         `db:"progress,created" json:"progress"`                          // percent, 0–100
 	ProgressMessage string          `db:"progress_message" json:"progress_message,omitempty"`
 	OutputReference string          `db:"output_reference" json:"output_reference,omitempty"`
 	ErrorType       string          `db:"error_type" json:"error_type,omitempty"`

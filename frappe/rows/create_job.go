@@ -18,12 +18,16 @@ type NewJob struct {
 	Priority              string // "" is Normal
 	DependsOn             string
 	JobHash               string
-	MaxRetries            int
-	TimeoutSeconds        int
-	InputParameters       json.RawMessage // nil is NULL
-	Status                Status          // Pending ("" too) or Queued
-	CreatedMessage        string          // of the first log row; "" is "Job created"
-	CreatedAt             time.Time       // when it is as good as created, if not now: of a job that has started already
+	// Within has the job made only if none with the same JobHash, Job Type and organization was created so lately and hasn't
+	// ended (Completed, Dead Letter, Canceled); Ever: if there is none, whatever became of it. Zero: in any case.
+	Within          time.Duration
+	MaxRetries      int
+	TimeoutSeconds  int
+	InputParameters json.RawMessage // nil is NULL
+	Status          Status          // Pending ("" too) or Queued
+	WaitingFor      string          // what a Pending one waits for, in words; left out where the table has no such column
+	CreatedMessage  string          // of the first log row; "" is "Job created"
+	CreatedAt       time.Time       // when it is as good as created, if not now: of a job that has started already
 }
 
 const maxNameDraws = 5
@@ -37,6 +41,8 @@ func (n *NewJob) check(t *tableInfo, loc *time.Location) error {
 		return fmt.Errorf("%w: organization is empty", ErrValue)
 	case n.OwnerUser == "":
 		return fmt.Errorf("%w: owner_user is empty", ErrValue)
+	case n.Within != 0 && n.JobHash == "":
+		return fmt.Errorf("%w: job_hash is empty", ErrValue)
 	case n.Status != "" && n.Status != StatusPending && n.Status != StatusQueued:
 		return fmt.Errorf("%w: a job is created as Pending or Queued, not as %q", ErrValue, n.Status)
 	case n.InputParameters != nil && !json.Valid(n.InputParameters):
@@ -69,6 +75,17 @@ func (d *DB) CheckJob(ctx context.Context, n NewJob) error {
 // are there afterwards or none. When the connection breaks during COMMIT it looks whether they are; only if that can't
 // be found out either does the error (an ErrUnavailable) leave it open.
 func (d *DB) CreateJobs(ctx context.Context, js []NewJob) ([]*BackgroundJob, error) {
+	created, err := d.CreateUnlessThere(ctx, js)
+	var jobs []*BackgroundJob
+	for _, c := range created {
+		jobs = append(jobs, c.Row)
+	}
+	return jobs, err
+}
+
+// CreateUnlessThere is CreateJobs but for jobs that are there already, as NewJob.Within has it: of any number of callers on
+// any machines exactly one makes the row, and the others get that one.
+func (d *DB) CreateUnlessThere(ctx context.Context, js []NewJob) ([]Created, error) {
 	if len(js) == 0 {
 		return nil, nil
 	}
@@ -87,7 +104,7 @@ func (d *DB) CreateJobs(ctx context.Context, js []NewJob) ([]*BackgroundJob, err
 		err := d.retry(ctx, what, c.run)
 		switch {
 		case err == nil:
-			return c.jobs, nil
+			return c.created, nil
 		case errorNumber(err) == errDuplicateEntry && draw < maxNameDraws:
 			// The series is behind its rows, as after a restored backup.
 			if err := c.catchUp(ctx); err != nil {
@@ -105,7 +122,8 @@ type creation struct {
 	d        *DB
 	js       []NewJob
 	job, log *tableInfo
-	jobs     []*BackgroundJob
+	created  []Created        // for each of js
+	jobs     []*BackgroundJob // those that are made
 }
 
 // catchUp sets the counter to the highest number that this year's rows have.
@@ -122,16 +140,8 @@ func (c *creation) catchUp(ctx context.Context) error {
 func (c *creation) run(ctx context.Context) error {
 	now := c.d.Now()
 	var evidence string
-	err := c.d.inTx(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		first, err := nextNumbers(ctx, tx, jobSeries(now), len(c.js))
-		if err != nil {
-			return err
-		}
-		logs := c.build(now, first)
-		if err := insertJobs(ctx, tx, c.job, c.d.Location(), c.jobs); err != nil {
-			return err
-		}
-		evidence, err = insertLog(ctx, tx, c.log, now, logs)
+	err := c.d.inTx(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
+		evidence, err = c.write(ctx, tx, now)
 		return err
 	})
 	if errors.Is(err, errOutcomeUnknown) {
@@ -140,8 +150,55 @@ func (c *creation) run(ctx context.Context) error {
 	return err
 }
 
+// write makes the jobs in a transaction. evidence is the name of a log row that is there then, "" if nothing was written.
+func (c *creation) write(ctx context.Context, tx *sql.Tx, now time.Time) (evidence string, err error) {
+	there, err := c.lookFor(ctx, tx, now)
+	if err != nil {
+		return "", err
+	}
+	toMake := c.assign(there)
+	if len(toMake) == 0 {
+		return "", nil
+	}
+	first, err := nextNumbers(ctx, tx, jobSeries(now), len(toMake))
+	if err != nil {
+		return "", err
+	}
+	logs := c.build(now, first, toMake)
+	if err := insertJobs(ctx, tx, c.job, c.d.Location(), c.jobs); err != nil {
+		return "", err
+	}
+	return insertLog(ctx, tx, c.log, now, logs)
+}
+
+// assign says which of the jobs are to be made: those that aren't there, each once.
+func (c *creation) assign(there map[int]*BackgroundJob) (toMake []int) {
+	c.created, c.jobs = make([]Created, len(c.js)), c.jobs[:0]
+	first := map[sameHash]*BackgroundJob{}
+	for i := range c.js {
+		n := &c.js[i]
+		if row := there[i]; row != nil {
+			c.created[i] = Created{row, true}
+			continue
+		}
+		if row := first[n.same()]; n.Within != 0 && row != nil {
+			c.created[i] = Created{row, true}
+			continue
+		}
+		row := new(BackgroundJob) // build fills it in
+		c.created[i], toMake = Created{Row: row}, append(toMake, i)
+		if n.Within != 0 {
+			first[n.same()] = row
+		}
+	}
+	return toMake
+}
+
 // find answers whether the rows are there after a COMMIT that got no answer, or leaves that open.
 func (c *creation) find(ctx context.Context, evidence string, cause error) error {
+	if evidence == "" {
+		return fmt.Errorf("nothing was written: %w", cause)
+	}
 	for turn := range maxReconnects + 1 {
 		committed, err := c.d.logExists(context.WithoutCancel(ctx), evidence)
 		switch {
@@ -156,14 +213,13 @@ func (c *creation) find(ctx context.Context, evidence string, cause error) error
 		fix: "whether " + c.jobs[0].Name + " was created is not known; look before submitting again"}
 }
 
-// build makes the jobs for numbers from first on, and their log rows.
-func (c *creation) build(now time.Time, first int64) (logs []logRow) {
+// build makes some of the jobs for numbers from first on, and their log rows.
+func (c *creation) build(now time.Time, first int64, toMake []int) (logs []logRow) {
 	clock := ticker{now}
 	loc := c.d.Location()
-	c.jobs = c.jobs[:0]
-	for i := range c.js {
-		n := &c.js[i]
-		j := n.row(c.job, jobName(now, first+int64(i)), clock.next())
+	for at, i := range toMake {
+		n, j := &c.js[i], c.created[i].Row
+		*j = *n.row(c.job, jobName(now, first+int64(at)), clock.next())
 		r := logRow{job: j.Name, organization: j.Organization, owner: j.Owner, to: string(StatusPending), actor: n.OwnerUser,
 			message: cmp.Or(n.CreatedMessage, "Job created"), at: formatTime(j.Creation, loc)}
 		logs = append(logs, r)
@@ -188,7 +244,7 @@ func (n *NewJob) row(t *tableInfo, name string, now time.Time) *BackgroundJob {
 		Name: name, JobType: n.JobType, Organization: n.Organization, OwnerUser: n.OwnerUser, Owner: n.OwnerUser, Status: cmp.Or(n.Status, StatusPending),
 		Priority: cmp.Or(n.Priority, PriorityNormal), DependsOn: n.DependsOn, MaxRetries: n.MaxRetries, InputParameters: n.InputParameters,
 		JobHash: hash, TimeoutSeconds: n.TimeoutSeconds, CreatedAt: createdAt, Creation: now, Modified: now,
-		ModifiedBy: n.OwnerUser,
+		ModifiedBy: n.OwnerUser, WaitingFor: n.WaitingFor,
 	}
 }
 
@@ -248,27 +304,4 @@ func (d *DB) CreateOrFindJobs(ctx context.Context, js []NewJob) ([]*BackgroundJo
 		out[i] = known[js[i].JobHash]
 	}
 	return out, nil
-}
-
-// DeleteJobs removes rows and their log, in one transaction: the undoing of a submission that could not be delivered. A
-// row that has moved on since (it isn't Pending or Queued any more) stays, and so does its log.
-func (d *DB) DeleteJobs(ctx context.Context, names []string) error {
-	return inChunks(names, func(chunk []string) error {
-		what := fmt.Sprintf("delete %d jobs", len(chunk))
-		err := d.retry(ctx, what, func(ctx context.Context) error {
-			return d.inTx(ctx, func(ctx context.Context, tx *sql.Tx) error {
-				in := " IN (" + marks(len(chunk)) + ")"
-				_, err := tx.ExecContext(ctx, "DELETE FROM `"+tableJob+"` WHERE `name`"+in+" AND `status` IN ('Pending','Queued')", anys(chunk)...)
-				if err != nil {
-					return err
-				}
-				_, err = tx.ExecContext(ctx, "DELETE l FROM `"+tableLog+"` l LEFT JOIN `"+tableJob+"` j ON j.`name`=l.`background_job` WHERE l.`background_job`"+in+" AND j.`name` IS NULL", anys(chunk)...)
-				return err
-			})
-		})
-		if errors.Is(err, errOutcomeUnknown) {
-			return &dbError{site: d.site, what: what, kind: ErrUnavailable, cause: err, fix: "whether they were deleted is not known; look in the desk"}
-		}
-		return d.explain(what, err)
-	})
 }

@@ -42,15 +42,23 @@ func TestCreateOrFindJobs(t *testing.T) {
 	}
 }
 
-func TestDeleteJobs(t *testing.T) {
+func TestTakeBack(t *testing.T) {
 	_, d := installed(t, testMajor)
-	queued, started, other := newJobs(t, d, 1, StatusQueued)[0].Name, newJobs(t, d, 1, StatusQueued)[0].Name, newJobs(t, d, 1, StatusQueued)[0].Name
-	pending := newJobs(t, d, 1, StatusPending)[0].Name
-	transit(t, d, start(started, d.Now()))
-	if err := d.DeleteJobs(t.Context(), []string{queued, pending, started, "JOB-0000-00000"}); err != nil {
+	queued, started, other, wanted := newJobs(t, d, 1, StatusQueued)[0], newJobs(t, d, 1, StatusQueued)[0], newJobs(t, d, 1, StatusQueued)[0], withHash("wanted")
+	pending := newJobs(t, d, 1, StatusPending)[0]
+	transit(t, d, start(started.Name, d.Now()))
+	wanted.Within = Ever
+	var shared [2][]Created // by two submitters
+	for i := range shared {
+		var err error
+		if shared[i], err = d.CreateUnlessThere(t.Context(), []NewJob{wanted}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := d.TakeBack(t.Context(), []*BackgroundJob{queued, pending, started, shared[0][0].Row, {Name: "JOB-0000-00000"}}); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{queued, pending} {
+	for _, name := range []string{queued.Name, pending.Name} {
 		if _, err := d.BackgroundJob(t.Context(), name); !errors.Is(err, ErrNoSuchJob) {
 			t.Errorf("deleted %s: %v, want ErrNoSuchJob", name, err)
 		}
@@ -58,9 +66,9 @@ func TestDeleteJobs(t *testing.T) {
 			t.Errorf("deleted %s: its log is still there: %q", name, lines)
 		}
 	}
-	for name, lines := range map[string]int{started: 3, other: 2} {
+	for name, lines := range map[string]int{started.Name: 3, other.Name: 2, shared[0][0].Row.Name: 2} {
 		if got := len(history(t, d, name)); got != lines {
-			t.Errorf("%s, which has moved on or was not meant: %d lines of log, want %d", name, got, lines)
+			t.Errorf("%s, which has moved on, counts for another submitter too, or was not meant: %d lines of log, want %d", name, got, lines)
 		}
 		row(t, d, name)
 	}
