@@ -46,6 +46,8 @@ var arrows = map[string][]string{
 		"bridge/internal/batch", "bridge/internal/job", "bridge/internal/wait", "frappe/rows", "rqcompat"},
 	"bridge/internal/byhand": {"bridge/internal/attempt", "bridge/internal/policy", "bridge/internal/sites", "bridge/internal/moves", "bridge/internal/batch",
 		"bridge/internal/job", "bridge/internal/wait", "frappe", "frappe/rows", "frappe/access", "frappe/realtime", "rqcompat"},
+	"bridge/internal/submit": {"bridge/internal/policy", "bridge/internal/sites", "bridge/internal/batch", "bridge/internal/job", "frappe", "frappe/rows",
+		"frappe/access"},
 	"bridge/internal/maintenance": {"bridge/internal/route", "bridge/internal/sites", "bridge/internal/moves", "bridge/internal/workers", "bridge/internal/job",
 		"bridge/internal/wait", "frappe", "frappe/rows", "rqcompat"},
 

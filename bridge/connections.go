@@ -14,6 +14,7 @@ import (
 	"github.com/opensoft/dartwing-bridge/bridge/internal/policy"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/route"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/sites"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/submit"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/wait"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/waits"
 	"github.com/opensoft/dartwing-bridge/frappe/realtime"
@@ -36,6 +37,7 @@ type connections struct {
 	sites                *sites.Sites
 	policy               policy.Chain
 	deliveries           byhand.Deliveries
+	submitter            *submit.Submitter
 	desk                 *desk.Desk
 }
 
@@ -84,6 +86,9 @@ func connectNow(ctx context.Context, cfg Config) (*connections, error) {
 	c.deliveries = byhand.Deliveries{Redis: c.rdb, Courier: sites.Courier{
 		Bench: cfg.Bench, RQ: c.rq, OwnQueues: cfg.Queues, Arrival: c.sites.Arrival, Names: route.RowOf,
 	}}
+	c.submitter = submit.New(submit.Params{
+		Rows: c.sites, Ask: c.policy.Ask, Ready: c.deliveries.Ready, Deliver: c.deliveries.DeliverMany, DefaultOrganization: cfg.DefaultOrganization,
+	})
 	publisher := realtime.NewPublisher(c.realtime, cfg.Log)
 	publisher.Source = eventsSource
 	c.desk = desk.New(desk.Params{Publisher: publisher, Members: c.sites.Members, Tenant: c.sites.Tenant, Now: c.sites.Now, Log: cfg.Log})

@@ -2,7 +2,6 @@ package bridge
 
 import (
 	"context"
-	"errors"
 	"testing"
 
 	"github.com/opensoft/dartwing-bridge/rqcompat"
@@ -29,14 +28,4 @@ func TestAnOutcomeThatRedisRefusesKeepsNobodyElse(t *testing.T) {
 		}
 	}
 	b.eventually("its slot is free again", func() bool { return r.Stats().Running == 0 }, func() string { return "" })
-}
-
-func TestParametersMayBeANilMap(t *testing.T) {
-	var none map[string]any
-	if got, err := objectOf(none); string(got) != "{}" || err != nil {
-		t.Errorf("%s, %v", got, err)
-	}
-	if _, err := objectOf([]int{1}); !errors.Is(err, ErrBadRequest) {
-		t.Errorf("error %v, want ErrBadRequest", err)
-	}
 }

@@ -260,14 +260,19 @@ func TestAKeyThatIsWaitedForInVain(t *testing.T) {
 	t.Parallel()
 	b := newBed(t, nil)
 	c := b.client()
-	const key = "rq:bridge:submit:held"
-	if _, err := c.lock(t.Context(), key); err != nil {
+	held, err := b.sql.Beginx()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = held.Rollback() }()
+	if _, err := held.Exec("INSERT INTO tabSeries (name, current) VALUES (DATE_FORMAT(NOW(), 'JOB-%Y-'), 0) ON DUPLICATE KEY UPDATE current=current"); err != nil {
 		t.Fatal(err)
 	}
 	gaveUp := errors.New("gave up")
 	ctx, cancel := context.WithTimeoutCause(t.Context(), 50*time.Millisecond, gaveUp)
 	defer cancel()
-	if _, err := c.lock(ctx, key); !errors.Is(err, gaveUp) || strings.Contains(err.Error(), "down") {
+	_, err = c.Submit(ctx, SubmitRequest{Site: testSite, JobType: "echo_job", Organization: "ORG-A", Key: "k"})
+	if !errors.Is(err, gaveUp) || strings.Contains(err.Error(), "down") {
 		t.Errorf("waiting for a key that another submission holds: %v, want the caller's own reason", err)
 	}
 }

@@ -170,8 +170,8 @@ func (s *submissions) lacks(row *rows.BackgroundJob, id access.Identity) (lacks 
 	if t == nil { // it was made since they were read
 		t = &rows.JobType{TypeName: row.JobType, DefaultPriority: usualPriority, DefaultTimeout: usualTimeout, MaxRetries: usualRetries}
 	}
-	if _, known := job.PriorityOf(row.Priority); !known && row.Priority != "" {
-		return nil, job.Refuse("ValidationError", "priority %.140q is not one of Low, Normal, High, Critical", row.Priority)
+	if err := job.CheckPriority(row.Priority); err != nil {
+		return nil, job.Refuse("ValidationError", "%s", err.Error())
 	}
 	lacks = []rows.Value{rows.Job.Organization.To(id.Organization), rows.Job.OwnerUser.To(id.User)}
 	if row.Priority == "" || row.Priority == usualPriority {

@@ -204,6 +204,14 @@ func PriorityOf(name string) (p Priority, ok bool) {
 	return 1, false
 }
 
+// CheckPriority refuses a text that is no priority; an empty one is left to defaults.
+func CheckPriority(name string) error {
+	if _, known := PriorityOf(name); !known && name != "" {
+		return fmt.Errorf("priority %.140q is not one of Low, Normal, High, Critical", name)
+	}
+	return nil
+}
+
 // PriorityOfQueue is that of jobs whose priority nobody declared: what producers mean by the queue they choose.
 func PriorityOfQueue(kind string) Priority {
 	switch kind {

@@ -33,20 +33,15 @@ type Courier struct {
 // Deliver puts the delivery of a Queued row into Redis: the executor's envelope under an id of the row's own. It may be
 // repeated: a delivery on its way is left alone, and a row is run once however often it is delivered.
 func (c Courier) Deliver(ctx context.Context, site string, row *rows.BackgroundJob) error {
-	call := frappe.Call{
-		Site: site, User: row.OwnerUser, Method: frappe.Executor, JobName: row.JobType, IsAsync: true,
-		Kwargs: map[string]any{"background_job_id": row.Name, "job_type": row.JobType},
-	}
 	err := errTaken
 	for _, id := range ownIDs(site, row) {
 		if !errors.Is(err, errTaken) {
 			break
 		}
 		var request rqcompat.Request
-		if request, err = c.Request(c.queueOf(row.Priority), id, int64(row.TimeoutSeconds), call); err != nil {
+		if request, err = c.delivery(site, row, id); err != nil {
 			return err
 		}
-		request.Deduplicate = true
 		err = settled(ctx, func() (rqcompat.Status, error) { return c.deliver(ctx, site, row, request) })
 	}
 	if err != nil {

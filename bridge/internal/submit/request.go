@@ -1,0 +1,105 @@
+package submit
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/policy"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/sites"
+	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/opensoft/dartwing-bridge/frappe/access"
+	"github.com/opensoft/dartwing-bridge/frappe/rows"
+)
+
+// Request is a job that is to be made, as its submitter spells it. Package bridge publishes and documents the same fields.
+type Request struct {
+	Site, JobType, Organization, User, Priority string
+	Parameters                                  any
+	Key                                         string
+	DependsOn                                   []string
+	RunAfter                                    time.Time
+}
+
+// Result is what became of a request: its row, or why there is none.
+type Result struct {
+	Row *rows.BackgroundJob
+	// Created is false for the row that an earlier request of the same key has made.
+	Created bool
+	Err     error
+}
+
+// administrator is the user who exists on each site.
+const administrator = "Administrator"
+
+// caller is who asks, and for which organization.
+func (s *Submitter) caller(r Request) access.Caller {
+	return access.Caller{User: cmp.Or(r.User, administrator), Organization: cmp.Or(r.Organization, s.DefaultOrganization)}
+}
+
+// newJob makes the job of a request, by what is known of its site.
+func (s *Submitter) newJob(r Request, known sites.Known) (n rows.NewJob, err error) {
+	caller := s.caller(r)
+	id, t := known.By[caller], known.Types[r.JobType]
+	switch {
+	case t == nil:
+		return n, fmt.Errorf("site %s: %w: %q", r.Site, policy.ErrNoSuchJobType, r.JobType)
+	case caller.Organization == "":
+		return n, fmt.Errorf("%w: no organization given, and bridge.default_organization is not set", sites.ErrBadRequest)
+	case id.Organization == "":
+		return n, fmt.Errorf("site %s: %w: %.140q", r.Site, rows.ErrNoSuchOrganization, caller.Organization)
+	case id.User == "":
+		return n, fmt.Errorf("%w: site %s has no user %.140q", sites.ErrBadRequest, r.Site, caller.User)
+	case len(r.DependsOn) > 1:
+		return n, fmt.Errorf("%w: it depends on %d jobs; one is possible", sites.ErrBadRequest, len(r.DependsOn))
+	case !r.RunAfter.IsZero():
+		return n, fmt.Errorf("%w: the site's Background Job has no field run_after", sites.ErrBadRequest)
+	}
+	n = rows.NewJob{
+		JobType: r.JobType, Organization: id.Organization, OwnerUser: id.User, Priority: cmp.Or(r.Priority, t.DefaultPriority),
+		MaxRetries: t.MaxRetries, TimeoutSeconds: t.DefaultTimeout, Status: rows.StatusQueued,
+	}
+	if len(r.DependsOn) > 0 {
+		n.DependsOn = r.DependsOn[0]
+	}
+	if err := job.CheckPriority(n.Priority); err != nil {
+		return n, fmt.Errorf("%w: %w", sites.ErrBadRequest, err)
+	}
+	if n.InputParameters, err = objectOf(r.Parameters); err != nil {
+		return n, err
+	}
+	if r.Key != "" {
+		n.JobHash, n.Within = KeyHash(n.JobType, n.Organization, r.Key), rows.Ever
+	}
+	return n, nil
+}
+
+// KeyHash is the job_hash of a job that is submitted under a key.
+func KeyHash(jobType, organization, key string) string {
+	return frappe.Digest("key:" + jobType + ":" + organization + ":" + key)[:16]
+}
+
+// objectOf encodes parameters, which must be a JSON object.
+func objectOf(v any) (json.RawMessage, error) {
+	b, err := job.JSON(v)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%w: encode the parameters: %w", sites.ErrBadRequest, err)
+	case string(b) == "null": // also of a nil map or pointer
+		return json.RawMessage("{}"), nil
+	case b[0] != '{':
+		return nil, fmt.Errorf("%w: the parameters are not a JSON object but a %T's JSON", sites.ErrBadRequest, v)
+	}
+	return b, nil
+}
+
+// row is the job as the policy is asked about it.
+func row(n *rows.NewJob) *rows.BackgroundJob {
+	return &rows.BackgroundJob{
+		JobType: n.JobType, Organization: n.Organization, OwnerUser: n.OwnerUser, Owner: n.OwnerUser, Status: rows.StatusPending,
+		Priority: cmp.Or(n.Priority, rows.PriorityNormal), DependsOn: n.DependsOn, MaxRetries: n.MaxRetries,
+		TimeoutSeconds: n.TimeoutSeconds, InputParameters: n.InputParameters, JobHash: n.JobHash,
+	}
+}
