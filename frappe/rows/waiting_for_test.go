@@ -111,3 +111,20 @@ func TestSetHandledBy(t *testing.T) {
 		t.Errorf("without the column: %v", err)
 	}
 }
+
+// TestCount counts by organization and status, and no further than asked: it reads an index, and of that as much as it counts.
+func TestCount(t *testing.T) {
+	_, d := installed(t, testMajor)
+	jobs := newJobs(t, d, 7, StatusQueued)
+	mustExec(t, d, "UPDATE `tabBackground Job` SET status='Pending' WHERE name IN (?,?)", jobs[0].Name, jobs[1].Name)
+	mustExec(t, d, "UPDATE `tabBackground Job` SET organization='ORG-B' WHERE name IN (?,?,?)", jobs[1].Name, jobs[2].Name, jobs[3].Name)
+	for _, tc := range []struct {
+		organization string
+		most, want   int
+	}{{"ORG-2026-00001", 100, 4}, {"ORG-B", 100, 3}, {"", 100, 7}, {"", 5, 5}, {"nobody", 100, 0}} {
+		n, err := d.Count(t.Context(), tc.organization, []Status{StatusPending, StatusQueued}, tc.most)
+		if err != nil || n != tc.want {
+			t.Errorf("of %q, at most %d: %d, %v, want %d", tc.organization, tc.most, n, err, tc.want)
+		}
+	}
+}
