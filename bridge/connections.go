@@ -136,7 +136,7 @@ func (c *connections) newRouter(cfg Config, handlers job.Handlers, process strin
 // newExplainer prepares an explainer for a process of that name, which no other one ever had.
 func (c *connections) newExplainer(cfg Config, process string) waits.Explainer {
 	return waits.Explainer{
-		RQ: c.rq, Ask: c.policy.Ask, JobTypes: c.sites.JobTypes,
+		RQ: c.rq, Every: c.policy.Every, JobTypes: c.sites.JobTypes,
 		Router: func(handlers job.Handlers) *route.Router { return c.newRouter(cfg, handlers, process) },
 		Kind:   func(queue string) string { return cmp.Or(cfg.Bench.QueueTypeOf(queue), queue) },
 	}

@@ -14,8 +14,10 @@ import (
 
 // Standing is where a job stands that isn't over.
 type Standing struct {
-	// Waits says why it doesn't run; empty if it runs or has ended.
+	// Waits says why it doesn't run; empty if it has ended, or runs in a process that lives.
 	Waits []Reason
+	// Share is what its organization has of the site and of the bridges on its queue; nil unless it waits and has a row.
+	Share *Share
 	// Worker is the record of the worker that runs it; nil if none does, or the record is gone.
 	Worker *rqcompat.Worker
 	// Abandoned is a handler of the job that goes on although the job has ended; AbandonedBy is whose it is.
@@ -25,6 +27,11 @@ type Standing struct {
 
 // Reason is one reason for which a job doesn't run.
 type Reason = waits.Reason
+
+// Stuck reports whether somebody has to do something before the job goes on.
+func (s Standing) Stuck() bool {
+	return slices.ContainsFunc(s.Waits, func(r Reason) bool { return r.Stuck })
+}
 
 // Standing finds out who runs a job that was inspected, or why nobody does. What can't be found out is left out.
 func (c *Client) Standing(ctx context.Context, site string, in Inspection) (Standing, error) {
@@ -47,9 +54,16 @@ func (c *Client) Standing(ctx context.Context, site string, in Inspection) (Stan
 	case runs(in):
 		if i := slices.IndexFunc(a.Workers, func(k *rqcompat.Worker) bool { return in.Job != nil && k.Name == in.Job.WorkerName }); i >= 0 {
 			s.Worker = a.Workers[i]
+		} else if in.Row != nil {
+			s.Waits = []Reason{{
+				Rule: "worker", Why: "it is Running, and no worker is known that runs it: a running bridge gives it back when its lease is over",
+				Stuck: len(a.Processes) == 0,
+			}}
 		}
 	case !over(in):
-		s.Waits, err = c.waits(ctx, e, a, waits.Waiting{Site: site, Row: in.Row, Job: in.Job, Zone: in.Zone})
+		if s.Waits, err = c.waits(ctx, e, a, waits.Waiting{Site: site, Row: in.Row, Job: in.Job, Zone: in.Zone}); err == nil {
+			s.Share, err = c.share(ctx, site, a, in)
+		}
 	}
 	return s, err
 }
@@ -61,13 +75,12 @@ func runs(in Inspection) bool {
 	return in.Job.Status == rqcompat.StatusStarted
 }
 
-// over reports whether nothing will happen to a job by itself.
+// over reports whether a job has ended.
 func over(in Inspection) bool {
 	if in.Row == nil {
 		return in.Job.Status.Ended()
 	}
-	failed := in.Row.Status == rows.StatusFailed || in.Row.Status == rows.StatusTimedOut
-	return in.Row.Status.Terminal() || failed && in.Row.NextRetryAt.IsZero()
+	return in.Row.Status.Terminal()
 }
 
 // explainer says why jobs don't run.
@@ -84,8 +97,8 @@ func (c *Client) waits(ctx context.Context, e waits.Explainer, a waits.Around, w
 		return nil, err
 	}
 	reasons := all[0]
-	retries := w.Row != nil && !w.Row.NextRetryAt.IsZero()
-	if retries || w.Job == nil || w.Job.Status != rqcompat.StatusQueued {
+	failed := w.Row != nil && (w.Row.Status == rows.StatusFailed || w.Row.Status == rows.StatusTimedOut)
+	if failed || w.Job == nil || w.Job.Status != rqcompat.StatusQueued {
 		return reasons, nil
 	}
 	kind := e.Kind(w.Job.Origin)

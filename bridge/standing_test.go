@@ -86,12 +86,43 @@ func TestWhyAJobWaits(t *testing.T) {
 	b.exec("UPDATE tabOrganization SET status='Inactive'")
 	time.Sleep(3100 * time.Millisecond) // an organization is remembered for so long
 	wantWaits("the organization", "organization: organization ORG-A is suspended", turn)
+	b.exec("UPDATE `tabJob Type` SET is_enabled=0")
+	time.Sleep(3100 * time.Millisecond)
+	wantWaits("two rules", "organization: organization ORG-A is suspended", `job type: it will be refused: Job Type "echo_job" is disabled`, turn)
 	b.exec("UPDATE `tabBackground Job` SET status='Failed', next_retry_at=? WHERE name=?", b.db.Now().Add(90*time.Second).Format(time.DateTime), name)
 	wantWaits("a retry", "retry: retry 1 of 1 is due at ")
 	b.exec("UPDATE `tabBackground Job` SET next_retry_at=? WHERE name=?", b.db.Now().Add(-90*time.Second).Format(time.DateTime), name)
 	wantWaits("a retry that nobody makes", "s ago): only a running bridge that has a handler for echo_job makes it")
 	b.exec("UPDATE `tabBackground Job` SET status='Completed', next_retry_at=NULL WHERE name=?", name)
 	wantWaits("the end")
+	b.exec("UPDATE `tabBackground Job` SET status='Failed' WHERE name=?", name)
+	wantWaits("no retry", "retry: it is Failed and no retry is planned: bridge retry "+name)
+	b.exec("UPDATE `tabBackground Job` SET status='Running', started_at=creation WHERE name=?", name)
+	wantWaits("nobody runs it", "worker: it is Running, and no worker is known that runs it")
+}
+
+// TestTheShareOfAnOrganization is told beside what keeps a job.
+func TestTheShareOfAnOrganization(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, map[string]any{"weights": map[string]int{"ORG-A": 3}})
+	p := rqcompat.NewProcess("bridge-1", "")
+	p.Queues, p.Handlers, p.Slots, p.Running = []string{b.bench.QueueName("go")}, []string{"echo_job"}, 8, 2
+	if err := b.client().RQ().Publish(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for range 5 {
+		names = append(names, b.submit("echo_job", nil))
+	}
+	b.exec("UPDATE `tabBackground Job` SET status='Running' WHERE name=?", names[0])
+	b.exec("UPDATE `tabBackground Job` SET organization='ORG-B' WHERE name=?", names[1])
+	want := Share{Organization: "ORG-A", Weight: 3, Waiting: 3, Running: 1, AllWaiting: 4, AllRunning: 1, Slots: 8, Free: 6}
+	if _, s := b.standing(names[2]); s.Share == nil || *s.Share != want {
+		t.Errorf("the share is %+v, want %+v", s.Share, want)
+	}
+	if _, s := b.standing(names[0]); s.Share != nil || s.Stuck() {
+		t.Errorf("one that runs: share %+v, waits %+v", s.Share, s.Waits)
+	}
 }
 
 // TestTheDeliveryIsFound whatever id it has: who submits in Python chooses it.

@@ -31,7 +31,7 @@ var organization = Rule{Name: "organization", Ask: func(ctx context.Context, f F
 	case err != nil && !missing:
 		return Answer{}
 	case !missing && slices.Contains(heldStatuses, org.Status) && q.Moment >= AtClaim:
-		return waitFor(Later, "organization "+q.Organization+" is suspended: its status is "+org.Status)
+		return stuck("organization " + q.Organization + " is suspended: its status is " + org.Status)
 	case !missing && org.Status != rows.OrganizationDissolved, q.Moment == AtClaim:
 		return Answer{}
 	case q.Moment == AtSubmission:

@@ -56,6 +56,8 @@ type Answer struct {
 	Again time.Duration
 	// Why tells a person what is waited for.
 	Why string
+	// Stuck says that the waiting has no end of its own: somebody has to do something.
+	Stuck bool
 	// Err says why it is refused, or, for Wait, why it can't be known.
 	Err error
 }
@@ -67,6 +69,13 @@ func waitFor(again time.Duration, why string) Answer {
 // unknown holds a job while a site can't be asked about it.
 func unknown(q Question, err error) Answer {
 	return Answer{Verdict: Wait, Again: time.Second, Why: "site " + q.Site + " can't be asked: " + err.Error(), Err: err}
+}
+
+// stuck waits for somebody to do something.
+func stuck(why string) Answer {
+	a := waitFor(Later, why)
+	a.Stuck = true
+	return a
 }
 func refuse(err error) Answer { return Answer{Verdict: Refuse, Err: err, Why: err.Error()} }
 
@@ -115,4 +124,15 @@ func (c Chain) Ask(ctx context.Context, q Question) Answer {
 		}
 	}
 	return Answer{}
+}
+
+// Every returns the answers of all rules that don't say Go, in order: Ask's own first.
+func (c Chain) Every(ctx context.Context, q Question) (all []Answer) {
+	for _, r := range c.Rules {
+		if a := r.Ask(ctx, c.Facts, q); a.Verdict != Go {
+			a.Rule = r.Name
+			all = append(all, a)
+		}
+	}
+	return all
 }

@@ -22,6 +22,8 @@ type Reason struct {
 	// Rule names what keeps the job, Why is what a person should know.
 	Rule string `json:"rule"`
 	Why  string `json:"why"`
+	// Stuck says that this has no end of its own: somebody has to do something.
+	Stuck bool `json:"stuck,omitempty"`
 }
 
 // ruleSlots is the rule of a job that waits for its turn only.
@@ -45,7 +47,8 @@ type Explainer struct {
 		Workers(ctx context.Context) ([]*rqcompat.Worker, error)
 		Score(ctx context.Context, reg rqcompat.Registry, queue, id string) (score float64, ok bool, err error)
 	}
-	Ask      func(ctx context.Context, q policy.Question) policy.Answer
+	// Every gives the answers of all rules that have something against a job.
+	Every    func(ctx context.Context, q policy.Question) []policy.Answer
 	JobTypes func(ctx context.Context, site string) (map[string]*rows.JobType, error)
 	// Router makes a router that has such handlers.
 	Router func(handlers job.Handlers) *route.Router
@@ -77,8 +80,8 @@ func (e Explainer) LookAround(ctx context.Context) (a Around, err error) {
 	return a, nil
 }
 
-// bridges are the processes that work a queue.
-func (a Around) bridges(queue string) (on []rqcompat.Process) {
+// Bridges are the processes that work a queue.
+func (a Around) Bridges(queue string) (on []rqcompat.Process) {
 	for _, p := range a.Processes {
 		if slices.Contains(p.Queues, queue) {
 			on = append(on, p)
@@ -105,22 +108,24 @@ func (e Explainer) Explain(ctx context.Context, a Around, ws []Waiting) ([][]Rea
 	for i, w := range ws {
 		switch {
 		case w.Row != nil && !w.Row.NextRetryAt.IsZero():
-			reasons[i] = []Reason{e.retry(w.Row)}
+			reasons[i] = []Reason{e.retry(w.Row, e.isHandled(ctx, a, w))}
+		case w.Row != nil && (w.Row.Status == rows.StatusFailed || w.Row.Status == rows.StatusTimedOut):
+			reasons[i] = []Reason{{"retry", "it is " + string(w.Row.Status) + " and no retry is planned: bridge retry " + w.Row.Name + " queues it again", true}}
 		case w.Job == nil && w.Row.Status == rows.StatusPending:
-			reasons[i] = append(e.byPolicy(ctx, w.Site, w.Row), e.unsubmitted(ctx, a, w))
+			reasons[i] = e.undelivered(ctx, a, w)
 		case w.Job == nil || w.Row != nil && w.Job.Status.Ended():
 			reasons[i] = []Reason{{"delivery", "the row is " + string(w.Row.Status) + " and RQ has no job for it: a running bridge that has a handler for " +
-				w.Row.JobType + " delivers it again within a minute"}}
+				w.Row.JobType + " delivers it again within a minute", !e.isHandled(ctx, a, w)}}
 		case w.Job.Status == rqcompat.StatusScheduled:
 			due, ok, err := e.RQ.Score(ctx, rqcompat.Scheduled, w.Job.Origin, w.Job.ID)
 			if err != nil {
 				return nil, err
 			}
 			if ok {
-				reasons[i] = []Reason{{"scheduled", "it is due " + e.when(time.Unix(int64(due), 0).In(w.Zone))}}
+				reasons[i] = []Reason{{"scheduled", "it is due " + e.when(time.Unix(int64(due), 0).In(w.Zone)), false}}
 			}
 		case w.Job.Status == rqcompat.StatusDeferred:
-			reasons[i] = []Reason{{"dependency", "it waits for the end of " + strings.Join(w.Job.DependencyIDs, ", ")}}
+			reasons[i] = []Reason{{"dependency", "it waits for the end of " + strings.Join(w.Job.DependencyIDs, ", "), false}}
 		default:
 			queued[w.Job.Origin] = append(queued[w.Job.Origin], i)
 		}
@@ -131,27 +136,36 @@ func (e Explainer) Explain(ctx context.Context, a Around, ws []Waiting) ([][]Rea
 	return reasons, nil
 }
 
-// unsubmitted says why a row that somebody inserted isn't on its way yet.
-func (e Explainer) unsubmitted(ctx context.Context, a Around, w Waiting) Reason {
+// isHandled reports whether a process that runs has a handler for a row.
+func (e Explainer) isHandled(ctx context.Context, a Around, w Waiting) bool {
 	types, _ := e.JobTypes(ctx, w.Site) // unread, the Job Type's own name counts
 	names := job.HandlerNames(types, w.Row.JobType)
-	has := func(p rqcompat.Process) bool { return p.Handles(names...) }
-	why := "it was inserted as a document: a bridge that runs submits it within seconds, or refuses it and says why"
-	switch {
-	case len(a.Processes) == 0:
-		why = "it was inserted as a document and waits for a bridge to submit it: none runs"
-	case !slices.ContainsFunc(a.Processes, has):
-		why = "it was inserted as a document and waits for a bridge that has a handler for " + w.Row.JobType + ": none that runs has one"
-	}
-	return Reason{"submission", why}
+	return slices.ContainsFunc(a.Processes, func(p rqcompat.Process) bool { return p.Handles(names...) })
 }
 
-func (e Explainer) retry(row *rows.BackgroundJob) Reason {
+// undelivered says why a Pending row isn't on its way yet: what policy says, and who would submit it.
+func (e Explainer) undelivered(ctx context.Context, a Around, w Waiting) []Reason {
+	reasons := e.byPolicy(ctx, w.Site, w.Row)
+	submission := Reason{Rule: "submission"}
+	switch {
+	case len(a.Processes) == 0:
+		submission = Reason{"submission", "it waits for a bridge to submit it: none runs", true}
+	case !e.isHandled(ctx, a, w):
+		submission = Reason{"submission", "it waits for a bridge that has a handler for " + w.Row.JobType + ": none that runs has one", true}
+	case len(reasons) > 0:
+		return reasons
+	default:
+		submission.Why = "it was inserted as a document: a bridge that runs submits it within seconds, or refuses it and says why"
+	}
+	return append(reasons, submission)
+}
+
+func (e Explainer) retry(row *rows.BackgroundJob, handled bool) Reason {
 	when := e.when(row.NextRetryAt)
 	if row.NextRetryAt.Before(time.Now()) {
-		return Reason{"retry", "its retry was due " + when + ": only a running bridge that has a handler for " + row.JobType + " makes it"}
+		return Reason{"retry", "its retry was due " + when + ": only a running bridge that has a handler for " + row.JobType + " makes it", !handled}
 	}
-	return Reason{"retry", job.WaitsForRetry(row.RetryCount+1, row.MaxRetries, when)}
+	return Reason{"retry", job.WaitsForRetry(row.RetryCount+1, row.MaxRetries, when), false}
 }
 
 // when is a moment, perhaps with its distance.
@@ -169,16 +183,16 @@ func (e Explainer) when(t time.Time) string {
 // queued lists what keeps those of the jobs that stand on one queue.
 func (e Explainer) queued(ctx context.Context, a Around, queue string, ws []Waiting, of []int, reasons [][]Reason) {
 	kind := e.Kind(queue)
-	bridges, python := a.bridges(queue), a.python(queue)
+	bridges, python := a.Bridges(queue), a.python(queue)
 	var all []Reason
 	if a.Holds.Suspended {
-		all = append(all, Reason{"suspension", policy.Suspended})
+		all = append(all, Reason{"suspension", policy.Suspended, true})
 	}
 	if slices.Contains(a.Holds.Paused, queue) {
-		all = append(all, Reason{"pause", fmt.Sprintf("queue %s is paused for bridges (bridge resume %s ends that)", kind, kind)})
+		all = append(all, Reason{"pause", fmt.Sprintf("queue %s is paused for bridges (bridge resume %s ends that)", kind, kind), true})
 	}
 	if len(bridges)+python == 0 {
-		all = append(all, Reason{"workers", "nobody works queue " + kind})
+		all = append(all, Reason{"workers", "nobody works queue " + kind, true})
 	}
 	var routed []route.Routed
 	if len(bridges) > 0 {
@@ -227,35 +241,44 @@ func (e Explainer) byRoute(ctx context.Context, r route.Routed, bridges []rqcomp
 	case r.Verdict == route.Heavy || r.Queued == nil:
 		return nil
 	case r.Verdict == route.Unready:
-		reasons = append(reasons, Reason{"row", "the row or the site that it names can't be read"})
+		reasons = append(reasons, Reason{"row", "the row or the site that it names can't be read", false})
 	case r.Broken != nil:
-		reasons = append(reasons, Reason{"handler", r.Broken.Error()})
+		reasons = append(reasons, Reason{"handler", r.Broken.Error(), false})
 	case r.Verdict == route.Foreign && python == 0:
-		reasons = append(reasons, Reason{"handler", fmt.Sprintf("no running bridge has a handler for %q, and no Python worker works queue %s", r.Method, kind)})
+		reasons = append(reasons, Reason{"handler", fmt.Sprintf("no running bridge has a handler for %q, and no Python worker works queue %s", r.Method, kind), true})
 	}
-	for _, moment := range []policy.Moment{policy.AtClaim, policy.AtStart} {
-		if waits := answered(e.Ask(ctx, route.Question(r.Queued, moment))); len(waits) > 0 {
-			reasons = append(reasons, waits...)
-			break
-		}
-	}
+	reasons = append(reasons, e.rules(ctx, route.Question(r.Queued, policy.AtClaim), policy.AtClaim, policy.AtStart)...)
 	if slots, left := fullSlots(bridges); slots > 0 && r.Verdict == route.Ours {
-		reasons = append(reasons, Reason{ruleSlots, fmt.Sprintf("all %d slots are taken, %d of them by handlers that were abandoned", slots, left)})
+		reasons = append(reasons, Reason{ruleSlots, fmt.Sprintf("all %d slots are taken, %d of them by handlers that were abandoned", slots, left), left == slots})
 	}
 	return reasons
 }
 
-// byPolicy is what policy says of a row.
+// byPolicy is what policy says of a row: of a Pending one also, why it isn't delivered.
 func (e Explainer) byPolicy(ctx context.Context, site string, row *rows.BackgroundJob) []Reason {
-	return answered(e.Ask(ctx, policy.Question{Moment: policy.AtStart, Site: site, JobType: row.JobType, Organization: row.Organization}))
+	moments := []policy.Moment{policy.AtDelivery, policy.AtClaim, policy.AtStart}
+	if row.Status != rows.StatusPending {
+		moments = moments[1:]
+	}
+	return e.rules(ctx, policy.Question{Site: site, JobType: row.JobType, Organization: row.Organization, User: row.OwnerUser, Row: row}, moments...)
 }
 
-// answered is what policy says of a job that has to wait; what it refuses is for its start to say.
-func answered(a policy.Answer) []Reason {
-	if a.Verdict != policy.Wait {
-		return nil
+// rules lists what each rule of the policy says of a job at those moments that are still before it: for what it waits, and
+// for what it will be refused.
+func (e Explainer) rules(ctx context.Context, q policy.Question, moments ...policy.Moment) (reasons []Reason) {
+	for _, q.Moment = range moments {
+		for _, a := range e.Every(ctx, q) {
+			if slices.ContainsFunc(reasons, func(r Reason) bool { return r.Rule == a.Rule }) {
+				continue
+			}
+			why := a.Why
+			if a.Verdict == policy.Refuse {
+				why = "it will be refused: " + why
+			}
+			reasons = append(reasons, Reason{a.Rule, why, a.Stuck})
+		}
 	}
-	return []Reason{{a.Rule, a.Why}}
+	return reasons
 }
 
 // fullSlots counts the slots of processes that have none left, and those that abandoned handlers hold; 0 if one has.

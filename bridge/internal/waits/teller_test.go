@@ -90,7 +90,12 @@ func (b *bench) teller() *Teller {
 	return NewTeller(TellerParams{
 		Explainer: Explainer{
 			RQ: b, Kind: func(queue string) string { return strings.TrimPrefix(queue, "b:") },
-			Ask:      func(_ context.Context, q policy.Question) policy.Answer { return b.answers[q.Organization] },
+			Every: func(_ context.Context, q policy.Question) []policy.Answer {
+				if a, ok := b.answers[q.Organization]; ok {
+					return []policy.Answer{a}
+				}
+				return nil
+			},
 			JobTypes: func(context.Context, string) (map[string]*rows.JobType, error) { return nil, nil },
 		},
 		Rows: b, Process: "bridge-1",
@@ -163,7 +168,7 @@ func TestRowsAreToldWhatTheyWaitFor(t *testing.T) {
 			}
 		}
 		const nobody, first = "nobody works queue go", "it waits for the end of first"
-		const inserted = "it was inserted as a document and waits for a bridge that has a handler for export: none that runs has one"
+		const inserted = "it waits for a bridge that has a handler for export: none that runs has one"
 		look("nobody works", nobody, "", nobody, held.Why, first, inserted)
 		look("still", nobody, "", nobody, held.Why, first, inserted)
 		if len(b.writes) != 1 {
