@@ -63,7 +63,7 @@ the bench's default_site, else its only one.`,
 	a.AddFlags(root.PersistentFlags())
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return exitcode.With(exitcode.Usage, err) })
 	root.AddCommand(
-		workerCommand(a), enqueueCommand(a), submitCommand(a), jobsCommand(a), jobCommand(a), cancelCommand(a), retryCommand(a),
+		workerCommand(a), enqueueCommand(a), submitCommand(a), jobsCommand(a), jobCommand(a), explainCommand(a), cancelCommand(a), retryCommand(a),
 		failedCommand(a), queuesCommand(a), workersCommand(a), pauseCommand(a), resumeCommand(a),
 		installCommand(a), uninstallCommand(a), watchCommand(a), doctorCommand(a), pickleCommand(a), versionCommand(a),
 		&cobra.Command{

@@ -58,7 +58,10 @@ func printStanding(w io.Writer, in bridge.Inspection, s bridge.Standing, now tim
 		if i == 0 {
 			fmt.Fprintln(w, "\nIt waits")
 		}
-		fmt.Fprintf(w, "  %-13s %s\n", reason.Rule, output.OneLine(reason.Why))
+		printReason(w, reason.Rule, reason.Why)
+	}
+	if s.Share != nil && len(s.Waits) > 0 {
+		printReason(w, "share", shareText(s.Share))
 	}
 	if s.Abandoned != nil {
 		fmt.Fprintf(w, "\nIts handler is still running since %s, in process %d on %s: it ignores its context and keeps its slot\n",
@@ -82,4 +85,26 @@ func printStanding(w io.Writer, in bridge.Inspection, s bridge.Standing, now tim
 		pairs = append(pairs, "reported", fmt.Sprintf("%s ago", now.Sub(r.Reported).Round(time.Second)))
 	}
 	return output.Fields(w, pairs...)
+}
+
+func printReason(w io.Writer, rule, why string) {
+	fmt.Fprintf(w, "  %-13s %s\n", rule, output.OneLine(why))
+}
+
+// shareText says what an organization has beside others.
+func shareText(s *bridge.Share) string {
+	text := fmt.Sprintf("of the site's jobs %s of %s that wait and %s of %s that run are of %s, whose weight is %d",
+		counted(s.Waiting), counted(s.AllWaiting), counted(s.Running), counted(s.AllRunning), s.Organization, s.Weight)
+	if s.Slots > 0 {
+		text += fmt.Sprintf("; %d of %d slots are free", s.Free, s.Slots)
+	}
+	return text
+}
+
+// counted is a number of a share.
+func counted(n int) string {
+	if n >= bridge.ShareMost {
+		return fmt.Sprintf("%d or more", n)
+	}
+	return fmt.Sprint(n)
 }

@@ -96,6 +96,9 @@ func InspectionOf(in bridge.Inspection, s bridge.Standing, params bool) map[stri
 	if len(s.Waits) > 0 {
 		view["waits"] = s.Waits
 	}
+	if s.Share != nil {
+		view["share"] = s.Share
+	}
 	if s.Abandoned != nil {
 		view["abandoned"] = map[string]any{"since": s.Abandoned.Since, "hostname": s.AbandonedBy.Hostname, "pid": s.AbandonedBy.PID}
 	}
