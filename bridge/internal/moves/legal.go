@@ -51,10 +51,11 @@ func (m Move) Check() error {
 			return nil // nothing has moved
 		}
 	}
-	for _, to := range []rows.Status{m.Via, m.To} {
-		if to == "" {
-			continue
-		}
+	steps := []rows.Status{m.Via, m.To}
+	if m.Via == "" {
+		steps = steps[1:]
+	}
+	for _, to := range steps {
 		if !slices.Contains(next[from], to) {
 			return &TransitionError{Job: m.Name, From: from, To: to}
 		}
