@@ -16,6 +16,7 @@ import (
 	"github.com/opensoft/dartwing-bridge/bridge/internal/moves"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/policy"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/waits"
+	"github.com/opensoft/dartwing-bridge/frappe/access"
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
 )
@@ -72,6 +73,9 @@ func (f *simulatedFacts) Organization(context.Context, string, string) (*rows.Or
 	}
 	return &rows.Organization{Name: "ORG-A", Status: f.status}, nil
 }
+func (f *simulatedFacts) Standing(context.Context, string, string, string) (access.Standing, error) {
+	return access.Standing{Enabled: true, Member: true}, nil
+}
 func (f *simulatedFacts) MayCreate(context.Context, string, string, string) (bool, error) {
 	return true, nil
 }
@@ -120,7 +124,7 @@ func TestSimulation(t *testing.T) {
 func newWorld(t *testing.T, seed uint64) *world {
 	facts := &simulatedFacts{status: rows.OrganizationActive}
 	w := &world{
-		Rand: rand.New(rand.NewPCG(seed, seed)), facts: facts, chain: policy.New(facts), deliveries: map[string]*delivery{},
+		Rand: rand.New(rand.NewPCG(seed, seed)), facts: facts, chain: policy.New(facts, policy.Options{}), deliveries: map[string]*delivery{},
 		simulatedRows: simulatedRows{rows: map[string]*simulatedRow{}},
 	}
 	w.fail = func(format string, args ...any) {

@@ -11,8 +11,9 @@ func explainCommand(a *cli.App) *cobra.Command {
 	return &cobra.Command{
 		Use:   "explain NAME",
 		Short: "Say why a job doesn't run, and whether it will by itself",
-		Long: `Say why a job doesn't run: every reason, the decisive one first, in the words of the
-rules that the engine itself asks. NAME is a Background Job's name or an RQ job id.
+		Long: `Say why a job doesn't run: every reason, the decisive one first, in the words of
+the rules that the engine itself asks. NAME is a Background Job's name or an RQ job
+id.
 
 Beside the reasons it says how many jobs stand before it on its queue, how many of
 its site's jobs that wait and run are its organization's, what weight that has, and
