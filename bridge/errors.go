@@ -35,6 +35,9 @@ var (
 	ErrJobTypeDisabled = policy.ErrJobTypeDisabled
 	// ErrOrganizationDissolved says that the organization takes no jobs any more.
 	ErrOrganizationDissolved = policy.ErrOrganizationDissolved
+	// ErrNotMember says that the user is disabled, or neither belongs to the organization nor is a System Manager, and that
+	// Config.TrustEnqueuer isn't set.
+	ErrNotMember = policy.ErrNotMember
 	// ErrNotPermitted says that the Job Type's requires_permission names a DocType of which the user may create no documents.
 	ErrNotPermitted = policy.ErrNotPermitted
 )

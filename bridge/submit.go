@@ -22,8 +22,8 @@ type SubmitRequest struct {
 	JobType string
 	// Organization is the tenant, in any spelling that the site's database takes for it. Default: Config.DefaultOrganization.
 	Organization string
-	// User is who submits and owns the job, one of the site's; that he belongs to the organization is the caller's to see to.
-	// Default: Administrator.
+	// User is who submits and owns the job. He has to belong to the organization, unless he is a System Manager, the organization
+	// is the default one or Config.TrustEnqueuer is set. Default: Administrator.
 	User string
 	// Priority is Low, Normal, High or Critical. Default: the Job Type's.
 	Priority string
@@ -41,7 +41,7 @@ type SubmitRequest struct {
 // Submit creates the row of a job and enqueues its delivery. If the delivery can't be enqueued the row is taken back;
 // should even that fail, an engine delivers the row within a minute. A job that has to wait for its time or for another job is
 // Pending until then, without a delivery. The errors are ErrBadRequest, ErrNoSuchJobType, ErrJobTypeDisabled,
-// ErrOrganizationDissolved, ErrNotPermitted, rows.ErrNoSuchOrganization, frappe.ErrNoSuchSite, and servers' own.
+// ErrOrganizationDissolved, ErrNotMember, ErrNotPermitted, rows.ErrNoSuchOrganization, frappe.ErrNoSuchSite, and servers' own.
 func (c *Client) Submit(ctx context.Context, r SubmitRequest) (*rows.BackgroundJob, error) {
 	result := c.submitter.Submit(ctx, []submit.Request{submit.Request(r)})[0]
 	return result.Row, result.Err

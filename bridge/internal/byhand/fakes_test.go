@@ -259,6 +259,6 @@ func (b *bench) Organization(_ context.Context, _, name string) (*rows.Organizat
 func (b *bench) MayCreate(_ context.Context, _, user, doctype string) (bool, error) {
 	return user == "sue", nil
 }
-func (b *bench) Standing(context.Context, string, string, string) (access.Standing, error) {
-	return access.Standing{Enabled: true, Member: true}, nil
+func (b *bench) Standing(_ context.Context, _, user, organization string) (access.Standing, error) {
+	return access.Standing{Enabled: true, Member: b.managers[user] || b.members[user] == organization || b.DefaultOrganization == organization}, nil
 }

@@ -71,12 +71,9 @@ func (s *submissions) each(ctx context.Context, all []*plan) error {
 	return nil
 }
 
-// owner is whose the job will be: he has to belong to the organization, unless none is named.
+// owner is whose the job will be.
 func (s *submissions) owner(row *rows.BackgroundJob) access.Caller {
-	return access.Caller{
-		User: cmp.Or(row.OwnerUser, row.Owner), Organization: cmp.Or(row.Organization, s.DefaultOrganization),
-		Member: row.Organization != "" && !s.TrustEnqueuer,
-	}
+	return access.Caller{User: cmp.Or(row.OwnerUser, row.Owner), Organization: cmp.Or(row.Organization, s.DefaultOrganization)}
 }
 
 // inserter is who inserted the row, as Frappe wrote it: as a member of no organization only who belongs to all is allowed.
@@ -85,7 +82,8 @@ func inserter(row *rows.BackgroundJob) access.Caller {
 }
 
 // final are the refusals of the policy that no waiting mends.
-var final = []error{policy.ErrNoSuchJobType, policy.ErrJobTypeDisabled, policy.ErrOrganizationDissolved, policy.ErrNotPermitted, rows.ErrNoSuchOrganization}
+var final = []error{policy.ErrNoSuchJobType, policy.ErrJobTypeDisabled, policy.ErrOrganizationDissolved, policy.ErrNotMember, policy.ErrNotPermitted,
+	rows.ErrNoSuchOrganization}
 
 // examine fills in the plan of one submission.
 func (s *submissions) examine(ctx context.Context, p *plan) error {
@@ -100,7 +98,7 @@ func (s *submissions) examine(ctx context.Context, p *plan) error {
 	}
 	id := s.known[owner]
 	answer := s.Ask(ctx, policy.Question{
-		Moment: policy.AtSubmission, Site: s.site, JobType: row.JobType, Organization: owner.Organization, User: id.User,
+		Moment: policy.AtSubmission, Site: s.site, JobType: row.JobType, Organization: cmp.Or(id.Organization, owner.Organization), User: id.User, Row: row,
 	})
 	if answer.Verdict == policy.Refuse {
 		if !slices.ContainsFunc(final, func(err error) bool { return errors.Is(answer.Err, err) }) {
@@ -157,9 +155,6 @@ func (s *submissions) notAllowed(row *rows.BackgroundJob, owner access.Caller, i
 		return job.Refuse("OrganizationError", "Organization not found: site %s has no organization %.140q", s.site, owner.Organization)
 	case id.User != inserter.User && !inserter.Allowed && !s.TrustEnqueuer:
 		return job.Refuse("PermissionError", "%s inserted it for %s: only a System Manager submits for others, and bridge.trust_enqueuer is not set", row.Owner, id.User)
-	case !id.Allowed:
-		return job.Refuse("PermissionError", "%s doesn't belong to organization %s: neither an active member of it nor a System Manager, "+
-			"and bridge.trust_enqueuer is not set", id.User, id.Organization)
 	}
 	return nil
 }

@@ -2,27 +2,42 @@ package policy
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
 )
 
-// membership refuses a job whose owner is disabled by now, or doesn't belong to its organization any more. It is asked when a
-// row is about to run: at its submission whoever took it in has asked.
+// ErrNotMember says that the user may not submit for the organization. Package bridge publishes it.
+var ErrNotMember = errors.New("the user may not submit for the organization")
+
+// notMember says what somebody would have to be.
+const notMember = "neither an active member of it nor a System Manager, and bridge.trust_enqueuer is not set"
+
+// membership refuses who submits for an organization that he doesn't belong to, or is disabled; and once more when the job
+// starts: he may have been so meanwhile.
 func membership(o Options) Rule {
 	return Rule{Name: "membership", Ask: func(ctx context.Context, f Facts, q Question) Answer {
-		if q.Moment != AtStart || q.JobType == "" || q.User == "" {
+		atSubmission := q.Moment == AtSubmission
+		if !atSubmission && q.Moment != AtStart || q.JobType == "" || q.User == "" {
 			return Answer{}
 		}
 		standing, err := f.Standing(ctx, q.Site, q.User, q.Organization)
+		stranger := !standing.Member && !o.TrustEnqueuer && !slices.Contains(o.Open, q.Organization)
 		switch {
+		case err != nil && atSubmission:
+			return refuse(err)
 		case err != nil:
 			return unknown(q, err)
+		case !standing.Enabled && atSubmission:
+			return refuse(fmt.Errorf("site %s: %w: %s is disabled", q.Site, ErrNotMember, q.User))
 		case !standing.Enabled:
 			return refuse(denied("%s is disabled, or no user of site %s any more", q.User, q.Site))
-		case !standing.Member && !o.TrustEnqueuer && !slices.Contains(o.Open, q.Organization):
-			return refuse(denied("%s doesn't belong to organization %s any more: neither an active member of it nor a System Manager, "+
-				"and bridge.trust_enqueuer is not set", q.User, q.Organization))
+		case stranger && atSubmission:
+			return refuse(fmt.Errorf("site %s: %w: %s doesn't belong to organization %s: %s", q.Site, ErrNotMember, q.User, q.Organization, notMember))
+		case stranger:
+			return refuse(denied("%s doesn't belong to organization %s any more: %s", q.User, q.Organization, notMember))
 		}
 		return Answer{}
 	}}

@@ -279,41 +279,44 @@ func TestPermission(t *testing.T) {
 	}
 }
 
-// TestMembership: who owns a job still has to be somebody, and of its organization, when it starts.
+// TestMembership: who submits has to be somebody, and of the organization, and still has to be when the job starts.
 func TestMembership(t *testing.T) {
 	const (
-		gone     = "refuse membership: Permission denied: jane is disabled, or no user of site a any more"
-		stranger = "refuse membership: Permission denied: jane doesn't belong to organization ORG-A any more: neither an active member of it nor a System Manager, " +
-			"and bridge.trust_enqueuer is not set"
+		gone      = "refuse membership: Permission denied: jane is disabled, or no user of site a any more"
+		stranger  = "refuse membership: Permission denied: jane doesn't belong to organization ORG-A any more: " + notMember
+		mayNot    = "refuse membership: site a: the user may not submit for the organization: jane is disabled"
+		isNobody  = "refuse membership: site a: the user may not submit for the organization: jane doesn't belong to organization ORG-A: " + notMember
+		cantKnow  = "refuse membership: database unavailable"
+		waitsThen = "wait 1s membership: site a can't be asked: database unavailable"
 	)
 	for name, tc := range map[string]struct {
-		standing access.Standing
-		err      error
-		options  Options
-		want     string
+		standing           access.Standing
+		err                error
+		options            Options
+		submitted, started string
 	}{
 		"a member":                             {standing: access.Standing{Enabled: true, Member: true}},
-		"disabled":                             {standing: access.Standing{Member: true}, want: gone},
-		"disabled, and trusted":                {standing: access.Standing{Member: true}, options: Options{TrustEnqueuer: true}, want: gone},
-		"no member":                            {standing: access.Standing{Enabled: true}, want: stranger},
+		"disabled":                             {standing: access.Standing{Member: true}, submitted: mayNot, started: gone},
+		"disabled, and trusted":                {standing: access.Standing{Member: true}, options: Options{TrustEnqueuer: true}, submitted: mayNot, started: gone},
+		"no member":                            {standing: access.Standing{Enabled: true}, submitted: isNobody, started: stranger},
 		"no member, but trusted":               {standing: access.Standing{Enabled: true}, options: Options{TrustEnqueuer: true}},
 		"no member of what nobody needs to be": {standing: access.Standing{Enabled: true}, options: Options{Open: []string{"ORG-A"}}},
-		"it can't be known":                    {err: rows.ErrUnavailable, want: "wait 1s membership: site a can't be asked: database unavailable"},
+		"it can't be known":                    {err: rows.ErrUnavailable, submitted: cantKnow, started: waitsThen},
 	} {
 		for moment, at := range moments {
 			f := fine()
 			f.standing, f.standingErr = tc.standing, tc.err
 			q := Question{Moment: moment, Site: "a", JobType: "export", Organization: "ORG-A", User: "jane"}
-			want := ""
-			if moment == AtStart {
-				want = tc.want
-			}
+			want := map[Moment]string{AtSubmission: tc.submitted, AtStart: tc.started}[moment]
 			a := New(f, tc.options).Ask(t.Context(), q)
 			if got := say(a); got != want {
 				t.Errorf("%s, %s: %q, want %q", name, at, got, want)
 			}
-			if a.Verdict == Refuse && job.Classify(a.Err) != job.Permanent {
+			if moment == AtStart && a.Verdict == Refuse && job.Classify(a.Err) != job.Permanent {
 				t.Errorf("%s: a retry is to mend %v", name, a.Err)
+			}
+			if moment == AtSubmission && a.Verdict == Refuse && tc.err == nil && !errors.Is(a.Err, ErrNotMember) {
+				t.Errorf("%s: %v, want ErrNotMember", name, a.Err)
 			}
 		}
 	}
