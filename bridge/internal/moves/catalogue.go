@@ -144,7 +144,11 @@ func Fail(site string, row *rows.BackgroundJob, said Said, f Failure, now time.T
 
 // DeadLetter ends a job that no retry mends.
 func DeadLetter(site string, row *rows.BackgroundJob, said Said, f Failure, now time.Time) Move {
-	return move(site, row, rows.StatusDeadLetter, f.message(), f.values(said, rows.Job.CompletedAt.To(now))...)
+	m := move(site, row, rows.StatusDeadLetter, f.message(), f.values(said, rows.Job.CompletedAt.To(now))...)
+	if !row.NextRetryAt.IsZero() { // it was delivered ahead of its retry, and may not start
+		m.Set = append(m.Set, rows.Job.NextRetryAt.To(time.Time{}))
+	}
+	return m
 }
 
 // Exhausted ends a job whose retries are spent.

@@ -356,6 +356,9 @@ func TestAppliedBringsTheRowUpToDate(t *testing.T) {
 	if row.Status != rows.StatusFailed || row.RetryCount != 2 {
 		t.Fatalf("making a move changed the row: %+v", row)
 	}
+	if dead := DeadLetter(site, row, Said{}, Failure{Err: errBoom, Attempt: 3}, now); !slices.Contains(set(dead), "next_retry_at") {
+		t.Errorf("the dead letter of a row that waited for its retry goes on to name that: it writes %v", set(dead))
+	}
 	m.Applied(rows.TransitionResult{Modified: "2026-03-01 10:01:00.000001", StartedRaw: "2026-03-01 11:01:00.000001"})
 	want := rowIn(rows.StatusRunning)
 	want.StartedAt, want.RetryCount, want.ErrorMessage, want.ModifiedRaw = now, 3, "boom", "2026-03-01 10:01:00.000001"
