@@ -78,6 +78,7 @@ func newBed(t *testing.T, cfg servers.BenchConfig) *bed {
 	}
 	b.exec("INSERT INTO `tabOrganization` (name, creation, modified, owner, modified_by, org_name, status) VALUES (?, NOW(6), NOW(6), 'Administrator', 'Administrator', ?, 'Active')", testOrg, testOrg)
 	b.exec("INSERT INTO tabUser (name, creation, modified, owner, modified_by, email) VALUES (?, NOW(6), NOW(6), 'Administrator', 'Administrator', ?)", "jane@example.com", "jane@example.com")
+	b.exec("INSERT INTO `tabHas Role` (name, creation, modified, owner, modified_by, parent, parenttype, parentfield, role) VALUES ('jane', NOW(6), NOW(6), 'Administrator', 'Administrator', ?, 'User', 'roles', 'System Manager')", "jane@example.com")
 	return b
 }
 
