@@ -21,8 +21,10 @@ type Claim struct {
 	CreatedAt time.Time
 	// From is where the job stands: FromQueue, FromFailed, or the list that a First holds it in.
 	From string
-	// ExecutionID identifies this run in the records of RQ 2.x: 32 hex digits, see NewExecutionID.
+	// ExecutionID identifies this run in the records of RQ 2.x, and what limits count: 32 hex digits, see NewExecutionID.
 	ExecutionID string
+	// Limits are those that the job must keep within, at most seven.
+	Limits []Limit
 }
 
 // Places from which a job is claimed.
@@ -46,6 +48,8 @@ const (
 	// ClaimedAnother is Claimed, but somebody has enqueued another job with that id since the caller read it: it runs what
 	// the hash says now.
 	ClaimedAnother ClaimResult = 6
+
+	// Below zero one of the claim's limits holds the job, see ClaimResult.Held; nothing was changed.
 
 	claimLater ClaimResult = 5 // the script has searched long enough: it is asked again
 )
@@ -105,8 +109,11 @@ func (c *Client) checkClaim(cl Claim) error {
 	if cl.Worker == nil {
 		return fmt.Errorf("%w: job %q: no worker given", ErrBadRequest, clip(cl.ID))
 	}
-	if c.d.CompositeWip && len(cl.ExecutionID) != 32 {
+	if (c.d.CompositeWip || len(cl.Limits) > 0) && len(cl.ExecutionID) != 32 {
 		return fmt.Errorf("%w: job %q: execution id %q is not 32 hex digits", ErrBadRequest, clip(cl.ID), clip(cl.ExecutionID))
+	}
+	if err := checkLimits(cl.Limits); err != nil {
+		return fmt.Errorf("%w: job %q: %w", ErrBadRequest, clip(cl.ID), err)
 	}
 	return c.checkWorker(cl.Worker)
 }
@@ -120,12 +127,18 @@ func (c *Client) claimArgs(claims []Claim, now, startedAt time.Time, lease time.
 	if err != nil {
 		return nil, err
 	}
-	args := make([]any, 0, 7+len(records)+8*len(claims))
+	args := make([]any, 0, 9+len(records)+8*len(claims))
 	args = append(args, bit(c.d.CompositeWip), bit(c.d.IntermediateGrace), now.Unix(), FormatTime(startedAt), floatTime(startedAt),
 		leaseEnd(now, lease), seconds(recordTTL))
-	args = append(args, records...)
+	args = append(args, records[0], len(claims), now.UnixMilli())
+	args = append(args, records[1:]...)
 	for i, cl := range claims {
 		args = append(args, cl.Queue, cl.ID, cl.Worker.Name, cl.ExecutionID, index[i], bit(cl.Register), cl.From, FormatTime(cl.CreatedAt))
+	}
+	for i, cl := range claims {
+		for _, l := range cl.Limits {
+			args = append(args, i+1, l.Key, l.Most, l.Window.Milliseconds(), l.Lease.Milliseconds())
+		}
 	}
 	return args, nil
 }

@@ -39,6 +39,10 @@ func ReleasingKey() string { return "rq:releasing" }
 // It is this package's, not RQ's.
 func ReleasingChildrenKey() string { return ReleasingKey() + ":children" }
 
+// LimitKey is the ZSET of what a [Limit] counts: executions that run, scored by when their lease ends, or that started,
+// scored by when, in milliseconds of Redis' clock. It is this package's, not RQ's.
+func LimitKey(key string) string { return "rq:limit:" + key }
+
 // ReadingKey is the ZSET of processes that began to read the call of a job, scored by when, in milliseconds of Redis'
 // clock. It is this package's, not RQ's.
 func ReadingKey(id string) string { return "rq:reading:" + id }

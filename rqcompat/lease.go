@@ -10,6 +10,8 @@ type Lease struct {
 	Queue, ID, Worker, ExecutionID string
 	StartedAt                      time.Time     // what was given to Claim
 	Working                        time.Duration // how long the job has been worked on
+	// Limits are those that were given to Claim.
+	Limits []Limit
 }
 
 // LeaseState says whether a lease was renewed.
@@ -35,11 +37,18 @@ var renewScript = newScript("renew.lua")
 func (c *Client) Renew(ctx context.Context, ls []Lease, lease time.Duration, full bool) ([]Answer[LeaseState], error) {
 	now, at := c.Now(ctx), time.Now()
 	script := batched[Lease]{script: renewScript, args: func(some []Lease) ([]any, error) {
-		args := make([]any, 0, 7+6*len(some))
+		args := make([]any, 0, 9+6*len(some))
 		args = append(args, bit(c.d.CompositeWip), bit(full), now.Unix(), FormatTime(at), floatTime(at),
-			leaseEnd(now, lease), seconds(recordTTL))
+			leaseEnd(now, lease), seconds(recordTTL), len(some), now.UnixMilli())
 		for _, l := range some {
 			args = append(args, l.Queue, l.ID, l.Worker, l.ExecutionID, FormatTime(l.StartedAt), secondsText(l.Working))
+		}
+		for i, l := range some {
+			for _, limit := range l.Limits {
+				if limit.Window == 0 {
+					args = append(args, i+1, limit.Key, limit.Lease.Milliseconds())
+				}
+			}
 		}
 		return args, nil
 	}}

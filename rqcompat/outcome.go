@@ -80,10 +80,17 @@ func (c *Client) SettleBare(ctx context.Context, o Outcome) (OutcomeResult, erro
 func (c *Client) settle(ctx context.Context, os []Outcome, flags string) ([]Answer[OutcomeResult], error) {
 	now, at := c.Now(ctx), time.Now()
 	script := batched[Outcome]{script: settleScript, refuse: checkOutcome, size: Outcome.Size, args: func(some []Outcome) ([]any, error) {
-		args := make([]any, 0, 4+11*len(some))
-		args = append(args, flags, now.Unix(), FormatTime(at), defaultResultTTL)
+		args := make([]any, 0, 5+11*len(some))
+		args = append(args, flags, now.Unix(), FormatTime(at), defaultResultTTL, len(some))
 		for i := range some {
 			args = appendOutcome(args, &some[i], now.Sub(at))
+		}
+		for i := range some {
+			for _, limit := range some[i].Limits {
+				if limit.Window == 0 || some[i].Kind == OutcomeGivenBack { // as if it had not started
+					args = append(args, limit.Key, some[i].ExecutionID)
+				}
+			}
 		}
 		return args, nil
 	}}

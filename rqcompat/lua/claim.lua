@@ -5,14 +5,17 @@
 --       2 "1": first_seen markers exist (RQ >= 1.16.2)
 --       3 now, whole seconds    4 started_at, text    5 the same, float seconds
 --       6 score for rq:wip (now + lease)       7 TTL of worker and execution records
---       8 number of worker records n; then n times 7 values, see worker_record.lua
---       then per job 8 values: queue, id, worker, execution, number of its worker's record, "1" to register,
+--       8 number of worker records n    9 number of jobs    10 now, milliseconds
+--       then n times 7 values, see worker_record.lua; then per job 8 values: queue, id, worker, execution, number of its worker's record, "1" to register,
 --       where it stands: "" in its queue, "failed" in the failed registry, else the key of a list that First made; and
 --       created_at of the job that the caller has read, "" for none
+--       then per limit of a job 5 values: number of the job, key, most, window in milliseconds ("0": of those that run),
+--       lease in milliseconds; see limits.lua
 -- Reply one number per job: 0 not there (or, of a failed one, not failed any more), 1 claimed, 2 no job hash, 3 canceled, 4 running already,
 --       5 to be asked for again: looking for others in long lists has taken long enough, 6 claimed, but another job bears
---       the id than the one that was read.
---       0 and 5 change nothing; 2, 3 and 4 only remove the entry from where it stood. Or the error that this one met: then it
+--       the id than the one that was read; below 0: one of its limits holds it, minus of 8 times the milliseconds until
+--       that frees at the latest and the place of the limit among its own, from 1.
+--       0, 5 and less change nothing; 2, 3 and 4 only remove the entry from where it stood. Or the error that this one met: then it
 --       stands where it stood, or, if its start failed halfway, in the started registry, from where it is rescued.
 --
 -- Stands for what a Python worker does between its pop and the call of the function
@@ -25,8 +28,10 @@
 -- because every peer looks for it in the registries of its origin; DEL of a stale first_seen marker.
 local composite, markers = ARGV[1] == '1', ARGV[2] == '1'
 local now, ts, float, score, ttl, records = tonumber(ARGV[3]), ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8]
-local first_record = 9
+local now_ms = tonumber(ARGV[10])
+local first_record = 11
 local first_claim = first_record + records * 7
+local first_limit = first_claim + tonumber(ARGV[9]) * 8
 -- Numbers that go into many commands are made strings once: each conversion costs as much as a small command.
 local index_ttl = tostring(ttl + 60)
 local index_score = tostring(now + index_ttl)
@@ -34,6 +39,7 @@ local call = redis.call
 --@include alone.lua
 --@include grouped.lua
 --@include worker_record.lua
+--@include limits.lua
 
 -- leased says whether a member's lease runs; where the job's origin is no queue there is none.
 local function leased(queue, member)
@@ -88,11 +94,19 @@ local function ready(queue)
 end
 
 local result, origins, members, another = {}, {}, {}, {}
+local limits = {} -- by number of the job: where each of its limits stands
+for i = first_limit, #ARGV, 5 do
+  local n = tonumber(ARGV[i])
+  limits[n] = limits[n] or {}
+  table.insert(limits[n], i + 1)
+end
 
 local function take(i, n)
   local queue, id, worker, execution, from = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 6]
   ready(queue)
   if composite then holds('rq:executions:' .. id, 'zset') end
+  local waits = limits[n] and held(limits[n])
+  if waits then return waits end
   local taken = take_out(queue, id, from)
   if not taken then return taken == nil and 5 or 0 end
   local h = redis.pcall('HMGET', 'rq:job:' .. id, 'status', 'origin', 'created_at')
@@ -102,12 +116,13 @@ local function take(i, n)
   if not status and (h.err or call('EXISTS', 'rq:job:' .. id) == 0) then return 2 end
   origins[n] = origin
   another[n] = ARGV[i + 7] ~= '' and h[3] ~= ARGV[i + 7]
+  if limits[n] then enter(limits[n], execution) end
   add(members, 'ZADD', 'rq:wip:', queue, score, composite and (id .. ':' .. execution) or id)
   return 1
 end
 
 local n = 0
-for i = first_claim, #ARGV, 8 do
+for i = first_claim, first_limit - 1, 8 do
   n = n + 1
   result[n] = alone(take, i, n)
 end
@@ -155,7 +170,7 @@ local function start(i, n)
 end
 
 n = 0
-for i = first_claim, #ARGV, 8 do
+for i = first_claim, first_limit - 1, 8 do
   n = n + 1
   if result[n] == 1 then result[n] = alone(start, i, n) end
 end

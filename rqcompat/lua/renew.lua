@@ -3,7 +3,9 @@
 -- KEYS  none
 -- ARGV  1 "1": composite wip members and execution records (RQ 2.x)    2 "1": full heartbeat
 --       3 now, whole seconds   4 now, text   5 now, float seconds   6 score for rq:wip   7 TTL of the records
+--       8 number of leases   9 now, milliseconds
 --       then per lease 6 values: queue, id, worker, execution, started_at as text, seconds worked
+--       then per limit that counts a lease 3 values: number of the lease, key, lease of the limit in milliseconds
 -- Reply one number per lease: 0 held, 1 lost, 2 the job was deleted, 3 the job was canceled; or the error that this one
 --       met
 --
@@ -14,7 +16,8 @@
 -- Nothing is written for a job that is not the caller's, so nothing that was deleted comes back.
 local composite, full = ARGV[1] == '1', ARGV[2] == '1'
 local now, ts, float, score, ttl = tonumber(ARGV[3]), ARGV[4], ARGV[5], ARGV[6], ARGV[7]
-local first_lease = 8
+local now_ms, first_lease = tonumber(ARGV[9]), 10
+local first_limit = first_lease + tonumber(ARGV[8]) * 6
 local call = redis.call
 --@include alone.lua
 --@include grouped.lua
@@ -64,11 +67,19 @@ local function renew(i)
   return s
 end
 
-for i = first_lease, #ARGV, 6 do
+for i = first_lease, first_limit - 1, 6 do
   result[#result + 1] = alone(renew, i)
 end
 local failed = send(members)
 for n = 1, failed and #result or 0 do
   if result[n] == 0 then result[n] = failed[ARGV[first_lease + (n - 1) * 6]] or 0 end
+end
+-- A limit under whose name is something else counts nothing.
+for i = first_limit, #ARGV, 3 do
+  local n, key, lease = tonumber(ARGV[i]), 'rq:limit:' .. ARGV[i + 1], tonumber(ARGV[i + 2])
+  if result[n] == 0 then
+    redis.pcall('ZADD', key, string.format('%.0f', now_ms + lease), ARGV[first_lease + (n - 1) * 6 + 3])
+    call('PEXPIRE', key, string.format('%.0f', lease + 60000))
+  end
 end
 return result

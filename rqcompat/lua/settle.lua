@@ -2,6 +2,7 @@
 --
 -- KEYS  none
 -- ARGV  1 flags, see job_end.lua    2 now, whole seconds    3 now, text    4 result_ttl of jobs without one
+--       5 number of outcomes
 --       then per outcome 11 values:
 --       kind: "finished", "failed", "failed!" (ignore retries_left), "failed <seconds> <limit>" (without retries_left
 --       scheduled again, limit times), "retry" (scheduled), "stopped" or "back" (to the queue's head)
@@ -9,6 +10,7 @@
 --       started_at, ended_at as text; the same as float seconds
 --       seconds worked
 --       return value (base64), or exception text (base64 of zlib), or when the retry is due, whole seconds
+--       then per limit that doesn't count an execution any more, whatever becomes of its outcome, 2 values: key, execution
 -- Reply one number per outcome: 1 settled, 0 not the owner, 2 the job was deleted, 3 canceled meanwhile; or the error that
 --       this one met. Then nothing of it is written, but for what the dependents' release met: the rest of it is.
 --
@@ -19,7 +21,9 @@
 -- are written; a job canceled while it ran stays canceled; a repeat in rq:scheduled has that status in every version.
 -- What is scheduled without retries_left is counted in the field bridge_retries, which ends with the job.
 local flags, now, ts, default_ttl = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
-local first_outcome, values = 5, 11
+local first_outcome, values = 6, 11
+local count = tonumber(ARGV[5])
+local after = first_outcome + count * values
 -- The outcome at work. settle sets these for the functions below.
 local kind, queue, id, worker, execution, started, ended, from, to, seconds, payload
 local job
@@ -145,7 +149,7 @@ local function give_back()
 end
 
 local dependents = { 'EXISTS' }
-for i = first_outcome, #ARGV, values do
+for i = first_outcome, after - 1, values do
   local kind, id = ARGV[i], ARGV[i + 2]
   if kind ~= 'back' then dependents[#dependents + 1] = 'rq:job:' .. id .. ':dependents' end
 end
@@ -191,7 +195,6 @@ local function settle(i)
   return failed or status == 'canceled' and 3 or 1
 end
 
-local count = (#ARGV - first_outcome + 1) / values
 local result = {}
 for n = 1, count do
   local i = first_outcome + (n - 1) * values
@@ -211,4 +214,5 @@ for _, failed in pairs({ send(wip) or {}, send(finished) or {} }) do
   end
 end
 if #executions > 1 then call(unpack(executions)) end
+for i = after, #ARGV, 2 do redis.pcall('ZREM', 'rq:limit:' .. ARGV[i], ARGV[i + 1]) end
 return result
