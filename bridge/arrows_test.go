@@ -33,7 +33,7 @@ var arrows = map[string][]string{
 	"bridge/internal/job":     {"frappe/rows", "rqcompat", "rqcompat/pickle"},
 	"bridge/internal/foreign": {"bridge/internal/job", "bridge/internal/wait"},
 	"bridge/internal/moves":   {"bridge/internal/job", "frappe/rows"},
-	"bridge/internal/policy":  {"bridge/internal/job", "frappe/access", "frappe/rows"},
+	"bridge/internal/policy":  {"bridge/internal/job", "frappe/access", "frappe/rows", "rqcompat"},
 	"bridge/internal/workers": {"bridge/internal/wait", "rqcompat"},
 	"bridge/internal/sites": {"bridge/internal/moves", "bridge/internal/batch", "bridge/internal/wait",
 		"frappe", "frappe/rows", "frappe/access", "rqcompat", "rqcompat/pickle"},

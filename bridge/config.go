@@ -39,6 +39,16 @@ type Config struct {
 	// Weights are the shares of organizations in the fair turns and of the slots, 1 to 100, by organization name. Default: 1
 	// each.
 	Weights map[string]int
+	// RunningPerOrganization is how many jobs of an organization run at once, on all bridges of the bench together; at least
+	// 0, which is any number. What one process gives it at most (Concurrency) holds besides. A dead process's jobs count
+	// until its Lease ends. Bridges that disagree each keep within their own number. Default: 0.
+	RunningPerOrganization int
+	// RunningOf is that of some organizations, by name. Default: RunningPerOrganization.
+	RunningOf map[string]int
+	// Ageing is after how long a waiting job counts as one of the next higher priority among those of its organization, and
+	// again after as long; since it was enqueued, whoever saw it. What has aged past others has every second start at most.
+	// A negative one is none. Default: 10 min.
+	Ageing time.Duration
 	// RQVersion overrides the detected RQ version, e.g. "1.15.1". Default: found out (rqcompat.Detect).
 	RQVersion string
 	// DefaultOrganization owns the rows of jobs that name no organization. Default: none; such a job of a Job Type fails.
@@ -166,6 +176,7 @@ func (c Config) WithDefaults() Config {
 		c.RetryIntervals = []time.Duration{time.Second, 5 * time.Second, 20 * time.Second}
 	}
 	c.Concurrency = cmp.Or(c.Concurrency, 100)
+	c.Ageing = cmp.Or(c.Ageing, 10*time.Minute)
 	c.MaxKills = cmp.Or(c.MaxKills, 3)
 	c.RunningMemory = cmp.Or(c.RunningMemory, 256<<20)
 	c.DBConnections = cmp.Or(c.DBConnections, 16)
@@ -177,6 +188,11 @@ func (c Config) WithDefaults() Config {
 		rescue: time.Second, orphans: 15 * time.Second, orphanAge: 30 * time.Second, maintain: 10 * time.Minute,
 	})
 	return c
+}
+
+// caps are the limits that the configuration sets.
+func (c Config) caps() job.Caps {
+	return job.Caps{PerOrganization: c.RunningPerOrganization, Of: c.RunningOf, Lease: c.Lease}
 }
 
 // leastMemory is the least RunningMemory, in bytes.
@@ -209,6 +225,14 @@ func (c Config) validate() error {
 	for organization, weight := range c.Weights {
 		if weight < 1 || weight > 100 {
 			bad("bridge.weights[%q] is %d, want 1 to 100", organization, weight)
+		}
+	}
+	if c.RunningPerOrganization < 0 {
+		bad("bridge.running_per_organization is %d, want at least 0, which is any number", c.RunningPerOrganization)
+	}
+	for organization, most := range c.RunningOf {
+		if most < 0 {
+			bad("bridge.running_of[%q] is %d, want at least 0, which is any number", organization, most)
 		}
 	}
 	if err := job.CheckRetry(c.Retry); err != nil {

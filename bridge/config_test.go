@@ -71,6 +71,8 @@ func TestNewReportsWhatIsWrong(t *testing.T) {
 		"too much concurrency":  {Config{Concurrency: 100_001}, "bridge.concurrency is 100001, want 1 to 100000"},
 		"negative kills":        {Config{MaxKills: -1}, "bridge.max_kills is -1"},
 		"weight of zero":        {Config{Weights: map[string]int{"ORG-1": 0}}, `bridge.weights["ORG-1"] is 0, want 1 to 100`},
+		"cap below zero":        {Config{RunningPerOrganization: -1}, `bridge.running_per_organization is -1, want at least 0`},
+		"own cap below zero":    {Config{RunningOf: map[string]int{"ORG-1": -1}}, `bridge.running_of["ORG-1"] is -1, want at least 0`},
 		"negative stop timeout": {Config{StopTimeout: -time.Second}, "bridge.stop_timeout is -1s"},
 		"retry maximum":         {Config{Retry: RetryPolicy{Base: time.Hour, Max: time.Minute}}, "bridge.retry: retry maximum 1m0s is below the base 1h0m0s"},
 		"two at once":           {Config{Lease: time.Minute, MaxKills: -1}, "want 1 s to 15 s\nbridge.max_kills is -1"},

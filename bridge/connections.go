@@ -82,7 +82,7 @@ func connectNow(ctx context.Context, cfg Config) (*connections, error) {
 		Bench: cfg.Bench, Pool: c.pool, Cache: c.cache, Log: cfg.Log,
 		Schedule: &sites.Schedule{Redis: c.rdb, Now: c.rq.Now},
 	})
-	c.policy = policy.New(c.sites, policy.Options{TrustEnqueuer: cfg.TrustEnqueuer, Open: []string{cfg.DefaultOrganization}})
+	c.policy = policy.New(facts{c.sites, c.rq}, policy.Options{TrustEnqueuer: cfg.TrustEnqueuer, Open: []string{cfg.DefaultOrganization}})
 	c.deliveries = byhand.Deliveries{Redis: c.rdb, Courier: sites.Courier{
 		Bench: cfg.Bench, RQ: c.rq, OwnQueues: cfg.Queues, Arrival: c.sites.Arrival, Names: route.RowOf,
 	}}
@@ -94,6 +94,12 @@ func connectNow(ctx context.Context, cfg Config) (*connections, error) {
 	c.desk = desk.New(desk.Params{Publisher: publisher, Members: c.sites.Members, Tenant: c.sites.Tenant, Now: c.sites.Now, Log: cfg.Log})
 	c.sites.Observe(c.desk)
 	return c, nil
+}
+
+// facts are what policy wants to know: of sites, and of what runs.
+type facts struct {
+	*sites.Sites
+	*rqcompat.Client
 }
 
 // explainRedis says which server an error is about and, if that refuses us, what to look at.
@@ -127,7 +133,7 @@ func (c *connections) Close() error {
 // newRouter prepares a router for a process of that name, which no other one ever had.
 func (c *connections) newRouter(cfg Config, handlers job.Handlers, process string) *route.Router {
 	return route.NewRouter(route.Params{
-		Handlers: handlers, Sites: c.sites, RQ: c.rq, Policy: c.policy, DefaultOrganization: cfg.DefaultOrganization,
+		Handlers: handlers, Sites: c.sites, RQ: c.rq, Policy: c.policy, Caps: cfg.caps(), DefaultOrganization: cfg.DefaultOrganization,
 		TrustEnqueuer: cfg.TrustEnqueuer, RowGrace: cfg.RowGrace,
 		Decode: cfg.decode, Patience: cfg.pace.patience, Process: process, MaxKills: cfg.MaxKills, Log: cfg.Log,
 	})

@@ -57,7 +57,7 @@ func furnish(cfg Config, c *connections, handlers job.Handlers, ended attempt.En
 	queues, names := cfg.watched()
 	w.slots = workers.NewSlots(cfg.Concurrency, names)
 	w.room = intake.NewRoom(cfg.RunningMemory, cfg.Concurrency, cfg.MaxKills)
-	w.fair = intake.NewFairQueue(cfg.Concurrency, cfg.Weights, w.room)
+	w.fair = intake.NewFairQueue(cfg.Concurrency, cfg.Weights, w.room, cfg.Ageing)
 	w.suspension = &policy.Suspension{Log: cfg.Log, Read: func(ctx context.Context) (bool, []string, error) {
 		holds, err := c.rq.Holds(ctx)
 		return holds.Suspended, holds.Paused, err

@@ -79,6 +79,12 @@ func (f *simulatedFacts) Standing(context.Context, string, string, string) (acce
 func (f *simulatedFacts) MayCreate(context.Context, string, string, string) (bool, error) {
 	return true, nil
 }
+func (f *simulatedFacts) Standing(context.Context, string, string, string) (access.Standing, error) {
+	return access.Standing{Enabled: true, Member: true}, nil
+}
+func (f *simulatedFacts) LimitUses(context.Context, []rqcompat.Limit) ([]rqcompat.LimitUse, error) {
+	return nil, nil
+}
 
 // TestSimulation makes ten thousand histories of jobs that are submitted, run, fail, are canceled, retried, taken down with
 // their workers and held by what policy says, on a clock of its own: the catalogue of moves, the policy, the judgement of

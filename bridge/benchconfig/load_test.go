@@ -76,6 +76,7 @@ func TestLoad(t *testing.T) {
 func TestEveryKey(t *testing.T) {
 	c, err := Load(benchWith(t, map[string]any{
 		"queues": []string{"go"}, "shared_queues": []string{"long"}, "concurrency": 3, "weights": map[string]any{"ORG-1": 2},
+		"running_per_organization": 20, "running_of": map[string]any{"ORG-2": 0}, "ageing": 0,
 		"rq_version": "1.15.1", "default_organization": "ORG-1", "stop_timeout": 1, "cancel_grace": 2.5, "lease": "3s", "row_grace": "4",
 		"retry": map[string]any{"base": "2m", "max": 600, "jitter": 0.5}, "retry_intervals": []any{2, "1m"}, "max_kills": 9, "builtins": false,
 		"handlers": map[string]any{
@@ -90,6 +91,7 @@ func TestEveryKey(t *testing.T) {
 	}
 	want := bridge.Config{
 		Queues: []string{"go"}, SharedQueues: []string{"long"}, Concurrency: 3, Weights: map[string]int{"ORG-1": 2},
+		RunningPerOrganization: 20, RunningOf: map[string]int{"ORG-2": 0}, Ageing: -1,
 		RQVersion: "1.15.1", DefaultOrganization: "ORG-1", StopTimeout: time.Second, CancelGrace: 2500 * time.Millisecond,
 		Lease: 3 * time.Second, RowGrace: 4 * time.Second, TrustEnqueuer: true,
 		Retry: bridge.RetryPolicy{Base: 2 * time.Minute, Max: 10 * time.Minute, Jitter: 0.5}, RetryIntervals: []time.Duration{2 * time.Second, time.Minute}, MaxKills: 9, DBConnections: 5, RunningMemory: 64 << 20, NoSamples: true,

@@ -7,14 +7,15 @@
 //
 //	queues, shared_queues, first    lists of queue types
 //	concurrency, max_kills,         whole numbers
-//	db_connections
+//	db_connections,
+//	running_per_organization
 //	running_memory                  a whole number of MiB
-//	weights                         an object: organization → whole number
+//	weights, running_of             objects: organization → whole number
 //	rq_version                      a string
 //	default_organization            a string
 //	trust_enqueuer                  true or false
 //	stop_timeout, cancel_grace,     durations: seconds as a number, or a string such as "90s" or "2m"
-//	lease, row_grace
+//	lease, row_grace, ageing        an ageing of 0 means none
 //	retry                           {"base": duration, "max": duration, "jitter": number}; a jitter of 0 means none
 //	retry_intervals                 a list of durations; an empty one means no retry
 //	handlers                        Config.Foreign, an object: name → {"exec": {"command": […], "dir", "env", "kill_grace"}}
@@ -82,6 +83,7 @@ type elsewhere struct{}
 func (s *settings) keys() map[string]any {
 	return map[string]any{
 		"queues": &s.Queues, "shared_queues": &s.SharedQueues, "first": &s.First, "weights": &s.Weights,
+		"running_per_organization": &s.RunningPerOrganization, "running_of": &s.RunningOf, "ageing": (*orNone)(&s.Ageing),
 		"concurrency": &whole{&s.Concurrency, "1 to 100000"}, "max_kills": &whole{&s.MaxKills, "at least 1"},
 		"db_connections": &whole{&s.DBConnections, "at least 1"}, "running_memory": &mebibytes{whole{&s.RunningMemory, "at least 16"}},
 		"rq_version": &s.RQVersion, "default_organization": &s.DefaultOrganization, "trust_enqueuer": &s.TrustEnqueuer,
@@ -205,6 +207,15 @@ type limit time.Duration
 
 func (l *limit) UnmarshalJSON(b []byte) (err error) {
 	*l, err = duration[limit](b, 0, "a duration")
+	return err
+}
+
+// orNone is a duration, or zero for none, which a negative one says in bridge.Config.
+type orNone time.Duration
+
+func (d *orNone) UnmarshalJSON(b []byte) error {
+	read, err := duration[orNone](b, 0, "a duration")
+	*d = cmp.Or(read, -1)
 	return err
 }
 

@@ -198,14 +198,20 @@ var optionalColumns = map[string]string{
 	tableJobType + ".rate_limit":        "no rate limits per job type",
 	tableJobType + ".rate_limit_window": "rate limits use 60 s",
 
-	tableJob + ".waiting_for":              "the form doesn't show why a job waits",
-	tableJob + ".log_tail":                 "the form doesn't show a job's last log lines",
-	tableJobType + ".sample_parameters":    "the form of a new job begins with empty parameters",
-	tableJobType + ".documentation":        "no link to what a job type's parameters mean",
-	tableJobType + ".notify_on_completion": "nobody is notified of a completed job",
-	tableJobType + ".dead_letter_role":     "of a dead letter only the submitter is notified",
-	tableJobType + ".handled_by":           "the form doesn't show who handles a job type",
-	tableJobType + ".handled_at":           "the form doesn't show who handles a job type",
+	tableJob + ".waiting_for":                      "the form doesn't show why a job waits",
+	tableJob + ".log_tail":                         "the form doesn't show a job's last log lines",
+	tableJobType + ".sample_parameters":            "the form of a new job begins with empty parameters",
+	tableJobType + ".documentation":                "no link to what a job type's parameters mean",
+	tableJobType + ".notify_on_completion":         "nobody is notified of a completed job",
+	tableJobType + ".dead_letter_role":             "of a dead letter only the submitter is notified",
+	tableJobType + ".max_running":                  "no cap on the running jobs of a job type",
+	tableJobType + ".max_running_per_organization": "no cap on the running jobs of a job type in an organization",
+	tableJobType + ".limit_key":                    "limits toward outside services have no keys",
+	tableJobType + ".limit_running":                "no limit on the running jobs of a key",
+	tableJobType + ".limit_rate":                   "no limit on the starts of a key",
+	tableJobType + ".limit_rate_window":            "limits of starts use 60 s",
+	tableJobType + ".handled_by":                   "the form doesn't show who handles a job type",
+	tableJobType + ".handled_at":                   "the form doesn't show who handles a job type",
 }
 
 // CheckTables compares a site's tables with what this package needs; nothing is changed.

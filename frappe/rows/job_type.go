@@ -26,6 +26,13 @@ type JobType struct {
 	DeduplicationWindow int    `db:"deduplication_window,created"` // seconds; 0 turns it off
 	RateLimit           int    `db:"rate_limit,created"`           // jobs per user and window; 0 is none
 	RateLimitWindow     int    `db:"rate_limit_window,created"`    // seconds
+	// Limits; 0 is none.
+	MaxRunning                int    `db:"max_running,created"`                  // jobs that run at once
+	MaxRunningPerOrganization int    `db:"max_running_per_organization,created"` // of each organization
+	LimitKey                  string `db:"limit_key,created"`                    // the parameter whose value makes the key of the others; "" is one for all
+	LimitRunning              int    `db:"limit_running,created"`                // jobs that run at once, per organization and key
+	LimitRate                 int    `db:"limit_rate,created"`                   // starts within a window, per organization and key
+	LimitRateWindow           int    `db:"limit_rate_window,created"`            // seconds
 	// For people who look at it in the desk: JobTypes leaves these empty.
 	SampleParameters json.RawMessage `db:"sample_parameters,created,unread"` // what the form of a new job begins with
 	Documentation    string          `db:"documentation,created,unread"`     // URL
@@ -46,15 +53,15 @@ const jobTypesKept = 5 * time.Second
 var sampleJobTypes = []JobType{
 	{TypeName: "echo_job", DisplayName: "Echo Job", Description: "Returns its parameters at once.", Enabled: true,
 		HandlerMethod:  "dartwing.dartwing_core.background_jobs.samples.execute_echo_job",
-		DefaultTimeout: 30, DefaultPriority: PriorityNormal, MaxRetries: 1, DeduplicationWindow: 60, RateLimitWindow: 60,
+		DefaultTimeout: 30, DefaultPriority: PriorityNormal, MaxRetries: 1, DeduplicationWindow: 60, RateLimitWindow: 60, LimitRateWindow: 60,
 		SampleParameters: json.RawMessage(`{"message": "hello"}`)},
 	{TypeName: "sample_job", DisplayName: "Sample Background Job", Description: "Runs for duration seconds with progress, and fails as fail_type and fail_at_progress say.", Enabled: true,
 		HandlerMethod:  "dartwing.dartwing_core.background_jobs.samples.execute_sample_job",
-		DefaultTimeout: 60, DefaultPriority: PriorityNormal, MaxRetries: 3, DeduplicationWindow: 300, RateLimitWindow: 60,
+		DefaultTimeout: 60, DefaultPriority: PriorityNormal, MaxRetries: 3, DeduplicationWindow: 300, RateLimitWindow: 60, LimitRateWindow: 60,
 		SampleParameters: json.RawMessage(`{"duration": 20}`)},
 	{TypeName: "long_running_job", DisplayName: "Long Running Job", Description: "Runs for duration seconds, to see a timeout.", Enabled: true,
 		HandlerMethod:  "dartwing.dartwing_core.background_jobs.samples.execute_long_running_job",
-		DefaultTimeout: 1800, DefaultPriority: PriorityLow, MaxRetries: 2, DeduplicationWindow: 600, RateLimitWindow: 60,
+		DefaultTimeout: 1800, DefaultPriority: PriorityLow, MaxRetries: 2, DeduplicationWindow: 600, RateLimitWindow: 60, LimitRateWindow: 60,
 		SampleParameters: json.RawMessage(`{"duration": 600}`)},
 }
 
@@ -66,6 +73,9 @@ func (t *JobType) complete() {
 	}
 	if t.RateLimitWindow <= 0 {
 		t.RateLimitWindow = 60
+	}
+	if t.LimitRateWindow <= 0 {
+		t.LimitRateWindow = 60
 	}
 }
 

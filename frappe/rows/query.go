@@ -3,9 +3,11 @@ package rows
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -85,6 +87,29 @@ var briefColumns = append(
 // ParametersSize tells their size.
 func (d *DB) Brief(ctx context.Context, names []string) (map[string]*BackgroundJob, error) {
 	return d.asked(ctx, briefColumns, names)
+}
+
+// plainPath is a way to a parameter, from object to object, that SQL may spell.
+var plainPath = regexp.MustCompile(`^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$`)
+
+// Parameter reads one parameter of rows, by name, as JSON: a dotted path leads into objects. Rows that have none, or one of
+// more than 600 characters, are not in the map. It is for rows whose parameters Brief leaves out.
+func (d *DB) Parameter(ctx context.Context, path string, names []string) (map[string]json.RawMessage, error) {
+	found := map[string]json.RawMessage{}
+	if !plainPath.MatchString(path) {
+		return found, nil
+	}
+	const most = 600
+	value := fmt.Sprintf(`LEFT(JSON_EXTRACT(`+"`input_parameters`"+`,'$."%s"'),%d)`, strings.ReplaceAll(path, ".", `"."`), most+1)
+	jobs, err := d.selectNamed(ctx, "read a parameter of %d jobs", []*jobColumn{
+		colName, {name: colParameters.name, use: reads, field: colParameters.field, read: value},
+	}, names, "")
+	for name, j := range jobs {
+		if len(j.InputParameters) > 0 && len(j.InputParameters) <= most {
+			found[name] = j.InputParameters
+		}
+	}
+	return found, err
 }
 
 // asked reads rows by the names that were asked for.

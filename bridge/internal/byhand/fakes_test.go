@@ -16,6 +16,7 @@ import (
 	"github.com/opensoft/dartwing-bridge/frappe"
 	"github.com/opensoft/dartwing-bridge/frappe/access"
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
+	"github.com/opensoft/dartwing-bridge/rqcompat"
 )
 
 const site = "a.example.com"
@@ -261,4 +262,8 @@ func (b *bench) MayCreate(_ context.Context, _, user, doctype string) (bool, err
 }
 func (b *bench) Standing(_ context.Context, _, user, organization string) (access.Standing, error) {
 	return access.Standing{Enabled: true, Member: b.managers[user] || b.members[user] == organization || b.DefaultOrganization == organization}, nil
+}
+
+func (b *bench) LimitUses(context.Context, []rqcompat.Limit) ([]rqcompat.LimitUse, error) {
+	return nil, nil
 }

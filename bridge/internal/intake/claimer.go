@@ -65,8 +65,8 @@ func (c *Claimer) Run(ctx context.Context) {
 		dealt := c.Fair.deal(len(free))
 		if len(dealt) == 0 {
 			c.Slots.PutBack(free)
-			if c.Fair.Len() > 0 { // all who wait have what they may have, or wait for room
-				c.Fair.filled.Within(ctx, c.Fair.room.untilTurn())
+			if c.Fair.Len() > 0 { // all who wait have what they may have, or wait for room, or for limits
+				c.Fair.filled.Within(ctx, min(c.Fair.room.untilTurn(), c.Fair.untilOpen()))
 			}
 			continue
 		}
@@ -84,7 +84,7 @@ func (c *Claimer) allowed(ctx context.Context, dealt []*Note) []*Note {
 		queue := n.Queue().Name
 		paused := c.Suspension.Paused(ctx, queue)
 		if paused {
-			c.Fair.letGo(n.whose, n.Load)
+			c.Fair.letGo(n.holds())
 			c.Pollers[queue].forget(n.ID)
 		}
 		return paused
@@ -108,7 +108,11 @@ func (c *Claimer) claim(ctx context.Context, dealt []*Note, free []*workers.Slot
 		answers = slices.Repeat([]rqcompat.Answer[rqcompat.ClaimResult]{{Err: err}}, len(claims))
 	}
 	var again rereading
+	held := c.held(dealt, answers, free)
 	for i, a := range answers {
+		if held[i] {
+			continue
+		}
 		if err = cmp.Or(err, c.tell(dealt[i], a.Err)); a.Err != nil {
 			// If it was claimed nevertheless, maintenance gives it back; the name must not be used again.
 			c.Slots.Rename(free[i])
@@ -116,19 +120,46 @@ func (c *Claimer) claim(ctx context.Context, dealt []*Note, free []*workers.Slot
 		claimed := a.Result == rqcompat.Claimed || a.Result == rqcompat.ClaimedAnother
 		free[i].Registered = free[i].Registered || claimed
 		if !claimed {
-			c.Fair.letGo(dealt[i].whose, dealt[i].Load)
+			c.Fair.letGo(dealt[i].holds())
 			c.Slots.GiveBack(free[i])
 			continue
 		}
 		lease := rqcompat.Lease{
 			Queue: claims[i].Queue, ID: claims[i].ID, Worker: free[i].Worker.Name, ExecutionID: claims[i].ExecutionID, StartedAt: startedAt,
+			Limits: claims[i].Limits,
 		}
+		c.Fair.claimed(dealt[i])
 		c.start(dealt[i], a.Result, &again, free[i], lease)
 	}
 	if len(again.notes) > 0 {
 		go c.reread(ctx, again)
 	}
 	return err
+}
+
+// held puts back what limits hold, and says which that is: it goes on waiting where it stood, as if it had not been dealt.
+func (c *Claimer) held(dealt []*Note, answers []rqcompat.Answer[rqcompat.ClaimResult], free []*workers.Slot) map[int]bool {
+	var held map[int]bool
+	var notes []*Note
+	for i, a := range answers {
+		if _, _, is := a.Result.Held(); is {
+			if held == nil {
+				held = map[int]bool{}
+			}
+			held[i] = true
+			notes = append(notes, dealt[i])
+			c.Slots.GiveBack(free[i])
+		}
+	}
+	if held == nil {
+		return nil
+	}
+	c.Fair.putBack(notes...)
+	for i := range held { // after what giving them back tells of room
+		nth, after, _ := answers[i].Result.Held()
+		c.Fair.heldBy(dealt[i], nth, after)
+	}
+	return held
 }
 
 // claimFor is what a slot asks for of Redis.
@@ -140,13 +171,17 @@ func (n *Note) claimFor(slot *workers.Slot) rqcompat.Claim {
 	if n.kept != nil {
 		claim.CreatedAt = n.kept.CreatedAt
 	}
+	if n.limits != none {
+		limits := n.limits.Value()
+		claim.Limits, _ = limits.List()
+	}
 	return claim
 }
 
 // start lets a claimed job go, which is read again unless it was kept and is still the same.
 func (c *Claimer) start(n *Note, result rqcompat.ClaimResult, again *rereading, slot *workers.Slot, lease rqcompat.Lease) {
-	whose, load := n.whose, n.Load
-	slot.Ended = func() { c.Fair.letGo(whose, load) }
+	holds := n.holds()
+	slot.Ended = func() { c.Fair.letGo(holds) }
 	if q := n.kept; q != nil && result == rqcompat.Claimed {
 		q.From, q.Before = n.From, n.Before
 		c.Start(q, nil, slot, lease)

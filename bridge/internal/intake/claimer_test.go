@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"reflect"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -73,7 +74,7 @@ func (r *claims) start(q *job.Queued, again func(context.Context) *job.Queued, s
 // claimer makes a claimer with n slots and one poller, of the queue "q".
 func (r *claims) claimer(n int) *Claimer {
 	log := slog.New(slog.DiscardHandler)
-	fair := NewFairQueue(n, nil, plenty())
+	fair := NewFairQueue(n, nil, plenty(), 0)
 	return &Claimer{
 		Claim: r.Claim,
 		Suspension: &policy.Suspension{Log: log, Read: func(context.Context) (bool, []string, error) {
@@ -153,7 +154,7 @@ func TestClaimStartsWhatItGets(t *testing.T) {
 		workersOf := map[string]bool{}
 		for i, cl := range all {
 			want := rqcompat.Lease{Queue: "q", ID: cl.ID, Worker: cl.Worker.Name, ExecutionID: cl.ExecutionID, StartedAt: r.leases[i].StartedAt}
-			if r.leases[i] != want || r.slots[i].Worker != cl.Worker {
+			if !reflect.DeepEqual(r.leases[i], want) || r.slots[i].Worker != cl.Worker {
 				t.Errorf("claim %+v became the lease %+v", cl, r.leases[i])
 			}
 			if cl.Queue != "q" || !cl.Register || len(cl.ExecutionID) != 32 || !r.slots[i].Registered {

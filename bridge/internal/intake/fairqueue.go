@@ -3,7 +3,7 @@ package intake
 import (
 	"slices"
 	"sync"
-	"unique"
+	"time"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/wait"
@@ -14,19 +14,28 @@ import (
 // turns over the tenant's users, then age. It sees whole queues, so ten thousand jobs of one tenant in front don't delay
 // another's one, nor those of one user a colleague's of the same priority. Of most jobs it has a note only.
 //
-// Nobody comes earlier by what he does to his own jobs: their priority counts among the tenant's own; one that failed, or
-// waited for another job, stands where it would if it were new; a tenant that comes and goes waits for its turn each time.
+// Nobody comes earlier by what he does to his own jobs: their priority counts among the tenant's own, and so does what they
+// gain by waiting; one that failed, or waited for another job, stands where it would if it were new; a tenant that comes and
+// goes waits for its turn each time.
+//
+// Jobs that a limit holds are passed over, and nobody waits for them: neither their tenant nor their user with what is not
+// of that limit.
 type FairQueue struct {
 	mu     sync.Mutex
 	shares *shares
 	room   *Room
+	ageing time.Duration
 	lines  map[job.Tenant]*line
 	ring   turns[*line] // those that have jobs
 	known  map[job.Key]*Note
+	found  uint64
 	// kept is the sum of Memory of the jobs that need not be read again.
 	kept int
 	// first are those whose turn came while there was no room for them, by kind: the next of all of their kind.
 	first [kinds]*Note
+	gates gates
+	// opens is when the first gate opens that the last deal met; zero if none does by itself.
+	opens time.Time
 	// held says that all who wait have what they may have.
 	held   bool
 	filled wait.Flag // or a slot is free that one of them may have
@@ -36,35 +45,12 @@ type FairQueue struct {
 // don't wait for long, are read once.
 const mostKept = 16 << 20
 
-// line has the waiting jobs of one tenant: per priority its users, in turn; those who have jobs of several kinds once for
-// each.
-type line struct {
-	tenant job.Tenant
-	// waiting counts the jobs that are still to be dealt.
-	waiting int
-	users   [job.Priorities]turns[*file]
-	files   map[fileKey]*file
-}
-
-// file has the jobs of one kind and priority of one user, first in, first out.
-type file struct {
-	of      *line
-	key     fileKey
-	waiting int
-	notes   []*Note
-}
-
-type fileKey struct {
-	whose
-	priority job.Priority
-	kind     kind
-}
-
 // NewFairQueue makes an empty queue for so many slots in a room. weights are the shares of organizations, by name; others
-// have 1.
-func NewFairQueue(slots int, weights map[string]int, room *Room) *FairQueue {
+// have 1. After each ageing a job that waits counts as one of the next higher priority; 0 is never.
+func NewFairQueue(slots int, weights map[string]int, room *Room, ageing time.Duration) *FairQueue {
 	return &FairQueue{
-		shares: newShares(slots, weights), room: room, lines: map[job.Tenant]*line{}, known: map[job.Key]*Note{}, filled: wait.NewFlag(),
+		shares: newShares(slots, weights), room: room, ageing: ageing, lines: map[job.Tenant]*line{}, known: map[job.Key]*Note{},
+		gates: gates{by: map[string]*gate{}}, filled: wait.NewFlag(),
 	}
 }
 
@@ -80,6 +66,8 @@ func (f *FairQueue) Add(qs ...*job.Queued) {
 			continue
 		}
 		n := noteOf(q)
+		f.found++
+		n.number = f.found
 		if !q.Partly && f.kept+q.Memory <= mostKept {
 			f.kept += q.Memory
 			n.kept = q
@@ -92,26 +80,51 @@ func (f *FairQueue) Add(qs ...*job.Queued) {
 	f.filled.Raise()
 }
 
-// queue puts a note behind its user's others of the same priority and kind.
+// queue puts a note behind its user's others of the same priority and kind, with the same limits.
 func (f *FairQueue) queue(n *Note) {
-	w := n.whose.Value()
-	l := f.lines[w.Tenant]
+	s := f.seriesOf(n)
+	s.notes = append(s.notes, n)
+}
+
+// seriesOf finds or makes the series of a note, and counts it there.
+func (f *FairQueue) seriesOf(n *Note) *series {
+	t := n.Tenant()
+	l := f.lines[t]
 	if l == nil {
-		l = &line{tenant: w.Tenant, files: map[fileKey]*file{}}
-		f.lines[w.Tenant] = l
+		l = &line{tenant: t, series: map[seriesKey]*series{}}
+		f.lines[t] = l
 		f.ring.join(l)
 	}
-	key := fileKey{w, n.priority, n.kind}
-	in := l.files[key]
-	if in == nil {
-		in = &file{of: l, key: key}
-		l.files[key] = in
-		l.users[n.priority].join(in)
+	s := l.of(&f.gates, n)
+	n.in = s
+	if s.waiting == 0 {
+		s.begin(n)
 	}
-	n.in = in
 	l.waiting++
-	in.waiting++
-	in.notes = append(in.notes, n)
+	s.in.waiting++
+	s.waiting++
+	return s
+}
+
+// putBack takes up again jobs that were dealt and that a limit holds: first of their series, as they were.
+func (f *FairQueue) putBack(ns ...*Note) {
+	for _, n := range ns {
+		f.letGo(n.holds())
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, n := range slices.Backward(ns) {
+		if f.known[n.key()] != nil {
+			continue // it was found again meanwhile
+		}
+		f.known[n.key()] = n
+		if n.kept != nil {
+			f.kept += n.Load.Memory
+		}
+		s := f.seriesOf(n)
+		s.ahead = append(s.ahead, n)
+		s.begin(n)
+	}
 }
 
 // drop forgets jobs that are no longer on their queue.
@@ -143,6 +156,7 @@ func (f *FairQueue) dropOne(n *Note) {
 	if f.first[n.kind] == n {
 		f.first[n.kind] = nil
 		f.shares.free(n.whose.Value())
+		f.endLimits(n.limits)
 		return
 	}
 	f.unqueue(n)
@@ -158,10 +172,16 @@ func (f *FairQueue) forget(n *Note) {
 
 // unqueue takes a note out of their turns whose last it was.
 func (f *FairQueue) unqueue(n *Note) {
-	in, l := n.in, n.in.of
+	s, in := n.in, n.in.in
+	l, u := in.of, in.user
+	s.waiting--
 	if in.waiting--; in.waiting == 0 {
-		l.users[in.key.priority].leave(in)
-		delete(l.files, in.key)
+		for len(in.all) > 0 {
+			f.part(in.all[0])
+		}
+		if u.files = slices.DeleteFunc(u.files, func(other *file) bool { return other == in }); len(u.files) == 0 {
+			u.of.users.leave(u)
+		}
 	}
 	if l.waiting--; l.waiting == 0 {
 		f.ring.leave(l)
@@ -174,6 +194,8 @@ func (f *FairQueue) unqueue(n *Note) {
 func (f *FairQueue) deal(n int) []*Note {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	now := time.Now()
+	f.open(now)
 	dealt := make([]*Note, 0, min(n, len(f.known)))
 	for kind, first := range f.first {
 		if first != nil && len(dealt) < n && f.room.enter(first.Load) {
@@ -183,7 +205,7 @@ func (f *FairQueue) deal(n int) []*Note {
 		}
 	}
 	for len(dealt) < n {
-		next := f.next()
+		next := f.next(now)
 		if next == nil {
 			break
 		}
@@ -195,66 +217,37 @@ func (f *FairQueue) deal(n int) []*Note {
 
 // next takes the job whose turn it is among those whose tenant and user may have a slot and for which there is room; nil if
 // there is none.
-func (f *FairQueue) next() *Note {
+func (f *FairQueue) next(now time.Time) *Note {
 	for passed := 0; passed < len(f.ring.all); {
 		l := f.ring.whose()
-		in := l.next(f.shares, &f.first)
-		if in == nil {
+		s := l.next(f, now)
+		if s == nil {
 			f.ring.pass()
 			passed++
 			continue
 		}
 		f.ring.spend(f.shares.weight(l.tenant))
-		l.users[in.key.priority].spend(1)
-		n := in.take()
-		f.shares.take(in.key.whose)
+		s.in.user.of.users.spend(1)
+		n := s.take()
+		f.shares.take(s.key.whose)
+		f.dealLimits(n.limits, now)
 		f.unqueue(n)
 		if f.room.enter(n.Load) {
 			f.forget(n)
 			return n
 		}
-		f.first[n.kind] = n // it keeps its share of the slots, which is its tenant's affair
+		f.first[n.kind] = n // it keeps its share of the slots and of its limits, which is its tenant's affair
 		passed = 0
 	}
 	return nil
 }
 
-// next is the file whose turn it is; nil if the tenant has what it may have, or each of its users, or all its jobs are of
-// kinds that have a first.
-func (l *line) next(s *shares, first *[kinds]*Note) *file {
-	left := s.left(l.tenant)
-	if left <= 0 {
-		return nil
-	}
-	for p := range slices.Backward(l.users[:]) {
-		users := &l.users[p]
-		for range users.all {
-			if in := users.whose(); first[in.key.kind] == nil && s.allow(in.key.whose, left) {
-				return in
-			}
-			users.pass()
-		}
-	}
-	return nil
-}
-
-// take takes the oldest; the file must have one.
-func (in *file) take() *Note {
-	for {
-		n := in.notes[0]
-		in.notes[0] = nil
-		in.notes = in.notes[1:]
-		if !n.dropped {
-			return n
-		}
-	}
-}
-
 // letGo gives back what a job got when it was dealt: it has ended, or isn't started.
-func (f *FairQueue) letGo(w unique.Handle[whose], l *Load) {
-	f.room.leave(l)
+func (f *FairQueue) letGo(h holding) {
+	f.room.leave(h.load)
 	f.mu.Lock()
-	f.shares.free(w.Value())
+	f.shares.free(h.whose.Value())
+	f.endLimits(h.limits)
 	held := f.held
 	f.held = false
 	f.mu.Unlock()

@@ -25,7 +25,7 @@ func idsOf(notes []*Note) (ids []string) {
 }
 
 func TestTurnsAreFairBetweenTenants(t *testing.T) {
-	f := NewFairQueue(1_000_000, map[string]int{"big": 2}, plenty())
+	f := NewFairQueue(1_000_000, map[string]int{"big": 2}, plenty(), 0)
 	for i := range 10_000 {
 		f.Add(waitingJob("s", "big", fmt.Sprint("big", i), "Normal"))
 	}
@@ -39,7 +39,7 @@ func TestTurnsAreFairBetweenTenants(t *testing.T) {
 
 // TestAnOrganizationOfEachSite: tenants of the same name on two sites are two.
 func TestAnOrganizationOfEachSite(t *testing.T) {
-	f := NewFairQueue(1_000_000, nil, plenty())
+	f := NewFairQueue(1_000_000, nil, plenty(), 0)
 	for i := range 3 {
 		f.Add(waitingJob("s1", "o", fmt.Sprint("s1-", i), "Normal"))
 	}
@@ -50,7 +50,7 @@ func TestAnOrganizationOfEachSite(t *testing.T) {
 }
 
 func TestPriorityThenAge(t *testing.T) {
-	f := NewFairQueue(1_000_000, nil, plenty())
+	f := NewFairQueue(1_000_000, nil, plenty(), 0)
 	f.Add(waitingJob("s", "o", "low", "Low"), waitingJob("s", "o", "n1", "Normal"),
 		waitingJob("s", "o", "n2", "Normal"), waitingJob("s", "o", "crit", "Critical"))
 	want := []string{"crit", "n1", "n2", "low"}
@@ -61,7 +61,7 @@ func TestPriorityThenAge(t *testing.T) {
 
 // TestATurnGoesOnAfterAClaim: claims of one slot each must not start every turn anew.
 func TestATurnGoesOnAfterAClaim(t *testing.T) {
-	f := NewFairQueue(1_000_000, map[string]int{"a": 2}, plenty())
+	f := NewFairQueue(1_000_000, map[string]int{"a": 2}, plenty(), 0)
 	for i := range 4 {
 		f.Add(waitingJob("s", "a", fmt.Sprint("a", i), "Normal"))
 	}
@@ -78,7 +78,7 @@ func TestATurnGoesOnAfterAClaim(t *testing.T) {
 // TestALineThatGoesTakesItsTurnAlong: what was dealt of the turn of a tenant that has no jobs any more must not be
 // counted against the next one.
 func TestALineThatGoesTakesItsTurnAlong(t *testing.T) {
-	f := NewFairQueue(1_000_000, map[string]int{"a": 3, "b": 3}, plenty())
+	f := NewFairQueue(1_000_000, map[string]int{"a": 3, "b": 3}, plenty(), 0)
 	for i := range 2 {
 		f.Add(waitingJob("s", "a", fmt.Sprint("a", i), "Normal"))
 	}
@@ -95,7 +95,7 @@ func TestALineThatGoesTakesItsTurnAlong(t *testing.T) {
 
 // TestALineBeforeTheTurnGoes: the turn stays with whose it is.
 func TestALineBeforeTheTurnGoes(t *testing.T) {
-	f := NewFairQueue(1_000_000, nil, plenty())
+	f := NewFairQueue(1_000_000, nil, plenty(), 0)
 	for _, org := range []string{"a", "b", "c"} {
 		f.Add(waitingJob("s", org, org+"0", "Normal"), waitingJob("s", org, org+"1", "Normal"))
 	}
@@ -107,7 +107,7 @@ func TestALineBeforeTheTurnGoes(t *testing.T) {
 }
 
 func TestTheSameJobTwiceIsOne(t *testing.T) {
-	f := NewFairQueue(1_000_000, nil, plenty())
+	f := NewFairQueue(1_000_000, nil, plenty(), 0)
 	a, other := waitingJob("s", "o", "a", "Normal"), waitingJob("s", "o", "a", "Normal")
 	other.Queue.Name = "another queue"
 	f.Add(a, a)
@@ -120,7 +120,7 @@ func TestTheSameJobTwiceIsOne(t *testing.T) {
 }
 
 func TestAddTellsTheClaimer(t *testing.T) {
-	f := NewFairQueue(1_000_000, nil, plenty())
+	f := NewFairQueue(1_000_000, nil, plenty(), 0)
 	f.Add()
 	if len(f.filled) != 0 {
 		t.Error("filled is raised although nothing came")
@@ -132,7 +132,7 @@ func TestAddTellsTheClaimer(t *testing.T) {
 }
 
 func TestRows(t *testing.T) {
-	f := NewFairQueue(1_000_000, nil, plenty())
+	f := NewFairQueue(1_000_000, nil, plenty(), 0)
 	withRow := waitingJob("s", "o", "a", "Normal")
 	withRow.RowName = "JOB-1"
 	f.Add(withRow, waitingJob("s", "o", "b", "Normal"))
@@ -147,7 +147,7 @@ func TestRows(t *testing.T) {
 func TestEachJobIsDealtOnce(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		slots := rapid.IntRange(1, 20).Draw(t, "slots")
-		f := NewFairQueue(slots, map[string]int{"o1": 3}, plenty())
+		f := NewFairQueue(slots, map[string]int{"o1": 3}, plenty(), 0)
 		want := map[string]bool{}
 		got := map[string]bool{}
 		var running []*Note
@@ -166,7 +166,7 @@ func TestEachJobIsDealtOnce(t *testing.T) {
 		}
 		end := func() {
 			i := rapid.IntRange(0, len(running)-1).Draw(t, "which")
-			f.letGo(running[i].whose, running[i].Load)
+			f.letGo(running[i].holds())
 			running = slices.Delete(running, i, i+1)
 		}
 		t.Repeat(map[string]func(*rapid.T){

@@ -24,7 +24,7 @@ func TestWhatIsPoppedIsJudged(t *testing.T) {
 	l.verdict["theirs"], l.verdict["theirs too"] = route.Routed{Verdict: route.Foreign}, route.Routed{Verdict: route.Foreign}
 	l.verdict["held"] = route.Routed{Verdict: route.Held}
 	l.hashes["gone"], l.verdict["gone"] = &rqcompat.FetchResult{Err: rqcompat.ErrNoSuchJob}, route.Routed{Verdict: route.Foreign}
-	fair := NewFairQueue(1_000_000, nil, plenty())
+	fair := NewFairQueue(1_000_000, nil, plenty(), 0)
 	f := l.first(fair)
 	back, err := f.judge(t.Context(), []string{"theirs", "ours", "held", "gone", "theirs too"})
 	if err != nil || !slices.Equal(back, []string{"theirs", "gone", "theirs too"}) {
@@ -47,7 +47,7 @@ func TestWhatIsPoppedIsJudged(t *testing.T) {
 // TestWhatWaitsForASlotIsNotJudgedAgain.
 func TestWhatWaitsForASlotIsNotJudgedAgain(t *testing.T) {
 	l := newQueue()
-	f := l.first(NewFairQueue(1_000_000, nil, plenty()))
+	f := l.first(NewFairQueue(1_000_000, nil, plenty(), 0))
 	for range 3 {
 		if _, err := f.judge(t.Context(), []string{"ours"}); err != nil {
 			t.Fatal(err)
@@ -63,7 +63,7 @@ func TestAnUndecidedJobGoesBackAfterASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newQueue()
 		l.verdict["a"] = route.Routed{Verdict: route.Unready}
-		f := l.first(NewFairQueue(1_000_000, nil, plenty()))
+		f := l.first(NewFairQueue(1_000_000, nil, plenty(), 0))
 		begin := time.Now()
 		for {
 			back, err := f.judge(t.Context(), []string{"a"})
@@ -88,7 +88,7 @@ func TestAnUndecidedJobGoesBackAfterASecond(t *testing.T) {
 func TestFirstGoesOnAfterAnError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var calls int
-		f := newQueue().first(NewFairQueue(1_000_000, nil, plenty()))
+		f := newQueue().first(NewFairQueue(1_000_000, nil, plenty(), 0))
 		f.Pop = func(ctx context.Context, _ func(context.Context, []string) ([]string, error)) error {
 			if calls++; calls < 4 {
 				return errBroken
@@ -115,7 +115,7 @@ func TestFirstGoesOnAfterAnError(t *testing.T) {
 
 // TestAJobThatLeftItsQueueIsStillTaken: a poller may have seen it before a waiter popped it.
 func TestAJobThatLeftItsQueueIsStillTaken(t *testing.T) {
-	f := NewFairQueue(1_000_000, nil, plenty())
+	f := NewFairQueue(1_000_000, nil, plenty(), 0)
 	f.Add(waitingJob("s", "o", "a", "Normal"), waitingJob("s", "o", "b", "Normal"))
 	popped := waitingJob("s", "o", "a", "Normal")
 	popped.From = rqcompat.FirstKey("q")
@@ -132,7 +132,7 @@ func TestAPausedQueueIsNobodysFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newQueue()
 		pops := 0
-		f := l.first(NewFairQueue(1_000_000, nil, plenty()))
+		f := l.first(NewFairQueue(1_000_000, nil, plenty(), 0))
 		f.Pop = func(ctx context.Context, judge func(context.Context, []string) ([]string, error)) error {
 			pops++
 			l.pause(true)

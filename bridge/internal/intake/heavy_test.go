@@ -74,7 +74,7 @@ func TestAHeavyJobThatWasPopped(t *testing.T) {
 		for _, id := range []string{"ours", "python's"} {
 			l.verdict[id] = route.Routed{Verdict: route.Heavy}
 		}
-		fair := NewFairQueue(1_000_000, nil, plenty())
+		fair := NewFairQueue(1_000_000, nil, plenty(), 0)
 		f := l.first(fair)
 		judge := func() []string {
 			back, err := f.judge(t.Context(), []string{"ours", "python's"})

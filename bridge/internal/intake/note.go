@@ -30,7 +30,11 @@ type Note struct {
 	// kept is the whole job, nil if it has to be read again.
 	kept    *job.Queued
 	dropped bool
-	in      *file // of the fair queue
+	in      *series // of the fair queue
+	// number counts what was found, and since is since when it waits, in milliseconds: since it was enqueued.
+	number uint64
+	since  int64
+	limits unique.Handle[job.Limits]
 }
 
 // kind is what a job may have to wait for beside a slot. One that has to keeps others of its kind waiting, and nobody else.
@@ -49,12 +53,26 @@ const nameLength = 4 * 140
 func noteOf(q *job.Queued) *Note {
 	name := func(s string) string { return s[:min(len(s), nameLength)] }
 	w := whose{job.Tenant{Site: name(q.Site), Organization: name(q.Organization)}, name(q.User)}
-	return &Note{
+	n := &Note{
 		ID: q.ID, RowName: strings.Clone(name(q.RowName)), From: q.From, Before: brief(q.Before), Seen: q.Seen,
 		Load:  &Load{Memory: q.Memory, Kills: q.Kills},
 		queue: unique.Make(q.Queue), whose: unique.Make(w), method: unique.Make(name(q.Method)), priority: q.Priority,
+		since: q.WaitsSince().UnixMilli(),
 	}
+	if q.Limits != nil {
+		n.limits = unique.Make(*q.Limits)
+	}
+	return n
 }
+
+// holding is what a job has from when it is dealt until it is let go. It keeps nothing else of the job alive.
+type holding struct {
+	whose  unique.Handle[whose]
+	limits unique.Handle[job.Limits]
+	load   *Load
+}
+
+func (n *Note) holds() holding { return holding{n.whose, n.limits, n.Load} }
 
 // brief cuts what the log says of a job's past, which may be the last line of an error of any length.
 func brief(before string) string {

@@ -25,16 +25,16 @@ func largeJob(i int) *job.Queued {
 // TestAWaitingJobCostsANote: some hundred bytes with its id and its place in the queue, whatever it asks for.
 func TestAWaitingJobCostsANote(t *testing.T) {
 	const jobs, each = 5000, 600
-	f := NewFairQueue(1_000_000, nil, plenty())
+	f := NewFairQueue(1_000_000, nil, plenty(), 0)
 	f.Add(largeJob(0)) // what all have in common is there
 	for i := range mostKept / (100 << 10) {
 		f.Add(largeJob(1_000_000 + i))
 	}
-	before := heap()
+	before := heapAlloc()
 	for i := range jobs {
 		f.Add(largeJob(1 + i))
 	}
-	if took := (heap() - before) / jobs; took > each {
+	if took := (heapAlloc() - before) / jobs; took > each {
 		t.Errorf("a job of 100 KB that waits takes %d bytes, want at most %d", took, each)
 	}
 	if f.kept > mostKept {
@@ -43,7 +43,7 @@ func TestAWaitingJobCostsANote(t *testing.T) {
 	runtime.KeepAlive(f)
 }
 
-func heap() int {
+func heapAlloc() int {
 	runtime.GC()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
@@ -52,7 +52,7 @@ func heap() int {
 
 // TestWhatIsKeptIsCounted: small jobs are kept as they are within the bound, and make room when they go.
 func TestWhatIsKeptIsCounted(t *testing.T) {
-	f := NewFairQueue(1_000_000, nil, plenty())
+	f := NewFairQueue(1_000_000, nil, plenty(), 0)
 	sized := func(id string, memory int) *job.Queued {
 		q := waitingJob("s", "o", id, "Normal")
 		q.Memory = memory

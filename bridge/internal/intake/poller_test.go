@@ -146,7 +146,7 @@ func (l *queue) Close() error {
 func (l *queue) poller(own bool) *Poller {
 	return NewPoller(PollerParams{
 		Queue: job.Queue{Name: "b:q", Kind: "q", Own: own}, List: l, Waiter: l, Fetch: l.Fetch, Router: l,
-		Fair: NewFairQueue(1_000_000, nil, plenty()), Paused: l.isPaused, Log: slog.New(slog.DiscardHandler),
+		Fair: NewFairQueue(1_000_000, nil, plenty(), 0), Paused: l.isPaused, Log: slog.New(slog.DiscardHandler),
 	})
 }
 

@@ -32,7 +32,7 @@ func TestWhoComesFindsASlot(t *testing.T) {
 		slots, weight int // of the first
 		greedy        int // tenants that can have all, each as much as it gets
 	}{{8, 1, 2}, {8, 100, 2}, {100, 1, 3}, {100, 100, 2}, {1000, 1, 4}} {
-		f := NewFairQueue(c.slots, map[string]int{"greedy-0": c.weight}, plenty())
+		f := NewFairQueue(c.slots, map[string]int{"greedy-0": c.weight}, plenty(), 0)
 		var running []*Note
 		greedy := 0
 		for ; len(running) < c.slots; greedy++ {
@@ -52,7 +52,7 @@ func TestWhoComesFindsASlot(t *testing.T) {
 // TestOneTenantHasAlmostAllSlots that nobody else asks for; few slots are all its own.
 func TestOneTenantHasAlmostAllSlots(t *testing.T) {
 	for slots, most := range map[int]int{1: 1, 2: 2, 7: 7, 8: 7, 100: 86, 1000: 860} {
-		f := NewFairQueue(slots, nil, plenty())
+		f := NewFairQueue(slots, nil, plenty(), 0)
 		f.Add(manyJobs("a", "jane", "Normal", slots)...)
 		if got := len(f.deal(slots)); got != most {
 			t.Errorf("%d of %d slots, want %d", got, slots, most)
@@ -66,13 +66,13 @@ func TestSlotsAreSharedOut(t *testing.T) {
 		weights map[string]int
 		a, b    int // about so many of 100 slots
 	}{{nil, 46, 46}, {map[string]int{"a": 3}, 72, 24}} {
-		f := NewFairQueue(100, c.weights, plenty())
+		f := NewFairQueue(100, c.weights, plenty(), 0)
 		f.Add(manyJobs("a", "jane", "Normal", 1000)...)
 		running := f.deal(100)
 		f.Add(manyJobs("b", "joe", "Normal", 1000)...)
 		for range 300 {
 			running = append(running, f.deal(100-len(running))...)
-			f.letGo(running[0].whose, running[0].Load) // the oldest ends
+			f.letGo(running[0].holds()) // the oldest ends
 			running = running[1:]
 		}
 		if n := slotsOf(running); n["a"] < c.a-3 || n["a"] > c.a+3 || n["b"] < c.b-3 || n["b"] > c.b+3 {
@@ -84,7 +84,7 @@ func TestSlotsAreSharedOut(t *testing.T) {
 // TestAColleagueFindsASlot: users of one organization, or of none, share its slots in the same way.
 func TestAColleagueFindsASlot(t *testing.T) {
 	for _, org := range []string{"a", ""} {
-		f := NewFairQueue(100, nil, plenty())
+		f := NewFairQueue(100, nil, plenty(), 0)
 		f.Add(manyJobs(org, "jane", "Critical", 1000)...)
 		running := f.deal(100)
 		f.Add(manyJobs(org, "joe", "Low", 1)...)
@@ -96,16 +96,16 @@ func TestAColleagueFindsASlot(t *testing.T) {
 
 // TestAFreeSlotIsTold to the claimer if somebody who waits may have it, and only then.
 func TestAFreeSlotIsTold(t *testing.T) {
-	f := NewFairQueue(8, nil, plenty())
+	f := NewFairQueue(8, nil, plenty(), 0)
 	f.Add(manyJobs("a", "jane", "Normal", 8)...)
 	<-f.filled
 	running := f.deal(8)
-	f.letGo(running[0].whose, running[0].Load)
+	f.letGo(running[0].holds())
 	if len(f.filled) != 1 {
 		t.Error("filled isn't raised although a job waits for the slot that is free now")
 	}
 	<-f.filled
-	f.letGo(running[1].whose, running[1].Load)
+	f.letGo(running[1].holds())
 	if len(f.filled) != 0 {
 		t.Error("filled is raised although the claimer hasn't looked since")
 	}
@@ -173,7 +173,7 @@ func TestNobodyIsServedBeforeHisTurn(t *testing.T) {
 		}, 2},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			f := NewFairQueue(1, nil, plenty())
+			f := NewFairQueue(1, nil, plenty(), 0)
 			var dealt *Note
 			waiting, waited, served, worst := false, 0, 0, 0
 			for round := range 2000 {
@@ -186,7 +186,7 @@ func TestNobodyIsServedBeforeHisTurn(t *testing.T) {
 				}
 				next := f.deal(1)
 				dealt = next[0]
-				f.letGo(dealt.whose, dealt.Load)
+				f.letGo(dealt.holds())
 				if dealt.whose.Value().user != "joe" {
 					waited++
 					continue

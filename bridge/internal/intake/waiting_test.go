@@ -34,13 +34,13 @@ func wantDealt(t *testing.T, what string, dealt []*Note, want ...string) {
 
 func leave(f *FairQueue, notes []*Note) {
 	for _, n := range notes {
-		f.letGo(n.whose, n.Load)
+		f.letGo(n.holds())
 	}
 }
 
 // TestLargeJobsWaitForRoom in the order of their turns, and keep nobody else, not even of their own tenant.
 func TestLargeJobsWaitForRoom(t *testing.T) {
-	f := NewFairQueue(1_000_000, nil, NewRoom(200*mb, 100, 3))
+	f := NewFairQueue(1_000_000, nil, NewRoom(200*mb, 100, 3), 0)
 	f.Add(weighing("a", "a-large", 80, 0))
 	running := f.deal(10)
 	wantDealt(t, "alone", running, "a-large")
@@ -58,7 +58,7 @@ func TestLargeJobsWaitForRoom(t *testing.T) {
 
 // TestAHeldJobThatIsGone makes way for the next.
 func TestAHeldJobThatIsGone(t *testing.T) {
-	f := NewFairQueue(1_000_000, nil, NewRoom(200*mb, 100, 3))
+	f := NewFairQueue(1_000_000, nil, NewRoom(200*mb, 100, 3), 0)
 	f.Add(weighing("a", "first", 80, 0))
 	f.deal(1)
 	f.Add(weighing("a", "huge", 90, 0), weighing("a", "fits", 5, 0))
@@ -73,7 +73,7 @@ func TestAHeldJobThatIsGone(t *testing.T) {
 // TestSuspectsWaitForEachOther and for nobody else, and nobody waits for them.
 func TestSuspectsWaitForEachOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := NewFairQueue(1_000_000, nil, plenty())
+		f := NewFairQueue(1_000_000, nil, plenty(), 0)
 		f.Add(suspected("s1", 1), suspected("s2", 1), suspected("s3", 2), suspected("fresh", 0))
 		first := f.deal(10)
 		wantDealt(t, "at first", first, "s1", "fresh")
@@ -90,7 +90,7 @@ func TestSuspectsWaitForEachOther(t *testing.T) {
 // TestNothingIsLostInTheFairQueue: whatever weighs what, everything is dealt in the end, and nothing twice.
 func TestNothingIsLostInTheFairQueue(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		f := NewFairQueue(1_000_000, map[string]int{"o1": 3}, NewRoom(20*mb, 10, 3))
+		f := NewFairQueue(1_000_000, map[string]int{"o1": 3}, NewRoom(20*mb, 10, 3), 0)
 		left := map[string]bool{}
 		var running []*Note
 		for i := range rapid.IntRange(1, 60).Draw(rt, "steps") {
@@ -196,7 +196,7 @@ func TestOneCrasherHarmsNobodyForGood(t *testing.T) {
 			}
 			deaths := 0
 			for begin := time.Now(); len(left) > 0; {
-				f := NewFairQueue(1_000_000, nil, NewRoom(1<<30, 8, maxKills))
+				f := NewFairQueue(1_000_000, nil, NewRoom(1<<30, 8, maxKills), 0)
 				for _, id := range slices.Sorted(maps.Keys(left)) {
 					f.Add(suspected(id, kills[id]))
 				}
@@ -215,7 +215,7 @@ func TestOneCrasherHarmsNobodyForGood(t *testing.T) {
 							continue
 						}
 						if died = died || n.ID == "crasher"; n.ID != "crasher" {
-							f.letGo(n.whose, n.Load)
+							f.letGo(n.holds())
 							delete(running, n)
 							delete(left, n.ID)
 						}

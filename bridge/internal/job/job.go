@@ -107,6 +107,8 @@ type Queued struct {
 	ID    string
 	// CreatedAt is that of RQ's job: a later one may bear the same id.
 	CreatedAt time.Time
+	// EnqueuedAt is when it was put on its queue; zero if that isn't known.
+	EnqueuedAt time.Time
 	// Seen is when its id was first seen on the queue: what it waits for may come a moment later.
 	Seen   time.Time
 	Method string
@@ -137,6 +139,8 @@ type Queued struct {
 	Handler *Handler
 	// Memory is about how many bytes the job takes while it runs: its arguments decoded, as JSON, and as the handler reads that.
 	Memory int
+	// Limits are those that it must keep within; nil for none.
+	Limits *Limits
 	// From is where the job stands, if not in its queue, see rqcompat.Claim; Before is what the log says of that.
 	From, Before string
 	// Broken says why the job can't run. On an own queue it is failed with that.
@@ -145,6 +149,17 @@ type Queued struct {
 
 // Key names the job.
 func (q *Queued) Key() Key { return Key{q.Queue.Name, q.ID} }
+
+// WaitsSince is since when the job waits: since it was enqueued, whoever sees it, and not in the future.
+func (q *Queued) WaitsSince() time.Time {
+	now := time.Now()
+	for _, at := range []time.Time{q.EnqueuedAt, q.CreatedAt} {
+		if !at.IsZero() && at.Before(now) {
+			return at
+		}
+	}
+	return now
+}
 
 // Tenant is whose turn the job takes.
 func (q *Queued) Tenant() Tenant { return Tenant{q.Site, q.Organization} }

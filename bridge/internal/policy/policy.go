@@ -6,8 +6,10 @@ import (
 	"context"
 	"time"
 
+	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
 	"github.com/opensoft/dartwing-bridge/frappe/access"
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
+	"github.com/opensoft/dartwing-bridge/rqcompat"
 )
 
 // Moment is when a question is asked.
@@ -35,6 +37,8 @@ type Question struct {
 	User string
 	// Row is the row that is asked about, as it will be created AtSubmission; nil where there is none.
 	Row *rows.BackgroundJob
+	// Limits are those of a job that is asked about by somebody who wants to know what it waits for; nil for none.
+	Limits *job.Limits
 }
 
 // Verdict is what a rule says.
@@ -89,6 +93,7 @@ type Facts interface {
 	Organization(ctx context.Context, site, name string) (*rows.Organization, error)
 	MayCreate(ctx context.Context, site, user, doctype string) (bool, error)
 	Standing(ctx context.Context, site, user, organization string) (access.Standing, error)
+	LimitUses(ctx context.Context, limits []rqcompat.Limit) ([]rqcompat.LimitUse, error)
 }
 
 // Rule is one reason for which a job may have to wait or be refused.
@@ -112,7 +117,7 @@ type Options struct {
 
 // New returns the chain of all rules.
 func New(f Facts, o Options) Chain {
-	return Chain{Facts: f, Rules: []Rule{maintenance, jobType, organization, membership(o), permission}}
+	return Chain{Facts: f, Rules: []Rule{maintenance, jobType, organization, membership(o), permission, caps}}
 }
 
 // Ask returns the answer of the first rule that doesn't say Go.

@@ -14,6 +14,7 @@ import (
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
 	"github.com/opensoft/dartwing-bridge/frappe/access"
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
+	"github.com/opensoft/dartwing-bridge/rqcompat"
 )
 
 // facts is a bench of one site.
@@ -26,6 +27,8 @@ type facts struct {
 	may              bool
 	standing         access.Standing
 	standingErr      error
+	uses             map[string]rqcompat.LimitUse // by key
+	usesErr          error
 
 	asked []string
 }
@@ -320,4 +323,13 @@ func TestMembership(t *testing.T) {
 			}
 		}
 	}
+}
+
+func (f *facts) LimitUses(_ context.Context, limits []rqcompat.Limit) ([]rqcompat.LimitUse, error) {
+	f.asked = append(f.asked, "limits")
+	uses := make([]rqcompat.LimitUse, len(limits))
+	for i, l := range limits {
+		uses[i] = f.uses[l.Key]
+	}
+	return uses, f.usesErr
 }

@@ -28,7 +28,7 @@ type reading struct {
 // unread is what is known of a job whose call wasn't read.
 func unread(queue job.Queue, f Found, fault error) reading {
 	return reading{fault: fault, heavy: tooMuch(fault), q: &job.Queued{
-		Queue: queue, ID: f.Job.ID, CreatedAt: f.Job.CreatedAt, Priority: job.PriorityOfQueue(queue.Kind), Timeout: timeoutOf(f.Job),
+		Queue: queue, ID: f.Job.ID, CreatedAt: f.Job.CreatedAt, EnqueuedAt: f.Job.EnqueuedAt, Priority: job.PriorityOfQueue(queue.Kind), Timeout: timeoutOf(f.Job),
 		Attempt: 1 + f.Job.Retried(), Kills: f.Job.Kills(), Seen: f.Seen, Memory: leastMemory,
 	}}
 }
@@ -71,10 +71,11 @@ func (r *Router) read(queue job.Queue, f Found, l pickle.Limits) (got reading) {
 // which comes later, and a unit of it takes half as long.
 const measuring = 4
 
-// dropArguments leaves of a job's arguments what routing asks for, and nothing that keeps the others in memory.
+// dropArguments leaves of a job's arguments what routing may ask for, and nothing that keeps the others in memory.
 func dropArguments(q *job.Queued) {
 	organization, _ := q.Kwargs.Get("organization")
-	q.Kwargs, q.Args, q.Partly = &pickle.Dict{}, nil, true
+	most := skimMost
+	q.Kwargs, q.Args, q.Partly = skim(q.Kwargs, skimDepth, &most), nil, true
 	if name, ok := pickle.Base(organization).(string); ok {
 		q.Kwargs.Set("organization", strings.Clone(name[:min(len(name), wait.LargeItem)]))
 	}

@@ -6,6 +6,7 @@ package route
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -70,6 +71,7 @@ type Sites interface {
 	Site(name string) (*frappe.Site, error)
 	Find(ctx context.Context, names map[string][]string, runNext bool) map[string]sites.Found
 	Identify(ctx context.Context, callers map[string][]access.Caller) map[string]sites.Identified
+	Parameter(ctx context.Context, site, path string, names []string) (map[string]json.RawMessage, error)
 	RowsOfArrivals(ctx context.Context, site string, hashes []string) (map[string]*rows.BackgroundJob, error)
 }
 
@@ -86,6 +88,8 @@ type Params struct {
 	Sites    Sites
 	RQ       RQ
 	Policy   policy.Chain
+	// Caps are the limits of the configuration.
+	Caps job.Caps
 	// DefaultOrganization owns the rows of jobs that name none.
 	DefaultOrganization string
 	// TrustEnqueuer says that it isn't asked whether a caller is a member of the organization that he names.
@@ -152,6 +156,7 @@ func (r *Router) decideAll(ctx context.Context, read []reading, found []Found) [
 		r.judge(&out[i], bySite[out[i].Site])
 	}
 	r.identify(ctx, out)
+	r.limit(ctx, out, found)
 	for i := range out {
 		r.conclude(ctx, &out[i], read[i].unfit)
 	}

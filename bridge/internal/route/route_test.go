@@ -2,6 +2,7 @@ package route
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -41,6 +42,9 @@ type bench struct {
 	callers       []map[string][]access.Caller
 	arrivals      map[string]*rows.BackgroundJob // by hash
 	arrivalsErr   error
+	parameters    map[string]json.RawMessage // of rows with many, by name and path
+	parametersErr error
+	caps          job.Caps
 
 	// What Redis has of jobs that are looked at alone.
 	jobs   map[string]*rqcompat.Job
@@ -163,7 +167,7 @@ func (b *bench) router() *Router {
 		handlers[name] = &job.Handler{Name: name}
 	}
 	return NewRouter(Params{
-		Handlers: handlers, Sites: b, RQ: b, Policy: policy.New(b, policy.Options{}), DefaultOrganization: "ORG-D", RowGrace: 10 * time.Second,
+		Handlers: handlers, Sites: b, RQ: b, Policy: policy.New(b, policy.Options{}), Caps: b.caps, DefaultOrganization: "ORG-D", RowGrace: 10 * time.Second,
 		Process: "p", MaxKills: 3, Log: slog.New(slog.DiscardHandler), Decode: b.decode,
 	})
 }
@@ -417,4 +421,16 @@ func TestHandled(t *testing.T) {
 	if h := NewRouter(Params{Handlers: both}).handlerOf(b.types["export"]); h.Name != "export" {
 		t.Errorf("handler %s, want the one of the Job Type's name before that of its method", h.Name)
 	}
+}
+
+func (b *bench) LimitUses(context.Context, []rqcompat.Limit) ([]rqcompat.LimitUse, error) {
+	return nil, nil
+}
+
+func (b *bench) Parameter(_ context.Context, _, path string, names []string) (map[string]json.RawMessage, error) {
+	values := map[string]json.RawMessage{}
+	for _, name := range names {
+		values[name] = b.parameters[name+" "+path]
+	}
+	return values, b.parametersErr
 }

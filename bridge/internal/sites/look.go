@@ -2,6 +2,7 @@ package sites
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
@@ -194,6 +195,13 @@ func readAccess[T any](ctx context.Context, s *Sites, site string, ask func(cont
 // Statuses reads the status of rows.
 func (s *Sites) Statuses(ctx context.Context, site string, names []string) (map[string]rows.Status, error) {
 	return read(ctx, s, site, func(ctx context.Context, db *rows.DB) (map[string]rows.Status, error) { return db.Statuses(ctx, names) })
+}
+
+// Parameter reads one parameter of rows.
+func (s *Sites) Parameter(ctx context.Context, site, path string, names []string) (map[string]json.RawMessage, error) {
+	return read(ctx, s, site, func(ctx context.Context, db *rows.DB) (map[string]json.RawMessage, error) {
+		return db.Parameter(ctx, path, names)
+	})
 }
 
 // Row reads a row; rows.ErrNoSuchJob if there is none.

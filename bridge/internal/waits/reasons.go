@@ -247,7 +247,9 @@ func (e Explainer) byRoute(ctx context.Context, r route.Routed, bridges []rqcomp
 	case r.Verdict == route.Foreign && python == 0:
 		reasons = append(reasons, Reason{"handler", fmt.Sprintf("no running bridge has a handler for %q, and no Python worker works queue %s", r.Method, kind), true})
 	}
-	reasons = append(reasons, e.rules(ctx, route.Question(r.Queued, policy.AtClaim), policy.AtClaim, policy.AtStart)...)
+	q := route.Question(r.Queued, policy.AtClaim)
+	q.Limits = r.Limits
+	reasons = append(reasons, e.rules(ctx, q, policy.AtClaim, policy.AtStart)...)
 	if slots, left := fullSlots(bridges); slots > 0 && r.Verdict == route.Ours {
 		reasons = append(reasons, Reason{ruleSlots, fmt.Sprintf("all %d slots are taken, %d of them by handlers that were abandoned", slots, left), left == slots})
 	}
