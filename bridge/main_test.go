@@ -112,6 +112,7 @@ func configured(bench *frappe.Bench, settings map[string]any) Config {
 		Retry        struct{ Base float64 }
 		Foreign      map[string]ForeignHandler
 		Trust        bool `json:"trust_enqueuer"`
+		PerOrg       int  `json:"running_per_organization"`
 		Weights      map[string]int
 	}
 	d := json.NewDecoder(bytes.NewReader(text))
@@ -124,6 +125,7 @@ func configured(bench *frappe.Bench, settings map[string]any) Config {
 		Bench: bench, Concurrency: s.Concurrency, Queues: s.Queues, SharedQueues: s.SharedQueues, First: s.First, Lease: seconds(s.Lease),
 		StopTimeout: seconds(s.StopTimeout), CancelGrace: seconds(s.CancelGrace), RowGrace: seconds(s.RowGrace), RQVersion: s.RQVersion,
 		Retry: RetryPolicy{Base: seconds(s.Retry.Base)}, RetryIntervals: []time.Duration{}, Foreign: s.Foreign, TrustEnqueuer: s.Trust, Weights: s.Weights,
+		RunningPerOrganization: s.PerOrg,
 	}
 }
 

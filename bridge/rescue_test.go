@@ -64,6 +64,7 @@ func workerProcess(dir string) {
 		time.Sleep(500 * time.Millisecond)
 		return "well", nil
 	})
+	registerCounting(e, bench)
 	Register(e, "go.holds", func(context.Context, *Job[any]) (any, error) {
 		for {
 			if _, err := os.Stat(filepath.Join(dir, releaseFile)); err == nil {
