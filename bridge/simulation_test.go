@@ -79,9 +79,6 @@ func (f *simulatedFacts) Standing(context.Context, string, string, string) (acce
 func (f *simulatedFacts) MayCreate(context.Context, string, string, string) (bool, error) {
 	return true, nil
 }
-func (f *simulatedFacts) Standing(context.Context, string, string, string) (access.Standing, error) {
-	return access.Standing{Enabled: true, Member: true}, nil
-}
 func (f *simulatedFacts) LimitUses(context.Context, []rqcompat.Limit) ([]rqcompat.LimitUse, error) {
 	return nil, nil
 }

@@ -17,6 +17,9 @@
 //	   └► scheduled (due, Retry)     ├─ Settle ──► scheduled, until the caller's own retry
 //	                                 └─ lease lapsed ──► Rescue, Maintain
 //
+// A claim may name limits (Limit): a job that would exceed one stays where it stands. What they count are executions, in
+// keys of this package's own, which end with Settle or, of a process that died, by themselves.
+//
 // # Dialect
 //
 // What differs between RQ versions is one value, Dialect, found by Detect and fixed for the life of a Client. For
