@@ -58,6 +58,8 @@ type Config struct {
 	TrustEnqueuer bool
 	// Retry is the schedule of attempts after a transient failure; a handler may have its own (WithRetry).
 	Retry RetryPolicy
+	// Retention is how long jobs are kept after their end, with their logs.
+	Retention Retention
 	// RetryIntervals are the pauses before each retry of a job without a row that fails with an error that isn't Permanent,
 	// in whole seconds; an empty list that isn't nil means no retry. A job for which its producer asked RQ for retries has
 	// those instead. A handler may have its own (WithRetryIntervals, ForeignHandler). Default: 1, 5 and 20 s.
@@ -104,6 +106,11 @@ type pace struct {
 // RetryPolicy is when transient failures are retried: the n-th time Base × 2^(n−1) after the failure, at most Max, more or
 // less by up to the share Jitter. Defaults: a Base of 1 min, a Max of 16 × Base, a Jitter of 0.2; a negative one is none.
 type RetryPolicy = job.RetryPolicy
+
+// Retention is for how many days jobs are kept after they ended: Completed and Canceled ones, and Failed and Timed Out ones
+// that nobody retries, for Days, 30 by default; dead letters for DeadLetterDays, by default as long as the others. A negative
+// number keeps them for ever. What nobody retries becomes a dead letter first.
+type Retention = job.Retention
 
 // ForeignHandler is a handler that is not written in Go: exactly one of Exec and HTTP is set.
 type ForeignHandler struct {

@@ -84,6 +84,7 @@ func TestEveryKey(t *testing.T) {
 			"b": map[string]any{"http": map[string]any{"url": "http://h/", "method": "PUT", "headers": map[string]any{"C": "D"}, "timeout": "1m"}},
 			"c": map[string]any{"http": map[string]any{"url": "http://h/", "timeout": 0}, "retry_intervals": []any{}},
 		},
+		"retention":      map[string]any{"days": 7, "dead_letter_days": 0},
 		"frappe_version": 15, "job_id_separator": "::", "db_connections": 5, "running_memory": 64, "trust_enqueuer": true,
 	}))
 	if err != nil {
@@ -95,6 +96,7 @@ func TestEveryKey(t *testing.T) {
 		RQVersion: "1.15.1", DefaultOrganization: "ORG-1", StopTimeout: time.Second, CancelGrace: 2500 * time.Millisecond,
 		Lease: 3 * time.Second, RowGrace: 4 * time.Second, TrustEnqueuer: true,
 		Retry: bridge.RetryPolicy{Base: 2 * time.Minute, Max: 10 * time.Minute, Jitter: 0.5}, RetryIntervals: []time.Duration{2 * time.Second, time.Minute}, MaxKills: 9, DBConnections: 5, RunningMemory: 64 << 20, NoSamples: true,
+		Retention: bridge.Retention{Days: 7, DeadLetterDays: -1},
 		Foreign: map[string]bridge.ForeignHandler{
 			"a": {Exec: &bridge.ExecConfig{Command: []string{"x", "y"}, Dir: "/", Env: map[string]string{"A": "B"}, KillGrace: time.Second}},
 			"b": {HTTP: &bridge.HTTPConfig{URL: "http://h/", Method: "PUT", Headers: map[string]string{"C": "D"}, Timeout: time.Minute}},
@@ -129,6 +131,8 @@ func TestBadConfigIsReportedByName(t *testing.T) {
 		{"handler without kind", map[string]any{"handlers": map[string]any{"x": map[string]any{}}}, `needs exactly one of "exec" and "http"`},
 		{"kill grace too long", map[string]any{"cancel_grace": 5, "handlers": map[string]any{"x": map[string]any{"exec": map[string]any{"command": []string{"/bin/true"}}}}}, "exec.kill_grace is 5s, want less than bridge.cancel_grace"},
 		{"no concurrency", map[string]any{"concurrency": 0}, "bridge.concurrency: 0 where 1 to 100000 is wanted"},
+		{"retention", map[string]any{"retention": map[string]any{"days": -1}}, "bridge.retention: -1 where days from 0 (never) to 36500 are wanted"},
+		{"retention's key", map[string]any{"retention": map[string]any{"day": 1}}, `unknown field "day"`},
 		{"no kills", map[string]any{"max_kills": 0}, "bridge.max_kills: 0 where at least 1 is wanted"},
 		{"no time to stop", map[string]any{"stop_timeout": 0}, "bridge.stop_timeout: 0 is not a duration above zero"},
 		{"no lease", map[string]any{"lease": "0s"}, `bridge.lease: "0s" is not a duration above zero`},

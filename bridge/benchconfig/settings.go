@@ -17,6 +17,7 @@
 //	stop_timeout, cancel_grace,     durations: seconds as a number, or a string such as "90s" or "2m"
 //	lease, row_grace, ageing        an ageing of 0 means none
 //	retry                           {"base": duration, "max": duration, "jitter": number}; a jitter of 0 means none
+//	retention                       {"days": number, "dead_letter_days": number}; 0 means never
 //	retry_intervals                 a list of durations; an empty one means no retry
 //	handlers                        Config.Foreign, an object: name → {"exec": {"command": […], "dir", "env", "kill_grace"}}
 //	                                or {"http": {"url", "method", "headers", "timeout"}}, each with "retry_intervals" beside it
@@ -48,6 +49,7 @@ import (
 type settings struct {
 	*bridge.Config
 	retry     retry
+	retention retention
 	intervals intervals
 	handlers  map[string]handler
 	samples   bool
@@ -89,7 +91,7 @@ func (s *settings) keys() map[string]any {
 		"rq_version": &s.RQVersion, "default_organization": &s.DefaultOrganization, "trust_enqueuer": &s.TrustEnqueuer,
 		"stop_timeout": (*seconds)(&s.StopTimeout), "cancel_grace": (*seconds)(&s.CancelGrace),
 		"lease": (*seconds)(&s.Lease), "row_grace": (*seconds)(&s.RowGrace),
-		"retry": &s.retry, "retry_intervals": &s.intervals, "handlers": &s.handlers, "builtins": &s.samples,
+		"retry": &s.retry, "retention": &s.retention, "retry_intervals": &s.intervals, "handlers": &s.handlers, "builtins": &s.samples,
 		"frappe_version": elsewhere{}, "job_id_separator": elsewhere{},
 	}
 }
@@ -107,6 +109,42 @@ func (r retry) policy() bridge.RetryPolicy {
 		p.Jitter = cmp.Or(*r.Jitter, -1) // none is what zero says in a file
 	}
 	return p
+}
+
+// retention is bridge.Retention as files write it.
+type retention struct {
+	Days           *int `json:"days"`
+	DeadLetterDays *int `json:"dead_letter_days"`
+}
+
+func (r *retention) UnmarshalJSON(b []byte) error {
+	type plain retention
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	if err := d.Decode((*plain)(r)); err != nil {
+		return err
+	}
+	for _, days := range []*int{r.Days, r.DeadLetterDays} {
+		if days != nil && (*days < 0 || *days > mostDays) {
+			return fmt.Errorf("%d where days from 0 (never) to %d are wanted", *days, mostDays)
+		}
+	}
+	return nil
+}
+
+// mostDays is a hundred years.
+const mostDays = 36_500
+
+func (r retention) kept() bridge.Retention {
+	return bridge.Retention{Days: days(r.Days), DeadLetterDays: days(r.DeadLetterDays)}
+}
+
+// days are those of a file: 0 means never there.
+func days(n *int) int {
+	if n == nil {
+		return 0
+	}
+	return cmp.Or(*n, -1)
 }
 
 // intervals are pauses as files write them; nil means the default.

@@ -20,6 +20,7 @@ type DB struct {
 	organizations memo.Memo[*Organization]
 	ofApp         memo.Memo[bool]
 	tenant        memo.Memo[string] // under the key ""
+	attachments   memo.Memo[[]attachment]
 	spelled       memo.Memo[string] // names by DocType and how they were asked for; "" for one that isn't there
 	// strangeStatuses are the organizations' statuses that were warned about.
 	strangeStatuses sync.Map

@@ -121,6 +121,9 @@ func (d *Desk) PlainProgress(site, user, id string, percent float64, text string
 	d.lanes.Add(site, n)
 }
 
+// Deleted has lists read anew after rows were deleted, one of which is named.
+func (d *Desk) Deleted(site, name string) { d.Publisher.ListUpdate(site, sites.DocType, name) }
+
 func progress(about sites.Subject, s rows.Status, percent float64, text, at string) news {
 	return news{
 		about: about, name: EventProgress, details: map[string]any{"progress_message": rows.Data(text)},

@@ -167,6 +167,12 @@ func Poison(site string, row *rows.BackgroundJob, why string, now time.Time) Mov
 		rows.Job.ErrorType.To(string(job.Permanent)), rows.Job.ErrorMessage.To(why), rows.Job.CompletedAt.To(now))
 }
 
+// GiveUp ends a job that failed and that nobody has retried for long.
+func GiveUp(site string, row *rows.BackgroundJob, now time.Time) Move {
+	return move(site, row, rows.StatusDeadLetter, "Job given up: nobody has retried it since "+row.Modified.Format(time.DateOnly),
+		rows.Job.ErrorMessage.To(cmp.Or(row.ErrorMessage, "nobody retried it")), rows.Job.NextRetryAt.To(time.Time{}), rows.Job.CompletedAt.To(now))
+}
+
 // GiveBack returns a running row to its queue without spending a retry; why is the worker's end.
 func GiveBack(site string, row *rows.BackgroundJob, why string) Move {
 	m := move(site, row, rows.StatusQueued, "Job given back to the queue", rows.Job.StartedAt.To(time.Time{}))

@@ -10,7 +10,7 @@
 //	              │ │         ├──► Timed Out ─┤ RetryDue, Requeue
 //	              │ └─────────┼───────────────┘
 //	              ▼           ▼
-//	           Dead Letter ◄──┴── DeadLetter, Exhausted, Poison, Refuse
+//	           Dead Letter ◄──┴── DeadLetter, Exhausted, GiveUp, Poison, Refuse
 //	              └──► Queued  (Requeue)
 package moves
 

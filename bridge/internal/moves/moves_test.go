@@ -56,6 +56,7 @@ func catalogue(row *rows.BackgroundJob) map[string]Move {
 		"Exhausted":  Exhausted(site, row, said, failure, now),
 		"Poison":     Poison(site, row, "it did", now),
 		"GiveBack":   GiveBack(site, row, "Worker died"),
+		"GiveUp":     GiveUp(site, row, now),
 		"Cancel":     Cancel(site, row, "jane@example.com", "Job canceled", now),
 		"Requeue":    Requeue(site, row, "jane@example.com"),
 		"RetryDue":   RetryDue(site, row),
@@ -91,6 +92,10 @@ func TestWhatEachMoveMayStartFrom(t *testing.T) {
 			timedOut: "Dead Letter",
 		},
 		"GiveBack": {running: "Failed Queued"},
+		"GiveUp": {
+			pending: "Queued Dead Letter", queued: "Dead Letter", running: "Dead Letter", failed: "Dead Letter",
+			timedOut: "Dead Letter",
+		},
 		"Cancel":   {pending: "Canceled", queued: "Canceled", running: "Canceled"},
 		"Requeue":  {pending: "Queued", failed: "Queued", timedOut: "Queued", dead: "Queued"},
 		"RetryDue": {pending: "Queued", failed: "Queued", timedOut: "Queued", dead: "Queued"},

@@ -35,10 +35,15 @@ type absence struct {
 
 // Look reads the rows of one site, unless it is known to be away.
 func (s *Sites) Look(ctx context.Context, name string, look func(context.Context, *rows.DB) error) error {
+	return s.lookFor(ctx, name, lookTime, look)
+}
+
+// lookFor is a Look that may take so long.
+func (s *Sites) lookFor(ctx context.Context, name string, limit time.Duration, look func(context.Context, *rows.DB) error) error {
 	if err := s.away(name); err != nil {
 		return err
 	}
-	short, cancel := context.WithTimeout(ctx, lookTime)
+	short, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	db, err := s.DB(short, name)
 	if err == nil {
@@ -48,7 +53,7 @@ func (s *Sites) Look(ctx context.Context, name string, look func(context.Context
 		return err // it says nothing of the site
 	}
 	if err != nil && short.Err() != nil {
-		err = fmt.Errorf("site %s: %w: no answer within %s", name, rows.ErrUnavailable, lookTime)
+		err = fmt.Errorf("site %s: %w: no answer within %s", name, rows.ErrUnavailable, limit)
 	}
 	s.note(name, err)
 	return withCure(name, err)
