@@ -19,6 +19,7 @@ type Engine struct {
 	handlers   map[string]*registration
 	middleware []Middleware
 	onEnd      []func(End)
+	classify   []Classifier
 	started    atomic.Bool
 
 	// connected is closed once client and rooms are there; stopped once they are gone.
@@ -175,6 +176,13 @@ type End struct {
 func (e *Engine) OnEnd(f func(End)) {
 	e.mustNotRun("OnEnd")
 	e.onEnd = append(e.onEnd, f)
+}
+
+// Classify has f asked about the errors of all handlers that didn't say themselves what they are (Permanent, Transient,
+// RetryAfter); what WithClassify gave a handler is asked first. A panic in f is the attempt's. It must be called before Run.
+func (e *Engine) Classify(f Classifier) {
+	e.mustNotRun("Classify")
+	e.classify = append(e.classify, f)
 }
 
 // mustNotRun panics once Run was called.

@@ -52,10 +52,17 @@ const (
 )
 
 // Classify says which kind of failure err is for the engine. What a handler said with Permanent, Transient or RetryAfter
-// wins, through any wrapping; then an HTTPError by its status (408, 425, 429 and 5xx are transient, other 4xx permanent),
-// a ParamsError, and a text that begins with the name of one of Frappe's classes that no retry mends, as in
-// "frappe.exceptions.ValidationError: …". Anything else is transient.
+// wins, through any wrapping; then what a Classifier says (Engine.Classify, WithClassify), which isn't asked here. Permanent are
+// an HTTPError with a status of 4xx but for 408, 425 and 429; MariaDB's refusals of a user, a right or a value; Redis's of a
+// user, a password or a right; what isn't there or isn't allowed (fs.ErrNotExist, fs.ErrPermission, exec.ErrNotFound,
+// sql.ErrNoRows), unless it is a network's; a ParamsError; and a text that begins with the name of one of Frappe's classes that
+// no retry mends, as in "frappe.exceptions.ValidationError: …". Anything else is transient: what a network or a name server
+// does, certificates, deadlocks, lack of any resource, what nobody knows.
 func Classify(err error) ErrorType { return job.Classify(err) }
+
+// Classifier says which kind of failure an error of a handler's is; false says that it doesn't know, and the next one is
+// asked, at last Classify.
+type Classifier = job.Classifier
 
 // Permanent marks err as one that no retry can mend: a row goes to the dead letters at once, a job without one fails.
 // Permanent(nil) is nil.

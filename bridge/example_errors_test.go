@@ -8,6 +8,7 @@ import (
 
 	"github.com/opensoft/dartwing-bridge/bridge"
 	"github.com/opensoft/dartwing-bridge/bridge/bridgetest"
+	"github.com/opensoft/dartwing-bridge/frappe"
 )
 
 // A service that asks to be left alone for a while is asked again when it says.
@@ -32,6 +33,25 @@ func ExampleClassify() {
 	// Transient
 	// Permanent
 	// Permanent
+}
+
+// What an API of one's own answers is sorted once, for all handlers.
+func ExampleEngine_Classify() {
+	bench, err := frappe.OpenBench("/home/frappe/frappe-bench", frappe.Options{})
+	if err != nil {
+		return
+	}
+	engine, err := bridge.New(bridge.Config{Bench: bench})
+	if err != nil {
+		return
+	}
+	errQuota := errors.New("the month's quota is used up")
+	engine.Classify(func(err error) (bridge.ErrorType, bool) {
+		if errors.Is(err, errQuota) {
+			return bridge.ErrorPermanent, true
+		}
+		return "", false
+	})
 }
 
 // With StrictParams a misspelt parameter is found out.

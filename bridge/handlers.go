@@ -109,6 +109,7 @@ type registration struct {
 	retry  *RetryPolicy
 	// intervals are of jobs without a row.
 	intervals []time.Duration
+	classify  []Classifier
 	source    string // who registered it, for the message about a second one
 	strict    bool
 }
@@ -125,6 +126,11 @@ func WithRetry(p RetryPolicy) HandlerOption {
 // Config.RetryIntervals; without any they are never retried. Register panics on a pause that isn't above zero.
 func WithRetryIntervals(pauses ...time.Duration) HandlerOption {
 	return func(r *registration) { r.intervals = append([]time.Duration{}, pauses...) }
+}
+
+// WithClassify has f asked about the errors of one handler, before what Engine.Classify was given.
+func WithClassify(f Classifier) HandlerOption {
+	return func(r *registration) { r.classify = append(r.classify, f) }
 }
 
 // StrictParams makes a parameter that P has no field for a *ParamsError instead of ignoring it. The argument organization,
@@ -203,8 +209,10 @@ func (e *Engine) wrapped(submitter Submitter) job.Handlers {
 		for _, around := range slices.Backward(e.middleware) {
 			handle = around(handle)
 		}
+		classify := slices.Concat(r.classify, e.classify)
 		handlers[name] = &job.Handler{Name: name, Retry: r.retry, RetryIntervals: r.intervals, Call: func(ctx context.Context, info JobInfo, params json.RawMessage, r job.Reporter) (any, error) {
-			return handle(ctx, NewJob(info, params, attemptReporter{r, submitter}))
+			result, err := handle(ctx, NewJob(info, params, attemptReporter{r, submitter}))
+			return result, job.ClassifyBy(err, classify...)
 		}}
 	}
 	return handlers

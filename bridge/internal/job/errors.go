@@ -7,8 +7,6 @@ import (
 	"net/http"
 	"reflect"
 	"runtime/debug"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
@@ -175,51 +173,3 @@ func (e *TimeoutError) Error() string {
 
 // Is makes errors.Is(err, ErrTimeout) true.
 func (e *TimeoutError) Is(target error) bool { return target == ErrTimeout }
-
-// permanentExceptions are Frappe's exception classes that no retry mends (frappe/exceptions.py, 15).
-var permanentExceptions = []string{
-	"ValidationError", "PermissionError", "DoesNotExistError", "MandatoryError",
-	"LinkValidationError", "InvalidAuthorizationHeader", "AuthenticationError",
-}
-
-// Classify sorts an error into the two kinds of a Background Job. What a handler said wins; then what the error is;
-// anything unknown is transient, since trying once too often costs less than giving up on a job.
-func Classify(err error) ErrorType {
-	if f, ok := err.(*Failure); ok {
-		return f.Kind
-	}
-	return classify(err, err.Error())
-}
-
-// classify sorts an error whose text is known.
-func classify(err error, text string) ErrorType {
-	said, isSaid := errors.AsType[*wish](err)
-	answer, isAnswer := errors.AsType[*HTTPError](err)
-	switch {
-	case isSaid:
-		return said.kind
-	case is[*ParamsError](err), is[*NoHandlerError](err), is[*Refusal](err):
-		return Permanent
-	case isAnswer:
-		return answer.kind()
-	case namesPermanentException(text):
-		return Permanent
-	}
-	return Transient
-}
-
-// is reports whether err is or wraps an E.
-func is[E error](err error) bool {
-	_, ok := errors.AsType[E](err)
-	return ok
-}
-
-// namesPermanentException looks for a text that starts with one of Frappe's permanent classes, bare or dotted
-// ("frappe.exceptions.ValidationError: …"), as a handler relays it that talks to a site.
-func namesPermanentException(text string) bool {
-	class, _, found := strings.Cut(text, ":")
-	if !found || strings.ContainsAny(class, " \n") {
-		return false
-	}
-	return slices.Contains(permanentExceptions, class[strings.LastIndexByte(class, '.')+1:])
-}

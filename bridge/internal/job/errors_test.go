@@ -9,55 +9,6 @@ import (
 	"time"
 )
 
-func TestClassify(t *testing.T) {
-	base := errors.New("boom")
-	tests := []struct {
-		name string
-		err  error
-		want ErrorType
-	}{
-		{"plain", base, Transient},
-		{"permanent", Mark(base, Permanent, 0), Permanent},
-		{"wrapped permanent", fmt.Errorf("export: %w", Mark(base, Permanent, 0)), Permanent},
-		{"transient around a permanent one", Mark(Mark(base, Permanent, 0), Transient, 0), Transient},
-		{"transient around refused parameters", Mark(&ParamsError{Handler: "h", Err: base}, Transient, 0), Transient},
-		{"retry after", Mark(base, Transient, time.Second), Transient},
-		{"parameters", &ParamsError{Handler: "h", Err: base}, Permanent},
-		{"no handler", fmt.Errorf("w: %w", &NoHandlerError{Method: "m", Queue: "go"}), Permanent},
-		{"refusal", Refuse("RowError", "no"), Permanent},
-		{"panic", recovered("oops"), Transient},
-		{"http 400", &HTTPError{Status: 400}, Permanent},
-		{"http 404", &HTTPError{Status: 404}, Permanent},
-		{"http 408", &HTTPError{Status: 408}, Transient},
-		{"http 425", &HTTPError{Status: 425}, Transient},
-		{"http 429", &HTTPError{Status: 429}, Transient},
-		{"http 499", &HTTPError{Status: 499}, Permanent},
-		{"http 500", &HTTPError{Status: 500}, Transient},
-		{"http 503", fmt.Errorf("call: %w", &HTTPError{Status: 503}), Transient},
-		{"http 399", &HTTPError{Status: 399}, Transient},
-		{"http 503 with a permanent class in its text", &HTTPError{Status: 503, Message: "ValidationError: x"}, Transient},
-		{"frappe validation", errors.New("frappe.exceptions.ValidationError: bad"), Permanent},
-		{"bare class", errors.New("PermissionError: no"), Permanent},
-		{"another class", errors.New("TimestampMismatchError: reload"), Transient},
-		{"class alone", errors.New("ValidationError"), Transient},
-		{"class in the middle", errors.New("server said ValidationError: x"), Transient},
-		{"class on a later line", errors.New("x\nValidationError: y"), Transient},
-		{"timeout", ErrTimeout, Transient},
-	}
-	for _, tc := range tests {
-		t.Run(tc.name, func(t *testing.T) {
-			if got := Classify(tc.err); got != tc.want {
-				t.Errorf("Classify(%v) = %s, want %s", tc.err, got, tc.want)
-			}
-		})
-	}
-	for _, class := range permanentExceptions {
-		if got := Classify(errors.New(class + ": x")); got != Permanent {
-			t.Errorf("Classify(%s) = %s, want permanent", class, got)
-		}
-	}
-}
-
 func TestMark(t *testing.T) {
 	if Mark(nil, Permanent, time.Second) != nil {
 		t.Error("marking nil must give nil")
