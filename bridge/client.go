@@ -58,24 +58,24 @@ func (c *Client) RQ() *rqcompat.Client { return c.rq }
 // Cancel cancels a job that waits or runs; a running handler hears of it at once. actor is the user who wants it, ""
 // for the system. A job that has ended is a *TransitionError, an unknown name rows.ErrNoSuchJob.
 func (c *Client) Cancel(ctx context.Context, site, name, actor string) (*rows.BackgroundJob, error) {
-	return c.moveByHand(ctx, site, name, func(row *rows.BackgroundJob) (moves.Move, func(context.Context) error) {
+	return c.moveByHand(ctx, site, name, func(row *rows.BackgroundJob) (moves.Move, func(context.Context) error, error) {
 		was := row.Status
 		return moves.Cancel(site, row, actor, moves.CanceledBy(actor), time.Now()), func(ctx context.Context) error {
 			return c.deliveries.Stop(ctx, site, row, was)
-		}
+		}, nil
 	})
 }
 
 // Retry queues a job again that failed, timed out or is in the dead letters, for a new series of retries. actor and
 // errors are as in Cancel; a job in any other state is a *TransitionError.
 func (c *Client) Retry(ctx context.Context, site, name, actor string) (*rows.BackgroundJob, error) {
-	return c.moveByHand(ctx, site, name, func(row *rows.BackgroundJob) (moves.Move, func(context.Context) error) {
-		return moves.Requeue(site, row, actor), func(ctx context.Context) error { return c.deliveries.Redeliver(ctx, site, row) }
+	return c.moveByHand(ctx, site, name, func(row *rows.BackgroundJob) (moves.Move, func(context.Context) error, error) {
+		return moves.Requeue(site, row, actor), c.redeliver(site, row), nil
 	})
 }
 
 // moveByHand moves a row from whatever status it has. A race with an engine is run again from the new status.
-func (c *Client) moveByHand(ctx context.Context, site, name string, next func(*rows.BackgroundJob) (moves.Move, func(context.Context) error)) (*rows.BackgroundJob, error) {
+func (c *Client) moveByHand(ctx context.Context, site, name string, next func(*rows.BackgroundJob) (moves.Move, func(context.Context) error, error)) (*rows.BackgroundJob, error) {
 	db, err := c.sites.DB(ctx, site)
 	if err != nil {
 		return nil, err
@@ -85,7 +85,10 @@ func (c *Client) moveByHand(ctx context.Context, site, name string, next func(*r
 		if err != nil {
 			return nil, err
 		}
-		move, then := next(row)
+		move, then, err := next(row)
+		if err != nil {
+			return nil, err
+		}
 		result, err := c.sites.Apply(ctx, move, then)
 		if result.Applied {
 			return row, err

@@ -92,6 +92,7 @@ var Job struct {
 	WaitingFor, LogTail                                        Column[string]
 	RetryCount, MaxRetries, TimeoutSeconds                     Column[int]
 	Progress                                                   Column[float64] // percent, clamped to 0–100
+	InputParameters                                            Column[json.RawMessage]
 	CreatedAt, NextRetryAt, StartedAt, CompletedAt, CanceledAt Column[time.Time]
 }
 

@@ -126,7 +126,8 @@ func deleteSome(ctx context.Context, tx *sql.Tx, query string, args []any, about
 	logs, err := valuesBy(ctx, tx, "SELECT `background_job`,`name` FROM `"+tableLog+"` WHERE `background_job` IN", found)
 	var children map[string][]string
 	if err == nil && depend {
-		children, err = valuesBy(ctx, tx, "SELECT `depends_on`,`name` FROM `"+tableJob+"` WHERE `status` IN ("+openStates+") AND `depends_on` IN", found)
+		// The function keeps the indexes of statuses out: many more rows may be in these than depend on some.
+		children, err = valuesBy(ctx, tx, "SELECT `depends_on`,`name` FROM `"+tableJob+"` WHERE COALESCE(`status`,'') IN ("+openStates+") AND `depends_on` IN", found)
 	}
 	if err != nil {
 		return nil, next, err

@@ -2,6 +2,7 @@ package moves
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
@@ -199,6 +200,14 @@ func Cancel(site string, row *rows.BackgroundJob, actor, message string, now tim
 	m := move(site, row, rows.StatusCanceled, message,
 		rows.Job.CanceledAt.To(now), rows.Job.CanceledBy.To(actor), rows.Job.NextRetryAt.To(time.Time{}))
 	m.Actor = actor
+	return m
+}
+
+// RequeueWith is a Requeue with other parameters.
+func RequeueWith(site string, row *rows.BackgroundJob, actor string, parameters json.RawMessage) Move {
+	m := Requeue(site, row, actor)
+	m.Message += " with changed parameters"
+	m.Set = append(m.Set, rows.Job.InputParameters.To(parameters))
 	return m
 }
 

@@ -3,8 +3,11 @@ package commands
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/bridge"
@@ -31,7 +34,23 @@ Without names, --status chooses Background Jobs, and other flags narrow the choi
 }
 
 func retryCommand(a *cli.App) *cobra.Command {
-	return moveCommand(a, "retries", (*bridge.Client).Retry, requeueInRQ, &cobra.Command{
+	var object string
+	var words []string
+	retry := func(c *bridge.Client, ctx context.Context, site, name, actor string) (*rows.BackgroundJob, error) {
+		if object == "" && len(words) == 0 {
+			return c.Retry(ctx, site, name, actor)
+		}
+		return c.RetryWith(ctx, site, name, actor, func(old json.RawMessage) (json.RawMessage, error) {
+			return changed(old, object, words)
+		})
+	}
+	inRQ := func(ctx context.Context, rq *rqcompat.Client, id string) (string, error) {
+		if object != "" || len(words) > 0 {
+			return "", fmt.Errorf("%w: no Background Job is called %s, and the arguments of an RQ job can't be changed", bridge.ErrBadRequest, id)
+		}
+		return requeueInRQ(ctx, rq, id)
+	}
+	c := moveCommand(a, "retries", retry, inRQ, &cobra.Command{
 		Use:   "retry [NAME...]",
 		Short: "Queue jobs again that failed",
 		Long: `Queue jobs again that failed, timed out or are in the dead letters; a new series
@@ -39,11 +58,33 @@ of retries starts. NAME is a Background Job's name, or the RQ id of a job that
 has no row.
 
 Without names, --status chooses Background Jobs, all of them, and other flags
-narrow the choice; --dry-run lists it. That nothing matches is no failure.`,
+narrow the choice; --dry-run lists it. That nothing matches is no failure.
+
+--parameters gives them other parameters, --set changes some of those they have.`,
 		Example: `  bridge retry JOB-2026-00042
+  bridge retry JOB-2026-00042 --set year=2026 --set 'pages=[1, 2]'
   bridge retry --status dead-letter --dry-run
   bridge retry --status dead-letter --type export_invoices --since -24h --error "no paper"`,
 	})
+	c.PreRunE = func(*cobra.Command, []string) error {
+		_, err := changed(nil, object, words)
+		return err
+	}
+	c.Flags().StringVar(&object, "parameters", "", "a JSON object to take the place of the job's parameters")
+	c.Flags().StringArrayVar(&words, "set", nil, "key=value: change one of the job's parameters; may be repeated")
+	return c
+}
+
+// changed are a job's parameters with others in their place, or with some of them changed.
+func changed(old json.RawMessage, object string, words []string) (json.RawMessage, error) {
+	if object == "" {
+		object = string(old)
+	}
+	arguments, err := jobArguments(object, words)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(arguments)
 }
 
 // moveCommand completes a command that moves jobs: move one that has a row, inRQ one without, and says to which status.
@@ -66,7 +107,7 @@ func moveCommand(
 			return err
 		case len(names) == 0 && len(f.Statuses) == 0:
 			return exitcode.Usagef("name jobs, or choose them with --status")
-		case len(names) > 0 && (len(f.Statuses) > 0 || *dryRun || f.Limit != 0 || f.JobType+f.Organization+f.Error+choice.since+choice.until != ""):
+		case len(names) > 0 && (len(f.Statuses) > 0 || *dryRun || f.Limit != 0 || choice.anything()):
 			return exitcode.Usagef("names and flags that choose jobs exclude each other")
 		case f.Limit < 0:
 			return exitcode.Usagef("--limit is %d, want 0 (all) or more", f.Limit)
@@ -118,6 +159,9 @@ func chosen(ctx context.Context, s cli.Session, choice jobChoice) ([]string, err
 	return db.JobNames(ctx, f)
 }
 
+// forEachAtOnce is how many jobs are dealt with side by side: their moves share transactions.
+const forEachAtOnce = 50
+
 // forEach does one thing to every named job, whatever goes wrong with others; the first error decides the exit code.
 func forEach(a *cli.App, names []string, do func(name string) (string, error)) error {
 	type outcome struct {
@@ -128,17 +172,24 @@ func forEach(a *cli.App, names []string, do func(name string) (string, error)) e
 	outcomes := make([]outcome, 0, len(names))
 	said := newProgress(a, len(names))
 	var first error
-	for i, name := range names {
-		status, err := do(name)
-		if err != nil {
-			first = cmp.Or(first, err)
-			fmt.Fprintf(a.Err, "bridge: %v\n", err)
-			outcomes = append(outcomes, outcome{Name: name, Error: err.Error()})
-			continue
+	for batch := range slices.Chunk(names, forEachAtOnce) {
+		statuses, errs := make([]string, len(batch)), make([]error, len(batch))
+		var all sync.WaitGroup
+		for i, name := range batch {
+			all.Go(func() { statuses[i], errs[i] = do(name) })
 		}
-		a.Say("%s %s", name, status)
-		outcomes = append(outcomes, outcome{Name: name, Status: status})
-		said.step(i + 1)
+		all.Wait()
+		for i, name := range batch {
+			if err := errs[i]; err != nil {
+				first = cmp.Or(first, err)
+				fmt.Fprintf(a.Err, "bridge: %v\n", err)
+				outcomes = append(outcomes, outcome{Name: name, Error: err.Error()})
+				continue
+			}
+			a.Say("%s %s", name, statuses[i])
+			outcomes = append(outcomes, outcome{Name: name, Status: statuses[i]})
+		}
+		said.step(len(outcomes))
 	}
 	if a.JSON {
 		if err := a.PrintJSON(outcomes); err != nil {

@@ -26,8 +26,9 @@ var statuses = []string{"Pending", "Queued", "Running", "Completed", "Failed", "
 // jobChoice chooses Background Jobs by flags.
 type jobChoice struct {
 	rows.ListFilter
-	states       []string
-	since, until string
+	states                     []string
+	since, until               string
+	changedSince, changedUntil string
 }
 
 func (c *jobChoice) addFlags(f *pflag.FlagSet) {
@@ -37,15 +38,25 @@ func (c *jobChoice) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&c.Error, "error", "", "only with this in the error message")
 	f.StringVar(&c.since, "since", "", "created from then on: -24h, or a date and time of the site")
 	f.StringVar(&c.until, "until", "", "created before then")
+	f.StringVar(&c.changedSince, "changed-since", "", "changed from then on; of a job that has ended, its end")
+	f.StringVar(&c.changedUntil, "changed-until", "", "changed before then")
+}
+
+// anything reports whether flags choose at all.
+func (c *jobChoice) anything() bool {
+	return c.JobType+c.Organization+c.Error+c.since+c.until+c.changedSince+c.changedUntil != ""
 }
 
 // filter reads what the flags say, times as those of now's zone.
 func (c *jobChoice) filter(now time.Time) (rows.ListFilter, error) {
-	var badStatus, badSince, badUntil error
+	var badStatus error
+	var bad []error
 	c.Statuses, badStatus = parseStatuses(c.states)
-	c.From, badSince = moment(c.since, now)
-	c.To, badUntil = moment(c.until, now)
-	return c.ListFilter, cmp.Or(badStatus, badSince, badUntil)
+	for text, into := range map[*string]*time.Time{&c.since: &c.From, &c.until: &c.To, &c.changedSince: &c.ChangedFrom, &c.changedUntil: &c.ChangedTo} {
+		at, err := moment(*text, now)
+		*into, bad = at, append(bad, err)
+	}
+	return c.ListFilter, cmp.Or(append(bad, badStatus)...)
 }
 
 func jobsCommand(a *cli.App) *cobra.Command {
@@ -55,9 +66,11 @@ func jobsCommand(a *cli.App) *cobra.Command {
 		Use:   "jobs",
 		Short: "List Background Jobs, newest first",
 		Long: `List Background Jobs, newest first, each with the first line of its error. With
---group-by error it counts them instead, by Job Type and that line.`,
+--status it lists first what changed last: of dead letters, those that died last.
+With --group-by error it counts them instead, by Job Type and that line.`,
 		Example: `  bridge jobs --status running --status queued
   bridge jobs --status dead-letter --organization ORG-2026-00001 --since -24h
+  bridge jobs --status dead-letter --error "no paper" --changed-since -24h
   bridge jobs --status dead-letter --group-by error
   bridge jobs --type sample_job --limit 100 --json`,
 		Args: cobra.NoArgs,
@@ -123,7 +136,11 @@ func parseStatuses(names []string) (out []rows.Status, err error) {
 }
 
 func listJobs(ctx context.Context, a *cli.App, db *rows.DB, f rows.ListFilter) error {
-	listed, total, err := db.ListJobs(ctx, f)
+	list := db.ListJobs
+	if len(f.Statuses) > 0 {
+		list = db.ListChanged
+	}
+	listed, total, err := list(ctx, f)
 	if err != nil {
 		return err
 	}
