@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/opensoft/dartwing-bridge/bridge/internal/breaker"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/foreign"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/route"
@@ -66,6 +67,8 @@ type Config struct {
 	RetryIntervals []time.Duration
 	// Foreign are handlers in other languages by Job Type or method. Default: none.
 	Foreign map[string]ForeignHandler
+	// Breaker is when the attempts of a Job Type and an organization have failed so often that their other jobs wait.
+	Breaker BreakerPolicy
 	// StopTimeout is how long a stop waits for running jobs before it cancels them. Default: 30 s.
 	StopTimeout time.Duration
 	// CancelGrace is how long a canceled handler may take to return before it is abandoned. Default: 10 s.
@@ -111,6 +114,12 @@ type RetryPolicy = job.RetryPolicy
 // that nobody retries, for Days, 30 by default; dead letters for DeadLetterDays, by default as long as the others. A negative
 // number keeps them for ever. What nobody retries becomes a dead letter first.
 type Retention = job.Retention
+
+// BreakerPolicy is when circuit breakers open: once a share of Failures, 0.5 by default and at most 1, of at least AtLeast attempts, 10
+// by default, that ended within Window, 30 min by default, has failed. The jobs of that Job Type and organization wait then, for Open,
+// 15 min by default; after that one is tried: if it completes, all go on, else they wait as long again. Cancels and what is given back
+// don't count. Off opens none, and lets go on what waits for one.
+type BreakerPolicy = breaker.Policy
 
 // ForeignHandler is a handler that is not written in Go: exactly one of Exec and HTTP is set.
 type ForeignHandler struct {
@@ -182,6 +191,10 @@ func (c Config) WithDefaults() Config {
 	if c.RetryIntervals == nil {
 		c.RetryIntervals = []time.Duration{time.Second, 5 * time.Second, 20 * time.Second}
 	}
+	c.Breaker.Failures = cmp.Or(c.Breaker.Failures, 0.5)
+	c.Breaker.AtLeast = cmp.Or(c.Breaker.AtLeast, 10)
+	c.Breaker.Window = cmp.Or(c.Breaker.Window, 30*time.Minute)
+	c.Breaker.Open = cmp.Or(c.Breaker.Open, 15*time.Minute)
 	c.Concurrency = cmp.Or(c.Concurrency, 100)
 	c.Ageing = cmp.Or(c.Ageing, 10*time.Minute)
 	c.MaxKills = cmp.Or(c.MaxKills, 3)
@@ -241,6 +254,10 @@ func (c Config) validate() error {
 		if most < 0 {
 			bad("bridge.running_of[%q] is %d, want at least 0, which is any number", organization, most)
 		}
+	}
+	if b := c.Breaker; !(b.Failures > 0 && b.Failures <= 1) || b.AtLeast < 1 || b.Window <= 0 || b.Open <= 0 {
+		bad("bridge.breaker is failures %g, at_least %d, window %s, open %s; want a share above 0 to 1, a number of at least 1, and times above zero",
+			b.Failures, b.AtLeast, b.Window, b.Open)
 	}
 	if err := job.CheckRetry(c.Retry); err != nil {
 		bad("bridge.retry: %w", err)

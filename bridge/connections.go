@@ -82,7 +82,9 @@ func connectNow(ctx context.Context, cfg Config) (*connections, error) {
 		Bench: cfg.Bench, Pool: c.pool, Cache: c.cache, Log: cfg.Log,
 		Schedule: &sites.Schedule{Redis: c.rdb, Now: c.rq.Now},
 	})
-	c.policy = policy.New(facts{c.sites, c.rq}, policy.Options{TrustEnqueuer: cfg.TrustEnqueuer, Open: []string{cfg.DefaultOrganization}})
+	c.policy = policy.New(facts{c.sites, c.rq}, policy.Options{
+		TrustEnqueuer: cfg.TrustEnqueuer, Open: []string{cfg.DefaultOrganization}, NoBreakers: cfg.Breaker.Off,
+	})
 	c.deliveries = byhand.Deliveries{Redis: c.rdb, Courier: sites.Courier{
 		Bench: cfg.Bench, RQ: c.rq, OwnQueues: cfg.Queues, Arrival: c.sites.Arrival, Names: route.RowOf,
 	}}

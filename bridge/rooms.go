@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/attempt"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/breaker"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/byhand"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/desk"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/intake"
@@ -15,6 +16,7 @@ import (
 	"github.com/opensoft/dartwing-bridge/bridge/internal/maintenance"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/policy"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/route"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/sites"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/wait"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/waits"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/workers"
@@ -46,6 +48,7 @@ type rooms struct {
 	scheduler  *maintenance.Scheduler
 	errors     *desk.ErrorLog
 	bell       *desk.Bell
+	breakers   *breaker.Keeper
 	hands      *byhand.Hands
 	services   []maintenance.Service
 	process    rqcompat.Process
@@ -71,8 +74,15 @@ func furnish(cfg Config, c *connections, handlers job.Handlers, ended attempt.En
 		JobTypes: c.sites.JobTypes, InRole: c.sites.InRole, Write: c.sites.Notify, Publish: c.desk.Publisher.Publish, Log: cfg.Log,
 	})
 	c.sites.Observe(w.bell)
+	w.breakers = breaker.New(breaker.Params{
+		Policy: cfg.Breaker, Rows: c.sites, Redis: c.rdb, Clock: c.sites.Clock, Log: cfg.Log,
+		Changed: func(site, name string) { c.desk.Publisher.ListUpdate(site, sites.BreakerDocType, name) },
+	})
+	if !cfg.Breaker.Off {
+		c.sites.Observe(w.breakers)
+	}
 	w.runner = attempt.NewRunner(attempt.Params{
-		Rows: c.sites, RQ: c.rq, Ask: c.policy.Ask, Slots: w.slots, Retry: cfg.Retry, RetryIntervals: cfg.RetryIntervals, Logger: cfg.Log,
+		Rows: c.sites, RQ: c.rq, Ask: c.policy.Ask, Trials: w.breakers, Slots: w.slots, Retry: cfg.Retry, RetryIntervals: cfg.RetryIntervals, Logger: cfg.Log,
 		CancelGrace: cfg.CancelGrace, Lease: cfg.Lease, Slack: registrySlack,
 		Ended: func(info job.Info, outcome string, err *job.Failure, took time.Duration) {
 			if outcome == "failed" {
@@ -193,7 +203,7 @@ func (w *rooms) work(ctx context.Context) {
 	publishing, stopPublishing := context.WithCancel(writes)
 	defer giveUp()
 
-	events := loop(publishing, w.desk.Run, w.errors.Run, w.bell.Run)
+	events := loop(publishing, w.desk.Run, w.errors.Run, w.bell.Run, w.breakers.Run)
 	watchers := loop(watching, w.runner.RenewLeases, w.runner.WatchCancels, w.runner.WriteReports, w.retries.Run, w.hands.Run, w.listen,
 		func(ctx context.Context) { w.runner.Listen(ctx, stopClaiming) },
 		func(ctx context.Context) { maintenance.Run(ctx, w.cfg.Log, w.services) })
@@ -224,7 +234,12 @@ func (w *rooms) work(ctx context.Context) {
 // listen hears what people and programs did to documents.
 func (w *rooms) listen(ctx context.Context) {
 	w.hands.Listen(ctx, func(ctx context.Context, listening func(), hear func(realtime.Change)) error {
-		return realtime.Listen(ctx, w.realtime, listening, hear)
+		return realtime.Listen(ctx, w.realtime, listening, func(c realtime.Change) {
+			if c.DocType == sites.PauseDocType || c.DocType == sites.BreakerDocType {
+				w.sites.ForgetHolds(c.Site)
+			}
+			hear(c)
+		})
 	})
 }
 

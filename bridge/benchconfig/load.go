@@ -46,6 +46,7 @@ func Load(b *frappe.Bench) (bridge.Config, error) {
 		}
 	}
 	c.Retention = s.retention.kept()
+	c.Breaker = bridge.BreakerPolicy(s.breaker)
 	c.Retry, c.RetryIntervals, c.Foreign, c.NoSamples = s.retry.policy(), s.intervals.pauses(), foreign(s.handlers), !s.samples
 	return c, errors.Join(errs...)
 }

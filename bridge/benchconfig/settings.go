@@ -19,6 +19,7 @@
 //	retry                           {"base": duration, "max": duration, "jitter": number}; a jitter of 0 means none
 //	retention                       {"days": number, "dead_letter_days": number}; 0 means never
 //	retry_intervals                 a list of durations; an empty one means no retry
+//	breaker                         {"failures": number, "at_least": whole number, "window": duration, "open": duration}; false opens none
 //	handlers                        Config.Foreign, an object: name → {"exec": {"command": […], "dir", "env", "kill_grace"}}
 //	                                or {"http": {"url", "method", "headers", "timeout"}}, each with "retry_intervals" beside it
 //	builtins                        false sets Config.NoSamples
@@ -51,6 +52,7 @@ type settings struct {
 	retry     retry
 	retention retention
 	intervals intervals
+	breaker   breaker
 	handlers  map[string]handler
 	samples   bool
 }
@@ -91,7 +93,8 @@ func (s *settings) keys() map[string]any {
 		"rq_version": &s.RQVersion, "default_organization": &s.DefaultOrganization, "trust_enqueuer": &s.TrustEnqueuer,
 		"stop_timeout": (*seconds)(&s.StopTimeout), "cancel_grace": (*seconds)(&s.CancelGrace),
 		"lease": (*seconds)(&s.Lease), "row_grace": (*seconds)(&s.RowGrace),
-		"retry": &s.retry, "retention": &s.retention, "retry_intervals": &s.intervals, "handlers": &s.handlers, "builtins": &s.samples,
+		"retry": &s.retry, "retention": &s.retention, "retry_intervals": &s.intervals, "breaker": &s.breaker,
+		"handlers": &s.handlers, "builtins": &s.samples,
 		"frappe_version": elsewhere{}, "job_id_separator": elsewhere{},
 	}
 }
@@ -145,6 +148,33 @@ func days(n *int) int {
 		return 0
 	}
 	return cmp.Or(*n, -1)
+}
+
+// breaker is bridge.BreakerPolicy as files write it: false for none.
+type breaker bridge.BreakerPolicy
+
+func (b *breaker) UnmarshalJSON(text []byte) error {
+	if string(text) == "false" {
+		b.Off = true
+		return nil
+	}
+	var written struct {
+		Failures *float64 `json:"failures"`
+		AtLeast  *int     `json:"at_least"`
+		Window   seconds  `json:"window"`
+		Open     seconds  `json:"open"`
+	}
+	if err := decode(text, &written); err != nil {
+		return err
+	}
+	if written.Failures != nil {
+		b.Failures = cmp.Or(*written.Failures, -1) // zero makes no sense, and isn't the default
+	}
+	if written.AtLeast != nil {
+		b.AtLeast = cmp.Or(*written.AtLeast, -1)
+	}
+	b.Window, b.Open = time.Duration(written.Window), time.Duration(written.Open)
+	return nil
 }
 
 // intervals are pauses as files write them; nil means the default.

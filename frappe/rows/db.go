@@ -21,6 +21,8 @@ type DB struct {
 	ofApp         memo.Memo[bool]
 	tenant        memo.Memo[string] // under the key ""
 	attachments   memo.Memo[[]attachment]
+	pauses        memo.Memo[*Pauses]
+	breakers      memo.Memo[[]*Breaker]
 	spelled       memo.Memo[string] // names by DocType and how they were asked for; "" for one that isn't there
 	// strangeStatuses are the organizations' statuses that were warned about.
 	strangeStatuses sync.Map

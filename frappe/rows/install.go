@@ -192,6 +192,13 @@ type TableProblem struct {
 	Fatal   bool   // Background Jobs can't be kept without it
 }
 
+// optionalTables are of later versions; everything else goes on without them.
+var optionalTables = map[string]string{
+	tablePause:    "organizations, job types and a site's share of a queue can't be paused",
+	tableBreaker:  "no circuit breaker opens",
+	tableWithheld: "results of jobs that end while their organization is suspended are shown at once",
+}
+
 // optionalColumns may be missing in the Dartwing app's own DocTypes; everything goes on without them.
 var optionalColumns = map[string]string{
 	tableLog + ".organization":          "log rows don't name the organization",
@@ -248,7 +255,11 @@ func CheckTables(ctx context.Context, db *DB) ([]TableProblem, error) {
 func (d *DB) checkTable(ctx context.Context, def docType) ([]TableProblem, error) {
 	t, err := d.tables.get(ctx, def.table())
 	if errors.Is(err, ErrTableMissing) {
-		return []TableProblem{{Table: def.table(), Problem: "the table is missing", Install: true, Fatal: true}}, nil
+		p := TableProblem{Table: def.table(), Problem: "the table is missing", Install: true, Fatal: true}
+		if effect, optional := optionalTables[def.table()]; optional {
+			p.Problem, p.Fatal = "the table is missing: "+effect, false
+		}
+		return []TableProblem{p}, nil
 	}
 	if err != nil {
 		return nil, err

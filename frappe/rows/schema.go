@@ -20,6 +20,9 @@ const (
 	tableOrganization = "tabOrganization"
 	tablePerson       = "tabPerson"
 	tableOrgMember    = "tabOrg Member"
+	tablePause        = "tabBackground Job Pause"
+	tableBreaker      = "tabJob Circuit Breaker"
+	tableWithheld     = "tabWithheld Job Result"
 )
 
 // definitions are DocTypes in the form that `bench import-doc` takes; the tables are derived from them as Frappe does.
@@ -29,7 +32,7 @@ const (
 var definitions embed.FS
 
 // importOrder has the files of the DocTypes, each after those that it links to.
-var importOrder = []string{"organization", "job_type", "background_job", "job_execution_log"}
+var importOrder = []string{"organization", "job_type", "background_job", "job_execution_log", "background_job_pause", "job_circuit_breaker", "withheld_job_result"}
 
 // DocTypes are the DocTypes of the tables that are kept here as Frappe's import_doc takes them, each after those that it
 // links to.
@@ -210,6 +213,9 @@ var neededIndexes = map[string][]index{
 	tableLog: {
 		{"background_job", "timestamp"}, // a job's history
 		{"owner", "modified"},           // the list of whoever may read the log of his own jobs only
+	},
+	tableBreaker: {
+		{"status", "modified"}, // those that are open, among those that ever were
 	},
 }
 

@@ -18,7 +18,7 @@ import (
 )
 
 // bridgeDocTypes are those that the bridge keeps its rows in.
-var bridgeDocTypes = []string{"Background Job", "Job Execution Log", "Job Type", "Organization"}
+var bridgeDocTypes = []string{"Background Job", "Background Job Pause", "Job Circuit Breaker", "Job Execution Log", "Job Type", "Organization", "Withheld Job Result"}
 
 // installCases look at what is installed.
 func installCases() []Case {

@@ -341,7 +341,7 @@ func TestWhatPolicyIsAsked(t *testing.T) {
 		h := newHouse()
 		q := h.delivery(rows.StatusQueued, nil)
 		h.run(t, q)
-		want := policy.Question{Moment: policy.AtStart, Site: site, JobType: "export", Organization: "ORG-A", User: "owner@example.com", Row: q.Row}
+		want := policy.Question{Moment: policy.AtStart, Site: site, Queue: "go", JobType: "export", Organization: "ORG-A", User: "owner@example.com", Row: q.Row}
 		if len(h.asked) != 1 || h.asked[0] != want {
 			t.Errorf("asked %+v, want %+v once", h.asked, want)
 		}

@@ -204,8 +204,24 @@ func (x *Runner) admitRow(r *run, q *job.Queued, answer policy.Answer, params js
 		return refused(answer.Err), nil
 	}
 	r.info.Timeout = time.Duration(max(r.row.TimeoutSeconds, 0)) * time.Second
-	a, err := x.moveToRunning(r, before(q, r.info.Lossy))
+	a, err := x.asTrial(r, answer.Trial, func() (admission, error) { return x.moveToRunning(r, before(q, r.info.Lossy)) })
 	a.params = params
+	return a, err
+}
+
+// asTrial starts a job, where that would be the trial of a circuit breaker only if no other is.
+func (x *Runner) asTrial(r *run, breaker string, start func() (admission, error)) (admission, error) {
+	if breaker == "" {
+		return start()
+	}
+	ctx := context.WithoutCancel(r.ctx)
+	if won, err := x.Trials.Try(ctx, r.info.Site, breaker, r.row); err != nil || !won {
+		return onlyDelivery(rqcompat.OutcomeGivenBack), err
+	}
+	a, err := start()
+	if err != nil || a.refusal != nil || a.delivery != 0 {
+		x.Trials.NotTried(ctx, r.info.Site, breaker, r.row)
+	}
 	return a, err
 }
 

@@ -41,16 +41,24 @@ type RQ interface {
 	workers.Records
 }
 
+// Trials let one job at a time through a circuit breaker that is open; *breaker.Keeper does it.
+type Trials interface {
+	Try(ctx context.Context, site, breaker string, row *rows.BackgroundJob) (bool, error)
+	NotTried(ctx context.Context, site, breaker string, row *rows.BackgroundJob)
+}
+
 // Ended is told how an attempt, or a job that was refused before, ended, when row and RQ know of it.
 type Ended func(info job.Info, outcome string, err *job.Failure, took time.Duration)
 
 // Params are what a Runner needs.
 type Params struct {
-	Rows  Rows
-	RQ    RQ
-	Ask   func(ctx context.Context, q policy.Question) policy.Answer
-	Slots *workers.Slots
-	Retry job.RetryPolicy
+	Rows Rows
+	RQ   RQ
+	Ask  func(ctx context.Context, q policy.Question) policy.Answer
+	// Trials are asked where Ask says that a job would be a trial.
+	Trials Trials
+	Slots  *workers.Slots
+	Retry  job.RetryPolicy
 	// RetryIntervals are the pauses before the retries of a job without a row.
 	RetryIntervals []time.Duration
 	Logger         *slog.Logger

@@ -267,3 +267,6 @@ func (b *bench) Standing(_ context.Context, _, user, organization string) (acces
 func (b *bench) LimitUses(context.Context, []rqcompat.Limit) ([]rqcompat.LimitUse, error) {
 	return nil, nil
 }
+func (b *bench) Pauses(context.Context, string) (*rows.Pauses, error)      { return nil, nil }
+func (b *bench) Breakers(context.Context, string) ([]*rows.Breaker, error) { return nil, nil }
+func (b *bench) Clock(context.Context) time.Time                           { return time.Now() }

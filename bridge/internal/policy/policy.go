@@ -31,6 +31,8 @@ const (
 type Question struct {
 	Moment Moment
 	Site   string
+	// Queue is the type of the queue that brings it, as short; empty where that isn't known.
+	Queue string
 	// JobType and Organization are empty for a job without a row.
 	JobType, Organization string
 	// User is who submits, or owns the row, as the site's database spells him; empty where nobody is asked about.
@@ -62,6 +64,8 @@ type Answer struct {
 	Why string
 	// Stuck says that the waiting has no end of its own: somebody has to do something.
 	Stuck bool
+	// Trial is set for Go where only one job may: the circuit breaker whose trial it would be. Who starts it has to win that first.
+	Trial string
 	// Err says why it is refused, or, for Wait, why it can't be known.
 	Err error
 }
@@ -94,6 +98,10 @@ type Facts interface {
 	MayCreate(ctx context.Context, site, user, doctype string) (bool, error)
 	Standing(ctx context.Context, site, user, organization string) (access.Standing, error)
 	LimitUses(ctx context.Context, limits []rqcompat.Limit) ([]rqcompat.LimitUse, error)
+	Pauses(ctx context.Context, site string) (*rows.Pauses, error)
+	// Breakers are the site's circuit breakers that aren't closed, Clock is the time by which they open.
+	Breakers(ctx context.Context, site string) ([]*rows.Breaker, error)
+	Clock(ctx context.Context) time.Time
 }
 
 // Rule is one reason for which a job may have to wait or be refused.
@@ -113,22 +121,31 @@ type Options struct {
 	// TrustEnqueuer says that nobody is asked whether he belongs to an organization, Open for which organizations nobody is.
 	TrustEnqueuer bool
 	Open          []string
+	// NoBreakers says that no circuit breaker holds anything.
+	NoBreakers bool
 }
 
 // New returns the chain of all rules.
 func New(f Facts, o Options) Chain {
-	return Chain{Facts: f, Rules: []Rule{maintenance, jobType, organization, membership(o), permission, caps}}
+	all := []Rule{maintenance, jobType, organization, pause, membership(o), permission}
+	if !o.NoBreakers {
+		all = append(all, breaker)
+	}
+	return Chain{Facts: f, Rules: append(all, caps)}
 }
 
 // Ask returns the answer of the first rule that doesn't say Go.
 func (c Chain) Ask(ctx context.Context, q Question) Answer {
+	goes := Answer{}
 	for _, r := range c.Rules {
-		if a := r.Ask(ctx, c.Facts, q); a.Verdict != Go {
+		a := r.Ask(ctx, c.Facts, q)
+		if a.Verdict != Go {
 			a.Rule = r.Name
 			return a
 		}
+		goes.Trial += a.Trial
 	}
-	return Answer{}
+	return goes
 }
 
 // Every returns the answers of all rules that don't say Go, in order: Ask's own first.

@@ -29,6 +29,9 @@ type facts struct {
 	standingErr      error
 	uses             map[string]rqcompat.LimitUse // by key
 	usesErr          error
+	pauses           []*rows.Pause
+	breakers         []*rows.Breaker
+	holdsErr         error
 
 	asked []string
 }
@@ -57,6 +60,21 @@ func (f *facts) Standing(_ context.Context, site, user, organization string) (ac
 	f.asked = append(f.asked, "standing "+site+" "+user+" "+organization)
 	return f.standing, f.standingErr
 }
+
+func (f *facts) Pauses(_ context.Context, site string) (*rows.Pauses, error) {
+	f.asked = append(f.asked, "pauses "+site)
+	return rows.NewPauses(f.pauses), f.holdsErr
+}
+
+func (f *facts) Breakers(_ context.Context, site string) ([]*rows.Breaker, error) {
+	f.asked = append(f.asked, "breakers "+site)
+	return f.breakers, f.holdsErr
+}
+
+func (f *facts) Clock(context.Context) time.Time { return noon }
+
+// noon is the time of all tests.
+var noon = time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
 
 // fine has nothing against a job.
 func fine() *facts {
@@ -163,7 +181,7 @@ func TestAJobWithoutRowIsAskedForMaintenanceOnly(t *testing.T) {
 			t.Errorf("%+v: %+v, want Go", q, a)
 		}
 	}
-	if got, want := strings.Join(f.asked, ", "), "maintenance a"; got != want {
+	if got, want := strings.Join(f.asked, ", "), "maintenance a, pauses a"; got != want {
 		t.Errorf("asked for %q, want %q", got, want)
 	}
 }
@@ -175,7 +193,7 @@ func TestTheChainStopsAtTheFirstRuleThatDecides(t *testing.T) {
 	if a := New(f, Options{}).Ask(t.Context(), q); a.Verdict != Go {
 		t.Fatalf("nothing is against it, and yet: %+v", a)
 	}
-	if got, want := strings.Join(f.asked, ", "), "maintenance a, types a, organization a ORG-A"; got != want {
+	if got, want := strings.Join(f.asked, ", "), "maintenance a, types a, organization a ORG-A, pauses a, breakers a"; got != want {
 		t.Errorf("asked for %q, want %q", got, want)
 	}
 	f.maintained, f.types["export"].Enabled, f.org.Status = true, false, rows.OrganizationInactive

@@ -199,7 +199,7 @@ func (r *Router) conclude(ctx context.Context, o *Routed, unfit error) {
 
 // Question is what the policy is asked of a job.
 func Question(q *job.Queued, at policy.Moment) policy.Question {
-	question := policy.Question{Moment: at, Site: q.Site}
+	question := policy.Question{Moment: at, Site: q.Site, Queue: q.Queue.Kind}
 	if q.JobType != nil {
 		question.JobType, question.Organization, question.User, question.Row = q.JobType.TypeName, q.Organization, q.User, q.Row
 	}

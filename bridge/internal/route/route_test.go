@@ -142,6 +142,9 @@ func (b *bench) MayCreate(context.Context, string, string, string) (bool, error)
 func (b *bench) Standing(context.Context, string, string, string) (access.Standing, error) {
 	return access.Standing{Enabled: true, Member: true}, nil
 }
+func (b *bench) Pauses(context.Context, string) (*rows.Pauses, error)      { return nil, nil }
+func (b *bench) Breakers(context.Context, string) ([]*rows.Breaker, error) { return nil, nil }
+func (b *bench) Clock(context.Context) time.Time                           { return time.Now() }
 
 func newBench() *bench {
 	return &bench{
