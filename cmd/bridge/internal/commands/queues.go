@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/bridge"
+	"github.com/opensoft/dartwing-bridge/cmd/bridge/exitcode"
 	"github.com/opensoft/dartwing-bridge/cmd/bridge/internal/cli"
 	"github.com/opensoft/dartwing-bridge/cmd/bridge/internal/view"
 	"github.com/opensoft/dartwing-bridge/cmd/bridge/output"
@@ -121,37 +122,69 @@ func printWorkers(a *cli.App, b *frappe.Bench, workers []view.Worker) error {
 }
 
 func pauseCommand(a *cli.App) *cobra.Command {
-	return &cobra.Command{
+	c := &cobra.Command{
 		Use:   "pause [QUEUE...]",
-		Short: "Stop taking jobs, of some queues or of all",
+		Short: "Stop taking jobs: of some queues, of an organization, of a Job Type, or all",
 		Long: `Stop taking jobs until bridge resume. What runs goes on, what is enqueued waits.
 
 With queue types, bridges take nothing from those queues; Python workers do. Every
 bridge of the bench hears of it within a second, and those that start later too.
 
-Without one, RQ itself is suspended, as by rq suspend: no worker takes a job, no
-Python worker either, on any bench that uses this Redis.`,
+With --organization or --job-type, and with queue types and --site, only jobs of
+that site wait; bridges hear of it within 3 s. It is a Background Job Pause, which
+the desk can make and delete as well, and stands on the jobs with --reason.
+
+Without any of these, RQ itself is suspended, as by rq suspend: no worker takes a
+job, no Python worker either, on any bench that uses this Redis.`,
 		Example: `  bridge pause go
+  bridge pause --organization ORG-2026-00001 --reason "moves to another site"
+  bridge pause --site site1.localhost --job-type export_invoices
   bridge pause`,
-		RunE: func(c *cobra.Command, kinds []string) error {
-			return hold(c.Context(), a, kinds, "paused", (*rqcompat.Client).Pause, func(rq *rqcompat.Client, ctx context.Context) error { return rq.Suspend(ctx, 0) })
-		},
 	}
+	var of paused
+	of.addFlags(c)
+	by := c.Flags().String("user", "Administrator", "who pauses it, for what the jobs say")
+	reason := c.Flags().String("reason", "", "why, for what the jobs say")
+	c.RunE = func(c *cobra.Command, kinds []string) error {
+		onSite, err := of.ofSite(a, kinds)
+		switch {
+		case err != nil:
+			return err
+		case len(onSite) > 0:
+			return pauseOnSite(a, c, onSite, *by, *reason, false)
+		case *reason != "":
+			return exitcode.Usagef("--reason is kept with what is paused on a site: name --organization, --job-type, or --site and a queue")
+		}
+		return hold(c.Context(), a, kinds, "paused", (*rqcompat.Client).Pause, func(rq *rqcompat.Client, ctx context.Context) error { return rq.Suspend(ctx, 0) })
+	}
+	return c
 }
 
 func resumeCommand(a *cli.App) *cobra.Command {
-	return &cobra.Command{
+	c := &cobra.Command{
 		Use:   "resume [QUEUE...]",
-		Short: "Take jobs again, of some queues or of all",
-		Long: `End what bridge pause began: with queue types the pause of those queues, without
-one the suspension of RQ (also one by rq suspend). Queues that were paused by name
-stay paused until they are resumed by name.`,
+		Short: "Take jobs again: of some queues, of an organization, of a Job Type, or all",
+		Long: `End what bridge pause began: with queue types the pause of those queues, with
+--organization, --job-type, or --site and queue types what is paused on a site,
+without any of these the suspension of RQ (also one by rq suspend). What was paused
+by name stays paused until it is resumed by name.`,
 		Example: `  bridge resume go
+  bridge resume --organization ORG-2026-00001
   bridge resume`,
-		RunE: func(c *cobra.Command, kinds []string) error {
-			return hold(c.Context(), a, kinds, "resumed", (*rqcompat.Client).Unpause, (*rqcompat.Client).Resume)
-		},
 	}
+	var of paused
+	of.addFlags(c)
+	c.RunE = func(c *cobra.Command, kinds []string) error {
+		onSite, err := of.ofSite(a, kinds)
+		switch {
+		case err != nil:
+			return err
+		case len(onSite) > 0:
+			return pauseOnSite(a, c, onSite, "", "", true)
+		}
+		return hold(c.Context(), a, kinds, "resumed", (*rqcompat.Client).Unpause, (*rqcompat.Client).Resume)
+	}
+	return c
 }
 
 // hold gives an order about some queues, or about all workers.

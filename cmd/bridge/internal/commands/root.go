@@ -65,6 +65,7 @@ the bench's default_site, else its only one.`,
 	root.AddCommand(
 		workerCommand(a), enqueueCommand(a), submitCommand(a), jobsCommand(a), jobCommand(a), explainCommand(a), cancelCommand(a), retryCommand(a),
 		deleteCommand(a), cleanupCommand(a), failedCommand(a), queuesCommand(a), workersCommand(a), pauseCommand(a), resumeCommand(a),
+		pausesCommand(a), breakersCommand(a),
 		installCommand(a), uninstallCommand(a), watchCommand(a), doctorCommand(a), pickleCommand(a), versionCommand(a),
 		&cobra.Command{
 			Use: "exit-codes", Short: "What the exit codes mean", Long: exitcode.Explanation,

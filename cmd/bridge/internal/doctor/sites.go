@@ -76,6 +76,7 @@ func (r *report) database(ctx context.Context, b *frappe.Bench, cfg bridge.Confi
 	r.ok(check, "database %s, time zone %s, %s", site.DBName(), db.Location(), jobCounts(ctx, db))
 	for _, err := range []error{
 		r.deadLetters(ctx, check, site, db), r.overlooked(ctx, check, cfg, db), r.connections(ctx, check, site, db),
+		r.holds(ctx, check, db), r.members(ctx, check, db),
 		r.documents(whole, check, b, site, db),
 	} {
 		if err != nil {
