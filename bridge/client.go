@@ -109,6 +109,8 @@ type Inspection struct {
 	// Job and Results are RQ's view; Job is nil when its hash is gone.
 	Job     *rqcompat.Job
 	Results []rqcompat.Result
+	// Withheld says that the results aren't shown, since the organization is suspended: they are left out, here and in the row.
+	Withheld bool
 }
 
 // Inspect collects what the row, its log and RQ know of a job. name is a Background Job's or an RQ job id, with or
@@ -131,6 +133,14 @@ func (c *Client) Inspect(ctx context.Context, site, name string) (Inspection, er
 	}
 	if in.Row == nil && in.Job == nil {
 		return in, fmt.Errorf("site %s: %q is neither a Background Job nor an RQ job: %w", site, name, rows.ErrNoSuchJob)
+	}
+	if in.Row != nil {
+		if in.Withheld, err = db.IsWithheld(ctx, in.Row.Name); err != nil {
+			return in, err
+		}
+	}
+	if in.Withheld {
+		in.Results = nil
 	}
 	in.inZone()
 	return in, nil

@@ -158,6 +158,7 @@ func (w *rooms) maintenance(queues []job.Queue, registries *maintenance.Registri
 	retention := maintenance.NewRetention(maintenance.RetentionParams{
 		Cleaner: w.cleaner(w.cfg), Sites: w.sites, Process: w.slots.Process(), Log: w.cfg.Log,
 	})
+	withheld := &maintenance.Withheld{Rows: w.sites}
 	handled := &maintenance.Handled{RQ: w.rq, Rows: w.sites, Process: w.slots.Process()}
 	return []maintenance.Service{
 		{What: "rescue jobs of dead workers", Every: p.rescue, Do: rescue.Do},
@@ -172,6 +173,7 @@ func (w *rooms) maintenance(queues []job.Queue, registries *maintenance.Registri
 		}.Do},
 		{What: "tell about this process", Every: publishing, Do: w.publish},
 		{What: "tell rows what they wait for", Every: time.Second, Do: teller.Do},
+		{What: "show results of organizations that are active again", Every: 2 * time.Second, Delay: time.Second, Do: withheld.Do},
 		{What: "tell Job Types who handles them", Every: time.Second, Delay: time.Second, Do: handled.Do},
 		{What: "delete jobs that ended long ago", Every: maintenance.RetentionEvery, Delay: p.orphans, Do: retention.Do},
 		{What: "return memory", Every: 10 * time.Second, Delay: 10 * time.Second, Do: maintenance.ReturnMemory},

@@ -169,6 +169,10 @@ func (t *table) WriteProgress(_ context.Context, site string, reports []sites.Re
 	return make([]error, len(reports))
 }
 
+func (t *table) Withhold(context.Context, string, *rows.BackgroundJob, string) (bool, error) {
+	return false, t.fails()
+}
+
 func (t *table) Written(_ context.Context, _ string, names []string) (c sites.Changes, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

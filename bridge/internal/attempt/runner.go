@@ -30,6 +30,7 @@ type Rows interface {
 	WriteProgress(ctx context.Context, site string, reports []sites.Report) []error
 	Statuses(ctx context.Context, site string, names []string) (map[string]rows.Status, error)
 	Written(ctx context.Context, site string, names []string) (sites.Changes, error)
+	Withhold(ctx context.Context, site string, row *rows.BackgroundJob, output string) (bool, error)
 }
 
 // RQ is what attempts do in Redis; *rqcompat.Client does it.

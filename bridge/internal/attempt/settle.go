@@ -113,6 +113,9 @@ func (x *Runner) settleRow(ctx context.Context, r *run, end *ending, value strin
 		return nil
 	}
 	ok := x.insist(ctx, r, "row can't be settled yet", func(ctx context.Context) (err error) {
+		if err = x.withhold(ctx, end.move); err != nil {
+			return err
+		}
 		moved, err = x.Rows.Apply(ctx, *end.move, outcome)
 		if sites.Final(err) && refused == nil {
 			refused = err
@@ -149,6 +152,18 @@ func (x *Runner) settleRow(ctx context.Context, r *run, end *ending, value strin
 		end.kind = rqcompat.OutcomeFailed
 	}
 	x.writeOutcome(ctx, r, *end, value)
+}
+
+// withhold keeps the result of a job back whose organization is suspended by now.
+func (x *Runner) withhold(ctx context.Context, m *moves.Move) error {
+	if m.To != rows.StatusCompleted || m.Withheld {
+		return nil
+	}
+	withheld, err := x.Rows.Withhold(ctx, m.Site, m.Row, m.Written().OutputReference)
+	if withheld {
+		*m = m.Withhold()
+	}
+	return err
 }
 
 // settleOver settles a row that isn't Running any more, if its log says that it is: then somebody wrote another state into

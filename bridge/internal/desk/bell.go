@@ -89,7 +89,7 @@ func (b *Bell) Run(ctx context.Context) {
 
 // Moved implements sites.Observer.
 func (b *Bell) Moved(m sites.Moved) {
-	if m.To == rows.StatusDeadLetter || m.To == rows.StatusCompleted {
+	if m.To == rows.StatusDeadLetter || m.To == rows.StatusCompleted && !m.Withheld {
 		why, _, _ := strings.Cut(strings.TrimSpace(m.Written.ErrorMessage), "\n")
 		b.lanes.Add(m.Site, end{Subject: m.Subject, to: m.To, why: rows.Data(why)})
 	}

@@ -17,6 +17,8 @@ type Move struct {
 	// Row is the row as it was read; applying the move brings it up to date.
 	Row *rows.BackgroundJob
 	rows.Transition
+	// Withheld says that the move leaves out what the job has come to: its organization is suspended.
+	Withheld bool
 }
 
 // Messages of the log rows of steps on the way.
@@ -107,6 +109,25 @@ func Complete(site string, row *rows.BackgroundJob, said Said, now time.Time) Mo
 		m.Set = append(m.Set, rows.Job.OutputReference.To(said.Output))
 	}
 	return m
+}
+
+// Withhold leaves out of a move what the job has come to, until Reveal.
+func (m Move) Withhold() Move {
+	if m.Withheld {
+		return m
+	}
+	m.Withheld = true
+	m.Message += "; its result is withheld until organization " + m.Row.Organization + " is active again"
+	m.Set = slices.DeleteFunc(slices.Clone(m.Set), func(v rows.Value) bool { return v.Column() == "output_reference" })
+	return m
+}
+
+// Reveal gives a completed row the result that was withheld. It goes from the state to itself, so that all who hear of an end hear
+// of it.
+func Reveal(site string, row *rows.BackgroundJob, output string) Move {
+	return ByHand(row, rows.StatusCompleted, func(row *rows.BackgroundJob) Move {
+		return move(site, row, rows.StatusCompleted, "Result shown: organization "+row.Organization+" is active again", rows.Job.OutputReference.To(output))
+	})
 }
 
 // Failure is why an attempt failed.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
@@ -12,10 +11,6 @@ import (
 
 // ErrOrganizationDissolved says that the organization takes no jobs any more.
 var ErrOrganizationDissolved = errors.New("the organization is dissolved")
-
-// heldStatuses are the statuses of an organization that hold its jobs until somebody changes them: what is submitted meanwhile
-// waits as well. Of the others Dissolved refuses, Active runs, and one that nobody here knows runs with a warning in the log.
-var heldStatuses = []string{rows.OrganizationInactive, rows.OrganizationSuspended}
 
 // organization holds jobs of a suspended organization, on their queues, and refuses those of one that is gone, as jobType does;
 // a row that still waits to be delivered needn't come to its queue for that.
@@ -30,7 +25,7 @@ var organization = Rule{Name: "organization", Ask: func(ctx context.Context, f F
 		return refuse(err)
 	case err != nil && !missing:
 		return Answer{}
-	case !missing && slices.Contains(heldStatuses, org.Status) && q.Moment >= AtClaim:
+	case !missing && org.Suspended() && q.Moment >= AtClaim:
 		return stuck("organization " + q.Organization + " is suspended: its status is " + org.Status)
 	case !missing && org.Status != rows.OrganizationDissolved, q.Moment == AtClaim:
 		return Answer{}

@@ -31,6 +31,8 @@ type Moved struct {
 	Modified string // the row's time stamp as the desk compares it
 	// Written has what this move wrote: output, error, progress message, time of the next retry.
 	Written rows.BackgroundJob
+	// Withheld says that what the job has come to is left out, and nobody is to hear of its end yet.
+	Withheld bool
 }
 
 // Progressed is a committed report of a running row.
@@ -148,7 +150,7 @@ func (s *Sites) Apply(ctx context.Context, m moves.Move, then func(context.Conte
 	if then != nil {
 		err = then(ctx)
 	}
-	s.tell(Moved{Subject: subjectOf(m.Site, m.Row), From: m.From, To: m.To, Modified: result.Modified, Written: m.Written()})
+	s.tell(Moved{Subject: subjectOf(m.Site, m.Row), From: m.From, To: m.To, Modified: result.Modified, Written: m.Written(), Withheld: m.Withheld})
 	return result, err
 }
 

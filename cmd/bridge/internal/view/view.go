@@ -93,6 +93,9 @@ func InspectionOf(in bridge.Inspection, s bridge.Standing, params bool) map[stri
 	if in.Row != nil {
 		view["history"] = in.History
 	}
+	if in.Withheld {
+		view["withheld"] = true
+	}
 	if len(s.Waits) > 0 {
 		view["waits"] = s.Waits
 	}
@@ -131,6 +134,9 @@ func PrintInspection(w io.Writer, in bridge.Inspection, s bridge.Standing, param
 		fmt.Fprintln(w, "No Background Job: all that is known of this job is in RQ.")
 	} else if err := printRow(w, in, params); err != nil {
 		return err
+	}
+	if in.Withheld {
+		fmt.Fprintf(w, "\nIts result is withheld until organization %s is active again.\n", output.OneLine(in.Row.Organization))
 	}
 	if err := printStanding(w, in, s, time.Now()); err != nil {
 		return err
