@@ -22,7 +22,7 @@ var pause = Rule{Name: "pause", Ask: func(ctx context.Context, f Facts, q Questi
 		all.Find(rows.PauseOrganization, q.Organization), all.Find(rows.PauseJobType, q.JobType), all.Find(rows.PauseQueue, q.Queue),
 	} {
 		if p != nil && p.Of() != "" {
-			return waitFor(Later, Paused(p))
+			return stuck(Paused(p))
 		}
 	}
 	return Answer{}
