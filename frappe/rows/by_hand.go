@@ -35,35 +35,42 @@ func (d *DB) Pending(ctx context.Context, behind Place, limit int) ([]Place, err
 		append(behind.args(StatusPending), limit)...)
 }
 
-// notPending are the states into which the engine moves rows. A Pending row is looked at whoever wrote it.
-var notPending = []Status{
-	StatusQueued, StatusRunning, StatusCompleted, StatusFailed, StatusTimedOut, StatusDeadLetter, StatusCanceled,
+// anyStatus are the states into which the engine moves rows.
+var anyStatus = []Status{
+	StatusPending, StatusQueued, StatusRunning, StatusCompleted, StatusFailed, StatusTimedOut, StatusDeadLetter, StatusCanceled,
 }
 
 // ChangedByHand reads up to limit places of rows behind one that were modified within a time, from <= modified < to, and
 // whose log has nothing as new, oldest first: somebody else than the engine wrote them. What he wrote may be anything, the
 // status or not. A zero to is no end. It costs a look into the log for each row that was modified then.
 func (d *DB) ChangedByHand(ctx context.Context, from, to time.Time, behind Place, limit int) ([]Place, error) {
+	return d.changedPlaces(ctx, "find the jobs that somebody changed", changedByHand, anyStatus, from, to, behind, limit)
+}
+
+// changedByHand finds those of one status.
+var changedByHand = placesOf("AND NOT EXISTS (SELECT 1 FROM `" + tableLog + "` l WHERE l.`background_job`=j.`name` AND l.`timestamp`>=j.`modified`)")
+
+// placesOf finds rows of one status that were modified within a time, on a condition.
+func placesOf(condition string) string {
+	return "(" + placesWhere + " AND j.`modified`>=? AND j.`modified`<? AND " + behindPlace + " " + condition + placesOrder + ")"
+}
+
+// changedPlaces reads up to limit places of rows behind one that were modified within a time, oldest first: query is placesOf.
+// Each status apart: so the index on status and time finds them.
+func (d *DB) changedPlaces(ctx context.Context, what, query string, statuses []Status, from, to time.Time, behind Place, limit int) ([]Place, error) {
 	first, last := earliestText(from, d.Location()), "9999-12-31 23:59:59"
 	if !to.IsZero() {
 		last = latestText(to, d.Location())
 	}
 	var args []any
-	for _, s := range notPending {
+	for _, s := range statuses {
 		of := behind.args(s)
 		args = append(append(args, of[0], first, last), append(of[1:], limit)...)
 	}
-	// Each status apart: so the index on status and time finds them.
-	places, err := selectAll[Place](ctx, &d.conn, "find the jobs that somebody changed", changedByHand, args...)
+	places, err := selectAll[Place](ctx, &d.conn, what, query+strings.Repeat(" UNION ALL "+query, len(statuses)-1), args...)
 	slices.SortFunc(places, Place.compare)
 	return places[:min(len(places), limit)], err
 }
-
-// changedOf finds the rows of one status, changedByHand those of all of notPending.
-const changedOf = "(" + placesWhere + " AND j.`modified`>=? AND j.`modified`<? AND " + behindPlace +
-	" AND NOT EXISTS (SELECT 1 FROM `" + tableLog + "` l WHERE l.`background_job`=j.`name` AND l.`timestamp`>=j.`modified`)" + placesOrder + ")"
-
-var changedByHand = changedOf + strings.Repeat(" UNION ALL "+changedOf, len(notPending)-1)
 
 const (
 	placesWhere = "SELECT j.`name`,COALESCE(j.`modified`,'') AS modified FROM `" + tableJob + "` j WHERE j.`status`=?"

@@ -14,9 +14,9 @@ import (
 // NewJob describes a Background Job row to be created.
 type NewJob struct {
 	JobType, Organization string
-	OwnerUser             string // the submitter; also the row's owner, which if_owner permissions look at
-	Priority              string // "" is Normal
-	DependsOn             string
+	OwnerUser             string   // the submitter; also the row's owner, which if_owner permissions look at
+	Priority              string   // "" is Normal
+	DependsOn             []string // names of jobs of the organization that have to complete first; then it is Pending, whatever Status says
 	JobHash               string
 	// Within has the job made only if none with the same JobHash, Job Type and organization was created so lately and hasn't
 	// ended (Completed, Dead Letter, Canceled); Ever: if there is none, whatever became of it. Zero: in any case.
@@ -47,6 +47,9 @@ func (n *NewJob) check(t *tableInfo, loc *time.Location) error {
 		return fmt.Errorf("%w: a job is created as Pending or Queued, not as %q", ErrValue, n.Status)
 	case n.InputParameters != nil && !json.Valid(n.InputParameters):
 		return fmt.Errorf("%w: input_parameters is not valid JSON", ErrValue)
+	}
+	if err := n.checkDependencies(t); err != nil {
+		return err
 	}
 	now := time.Now().In(loc)
 	row := n.row(t, jobName(now, 0), now)
@@ -100,6 +103,9 @@ func (d *DB) CreateUnlessThere(ctx context.Context, js []NewJob) ([]Created, err
 		}
 	}
 	c := &creation{d: d, js: js, job: job, log: log}
+	if err := c.needsTable(ctx); err != nil {
+		return nil, err
+	}
 	for draw := 1; ; draw++ {
 		err := d.retry(ctx, what, c.run)
 		switch {
@@ -122,8 +128,10 @@ type creation struct {
 	d        *DB
 	js       []NewJob
 	job, log *tableInfo
-	created  []Created        // for each of js
-	jobs     []*BackgroundJob // those that are made
+	created  []Created         // for each of js
+	jobs     []*BackgroundJob  // those that are made
+	locked   map[string]Parent // what they depend on, by rowKey
+	parents  [][]Parent        // of each of js that is made; nil where none depends on another
 }
 
 // catchUp sets the counter to the highest number that this year's rows have.
@@ -152,6 +160,10 @@ func (c *creation) run(ctx context.Context) error {
 
 // write makes the jobs in a transaction. evidence is the name of a log row that is there then, "" if nothing was written.
 func (c *creation) write(ctx context.Context, tx *sql.Tx, now time.Time) (evidence string, err error) {
+	// Before the series, whose counter all wait for who create a job.
+	if err := c.lockParents(ctx, tx); err != nil {
+		return "", err
+	}
 	there, err := c.lookFor(ctx, tx, now)
 	if err != nil {
 		return "", err
@@ -160,12 +172,18 @@ func (c *creation) write(ctx context.Context, tx *sql.Tx, now time.Time) (eviden
 	if len(toMake) == 0 {
 		return "", nil
 	}
+	if err := c.depend(toMake); err != nil {
+		return "", err
+	}
 	first, err := nextNumbers(ctx, tx, jobSeries(now), len(toMake))
 	if err != nil {
 		return "", err
 	}
 	logs := c.build(now, first, toMake)
 	if err := insertJobs(ctx, tx, c.job, c.d.Location(), c.jobs); err != nil {
+		return "", err
+	}
+	if err := c.insertDependencies(ctx, tx, now); err != nil {
 		return "", err
 	}
 	return insertLog(ctx, tx, c.log, now, logs)
@@ -220,6 +238,7 @@ func (c *creation) build(now time.Time, first int64, toMake []int) (logs []logRo
 	for at, i := range toMake {
 		n, j := &c.js[i], c.created[i].Row
 		*j = *n.row(c.job, jobName(now, first+int64(at)), clock.next())
+		c.bind(i, j)
 		r := logRow{job: j.Name, organization: j.Organization, owner: j.Owner, to: string(StatusPending), actor: n.OwnerUser,
 			message: cmp.Or(n.CreatedMessage, "Job created"), at: formatTime(j.Creation, loc)}
 		logs = append(logs, r)
@@ -236,13 +255,16 @@ func (c *creation) build(now time.Time, first int64, toMake []int) (logs []logRo
 
 func (n *NewJob) row(t *tableInfo, name string, now time.Time) *BackgroundJob {
 	hash, _ := t.columns["job_hash"].fit(n.JobHash)
-	createdAt := now
+	createdAt, dependsOn := now, ""
+	if len(n.DependsOn) > 0 {
+		dependsOn = n.DependsOn[0]
+	}
 	if !n.CreatedAt.IsZero() {
 		createdAt = n.CreatedAt.In(now.Location())
 	}
 	return &BackgroundJob{
 		Name: name, JobType: n.JobType, Organization: n.Organization, OwnerUser: n.OwnerUser, Owner: n.OwnerUser, Status: cmp.Or(n.Status, StatusPending),
-		Priority: cmp.Or(n.Priority, PriorityNormal), DependsOn: n.DependsOn, MaxRetries: n.MaxRetries, InputParameters: n.InputParameters,
+		Priority: cmp.Or(n.Priority, PriorityNormal), DependsOn: dependsOn, MaxRetries: n.MaxRetries, InputParameters: n.InputParameters,
 		JobHash: hash, TimeoutSeconds: n.TimeoutSeconds, CreatedAt: createdAt, Creation: now, Modified: now,
 		ModifiedBy: n.OwnerUser, WaitingFor: n.WaitingFor,
 	}

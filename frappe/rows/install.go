@@ -194,9 +194,10 @@ type TableProblem struct {
 
 // optionalTables are of later versions; everything else goes on without them.
 var optionalTables = map[string]string{
-	tablePause:    "organizations, job types and a site's share of a queue can't be paused",
-	tableBreaker:  "no circuit breaker opens",
-	tableWithheld: "results of jobs that end while their organization is suspended are shown at once",
+	tableDependency: "a job can depend on one other only",
+	tablePause:      "organizations, job types and a site's share of a queue can't be paused",
+	tableBreaker:    "no circuit breaker opens",
+	tableWithheld:   "results of jobs that end while their organization is suspended are shown at once",
 }
 
 // optionalColumns may be missing in the Dartwing app's own DocTypes; everything goes on without them.

@@ -36,7 +36,7 @@ func TestInstallOnABareDatabase(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			want := []string{"tabBackground Job", "tabBackground Job Pause", "tabDefaultValue", "tabHas Role", "tabJob Circuit Breaker", "tabJob Execution Log", "tabJob Type", "tabOrg Member", "tabOrganization",
+			want := []string{"tabBackground Job", "tabBackground Job Dependency", "tabBackground Job Pause", "tabDefaultValue", "tabHas Role", "tabJob Circuit Breaker", "tabJob Execution Log", "tabJob Type", "tabOrg Member", "tabOrganization",
 				"tabPerson", "tabSeries", "tabSingles", "tabUser", "tabUser Permission", "tabWithheld Job Result"}
 			slices.Sort(report.Created)
 			if diff := cmp.Diff(want, report.Created); diff != "" {
@@ -87,7 +87,7 @@ func TestInstallAgainChangesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(report.Created)+len(report.IndexesAdded)+len(report.JobTypes) != 0 || len(report.Kept) != 15 {
+	if len(report.Created)+len(report.IndexesAdded)+len(report.JobTypes) != 0 || len(report.Kept) != 16 {
 		t.Errorf("%+v", report)
 	}
 	if diff := cmp.Diff(before, shape(t, d, tableJob)); diff != "" {
@@ -143,7 +143,7 @@ func TestInstallLeavesAnExistingSite(t *testing.T) {
 		mustExec(t, d, q)
 	}
 	columns := func() (all []string) {
-		if err := d.x.Select(&all, "SELECT CONCAT_WS(' ',table_name,column_name,column_type,column_default,is_nullable) FROM information_schema.columns WHERE table_schema=DATABASE() AND table_name NOT IN ('tabOrganization','tabBackground Job Pause','tabJob Circuit Breaker','tabWithheld Job Result') ORDER BY 1"); err != nil {
+		if err := d.x.Select(&all, "SELECT CONCAT_WS(' ',table_name,column_name,column_type,column_default,is_nullable) FROM information_schema.columns WHERE table_schema=DATABASE() AND table_name NOT IN ('tabOrganization','tabBackground Job Dependency','tabBackground Job Pause','tabJob Circuit Breaker','tabWithheld Job Result') ORDER BY 1"); err != nil {
 			t.Fatal(err)
 		}
 		return all
@@ -154,7 +154,7 @@ func TestInstallLeavesAnExistingSite(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := InstallReport{
-		Created: []string{"tabBackground Job Pause", "tabJob Circuit Breaker", "tabOrganization", "tabWithheld Job Result"}, Kept: []string{"tabBackground Job", "tabJob Execution Log", "tabJob Type"},
+		Created: []string{"tabBackground Job Dependency", "tabBackground Job Pause", "tabJob Circuit Breaker", "tabOrganization", "tabWithheld Job Result"}, Kept: []string{"tabBackground Job", "tabJob Execution Log", "tabJob Type"},
 		IndexesAdded: []string{"tabBackground Job.job_hash_creation_index", "tabBackground Job.status_next_retry_at_organization_index", "tabBackground Job.organization_status_index",
 			"tabBackground Job.depends_on_status_index", "tabBackground Job.owner_status_modified_index",
 			"tabBackground Job.job_type_status_modified_index", "tabJob Execution Log.background_job_timestamp_index",
@@ -182,7 +182,7 @@ func TestInstallLeavesAnExistingSite(t *testing.T) {
 		"tabBackground Job.waiting_forfalse", "tabBackground Job.log_tailfalse", "tabJob Execution Log.organizationfalse",
 		"tabJob Type.handled_byfalse", "tabJob Type.handled_atfalse", "tabJob Type.sample_parametersfalse", "tabJob Type.documentationfalse",
 		"tabJob Type.notify_on_completionfalse", "tabJob Type.dead_letter_rolefalse", "tabJob Type.rate_limitfalse", "tabJob Type.rate_limit_windowfalse",
-		"tabBackground Job Pause.false", "tabJob Circuit Breaker.false", "tabOrganization.false", "tabWithheld Job Result.false", "tabOrg Member.false",
+		"tabBackground Job Dependency.false", "tabBackground Job Pause.false", "tabJob Circuit Breaker.false", "tabOrganization.false", "tabWithheld Job Result.false", "tabOrg Member.false",
 	}
 	if diff := cmp.Diff(lacking, found); diff != "" {
 		t.Error(diff)
@@ -210,8 +210,8 @@ func TestInstallLeavesAnExistingSite(t *testing.T) {
 func TestCheckTablesFindsProblems(t *testing.T) {
 	d := siteDB(t, newSite(t, testMajor))
 	problems, err := CheckTables(t.Context(), d)
-	if err != nil || len(problems) != 8 || !problems[0].Fatal || problems[1].Fatal || !problems[0].Install || problems[0].Fix != "" || problems[7].Install ||
-		!strings.Contains(problems[7].Fix, "bench --site site1.localhost migrate") {
+	if err != nil || len(problems) != 9 || !problems[0].Fatal || problems[1].Fatal || !problems[0].Install || problems[0].Fix != "" || problems[8].Install ||
+		!strings.Contains(problems[8].Fix, "bench --site site1.localhost migrate") {
 		t.Errorf("bare database: %+v, %v", problems, err)
 	}
 	if _, err := Install(t.Context(), d, InstallOptions{}); err != nil {

@@ -30,7 +30,7 @@ func badJobs(t *rapid.T) (column string, spoil func(*NewJob)) {
 		"organization":     func(n *NewJob) { n.Organization = text },
 		"owner_user":       func(n *NewJob) { n.OwnerUser = text },
 		"priority":         func(n *NewJob) { n.Priority = text },
-		"depends_on":       func(n *NewJob) { n.DependsOn = text },
+		"depends_on":       func(n *NewJob) { n.DependsOn = []string{text} },
 		"timeout_seconds":  func(n *NewJob) { n.TimeoutSeconds = number },
 		"max_retries":      func(n *NewJob) { n.MaxRetries = number },
 		"created_at":       func(n *NewJob) { n.CreatedAt = time.Date(12000, 1, 1, 0, 0, 0, 0, time.UTC) },
@@ -93,7 +93,7 @@ func TestWhatPassesTheCheckIsTaken(t *testing.T) {
 		case 2:
 			n.OwnerUser = text.Draw(rt, "owner_user")
 		case 3:
-			n.DependsOn = text.Draw(rt, "depends_on")
+			n.DependsOn = []string{text.Draw(rt, "depends_on") + "x"}
 		case 4:
 			n.TimeoutSeconds = number.Draw(rt, "timeout_seconds")
 		case 5:
@@ -101,11 +101,13 @@ func TestWhatPassesTheCheckIsTaken(t *testing.T) {
 		case 6:
 			n.Priority = rapid.SampledFrom([]string{"Low", "HIGH", "It's", "Its", "", "Low','Normal"}).Draw(rt, "priority")
 		}
-		n.DependsOn += "x" // NULL is no value for it
+		if n.DependsOn == nil {
+			n.DependsOn = []string{"x"} // NULL is no value for it
+		}
 		check := d.CheckJob(t.Context(), n)
 		// As if nothing had been checked.
 		_, err := d.exec(t.Context(), "insert", "INSERT INTO `tabBackground Job` (name,job_type,organization,owner_user,depends_on,timeout_seconds,max_retries,priority) VALUES (UUID(),?,?,?,?,?,?,?)",
-			n.JobType, n.Organization, n.OwnerUser, n.DependsOn, n.TimeoutSeconds, n.MaxRetries, n.row(&tableInfo{}, "", time.Now()).Priority)
+			n.JobType, n.Organization, n.OwnerUser, n.DependsOn[0], n.TimeoutSeconds, n.MaxRetries, n.row(&tableInfo{}, "", time.Now()).Priority)
 		if (check == nil) != (err == nil) || err != nil && !errors.Is(err, ErrValue) {
 			rt.Fatalf("the check says %v, the server %v of %+v", check, err, n)
 		}
@@ -168,7 +170,7 @@ func TestABadMoveIsAlone(t *testing.T) {
 // withDependency is a job that the strange table takes.
 func withDependency(i int) NewJob {
 	n := newJob(StatusQueued)
-	n.DependsOn = fmt.Sprint("JOB-", i)
+	n.DependsOn = []string{fmt.Sprint("JOB-", i)}
 	return n
 }
 
@@ -177,6 +179,7 @@ func newJobsOf(t *testing.T, d *DB, n int) []*BackgroundJob {
 	js := make([]NewJob, n)
 	for i := range js {
 		js[i] = withDependency(i)
+		mustExec(t, d, "INSERT IGNORE INTO `tabBackground Job` (name,status,organization) VALUES (?,'Completed',?)", js[i].DependsOn[0], js[i].Organization)
 	}
 	jobs, err := d.CreateJobs(t.Context(), js)
 	if err != nil {

@@ -17,6 +17,7 @@ const (
 	tableJob          = "tabBackground Job"
 	tableJobType      = "tabJob Type"
 	tableLog          = "tabJob Execution Log"
+	tableDependency   = "tabBackground Job Dependency"
 	tableOrganization = "tabOrganization"
 	tablePerson       = "tabPerson"
 	tableOrgMember    = "tabOrg Member"
@@ -32,7 +33,7 @@ const (
 var definitions embed.FS
 
 // importOrder has the files of the DocTypes, each after those that it links to.
-var importOrder = []string{"organization", "job_type", "background_job", "job_execution_log", "background_job_pause", "job_circuit_breaker", "withheld_job_result"}
+var importOrder = []string{"organization", "job_type", "background_job_dependency", "background_job", "job_execution_log", "background_job_pause", "job_circuit_breaker", "withheld_job_result"}
 
 // DocTypes are the DocTypes of the tables that are kept here as Frappe's import_doc takes them, each after those that it
 // links to.
@@ -210,6 +211,7 @@ var neededIndexes = map[string][]index{
 		{"owner", "status", "modified"},    // whoever may read his own only: his list and his cards
 		{"job_type", "status", "modified"}, // lists of a type, and the figures on its form
 	},
+	tableDependency: {{"background_job", "parent"}}, // dependents
 	tableLog: {
 		{"background_job", "timestamp"}, // a job's history
 		{"owner", "modified"},           // the list of whoever may read the log of his own jobs only

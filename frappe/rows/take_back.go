@@ -11,10 +11,14 @@ import (
 // TakeBack removes rows and their log, in one transaction: the undoing of a submission that could not be delivered. A row
 // that isn't any more as it was created stays, and so does its log: it runs, or somebody else has submitted the same.
 func (d *DB) TakeBack(ctx context.Context, jobs []*BackgroundJob) error {
+	several, err := d.tables.has(ctx, tableDependency)
+	if err != nil {
+		return err
+	}
 	for chunk := range slices.Chunk(jobs, maxIn) {
 		what := fmt.Sprintf("delete %d jobs", len(chunk))
 		err := d.retry(ctx, what, func(ctx context.Context) error {
-			return d.inTx(ctx, func(ctx context.Context, tx *sql.Tx) error { return takeBack(ctx, tx, chunk) })
+			return d.inTx(ctx, func(ctx context.Context, tx *sql.Tx) error { return takeBack(ctx, tx, chunk, several) })
 		})
 		if errors.Is(err, errOutcomeUnknown) {
 			return &dbError{site: d.site, what: what, kind: ErrUnavailable, cause: err, fix: "whether they were deleted is not known; look in the desk"}
@@ -26,7 +30,7 @@ func (d *DB) TakeBack(ctx context.Context, jobs []*BackgroundJob) error {
 	return nil
 }
 
-func takeBack(ctx context.Context, tx *sql.Tx, jobs []*BackgroundJob) error {
+func takeBack(ctx context.Context, tx *sql.Tx, jobs []*BackgroundJob, several bool) error {
 	moves := make([]*move, len(jobs))
 	for i, j := range jobs {
 		moves[i] = &move{Transition: &Transition{Name: j.Name}}
@@ -43,6 +47,11 @@ func takeBack(ctx context.Context, tx *sql.Tx, jobs []*BackgroundJob) error {
 	}
 	if len(names) == 0 {
 		return nil
+	}
+	if several {
+		if err := deleteDependencies(ctx, tx, names); err != nil {
+			return err
+		}
 	}
 	in := " IN (" + marks(len(names)) + ")"
 	if _, err := tx.ExecContext(ctx, "DELETE FROM `"+tableLog+"` WHERE `background_job`"+in, names...); err != nil {

@@ -436,7 +436,8 @@ func TestCreateJobs(t *testing.T) {
 	_, d := installed(t, testMajor)
 	parameters := json.RawMessage(`{"ä": [1, 2.50, "x"]}`)
 	n := newJob("")
-	n.InputParameters, n.Priority, n.DependsOn, n.JobHash = parameters, PriorityHigh, "JOB-0", "abc"
+	n.InputParameters, n.Priority, n.DependsOn, n.JobHash = parameters, PriorityHigh, []string{"job-0"}, "abc"
+	mustExec(t, d, "INSERT INTO `tabBackground Job` (name,status,organization) VALUES ('JOB-0','Completed',?)", n.Organization)
 	jobs, err := d.CreateJobs(t.Context(), []NewJob{n, newJob(StatusQueued)})
 	if err != nil {
 		t.Fatal(err)
