@@ -23,7 +23,7 @@ UNITS := ./bridge/... ./cmd/... ./frappe/... ./rqcompat/...
 MODULES = $(patsubst ./%/go.mod,%,$(shell find ./integration -name go.mod -not -path '*/node_modules/*'))
 
 .DEFAULT_GOAL := help
-.PHONY: help build setup lint unit test demo acceptance bench million chaos fairness hostile fuzz clean check-go
+.PHONY: help build setup lint unit test demo acceptance bench million chaos fairness races hostile fuzz clean check-go
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -74,6 +74,9 @@ chaos: setup ## what the tests do a few times, CHAOS (200) times: bridges killed
 fairness: setup ## turns, weights and caps at full size, four minutes: what an organization notices of another's ten thousand jobs
 	BRIDGE_TEST_FAIRNESS=100 go test -count=1 -v -timeout 30m \
 		-run 'TestOneJobBehindTenThousand|TestWeightsHold|TestCapsHoldAcrossProcesses|TestAFullTenantDelaysNobody' ./bridge
+
+races: setup ## 10,000 parents that end while children are added, and 10,000 children of one job
+	BRIDGE_TEST_RACES=10000 BRIDGE_TEST_CHILDREN=10000 go test -count=1 -v -timeout 30m -run 'TestParentsThatEnd|TestFanOutAndFanIn' ./bridge
 
 hostile: setup build ## attack the bridge on private servers, ten minutes: what its neighbours notice; HOSTILE_FLAGS=--help
 	@go build -trimpath -o bin/hostile ./integration/hostile && bin/hostile --bridge bin/bridge $(HOSTILE_FLAGS)

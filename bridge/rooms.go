@@ -118,6 +118,7 @@ func furnish(cfg Config, c *connections, handlers job.Handlers, ended attempt.En
 		Rows: c.sites, RQ: deliveries, Ask: c.policy.Ask, Handled: w.router.Handled, DefaultOrganization: cfg.DefaultOrganization,
 		TrustEnqueuer: cfg.TrustEnqueuer, Grace: cfg.RowGrace, Source: eventsSource, Marks: byhand.Marks{Redis: c.rdb}, Log: cfg.Log,
 	})
+	c.sites.Observe(w.hands)
 	w.scheduler = &maintenance.Scheduler{RQ: c.rq, Queues: names, Log: cfg.Log}
 	w.process = w.describe(handlers)
 	w.services = w.maintenance(queues, registries)

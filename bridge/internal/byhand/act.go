@@ -78,7 +78,11 @@ func (h *Hands) plan(ctx context.Context, site string, found sites.Changes) (pla
 		if found.OfApp && !slices.Contains(handled, w.Row.JobType) {
 			continue
 		}
-		if wish, was := judge(w, time.Now()); wish != nothing {
+		wish, was := judge(w, time.Now())
+		if w.Row.Status.Terminal() {
+			h.ended.Add(site, w.Row.Name)
+		}
+		if wish != nothing {
 			plans = append(plans, plan{Written: w, wish: wish, was: was})
 		}
 	}
@@ -138,7 +142,7 @@ const lastDelivery = 3 * time.Second
 
 // apply commits a move and does then what RQ has to know of it; a stop in between must not leave it half done.
 func (h *Hands) apply(ctx context.Context, m moves.Move, then func(context.Context, string, *rows.BackgroundJob) error) error {
-	_, err := h.Rows.Apply(ctx, m, func(ctx context.Context) error {
+	result, err := h.Rows.Apply(ctx, m, func(ctx context.Context) error {
 		if then == nil {
 			return nil
 		}
@@ -146,8 +150,15 @@ func (h *Hands) apply(ctx context.Context, m moves.Move, then func(context.Conte
 		defer cancel()
 		return then(ctx, m.Site, m.Row)
 	})
+	if err == nil && !result.Applied && result.Current == rows.StatusPending {
+		// Who wrote it meanwhile may have seen less: another bridge, before what it waits for ended.
+		time.AfterFunc(lostPause, func() { h.lanes.Add(m.Site, m.Name) })
+	}
 	return err
 }
+
+// lostPause is when a row is looked at anew that somebody else wrote first.
+const lostPause = 50 * time.Millisecond
 
 // refuse makes a dead letter of a row that may not be submitted.
 func (h *Hands) refuse(ctx context.Context, site string, p plan) error {

@@ -6,6 +6,9 @@
 //	                                          ├─► a lane per site ──► judge ──► moves, as if an engine or a Client made them
 //	SQL, imports, a Redis that was away ► Look┘
 //
+// A row that has to wait before it is delivered stays Pending; who knows that its time has come has it looked at again, as the end
+// of a job does with those that depend on it (release.go).
+//
 // What the engine itself did to a row its log has, in the same transaction. So the newest log row tells in which state the
 // row was before somebody wrote another one into it, and a row whose log has its state needs nothing. A row that was
 // handled is compared by its `modified`: of several bridges that hear of the same change one makes the move.

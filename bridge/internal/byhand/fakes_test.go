@@ -2,6 +2,7 @@ package byhand
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -151,13 +152,54 @@ func (b *bench) Written(_ context.Context, _ string, names []string) (sites.Chan
 	return c, b.away
 }
 
-func (b *bench) FindWritten(_ context.Context, _ string, _ time.Time, _ bool, found func(string)) error {
+func (b *bench) FindWritten(_ context.Context, _ string, s sites.Search) (rows.Place, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for name := range b.rows {
-		found(name)
+	for name, row := range b.rows {
+		s.Written(name)
+		if row.Status.Terminal() {
+			s.Ended(name)
+		}
+	}
+	return rows.Place{}, b.away
+}
+
+func (b *bench) ParentsOf(_ context.Context, _ string, of []*rows.BackgroundJob) (map[string][]rows.Parent, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	all := map[string][]rows.Parent{}
+	for _, row := range of {
+		all[row.Name] = []rows.Parent{}
+		if p := b.rows[row.DependsOn]; p != nil {
+			all[row.Name] = []rows.Parent{{Name: p.Name, Status: p.Status, Organization: p.Organization}}
+		}
+	}
+	return all, nil
+}
+
+func (b *bench) EachDependents(_ context.Context, _ string, parents []string, page func([]string)) error {
+	var names []string
+	b.mu.Lock()
+	for name, row := range b.rows {
+		if row.Status == rows.StatusPending && slices.Contains(parents, row.DependsOn) {
+			names = append(names, name)
+		}
+	}
+	b.mu.Unlock()
+	if len(names) > 0 {
+		page(names)
 	}
 	return b.away
+}
+
+// Parents implements policy.Facts; what is asked for was read before.
+func (b *bench) Parents(context.Context, string, *rows.BackgroundJob) ([]rows.Parent, error) {
+	return nil, errors.New("parents are read for all rows together")
+}
+
+// Cycle implements policy.Facts.
+func (b *bench) Cycle(context.Context, string, *rows.BackgroundJob) ([]string, error) {
+	return nil, nil
 }
 
 func (b *bench) Identify(_ context.Context, callers map[string][]access.Caller) map[string]sites.Identified {

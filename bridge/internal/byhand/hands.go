@@ -27,7 +27,9 @@ type Rows interface {
 	Maintenance(site string) bool
 	IsNoted(site string, err error) bool
 	Written(ctx context.Context, site string, names []string) (sites.Changes, error)
-	FindWritten(ctx context.Context, site string, since time.Time, rest bool, found func(name string)) error
+	FindWritten(ctx context.Context, site string, s sites.Search) (behind rows.Place, err error)
+	ParentsOf(ctx context.Context, site string, of []*rows.BackgroundJob) (map[string][]rows.Parent, error)
+	EachDependents(ctx context.Context, site string, parents []string, page func(names []string)) error
 	Forget(ctx context.Context, site string) error
 	Identify(ctx context.Context, callers map[string][]access.Caller) map[string]sites.Identified
 	Apply(ctx context.Context, m moves.Move, then func(context.Context) error) (rows.TransitionResult, error)
@@ -75,6 +77,8 @@ type RQ interface {
 type Hands struct {
 	Params
 	lanes *batch.Lanes[string, string]
+	// ended are jobs that others may wait for.
+	ended *batch.Lanes[string, string]
 	said  wait.Seldom
 	rota  sites.Rota
 	bare  map[string]bool // the sites without our tables, as Look saw them
@@ -103,11 +107,19 @@ func New(p Params) *Hands {
 	h.lanes = batch.NewLanes(maxWaiting, h.work, func(site string, n int) {
 		h.Log.Warn("more rows were changed at once than can be remembered; they are looked for", "site", site, "rows", n)
 	})
+	h.ended = batch.NewLanes(maxWaiting, h.release, func(site string, n int) {
+		h.Log.Warn("more jobs ended at once than can be remembered; who waits for them is looked for", "site", site, "jobs", n)
+	})
 	return h
 }
 
 // Run deals with rows until ctx ends.
-func (h *Hands) Run(ctx context.Context) { h.lanes.Run(ctx) }
+func (h *Hands) Run(ctx context.Context) {
+	var ended sync.WaitGroup
+	ended.Go(func() { h.ended.Run(ctx) })
+	h.lanes.Run(ctx)
+	ended.Wait()
+}
 
 // listenMost is the longest pause before a lost subscription is tried again.
 const listenMost = 5 * time.Second

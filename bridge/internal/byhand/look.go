@@ -85,7 +85,7 @@ func (h *Hands) lookAt(ctx context.Context, site string, quiet bool) error {
 	}
 	now := time.Now()
 	h.mu.Lock()
-	since, marked := h.looked[site].until, h.looked[site].marked
+	since, marked, behind := h.looked[site].until, h.looked[site].marked, h.looked[site].behind
 	for name := range h.open[site] {
 		h.lanes.Add(site, name)
 	}
@@ -96,7 +96,10 @@ func (h *Hands) lookAt(ctx context.Context, site string, quiet bool) error {
 			since = last
 		}
 	}
-	err := h.Rows.FindWritten(ctx, site, since.Add(-overlap), quiet, func(name string) { h.lanes.Add(site, name) })
+	behind, err := h.Rows.FindWritten(ctx, site, sites.Search{
+		Since: since.Add(-overlap), Behind: behind, Rest: quiet,
+		Written: func(name string) { h.lanes.Add(site, name) }, Ended: func(name string) { h.ended.Add(site, name) },
+	})
 	if err == nil && now.Sub(marked) >= markEvery {
 		err, marked = h.Marks.Note(ctx, site, now), now
 	}
@@ -104,13 +107,16 @@ func (h *Hands) lookAt(ctx context.Context, site string, quiet bool) error {
 		return err
 	}
 	h.mu.Lock()
-	h.looked[site] = looked{now, marked}
+	h.looked[site] = looked{now, marked, behind}
 	h.mu.Unlock()
 	return nil
 }
 
-// looked is up to when a site was looked at, and when that was written down.
-type looked struct{ until, marked time.Time }
+// looked is up to when a site was looked at, when that was written down, and up to where the Pending rows were walked through.
+type looked struct {
+	until, marked time.Time
+	behind        rows.Place
+}
 
 // Marks keep in Redis up to when each site was looked at.
 type Marks struct{ Redis redis.UniversalClient }

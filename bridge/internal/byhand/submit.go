@@ -28,6 +28,7 @@ type submissions struct {
 	ofApp   bool
 	handled []string
 	known   map[access.Caller]access.Identity
+	parents map[string][]rows.Parent
 	// elsewhere has the Job Types without a handler here, and whether another process has one.
 	elsewhere map[string]bool
 }
@@ -62,6 +63,10 @@ func (s *submissions) each(ctx context.Context, all []*plan) error {
 		return identified.Err
 	}
 	s.known = identified.By
+	var err error
+	if s.parents, err = s.Rows.ParentsOf(ctx, s.site, rowsOf(all)); err != nil {
+		return err
+	}
 	for _, p := range all {
 		p.wish, p.lacks, p.why, p.later = submit, nil, nil, false
 		if err := s.examine(ctx, p); err != nil {
@@ -69,6 +74,13 @@ func (s *submissions) each(ctx context.Context, all []*plan) error {
 		}
 	}
 	return nil
+}
+
+func rowsOf(all []*plan) (list []*rows.BackgroundJob) {
+	for _, p := range all {
+		list = append(list, p.Row)
+	}
+	return list
 }
 
 // owner is whose the job will be.
@@ -90,6 +102,11 @@ func (s *submissions) examine(ctx context.Context, p *plan) error {
 	row := p.Row
 	if p.later = s.ofApp && s.leftToApp(s.site, row.Name); p.later {
 		return nil
+	}
+	if p.was == rows.StatusPending { // it was looked at before, and waits
+		if s.askDelivery(ctx, p); p.wish != submit || p.why != nil {
+			return nil
+		}
 	}
 	owner := s.owner(row)
 	if owner.Organization == "" {
@@ -121,7 +138,9 @@ func (s *submissions) examine(ctx context.Context, p *plan) error {
 			return err
 		}
 	}
-	s.askDelivery(ctx, p)
+	if p.was == "" {
+		s.askDelivery(ctx, p)
+	}
 	return nil
 }
 
@@ -132,8 +151,10 @@ func (s *submissions) askDelivery(ctx context.Context, p *plan) {
 	for _, v := range p.lacks {
 		v.Apply(&row)
 	}
+	parents := s.parents[row.Name]
 	answer := s.Ask(ctx, policy.Question{
 		Moment: policy.AtDelivery, Site: s.site, JobType: row.JobType, Organization: row.Organization, User: row.OwnerUser, Row: &row,
+		Parents: &parents,
 	})
 	switch {
 	case answer.Verdict == policy.Refuse:
@@ -180,6 +201,9 @@ func (s *submissions) lacks(row *rows.BackgroundJob, id access.Identity) (lacks 
 	}
 	if row.CreatedAt.IsZero() {
 		lacks = append(lacks, rows.Job.CreatedAt.To(row.Creation))
+	}
+	if parents := s.parents[row.Name]; row.DependsOn == "" && len(parents) > 0 {
+		lacks = append(lacks, rows.Job.DependsOn.To(parents[0].Name))
 	}
 	if !s.ofApp {
 		// It says for which enqueueing a row was made, which nobody may choose.

@@ -41,6 +41,8 @@ type Question struct {
 	Row *rows.BackgroundJob
 	// Limits are those of a job that is asked about by somebody who wants to know what it waits for; nil for none.
 	Limits *job.Limits
+	// Parents are what it depends on, where whoever asks has read that for many rows at once; nil has the rule read it.
+	Parents *[]rows.Parent
 }
 
 // Verdict is what a rule says.
@@ -102,6 +104,9 @@ type Facts interface {
 	// Breakers are the site's circuit breakers that aren't closed, Clock is the time by which they open.
 	Breakers(ctx context.Context, site string) ([]*rows.Breaker, error)
 	Clock(ctx context.Context) time.Time
+	// Parents are what a row depends on; Cycle is the way from it back to itself, nil if there is none.
+	Parents(ctx context.Context, site string, row *rows.BackgroundJob) ([]rows.Parent, error)
+	Cycle(ctx context.Context, site string, row *rows.BackgroundJob) ([]string, error)
 }
 
 // Rule is one reason for which a job may have to wait or be refused.
@@ -131,7 +136,7 @@ func New(f Facts, o Options) Chain {
 	if !o.NoBreakers {
 		all = append(all, breaker)
 	}
-	return Chain{Facts: f, Rules: append(all, caps)}
+	return Chain{Facts: f, Rules: append(all, caps, dependency)}
 }
 
 // Ask returns the answer of the first rule that doesn't say Go.

@@ -32,6 +32,7 @@ type facts struct {
 	pauses           []*rows.Pause
 	breakers         []*rows.Breaker
 	holdsErr         error
+	family
 
 	asked []string
 }

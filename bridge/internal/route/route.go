@@ -199,9 +199,9 @@ func (r *Router) conclude(ctx context.Context, o *Routed, unfit error) {
 
 // Question is what the policy is asked of a job.
 func Question(q *job.Queued, at policy.Moment) policy.Question {
-	question := policy.Question{Moment: at, Site: q.Site, Queue: q.Queue.Kind}
+	question := policy.Question{Moment: at, Site: q.Site, Queue: q.Queue.Kind, Row: q.Row}
 	if q.JobType != nil {
-		question.JobType, question.Organization, question.User, question.Row = q.JobType.TypeName, q.Organization, q.User, q.Row
+		question.JobType, question.Organization, question.User = q.JobType.TypeName, q.Organization, q.User
 	}
 	return question
 }

@@ -145,6 +145,12 @@ func (b *bench) Standing(context.Context, string, string, string) (access.Standi
 func (b *bench) Pauses(context.Context, string) (*rows.Pauses, error)      { return nil, nil }
 func (b *bench) Breakers(context.Context, string) ([]*rows.Breaker, error) { return nil, nil }
 func (b *bench) Clock(context.Context) time.Time                           { return time.Now() }
+func (b *bench) Parents(context.Context, string, *rows.BackgroundJob) ([]rows.Parent, error) {
+	return nil, nil
+}
+func (b *bench) Cycle(context.Context, string, *rows.BackgroundJob) ([]string, error) {
+	return nil, nil
+}
 
 func newBench() *bench {
 	return &bench{
@@ -375,8 +381,9 @@ func TestQuestion(t *testing.T) {
 	if got != (policy.Question{Moment: policy.AtStart, Site: site}) {
 		t.Errorf("of a job without row: %+v, want site only", got)
 	}
-	got = Question(&job.Queued{Site: site, Organization: "O", JobType: &rows.JobType{TypeName: "T"}}, policy.AtClaim)
-	if got != (policy.Question{Moment: policy.AtClaim, Site: site, JobType: "T", Organization: "O"}) {
+	row := &rows.BackgroundJob{Name: "JOB-1"}
+	got = Question(&job.Queued{Site: site, Organization: "O", JobType: &rows.JobType{TypeName: "T"}, Row: row}, policy.AtClaim)
+	if got != (policy.Question{Moment: policy.AtClaim, Site: site, JobType: "T", Organization: "O", Row: row}) {
 		t.Errorf("of a job with a row: %+v", got)
 	}
 }

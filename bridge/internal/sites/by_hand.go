@@ -69,10 +69,23 @@ const (
 	quickly = 100 * time.Millisecond
 )
 
-// FindWritten calls found for the rows of a site that wait to be submitted, and for those that somebody else than the
-// engine has written since an instant. rest gives up the site's connections at once: nothing else is expected of it.
-func (s *Sites) FindWritten(ctx context.Context, site string, since time.Time, rest bool, found func(name string)) error {
-	pages := func(page func(ctx context.Context, db *rows.DB, behind rows.Place) ([]rows.Place, error)) error {
+// Search says what FindWritten looks for.
+type Search struct {
+	// Since is from when on rows were modified.
+	Since time.Time
+	// Behind is up to where the last look has walked through the Pending rows.
+	Behind rows.Place
+	// Rest gives up the site's connections at once: nothing else is expected of it.
+	Rest bool
+	// Written is called for each row that somebody else than the engine may have written, Ended for each that has ended and
+	// that others wait for.
+	Written, Ended func(name string)
+}
+
+// FindWritten finds the rows that somebody else than the engine has written, and those that ended without anybody looking for
+// who waits for them. Of all Pending rows it looks at some more each time, since their time may have come unseen: behind is up to where.
+func (s *Sites) FindWritten(ctx context.Context, site string, q Search) (behind rows.Place, err error) {
+	pages := func(found func(name string), page func(ctx context.Context, db *rows.DB, behind rows.Place) ([]rows.Place, error)) error {
 		for behind := (rows.Place{}); ; {
 			places, err := read(ctx, s, site, func(ctx context.Context, db *rows.DB) ([]rows.Place, error) { return page(ctx, db, behind) })
 			for _, p := range places {
@@ -84,27 +97,38 @@ func (s *Sites) FindWritten(ctx context.Context, site string, since time.Time, r
 			}
 		}
 	}
-	err := pages(func(ctx context.Context, db *rows.DB, behind rows.Place) ([]rows.Place, error) {
-		return db.Pending(ctx, behind, writtenPage)
+	pending, err := read(ctx, s, site, func(ctx context.Context, db *rows.DB) ([]rows.Place, error) {
+		return db.Pending(ctx, q.Behind, writtenPage)
 	})
+	for _, p := range pending {
+		q.Written(p.Name)
+	}
+	if len(pending) == writtenPage {
+		behind = pending[writtenPage-1]
+	}
 	stretch := leastStretch
-	for from, now := since, time.Now(); err == nil && !from.IsZero(); {
+	for from, now := q.Since, time.Now(); err == nil && !from.IsZero(); {
 		to, began := from.Add(stretch), time.Now()
 		if !to.Before(now) {
 			to = time.Time{}
 		}
-		err = pages(func(ctx context.Context, db *rows.DB, behind rows.Place) ([]rows.Place, error) {
+		err = pages(q.Written, func(ctx context.Context, db *rows.DB, behind rows.Place) ([]rows.Place, error) {
 			return db.ChangedByHand(ctx, from, to, behind, writtenPage)
 		})
+		if err == nil {
+			err = pages(q.Ended, func(ctx context.Context, db *rows.DB, behind rows.Place) ([]rows.Place, error) {
+				return db.EndedParents(ctx, from, to, behind, writtenPage)
+			})
+		}
 		if stretch = leastStretch; time.Since(began) < quickly && !to.IsZero() {
 			stretch = min(2*to.Sub(from), longestStretch)
 		}
 		from = to
 	}
-	if rest {
+	if q.Rest {
 		s.rest(site)
 	}
-	return err
+	return behind, err
 }
 
 // rest ends a site's connections that nobody uses.

@@ -39,6 +39,7 @@ type Sites struct {
 	Params
 	observers []Observer
 	documents documents
+	released  released
 
 	mu      sync.Mutex
 	writers map[string]*writer
