@@ -49,13 +49,15 @@ var arrows = map[string][]string{
 		"bridge/internal/job", "bridge/internal/wait", "frappe", "frappe/rows", "frappe/access", "frappe/realtime", "rqcompat"},
 	"bridge/internal/submit": {"bridge/internal/policy", "bridge/internal/sites", "bridge/internal/batch", "bridge/internal/job", "frappe", "frappe/rows",
 		"frappe/access"},
+	"bridge/internal/batches": {"bridge/internal/submit", "bridge/internal/policy", "bridge/internal/sites", "bridge/internal/moves", "bridge/internal/batch",
+		"bridge/internal/job", "bridge/internal/wait", "frappe/realtime", "frappe/rows"},
 	"bridge/internal/maintenance": {"bridge/internal/route", "bridge/internal/sites", "bridge/internal/moves", "bridge/internal/workers", "bridge/internal/job",
 		"bridge/internal/wait", "frappe", "frappe/rows", "rqcompat"},
 
 	"bridge/internal/waits": {"bridge/internal/route", "bridge/internal/policy", "bridge/internal/sites", "bridge/internal/workers", "bridge/internal/job",
 		"frappe/rows", "rqcompat"},
 
-	"bridge":             {"bridge/internal/...", "frappe", "frappe/rows", "frappe/realtime", "rqcompat"},
+	"bridge":             {"bridge/internal/...", "frappe", "frappe/access", "frappe/rows", "frappe/realtime", "rqcompat"},
 	"bridge/benchconfig": {"bridge", "frappe"},
 	"bridge/bridgetest":  {"bridge", "bridge/internal/attempt", "bridge/internal/job", "frappe/rows", "rqcompat/..."},
 

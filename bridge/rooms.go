@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/attempt"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/batches"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/breaker"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/byhand"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/desk"
@@ -50,6 +51,7 @@ type rooms struct {
 	bell       *desk.Bell
 	breakers   *breaker.Keeper
 	hands      *byhand.Hands
+	batches    *batches.Batches
 	services   []maintenance.Service
 	process    rqcompat.Process
 }
@@ -119,6 +121,10 @@ func furnish(cfg Config, c *connections, handlers job.Handlers, ended attempt.En
 		TrustEnqueuer: cfg.TrustEnqueuer, Grace: cfg.RowGrace, Source: eventsSource, Marks: byhand.Marks{Redis: c.rdb}, Log: cfg.Log,
 	})
 	c.sites.Observe(w.hands)
+	w.batches = batches.New(batches.Params{
+		Rows: c.sites, Submit: c.submitter.Submit, Stop: deliveries.Stop, Changed: c.changed, Source: eventsSource, Log: cfg.Log,
+	})
+	c.sites.Observe(w.batches)
 	w.scheduler = &maintenance.Scheduler{RQ: c.rq, Queues: names, Log: cfg.Log}
 	w.process = w.describe(handlers)
 	w.services = w.maintenance(queues, registries)
@@ -166,6 +172,7 @@ func (w *rooms) maintenance(queues []job.Queue, registries *maintenance.Registri
 		{What: "trim failed registries", Every: p.rescue, Do: registries.Trim},
 		{What: "move scheduled jobs that are due", Every: time.Second, Do: w.scheduler.Do},
 		{What: "look for what was done to jobs by hand", Every: 250 * time.Millisecond, Do: w.hands.Look},
+		{What: "look at batches of jobs", Every: 250 * time.Millisecond, Do: w.batches.Do},
 		{What: "deliver rows that have no delivery", Every: min(p.orphans, time.Second), Delay: p.orphans, Do: orphans.Do},
 		{What: "maintain RQ's registries", Every: p.maintain, Do: registries.Maintain},
 		{What: "release the dependents of jobs that have many", Every: time.Second, Do: maintenance.Dependents{RQ: w.rq}.Do},
@@ -207,7 +214,7 @@ func (w *rooms) work(ctx context.Context) {
 	defer giveUp()
 
 	events := loop(publishing, w.desk.Run, w.errors.Run, w.bell.Run, w.breakers.Run)
-	watchers := loop(watching, w.runner.RenewLeases, w.runner.WatchCancels, w.runner.WriteReports, w.retries.Run, w.hands.Run, w.listen,
+	watchers := loop(watching, w.runner.RenewLeases, w.runner.WatchCancels, w.runner.WriteReports, w.retries.Run, w.hands.Run, w.batches.Run, w.listen,
 		func(ctx context.Context) { w.runner.Listen(ctx, stopClaiming) },
 		func(ctx context.Context) { maintenance.Run(ctx, w.cfg.Log, w.services) })
 	taking := loop(claiming, w.claimer(handlers, writes).Run)
@@ -242,6 +249,7 @@ func (w *rooms) listen(ctx context.Context) {
 				w.sites.ForgetHolds(c.Site)
 			}
 			hear(c)
+			w.batches.Hear(c)
 		})
 	})
 }

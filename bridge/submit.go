@@ -35,6 +35,8 @@ type SubmitRequest struct {
 	// DependsOn names Background Jobs of the same organization, at most 10,000, that have to be completed before this one starts. If one
 	// of them ends otherwise, this one becomes a dead letter; one between retries holds it. Default: none.
 	DependsOn []string
+	// Batch names the batch that the job is to be in, one of its organization that is still open. Default: none.
+	Batch string
 	// RunAfter is when it may start at the earliest. Default: at once.
 	RunAfter time.Time
 }
@@ -42,7 +44,7 @@ type SubmitRequest struct {
 // Submit creates the row of a job and enqueues its delivery. If the delivery can't be enqueued the row is taken back;
 // should even that fail, an engine delivers the row within a minute. A job that has to wait for its time or for another job is
 // Pending until then, without a delivery. The errors are ErrBadRequest, ErrNoSuchJobType, ErrJobTypeDisabled,
-// ErrOrganizationDissolved, ErrNotMember, ErrNotPermitted, rows.ErrDependency, rows.ErrNoSuchOrganization, frappe.ErrNoSuchSite, and servers' own.
+// ErrOrganizationDissolved, ErrNotMember, ErrNotPermitted, rows.ErrDependency, rows.ErrBatch, rows.ErrNoSuchOrganization, frappe.ErrNoSuchSite, and servers' own.
 func (c *Client) Submit(ctx context.Context, r SubmitRequest) (*rows.BackgroundJob, error) {
 	result := c.submitter.Submit(ctx, []submit.Request{submit.Request(r)})[0]
 	return result.Row, result.Err

@@ -53,6 +53,7 @@ type BackgroundJob struct {
 	Status          Status          `db:"status,created" json:"status"`
 	Priority        string          `db:"priority,created" json:"priority"`
 	DependsOn       string          `db:"depends_on,created" json:"depends_on,omitempty"`
+	Batch           string          `db:"batch,created,optional" json:"batch,omitempty"`
 	WaitingFor      string          `db:"waiting_for,created,optional" json:"waiting_for,omitempty"` // why it doesn't run yet, in words
 	Progress        float64         `db:"progress,created" json:"progress"`                          // percent, 0–100
 	ProgressMessage string          `db:"progress_message" json:"progress_message,omitempty"`

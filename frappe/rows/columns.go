@@ -86,7 +86,7 @@ func columnNamed(name string) *jobColumn {
 
 // Job has a column for each field of a Background Job that a transition may set; To gives a Value for its Set.
 var Job struct {
-	Organization, OwnerUser, Priority, DependsOn, JobHash                 Column[string]
+	Organization, OwnerUser, Priority, DependsOn, Batch, JobHash          Column[string]
 	ProgressMessage, OutputReference, ErrorMessage, ErrorType, CanceledBy Column[string]
 	// WaitingFor and LogTail are left out where the DocType, an app's own, has no such field.
 	WaitingFor, LogTail                                        Column[string]

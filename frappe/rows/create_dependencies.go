@@ -16,8 +16,16 @@ var ErrDependency = errors.New("the job can't depend on that")
 // maxParents is how many jobs one job may depend on.
 const maxParents = 10_000
 
-// needsTable says that a site can't keep several parents of one job.
+// needsTable says that a site can't keep several parents of one job, or batches.
 func (c *creation) needsTable(ctx context.Context) error {
+	if slices.ContainsFunc(c.js, func(n NewJob) bool { return n.Batch != "" }) {
+		if _, err := c.d.tables.get(ctx, tableBatch); err != nil {
+			return err
+		}
+		if !c.job.has("batch") {
+			return &dbError{site: c.d.site, what: "create jobs of a batch", kind: ErrColumnMissing, cause: errors.New("the table has no column batch")}
+		}
+	}
 	if !slices.ContainsFunc(c.js, func(n NewJob) bool { return len(n.DependsOn) > 1 }) {
 		return nil
 	}

@@ -17,6 +17,7 @@ type NewJob struct {
 	OwnerUser             string   // the submitter; also the row's owner, which if_owner permissions look at
 	Priority              string   // "" is Normal
 	DependsOn             []string // names of jobs of the organization that have to complete first; then it is Pending, whatever Status says
+	Batch                 string   // of the organization, and open; "" is none
 	JobHash               string
 	// Within has the job made only if none with the same JobHash, Job Type and organization was created so lately and hasn't
 	// ended (Completed, Dead Letter, Canceled); Ever: if there is none, whatever became of it. Zero: in any case.
@@ -164,6 +165,9 @@ func (c *creation) write(ctx context.Context, tx *sql.Tx, now time.Time) (eviden
 	if err := c.lockParents(ctx, tx); err != nil {
 		return "", err
 	}
+	if err := c.lockBatches(ctx, tx); err != nil {
+		return "", err
+	}
 	there, err := c.lookFor(ctx, tx, now)
 	if err != nil {
 		return "", err
@@ -264,7 +268,7 @@ func (n *NewJob) row(t *tableInfo, name string, now time.Time) *BackgroundJob {
 	}
 	return &BackgroundJob{
 		Name: name, JobType: n.JobType, Organization: n.Organization, OwnerUser: n.OwnerUser, Owner: n.OwnerUser, Status: cmp.Or(n.Status, StatusPending),
-		Priority: cmp.Or(n.Priority, PriorityNormal), DependsOn: dependsOn, MaxRetries: n.MaxRetries, InputParameters: n.InputParameters,
+		Priority: cmp.Or(n.Priority, PriorityNormal), DependsOn: dependsOn, Batch: n.Batch, MaxRetries: n.MaxRetries, InputParameters: n.InputParameters,
 		JobHash: hash, TimeoutSeconds: n.TimeoutSeconds, CreatedAt: createdAt, Creation: now, Modified: now,
 		ModifiedBy: n.OwnerUser, WaitingFor: n.WaitingFor,
 	}

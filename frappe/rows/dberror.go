@@ -96,7 +96,7 @@ func errorNumber(err error) uint16 {
 // nothing for now, of missing tables, of ctx. Any other may come from one of the rows that were to be written together.
 func OfServer(err error) bool {
 	number := errorNumber(err)
-	return !errors.Is(err, ErrValue) && !errors.Is(err, ErrDependency) && (number == 0 || kinds[number] != nil)
+	return !errors.Is(err, ErrValue) && !errors.Is(err, ErrDependency) && !errors.Is(err, ErrBatch) && (number == 0 || kinds[number] != nil)
 }
 
 // isConnectionError reports whether the connection, rather than the statement, is what failed.

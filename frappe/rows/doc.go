@@ -6,6 +6,7 @@
 //	columns.go background_job.go                what a row of Background Job is made of, and reading rows
 //	create_job.go naming.go                     new rows, and their names
 //	dependencies.go create_dependencies.go      what jobs depend on
+//	batch.go                                    batches of jobs
 //	transition.go move.go progress.go           the hot path: guarded moves in batches, progress
 //	query.go execution_log.go                   reading
 //	by_hand.go                                  what somebody else wrote into rows, and how it is told

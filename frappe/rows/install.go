@@ -194,6 +194,7 @@ type TableProblem struct {
 
 // optionalTables are of later versions; everything else goes on without them.
 var optionalTables = map[string]string{
+	tableBatch:      "no batches of jobs",
 	tableDependency: "a job can depend on one other only",
 	tablePause:      "organizations, job types and a site's share of a queue can't be paused",
 	tableBreaker:    "no circuit breaker opens",
@@ -206,6 +207,7 @@ var optionalColumns = map[string]string{
 	tableJobType + ".rate_limit":        "no rate limits per job type",
 	tableJobType + ".rate_limit_window": "rate limits use 60 s",
 
+	tableJob + ".batch":                            "no batches of jobs",
 	tableJob + ".waiting_for":                      "the form doesn't show why a job waits",
 	tableJob + ".log_tail":                         "the form doesn't show a job's last log lines",
 	tableJobType + ".sample_parameters":            "the form of a new job begins with empty parameters",

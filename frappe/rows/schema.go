@@ -18,6 +18,7 @@ const (
 	tableJobType      = "tabJob Type"
 	tableLog          = "tabJob Execution Log"
 	tableDependency   = "tabBackground Job Dependency"
+	tableBatch        = "tabBackground Job Batch"
 	tableOrganization = "tabOrganization"
 	tablePerson       = "tabPerson"
 	tableOrgMember    = "tabOrg Member"
@@ -33,7 +34,7 @@ const (
 var definitions embed.FS
 
 // importOrder has the files of the DocTypes, each after those that it links to.
-var importOrder = []string{"organization", "job_type", "background_job_dependency", "background_job", "job_execution_log", "background_job_pause", "job_circuit_breaker", "withheld_job_result"}
+var importOrder = []string{"organization", "job_type", "background_job_dependency", "background_job_batch", "background_job", "job_execution_log", "background_job_pause", "job_circuit_breaker", "withheld_job_result"}
 
 // DocTypes are the DocTypes of the tables that are kept here as Frappe's import_doc takes them, each after those that it
 // links to.
@@ -205,11 +206,12 @@ var neededIndexes = map[string][]index{
 		// Due retries. Frappe asks for organizations in a way that no index serves (coalesce(organization,'')='' or …): with
 		// the column here it needn't read the rows to count those of a status.
 		{"status", "next_retry_at", "organization"},
-		{"status", "modified"},             // stale rows; lists, cards and reports by status and time
-		{"organization", "status"},         // running and waiting jobs of a tenant; lists of one
-		{"depends_on", "status"},           // dependents
-		{"owner", "status", "modified"},    // whoever may read his own only: his list and his cards
-		{"job_type", "status", "modified"}, // lists of a type, and the figures on its form
+		{"status", "modified"},              // stale rows; lists, cards and reports by status and time
+		{"organization", "status"},          // running and waiting jobs of a tenant; lists of one
+		{"depends_on", "status"},            // dependents
+		{"batch", "status", "organization"}, // what a batch counts, without reading its jobs
+		{"owner", "status", "modified"},     // whoever may read his own only: his list and his cards
+		{"job_type", "status", "modified"},  // lists of a type, and the figures on its form
 	},
 	tableDependency: {{"background_job", "parent"}}, // dependents
 	tableLog: {

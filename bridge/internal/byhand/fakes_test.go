@@ -197,6 +197,9 @@ func (b *bench) Parents(context.Context, string, *rows.BackgroundJob) ([]rows.Pa
 	return nil, errors.New("parents are read for all rows together")
 }
 
+// Batch implements policy.Facts.
+func (b *bench) Batch(context.Context, string, string) (*rows.Batch, error) { return nil, nil }
+
 // Cycle implements policy.Facts.
 func (b *bench) Cycle(context.Context, string, *rows.BackgroundJob) ([]string, error) {
 	return nil, nil

@@ -3,7 +3,6 @@ package byhand
 import (
 	"cmp"
 	"context"
-	"errors"
 	"slices"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
@@ -93,10 +92,6 @@ func inserter(row *rows.BackgroundJob) access.Caller {
 	return access.Caller{User: row.Owner, Member: true}
 }
 
-// final are the refusals of the policy that no waiting mends.
-var final = []error{policy.ErrNoSuchJobType, policy.ErrJobTypeDisabled, policy.ErrOrganizationDissolved, policy.ErrNotMember, policy.ErrNotPermitted,
-	rows.ErrNoSuchOrganization}
-
 // examine fills in the plan of one submission.
 func (s *submissions) examine(ctx context.Context, p *plan) error {
 	row := p.Row
@@ -118,7 +113,7 @@ func (s *submissions) examine(ctx context.Context, p *plan) error {
 		Moment: policy.AtSubmission, Site: s.site, JobType: row.JobType, Organization: cmp.Or(id.Organization, owner.Organization), User: id.User, Row: row,
 	})
 	if answer.Verdict == policy.Refuse {
-		if !slices.ContainsFunc(final, func(err error) bool { return errors.Is(answer.Err, err) }) {
+		if !policy.Final(answer.Err) {
 			return answer.Err
 		}
 		p.why = answer.Err

@@ -4,6 +4,8 @@ package policy
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
@@ -89,6 +91,14 @@ func stuck(why string) Answer {
 }
 func refuse(err error) Answer { return Answer{Verdict: Refuse, Err: err, Why: err.Error()} }
 
+// final are the refusals that no waiting mends.
+var final = []error{ErrNoSuchJobType, ErrJobTypeDisabled, ErrOrganizationDissolved, ErrNotMember, ErrNotPermitted, rows.ErrNoSuchOrganization}
+
+// Final reports whether a submission is refused for what no waiting mends.
+func Final(err error) bool {
+	return slices.ContainsFunc(final, func(reason error) bool { return errors.Is(err, reason) })
+}
+
 // Later is when to ask again about what a person has to change: maintenance, a suspended organization.
 const Later = 3 * time.Second
 
@@ -107,6 +117,7 @@ type Facts interface {
 	// Parents are what a row depends on; Cycle is the way from it back to itself, nil if there is none.
 	Parents(ctx context.Context, site string, row *rows.BackgroundJob) ([]rows.Parent, error)
 	Cycle(ctx context.Context, site string, row *rows.BackgroundJob) ([]string, error)
+	Batch(ctx context.Context, site, name string) (*rows.Batch, error)
 }
 
 // Rule is one reason for which a job may have to wait or be refused.
@@ -136,7 +147,7 @@ func New(f Facts, o Options) Chain {
 	if !o.NoBreakers {
 		all = append(all, breaker)
 	}
-	return Chain{Facts: f, Rules: append(all, caps, dependency)}
+	return Chain{Facts: f, Rules: append(all, caps, dependency, batch)}
 }
 
 // Ask returns the answer of the first rule that doesn't say Go.

@@ -33,6 +33,7 @@ type facts struct {
 	breakers         []*rows.Breaker
 	holdsErr         error
 	family
+	ofBatch
 
 	asked []string
 }

@@ -148,6 +148,7 @@ func (b *bench) Clock(context.Context) time.Time                           { ret
 func (b *bench) Parents(context.Context, string, *rows.BackgroundJob) ([]rows.Parent, error) {
 	return nil, nil
 }
+func (b *bench) Batch(context.Context, string, string) (*rows.Batch, error) { return nil, nil }
 func (b *bench) Cycle(context.Context, string, *rows.BackgroundJob) ([]string, error) {
 	return nil, nil
 }

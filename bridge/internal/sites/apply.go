@@ -17,11 +17,13 @@ import (
 // Subject names a row to observers. It never changes.
 type Subject struct {
 	Site, Name, JobType, Organization, Owner string
+	// Batch is the one that it belongs to, "" for none.
+	Batch string
 }
 
 // subjectOf names a site's row.
 func subjectOf(site string, row *rows.BackgroundJob) Subject {
-	return Subject{Site: site, Name: row.Name, JobType: row.JobType, Organization: row.Organization, Owner: row.OwnerUser}
+	return Subject{Site: site, Name: row.Name, JobType: row.JobType, Organization: row.Organization, Owner: row.OwnerUser, Batch: row.Batch}
 }
 
 // Moved is a committed move as observers see it.

@@ -82,3 +82,8 @@ func (s *Sites) EachDependents(ctx context.Context, site string, parents []strin
 		page(names)
 	}
 }
+
+// Batch reads a batch of jobs; rows.ErrNoSuchBatch if there is none.
+func (s *Sites) Batch(ctx context.Context, site, name string) (*rows.Batch, error) {
+	return read(ctx, s, site, func(ctx context.Context, db *rows.DB) (*rows.Batch, error) { return db.Batch(ctx, name) })
+}

@@ -127,7 +127,7 @@ func Each(sites iter.Seq[string], do func(site string)) {
 // site, row or organization that doesn't exist. Anything else lies outside the job and passes; nil is not final.
 func Final(err error) bool {
 	_, illegal := errors.AsType[*moves.TransitionError](err)
-	return illegal || isAny(err, rows.ErrValue, rows.ErrDependency, rows.ErrNoSuchJob, rows.ErrNoSuchOrganization, frappe.ErrNoSuchSite)
+	return illegal || isAny(err, rows.ErrValue, rows.ErrDependency, rows.ErrBatch, rows.ErrNoSuchBatch, rows.ErrNoSuchJob, rows.ErrNoSuchOrganization, frappe.ErrNoSuchSite)
 }
 
 // lacksColumns reports whether a site's tables are missing or older than this program.

@@ -20,6 +20,7 @@ type Request struct {
 	Parameters                                  any
 	Key                                         string
 	DependsOn                                   []string
+	Batch                                       string
 	RunAfter                                    time.Time
 }
 
@@ -57,7 +58,7 @@ func (s *Submitter) newJob(r Request, known sites.Known) (n rows.NewJob, err err
 	}
 	n = rows.NewJob{
 		JobType: r.JobType, Organization: id.Organization, OwnerUser: id.User, Priority: cmp.Or(r.Priority, t.DefaultPriority),
-		MaxRetries: t.MaxRetries, TimeoutSeconds: t.DefaultTimeout, DependsOn: r.DependsOn, Status: rows.StatusQueued,
+		MaxRetries: t.MaxRetries, TimeoutSeconds: t.DefaultTimeout, DependsOn: r.DependsOn, Batch: r.Batch, Status: rows.StatusQueued,
 	}
 	if err := job.CheckPriority(n.Priority); err != nil {
 		return n, fmt.Errorf("%w: %w", sites.ErrBadRequest, err)
