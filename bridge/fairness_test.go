@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"os"
 	"slices"
 	"strconv"
@@ -205,7 +206,7 @@ func TestAFullTenantDelaysNobody(t *testing.T) {
 	seconds, demanding := fairness(3, 60)
 	var running, most atomic.Int64
 	started := make(chan time.Time, 1)
-	requests := make([]SubmitRequest, 120*(seconds/4+3))
+	requests := make([]SubmitRequest, 120*(seconds/4+4))
 	for i := range requests {
 		requests[i] = SubmitRequest{Site: testSite, JobType: "count", Organization: "ORG-A", User: "jane@example.com", Parameters: map[string]any{"i": i}}
 	}
@@ -221,7 +222,7 @@ func TestAFullTenantDelaysNobody(t *testing.T) {
 			for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
 			}
 			job.Progress(50, "half")
-			wait.Sleep(ctx, 4*time.Second)
+			wait.Sleep(ctx, 2*time.Second+rand.N(4*time.Second)) // 4 s on an average, and not all at once
 			return nil, nil
 		})
 	})

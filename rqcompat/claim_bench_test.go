@@ -19,12 +19,14 @@ func BenchmarkClaimSettle(b *testing.B) {
 			b.Run(fmt.Sprintf("rq=%s/batch=%d", version, batch), func(b *testing.B) { benchClaimSettle(b, version, batch) })
 		}
 	}
+	limits := []Limit{running("organization", 1<<30), running("type", 1<<30), {Key: "rate", Most: 1 << 30, Window: time.Minute}}
+	b.Run("rq=1.15.1/batch=50/limits=3", func(b *testing.B) { benchClaimSettle(b, "1.15.1", 50, limits...) })
 }
 
 // benchBacklog is how many jobs wait at most: enough for full batches, and what is in a busy queue.
 const benchBacklog = 1000
 
-func benchClaimSettle(b *testing.B, version string, batch int) {
+func benchClaimSettle(b *testing.B, version string, batch int, limits ...Limit) {
 	bed := newBed(b, version)
 	workers := make([]*Worker, batch)
 	for i := range workers {
@@ -42,7 +44,7 @@ func benchClaimSettle(b *testing.B, version string, batch int) {
 		before := serverCPU(bed)
 		b.StartTimer()
 		for i := 0; i < n; i += batch {
-			bed.claimAndFinish(workers[:min(batch, n-i)], first+i)
+			bed.claimAndFinish(workers[:min(batch, n-i)], first+i, limits...)
 		}
 		b.StopTimer()
 		micros += serverMicros(bed)
@@ -73,10 +75,10 @@ func (b *bed) fill(first, n int) {
 	}
 }
 
-func (b *bed) claimAndFinish(workers []*Worker, first int) {
+func (b *bed) claimAndFinish(workers []*Worker, first int, limits ...Limit) {
 	claims := make([]Claim, len(workers))
 	for i, w := range workers {
-		claims[i] = Claim{Queue: "b:default", ID: benchID(first + i), Worker: w, ExecutionID: NewExecutionID()}
+		claims[i] = Claim{Queue: "b:default", ID: benchID(first + i), Worker: w, ExecutionID: NewExecutionID(), Limits: limits}
 	}
 	started := time.Now()
 	got, err := b.Claim(b.ctx(), claims, started, 15*time.Second)
@@ -89,7 +91,7 @@ func (b *bed) claimAndFinish(workers []*Worker, first int) {
 			b.t.Fatalf("job %s: claim result %v", c.ID, got[i])
 		}
 		os[i] = Outcome{
-			Lease: Lease{Queue: c.Queue, ID: c.ID, Worker: c.Worker.Name, ExecutionID: c.ExecutionID, StartedAt: started},
+			Lease: Lease{Queue: c.Queue, ID: c.ID, Worker: c.Worker.Name, ExecutionID: c.ExecutionID, StartedAt: started, Limits: limits},
 			Kind:  OutcomeFinished, EndedAt: time.Now(),
 		}
 	}

@@ -9,7 +9,6 @@
 local function held(places)
   for nth, i in ipairs(places) do
     local key, most, window = 'rq:limit:' .. ARGV[i], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2])
-    holds(key, 'zset')
     local counts = '(' .. string.format('%.0f', now_ms - window)
     if call('ZCOUNT', key, counts, '+inf') >= most then
       local first = call('ZRANGEBYSCORE', key, counts, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)[2]
