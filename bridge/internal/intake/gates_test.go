@@ -97,12 +97,19 @@ func TestWhatIsHeldGoesBackInItsOrder(t *testing.T) {
 		c.Fair.Add(ofType("o", "m0", "mail", 9), ofType("o", "m1", "mail", 9), ofType("o", "m2", "mail", 9), waitingJob("s", "o", "other", "Normal"))
 		want("at first", "m0", "other")
 		c.Fair.Add(ofType("o", "m3", "mail", 9))
-		calls := len(r.calls)
+		calls := func() [][]rqcompat.Claim {
+			synctest.Wait()
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			return slices.Clone(r.calls)
+		}
+		before := len(calls())
 		time.Sleep(time.Second)
-		if n := len(r.calls) - calls; n < 3 || n > 11 {
+		tried := calls()[before:]
+		if n := len(tried); n < 3 || n > 11 {
 			t.Errorf("within a second it was tried %d times, want once each 100 to 250 ms", n)
 		}
-		for _, call := range r.calls[calls:] {
+		for _, call := range tried {
 			if len(call) != 1 || call[0].ID != "m1" {
 				t.Errorf("tried %d, first %s, want m1 alone", len(call), call[0].ID)
 			}
@@ -184,7 +191,7 @@ func TestManyKeys(t *testing.T) {
 		f.letGo(running[i].holds())
 		wantDealt(t, "its key is free", f.deal(10), fmt.Sprint("second", i))
 	}
-	if took := time.Since(begin); took > time.Second {
+	if took := time.Since(begin); took > 3*time.Second {
 		t.Errorf("1,000 ends among %d keys took %s", keys, took)
 	}
 	f.Add(waitingJob("s", "o", "free", "Normal"))
