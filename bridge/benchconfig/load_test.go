@@ -135,6 +135,9 @@ func TestBadConfigIsReportedByName(t *testing.T) {
 		{"retention's key", map[string]any{"retention": map[string]any{"day": 1}}, `unknown field "day"`},
 		{"no kills", map[string]any{"max_kills": 0}, "bridge.max_kills: 0 where at least 1 is wanted"},
 		{"no time to stop", map[string]any{"stop_timeout": 0}, "bridge.stop_timeout: 0 is not a duration above zero"},
+		{"share that is none", map[string]any{"breaker": map[string]any{"failures": 0}}, "bridge.breaker is failures -1, at_least 10, window 30m0s, open 15m0s; want a share above 0 to 1"},
+		{"misspelt breaker", map[string]any{"breaker": map[string]any{"atleast": 5}}, `unknown field "atleast"`},
+		{"a breaker that is on", map[string]any{"breaker": true}, "bridge.breaker: bool where an object is wanted"},
 		{"no lease", map[string]any{"lease": "0s"}, `bridge.lease: "0s" is not a duration above zero`},
 		{"no pause", map[string]any{"retry": map[string]any{"base": 0}}, "bridge.retry: 0 is not a duration above zero"},
 		{"two problems", map[string]any{"lease": "soon", "builtins": 1, "concurrency": 1.5}, "bridge.builtins: 1 where true or false is wanted; it comes from common_site_config.json or, before that, from BRIDGE_BUILTINS\nbridge.concurrency: 1.5 where a whole number is wanted"},
@@ -259,6 +262,23 @@ func TestSeconds(t *testing.T) {
 		var s seconds
 		if err := json.Unmarshal([]byte(text), &s); err != nil || time.Duration(s) != want {
 			t.Errorf("%s = %s, %v, want %s", text, time.Duration(s), err, want)
+		}
+	}
+}
+
+// TestBreaker: the object has the policy, false turns it off.
+func TestBreaker(t *testing.T) {
+	for name, tc := range map[string]struct {
+		key  any
+		want bridge.BreakerPolicy
+	}{
+		"nothing":    {nil, bridge.BreakerPolicy{}},
+		"off":        {false, bridge.BreakerPolicy{Off: true}},
+		"everything": {map[string]any{"failures": 0.8, "at_least": 20, "window": "1h", "open": 60}, bridge.BreakerPolicy{Failures: 0.8, AtLeast: 20, Window: time.Hour, Open: time.Minute}},
+	} {
+		c, err := Load(benchWith(t, map[string]any{"breaker": tc.key}))
+		if err != nil || c.Breaker != tc.want {
+			t.Errorf("%s: %+v, %v, want %+v", name, c.Breaker, err, tc.want)
 		}
 	}
 }
