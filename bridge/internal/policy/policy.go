@@ -143,11 +143,11 @@ type Options struct {
 
 // New returns the chain of all rules.
 func New(f Facts, o Options) Chain {
-	all := []Rule{maintenance, jobType, organization, pause, membership(o), permission}
+	all := []Rule{maintenance, jobType, organization, pause, membership(o), permission, caps, dependency, batch}
 	if !o.NoBreakers {
-		all = append(all, breaker)
+		all = append(all, breaker) // the last: it may let one job through, which must not be held by another
 	}
-	return Chain{Facts: f, Rules: append(all, caps, dependency, batch)}
+	return Chain{Facts: f, Rules: all}
 }
 
 // Ask returns the answer of the first rule that doesn't say Go.
