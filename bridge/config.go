@@ -153,6 +153,7 @@ type ForeignHandler struct {
 // it after KillGrace. Status 0 after SIGTERM counts as success only if a result was reported. What a program leaves
 // running in its group when it ends is killed. It becomes a child of the first process, which in a container must take in
 // how it ended: the program bridge does, beside another one use an init (docker run --init).
+// What left the group with setsid isn't found; only a container or a cgroup takes that in.
 //
 // Command is the program and its arguments, without a shell; required. Dir is the working directory, the bridge's by
 // default. Env is added to the environment, BRIDGE_… names excepted. KillGrace, also how long pipes may stay open after

@@ -18,8 +18,9 @@ import (
 // renewAgain is how long after a renewal that failed the next one comes at most: before anybody takes the jobs for lost.
 const renewAgain = time.Second
 
-// cancelPoll is how often running jobs' rows are asked for a cancel, in case the command about it got lost.
-const cancelPoll = 2 * time.Second
+// cancelPoll is how often running jobs' rows are asked for a cancel, in case nobody tells of it: so it is in time, within two
+// seconds, also of a database that takes one to answer.
+const cancelPoll = time.Second
 
 // RenewLeases keeps leases and worker records alive until ctx ends. A full renewal, which also writes the heartbeats of
 // jobs and executions, costs ten times as much and comes with the workers' heartbeat.
@@ -142,7 +143,7 @@ func (x *Runner) obey(worker string, c rqcompat.Command, shutdown func()) {
 	case c.Err == nil:
 	case rqcompat.Judge(c.Err) == rqcompat.Denied:
 		x.denied.Do(func() {
-			x.Logger.Error("Redis' user may not listen to rq:pubsub:*: stops don't reach this process, cancels come up to 2 s late; bridge doctor says what to grant", "error", c.Err)
+			x.Logger.Error("Redis' user may not listen to rq:pubsub:*: stops don't reach this process, cancels come up to 1 s late; bridge doctor says what to grant", "error", c.Err)
 		})
 		return
 	default:

@@ -24,7 +24,7 @@ type Deliveries struct {
 // Ready implements RQ.
 func (d Deliveries) Ready(ctx context.Context) error { return d.Redis.Ping(ctx).Err() }
 
-// Stop implements RQ. If the command to whoever runs the row gets lost, that one sees the row within two seconds.
+// Stop implements RQ. If the command to whoever runs the row gets lost, that one sees the row within a second or so.
 func (d Deliveries) Stop(ctx context.Context, site string, row *rows.BackgroundJob, was rows.Status) error {
 	if was == rows.StatusRunning {
 		_, err := d.RQ.SendCommand(ctx, attempt.EveryBridge, rqcompat.Command{Name: attempt.CommandCancel, JobID: d.Bench.JobID(site, row.Name)})

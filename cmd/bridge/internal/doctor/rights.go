@@ -36,7 +36,7 @@ var rights = []right{
 		}
 		return errors.Join(errs...)
 	}},
-	{"subscribe to rq:pubsub:*", Warning, "Force Stop and RQ's stop and shutdown don't reach running jobs, and a cancel reaches them up to 2 s late", "&rq:pubsub:* +psubscribe",
+	{"subscribe to rq:pubsub:*", Warning, "Force Stop and RQ's stop and shutdown don't reach running jobs, and a cancel reaches them up to 1 s late", "&rq:pubsub:* +psubscribe",
 		func(ctx context.Context, rdb redis.UniversalClient, _ *frappe.Bench) error {
 			listening := rdb.PSubscribe(ctx, rqcompat.PubSubChannel(nobody+"*"))
 			defer listening.Close()
