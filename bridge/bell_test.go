@@ -1,6 +1,8 @@
 package bridge
 
 import (
+	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -48,4 +50,22 @@ func TestTheBellRingsOnce(t *testing.T) {
 		t.Errorf("the desk hears %d times of a notification, want 2", n)
 	}
 	e.check(t)
+}
+
+// TestManyDeadLettersAreCounted where they are: of an organization of a site.
+func TestManyDeadLettersAreCounted(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, map[string]any{"queues": []string{"go"}})
+	b.cfg.DeadLetterAlert.Threshold = 2
+	b.start(func(e *Engine) {
+		Register(e, "dies", func(context.Context, *RawJob) (any, error) { return nil, Permanent(errors.New("no")) })
+	})
+	b.exec("INSERT INTO `tabJob Type` (name, creation, modified, type_name, is_enabled) VALUES ('dies', NOW(6), NOW(6), 'dies', 1)")
+	const key = "rq:bridge:dead-letters-told"
+	b.waitRow(b.submit("dies", nil), rows.StatusDeadLetter)
+	if n := b.rdb.HLen(t.Context(), key).Val(); n != 0 {
+		t.Error("one dead letter is told of")
+	}
+	b.waitRow(b.submit("dies", nil), rows.StatusDeadLetter)
+	b.eventually("two are told of", func() bool { return b.rdb.HLen(t.Context(), key).Val() == 1 }, func() string { return "" })
 }

@@ -276,6 +276,8 @@ const (
 	// EventStatusChanged carries job_id, from_status, to_status, updated_at, and as texts output_reference or error_message
 	// if set, as the row has them; of a longer error the first 500 characters.
 	EventStatusChanged = desk.EventStatusChanged
+	// EventDeadLetters carries organization, dead_letters, updated_at when an organization's dead letters reach the threshold.
+	EventDeadLetters = desk.EventDeadLetters
 )
 
 // WorkerPrefix starts the name of every RQ worker record of a bridge; Python's workers are named by UUIDs.

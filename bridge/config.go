@@ -61,6 +61,8 @@ type Config struct {
 	Retry RetryPolicy
 	// Retention is how long jobs are kept after their end, with their logs.
 	Retention Retention
+	// DeadLetterAlert says when people are told that an organization has many dead letters.
+	DeadLetterAlert DeadLetterAlert
 	// RetryIntervals are the pauses before each retry of a job without a row that fails with an error that isn't Permanent,
 	// in whole seconds; an empty list that isn't nil means no retry. A job for which its producer asked RQ for retries has
 	// those instead. A handler may have its own (WithRetryIntervals, ForeignHandler). Default: 1, 5 and 20 s.
@@ -120,6 +122,16 @@ type Retention = job.Retention
 // 15 min by default; after that one is tried: if it completes, all go on, else they wait as long again. Cancels and what is given back
 // don't count. Off opens none, and lets go on what waits for one.
 type BreakerPolicy = breaker.Policy
+
+// DeadLetterAlert is from how many dead letters on an organization's are told of, once, until they were fewer: by a warning in the
+// log, the event job_dead_letters (EventDeadLetters), and the desk's bell for those of a role who may see the organization, 20
+// at most.
+type DeadLetterAlert struct {
+	// Threshold is that number, at most 10,000; a negative one is never. Default: 100.
+	Threshold int
+	// Role is who is told by the bell. Default: System Manager.
+	Role string
+}
 
 // ForeignHandler is a handler that is not written in Go: exactly one of Exec and HTTP is set.
 type ForeignHandler struct {
@@ -201,6 +213,8 @@ func (c Config) WithDefaults() Config {
 	c.MaxKills = cmp.Or(c.MaxKills, 3)
 	c.RunningMemory = cmp.Or(c.RunningMemory, 256<<20)
 	c.DBConnections = cmp.Or(c.DBConnections, 16)
+	c.DeadLetterAlert.Threshold = cmp.Or(c.DeadLetterAlert.Threshold, 100)
+	c.DeadLetterAlert.Role = cmp.Or(c.DeadLetterAlert.Role, "System Manager")
 	c.StopTimeout = cmp.Or(c.StopTimeout, 30*time.Second)
 	c.CancelGrace = cmp.Or(c.CancelGrace, 10*time.Second)
 	c.Lease = cmp.Or(c.Lease, 15*time.Second)
@@ -239,6 +253,9 @@ func (c Config) validate() error {
 	}
 	if c.RunningMemory < leastMemory {
 		bad("bridge.running_memory is %d MiB, want at least %d", c.RunningMemory>>20, leastMemory>>20)
+	}
+	if c.DeadLetterAlert.Threshold > 10_000 {
+		bad("bridge.dead_letter_alert: the threshold is %d, want at most 10000", c.DeadLetterAlert.Threshold)
 	}
 	if c.DBConnections < 1 {
 		bad("bridge.db_connections is %d, want at least 1", c.DBConnections)

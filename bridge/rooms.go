@@ -50,6 +50,7 @@ type rooms struct {
 	errors     *desk.ErrorLog
 	bell       *desk.Bell
 	breakers   *breaker.Keeper
+	alert      *desk.Alert
 	hands      *byhand.Hands
 	batches    *batches.Batches
 	services   []maintenance.Service
@@ -83,6 +84,11 @@ func furnish(cfg Config, c *connections, handlers job.Handlers, ended attempt.En
 	if !cfg.Breaker.Off {
 		c.sites.Observe(w.breakers)
 	}
+	w.alert = desk.NewAlert(desk.AlertParams{
+		Threshold: cfg.DeadLetterAlert.Threshold, Role: cfg.DeadLetterAlert.Role, Count: c.sites.CountDeadLetters, Told: desk.Told{Redis: c.rdb},
+		InRole: c.sites.InRole, Write: c.sites.Notify, Publish: c.desk.Publisher.Publish, Tenant: c.sites.Tenant, Now: c.sites.Now, Log: cfg.Log,
+	})
+	c.sites.Observe(w.alert)
 	w.runner = attempt.NewRunner(attempt.Params{
 		Rows: c.sites, RQ: c.rq, Ask: c.policy.Ask, Trials: w.breakers, Slots: w.slots, Retry: cfg.Retry, RetryIntervals: cfg.RetryIntervals, Logger: cfg.Log,
 		CancelGrace: cfg.CancelGrace, Lease: cfg.Lease, Slack: registrySlack,
@@ -213,7 +219,7 @@ func (w *rooms) work(ctx context.Context) {
 	publishing, stopPublishing := context.WithCancel(writes)
 	defer giveUp()
 
-	events := loop(publishing, w.desk.Run, w.errors.Run, w.bell.Run, w.breakers.Run)
+	events := loop(publishing, w.desk.Run, w.errors.Run, w.bell.Run, w.breakers.Run, w.alert.Run)
 	watchers := loop(watching, w.runner.RenewLeases, w.runner.WatchCancels, w.runner.WriteReports, w.retries.Run, w.hands.Run, w.batches.Run, w.listen,
 		func(ctx context.Context) { w.runner.Listen(ctx, stopClaiming) },
 		func(ctx context.Context) { maintenance.Run(ctx, w.cfg.Log, w.services) })

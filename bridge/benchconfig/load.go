@@ -45,7 +45,7 @@ func Load(b *frappe.Bench) (bridge.Config, error) {
 				bridgeKey(key), err, variable(key)))
 		}
 	}
-	c.Retention = s.retention.kept()
+	c.Retention, c.DeadLetterAlert = s.retention.kept(), s.alert.told()
 	c.Breaker = bridge.BreakerPolicy(s.breaker)
 	c.Retry, c.RetryIntervals, c.Foreign, c.NoSamples = s.retry.policy(), s.intervals.pauses(), foreign(s.handlers), !s.samples
 	return c, errors.Join(errs...)

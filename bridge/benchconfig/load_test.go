@@ -84,8 +84,9 @@ func TestEveryKey(t *testing.T) {
 			"b": map[string]any{"http": map[string]any{"url": "http://h/", "method": "PUT", "headers": map[string]any{"C": "D"}, "timeout": "1m"}},
 			"c": map[string]any{"http": map[string]any{"url": "http://h/", "timeout": 0}, "retry_intervals": []any{}},
 		},
-		"retention":      map[string]any{"days": 7, "dead_letter_days": 0},
-		"frappe_version": 15, "job_id_separator": "::", "db_connections": 5, "running_memory": 64, "trust_enqueuer": true,
+		"dead_letter_alert": map[string]any{"threshold": 0, "role": "Operator"},
+		"retention":         map[string]any{"days": 7, "dead_letter_days": 0},
+		"frappe_version":    15, "job_id_separator": "::", "db_connections": 5, "running_memory": 64, "trust_enqueuer": true,
 	}))
 	if err != nil {
 		t.Fatal(err)
@@ -96,7 +97,8 @@ func TestEveryKey(t *testing.T) {
 		RQVersion: "1.15.1", DefaultOrganization: "ORG-1", StopTimeout: time.Second, CancelGrace: 2500 * time.Millisecond,
 		Lease: 3 * time.Second, RowGrace: 4 * time.Second, TrustEnqueuer: true,
 		Retry: bridge.RetryPolicy{Base: 2 * time.Minute, Max: 10 * time.Minute, Jitter: 0.5}, RetryIntervals: []time.Duration{2 * time.Second, time.Minute}, MaxKills: 9, DBConnections: 5, RunningMemory: 64 << 20, NoSamples: true,
-		Retention: bridge.Retention{Days: 7, DeadLetterDays: -1},
+		DeadLetterAlert: bridge.DeadLetterAlert{Threshold: -1, Role: "Operator"},
+		Retention:       bridge.Retention{Days: 7, DeadLetterDays: -1},
 		Foreign: map[string]bridge.ForeignHandler{
 			"a": {Exec: &bridge.ExecConfig{Command: []string{"x", "y"}, Dir: "/", Env: map[string]string{"A": "B"}, KillGrace: time.Second}},
 			"b": {HTTP: &bridge.HTTPConfig{URL: "http://h/", Method: "PUT", Headers: map[string]string{"C": "D"}, Timeout: time.Minute}},

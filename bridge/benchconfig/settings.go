@@ -18,6 +18,7 @@
 //	lease, row_grace, ageing        an ageing of 0 means none
 //	retry                           {"base": duration, "max": duration, "jitter": number}; a jitter of 0 means none
 //	retention                       {"days": number, "dead_letter_days": number}; 0 means never
+//	dead_letter_alert               {"threshold": number, "role": a string}; a threshold of 0 means never
 //	retry_intervals                 a list of durations; an empty one means no retry
 //	breaker                         {"failures": number, "at_least": whole number, "window": duration, "open": duration}; false opens none
 //	handlers                        Config.Foreign, an object: name → {"exec": {"command": […], "dir", "env", "kill_grace"}}
@@ -51,6 +52,7 @@ type settings struct {
 	*bridge.Config
 	retry     retry
 	retention retention
+	alert     alert
 	intervals intervals
 	breaker   breaker
 	handlers  map[string]handler
@@ -93,7 +95,7 @@ func (s *settings) keys() map[string]any {
 		"rq_version": &s.RQVersion, "default_organization": &s.DefaultOrganization, "trust_enqueuer": &s.TrustEnqueuer,
 		"stop_timeout": (*seconds)(&s.StopTimeout), "cancel_grace": (*seconds)(&s.CancelGrace),
 		"lease": (*seconds)(&s.Lease), "row_grace": (*seconds)(&s.RowGrace),
-		"retry": &s.retry, "retention": &s.retention, "retry_intervals": &s.intervals, "breaker": &s.breaker,
+		"retry": &s.retry, "retention": &s.retention, "dead_letter_alert": &s.alert, "retry_intervals": &s.intervals, "breaker": &s.breaker,
 		"handlers": &s.handlers, "builtins": &s.samples,
 		"frappe_version": elsewhere{}, "job_id_separator": elsewhere{},
 	}
@@ -139,11 +141,11 @@ func (r *retention) UnmarshalJSON(b []byte) error {
 const mostDays = 36_500
 
 func (r retention) kept() bridge.Retention {
-	return bridge.Retention{Days: days(r.Days), DeadLetterDays: days(r.DeadLetterDays)}
+	return bridge.Retention{Days: never(r.Days), DeadLetterDays: never(r.DeadLetterDays)}
 }
 
-// days are those of a file: 0 means never there.
-func days(n *int) int {
+// never is a number of a file's, in which 0 means never.
+func never(n *int) int {
 	if n == nil {
 		return 0
 	}
@@ -175,6 +177,16 @@ func (b *breaker) UnmarshalJSON(text []byte) error {
 	}
 	b.Window, b.Open = time.Duration(written.Window), time.Duration(written.Open)
 	return nil
+}
+
+// alert is bridge.DeadLetterAlert as files write it.
+type alert struct {
+	Threshold *int   `json:"threshold"`
+	Role      string `json:"role"`
+}
+
+func (a alert) told() bridge.DeadLetterAlert {
+	return bridge.DeadLetterAlert{Threshold: never(a.Threshold), Role: a.Role}
 }
 
 // intervals are pauses as files write them; nil means the default.

@@ -168,7 +168,7 @@ func TestTheBellIsTranslated(t *testing.T) {
 			languages[text]++
 		}
 	}
-	for _, text := range []string{sayDeadLetter, sayCompleted, sayMoreDeadLetter, sayMoreCompleted} {
+	for _, text := range []string{sayDeadLetter, sayCompleted, sayMoreDeadLetter, sayMoreCompleted, sayDeadLetters} {
 		if languages[text] != 2 {
 			t.Errorf("%q is translated into %d languages, want 2", text, languages[text])
 		}

@@ -61,6 +61,13 @@ func (s *Sites) LogErrors(ctx context.Context, site string, entries []rows.Error
 	})
 }
 
+// CountDeadLetters counts those of an organization, no further than most.
+func (s *Sites) CountDeadLetters(ctx context.Context, site, organization string, most int) (int, error) {
+	return read(ctx, s, site, func(ctx context.Context, db *rows.DB) (int, error) {
+		return db.Count(ctx, organization, []rows.Status{rows.StatusDeadLetter}, most)
+	})
+}
+
 // Notify writes to a site's Notification Log and names who got something: they are to hear the desk's event.
 func (s *Sites) Notify(ctx context.Context, site string, ns []rows.Notification) (told []string, err error) {
 	return read(ctx, s, site, func(ctx context.Context, db *rows.DB) ([]string, error) {
