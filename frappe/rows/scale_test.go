@@ -96,7 +96,7 @@ func TestHotQueries(t *testing.T) {
 			}
 			small, large := atBest(t, few, do), atBest(t, many, do)
 			t.Logf("%.1f ms with 10,000 jobs, %.1f ms with %d", small.Seconds()*1000, large.Seconds()*1000, n)
-			if timed && large > 2*small+2*time.Millisecond {
+			if timed && large > 2*small+10*time.Millisecond { // a busy machine is late by that; to read all takes a hundred times as long
 				t.Errorf("%v with 10,000 jobs, %v with %d", small, large, n)
 			}
 		})
