@@ -194,8 +194,8 @@ type TableProblem struct {
 
 // optionalTables are of later versions; everything else goes on without them.
 var optionalTables = map[string]string{
-	tableBatch:      "no batches of jobs",
 	tableDependency: "a job can depend on one other only",
+	tableBatch:      "no batches of jobs",
 	tablePause:      "organizations, job types and a site's share of a queue can't be paused",
 	tableBreaker:    "no circuit breaker opens",
 	tableWithheld:   "results of jobs that end while their organization is suspended are shown at once",
