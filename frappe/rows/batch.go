@@ -63,7 +63,7 @@ func (b *Batch) Open() bool { return b.CompletedAt.IsZero() }
 var batchColumns = columnsOf[Batch]()
 
 // unended are the states of jobs that haven't ended, as a list in SQL.
-const unended = "('Pending','Queued','Running','Failed','Timed Out')"
+const unended = "(" + openStates + ")"
 
 // batchSeries is the counter's name in tabSeries, with this year in the site's zone.
 func batchSeries(now time.Time) string { return now.Format("BATCH-2006-") }

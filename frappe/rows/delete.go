@@ -32,6 +32,7 @@ var attachments = []attachment{
 	{tableNotificationLog, "document_type", "document_name"},
 	{"tabTag Link", "document_type", "document_name"},
 	{"tabCommunication Link", "link_doctype", "link_name"},
+	{tableDependency, "parenttype", "parent"},
 }
 
 // openStates are those in which a job may still run.
@@ -98,13 +99,22 @@ func (d *DB) delete(ctx context.Context, where string, args []any, behind Place)
 	if err != nil {
 		return nil, next, err
 	}
+	var children []string
+	if job.has("depends_on") {
+		children = append(children, childrenOf)
+	}
+	if several, err := d.tables.has(ctx, tableDependency); err != nil {
+		return nil, next, err
+	} else if several {
+		children = append(children, childrenOfSeveral)
+	}
 	from := behind.from()
 	query := "SELECT `name`,COALESCE(`modified`,'') FROM `" + tableJob + "` " + where +
 		" AND `modified`>=? AND (`modified`>? OR `name`>?) ORDER BY `modified`,`name` LIMIT ? FOR UPDATE SKIP LOCKED"
 	args = append(args, from, from, behind.Name, deleteBatch)
 	err = d.retry(ctx, "delete jobs", func(ctx context.Context) error {
 		return d.inTx(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
-			gone, next, err = deleteSome(ctx, tx, query, args, about, job.has("depends_on"))
+			gone, next, err = deleteSome(ctx, tx, query, args, about, children)
 			return err
 		})
 	})
@@ -117,20 +127,33 @@ func (d *DB) delete(ctx context.Context, where string, args []any, behind Place)
 	return gone, next, nil
 }
 
+// childrenOf and childrenOfSeveral find the jobs that may still run and that depend on some. The function keeps the indexes of
+// statuses out: many more rows may be in these than depend on some.
+const (
+	childrenOf        = "SELECT `depends_on`,`name` FROM `" + tableJob + "` WHERE COALESCE(`status`,'') IN (" + openStates + ") AND `depends_on` IN"
+	childrenOfSeveral = "SELECT d.`background_job`,c.`name` FROM `" + tableDependency + "` d JOIN `" + tableJob + "` c ON c.`name`=d.`parent` WHERE COALESCE(c.`status`,'') IN (" + openStates +
+		") AND d.`background_job` IN"
+)
+
 // deleteSome deletes rows that a query finds, their logs and what is attached to them.
-func deleteSome(ctx context.Context, tx *sql.Tx, query string, args []any, about []attachment, depend bool) (gone []string, next Place, err error) {
+func deleteSome(ctx context.Context, tx *sql.Tx, query string, args []any, about []attachment, childrenOf []string) (gone []string, next Place, err error) {
 	found, err := pairs(ctx, tx, query, args...)
 	if err != nil || len(found) == 0 {
 		return nil, next, err
 	}
 	logs, err := valuesBy(ctx, tx, "SELECT `background_job`,`name` FROM `"+tableLog+"` WHERE `background_job` IN", found)
-	var children map[string][]string
-	if err == nil && depend {
-		// The function keeps the indexes of statuses out: many more rows may be in these than depend on some.
-		children, err = valuesBy(ctx, tx, "SELECT `depends_on`,`name` FROM `"+tableJob+"` WHERE COALESCE(`status`,'') IN ("+openStates+") AND `depends_on` IN", found)
-	}
 	if err != nil {
 		return nil, next, err
+	}
+	children := map[string]bool{}
+	for _, query := range childrenOf {
+		some, err := valuesBy(ctx, tx, query, found)
+		if err != nil {
+			return nil, next, err
+		}
+		for parent := range some {
+			children[parent] = true
+		}
 	}
 	var lines []string
 	for i, row := range found {
@@ -139,7 +162,7 @@ func deleteSome(ctx context.Context, tx *sql.Tx, query string, args []any, about
 			break
 		}
 		next = Place{Name: row[0], Modified: row[1]}
-		if len(children[key]) == 0 {
+		if !children[key] {
 			gone, lines = append(gone, row[0]), append(lines, logs[key]...)
 		}
 	}
