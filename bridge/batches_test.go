@@ -129,7 +129,10 @@ func TestABatchByDocument(t *testing.T) {
 	g.of("JOB-HAND-0") <- nil
 	b.waitRow("JOB-HAND-0", rows.StatusCompleted)
 	b.exec("UPDATE `tabBackground Job Batch` SET status='Completed' WHERE name=?", open.Name)
-	b.eventually("it isn't believed", func() bool { got := b.batch(open.Name); return got.Status == rows.BatchRunning && got.Done == 1 && got.Total == 3 },
+	b.eventually("it isn't believed", func() bool {
+		got := b.batch(open.Name)
+		return got.Status == rows.BatchRunning && got.Done == 1 && got.Total == 3
+	},
 		func() string { return fmt.Sprintf("%+v", b.batch(open.Name)) })
 	b.exec("UPDATE `tabBackground Job Batch` SET status='Canceled', modified_by='jane@example.com' WHERE name=?", open.Name)
 	for _, name := range []string{"JOB-HAND-1", "JOB-HAND-2"} {

@@ -89,7 +89,7 @@ func Of(err error) int {
 	case isA[*frappe.ConfigError](err) || isA[*rqcompat.UnsupportedVersionError](err) || isA[*rqcompat.MixedVersionsError](err),
 		isAny(err, frappe.ErrNotABench, rows.ErrNoDatabase, rows.ErrTableMissing, rows.ErrColumnMissing, rqcompat.ErrVersionUnknown):
 		return Config
-	case isAny(err, rows.ErrNoSuchJob, frappe.ErrNoSuchSite, rows.ErrNoSuchOrganization, bridge.ErrNoSuchJobType,
+	case isAny(err, rows.ErrNoSuchJob, rows.ErrNoSuchBatch, frappe.ErrNoSuchSite, rows.ErrNoSuchOrganization, bridge.ErrNoSuchJobType,
 		rqcompat.ErrNoSuchJob, os.ErrNotExist):
 		return NotFound
 	case isA[*bridge.TransitionError](err), isAny(err, bridge.ErrJobTypeDisabled, bridge.ErrOrganizationDissolved,
