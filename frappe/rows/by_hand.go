@@ -41,14 +41,15 @@ var anyStatus = []Status{
 }
 
 // ChangedByHand reads up to limit places of rows behind one that were modified within a time, from <= modified < to, and
-// whose log has nothing as new, oldest first: somebody else than the engine wrote them. What he wrote may be anything, the
-// status or not. A zero to is no end. It costs a look into the log for each row that was modified then.
+// whose log has nothing as new that leads to their status, oldest first: somebody else than the engine wrote them. What he
+// wrote may be anything, the status or not, and his time stamp may be a little older than the engine's last one: he had to
+// wait for the row. A zero to is no end. It costs a look into the log for each row that was modified then.
 func (d *DB) ChangedByHand(ctx context.Context, from, to time.Time, behind Place, limit int) ([]Place, error) {
 	return d.changedPlaces(ctx, "find the jobs that somebody changed", changedByHand, anyStatus, from, to, behind, limit)
 }
 
 // changedByHand finds those of one status.
-var changedByHand = placesOf("AND NOT EXISTS (SELECT 1 FROM `" + tableLog + "` l WHERE l.`background_job`=j.`name` AND l.`timestamp`>=j.`modified`)")
+var changedByHand = placesOf("AND NOT EXISTS (SELECT 1 FROM `" + tableLog + "` l WHERE l.`background_job`=j.`name` AND l.`timestamp`>=j.`modified` AND l.`to_status`=j.`status`)")
 
 // placesOf finds rows of one status that were modified within a time, on a condition.
 func placesOf(condition string) string {
