@@ -342,3 +342,17 @@ func TestWhatAHandlerComesToCounts(t *testing.T) {
 		t.Errorf("history %q", h)
 	}
 }
+
+// TestCancelOfARowThatWasJustInserted: no bridge has seen it yet, and its log begins with its creation all the same.
+func TestCancelOfARowThatWasJustInserted(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, nil)
+	b.insert("JOB-1", "jane@example.com", "echo_job", "{}", nil)
+	if _, err := b.client().Cancel(t.Context(), testSite, "JOB-1", "jane@example.com"); err != nil {
+		t.Fatal(err)
+	}
+	if path := b.path("JOB-1"); path != "Pending Canceled" {
+		t.Errorf("its log says %s, want Pending Canceled", path)
+	}
+	b.checkLogIsLegal()
+}

@@ -86,6 +86,9 @@ func (c *Client) moveByHand(ctx context.Context, site, name string, next func(*r
 			return nil, err
 		}
 		move, then, err := next(row)
+		if err == nil && row.Status == rows.StatusPending {
+			move, err = fromTheBeginning(ctx, db, move, next)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -97,6 +100,20 @@ func (c *Client) moveByHand(ctx context.Context, site, name string, next func(*r
 			return nil, err
 		}
 	}
+}
+
+// fromTheBeginning is the move of a row that was inserted a moment ago, if it is one: it has no log yet, which begins with its
+// creation.
+func fromTheBeginning(ctx context.Context, db *rows.DB, m moves.Move, next func(*rows.BackgroundJob) (moves.Move, func(context.Context) error, error)) (moves.Move, error) {
+	last, err := db.LastLogged(ctx, []string{m.Name})
+	if _, logged := last[m.Name]; err != nil || logged {
+		return m, err
+	}
+	m = moves.ByHand(m.Row, "", func(row *rows.BackgroundJob) (anew moves.Move) {
+		anew, _, err = next(row)
+		return anew
+	})
+	return m, err
 }
 
 // Inspection is everything that is known of one job. Its times are all in one zone.

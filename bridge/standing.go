@@ -98,7 +98,13 @@ func (c *Client) waits(ctx context.Context, e waits.Explainer, a waits.Around, w
 	}
 	reasons := all[0]
 	failed := w.Row != nil && (w.Row.Status == rows.StatusFailed || w.Row.Status == rows.StatusTimedOut)
-	if failed || w.Job == nil || w.Job.Status != rqcompat.StatusQueued {
+	switch {
+	case failed, w.Job == nil:
+		return reasons, nil
+	case w.Job.Status == rqcompat.StatusStarted:
+		claimed := "worker " + w.Job.WorkerName + " has claimed it and is about to start it"
+		return append(reasons, Reason{Rule: "claim", Why: claimed, Stuck: len(a.Processes) == 0}), nil
+	case w.Job.Status != rqcompat.StatusQueued:
 		return reasons, nil
 	}
 	kind := e.Kind(w.Job.Origin)

@@ -78,6 +78,10 @@ func TestWhyAJobWaits(t *testing.T) {
 	if _, s := b.standing(first); s.Abandoned == nil || s.AbandonedBy.PID != p.PID {
 		t.Errorf("the abandoned handler isn't told of: %+v", s)
 	}
+	key := rqcompat.JobKey(b.bench.JobID(testSite, name))
+	b.rdb.HSet(ctx, key, "status", "started", "worker_name", "bridge-1-0")
+	wantWaits("it was claimed a moment ago", "slots: ", "claim: worker bridge-1-0 has claimed it and is about to start it")
+	b.rdb.HSet(ctx, key, "status", "queued", "worker_name", "")
 	p.Running, p.Abandoned, p.Handlers = 0, nil, nil
 	publish()
 	wantWaits("no handler", `handler: no handler for "echo_job"`, turn)
