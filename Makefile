@@ -68,8 +68,8 @@ bench: setup ## measure against RQ and asynq on this machine; prints a table and
 million: setup ## lists, cards and reports of the desk, and the hot queries, with a million jobs: what each reads, and how long it takes
 	BRIDGE_TEST_JOBS=1000000 go test -count=1 -v -timeout 30m -run 'TestNothingReadsAllJobs|TestHotQueries' ./frappe/documents ./frappe/rows
 
-chaos: setup ## what the tests do a few times, CHAOS (200) times: bridges killed with jobs in hand, idle Python workers
-	BRIDGE_TEST_CHAOS=$(CHAOS) go test -count=1 -v -timeout 3h -run 'TestKilledWithAJobInHand|TestIdlePythonWorkerOnASharedQueue' ./integration
+chaos: setup ## what the tests do a few times, CHAOS (200) times, or for so many seconds: bridges killed, idle Python workers, anything at once
+	BRIDGE_TEST_CHAOS=$(CHAOS) go test -count=1 -v -timeout 3h -run 'TestKilledWithAJobInHand|TestIdlePythonWorkerOnASharedQueue|TestAnythingMayHappen' ./integration
 
 fairness: setup ## turns, weights and caps at full size, four minutes: what an organization notices of another's ten thousand jobs
 	BRIDGE_TEST_FAIRNESS=100 go test -count=1 -v -timeout 30m \

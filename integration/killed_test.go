@@ -23,7 +23,14 @@ const childVariable = "BRIDGE_TEST_CHILD"
 
 // childMain works the bench whose directory childVariable names, until it is killed. Its handler never ends.
 func childMain() int {
-	if err := workUntilKilled(os.Getenv(childVariable)); err != nil {
+	do := workUntilKilled
+	switch os.Getenv(childDoes) {
+	case "works":
+		do = worksAnything
+	case "disturbs":
+		do = disturbs
+	}
+	if err := do(os.Getenv(childVariable)); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 	}
 	return 1
