@@ -147,7 +147,7 @@ func (s *simulatedRows) check(was, row *simulatedRow, m moves.Move) {
 
 // checkPause: the schedule is 1, 2, 4, 8, 16 min, a fifth longer or shorter, unless the error named a pause of its own.
 func (s *simulatedRows) checkPause(row *simulatedRow) {
-	pause := row.NextRetryAt.Sub(time.Now())
+	pause := time.Until(row.NextRetryAt)
 	want := time.Minute << min(row.RetryCount, 4)
 	if pause != askedPause && (pause < want*8/10 || pause > want*12/10) {
 		s.fail("%s: retry %d of %d is in %s, want %s ± 20 %%", row.Name, row.RetryCount+1, row.MaxRetries, pause, want)

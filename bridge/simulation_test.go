@@ -60,6 +60,7 @@ type world struct {
 type simulatedFacts struct {
 	policy.Facts
 	maintenance, disabled bool
+	left                  bool   // the owner has left the organization
 	status                string // of the organization; "" for one that is gone
 }
 
@@ -73,11 +74,11 @@ func (f *simulatedFacts) Organization(context.Context, string, string) (*rows.Or
 	}
 	return &rows.Organization{Name: "ORG-A", Status: f.status}, nil
 }
-func (f *simulatedFacts) Standing(context.Context, string, string, string) (access.Standing, error) {
-	return access.Standing{Enabled: true, Member: true}, nil
-}
 func (f *simulatedFacts) MayCreate(context.Context, string, string, string) (bool, error) {
 	return true, nil
+}
+func (f *simulatedFacts) Standing(context.Context, string, string, string) (access.Standing, error) {
+	return access.Standing{Enabled: true, Member: !f.left}, nil
 }
 func (f *simulatedFacts) LimitUses(context.Context, []rqcompat.Limit) ([]rqcompat.LimitUse, error) {
 	return nil, nil
@@ -345,7 +346,7 @@ func (w *world) explain(name string) {
 // finish mends the site and lets the engine work: every job ends.
 func (w *world) finish() {
 	w.mended = true
-	w.facts.maintenance, w.facts.disabled, w.facts.status = false, false, rows.OrganizationActive
+	*w.facts = simulatedFacts{status: rows.OrganizationActive}
 	for range 200 {
 		left := 0
 		for _, name := range w.names {

@@ -82,7 +82,9 @@ func (w *world) byHand(name string) {
 
 // change is what may become of a site meanwhile.
 func (w *world) change() {
-	switch w.IntN(4) {
+	switch w.IntN(5) {
+	case 4:
+		w.facts.left = w.chance(4)
 	case 0:
 		w.facts.maintenance = w.chance(2)
 	case 1:
