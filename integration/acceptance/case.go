@@ -104,7 +104,7 @@ func (b *bed) try(ctx context.Context, c Case) report {
 func allCases(b *bed) (all []Case) {
 	for _, group := range [][]Case{
 		installCases(), enqueueCases(b, "own queue", b.own, ownQueue), enqueueCases(b, "shared queue", b.shared, sharedQueue),
-		sharedCases(), pythonCases(), jobCases(), byHandCases(), watchCases(), deskCases(), pageCases(), toldCases(), siteCases(),
+		sharedCases(), pythonCases(), jobCases(), byHandCases(), ruleCases(), watchCases(), deskCases(), pageCases(), toldCases(), siteCases(),
 	} {
 		all = append(all, group...)
 	}

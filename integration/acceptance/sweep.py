@@ -15,8 +15,12 @@ if documents:
 if has_table("Background Job"):
     if has_table("Data Import Log"):
         delete("Data Import Log", "docname in (select name from `tabBackground Job` where organization like %s)", args["organization"])
+    if has_table("Background Job Dependency"):
+        delete("Background Job Dependency", "parent in (select name from `tabBackground Job` where organization like %s)", args["organization"])
     delete("Job Execution Log", "background_job in (select name from `tabBackground Job` where organization like %s)", args["organization"])
-delete("Background Job", "organization like %s", args["organization"])
+for doctype in ("Background Job", "Background Job Batch", "Job Schedule"):
+    delete(doctype, "organization like %s", args["organization"])
+delete("Background Job Pause", "job_type like %s", args["type"])
 delete("Job Type", "name like %s", args["type"])
 for doctype in ("User Permission", "Org Member", "Person", "Organization"):
     delete(doctype, "name like %s", args["organization"])
