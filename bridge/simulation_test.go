@@ -60,8 +60,10 @@ type world struct {
 type simulatedFacts struct {
 	policy.Facts
 	maintenance, disabled bool
-	left                  bool   // the owner has left the organization
-	status                string // of the organization; "" for one that is gone
+	left                  bool      // the owner has left the organization
+	paused                bool      // the Job Type
+	breaker               time.Time // until when it is open
+	status                string    // of the organization; "" for one that is gone
 }
 
 func (f *simulatedFacts) Maintenance(string) bool { return f.maintenance }
@@ -80,6 +82,21 @@ func (f *simulatedFacts) MayCreate(context.Context, string, string, string) (boo
 func (f *simulatedFacts) Standing(context.Context, string, string, string) (access.Standing, error) {
 	return access.Standing{Enabled: true, Member: !f.left}, nil
 }
+func (f *simulatedFacts) Pauses(context.Context, string) (*rows.Pauses, error) {
+	if !f.paused {
+		return nil, nil
+	}
+	return rows.NewPauses([]*rows.Pause{{Kind: rows.PauseJobType, JobType: "export", PausedBy: "jane@example.com"}}), nil
+}
+func (f *simulatedFacts) Breakers(context.Context, string) ([]*rows.Breaker, error) {
+	if f.breaker.IsZero() {
+		return nil, nil
+	}
+	return []*rows.Breaker{{
+		Name: "B-1", JobType: "export", Organization: "ORG-A", Status: rows.BreakerOpen, UntilUTC: f.breaker.UTC().Format(time.RFC3339Nano), Failures: 8, Attempts: 10,
+	}}, nil
+}
+func (f *simulatedFacts) Clock(context.Context) time.Time { return time.Now() }
 func (f *simulatedFacts) LimitUses(context.Context, []rqcompat.Limit) ([]rqcompat.LimitUse, error) {
 	return nil, nil
 }

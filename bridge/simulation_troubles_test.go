@@ -82,7 +82,11 @@ func (w *world) byHand(name string) {
 
 // change is what may become of a site meanwhile.
 func (w *world) change() {
-	switch w.IntN(5) {
+	switch w.IntN(7) {
+	case 6:
+		w.facts.breaker = time.Now().Add(15 * time.Minute)
+	case 5:
+		w.facts.paused = w.chance(2)
 	case 4:
 		w.facts.left = w.chance(4)
 	case 0:
