@@ -14,7 +14,7 @@ import (
 // and name.
 var peerDefects = []struct{ fault, tests string }{
 	{"the circuit breaker reads a DocType that nobody brings: on a site with the engine's own DocTypes nothing runs",
-		"bridge.TestSubmittedJobTellsItsWholeStory frappe/rows.TestInstallOnABareDatabase"},
+		"bridge.TestSubmittedJobTellsItsWholeStory bridge.TestCircuitBreaker frappe/rows.TestInstallOnABareDatabase"},
 	{"a handler whose time is over runs on, and its worker waits for it",
 		"bridge.TestTimeoutStopsTheHandler bridge.TestHandlerThatIgnoresItsContextIsAbandoned bridge/internal/foreign.TestExecCancelKillsTheGroup"},
 	{"a cancel reaches only code that asks for it, and the RQ job stays as it was",
@@ -47,6 +47,10 @@ var peerDefects = []struct{ fault, tests string }{
 		"bridge.TestSuspensionHoldsWhatWaitsAlready"},
 	{"its indexes are listed where the framework doesn't look, and don't exist",
 		"frappe/rows.TestInstallOnABareDatabase frappe/rows.TestQueriesUseTheirIndexes"},
+	{"its cleanup leaves rows that failed for ever",
+		"bridge.TestJobsThatEndedLongAgoAreDeleted bridge/internal/maintenance.TestWhatNobodyRetriesIsGivenUp"},
+	{"its list of dead letters asks for a field that nobody has",
+		"frappe/rows.TestJobNamesAndErrorGroups frappe/rows.TestListJobs"},
 }
 
 // TestPeerDefectsAreShown: each fault of the peer has tests that exist.
