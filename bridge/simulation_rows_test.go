@@ -134,6 +134,8 @@ func (s *simulatedRows) check(was, row *simulatedRow, m moves.Move) {
 		s.fail("%s made retry %d of %d", row.Name, row.RetryCount, row.MaxRetries)
 	case waits != !row.NextRetryAt.IsZero():
 		s.fail("%s is %s and its next retry is %s", row.Name, row.Status, row.NextRetryAt)
+	case row.Status == rows.StatusRunning && row.DependsOn != "" && s.rows[row.DependsOn].Status != rows.StatusCompleted:
+		s.fail("%s runs, and %s, on which it depends, is %s", row.Name, row.DependsOn, s.rows[row.DependsOn].Status)
 	case row.Status == rows.StatusRunning && row.WaitingFor != "":
 		s.fail("%s runs and waits for %q", row.Name, row.WaitingFor)
 	case row.Status.Terminal() && row.Status != rows.StatusCanceled && row.CompletedAt.IsZero():

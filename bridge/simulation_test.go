@@ -59,6 +59,7 @@ type world struct {
 // simulatedFacts are what the rules are told; rules that want to know more find nothing here, and say so.
 type simulatedFacts struct {
 	policy.Facts
+	rows                  *simulatedRows
 	maintenance, disabled bool
 	left                  bool      // the owner has left the organization
 	paused                bool      // the Job Type
@@ -95,6 +96,16 @@ func (f *simulatedFacts) Breakers(context.Context, string) ([]*rows.Breaker, err
 	return []*rows.Breaker{{
 		Name: "B-1", JobType: "export", Organization: "ORG-A", Status: rows.BreakerOpen, UntilUTC: f.breaker.UTC().Format(time.RFC3339Nano), Failures: 8, Attempts: 10,
 	}}, nil
+}
+func (f *simulatedFacts) Parents(_ context.Context, _ string, row *rows.BackgroundJob) ([]rows.Parent, error) {
+	if row.DependsOn == "" {
+		return nil, nil
+	}
+	parent := f.rows.read(row.DependsOn)
+	return []rows.Parent{{Name: parent.Name, Organization: parent.Organization, Status: parent.Status, Creation: parent.Creation}}, nil
+}
+func (f *simulatedFacts) Cycle(context.Context, string, *rows.BackgroundJob) ([]string, error) {
+	return nil, nil
 }
 func (f *simulatedFacts) Clock(context.Context) time.Time { return time.Now() }
 func (f *simulatedFacts) LimitUses(context.Context, []rqcompat.Limit) ([]rqcompat.LimitUse, error) {
@@ -148,6 +159,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 		Rand: rand.New(rand.NewPCG(seed, seed)), facts: facts, chain: policy.New(facts, policy.Options{}), deliveries: map[string]*delivery{},
 		simulatedRows: simulatedRows{rows: map[string]*simulatedRow{}},
 	}
+	facts.rows = &w.simulatedRows
 	w.fail = func(format string, args ...any) {
 		t.Helper()
 		t.Errorf("seed %d: "+format, append([]any{seed}, args...)...)
@@ -208,6 +220,9 @@ func (w *world) question(m policy.Moment, row *rows.BackgroundJob) policy.Questi
 // submit makes a row, unless it is refused; a crash may come before its delivery.
 func (w *world) submit() {
 	row := rows.BackgroundJob{JobType: "export", Organization: "ORG-A", OwnerUser: "jane@example.com", MaxRetries: w.IntN(6), TimeoutSeconds: 300}
+	if w.chance(3) {
+		row.DependsOn = w.some()
+	}
 	if a := w.chain.Ask(context.Background(), w.question(policy.AtSubmission, &row)); a.Verdict != policy.Go {
 		return
 	}
@@ -363,7 +378,7 @@ func (w *world) explain(name string) {
 // finish mends the site and lets the engine work: every job ends.
 func (w *world) finish() {
 	w.mended = true
-	*w.facts = simulatedFacts{status: rows.OrganizationActive}
+	*w.facts = simulatedFacts{rows: &w.simulatedRows, status: rows.OrganizationActive}
 	for range 200 {
 		left := 0
 		for _, name := range w.names {
