@@ -137,7 +137,7 @@ func (b *bed) send(request *http.Request) (json.RawMessage, error) {
 		Type          string `json:"exc_type"`
 	}
 	_ = json.Unmarshal(text, &answer) // an error page is no JSON
-	if response.StatusCode != http.StatusOK {
+	if response.StatusCode/100 != 2 { // a deletion is accepted: 202
 		return nil, &statusError{response.StatusCode, cmp.Or(answer.Type, string(text[:min(len(text), 200)]))}
 	}
 	if answer.Data != nil {
