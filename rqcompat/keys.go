@@ -27,6 +27,10 @@ func ProcessesKey() string { return "rq:processes" }
 // ProcessKey is the STRING with what a process tells about itself, as JSON. It is this package's, not RQ's.
 func ProcessKey(name string) string { return "rq:process:" + name }
 
+// RateKey is the ZSET of who has a place in a sliding window (TakePlaces), by when he took it in microseconds. It is this
+// package's, not RQ's.
+func RateKey(window string) string { return "rq:rate:" + window }
+
 // PausedKey is the SET of queues of which this package's workers shall take nothing. RQ's workers don't know it. It is this
 // package's, not RQ's.
 func PausedKey() string { return "rq:paused" }
