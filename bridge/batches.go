@@ -42,12 +42,10 @@ func (c *Client) SubmitBatch(ctx context.Context, r BatchRequest) (*rows.Batch, 
 		requests[i].Site, requests[i].Organization, requests[i].User, requests[i].Batch = r.Site, b.Organization, b.OwnerUser, b.Name
 	}
 	errs := make([]error, len(r.Jobs))
-	for i, result := range c.submitter.Submit(ctx, requests) {
-		errs[i] = result.Err
-		if result.Err == nil {
+	results, err := c.submitter.Submit(ctx, requests, nil)
+	for i, result := range results {
+		if errs[i] = result.Err; result.Err == nil {
 			b.Total++
-		} else if !batches.Refused(result.Err) {
-			err = result.Err
 		}
 	}
 	if err != nil {

@@ -57,6 +57,9 @@ type Config struct {
 	// TrustEnqueuer says that whoever can enqueue on this bench may do so for any organization: it isn't asked whether the
 	// caller belongs to the one that a call of frappe.enqueue, or the row it names, is of. Default: it is asked.
 	TrustEnqueuer bool
+	// QueueLimit is how many jobs of an organization may wait, Pending or Queued; more are refused with ErrQueueFull until some have
+	// ended. Jobs of frappe.enqueue aren't refused. It is counted once a second. Negative: any number. Default: 100,000.
+	QueueLimit int
 	// Retry is the schedule of attempts after a transient failure; a handler may have its own (WithRetry).
 	Retry RetryPolicy
 	// Retention is how long jobs are kept after their end, with their logs.
@@ -211,6 +214,7 @@ func (c Config) WithDefaults() Config {
 	c.Concurrency = cmp.Or(c.Concurrency, 100)
 	c.Ageing = cmp.Or(c.Ageing, 10*time.Minute)
 	c.MaxKills = cmp.Or(c.MaxKills, 3)
+	c.QueueLimit = cmp.Or(c.QueueLimit, 100_000)
 	c.RunningMemory = cmp.Or(c.RunningMemory, 256<<20)
 	c.DBConnections = cmp.Or(c.DBConnections, 16)
 	c.DeadLetterAlert.Threshold = cmp.Or(c.DeadLetterAlert.Threshold, 100)

@@ -36,6 +36,7 @@ type connections struct {
 	rq                   *rqcompat.Client
 	sites                *sites.Sites
 	policy               policy.Chain
+	limits               *policy.Limits
 	deliveries           byhand.Deliveries
 	submitter            *submit.Submitter
 	desk                 *desk.Desk
@@ -88,8 +89,10 @@ func connectNow(ctx context.Context, cfg Config) (*connections, error) {
 	c.deliveries = byhand.Deliveries{Redis: c.rdb, Courier: sites.Courier{
 		Bench: cfg.Bench, RQ: c.rq, OwnQueues: cfg.Queues, Arrival: c.sites.Arrival, Names: route.RowOf,
 	}}
+	c.limits = &policy.Limits{Places: c.rq, IsManager: c.sites.IsManager, Count: c.sites.CountWaiting, QueueLimit: cfg.QueueLimit}
 	c.submitter = submit.New(submit.Params{
-		Rows: c.sites, Ask: c.policy.Ask, Ready: c.deliveries.Ready, Deliver: c.deliveries.DeliverMany, DefaultOrganization: cfg.DefaultOrganization,
+		Rows: c.sites, Ask: c.policy.Ask, Limits: c.limits, Ready: c.deliveries.Ready, Deliver: c.deliveries.DeliverMany,
+		DefaultOrganization: cfg.DefaultOrganization,
 	})
 	publisher := realtime.NewPublisher(c.realtime, cfg.Log)
 	publisher.Source = eventsSource

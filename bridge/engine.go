@@ -133,6 +133,15 @@ func (e *Engine) Submit(ctx context.Context, r SubmitRequest) (*rows.BackgroundJ
 	return c.Submit(ctx, r)
 }
 
+// SubmitMany is Client.SubmitMany over the engine's connections. It waits as Submit does.
+func (e *Engine) SubmitMany(ctx context.Context, rs []SubmitRequest, options ...SubmitOption) ([]SubmitResult, error) {
+	c, err := e.await(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return c.SubmitMany(ctx, rs, options...)
+}
+
 // Enqueue is Client.Enqueue over the engine's connections. It waits as Submit does.
 func (e *Engine) Enqueue(ctx context.Context, r EnqueueRequest) (*rqcompat.Job, error) {
 	c, err := e.await(ctx)

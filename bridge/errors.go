@@ -40,7 +40,21 @@ var (
 	ErrNotMember = policy.ErrNotMember
 	// ErrNotPermitted says that the Job Type's requires_permission names a DocType of which the user may create no documents.
 	ErrNotPermitted = policy.ErrNotPermitted
+	// ErrRateLimited says that the user has submitted as many jobs of the Job Type as its rate_limit allows; the error is a
+	// *RateLimitError. System Managers are exempt.
+	ErrRateLimited = policy.ErrRateLimited
+	// ErrDuplicate says that the same job is on its way already, within the Job Type's deduplication_window; the error is a
+	// *DuplicateError that names it.
+	ErrDuplicate = policy.ErrDuplicate
+	// ErrQueueFull says that as many jobs of the organization wait as Config.QueueLimit has.
+	ErrQueueFull = policy.ErrQueueFull
 )
+
+// RateLimitError is an ErrRateLimited with the limit and after how long the user may submit another job.
+type RateLimitError = policy.RateLimitError
+
+// DuplicateError is an ErrDuplicate with the name and the status of the job that is on its way.
+type DuplicateError = policy.DuplicateError
 
 // ErrorType is what the field error_type of a Background Job says.
 type ErrorType = job.ErrorType

@@ -41,6 +41,7 @@ func newTwoSites(t *testing.T, bridge map[string]any) *twoSites {
 	s.sql2 = sqlx.MustOpen("mysql", m.UserDSN("other", "other", "secret"))
 	t.Cleanup(func() { _ = s.sql2.Close() })
 	s.exec2("INSERT INTO `tabOrganization` (name, creation, modified, owner, modified_by, org_name, status) VALUES ('ORG-A', NOW(6), NOW(6), 'Administrator', 'Administrator', 'ORG-A', 'Active')")
+	s.exec2("UPDATE `tabJob Type` SET deduplication_window = 0")
 	s.exec2("UPDATE `tabJob Type` SET name = 'holds', type_name = 'holds', handler_method = 'go.holds' WHERE name = 'long_running_job'")
 	s.countTypes()
 	return s

@@ -33,7 +33,7 @@ type Reporter interface {
 	Progress(percent float64, message string)
 	SetOutput(reference string)
 	Log() *slog.Logger
-	Submit(ctx context.Context, r SubmitRequest) (*rows.BackgroundJob, error)
+	Submitter
 }
 
 // NewJob makes a Job that reports to r, for tests of handlers; an Engine makes its own. A nil r drops what is reported.
@@ -70,10 +70,29 @@ func (j *Job[P]) Log() *slog.Logger {
 // A retried attempt submits again: give each child a Key where that matters.
 func (j *Job[P]) Submit(ctx context.Context, r SubmitRequest) (*rows.BackgroundJob, error) {
 	if j.reporter == nil {
-		return nil, errors.New("bridge: this Job was not made by an engine, so it can't submit")
+		return nil, errNoEngine
 	}
+	return j.reporter.Submit(ctx, j.child(r))
+}
+
+// SubmitMany is Client.SubmitMany for children of this job, as Submit is.
+func (j *Job[P]) SubmitMany(ctx context.Context, rs []SubmitRequest, options ...SubmitOption) ([]SubmitResult, error) {
+	if j.reporter == nil {
+		return nil, errNoEngine
+	}
+	children := make([]SubmitRequest, len(rs))
+	for i, r := range rs {
+		children[i] = j.child(r)
+	}
+	return j.reporter.SubmitMany(ctx, children, options...)
+}
+
+var errNoEngine = errors.New("bridge: this Job was not made by an engine, so it can't submit")
+
+// child is a submission with what it has from this job.
+func (j *Job[P]) child(r SubmitRequest) SubmitRequest {
 	r.Site, r.Organization, r.User = cmp.Or(r.Site, j.Site), cmp.Or(r.Organization, j.Organization), cmp.Or(r.User, j.User)
-	return j.reporter.Submit(ctx, r)
+	return r
 }
 
 // RawJob is a job whose parameters are the JSON as it came.
@@ -95,6 +114,7 @@ type JobType[P any] string
 // Submitter is what jobs can be submitted to: a *Client, an *Engine, or the *Job of a running handler.
 type Submitter interface {
 	Submit(ctx context.Context, r SubmitRequest) (*rows.BackgroundJob, error)
+	SubmitMany(ctx context.Context, rs []SubmitRequest, options ...SubmitOption) ([]SubmitResult, error)
 }
 
 // Submit submits a job of this type. Of r, JobType and Parameters are set here; the errors are those of Client.Submit.

@@ -123,7 +123,7 @@ func furnish(cfg Config, c *connections, handlers job.Handlers, ended attempt.En
 	deliveries := c.deliveries
 	deliveries.Process = w.slots.Process()
 	w.hands = byhand.New(byhand.Params{
-		Rows: c.sites, RQ: deliveries, Ask: c.policy.Ask, Handled: w.router.Handled, DefaultOrganization: cfg.DefaultOrganization,
+		Rows: c.sites, RQ: deliveries, Ask: c.policy.Ask, Limits: c.limits, Handled: w.router.Handled, DefaultOrganization: cfg.DefaultOrganization,
 		TrustEnqueuer: cfg.TrustEnqueuer, Grace: cfg.RowGrace, Source: eventsSource, Marks: byhand.Marks{Redis: c.rdb}, Log: cfg.Log,
 	})
 	c.sites.Observe(w.hands)

@@ -44,10 +44,49 @@ type SubmitRequest struct {
 // Submit creates the row of a job and enqueues its delivery. If the delivery can't be enqueued the row is taken back;
 // should even that fail, an engine delivers the row within a minute. A job that has to wait for its time or for another job is
 // Pending until then, without a delivery. The errors are ErrBadRequest, ErrNoSuchJobType, ErrJobTypeDisabled,
-// ErrOrganizationDissolved, ErrNotMember, ErrNotPermitted, rows.ErrDependency, rows.ErrBatch, rows.ErrNoSuchOrganization, frappe.ErrNoSuchSite, and servers' own.
+// ErrOrganizationDissolved, ErrNotMember, ErrNotPermitted, ErrRateLimited, ErrDuplicate, ErrQueueFull, rows.ErrDependency, rows.ErrBatch, rows.ErrNoSuchOrganization, frappe.ErrNoSuchSite, and servers' own.
 func (c *Client) Submit(ctx context.Context, r SubmitRequest) (*rows.BackgroundJob, error) {
-	result := c.submitter.Submit(ctx, []submit.Request{submit.Request(r)})[0]
-	return result.Row, result.Err
+	results, _ := c.submitter.Submit(ctx, []submit.Request{submit.Request(r)}, nil) // its error is the result's
+	return results[0].Row, results[0].Err
+}
+
+// SubmitResult is what became of one of many submissions: the row, or why there is none.
+type SubmitResult struct {
+	// Row is the job, or, of a key that was submitted before, the one that was made then; nil with an error.
+	Row *rows.BackgroundJob
+	// Created is false for a row that was there before.
+	Created bool
+	// Err is one of Submit's.
+	Err error
+}
+
+// SubmitOption changes how many jobs are submitted.
+type SubmitOption func(*submitting)
+
+type submitting struct{ done func(n int) }
+
+// OnSubmitted has f called, again and again, with how many of the submissions have been dealt with.
+func OnSubmitted(f func(n int)) SubmitOption { return func(s *submitting) { s.done = f } }
+
+// SubmitMany is Submit for any number of jobs, in their order, a few hundred of them in one transaction and one round trip. Each
+// has a result of its own at its place: one that is refused keeps no other from being submitted. The error is a server's, or
+// that of ctx, and says that not all could be tried; these have it as well. With a Key for each, what is submitted again
+// makes only what isn't there yet.
+func (c *Client) SubmitMany(ctx context.Context, rs []SubmitRequest, options ...SubmitOption) ([]SubmitResult, error) {
+	var with submitting
+	for _, o := range options {
+		o(&with)
+	}
+	requests := make([]submit.Request, len(rs))
+	for i, r := range rs {
+		requests[i] = submit.Request(r)
+	}
+	found, err := c.submitter.Submit(ctx, requests, with.done)
+	results := make([]SubmitResult, len(found))
+	for i, r := range found {
+		results[i] = SubmitResult(r)
+	}
+	return results, err
 }
 
 // administrator is the user who exists on each site.

@@ -86,7 +86,7 @@ func TestEveryKey(t *testing.T) {
 		},
 		"dead_letter_alert": map[string]any{"threshold": 0, "role": "Operator"},
 		"retention":         map[string]any{"days": 7, "dead_letter_days": 0},
-		"frappe_version":    15, "job_id_separator": "::", "db_connections": 5, "running_memory": 64, "trust_enqueuer": true,
+		"frappe_version":    15, "job_id_separator": "::", "db_connections": 5, "queue_limit": -1, "running_memory": 64, "trust_enqueuer": true,
 	}))
 	if err != nil {
 		t.Fatal(err)
@@ -96,7 +96,7 @@ func TestEveryKey(t *testing.T) {
 		RunningPerOrganization: 20, RunningOf: map[string]int{"ORG-2": 0}, Ageing: -1,
 		RQVersion: "1.15.1", DefaultOrganization: "ORG-1", StopTimeout: time.Second, CancelGrace: 2500 * time.Millisecond,
 		Lease: 3 * time.Second, RowGrace: 4 * time.Second, TrustEnqueuer: true,
-		Retry: bridge.RetryPolicy{Base: 2 * time.Minute, Max: 10 * time.Minute, Jitter: 0.5}, RetryIntervals: []time.Duration{2 * time.Second, time.Minute}, MaxKills: 9, DBConnections: 5, RunningMemory: 64 << 20, NoSamples: true,
+		Retry: bridge.RetryPolicy{Base: 2 * time.Minute, Max: 10 * time.Minute, Jitter: 0.5}, RetryIntervals: []time.Duration{2 * time.Second, time.Minute}, MaxKills: 9, DBConnections: 5, QueueLimit: -1, RunningMemory: 64 << 20, NoSamples: true,
 		DeadLetterAlert: bridge.DeadLetterAlert{Threshold: -1, Role: "Operator"},
 		Retention:       bridge.Retention{Days: 7, DeadLetterDays: -1},
 		Foreign: map[string]bridge.ForeignHandler{

@@ -7,7 +7,7 @@
 //
 //	queues, shared_queues, first    lists of queue types
 //	concurrency, max_kills,         whole numbers
-//	db_connections,
+//	db_connections, queue_limit,
 //	running_per_organization
 //	running_memory                  a whole number of MiB
 //	weights, running_of             objects: organization → whole number
@@ -91,8 +91,9 @@ func (s *settings) keys() map[string]any {
 		"queues": &s.Queues, "shared_queues": &s.SharedQueues, "first": &s.First, "weights": &s.Weights,
 		"running_per_organization": &s.RunningPerOrganization, "running_of": &s.RunningOf, "ageing": (*orNone)(&s.Ageing),
 		"concurrency": &whole{&s.Concurrency, "1 to 100000"}, "max_kills": &whole{&s.MaxKills, "at least 1"},
-		"db_connections": &whole{&s.DBConnections, "at least 1"}, "running_memory": &mebibytes{whole{&s.RunningMemory, "at least 16"}},
-		"rq_version": &s.RQVersion, "default_organization": &s.DefaultOrganization, "trust_enqueuer": &s.TrustEnqueuer,
+		"db_connections": &whole{&s.DBConnections, "at least 1"}, "queue_limit": &whole{&s.QueueLimit, "a number, or a negative one for no limit,"},
+		"running_memory": &mebibytes{whole{&s.RunningMemory, "at least 16"}},
+		"rq_version":     &s.RQVersion, "default_organization": &s.DefaultOrganization, "trust_enqueuer": &s.TrustEnqueuer,
 		"stop_timeout": (*seconds)(&s.StopTimeout), "cancel_grace": (*seconds)(&s.CancelGrace),
 		"lease": (*seconds)(&s.Lease), "row_grace": (*seconds)(&s.RowGrace),
 		"retry": &s.retry, "retention": &s.retention, "dead_letter_alert": &s.alert, "retry_intervals": &s.intervals, "breaker": &s.breaker,

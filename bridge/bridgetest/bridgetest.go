@@ -225,3 +225,13 @@ func (r *recorder) Submit(ctx context.Context, request bridge.SubmitRequest) (*r
 		OwnerUser: request.User, Priority: request.Priority, Status: rows.StatusQueued, InputParameters: parameters,
 	}, nil
 }
+
+// SubmitMany implements bridge.Reporter.
+func (r *recorder) SubmitMany(ctx context.Context, requests []bridge.SubmitRequest, _ ...bridge.SubmitOption) ([]bridge.SubmitResult, error) {
+	results := make([]bridge.SubmitResult, len(requests))
+	for i, request := range requests {
+		row, err := r.Submit(ctx, request)
+		results[i] = bridge.SubmitResult{Row: row, Created: err == nil, Err: err}
+	}
+	return results, ctx.Err()
+}

@@ -26,7 +26,9 @@ type Directory struct {
 	// creates has the users, each with a DocType, who were seen to be allowed to create its documents.
 	creates memo.Memo[bool]
 	having  memo.Memo[[]string] // by role
-	enabled memo.Memo[bool]     // the users who were seen to be enabled
+	// managers has the users who were seen to be System Managers.
+	managers memo.Memo[bool]
+	enabled  memo.Memo[bool] // the users who were seen to be enabled
 }
 
 // New is the directory of a site. What it read is kept with it for some seconds, so keep it as long as db.

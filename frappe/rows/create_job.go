@@ -27,6 +27,7 @@ type NewJob struct {
 	InputParameters json.RawMessage // nil is NULL
 	Status          Status          // Pending ("" too) or Queued
 	WaitingFor      string          // what a Pending one waits for, in words; left out where the table has no such column
+	itself          string          // the name of the row that it is already
 	CreatedMessage  string          // of the first log row; "" is "Job created"
 	CreatedAt       time.Time       // when it is as good as created, if not now: of a job that has started already
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -27,19 +28,15 @@ func (n *NewJob) same() sameHash { return sameHash{n.JobHash, n.JobType, n.Organ
 const (
 	// lookedThrough is how many rows of one hash are looked at in search of one that hasn't ended.
 	lookedThrough = "100"
-	// anyOf finds the newest row of a hash, liveOf the newest that was created since and hasn't ended.
-	anyOf  = "SELECT `name` FROM `" + tableJob + "` WHERE `job_hash`=? AND `job_type`=? AND `organization`=? ORDER BY `creation` DESC LIMIT 1"
+	// liveOf finds the newest row of a hash that was created since and hasn't ended.
 	liveOf = "SELECT `name` FROM (SELECT `name`,`job_type`,`organization`,`status`,`creation` FROM `" + tableJob +
-		"` WHERE `job_hash`=? AND `creation`>=? ORDER BY `creation` DESC LIMIT " + lookedThrough + ") r WHERE `job_type`=? AND `organization`=?" +
+		"` WHERE `job_hash`=? AND `creation`>=? ORDER BY `creation` DESC LIMIT " + lookedThrough + ") r WHERE `job_type`=? AND `organization`=? AND `name`<>?" +
 		" AND `status` NOT IN ('Completed','Dead Letter','Canceled') ORDER BY `creation` DESC LIMIT 1"
 )
 
 // question asks for the row that keeps a job from being made, at a time.
 func (n *NewJob) question(now time.Time) (string, []any) {
-	if n.Within == Ever {
-		return anyOf, []any{n.JobHash, n.JobType, n.Organization}
-	}
-	return liveOf, []any{n.JobHash, earliestText(now.Add(-n.Within), now.Location()), n.JobType, n.Organization}
+	return liveOf, []any{n.JobHash, earliestText(now.Add(-n.Within), now.Location()), n.JobType, n.Organization, n.itself}
 }
 
 // guards are the counters that are locked by whoever looks whether a job is there: all that make jobs draw from one of
@@ -66,34 +63,66 @@ func (c *creation) lookFor(ctx context.Context, tx *sql.Tx, now time.Time) (map[
 		}
 	}
 	// Only now: what was committed before the lock is seen by what is read after it.
+	there, err := c.ever(ctx, tx, once)
+	if err != nil {
+		return nil, err
+	}
 	names := map[int]string{}
-	for some := range slices.Chunk(once, maxUnion) {
+	lately := slices.DeleteFunc(once, func(i int) bool { return c.js[i].Within == Ever })
+	for some := range slices.Chunk(lately, maxUnion) {
 		if err := c.ask(ctx, tx, now, some, names); err != nil {
 			return nil, err
 		}
 	}
-	there, err := c.read(ctx, tx, names)
-	if err != nil {
+	if err := c.read(ctx, tx, names, there); err != nil {
 		return nil, err
 	}
 	return there, c.touch(ctx, tx, now, there)
 }
 
-// takenBack is how long after its creation a row may still be taken back.
-const takenBack = time.Minute
+// ever finds the newest rows of those jobs that were made at any time. Such a hash has few rows, mostly one.
+func (c *creation) ever(ctx context.Context, tx *sql.Tx, once []int) (map[int]*BackgroundJob, error) {
+	by := map[sameHash][]int{}
+	var hashes []string
+	for _, i := range once {
+		if n := &c.js[i]; n.Within == Ever {
+			by[n.same()], hashes = append(by[n.same()], i), append(hashes, n.JobHash)
+		}
+	}
+	there := map[int]*BackgroundJob{}
+	for some := range slices.Chunk(hashes, maxIn) {
+		found, err := c.rows(ctx, tx, "WHERE `job_hash` IN ("+marks(len(some))+") ORDER BY `creation`", some)
+		if err != nil {
+			return nil, err
+		}
+		for _, row := range found {
+			for _, i := range by[sameHash{row.JobHash, row.JobType, row.Organization}] {
+				there[i] = row
+			}
+		}
+	}
+	return there, nil
+}
 
-// touch keeps those who created the rows from taking them back: they count for others now.
+// TakenBack is up to how long after its creation a row may still be taken back (DB.TakeBack).
+const TakenBack = time.Minute
+
+// touched is by how much touch makes a row younger: more than its creation takes.
+const touched = 5 * time.Microsecond
+
+// touch keeps those who created the rows from taking them back: they count for others now. Once is enough.
 func (c *creation) touch(ctx context.Context, tx *sql.Tx, now time.Time, there map[int]*BackgroundJob) error {
 	var young []any
 	for _, row := range there {
-		if (row.Status == StatusQueued || row.Status == StatusPending) && now.Sub(row.Creation).Abs() < takenBack {
+		if (row.Status == StatusQueued || row.Status == StatusPending) && now.Sub(row.Creation).Abs() < TakenBack &&
+			row.Modified.Sub(row.Creation) < touched {
 			young = append(young, row.Name)
 		}
 	}
 	if len(young) == 0 {
 		return nil
 	}
-	_, err := tx.ExecContext(ctx, "UPDATE `"+tableJob+"` FORCE INDEX (PRIMARY) SET `modified`=`modified`+INTERVAL 1 MICROSECOND"+
+	_, err := tx.ExecContext(ctx, "UPDATE `"+tableJob+"` FORCE INDEX (PRIMARY) SET `modified`=`modified`+INTERVAL 5 MICROSECOND"+
 		" WHERE `name` IN ("+marks(len(young))+") AND `status` IN ('Pending','Queued')", young...)
 	return err
 }
@@ -125,33 +154,81 @@ func (c *creation) ask(ctx context.Context, tx *sql.Tx, now time.Time, once []in
 }
 
 // read reads the rows that were found.
-func (c *creation) read(ctx context.Context, tx *sql.Tx, names map[int]string) (map[int]*BackgroundJob, error) {
-	columns := present(c.job, jobColumns, reads)
+func (c *creation) read(ctx context.Context, tx *sql.Tx, names map[int]string, there map[int]*BackgroundJob) error {
 	byName := map[string]*BackgroundJob{}
-	var all []string
-	for _, name := range names {
-		all = append(all, name)
-	}
-	for some := range slices.Chunk(all, maxIn) {
-		found, err := tx.QueryContext(ctx, "SELECT "+quoteColumns(columns)+" FROM `"+tableJob+"` FORCE INDEX (PRIMARY) WHERE `name` IN ("+marks(len(some))+")", anys(some)...)
+	for some := range slices.Chunk(slices.Collect(maps.Values(names)), maxIn) {
+		found, err := c.rows(ctx, tx, "FORCE INDEX (PRIMARY) WHERE `name` IN ("+marks(len(some))+")", some)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		rows, err := scanRows(found, columns, c.d.Location())
-		_ = found.Close() // scanRows has the error that matters
-		if err != nil {
-			return nil, err
-		}
-		for _, row := range rows {
-			row.ModifiedRaw = deskTime(row.ModifiedRaw)
+		for _, row := range found {
 			byName[row.Name] = row
 		}
 	}
-	there := make(map[int]*BackgroundJob, len(names))
 	for i, name := range names {
 		if there[i] = byName[name]; there[i] == nil {
-			return nil, fmt.Errorf("%s is gone while it was looked at", name)
+			return fmt.Errorf("%s is gone while it was looked at", name)
 		}
 	}
-	return there, nil
+	return nil
+}
+
+// rows reads rows in the transaction.
+func (c *creation) rows(ctx context.Context, tx *sql.Tx, rest string, args []string) ([]*BackgroundJob, error) {
+	columns := present(c.job, jobColumns, reads)
+	found, err := tx.QueryContext(ctx, "SELECT "+quoteColumns(columns)+" FROM `"+tableJob+"` "+rest, anys(args)...)
+	if err != nil {
+		return nil, err
+	}
+	defer found.Close()
+	rows, err := scanRows(found, columns, c.d.Location())
+	for _, row := range rows {
+		row.ModifiedRaw = deskTime(row.ModifiedRaw)
+	}
+	return rows, err
+}
+
+// Claim is a row that somebody inserted, and that shall have a job_hash unless another one has it.
+type Claim struct {
+	Name string
+	NewJob
+}
+
+// ClaimHashes gives rows the JobHash of their claims, as if they were created now: those that are there already, as
+// NewJob.Within has it, keep theirs. For these the row that has it is in the map, by name. `modified` stays as it is.
+func (d *DB) ClaimHashes(ctx context.Context, claims []Claim) (there map[string]*BackgroundJob, err error) {
+	job, _, err := d.tables.ofJobs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c := &creation{d: d, job: job}
+	for _, claim := range claims {
+		claim.itself = claim.Name
+		c.js = append(c.js, claim.NewJob)
+	}
+	err = d.retry(ctx, fmt.Sprintf("look for duplicates of %d jobs", len(claims)), func(ctx context.Context) error {
+		there = map[string]*BackgroundJob{}
+		return d.inTx(ctx, func(ctx context.Context, tx *sql.Tx) error {
+			found, err := c.lookFor(ctx, tx, d.Now())
+			if err != nil {
+				return err
+			}
+			first := map[sameHash]*BackgroundJob{}
+			for i, claim := range claims {
+				if there[claim.Name] = found[i]; there[claim.Name] == nil {
+					there[claim.Name] = first[claim.same()]
+				}
+				if there[claim.Name] != nil {
+					continue
+				}
+				delete(there, claim.Name)
+				first[claim.same()] = &BackgroundJob{Name: claim.Name, Status: StatusPending}
+				if _, err := tx.ExecContext(ctx, "UPDATE `"+tableJob+"` SET `job_hash`=? WHERE `name`=?", claim.JobHash, claim.Name); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	})
+	return there, d.tables.notice(d.explain("look for duplicates", err))
 }

@@ -176,6 +176,16 @@ func (d *DB) selectNamed(ctx context.Context, what string, columns []*jobColumn,
 	return found, nil
 }
 
+// CountWaiting counts the Pending and Queued rows of an organization, up to most.
+func (d *DB) CountWaiting(ctx context.Context, organization string, most int) (n int, err error) {
+	err = d.retry(ctx, "count the waiting jobs", func(ctx context.Context) error {
+		return d.x.GetContext(ctx, &n, countWaiting, organization, most)
+	})
+	return n, d.tables.notice(err)
+}
+
+const countWaiting = "SELECT COUNT(*) FROM (SELECT 1 FROM `" + tableJob + "` WHERE `organization`=? AND `status` IN ('Pending','Queued') LIMIT ?) waiting"
+
 // Due reads up to limit Failed or Timed Out rows of the given Job Types whose next_retry_at has come, earliest first:
 // rows that nobody moves must not fill the limit for ever. Rows that another transaction has locked, a desk save for
 // instance, are left out; nothing stays locked on return, so whoever acts on one has to win its Transition.

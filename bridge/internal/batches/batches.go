@@ -48,7 +48,7 @@ type Rows interface {
 type Params struct {
 	Rows Rows
 	// Submit submits jobs, Stop ends what a canceled row has in RQ: was is the state that it was canceled in.
-	Submit func(ctx context.Context, rs []submit.Request) []submit.Result
+	Submit func(ctx context.Context, rs []submit.Request, done func(n int)) ([]submit.Result, error)
 	Stop   func(ctx context.Context, site string, row *rows.BackgroundJob, was rows.Status) error
 	// Changed is told of a batch that was written.
 	Changed func(site string, b *rows.Batch)
@@ -239,13 +239,13 @@ func (b *Batches) callBack(ctx context.Context, site string, one *rows.Batch) er
 		}
 	}
 	parameters["batch"] = map[string]any{"name": one.Name, "status": one.Status, "total": one.Total, "done": one.Done, "failed": one.Failed}
-	result := b.Submit(ctx, []submit.Request{{
+	results, _ := b.Submit(ctx, []submit.Request{{ // its error is the result's
 		Site: site, JobType: one.CallbackJobType, Organization: one.Organization, User: one.Owner, Parameters: parameters, Key: "batch " + one.Name,
-	}})[0]
-	switch {
+	}}, nil)
+	switch result := results[0]; {
 	case result.Err == nil:
 		one.CallbackJob = result.Row.Name
-	case Refused(result.Err):
+	case refused(result.Err):
 		one.ErrorMessage = "it was refused: " + result.Err.Error()
 	default:
 		return result.Err
@@ -253,8 +253,8 @@ func (b *Batches) callBack(ctx context.Context, site string, one *rows.Batch) er
 	return nil
 }
 
-// Refused reports whether a submission was refused for what no waiting mends.
-func Refused(err error) bool {
+// refused reports whether a submission was refused for what no waiting mends.
+func refused(err error) bool {
 	return policy.Final(err) || sites.Final(err) || errors.Is(err, sites.ErrBadRequest)
 }
 

@@ -197,6 +197,44 @@ func TestRefusedSubmissions(t *testing.T) {
 	}
 }
 
+// TestRowsBeyondALimit are refused as any other submission is, by name: which of the two comes second in a lane.
+func TestRowsBeyondALimit(t *testing.T) {
+	for name, tc := range map[string]struct {
+		with func(b *bench)
+		why  string // of the second row; "" is that it runs
+	}{
+		"none": {func(*bench) {}, ""},
+		"of the user": {func(b *bench) { b.types["export"].RateLimit, b.types["export"].RateLimitWindow = 1, 60 },
+			"rate limit reached: jane may submit 1 jobs of Job Type export within 1m0s; try again in 1m0s"},
+		"of duplicates":       {func(b *bench) { b.types["export"].DeduplicationWindow = 60 }, "the same job is on its way already: JOB-1 is "},
+		"of an app's own":     {func(b *bench) { b.types["export"].DeduplicationWindow, b.ofApp = 60, true }, ""},
+		"of the organization": {func(b *bench) { b.limits.QueueLimit = 1 }, "Queue full: 1 jobs of organization ORG-A wait already"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t)
+				tc.with(b)
+				for _, row := range []string{"JOB-1", "JOB-2"} {
+					j := submission("jane")
+					j.JobHash = "forged"
+					b.insert(row, j)
+					time.Sleep(2 * time.Second) // the queue is counted anew
+					b.settle(t)
+				}
+				time.Sleep(2 * ofAppGrace)
+				b.settle(t)
+				first, second := b.row("JOB-1"), b.row("JOB-2")
+				if first.Status != rows.StatusQueued || !b.ofApp && first.JobHash == "forged" {
+					t.Errorf("the first is %s (%s), its hash %q", first.Status, first.ErrorMessage, first.JobHash)
+				}
+				if tc.why == "" && second.Status != rows.StatusQueued || tc.why != "" && second.Status != rows.StatusDeadLetter || !strings.Contains(second.ErrorMessage, tc.why) {
+					t.Errorf("the second is %s: %q, want %q", second.Status, second.ErrorMessage, tc.why)
+				}
+			})
+		})
+	}
+}
+
 // TestWhatWasMadeAMomentBefore: a Job Type that isn't known yet is asked for anew before a job of it is refused.
 func TestWhatWasMadeAMomentBefore(t *testing.T) {
 	b := newBench(t)

@@ -2,6 +2,7 @@ package byhand
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -26,6 +27,7 @@ const site = "a.example.com"
 type bench struct {
 	t testing.TB
 	*Hands
+	limits *policy.Limits
 
 	mu              sync.Mutex
 	rows            map[string]*rows.BackgroundJob
@@ -46,6 +48,8 @@ type bench struct {
 	// done is what RQ was asked for, as "deliver JOB-1".
 	done []string
 	mark time.Time
+	// places are taken in the only sliding window.
+	places []string
 }
 
 func newBench(t testing.TB) *bench {
@@ -54,9 +58,14 @@ func newBench(t testing.TB) *bench {
 		types: map[string]*rows.JobType{"export": {TypeName: "export", Enabled: true, DefaultPriority: "High", DefaultTimeout: 60, MaxRetries: 2}},
 		orgs:  map[string]bool{"ORG-A": true, "ORG-B": true}, managers: map[string]bool{"Administrator": true, "sue": true}, members: map[string]string{"jane": "ORG-A", "joe": "ORG-B"},
 	}
+	b.limits = &policy.Limits{
+		Places: b, IsManager: func(_ context.Context, _, user string) (bool, error) { return b.managers[user], nil },
+		Count: func(context.Context, string, string, int) (int, error) { return len(b.rows), nil },
+	}
 	b.Hands = New(Params{
 		Rows: b, RQ: b, Handled: func(types map[string]*rows.JobType) []string { return slices.Collect(maps.Keys(types)) },
 		Ask: policy.New(b, policy.Options{}).Ask, Grace: 10 * time.Second, Source: "us", Marks: b, Log: slog.New(slog.DiscardHandler),
+		Limits: b.limits,
 	})
 	return b
 }
@@ -284,6 +293,45 @@ func (b *bench) Elsewhere(_ context.Context, names ...string) (bool, error) {
 func (b *bench) Last(context.Context, string) (time.Time, error) { return b.mark, nil }
 func (b *bench) Note(_ context.Context, _ string, at time.Time) error {
 	b.mark = at
+	return nil
+}
+
+func (b *bench) Row(_ context.Context, _, name string) (*rows.BackgroundJob, error) {
+	row := b.row(name)
+	row.InputParameters = json.RawMessage(`{"large": true}`)
+	return &row, nil
+}
+
+func (b *bench) ClaimHashes(_ context.Context, _ string, claims []rows.Claim) (map[string]*rows.BackgroundJob, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	there := map[string]*rows.BackgroundJob{}
+	for _, c := range claims {
+		for _, row := range b.rows {
+			if row.JobHash == c.JobHash && row.Name != c.Name && !row.Status.Terminal() {
+				there[c.Name] = row
+			}
+		}
+		if there[c.Name] == nil {
+			b.rows[c.Name].JobHash = c.JobHash
+		}
+	}
+	return there, nil
+}
+
+// TakePlaces has one window.
+func (b *bench) TakePlaces(_ context.Context, _ string, length time.Duration, limit int, who []string) (taken []bool, next time.Duration, err error) {
+	for _, id := range who {
+		if !slices.Contains(b.places, id) && len(b.places) < limit {
+			b.places = append(b.places, id)
+		}
+		taken = append(taken, slices.Contains(b.places, id))
+	}
+	return taken, length, nil
+}
+
+func (b *bench) LeavePlaces(_ context.Context, _ string, who []string) error {
+	b.places = slices.DeleteFunc(b.places, func(id string) bool { return slices.Contains(who, id) })
 	return nil
 }
 

@@ -32,6 +32,8 @@ type Rows interface {
 	EachDependents(ctx context.Context, site string, parents []string, page func(names []string)) error
 	Forget(ctx context.Context, site string) error
 	Identify(ctx context.Context, callers map[string][]access.Caller) map[string]sites.Identified
+	Row(ctx context.Context, site, name string) (*rows.BackgroundJob, error)
+	ClaimHashes(ctx context.Context, site string, claims []rows.Claim) (map[string]*rows.BackgroundJob, error)
 	Apply(ctx context.Context, m moves.Move, then func(context.Context) error) (rows.TransitionResult, error)
 }
 
@@ -41,6 +43,11 @@ type Params struct {
 	RQ   RQ
 	// Ask asks the policy.
 	Ask func(context.Context, policy.Question) policy.Answer
+	// Limits are how many jobs may be submitted; *policy.Limits has them.
+	Limits interface {
+		Take(ctx context.Context, site string, types map[string]*rows.JobType, all []*policy.Submission) error
+		GiveBack(ctx context.Context, site string, all []*policy.Submission) error
+	}
 	// Handled names those Job Types that have a handler here.
 	Handled func(map[string]*rows.JobType) []string
 	// DefaultOrganization and TrustEnqueuer are the configuration's.

@@ -42,14 +42,16 @@ func (h *Hands) examine(ctx context.Context, site string, found sites.Changes, h
 		return err
 	}
 	refused := slices.DeleteFunc(slices.Clone(all), func(p *plan) bool { return p.why == nil })
-	if len(refused) == 0 {
-		return nil
+	if len(refused) > 0 {
+		// What it names may have been made a moment before it: what is known of the site is some seconds old.
+		if err := h.Rows.Forget(ctx, site); err != nil {
+			return err
+		}
+		if err := s.each(ctx, refused); err != nil {
+			return err
+		}
 	}
-	// What it names may have been made a moment before it: what is known of the site is some seconds old.
-	if err := h.Rows.Forget(ctx, site); err != nil {
-		return err
-	}
-	return s.each(ctx, refused)
+	return s.limit(ctx, all)
 }
 
 func (s *submissions) each(ctx context.Context, all []*plan) error {
@@ -142,10 +144,7 @@ func (s *submissions) examine(ctx context.Context, p *plan) error {
 // askDelivery finds out whether a job may leave for its queue. One that has to wait stays Pending: it is looked at again
 // when somebody tells of it, and by each look.
 func (s *submissions) askDelivery(ctx context.Context, p *plan) {
-	row := *p.Row
-	for _, v := range p.lacks {
-		v.Apply(&row)
-	}
+	row := p.filledIn()
 	parents := s.parents[row.Name]
 	answer := s.Ask(ctx, policy.Question{
 		Moment: policy.AtDelivery, Site: s.site, JobType: row.JobType, Organization: row.Organization, User: row.OwnerUser, Row: &row,
@@ -199,10 +198,6 @@ func (s *submissions) lacks(row *rows.BackgroundJob, id access.Identity) (lacks 
 	}
 	if parents := s.parents[row.Name]; row.DependsOn == "" && len(parents) > 0 {
 		lacks = append(lacks, rows.Job.DependsOn.To(parents[0].Name))
-	}
-	if !s.ofApp {
-		// It says for which enqueueing a row was made, which nobody may choose.
-		lacks = append(lacks, rows.Job.JobHash.To(""))
 	}
 	return lacks, nil
 }

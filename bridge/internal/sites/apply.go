@@ -59,8 +59,10 @@ type writer struct {
 	// Starts have batches of their own: they must not wait for the slower transaction of jobs that end.
 	starts, ends *batch.Batcher[rows.Transition, rows.TransitionResult]
 	arrivals     *batch.Batcher[rows.NewJob, *rows.BackgroundJob]
-	access       *access.Directory
-	standings    *batch.Batcher[access.Identity, access.Standing]
+	// creating is held by whoever makes rows: others would wait for him in the database, each with a connection.
+	creating  chan struct{}
+	access    *access.Directory
+	standings *batch.Batcher[access.Identity, access.Standing]
 }
 
 // rowBatch is how many rows share one transaction at most: enough to make commits cheap, few enough for short locks.
@@ -91,7 +93,7 @@ func (s *Sites) writer(ctx context.Context, name string) (*writer, error) {
 		w.checked = now
 		return w, nil
 	}
-	w = &writer{site: site, db: db, checked: now, access: access.New(db)}
+	w = &writer{site: site, db: db, checked: now, access: access.New(db), creating: make(chan struct{}, 1)}
 	write := func(ctx context.Context, ts []rows.Transition) ([]rows.TransitionResult, error) {
 		results, err := db.Transition(ctx, ts)
 		s.forgetDocuments(ctx, site, ts, results)

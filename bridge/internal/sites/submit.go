@@ -39,11 +39,27 @@ func (s *Sites) Check(ctx context.Context, site string, n rows.NewJob) error {
 	return withCure(site, w.db.CheckJob(ctx, n))
 }
 
+// Keyed reads the rows of hashes that have one row each, by hash.
+func (s *Sites) Keyed(ctx context.Context, site string, hashes []string) (map[string]*rows.BackgroundJob, error) {
+	w, err := s.writer(ctx, site)
+	if err != nil {
+		return nil, err
+	}
+	found, err := w.db.FindByHashes(ctx, hashes)
+	return found, withCure(site, err)
+}
+
 // Create is rows.DB.CreateUnlessThere.
 func (s *Sites) Create(ctx context.Context, site string, ns []rows.NewJob) ([]rows.Created, error) {
 	w, err := s.writer(ctx, site)
 	if err != nil {
 		return nil, err
+	}
+	select {
+	case w.creating <- struct{}{}:
+		defer func() { <-w.creating }()
+	case <-ctx.Done():
+		return nil, fmt.Errorf("site %s: wait to create %d jobs: %w", site, len(ns), context.Cause(ctx))
 	}
 	created, err := w.db.CreateUnlessThere(ctx, ns)
 	return created, withCure(site, err)
@@ -56,6 +72,27 @@ func (s *Sites) TakeBack(ctx context.Context, site string, jobs []*rows.Backgrou
 		return err
 	}
 	return w.db.TakeBack(ctx, jobs)
+}
+
+// ClaimHashes is rows.DB.ClaimHashes.
+func (s *Sites) ClaimHashes(ctx context.Context, site string, claims []rows.Claim) (map[string]*rows.BackgroundJob, error) {
+	return read(ctx, s, site, func(ctx context.Context, db *rows.DB) (map[string]*rows.BackgroundJob, error) {
+		return db.ClaimHashes(ctx, claims)
+	})
+}
+
+// CountWaiting is rows.DB.CountWaiting.
+func (s *Sites) CountWaiting(ctx context.Context, site, organization string, most int) (int, error) {
+	w, err := s.writer(ctx, site)
+	if err != nil {
+		return 0, err
+	}
+	return w.db.CountWaiting(ctx, organization, most)
+}
+
+// IsManager reports whether a user is a System Manager.
+func (s *Sites) IsManager(ctx context.Context, site, user string) (bool, error) {
+	return readAccess(ctx, s, site, func(ctx context.Context, d *access.Directory) (bool, error) { return d.IsManager(ctx, user) })
 }
 
 // DeliverMany is Deliver for many rows in few round trips: an error for each.
@@ -76,14 +113,23 @@ func (c Courier) DeliverMany(ctx context.Context, site string, queued []*rows.Ba
 		}
 	}
 	jobs, err := c.RQ.EnqueueMany(ctx, requests)
+	var taken []string
+	var by []int
 	for n, i := range of {
 		switch {
 		case jobs == nil:
 			errs[i] = fmt.Errorf("enqueue the delivery of %s: %w", queued[i].Name, err)
 		case jobs[n] == nil:
-			// Its id is taken: by an earlier delivery, or by somebody's job.
-			errs[i] = c.Deliver(ctx, site, queued[i])
+			taken, by = append(taken, requests[n].ID), append(by, i)
 		}
+	}
+	// By an earlier delivery, which is on its way, or by somebody's job.
+	fetched, err := c.RQ.FetchMany(ctx, taken)
+	for n, i := range by {
+		if err == nil && fetched[n].Job != nil && fetched[n].Job.Status == rqcompat.StatusQueued && c.brings(fetched[n].Job, site, queued[i]) {
+			continue
+		}
+		errs[i] = c.Deliver(ctx, site, queued[i])
 	}
 	return errs
 }

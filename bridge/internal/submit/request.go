@@ -9,6 +9,7 @@ import (
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/policy"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/sites"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/wait"
 	"github.com/opensoft/dartwing-bridge/frappe"
 	"github.com/opensoft/dartwing-bridge/frappe/access"
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
@@ -67,13 +68,22 @@ func (s *Submitter) newJob(r Request, known sites.Known) (n rows.NewJob, err err
 		return n, err
 	}
 	if r.Key != "" {
-		n.JobHash, n.Within = KeyHash(n.JobType, n.Organization, r.Key), rows.Ever
+		n.JobHash, n.Within = keyHash(n.JobType, n.Organization, r.Key), rows.Ever
+		return n, nil
 	}
-	return n, nil
+	if t.DeduplicationWindow > 0 {
+		n.Within = time.Duration(t.DeduplicationWindow) * time.Second
+		wait.Large(len(n.InputParameters), func() { n.JobHash, err = policy.DuplicateHash(n.JobType, n.Organization, n.InputParameters) })
+	}
+	if err != nil {
+		err = fmt.Errorf("%w: the parameters: %w", sites.ErrBadRequest, err)
+	}
+	return n, err
 }
 
-// KeyHash is the job_hash of a job that is submitted under a key.
-func KeyHash(jobType, organization, key string) string {
+// keyHash is the job_hash of a job that is submitted under a key. Only with a Job Type "key" could the hash of duplicates be
+// of the same text; hashes are compared together with the Job Type and the organization.
+func keyHash(jobType, organization, key string) string {
 	return frappe.Digest("key:" + jobType + ":" + organization + ":" + key)[:16]
 }
 

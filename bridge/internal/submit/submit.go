@@ -1,6 +1,7 @@
 package submit
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +20,7 @@ type Rows interface {
 	Know(ctx context.Context, site string, callers []access.Caller) (sites.Known, error)
 	Forget(ctx context.Context, site string) error
 	Check(ctx context.Context, site string, n rows.NewJob) error
+	Keyed(ctx context.Context, site string, hashes []string) (map[string]*rows.BackgroundJob, error)
 	Create(ctx context.Context, site string, ns []rows.NewJob) ([]rows.Created, error)
 	TakeBack(ctx context.Context, site string, jobs []*rows.BackgroundJob) error
 	Tell(site string, row *rows.BackgroundJob, from rows.Status)
@@ -32,8 +34,16 @@ type Params struct {
 	// Ready says why nothing can be delivered now, Deliver brings Queued rows on their way: an error for each.
 	Ready   func(ctx context.Context) error
 	Deliver func(ctx context.Context, site string, queued []*rows.BackgroundJob) []error
+	// Limits are how many jobs may be submitted.
+	Limits Limits
 	// DefaultOrganization is the configuration's.
 	DefaultOrganization string
+}
+
+// Limits is what a Submitter asks of *policy.Limits.
+type Limits interface {
+	Take(ctx context.Context, site string, types map[string]*rows.JobType, all []*policy.Submission) error
+	GiveBack(ctx context.Context, site string, all []*policy.Submission) error
 }
 
 // Submitter submits jobs. Safe for concurrent use.
@@ -47,9 +57,11 @@ func New(p Params) *Submitter { return &Submitter{p} }
 const together = 200
 
 // Submit makes the jobs of requests, in their order on each site, and says for each what became of it. What follows a
-// request that met a server that is away isn't tried, and has its error.
-func (s *Submitter) Submit(ctx context.Context, rs []Request) []Result {
-	results := make([]Result, len(rs))
+// request that met a server that is away isn't tried, and has its error; away is the first such one. done hears how many have
+// been dealt with; it may be nil.
+func (s *Submitter) Submit(ctx context.Context, rs []Request, done func(n int)) (results []Result, away error) {
+	results = make([]Result, len(rs))
+	dealtWith := 0
 	var order []string
 	bySite := map[string][]int{}
 	for i, r := range rs {
@@ -59,28 +71,33 @@ func (s *Submitter) Submit(ctx context.Context, rs []Request) []Result {
 		bySite[r.Site] = append(bySite[r.Site], i)
 	}
 	for _, site := range order {
-		var away error
+		var gone error
 		for some := range slices.Chunk(bySite[site], together) {
 			b := &submission{Submitter: s, site: site}
 			for _, i := range some {
 				b.all = append(b.all, &candidate{request: rs[i], Result: &results[i]})
 			}
-			if away == nil {
-				away = b.submit(ctx)
+			if gone == nil {
+				gone = b.submit(ctx)
 			}
-			if away != nil {
-				b.fail(b.open(), away)
+			if gone != nil {
+				b.fail(b.open(), gone)
+				away = cmp.Or(away, gone)
+			}
+			if dealtWith += len(some); done != nil {
+				done(dealtWith)
 			}
 		}
 	}
-	return results
+	return results, away
 }
 
 // submission is requests of one site that are dealt with together.
 type submission struct {
 	*Submitter
-	site string
-	all  []*candidate
+	site  string
+	types map[string]*rows.JobType
+	all   []*candidate
 }
 
 // candidate is a request on its way to a row.
@@ -88,6 +105,7 @@ type candidate struct {
 	request Request
 	*Result
 	rows.NewJob
+	taken *policy.Submission
 }
 
 // open are those that nothing has become of yet.
@@ -106,14 +124,20 @@ func (b *submission) submit(ctx context.Context) error {
 	if err := b.judge(ctx); err != nil {
 		return err
 	}
-	if len(b.open()) == 0 {
-		return nil
-	}
-	if err := b.Ready(ctx); err != nil {
-		return noQueue(ctx, err)
-	}
-	if err := b.create(ctx); err != nil {
+	if err := b.find(ctx); err != nil {
 		return err
+	}
+	if len(b.open()) > 0 {
+		if err := b.Ready(ctx); err != nil {
+			return noQueue(ctx, err)
+		}
+		defer b.giveBack(ctx)
+		if err := b.take(ctx); err != nil {
+			return err
+		}
+		if err := b.create(ctx); err != nil {
+			return err
+		}
 	}
 	return b.deliver(ctx)
 }
@@ -130,6 +154,7 @@ func (b *submission) judge(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		b.types = known.Types
 		missing := false
 		for _, c := range b.all {
 			c.NewJob, c.Err = b.newJob(c.request, known)
@@ -179,14 +204,25 @@ func (b *submission) create(ctx context.Context) error {
 	})
 	for i, a := range answers {
 		c := open[i]
-		if c.Err = a.Err; c.Err == nil {
-			c.Row, c.Created = a.Result.Row, !a.Result.There
-		}
-		if c.Err != nil && rows.OfServer(c.Err) {
-			return c.Err
+		switch {
+		case a.Err == nil:
+			b.created(c, a.Result)
+		case rows.OfServer(a.Err):
+			return a.Err
+		default:
+			c.Err = a.Err
 		}
 	}
 	return nil
+}
+
+// created takes note of what a job came to. One that is there already is no error under a key.
+func (b *submission) created(c *candidate, made rows.Created) {
+	if made.There && c.Within != rows.Ever {
+		c.Err = &policy.DuplicateError{Name: made.Row.Name, Status: made.Row.Status}
+		return
+	}
+	c.Row, c.Created = made.Row, !made.There
 }
 
 // undoing is how long taking rows back may last when the caller doesn't wait any longer.
