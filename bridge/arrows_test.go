@@ -47,7 +47,7 @@ var arrows = map[string][]string{
 		"bridge/internal/batch", "bridge/internal/job", "bridge/internal/wait", "frappe/rows", "rqcompat"},
 	"bridge/internal/byhand": {"bridge/internal/attempt", "bridge/internal/policy", "bridge/internal/sites", "bridge/internal/moves", "bridge/internal/batch",
 		"bridge/internal/job", "bridge/internal/wait", "frappe", "frappe/rows", "frappe/access", "frappe/realtime", "rqcompat"},
-	"bridge/internal/submit": {"bridge/internal/policy", "bridge/internal/sites", "bridge/internal/batch", "bridge/internal/job", "bridge/internal/wait",
+	"bridge/internal/submit": {"bridge/internal/policy", "bridge/internal/moves", "bridge/internal/sites", "bridge/internal/batch", "bridge/internal/job", "bridge/internal/wait",
 		"frappe", "frappe/rows", "frappe/access", "rqcompat"},
 	"bridge/internal/batches": {"bridge/internal/submit", "bridge/internal/policy", "bridge/internal/sites", "bridge/internal/moves", "bridge/internal/batch",
 		"bridge/internal/job", "bridge/internal/wait", "frappe/realtime", "frappe/rows"},

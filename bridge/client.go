@@ -40,6 +40,7 @@ func NewClient(ctx context.Context, cfg Config) (*Client, error) {
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var publishing sync.WaitGroup
 	publishing.Go(func() { c.desk.Run(run) })
+	publishing.Go(func() { c.submitter.Run(run) })
 	return &Client{cfg: cfg, connections: c, close: sync.OnceValue(func() error {
 		stop()
 		if !wait.For(&publishing, lastSteps) {

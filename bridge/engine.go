@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"sync/atomic"
@@ -140,6 +141,15 @@ func (e *Engine) SubmitMany(ctx context.Context, rs []SubmitRequest, options ...
 		return nil, err
 	}
 	return c.SubmitMany(ctx, rs, options...)
+}
+
+// SubmitTx is Client.SubmitTx over the engine's connections. It waits as Submit does.
+func (e *Engine) SubmitTx(ctx context.Context, tx *sql.Tx, r SubmitRequest) (*rows.BackgroundJob, error) {
+	c, err := e.await(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return c.SubmitTx(ctx, tx, r)
 }
 
 // Enqueue is Client.Enqueue over the engine's connections. It waits as Submit does.

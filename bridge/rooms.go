@@ -220,7 +220,7 @@ func (w *rooms) work(ctx context.Context) {
 	defer giveUp()
 
 	events := loop(publishing, w.desk.Run, w.errors.Run, w.bell.Run, w.breakers.Run, w.alert.Run)
-	watchers := loop(watching, w.runner.RenewLeases, w.runner.WatchCancels, w.runner.WriteReports, w.retries.Run, w.hands.Run, w.batches.Run, w.listen,
+	watchers := loop(watching, w.runner.RenewLeases, w.runner.WatchCancels, w.runner.WriteReports, w.retries.Run, w.hands.Run, w.submitter.Run, w.batches.Run, w.listen,
 		func(ctx context.Context) { w.runner.Listen(ctx, stopClaiming) },
 		func(ctx context.Context) { maintenance.Run(ctx, w.cfg.Log, w.services) })
 	taking := loop(claiming, w.claimer(handlers, writes).Run)

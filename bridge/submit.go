@@ -3,6 +3,7 @@ package bridge
 import (
 	"cmp"
 	"context"
+	"database/sql"
 	"fmt"
 	"maps"
 	"time"
@@ -48,6 +49,15 @@ type SubmitRequest struct {
 func (c *Client) Submit(ctx context.Context, r SubmitRequest) (*rows.BackgroundJob, error) {
 	results, _ := c.submitter.Submit(ctx, []submit.Request{submit.Request(r)}, nil) // its error is the result's
 	return results[0].Row, results[0].Err
+}
+
+// SubmitTx is Submit in a transaction of the caller's on the site's database, begun with any driver: the job is there when it
+// is committed, together with what else the caller wrote, or not at all, and is delivered within 200 ms after the commit. It is
+// Pending until then, also in the row that is returned. A Client that ends meanwhile leaves the delivery to the engines, which
+// need some seconds. A request with a Key, or of a Job Type with a deduplication_window, keeps others from submitting on the site
+// until the commit: submit last. What it takes of limits stays taken after a rollback.
+func (c *Client) SubmitTx(ctx context.Context, tx *sql.Tx, r SubmitRequest) (*rows.BackgroundJob, error) {
+	return c.submitter.SubmitTx(ctx, tx, submit.Request(r))
 }
 
 // SubmitResult is what became of one of many submissions: the row, or why there is none.

@@ -130,6 +130,8 @@ type creation struct {
 	d        *DB
 	js       []NewJob
 	job, log *tableInfo
+	lock     string            // how rows are read, beside the counter's
+	drawn    int64             // the first number, if that was drawn before
 	created  []Created         // for each of js
 	jobs     []*BackgroundJob  // those that are made
 	locked   map[string]Parent // what they depend on, by rowKey
@@ -180,9 +182,11 @@ func (c *creation) write(ctx context.Context, tx *sql.Tx, now time.Time) (eviden
 	if err := c.depend(toMake); err != nil {
 		return "", err
 	}
-	first, err := nextNumbers(ctx, tx, jobSeries(now), len(toMake))
-	if err != nil {
-		return "", err
+	first := c.drawn
+	if first == 0 {
+		if first, err = nextNumbers(ctx, tx, jobSeries(now), len(toMake)); err != nil {
+			return "", err
+		}
 	}
 	logs := c.build(now, first, toMake)
 	if err := insertJobs(ctx, tx, c.job, c.d.Location(), c.jobs); err != nil {

@@ -30,13 +30,13 @@ const (
 	lookedThrough = "100"
 	// liveOf finds the newest row of a hash that was created since and hasn't ended.
 	liveOf = "SELECT `name` FROM (SELECT `name`,`job_type`,`organization`,`status`,`creation` FROM `" + tableJob +
-		"` WHERE `job_hash`=? AND `creation`>=? ORDER BY `creation` DESC LIMIT " + lookedThrough + ") r WHERE `job_type`=? AND `organization`=? AND `name`<>?" +
-		" AND `status` NOT IN ('Completed','Dead Letter','Canceled') ORDER BY `creation` DESC LIMIT 1"
+		"` WHERE `job_hash`=? AND `creation`>=? ORDER BY `creation` DESC LIMIT " + lookedThrough + "%s) r WHERE `job_type`=? AND `organization`=? AND `name`<>?" +
+		" AND `status` NOT IN ('Completed','Dead Letter','Canceled') ORDER BY `creation` DESC LIMIT 1%s"
 )
 
 // question asks for the row that keeps a job from being made, at a time.
-func (n *NewJob) question(now time.Time) (string, []any) {
-	return liveOf, []any{n.JobHash, earliestText(now.Add(-n.Within), now.Location()), n.JobType, n.Organization, n.itself}
+func (n *NewJob) question(now time.Time, lock string) (string, []any) {
+	return fmt.Sprintf(liveOf, lock, lock), []any{n.JobHash, earliestText(now.Add(-n.Within), now.Location()), n.JobType, n.Organization, n.itself}
 }
 
 // guards are the counters that are locked by whoever looks whether a job is there: all that make jobs draw from one of
@@ -132,7 +132,7 @@ func (c *creation) ask(ctx context.Context, tx *sql.Tx, now time.Time, once []in
 	var parts []string
 	var all []any
 	for _, i := range once {
-		question, args := c.js[i].question(now)
+		question, args := c.js[i].question(now, c.lock)
 		parts, all = append(parts, fmt.Sprintf("SELECT %d,(%s)", i, question)), append(all, args...)
 	}
 	found, err := tx.QueryContext(ctx, strings.Join(parts, " UNION ALL "), all...)
@@ -176,7 +176,7 @@ func (c *creation) read(ctx context.Context, tx *sql.Tx, names map[int]string, t
 // rows reads rows in the transaction.
 func (c *creation) rows(ctx context.Context, tx *sql.Tx, rest string, args []string) ([]*BackgroundJob, error) {
 	columns := present(c.job, jobColumns, reads)
-	found, err := tx.QueryContext(ctx, "SELECT "+quoteColumns(columns)+" FROM `"+tableJob+"` "+rest, anys(args)...)
+	found, err := tx.QueryContext(ctx, "SELECT "+quoteColumns(columns)+" FROM `"+tableJob+"` "+rest+c.lock, anys(args)...)
 	if err != nil {
 		return nil, err
 	}

@@ -131,7 +131,7 @@ func TestAHashThatIsOftenThere(t *testing.T) {
 		" SELECT CONCAT('JOB-2020-',seq),NOW(6) - INTERVAL seq SECOND,NOW(6),'echo_job','ORG-2026-00001','Completed',IF(seq%2,'often',CONCAT('h',seq)) FROM seq_1_to_20000")
 	mustExec(t, d, "ANALYZE TABLE `tabBackground Job`")
 	for _, n := range []NewJob{within("often", time.Hour), within("none", time.Hour)} {
-		question, args := n.question(d.Now())
+		question, args := n.question(d.Now(), "")
 		var before, after int
 		read := "SELECT VARIABLE_VALUE FROM information_schema.SESSION_STATUS WHERE VARIABLE_NAME='ROWS_READ'"
 		conn, err := d.x.Connx(t.Context())

@@ -2,6 +2,7 @@ package sites
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 
 	"github.com/opensoft/dartwing-bridge/frappe"
@@ -62,6 +63,16 @@ func (s *Sites) Create(ctx context.Context, site string, ns []rows.NewJob) ([]ro
 		return nil, fmt.Errorf("site %s: wait to create %d jobs: %w", site, len(ns), context.Cause(ctx))
 	}
 	created, err := w.db.CreateUnlessThere(ctx, ns)
+	return created, withCure(site, err)
+}
+
+// CreateInTx is rows.DB.CreateInTx.
+func (s *Sites) CreateInTx(ctx context.Context, tx *sql.Tx, site string, n rows.NewJob) (rows.Created, error) {
+	w, err := s.writer(ctx, site)
+	if err != nil {
+		return rows.Created{}, err
+	}
+	created, err := w.db.CreateInTx(ctx, tx, n)
 	return created, withCure(site, err)
 }
 

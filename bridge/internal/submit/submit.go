@@ -3,14 +3,17 @@ package submit
 import (
 	"cmp"
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/batch"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/moves"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/policy"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/sites"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/wait"
 	"github.com/opensoft/dartwing-bridge/frappe/access"
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
 )
@@ -22,6 +25,9 @@ type Rows interface {
 	Check(ctx context.Context, site string, n rows.NewJob) error
 	Keyed(ctx context.Context, site string, hashes []string) (map[string]*rows.BackgroundJob, error)
 	Create(ctx context.Context, site string, ns []rows.NewJob) ([]rows.Created, error)
+	CreateInTx(ctx context.Context, tx *sql.Tx, site string, n rows.NewJob) (rows.Created, error)
+	Statuses(ctx context.Context, site string, names []string) (map[string]rows.Status, error)
+	Apply(ctx context.Context, m moves.Move, then func(context.Context) error) (rows.TransitionResult, error)
 	TakeBack(ctx context.Context, site string, jobs []*rows.BackgroundJob) error
 	Tell(site string, row *rows.BackgroundJob, from rows.Status)
 }
@@ -47,10 +53,13 @@ type Limits interface {
 }
 
 // Submitter submits jobs. Safe for concurrent use.
-type Submitter struct{ Params }
+type Submitter struct {
+	Params
+	commits commits
+}
 
-// New makes a Submitter.
-func New(p Params) *Submitter { return &Submitter{p} }
+// New makes a Submitter; Run delivers what was submitted in callers' transactions.
+func New(p Params) *Submitter { return &Submitter{Params: p, commits: commits{came: wait.NewFlag()}} }
 
 // together is how many jobs share a transaction and a round trip: one that makes that many keeps a site's naming series
 // some milliseconds from others.

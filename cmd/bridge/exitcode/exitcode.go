@@ -92,7 +92,7 @@ func Of(err error) int {
 	case isAny(err, rows.ErrNoSuchJob, rows.ErrNoSuchBatch, frappe.ErrNoSuchSite, rows.ErrNoSuchOrganization, bridge.ErrNoSuchJobType,
 		rqcompat.ErrNoSuchJob, os.ErrNotExist):
 		return NotFound
-	case isA[*bridge.TransitionError](err), isAny(err, bridge.ErrJobTypeDisabled, bridge.ErrOrganizationDissolved,
+	case isA[*bridge.TransitionError](err), isAny(err, bridge.ErrJobTypeDisabled, bridge.ErrOrganizationDissolved, bridge.ErrNotMember, bridge.ErrDuplicate,
 		rqcompat.ErrCanceled, rqcompat.ErrDuplicateJob, rqcompat.ErrNotRequeueable, rqcompat.ErrNotRunning):
 		return Refused
 	case IsDenied(err):
@@ -103,7 +103,7 @@ func Of(err error) int {
 		return Temporary
 	case rqcompat.Judge(err) == rqcompat.Away, isA[*net.DNSError](err), isAny(err, rows.ErrUnavailable, realtime.ErrAway, os.ErrDeadlineExceeded):
 		return Unavailable
-	case rqcompat.Judge(err) == rqcompat.Refusing, errors.Is(err, rows.ErrBusy):
+	case rqcompat.Judge(err) == rqcompat.Refusing, isAny(err, rows.ErrBusy, bridge.ErrRateLimited, bridge.ErrQueueFull):
 		return Temporary
 	}
 	return Failure

@@ -76,6 +76,7 @@ func newBed(t *testing.T, cfg servers.BenchConfig) *bed {
 	if got := bridgeCommand(t, "install", "--all-sites", "--samples"); got.code != exitcode.OK {
 		t.Fatalf("install: %+v", got)
 	}
+	b.exec("UPDATE `tabJob Type` SET deduplication_window=0") // tests submit the same again and again
 	b.exec("INSERT INTO `tabOrganization` (name, creation, modified, owner, modified_by, org_name, status) VALUES (?, NOW(6), NOW(6), 'Administrator', 'Administrator', ?, 'Active')", testOrg, testOrg)
 	b.exec("INSERT INTO tabUser (name, creation, modified, owner, modified_by, email) VALUES (?, NOW(6), NOW(6), 'Administrator', 'Administrator', ?)", "jane@example.com", "jane@example.com")
 	b.exec("INSERT INTO `tabHas Role` (name, creation, modified, owner, modified_by, parent, parenttype, parentfield, role) VALUES ('jane', NOW(6), NOW(6), 'Administrator', 'Administrator', ?, 'User', 'roles', 'System Manager')", "jane@example.com")
