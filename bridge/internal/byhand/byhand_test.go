@@ -208,7 +208,7 @@ func TestRowsBeyondALimit(t *testing.T) {
 			"rate limit reached: jane may submit 1 jobs of Job Type export within 1m0s; try again in 1m0s"},
 		"of duplicates":       {func(b *bench) { b.types["export"].DeduplicationWindow = 60 }, "the same job is on its way already: JOB-1 is "},
 		"of an app's own":     {func(b *bench) { b.types["export"].DeduplicationWindow, b.ofApp = 60, true }, ""},
-		"of the organization": {func(b *bench) { b.limits.QueueLimit = 1 }, "Queue full: 1 jobs of organization ORG-A wait already"},
+		"of the organization": {func(b *bench) { b.limits.QueueLimit = 1 }, "queue full: 1 jobs of organization ORG-A wait already"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

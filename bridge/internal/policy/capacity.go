@@ -9,7 +9,7 @@ import (
 )
 
 // ErrQueueFull says that as many jobs of the organization wait as may. Package bridge publishes it.
-var ErrQueueFull = errors.New("Queue full")
+var ErrQueueFull = errors.New("queue full")
 
 const (
 	// countKept is how long a count of waiting jobs counts, with what this process has submitted since; fullKept the same where

@@ -118,7 +118,7 @@ func TestCapacity(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLedger(5)
 		l.waits = 2
-		const full = ": site a: Queue full: 5 jobs of organization ORG-A wait already, which is bridge.queue_limit; try again when some have ended"
+		const full = ": site a: queue full: 5 jobs of organization ORG-A wait already, which is bridge.queue_limit; try again when some have ended"
 		some, refused := l.take(t, "jane", "mail", 4, false)
 		if want := "3" + full; refused != want || !errors.Is(some[3].Err, ErrQueueFull) {
 			t.Errorf("of four, where three are free: %q, want %q", refused, want)
