@@ -33,6 +33,7 @@ func open(dir string) (context.Context, bridge.Config, error) {
 	}
 	cfg, err := benchconfig.Load(bench)
 	cfg.Retry.Base = 200 * time.Millisecond
+	cfg.Breaker.Window, cfg.Breaker.Open = 3*time.Second, 500*time.Millisecond // it opens, and a trial soon ends that
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() {
 		_, _ = bufio.NewReader(os.Stdin).ReadByte()
