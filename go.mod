@@ -3,6 +3,7 @@ module github.com/opensoft/dartwing-bridge
 go 1.26.8
 
 require (
+	github.com/adhocore/gronx v1.20.4
 	github.com/go-sql-driver/mysql v1.10.1
 	github.com/google/go-cmp v0.7.0
 	github.com/google/uuid v1.6.0

@@ -52,7 +52,7 @@ var arrows = map[string][]string{
 	"bridge/internal/batches": {"bridge/internal/submit", "bridge/internal/policy", "bridge/internal/sites", "bridge/internal/moves", "bridge/internal/batch",
 		"bridge/internal/job", "bridge/internal/wait", "frappe/realtime", "frappe/rows"},
 	"bridge/internal/maintenance": {"bridge/internal/route", "bridge/internal/sites", "bridge/internal/moves", "bridge/internal/workers", "bridge/internal/job",
-		"bridge/internal/wait", "frappe", "frappe/rows", "rqcompat"},
+		"bridge/internal/cron", "bridge/internal/batch", "bridge/internal/wait", "frappe", "frappe/rows", "rqcompat"},
 
 	"bridge/internal/waits": {"bridge/internal/route", "bridge/internal/policy", "bridge/internal/sites", "bridge/internal/workers", "bridge/internal/job",
 		"frappe/rows", "rqcompat"},

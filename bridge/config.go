@@ -156,6 +156,7 @@ type ForeignHandler struct {
 //	{"progress": 40, "message": "rendering"}
 //	{"output": "/files/report.csv"}
 //	{"result": {"rows": 12}}
+//	{"snooze": 60}
 //
 // Any other line goes to the log. A line of JSON that is longer than 1 MiB, or that starts with {"result": and can't be
 // read, fails the job for good, since it may have been the result. The last 8 KiB of stderr become part of the error; the last lines of both are shown in the row's log_tail. Exit status 0 is success; of

@@ -181,7 +181,7 @@ func (e *Engine) Stats() Stats {
 // End is how an attempt ended.
 type End struct {
 	JobInfo
-	// Outcome is RQ's word: finished, failed, stopped or given back.
+	// Outcome is RQ's word, finished, failed, stopped or given back, or snoozed.
 	Outcome string
 	// Err is why it failed; nil if it didn't.
 	Err error

@@ -90,6 +90,11 @@ func RetryAfter(d time.Duration, err error) error {
 	return job.Mark(err, job.Transient, max(d, time.Nanosecond))
 }
 
+// Snooze is what a handler returns that wants to be called again after a pause, above zero and at most 30 days: the attempt ends
+// without an error and spends no retry, whatever it is wrapped in, and the row waits, Failed without an error until then. A handler
+// may snooze as often as it likes. Any other pause is a permanent error.
+func Snooze(pause time.Duration) error { return job.Snooze(pause) }
+
 // HTTPError is a failed answer of a server that a handler called: its HTTP Status, and a Message. Classify knows it.
 type HTTPError = job.HTTPError
 

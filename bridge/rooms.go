@@ -45,7 +45,8 @@ type rooms struct {
 	pollers    map[string]*intake.Poller
 	firsts     []*intake.First
 	takeBack   *maintenance.TakeBack
-	retries    *maintenance.Retries
+	due        *maintenance.Due
+	schedules  *maintenance.Schedules
 	scheduler  *maintenance.Scheduler
 	errors     *desk.ErrorLog
 	bell       *desk.Bell
@@ -118,8 +119,6 @@ func furnish(cfg Config, c *connections, handlers job.Handlers, ended attempt.En
 		RQ: c.rq, Router: w.router, Queues: queues, Take: func(q *job.Queued) { w.fair.Add(q) },
 		Paused: w.suspension.Paused, Log: cfg.Log,
 	})
-	w.retries = maintenance.NewRetries(maintenance.RetriesParams{Rows: c.sites, Deliver: c.deliveries.Redeliver, Handled: w.router.Handled, Log: cfg.Log})
-	c.sites.Observe(w.retries)
 	deliveries := c.deliveries
 	deliveries.Process = w.slots.Process()
 	w.hands = byhand.New(byhand.Params{
@@ -131,6 +130,11 @@ func furnish(cfg Config, c *connections, handlers job.Handlers, ended attempt.En
 		Rows: c.sites, Submit: c.submitter.Submit, Stop: deliveries.Stop, Changed: c.changed, Source: eventsSource, Log: cfg.Log,
 	})
 	c.sites.Observe(w.batches)
+	w.due = maintenance.NewDue(maintenance.DueParams{
+		Rows: c.sites, Deliver: c.deliveries.Redeliver, Release: w.hands.TimeCame, Handled: w.router.Handled, Log: cfg.Log,
+	})
+	c.sites.Observe(w.due)
+	w.schedules = maintenance.NewSchedules(maintenance.SchedulesParams{Rows: c.sites, Submit: w.submitSchedule, Away: serverAway, Log: cfg.Log})
 	w.scheduler = &maintenance.Scheduler{RQ: c.rq, Queues: names, Log: cfg.Log}
 	w.process = w.describe(handlers)
 	w.services = w.maintenance(queues, registries)
@@ -177,6 +181,7 @@ func (w *rooms) maintenance(queues []job.Queue, registries *maintenance.Registri
 		{What: "rescue jobs of dead workers", Every: p.rescue, Do: rescue.Do},
 		{What: "trim failed registries", Every: p.rescue, Do: registries.Trim},
 		{What: "move scheduled jobs that are due", Every: time.Second, Do: w.scheduler.Do},
+		{What: "read job schedules", Every: time.Second, Do: w.schedules.Look},
 		{What: "look for what was done to jobs by hand", Every: 250 * time.Millisecond, Do: w.hands.Look},
 		{What: "look at batches of jobs", Every: 250 * time.Millisecond, Do: w.batches.Do},
 		{What: "deliver rows that have no delivery", Every: min(p.orphans, time.Second), Delay: p.orphans, Do: orphans.Do},
@@ -220,7 +225,7 @@ func (w *rooms) work(ctx context.Context) {
 	defer giveUp()
 
 	events := loop(publishing, w.desk.Run, w.errors.Run, w.bell.Run, w.breakers.Run, w.alert.Run)
-	watchers := loop(watching, w.runner.RenewLeases, w.runner.WatchCancels, w.runner.WriteReports, w.retries.Run, w.hands.Run, w.submitter.Run, w.batches.Run, w.listen,
+	watchers := loop(watching, w.runner.RenewLeases, w.runner.WatchCancels, w.runner.WriteReports, w.due.Run, w.schedules.Run, w.hands.Run, w.submitter.Run, w.batches.Run, w.listen,
 		func(ctx context.Context) { w.runner.Listen(ctx, stopClaiming) },
 		func(ctx context.Context) { maintenance.Run(ctx, w.cfg.Log, w.services) })
 	taking := loop(claiming, w.claimer(handlers, writes).Run)
@@ -251,6 +256,9 @@ func (w *rooms) work(ctx context.Context) {
 func (w *rooms) listen(ctx context.Context) {
 	w.hands.Listen(ctx, func(ctx context.Context, listening func(), hear func(realtime.Change)) error {
 		return realtime.Listen(ctx, w.realtime, listening, func(c realtime.Change) {
+			if _, unknown := w.sites.Site(c.Site); unknown == nil {
+				w.schedules.Hear(c.Site, c.DocType)
+			}
 			if c.DocType == sites.PauseDocType || c.DocType == sites.BreakerDocType {
 				w.sites.ForgetHolds(c.Site)
 			}

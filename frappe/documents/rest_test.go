@@ -101,7 +101,7 @@ func TestOverREST(t *testing.T) {
 		t.Fatal(err)
 	}
 	counts, err := plan.Rows(t.Context())
-	if diff := cmp.Diff(map[string]int{"Background Job": 3, "Background Job Batch": 3, "Background Job Dependency": 3, "Background Job Pause": 3, "Job Circuit Breaker": 3, "Job Execution Log": 3, "Job Type": 3, "Organization": 3, "Withheld Job Result": 3}, counts); err != nil || diff != "" {
+	if diff := cmp.Diff(map[string]int{"Background Job": 3, "Background Job Batch": 3, "Background Job Dependency": 3, "Background Job Pause": 3, "Job Circuit Breaker": 3, "Job Execution Log": 3, "Job Schedule": 3, "Job Type": 3, "Organization": 3, "Withheld Job Result": 3}, counts); err != nil || diff != "" {
 		t.Errorf("rows to be deleted (-want +got), error %v:\n%s", err, diff)
 	}
 	apply(plan, nil)

@@ -54,6 +54,7 @@ type BackgroundJob struct {
 	Priority        string          `db:"priority,created" json:"priority"`
 	DependsOn       string          `db:"depends_on,created" json:"depends_on,omitempty"`
 	Batch           string          `db:"batch,created,optional" json:"batch,omitempty"`
+	RunAfter        time.Time       `db:"run_after,created,optional" json:"run_after,omitzero"`      // it stays Pending until then; zero is at once
 	WaitingFor      string          `db:"waiting_for,created,optional" json:"waiting_for,omitempty"` // why it doesn't run yet, in words
 	Progress        float64         `db:"progress,created" json:"progress"`                          // percent, 0–100
 	ProgressMessage string          `db:"progress_message" json:"progress_message,omitempty"`

@@ -29,14 +29,14 @@ func (d *DB) LastLogged(ctx context.Context, names []string) (map[string]LogEntr
 	return last, err
 }
 
-// Pending reads up to limit places of Pending rows behind one, oldest first.
-func (d *DB) Pending(ctx context.Context, behind Place, limit int) ([]Place, error) {
-	return selectAll[Place](ctx, &d.conn, "find the Pending jobs", placesWhere+" AND "+behindPlace+placesOrder,
+// Pending reads name, time and run_after of up to limit Pending rows behind a place, oldest first.
+func (d *DB) Pending(ctx context.Context, behind Place, limit int) ([]*BackgroundJob, error) {
+	return d.selectColumns(ctx, "find the Pending jobs", []*jobColumn{colName, colAsOf, colRunAfter}, "j "+ofStatus+" AND "+behindPlace+placesOrder,
 		append(behind.args(StatusPending), limit)...)
 }
 
-// anyStatus are the states into which the engine moves rows.
-var anyStatus = []Status{
+// everyStatus are the states of rows, each looked at apart.
+var everyStatus = []Status{
 	StatusPending, StatusQueued, StatusRunning, StatusCompleted, StatusFailed, StatusTimedOut, StatusDeadLetter, StatusCanceled,
 }
 
@@ -45,7 +45,7 @@ var anyStatus = []Status{
 // wrote may be anything, the status or not, and his time stamp may be a little older than the engine's last one: he had to
 // wait for the row. A zero to is no end. It costs a look into the log for each row that was modified then.
 func (d *DB) ChangedByHand(ctx context.Context, from, to time.Time, behind Place, limit int) ([]Place, error) {
-	return d.changedPlaces(ctx, "find the jobs that somebody changed", changedByHand, anyStatus, from, to, behind, limit)
+	return d.changedPlaces(ctx, "find the jobs that somebody changed", changedByHand, everyStatus, from, to, behind, limit)
 }
 
 // changedByHand finds those of one status.
@@ -74,7 +74,8 @@ func (d *DB) changedPlaces(ctx context.Context, what, query string, statuses []S
 }
 
 const (
-	placesWhere = "SELECT j.`name`,COALESCE(j.`modified`,'') AS modified FROM `" + tableJob + "` j WHERE j.`status`=?"
+	ofStatus    = "WHERE j.`status`=?"
+	placesWhere = "SELECT j.`name`,COALESCE(j.`modified`,'') AS modified FROM `" + tableJob + "` j " + ofStatus
 	behindPlace = "j.`modified`>=? AND (j.`modified`>? OR j.`name`>?)"
 	placesOrder = " ORDER BY j.`modified`,j.`name` LIMIT ?"
 )

@@ -31,7 +31,12 @@ func TestChangedByHand(t *testing.T) {
 	since := time.Now().Add(-time.Second)
 	jobs, at := running(t, d, 4)
 	newJobs(t, d, 2, StatusQueued)
-	pending := newJobs(t, d, 2, StatusPending)
+	later := newJob(StatusPending)
+	later.RunAfter = d.Now().Add(time.Hour)
+	pending, err := d.CreateJobs(t.Context(), []NewJob{newJob(StatusPending), later})
+	if err != nil {
+		t.Fatal(err)
+	}
 	fail(t, d, jobs[0], at, StatusDeadLetter, time.Time{})
 	fail(t, d, jobs[1], at, StatusFailed, time.Time{})
 	changed := func(since time.Time, behind Place, limit int) []Place {
@@ -67,11 +72,19 @@ func TestChangedByHand(t *testing.T) {
 	if got, err := d.ChangedByHand(t.Context(), since.Add(-time.Hour), since, Place{}, 10); err != nil || len(got) > 0 {
 		t.Errorf("%v, %v are changed before the first of them was", got, err)
 	}
+	save(t, d, pending[0].Name, "priority='High'")
+	if got := changed(since, got[2], 10); len(got) != 1 || got[0].Name != pending[0].Name {
+		t.Errorf("%v are changed by hand, want a Pending row that was saved", got)
+	}
+	save(t, d, pending[1].Name, "priority='High'")
 	waiting, err := d.Pending(t.Context(), Place{}, 10)
-	if diff := cmp.Diff([]string{pending[0].Name, pending[1].Name}, placeNames(waiting)); err != nil || diff != "" {
+	if diff := cmp.Diff([]string{pending[0].Name, pending[1].Name}, names(waiting)); err != nil || diff != "" {
 		t.Errorf("Pending (-want +got), error %v:\n%s", err, diff)
 	}
-	if waiting, err = d.Pending(t.Context(), waiting[0], 1); err != nil || len(waiting) != 1 || waiting[0].Name != pending[1].Name {
+	if !waiting[0].RunAfter.IsZero() || !waiting[1].RunAfter.Equal(pending[1].RunAfter) {
+		t.Errorf("they run after %s and %s, want at once and after %s", waiting[0].RunAfter, waiting[1].RunAfter, pending[1].RunAfter)
+	}
+	if waiting, err = d.Pending(t.Context(), waiting[0].Place(), 1); err != nil || len(waiting) != 1 || waiting[0].Name != pending[1].Name {
 		t.Errorf("Pending behind the first: %v, %v", waiting, err)
 	}
 }

@@ -77,6 +77,8 @@ var (
 	colLogTail    = columnNamed("log_tail")
 	colWaitingFor = columnNamed("waiting_for")
 	colModifiedBy = columnNamed("modified_by")
+	colRunAfter   = columnNamed("run_after")
+	colAsOf       = &jobColumn{name: "modified", use: reads, field: func(j *BackgroundJob) any { return &j.ModifiedRaw }}
 )
 
 // columnNamed is the first column of that name.

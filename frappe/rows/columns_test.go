@@ -92,6 +92,7 @@ func compareWithDocType[R any](t *testing.T, file string, columns []*column[R]) 
 func TestColumnsAreThoseOfTheDocTypes(t *testing.T) {
 	t.Run("Background Job", func(t *testing.T) { compareWithDocType(t, "background_job.json", jobColumns) })
 	t.Run("Job Type", func(t *testing.T) { compareWithDocType(t, "job_type.json", jobTypeColumns) })
+	t.Run("Job Schedule", func(t *testing.T) { compareWithDocType(t, "job_schedule.json", jobScheduleColumns) })
 	// A move keeps the set of its columns in 64 bits.
 	if len(jobColumns) > 64 {
 		t.Errorf("%d columns, a move can tell 64", len(jobColumns))
@@ -100,7 +101,7 @@ func TestColumnsAreThoseOfTheDocTypes(t *testing.T) {
 
 // Programs that read a row's JSON find its columns by name.
 func TestJSONHasTheColumnsNames(t *testing.T) {
-	for _, row := range []reflect.Type{reflect.TypeFor[BackgroundJob](), reflect.TypeFor[LogEntry]()} {
+	for _, row := range []reflect.Type{reflect.TypeFor[BackgroundJob](), reflect.TypeFor[LogEntry](), reflect.TypeFor[JobSchedule]()} {
 		for f := range row.Fields() {
 			column, _, _ := strings.Cut(f.Tag.Get("db"), ",")
 			if key, _, _ := strings.Cut(f.Tag.Get("json"), ","); key != column && key != "-" {

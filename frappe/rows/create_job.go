@@ -14,10 +14,11 @@ import (
 // NewJob describes a Background Job row to be created.
 type NewJob struct {
 	JobType, Organization string
-	OwnerUser             string   // the submitter; also the row's owner, which if_owner permissions look at
-	Priority              string   // "" is Normal
-	DependsOn             []string // names of jobs of the organization that have to complete first; then it is Pending, whatever Status says
-	Batch                 string   // of the organization, and open; "" is none
+	OwnerUser             string    // the submitter; also the row's owner, which if_owner permissions look at
+	Priority              string    // "" is Normal
+	DependsOn             []string  // names of jobs of the organization that have to complete first; then it is Pending, whatever Status says
+	Batch                 string    // of the organization, and open; "" is none
+	RunAfter              time.Time // it stays Pending until then; ErrColumnMissing where the table can't hold it
 	JobHash               string
 	// Within has the job made only if none with the same JobHash, Job Type and organization was created so lately and hasn't
 	// ended (Completed, Dead Letter, Canceled); Ever: if there is none, whatever became of it. Zero: in any case.
@@ -47,6 +48,8 @@ func (n *NewJob) check(t *tableInfo, loc *time.Location) error {
 		return fmt.Errorf("%w: job_hash is empty", ErrValue)
 	case n.Status != "" && n.Status != StatusPending && n.Status != StatusQueued:
 		return fmt.Errorf("%w: a job is created as Pending or Queued, not as %q", ErrValue, n.Status)
+	case !n.RunAfter.IsZero() && !t.has(colRunAfter.name):
+		return fmt.Errorf("%w: %s", ErrColumnMissing, colRunAfter.name)
 	case n.InputParameters != nil && !json.Valid(n.InputParameters):
 		return fmt.Errorf("%w: input_parameters is not valid JSON", ErrValue)
 	}
@@ -273,7 +276,7 @@ func (n *NewJob) row(t *tableInfo, name string, now time.Time) *BackgroundJob {
 	}
 	return &BackgroundJob{
 		Name: name, JobType: n.JobType, Organization: n.Organization, OwnerUser: n.OwnerUser, Owner: n.OwnerUser, Status: cmp.Or(n.Status, StatusPending),
-		Priority: cmp.Or(n.Priority, PriorityNormal), DependsOn: dependsOn, Batch: n.Batch, MaxRetries: n.MaxRetries, InputParameters: n.InputParameters,
+		Priority: cmp.Or(n.Priority, PriorityNormal), DependsOn: dependsOn, Batch: n.Batch, RunAfter: n.RunAfter, MaxRetries: n.MaxRetries, InputParameters: n.InputParameters,
 		JobHash: hash, TimeoutSeconds: n.TimeoutSeconds, CreatedAt: createdAt, Creation: now, Modified: now,
 		ModifiedBy: n.OwnerUser, WaitingFor: n.WaitingFor,
 	}

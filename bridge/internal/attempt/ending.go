@@ -30,8 +30,10 @@ type ending struct {
 	err *job.Failure
 	// permanent says that RQ must not retry by itself.
 	permanent bool
-	// retryAt is when the row is to run again, if it is.
+	// retryAt is when the job is to run again, if it is known.
 	retryAt time.Time
+	// snoozed says that nothing failed: its handler wants to be called again.
+	snoozed bool
 }
 
 // Judge tells how an attempt at row that ended with err moves it; cause is why its context ended, nil if it didn't. It is
@@ -53,6 +55,9 @@ func (e ended) judge() ending {
 	switch {
 	case err == nil:
 		end.kind, move = rqcompat.OutcomeFinished, moves.Complete(e.info.Site, row, e.said, e.now)
+	case err.Snooze > 0 && (e.cause == nil || errors.Is(e.cause, job.ErrShutdown)):
+		end = ending{kind: rqcompat.OutcomeRetried, snoozed: true, retryAt: e.now.Add(err.Snooze)}
+		move = moves.Snooze(e.info.Site, row, e.said, e.now, err.Snooze)
 	case errors.Is(e.cause, job.ErrShutdown) && row.Status == rows.StatusRunning:
 		end.kind, move = rqcompat.OutcomeGivenBack, moves.GiveBack(e.info.Site, row, "Worker is shutting down").WithReport(e.said)
 	case errors.Is(e.cause, job.ErrCanceled), errors.Is(e.cause, job.ErrStopped):

@@ -3,6 +3,7 @@ package attempt
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -52,6 +53,12 @@ func TestJudge(t *testing.T) {
 		"failed":                            {err: errBoom, row: running, kind: rqcompat.OutcomeRetried, path: " Failed", message: "Job failed: boom (retry 1 of 3 in 1m0s)", says: "boom"},
 		"failed the third time":             {err: errBoom, row: running, retries: 2, kind: rqcompat.OutcomeRetried, path: " Failed", message: "Job failed: boom (retry 3 of 3 in 4m0s)", says: "boom"},
 		"failed with a pause of its own":    {err: job.Mark(errBoom, job.Transient, 7*time.Second), row: running, kind: rqcompat.OutcomeRetried, path: " Failed", message: "Job failed: boom (retry 1 of 3 in 7s)", says: "boom"},
+		"snoozed":                           {err: fmt.Errorf("later: %w", job.Snooze(time.Minute)), row: running, retries: 3, kind: rqcompat.OutcomeRetried, path: " Failed", message: "Snoozed by its handler for 1m0s: to run again at then"},
+		"snoozed without row":               {err: job.Snooze(time.Minute), kind: rqcompat.OutcomeRetried},
+		"snoozed although shut down":        {err: job.Snooze(time.Minute), cause: job.ErrShutdown, row: running, kind: rqcompat.OutcomeRetried, path: " Failed", message: "Snoozed by its handler for 1m0s: to run again at then"},
+		"snoozed although canceled":         {err: job.Snooze(time.Minute), cause: job.ErrCanceled, row: running, kind: rqcompat.OutcomeStopped, path: " Canceled", message: "Job canceled", says: "snoozed by its handler for 1m0s"},
+		"snoozed although timed out":        {err: job.Snooze(time.Minute), cause: job.ErrTimeout, row: running, kind: rqcompat.OutcomeRetried, path: " Timed Out", message: "Task exceeded maximum timeout value (60 seconds) (retry 1 of 3 in 1m0s)", says: "Task exceeded maximum timeout value (60 seconds)"},
+		"snoozed for too long":              {err: job.Snooze(31 * 24 * time.Hour), row: running, kind: rqcompat.OutcomeFailed, path: " Dead Letter", message: "Job failed: a job can't be snoozed for 744h0m0s: the pause has to be above zero and at most 720h0m0s", says: "a job can't be snoozed for 744h0m0s: the pause has to be above zero and at most 720h0m0s", permanent: true},
 		"failed at last":                    {err: errBoom, row: running, retries: 3, kind: rqcompat.OutcomeFailed, path: "Failed Dead Letter", message: "Retries exhausted after 4 attempts", says: "boom"},
 		"failed for good":                   {err: permanent, row: running, kind: rqcompat.OutcomeFailed, path: " Dead Letter", message: "Job failed: boom", says: "boom", permanent: true},
 		"failed for good at last":           {err: permanent, row: running, retries: 3, kind: rqcompat.OutcomeFailed, path: " Dead Letter", message: "Job failed: boom", says: "boom", permanent: true},
@@ -83,6 +90,7 @@ func TestJudge(t *testing.T) {
 				}
 				return
 			}
+			got.move.Message = strings.ReplaceAll(got.move.Message, now.Add(time.Minute).UTC().Format(job.Clock), "then")
 			if path := string(got.move.Via + " " + got.move.To); path != tc.path || got.move.Message != tc.message {
 				t.Errorf("the row goes %q: %q, want %q: %q", path, got.move.Message, tc.path, tc.message)
 			}

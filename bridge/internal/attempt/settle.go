@@ -38,7 +38,7 @@ func (x *Runner) settle(ctx context.Context, r *run, value string, err *job.Fail
 	}
 	end := e.judge()
 	x.logEnding(r, end)
-	defer func() { x.Ended(r.info, words[end.kind], end.err, time.Since(r.lease.StartedAt)) }()
+	defer func() { x.Ended(r.info, end.word(), end.err, time.Since(r.lease.StartedAt)) }()
 	if end.move == nil {
 		x.writeOutcome(ctx, r, end, value)
 		return
@@ -70,6 +70,14 @@ var words = map[rqcompat.OutcomeKind]string{
 	rqcompat.OutcomeRetried: "failed", // RQ has no word for an attempt that wasn't the last
 }
 
+// word is the outcome as people read it.
+func (e ending) word() string {
+	if e.snoozed {
+		return "snoozed"
+	}
+	return words[e.kind]
+}
+
 func (x *Runner) retryOf(r *run) job.RetryPolicy {
 	if r.handler != nil && r.handler.Retry != nil {
 		return *r.handler.Retry
@@ -80,6 +88,10 @@ func (x *Runner) retryOf(r *run) job.RetryPolicy {
 // logEnding is as loud as somebody has to look: a panic is the handler's fault, a dead letter waits for a person.
 func (x *Runner) logEnding(r *run, end ending) {
 	took := slog.Duration("took", time.Since(r.lease.StartedAt))
+	if end.snoozed {
+		r.Log().Info("job snoozed", "until", end.retryAt, "attempt", r.info.Attempt, took)
+		return
+	}
 	if end.kind != rqcompat.OutcomeFailed && end.kind != rqcompat.OutcomeRetried {
 		if r.base.Enabled(context.Background(), slog.LevelDebug) {
 			r.Log().Debug("job ended", took, "attempt", r.info.Attempt)
@@ -149,7 +161,10 @@ func (x *Runner) settleRow(ctx context.Context, r *run, end *ending, value strin
 		}
 	}
 	if end.kind == rqcompat.OutcomeRetried { // by nobody, since the row doesn't say so
-		end.kind = rqcompat.OutcomeFailed
+		end.kind, end.snoozed = rqcompat.OutcomeFailed, false
+		if end.err == nil {
+			end.err = job.ReadError(errors.New("it was to run again, and its row is gone"))
+		}
 	}
 	x.writeOutcome(ctx, r, *end, value)
 }
@@ -210,7 +225,10 @@ func (x *Runner) writeOutcome(ctx context.Context, r *run, end ending, value str
 	case rqcompat.OutcomeStopped:
 		o.Exc = stoppedText
 	case rqcompat.OutcomeRetried:
-		o.RetryAt = end.retryAt.Add(retrySlack)
+		o.RetryAt = end.retryAt
+		if r.row != nil {
+			o.RetryAt = o.RetryAt.Add(retrySlack)
+		}
 	case rqcompat.OutcomeFailed:
 		o.Exc = job.Traceback(end.err, r.info.Method)
 		if !o.NoRQRetry {

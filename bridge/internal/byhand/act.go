@@ -23,6 +23,8 @@ type plan struct {
 	// lacks is what the row of a submission gets; why is for what it is refused.
 	lacks []rows.Value
 	why   error
+	// waits is what for a row waits that is only created.
+	waits string
 	// later says that it isn't time yet.
 	later bool
 }
@@ -34,6 +36,7 @@ func (h *Hands) some(ctx context.Context, site string, names []string) error {
 		h.keep(site, names)
 		return err
 	}
+	h.exact(site, found.Rows)
 	plans, err := h.plan(ctx, site, found)
 	if err != nil {
 		h.keep(site, names)
@@ -118,7 +121,11 @@ func (h *Hands) act(ctx context.Context, site string, p plan) error {
 		}
 		return err
 	case create:
-		return h.apply(ctx, moves.ByHand(row, p.was, func(row *rows.BackgroundJob) moves.Move { return moves.Create(site, row, p.lacks...) }), nil)
+		return h.apply(ctx, moves.ByHand(row, p.was, func(row *rows.BackgroundJob) moves.Move {
+			move := moves.Create(site, row, p.lacks...)
+			move.Set = append(move.Set, rows.Job.WaitingFor.To(p.waits))
+			return move
+		}), nil)
 	case refuse:
 		return h.refuse(ctx, site, p)
 	case cancel:

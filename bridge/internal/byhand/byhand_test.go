@@ -444,3 +444,16 @@ func TestWhatCantBeDoneNow(t *testing.T) {
 		<-ended
 	})
 }
+
+// TestLooksGoOn through the rows that wait, of which there may be any number.
+func TestLooksGoOn(t *testing.T) {
+	b := newBench(t)
+	for range 3 {
+		if err := b.lookAt(t.Context(), site, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want := []rows.Place{{}, {Name: "1"}, {Name: "2"}}; !slices.Equal(b.walked, want) {
+		t.Errorf("looks begin behind %v, want each where the last one ended: %v", b.walked, want)
+	}
+}

@@ -50,11 +50,14 @@ type bench struct {
 	mark time.Time
 	// places are taken in the only sliding window.
 	places []string
+	// runAfter is what the schedule was told, walked where looks went on.
+	runAfter map[string]time.Time
+	walked   []rows.Place
 }
 
 func newBench(t testing.TB) *bench {
 	b := &bench{
-		t: t, rows: map[string]*rows.BackgroundJob{}, log: map[string][]rows.LogEntry{},
+		t: t, runAfter: map[string]time.Time{}, rows: map[string]*rows.BackgroundJob{}, log: map[string][]rows.LogEntry{},
 		types: map[string]*rows.JobType{"export": {TypeName: "export", Enabled: true, DefaultPriority: "High", DefaultTimeout: 60, MaxRetries: 2}},
 		orgs:  map[string]bool{"ORG-A": true, "ORG-B": true}, managers: map[string]bool{"Administrator": true, "sue": true}, members: map[string]string{"jane": "ORG-A", "joe": "ORG-B"},
 	}
@@ -170,7 +173,8 @@ func (b *bench) FindWritten(_ context.Context, _ string, s sites.Search) (rows.P
 			s.Ended(name)
 		}
 	}
-	return rows.Place{}, b.away
+	b.walked = append(b.walked, s.Behind)
+	return rows.Place{Name: fmt.Sprint(len(b.walked))}, b.away
 }
 
 func (b *bench) ParentsOf(_ context.Context, _ string, of []*rows.BackgroundJob) (map[string][]rows.Parent, error) {
@@ -199,6 +203,13 @@ func (b *bench) EachDependents(_ context.Context, _ string, parents []string, pa
 		page(names)
 	}
 	return b.away
+}
+
+func (b *bench) NoteRunAfter(_ context.Context, _ string, at map[string]time.Time) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	maps.Copy(b.runAfter, at)
+	return nil
 }
 
 // Parents implements policy.Facts; what is asked for was read before.

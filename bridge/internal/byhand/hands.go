@@ -27,6 +27,7 @@ type Rows interface {
 	Maintenance(site string) bool
 	IsNoted(site string, err error) bool
 	Written(ctx context.Context, site string, names []string) (sites.Changes, error)
+	NoteRunAfter(ctx context.Context, site string, at map[string]time.Time) error
 	FindWritten(ctx context.Context, site string, s sites.Search) (behind rows.Place, err error)
 	ParentsOf(ctx context.Context, site string, of []*rows.BackgroundJob) (map[string][]rows.Parent, error)
 	EachDependents(ctx context.Context, site string, parents []string, page func(names []string)) error
@@ -93,6 +94,8 @@ type Hands struct {
 	mu sync.Mutex
 	// open are the rows that couldn't be dealt with yet, by site, with when they were first seen.
 	open map[string]map[string]time.Time
+	// came are those, by site, whose time to run has come, with that.
+	came map[string]map[string]time.Time
 	// used is when something was last heard of a site.
 	used   map[string]time.Time
 	looked map[string]looked
@@ -110,7 +113,7 @@ const (
 
 // New prepares the room; Run and Listen work.
 func New(p Params) *Hands {
-	h := &Hands{Params: p, bare: map[string]bool{}, open: map[string]map[string]time.Time{}, used: map[string]time.Time{}, looked: map[string]looked{}}
+	h := &Hands{Params: p, bare: map[string]bool{}, open: map[string]map[string]time.Time{}, came: map[string]map[string]time.Time{}, used: map[string]time.Time{}, looked: map[string]looked{}}
 	h.lanes = batch.NewLanes(maxWaiting, h.work, func(site string, n int) {
 		h.Log.Warn("more rows were changed at once than can be remembered; they are looked for", "site", site, "rows", n)
 	})
@@ -162,6 +165,30 @@ func (h *Hands) Hear(c realtime.Change) {
 	}
 }
 
+// TimeCame has a row looked at that was to run after a time.
+func (h *Hands) TimeCame(site, name string, at time.Time) {
+	h.mu.Lock()
+	if h.came[site] == nil {
+		h.came[site] = map[string]time.Time{}
+	}
+	if len(h.came[site]) < maxWaiting {
+		h.came[site][name] = at
+	}
+	h.mu.Unlock()
+	h.lanes.Add(site, name)
+}
+
+// exact gives rows whose time came the very instant of that: their local time may mean another one.
+func (h *Hands) exact(site string, found []sites.Written) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, w := range found {
+		if at, came := h.came[site][w.Row.Name]; came {
+			sites.RunsAt(w.Row, at)
+		}
+	}
+}
+
 // work deals with rows of one site, some of them twice named.
 func (h *Hands) work(ctx context.Context, site string, names []string) {
 	slices.Sort(names)
@@ -201,6 +228,9 @@ func (h *Hands) done(site, name string) {
 	defer h.mu.Unlock()
 	if delete(h.open[site], name); len(h.open[site]) == 0 {
 		delete(h.open, site)
+	}
+	if delete(h.came[site], name); len(h.came[site]) == 0 {
+		delete(h.came, site)
 	}
 }
 

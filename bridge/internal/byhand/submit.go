@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"time"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/policy"
@@ -30,15 +31,21 @@ type submissions struct {
 	parents map[string][]rows.Parent
 	// elsewhere has the Job Types without a handler here, and whether another process has one.
 	elsewhere map[string]bool
+	// runAfter has when those rows are to run whose time is still to come.
+	runAfter map[string]time.Time
 }
 
 // examine finds out which submissions are to be refused, and what the others lack. Its error says that it can't be known.
 func (h *Hands) examine(ctx context.Context, site string, found sites.Changes, handled []string, all []*plan) error {
-	s := &submissions{Hands: h, site: site, types: found.Types, ofApp: found.OfApp, handled: handled, elsewhere: map[string]bool{}}
+	s := &submissions{Hands: h, site: site, types: found.Types, ofApp: found.OfApp, handled: handled, elsewhere: map[string]bool{}, runAfter: map[string]time.Time{}}
 	if err := h.RQ.Ready(ctx); err != nil {
 		return err
 	}
 	if err := s.each(ctx, all); err != nil {
+		return err
+	}
+	// Before a row is seen that waits: nobody else tells when its time has come.
+	if err := h.Rows.NoteRunAfter(ctx, site, s.runAfter); err != nil {
 		return err
 	}
 	refused := slices.DeleteFunc(slices.Clone(all), func(p *plan) bool { return p.why == nil })
@@ -150,11 +157,14 @@ func (s *submissions) askDelivery(ctx context.Context, p *plan) {
 		Moment: policy.AtDelivery, Site: s.site, JobType: row.JobType, Organization: row.Organization, User: row.OwnerUser, Row: &row,
 		Parents: &parents,
 	})
+	if answer.Rule == policy.RunAfter {
+		s.runAfter[row.Name] = row.RunAfter
+	}
 	switch {
 	case answer.Verdict == policy.Refuse:
 		p.why = answer.Err
 	case answer.Verdict == policy.Wait && p.was == "":
-		p.wish = create
+		p.wish, p.waits = create, answer.Why
 	case answer.Verdict == policy.Wait:
 		p.wish = nothing
 	}

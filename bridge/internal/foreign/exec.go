@@ -141,7 +141,7 @@ func (c Exec) outcome(ctx context.Context, r job.Reporter, cmd *exec.Cmd, err er
 		if reports.lost != nil {
 			return nil, permanent(fmt.Errorf("%s: %w", c.Command[0], reports.lost))
 		}
-		return reports.result, nil
+		return ended(reports.result, reports.snooze)
 	}
 	text := fmt.Sprintf("%s: %s", c.Command[0], cmd.ProcessState)
 	if said := stderr.String(); said != "" {

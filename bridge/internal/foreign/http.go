@@ -225,7 +225,7 @@ func (h *httpHandler) answer(ctx context.Context, r job.Reporter, res *http.Resp
 	if rep.Output != nil {
 		r.SetOutput(*rep.Output)
 	}
-	return result, nil
+	return ended(result, rep.Snooze)
 }
 
 // stream passes reports on while they come.
@@ -245,7 +245,7 @@ func (h *httpHandler) stream(ctx context.Context, r job.Reporter, body io.Reader
 	if reports.lost != nil {
 		return nil, permanent(fmt.Errorf("call %s: %w", h.place, reports.lost))
 	}
-	return reports.result, nil
+	return ended(reports.result, reports.snooze)
 }
 
 // retryAfter reads the header's two forms, RFC 9110 10.2.3.

@@ -96,6 +96,21 @@ func TestHTTPSuccess(t *testing.T) {
 	}
 }
 
+// TestSnooze: a program and a URL may want to be called again, also in parts of a second.
+func TestSnooze(t *testing.T) {
+	for name, handler := range map[string]job.Call{
+		"a line of a program": shell(t, Exec{}, `echo '{"snooze": 0.5}'`),
+		"a line of a stream":  service(t, HTTP{}, answers(200, "application/x-ndjson", `{"progress": 5}`+"\n"+`{"snooze": 0.5}`+"\n")),
+		"an answer":           service(t, HTTP{}, answers(200, "application/json", `{"snooze": 0.5}`)),
+	} {
+		var h heard
+		_, err := handler(t.Context(), attempt, nil, &h)
+		if f := job.ReadError(err); f == nil || f.Snooze != 500*time.Millisecond {
+			t.Errorf("%s: %v, want a snooze of half a second", name, err)
+		}
+	}
+}
+
 func TestHTTPFailure(t *testing.T) {
 	for name, tc := range map[string]struct {
 		serve http.HandlerFunc

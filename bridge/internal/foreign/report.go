@@ -50,6 +50,7 @@ type report struct {
 	Message   string          `json:"message"`
 	Output    *string         `json:"output"`
 	Result    json.RawMessage `json:"result"`
+	Snooze    *float64        `json:"snooze"` // seconds
 	Error     *string         `json:"error"`
 	Permanent bool            `json:"permanent"`
 }
@@ -64,6 +65,7 @@ type reportReader struct {
 	logged    int
 	result    any
 	hasResult bool
+	snooze    *float64
 
 	// takesErrors is set where a line is the only way to tell of a failure.
 	takesErrors bool
@@ -146,11 +148,22 @@ func (rr *reportReader) take(line []byte) bool {
 	if rep.Result != nil {
 		rr.result, rr.hasResult = decodeResult(rep.Result), true
 	}
+	if rep.Snooze != nil {
+		rr.snooze = rep.Snooze
+	}
 	failed := rep.Error != nil && rr.takesErrors
 	if failed {
 		rr.failure = &rep
 	}
-	return rep.Progress != nil || rep.Output != nil || rep.Result != nil || failed
+	return rep.Progress != nil || rep.Output != nil || rep.Result != nil || rep.Snooze != nil || failed
+}
+
+// ended is what a handler that has ended well came to.
+func ended(result any, snooze *float64) (any, error) {
+	if snooze == nil {
+		return result, nil
+	}
+	return nil, job.Snooze(time.Duration(*snooze * float64(time.Second)))
 }
 
 func (rr *reportReader) log(line []byte) {

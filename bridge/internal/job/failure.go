@@ -16,6 +16,8 @@ type Failure struct {
 	Kind ErrorType
 	// After is the pause that was asked for before another attempt; zero means the schedule's.
 	After time.Duration
+	// Snooze is the pause after which the handler wants to be called again, without having failed; zero if it doesn't.
+	Snooze time.Duration
 	// Class is the class that the last line of the recorded traceback starts with, as Python's do.
 	Class string
 	// Stack is that of a panic, and nil for anything else.
@@ -76,6 +78,9 @@ func ReadError(err error) (f *Failure) {
 	}
 	if said, ok := errors.AsType[*wish](err); ok {
 		f.After = said.after
+	}
+	if snoozed, ok := errors.AsType[*snooze](err); ok {
+		f.Snooze = snoozed.pause
 	}
 	if panicked, ok := errors.AsType[*PanicError](err); ok {
 		f.Stack, f.panicked = panicked.Stack, Clip(panicked.what())

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -36,7 +35,8 @@ type bench struct {
 	delivers map[string]bool                // names of rows that RQ has a job for
 	arrivals map[sites.Arrival]string       // names of rows, by what they were made for
 	due      map[string][]*rows.BackgroundJob
-	pending  map[string]bool // sites of which the schedule says that something is due
+	pending  map[string]map[string]time.Time // Pending rows that are due, by site
+	soonest  map[string]time.Time            // when each site has something due, as the schedule says
 	stale    map[string][]*rows.BackgroundJob
 	finished map[string]bool  // rows whose job has finished in RQ
 	errs     map[string]error // of reading a site
@@ -47,6 +47,7 @@ type bench struct {
 	asked  []string
 	behind []rows.Place // what Stale was asked from
 	moves  []moves.Move
+	dealt  []string // the due rows that were dealt with
 	log    bytes.Buffer
 }
 
@@ -56,7 +57,7 @@ func newBench() *bench {
 		types: map[string]*rows.JobType{"export": {TypeName: "export", Enabled: true}, "python": {TypeName: "python", Enabled: true}},
 		rows:  map[string]*rows.BackgroundJob{}, delivers: map[string]bool{}, arrivals: map[sites.Arrival]string{},
 		due: map[string][]*rows.BackgroundJob{}, stale: map[string][]*rows.BackgroundJob{},
-		errs: map[string]error{}, applyErr: map[string]error{}, finished: map[string]bool{},
+		pending: map[string]map[string]time.Time{}, soonest: map[string]time.Time{}, errs: map[string]error{}, applyErr: map[string]error{}, finished: map[string]bool{},
 	}
 }
 
@@ -122,20 +123,32 @@ func (b *bench) RowOfArrival(ctx context.Context, site string, a sites.Arrival) 
 	return b.Row(ctx, site, b.arrivals[a])
 }
 
-func (b *bench) Pending(context.Context, []string) (map[string]bool, error) {
+func (b *bench) Soonest(context.Context) (map[string]time.Duration, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return maps.Clone(b.pending), b.errs["pending"]
+	soonest := map[string]time.Duration{}
+	for name, at := range b.soonest {
+		soonest[name] = time.Until(at)
+	}
+	return soonest, b.errs["soonest"]
 }
 
-func (b *bench) Due(_ context.Context, site string, handled func(map[string]*rows.JobType) []string, limit int) ([]*rows.BackgroundJob, error) {
+// Due gives up to a hundred rows that are due.
+func (b *bench) Due(_ context.Context, site string, handled func(map[string]*rows.JobType) []string, text bool) (sites.Due, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.asked = append(b.asked, fmt.Sprint(site, " ", handled(b.types), " ", limit))
-	n := min(len(b.due[site]), limit)
-	due := b.due[site][:n]
-	b.due[site] = b.due[site][n:]
+	b.asked = append(b.asked, fmt.Sprint(site, " ", handled(b.types), " ", text))
+	n := min(len(b.due[site]), 100)
+	due := sites.Due{Retries: b.due[site][:n], Pending: b.pending[site]}
+	b.due[site], b.pending[site] = b.due[site][n:], nil
 	return due, b.errs[site]
+}
+
+func (b *bench) Dealt(_ context.Context, _ string, _ sites.Due, names []string) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.dealt = append(b.dealt, names...)
+	return nil
 }
 
 func (b *bench) Stale(_ context.Context, site string, behind rows.Place, age time.Duration, limit int) ([]*rows.BackgroundJob, error) {

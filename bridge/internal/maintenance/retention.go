@@ -24,6 +24,10 @@ const (
 	// cleanTurn is how long a site is cleaned before another one has its turn, cleanPause the least pause between two batches.
 	cleanTurn  = 10 * time.Second
 	cleanPause = 50 * time.Millisecond
+	// unmovedBatch is how many rows that nobody retries are given up at a time, unmovedAtOnce how many side by side: they share
+	// transactions.
+	unmovedBatch  = 100
+	unmovedAtOnce = 20
 )
 
 // CleanerParams are what a Cleaner needs.
@@ -133,7 +137,7 @@ func inBatches(ctx context.Context, do func(behind rows.Place) (last rows.Place,
 func (c Cleaner) giveUp(ctx context.Context, site string, done *Cleaned, goOn func(Cleaned) bool) error {
 	return c.unmoved(ctx, site, func(abandoned []*rows.BackgroundJob) (bool, error) {
 		var moving errgroup.Group
-		moving.SetLimit(movedAtOnce)
+		moving.SetLimit(unmovedAtOnce)
 		for _, row := range abandoned {
 			moving.Go(func() error {
 				_, err := c.Rows.Apply(ctx, moves.GiveUp(site, row, time.Now()), nil)
@@ -161,7 +165,7 @@ func (c Cleaner) unmoved(ctx context.Context, site string, do func([]*rows.Backg
 		return err
 	}
 	return inBatches(ctx, func(behind rows.Place) (rows.Place, bool, error) {
-		page, err := c.Rows.Unmoved(ctx, site, time.Now().Add(-keep), behind, dueBatch)
+		page, err := c.Rows.Unmoved(ctx, site, time.Now().Add(-keep), behind, unmovedBatch)
 		if err != nil || len(page) == 0 {
 			return behind, false, err
 		}

@@ -1,5 +1,5 @@
 // Package maintenance finds what a crash or somebody else left behind, and what is due: jobs whose worker died, rows
-// without a delivery, Go jobs that a Python worker took and failed, retries whose time has come, jobs in RQ's scheduled
+// without a delivery, Go jobs that a Python worker took and failed, rows whose time has come, jobs in RQ's scheduled
 // registries, registries to be cleaned. Each is a service of its own that may run in several processes at once: a row is
 // moved by a compare-and-swap, a job by a script that looks first.
 package maintenance
@@ -57,8 +57,9 @@ type Rows interface {
 	JobTypes(ctx context.Context, site string) (map[string]*rows.JobType, error)
 	Row(ctx context.Context, site, name string) (*rows.BackgroundJob, error)
 	RowOfArrival(ctx context.Context, site string, a sites.Arrival) (*rows.BackgroundJob, error)
-	Pending(ctx context.Context, sites []string) (map[string]bool, error)
-	Due(ctx context.Context, site string, handled func(map[string]*rows.JobType) []string, limit int) ([]*rows.BackgroundJob, error)
+	Soonest(ctx context.Context) (map[string]time.Duration, error)
+	Due(ctx context.Context, site string, handled func(map[string]*rows.JobType) []string, text bool) (sites.Due, error)
+	Dealt(ctx context.Context, site string, due sites.Due, names []string) error
 	Stale(ctx context.Context, site string, behind rows.Place, age time.Duration, limit int) ([]*rows.BackgroundJob, error)
 	Apply(ctx context.Context, m moves.Move, then func(context.Context) error) (rows.TransitionResult, error)
 }

@@ -70,7 +70,7 @@ func move(site string, row *rows.BackgroundJob, to rows.Status, message string, 
 }
 
 // Start makes a row Running for the attempt that was claimed at startedAt. A row that waits for a retry, or a dead letter,
-// was delivered ahead of its turn by a person who requeued it in RQ: that spends a retry. before is what happened to the
+// was delivered ahead of its turn by a person who requeued it in RQ: that spends a retry, unless its handler had snoozed it. before is what happened to the
 // delivery, if anything.
 func Start(site string, row *rows.BackgroundJob, startedAt time.Time, before string) Move {
 	message := "Worker started execution"
@@ -83,9 +83,17 @@ func Start(site string, row *rows.BackgroundJob, startedAt time.Time, before str
 	m.StartedAt = startedAt
 	if row.Status != rows.StatusQueued && row.Status != rows.StatusPending {
 		m.Via, m.ViaMessage = rows.StatusQueued, enqueued
-		m.Set = append(m.Set, rows.Job.RetryCount.To(row.RetryCount+1))
+		m.Set = append(m.Set, rows.Job.RetryCount.To(row.RetryCount+spends(row)))
 	}
 	return m
+}
+
+// spends is how many retries the next attempt of a row costs that waits for one.
+func spends(row *rows.BackgroundJob) int {
+	if job.Snoozed(row) {
+		return 0
+	}
+	return 1
 }
 
 // Said is what an attempt last reported, and the last lines of its log.
@@ -162,6 +170,15 @@ func Fail(site string, row *rows.BackgroundJob, said Said, f Failure, now time.T
 	due := now.Add(pause)
 	return move(site, row, f.status(), message, f.values(said, rows.Job.NextRetryAt.To(due),
 		rows.Job.WaitingFor.To(job.WaitsForRetry(f.Attempt, row.MaxRetries, job.At(due.In(row.Creation.Location())))))...)
+}
+
+// Snooze ends an attempt whose handler wants to be called again after a pause. Nothing has failed: the row says no error, which
+// is how its next attempt is known to cost no retry.
+func Snooze(site string, row *rows.BackgroundJob, said Said, now time.Time, pause time.Duration) Move {
+	due := now.Add(pause)
+	when := job.At(due.In(row.Creation.Location()))
+	return move(site, row, rows.StatusFailed, "Snoozed by its handler for "+pause.String()+": to run again "+when, said.values(
+		rows.Job.ErrorMessage.To(""), rows.Job.ErrorType.To(""), rows.Job.NextRetryAt.To(due), rows.Job.WaitingFor.To(job.WaitsForSnooze(when)))...)
 }
 
 // DeadLetter ends a job that no retry mends.
@@ -287,8 +304,12 @@ func Undo(site string, row *rows.BackgroundJob, was rows.Status, startedAt time.
 
 // RetryDue queues a row whose time has come.
 func RetryDue(site string, row *rows.BackgroundJob) Move {
-	return move(site, row, rows.StatusQueued, "Job enqueued for retry",
-		rows.Job.RetryCount.To(row.RetryCount+1), rows.Job.NextRetryAt.To(time.Time{}))
+	message := "Job enqueued for retry"
+	if job.Snoozed(row) {
+		message = "Job enqueued again"
+	}
+	return move(site, row, rows.StatusQueued, message,
+		rows.Job.RetryCount.To(row.RetryCount+spends(row)), rows.Job.NextRetryAt.To(time.Time{}))
 }
 
 // CanceledBy is the message of a cancel by hand.

@@ -213,7 +213,8 @@ func TestTheDiagramNamesTheMoves(t *testing.T) {
 
 // TestWhatEachMoveWrites holds columns, messages, actor and fence of each move of the row that it is meant for.
 func TestWhatEachMoveWrites(t *testing.T) {
-	running, failed, queued := rowIn(rows.StatusRunning), rowIn(rows.StatusFailed), rowIn(rows.StatusQueued)
+	running, failed, queued, snoozed := rowIn(rows.StatusRunning), rowIn(rows.StatusFailed), rowIn(rows.StatusQueued), rowIn(rows.StatusFailed)
+	failed.ErrorType = rows.ErrorTransient
 	timedOut := Failure{Err: &job.TimeoutError{Limit: time.Minute}, Kind: job.Transient, TimedOut: true, Attempt: 3}
 	failure := Failure{Err: errBoom, Kind: job.Transient, Attempt: 3}
 	permanent := Failure{Err: errBoom, Kind: job.Permanent, Attempt: 3}
@@ -328,6 +329,21 @@ func TestWhatEachMoveWrites(t *testing.T) {
 		"requeue by the system": {
 			move: Requeue(site, failed, ""), message: "Job retried by the system",
 			columns: "completed_at error_message error_type next_retry_at progress progress_message retry_count waiting_for", status: rows.StatusQueued,
+		},
+		"snooze": {
+			move: Snooze(site, running, Said{Percent: 42, Message: "half"}, now, time.Hour), message: "Snoozed by its handler for 1h0m0s: to run again at 2026-03-01 11:01:00 UTC", fence: fence,
+			columns: "error_message error_type next_retry_at progress progress_message waiting_for",
+			written: rows.BackgroundJob{NextRetryAt: now.Add(time.Hour), WaitingFor: "snoozed by its handler, to run again at 2026-03-01 11:01:00 UTC", Progress: 42, ProgressMessage: "half"},
+			status:  rows.StatusFailed,
+		},
+		"start of a snoozed row spends none": {
+			move: Start(site, snoozed, now, ""), message: "Worker started execution", via: "Job enqueued", started: now,
+			columns: "completed_at log_tail next_retry_at progress progress_message retry_count waiting_for",
+			written: rows.BackgroundJob{RetryCount: 2}, status: rows.StatusRunning, way: rows.StatusQueued,
+		},
+		"a snoozed row that is due": {
+			move: RetryDue(site, snoozed), message: "Job enqueued again", columns: "next_retry_at retry_count waiting_for",
+			written: rows.BackgroundJob{RetryCount: 2}, status: rows.StatusQueued,
 		},
 		"retry that is due": {
 			move: RetryDue(site, failed), message: "Job enqueued for retry", columns: "next_retry_at retry_count waiting_for",

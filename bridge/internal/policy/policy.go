@@ -111,7 +111,7 @@ type Facts interface {
 	Standing(ctx context.Context, site, user, organization string) (access.Standing, error)
 	LimitUses(ctx context.Context, limits []rqcompat.Limit) ([]rqcompat.LimitUse, error)
 	Pauses(ctx context.Context, site string) (*rows.Pauses, error)
-	// Breakers are the site's circuit breakers that aren't closed, Clock is the time by which they open.
+	// Breakers are the site's circuit breakers that aren't closed, Clock is the time by which jobs are due and breakers open.
 	Breakers(ctx context.Context, site string) ([]*rows.Breaker, error)
 	Clock(ctx context.Context) time.Time
 	// Parents are what a row depends on; Cycle is the way from it back to itself, nil if there is none.
@@ -143,7 +143,7 @@ type Options struct {
 
 // New returns the chain of all rules.
 func New(f Facts, o Options) Chain {
-	all := []Rule{maintenance, jobType, organization, pause, membership(o), permission, caps, dependency, batch}
+	all := []Rule{maintenance, jobType, organization, pause, membership(o), permission, runAfter, caps, dependency, batch}
 	if !o.NoBreakers {
 		all = append(all, breaker) // the last: it may let one job through, which must not be held by another
 	}

@@ -34,6 +34,7 @@ type facts struct {
 	holdsErr         error
 	family
 	ofBatch
+	ahead time.Duration // of Redis's clock
 
 	asked []string
 }
@@ -73,7 +74,7 @@ func (f *facts) Breakers(_ context.Context, site string) ([]*rows.Breaker, error
 	return f.breakers, f.holdsErr
 }
 
-func (f *facts) Clock(context.Context) time.Time { return noon }
+func (f *facts) Clock(context.Context) time.Time { return noon.Add(f.ahead) }
 
 // noon is the time of all tests.
 var noon = time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
@@ -352,4 +353,29 @@ func (f *facts) LimitUses(_ context.Context, limits []rqcompat.Limit) ([]rqcompa
 		uses[i] = f.uses[l.Key]
 	}
 	return uses, f.usesErr
+}
+
+// TestRunAfter holds a row before it leaves for its queue, until its time has come by the clock that all machines share.
+func TestRunAfter(t *testing.T) {
+	f := fine()
+	f.ahead = time.Minute
+	at := noon.Add(time.Hour)
+	ask := func(moment Moment, after time.Time) string {
+		return say(New(f, Options{}).Ask(t.Context(), Question{Moment: moment, Site: "a", JobType: "export", Organization: "ORG-A", Row: &rows.BackgroundJob{RunAfter: after}}))
+	}
+	if got, want := ask(AtDelivery, at), "wait 59m0s run after: it is to run at "+at.Format(job.Clock); got != want {
+		t.Errorf("an hour before it: %q, want %q", got, want)
+	}
+	for moment := range moments {
+		if got := ask(moment, time.Time{}) + ask(moment, noon); got != "" {
+			t.Errorf("without a time, and after it, %s: %q", moments[moment], got)
+		}
+		if got := ask(moment, at); moment != AtDelivery && got != "" {
+			t.Errorf("%s: %q, want go: it was asked before its delivery", moments[moment], got)
+		}
+	}
+	f.ahead = time.Hour
+	if got := ask(AtDelivery, at); got != "" {
+		t.Errorf("as its time has come: %q", got)
+	}
 }

@@ -138,13 +138,13 @@ func (b *bench) JobTypes(context.Context, string) (map[string]*rows.JobType, err
 func (b *bench) Organization(_ context.Context, _, name string) (*rows.Organization, error) {
 	return &rows.Organization{Name: name, Status: b.org}, nil
 }
+func (b *bench) Clock(context.Context) time.Time                                 { return time.Now() }
 func (b *bench) MayCreate(context.Context, string, string, string) (bool, error) { return true, nil }
 func (b *bench) Standing(context.Context, string, string, string) (access.Standing, error) {
 	return access.Standing{Enabled: true, Member: true}, nil
 }
 func (b *bench) Pauses(context.Context, string) (*rows.Pauses, error)      { return nil, nil }
 func (b *bench) Breakers(context.Context, string) ([]*rows.Breaker, error) { return nil, nil }
-func (b *bench) Clock(context.Context) time.Time                           { return time.Now() }
 func (b *bench) Parents(context.Context, string, *rows.BackgroundJob) ([]rows.Parent, error) {
 	return nil, nil
 }

@@ -161,10 +161,11 @@ func (s *Sites) Apply(ctx context.Context, m moves.Move, then func(context.Conte
 // schedule takes down the retry that a move announces, before anybody can see the row.
 func (s *Sites) schedule(ctx context.Context, m moves.Move) {
 	at := m.Written().NextRetryAt
-	if at.IsZero() {
+	if at.IsZero() || s.Schedule == nil {
 		return
 	}
-	if err := s.Schedule.note(ctx, m.Site, m.Name, at); err != nil {
+	pause := time.Until(at) // by this machine's clock
+	if err := s.Schedule.note(ctx, m.Site, m.Name, s.Schedule.Now(ctx).Add(pause)); err != nil {
 		s.Log.Info("retry isn't in Redis; it is due by the local time in its row", "error", err, "site", m.Site, "job", m.Name)
 	}
 }

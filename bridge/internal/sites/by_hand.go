@@ -2,6 +2,7 @@ package sites
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -30,6 +31,9 @@ func (s *Sites) Written(ctx context.Context, site string, names []string) (c Cha
 	err = s.Look(ctx, site, func(ctx context.Context, db *rows.DB) error {
 		found, err := db.Brief(ctx, names)
 		if err != nil {
+			return err
+		}
+		if err := s.exact(ctx, site, found); err != nil {
 			return err
 		}
 		// After the rows: a move in between makes a log that is ahead of its row, which has another `modified` by then.
@@ -97,15 +101,7 @@ func (s *Sites) FindWritten(ctx context.Context, site string, q Search) (behind 
 			}
 		}
 	}
-	pending, err := read(ctx, s, site, func(ctx context.Context, db *rows.DB) ([]rows.Place, error) {
-		return db.Pending(ctx, q.Behind, writtenPage)
-	})
-	for _, p := range pending {
-		q.Written(p.Name)
-	}
-	if len(pending) == writtenPage {
-		behind = pending[writtenPage-1]
-	}
+	behind, err = s.findPending(ctx, site, q.Behind, q.Written)
 	stretch := leastStretch
 	for from, now := q.Since, time.Now(); err == nil && !from.IsZero(); {
 		to, began := from.Add(stretch), time.Now()
@@ -129,6 +125,26 @@ func (s *Sites) FindWritten(ctx context.Context, site string, q Search) (behind 
 		s.rest(site)
 	}
 	return behind, err
+}
+
+// findPending calls found for Pending rows behind a place, but for those whose time is still to come: the schedule has these.
+// It returns the place of the last, the zero one if there are no more.
+func (s *Sites) findPending(ctx context.Context, site string, behind rows.Place, found func(name string)) (last rows.Place, err error) {
+	pending, err := read(ctx, s, site, func(ctx context.Context, db *rows.DB) ([]*rows.BackgroundJob, error) {
+		return db.Pending(ctx, behind, writtenPage)
+	})
+	later, now := map[string]time.Time{}, s.Clock(ctx)
+	for _, row := range pending {
+		if row.RunAfter.After(now) {
+			later[row.Name] = row.RunAfter
+		} else {
+			found(row.Name)
+		}
+	}
+	if len(pending) == writtenPage {
+		last = pending[writtenPage-1].Place()
+	}
+	return last, errors.Join(err, unlessAway(s.noteTimes(ctx, site, "NX", later)))
 }
 
 // rest ends a site's connections that nobody uses.

@@ -216,68 +216,6 @@ func (s *Sites) Row(ctx context.Context, site, name string) (*rows.BackgroundJob
 	})
 }
 
-// Pending tells which sites have a retry that is due; none while Redis is away.
-func (s *Sites) Pending(ctx context.Context, sites []string) (map[string]bool, error) {
-	pending, err := s.Schedule.pending(ctx, sites)
-	return pending, unlessAway(err)
-}
-
-// Due reads up to limit rows whose retry has come, of the Job Types that handled names: those of the schedule, and those
-// that it doesn't know and whose local time has come. While Redis is away there are none: nothing could be delivered.
-func (s *Sites) Due(ctx context.Context, site string, handled func(map[string]*rows.JobType) []string, limit int) ([]*rows.BackgroundJob, error) {
-	scheduled, err := s.Schedule.due(ctx, site)
-	if err != nil {
-		return nil, unlessAway(err)
-	}
-	return read(ctx, s, site, func(ctx context.Context, db *rows.DB) ([]*rows.BackgroundJob, error) {
-		types, err := jobTypes(ctx, db)
-		if err != nil {
-			return nil, err
-		}
-		due, over, err := waiting(ctx, db, scheduled, handled(types))
-		if err != nil {
-			return nil, err
-		}
-		byText, err := db.Due(ctx, db.Now(), handled(types), limit)
-		if err != nil {
-			return nil, err
-		}
-		early, err := s.Schedule.early(ctx, site, namesOf(byText))
-		if err = errors.Join(err, s.Schedule.forget(ctx, site, over)); err != nil {
-			return nil, unlessAway(err)
-		}
-		for _, row := range byText {
-			if !early[row.Name] && !slices.Contains(scheduled, row.Name) {
-				due = append(due, row)
-			}
-		}
-		return due[:min(len(due), limit)], nil
-	})
-}
-
-// waiting reads those of the named rows that wait for a retry of a handled Job Type; over names those that wait for none.
-func waiting(ctx context.Context, db *rows.DB, names, handled []string) (due []*rows.BackgroundJob, over []string, err error) {
-	found, err := db.Unlocked(ctx, names)
-	for _, name := range names {
-		row := found[name]
-		switch {
-		case row == nil: // deleted, or locked
-		case row.Status != rows.StatusFailed && row.Status != rows.StatusTimedOut:
-			over = append(over, name)
-		case slices.Contains(handled, row.JobType):
-			due = append(due, row)
-		}
-	}
-	return due, over, err
-}
-
-func namesOf(list []*rows.BackgroundJob) (names []string) {
-	for _, row := range list {
-		names = append(names, row.Name)
-	}
-	return names
-}
-
 // unlessAway is an error of Redis, unless that can't be used now, which whoever takes jobs says.
 func unlessAway(err error) error {
 	if rqcompat.Judge(err) != rqcompat.Final {

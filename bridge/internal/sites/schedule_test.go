@@ -2,6 +2,7 @@ package sites
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -20,54 +21,96 @@ func newSchedule(t *testing.T, addr string, ahead *time.Duration) *Schedule {
 	return &Schedule{Redis: rdb, Now: func(context.Context) time.Time { return time.Now().Add(*ahead) }}
 }
 
-// TestSchedule knows what is due by Redis's clock, whatever this machine's says.
+// TestSchedule knows what is due by Redis's clock, whatever this machine's says, and gives it to one.
 func TestSchedule(t *testing.T) {
 	ctx := t.Context()
 	ahead := -time.Hour
 	s := newSchedule(t, servertest.Redis(t).Addr, &ahead)
+	clock := func() time.Time { return time.Now().Add(ahead).Truncate(time.Microsecond) }
 	want := func(what string, names ...string) {
 		t.Helper()
 		if got, err := s.due(ctx, site); err != nil || !slices.Equal(got, names) {
 			t.Errorf("%s: due are %v, %v, want %v", what, got, err, names)
 		}
 	}
-	for name, in := range map[string]time.Duration{"JOB-2": time.Minute, "JOB-1": 30 * time.Second, "JOB-3": time.Hour} {
-		if err := s.note(ctx, site, name, time.Now().Add(in)); err != nil {
+	soonest := func(want time.Duration) {
+		t.Helper()
+		if in, err := s.soonest(ctx); err != nil || in[site] < want-time.Second || in[site] > want {
+			t.Errorf("the first is due in %v, %v, want in %s", in, err, want)
+		}
+	}
+	var taken map[string]time.Time
+	take := func(what string, names ...string) (until time.Time) {
+		t.Helper()
+		var err error
+		taken, until, err = s.take(ctx, site, []string{"JOB-1", "JOB-2", "JOB-3", "JOB-4"})
+		if got := slices.Sorted(maps.Keys(taken)); err != nil || !slices.Equal(got, names) {
+			t.Errorf("%s: taken are %v, %v, want %v", what, taken, err, names)
+		}
+		return until
+	}
+	forget := func(taken time.Time, names ...string) {
+		t.Helper()
+		if err := s.forget(ctx, site, names, taken); err != nil {
 			t.Fatal(err)
 		}
 	}
+	note := func(name string, at time.Time) {
+		t.Helper()
+		if err := s.note(ctx, site, name, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	noted := map[string]time.Time{}
+	for name, in := range map[string]time.Duration{"JOB-2": time.Minute, "JOB-1": 30 * time.Second, "JOB-3": time.Hour} {
+		noted[name] = clock().Add(in)
+		note(name, noted[name])
+	}
 	want("at once")
-	early, err := s.early(ctx, site, []string{"JOB-1", "JOB-3", "JOB-4"})
-	if err != nil || !early["JOB-1"] || !early["JOB-3"] || early["JOB-4"] {
-		t.Errorf("early are %v, %v, want those that it knows", early, err)
+	soonest(30 * time.Second)
+	times, err := s.times(ctx, site, []string{"JOB-1", "JOB-3", "JOB-4"})
+	if err != nil || !times["JOB-1"].Equal(noted["JOB-1"]) || !times["JOB-3"].Equal(noted["JOB-3"]) || !times["JOB-4"].IsZero() {
+		t.Errorf("they are due %v, %v, want those that it knows: %v", times, err, noted)
 	}
 	ahead += 2 * time.Minute
 	want("two minutes later", "JOB-1", "JOB-2")
-	if early, err := s.early(ctx, site, []string{"JOB-1", "JOB-3"}); err != nil || early["JOB-1"] || !early["JOB-3"] {
-		t.Errorf("early are %v, %v, want the one that isn't due yet", early, err)
+	until := take("two are due", "JOB-1", "JOB-2")
+	if at := taken["JOB-1"]; !at.Equal(noted["JOB-1"]) {
+		t.Errorf("it was due %s, want %s", at, noted["JOB-1"])
 	}
+	want("what is taken is nobody else's")
+	take("what is taken is nobody else's")
+	soonest(takenFor)
 	// The first ran meanwhile, and failed again; the second has ended.
-	if err := s.note(ctx, site, "JOB-1", time.Now().Add(time.Minute)); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.forget(ctx, site, []string{"JOB-1", "JOB-2", "JOB-4"}); err != nil {
-		t.Fatal(err)
-	}
-	want("what is over is forgotten")
+	note("JOB-1", clock().Add(time.Minute))
+	forget(until, "JOB-1", "JOB-2", "JOB-4")
+	soonest(time.Minute)
 	ahead += 2 * time.Minute
-	want("a new retry is not", "JOB-1")
-	ahead += 25 * time.Hour
-	if err := s.note(ctx, site, "JOB-5", time.Now()); err != nil {
+	want("a new retry is not forgotten", "JOB-1")
+	take("one is due", "JOB-1")
+	ahead += takenFor
+	want("what is taken by one that dies is anybody's", "JOB-1")
+	forget(time.Time{}, "JOB-1", "JOB-3")
+	want("what doesn't wait any more is forgotten")
+	if err := s.adopt(ctx, site, []string{"JOB-3", "JOB-4"}); err != nil {
 		t.Fatal(err)
 	}
-	want("what nobody moves for a day is left to its row", "JOB-5")
-	if ttl := s.Redis.TTL(ctx, scheduleKey(site)).Val(); ttl < 7*24*time.Hour {
-		t.Errorf("the schedule of a site expires in %s, want a week at least", ttl)
+	want("what is unknown is due now", "JOB-4")
+	note("JOB-3", clock().Add(30*24*time.Hour))
+	note("JOB-6", clock().Add(time.Minute))
+	if ttl := s.Redis.TTL(ctx, scheduleKey(site)).Val(); ttl < 37*24*time.Hour-time.Minute {
+		t.Errorf("the schedule of a site expires in %s, want a week after the last", ttl)
 	}
-	s = nil
-	want("without a schedule")
-	if err := s.note(ctx, site, "x", time.Now()); err != nil {
-		t.Error(err)
+	ahead += 25 * time.Hour
+	note("JOB-5", clock())
+	want("what nobody moves for a day is left to its row", "JOB-5")
+	take("that is due")
+	forget(time.Time{}, "JOB-3", "JOB-5")
+	soonest(29*24*time.Hour - time.Hour)
+	ahead += 30 * 24 * time.Hour
+	forget(time.Time{}, "JOB-3")
+	if in, err := s.soonest(ctx); err != nil || len(in) > 0 {
+		t.Errorf("nothing waits, and yet %v, %v", in, err)
 	}
 }
 
@@ -94,7 +137,7 @@ func TestARetryIsScheduledBeforeItsRowIsMoved(t *testing.T) {
 func TestNothingIsDueWhileRedisIsAway(t *testing.T) {
 	var none time.Duration
 	s := New(Params{Schedule: newSchedule(t, "127.0.0.1:1", &none)})
-	if due, err := s.Due(t.Context(), site, nil, 1); err != nil || due != nil {
+	if due, err := s.Due(t.Context(), site, nil, true); err != nil || due.Retries != nil {
 		t.Errorf("due are %v, %v, want none", due, err)
 	}
 }

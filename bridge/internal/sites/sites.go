@@ -29,7 +29,7 @@ type Params struct {
 	Pool  *rows.Pool
 	// Cache is redis_cache, whose document caches show old rows otherwise. May be nil.
 	Cache redis.UniversalClient
-	// Schedule says when retries are due. May be nil: then their rows' local times do.
+	// Schedule says when rows are due. May be nil: then none is.
 	Schedule *Schedule
 	Log      *slog.Logger
 }

@@ -133,7 +133,6 @@ func TestLook(t *testing.T) {
 		"Statuses": func() error { _, err := s.Statuses(t.Context(), site, nil); return err },
 		"Row":      func() error { _, err := s.Row(t.Context(), site, "x"); return err },
 		"Arrival":  func() error { _, err := s.RowOfArrival(t.Context(), site, Arrival{ID: "x"}); return err },
-		"Due":      func() error { _, err := s.Due(t.Context(), site, nil, 1); return err },
 		"Stale":    func() error { _, err := s.Stale(t.Context(), site, rows.Place{}, 1, 1); return err },
 		"JobTypes": func() error { _, err := s.JobTypes(t.Context(), site); return err },
 		"Org":      func() error { _, err := s.Organization(t.Context(), site, "x"); return err },

@@ -54,12 +54,11 @@ func (s *Submitter) newJob(r Request, known sites.Known) (n rows.NewJob, err err
 		return n, fmt.Errorf("site %s: %w: %.140q", r.Site, rows.ErrNoSuchOrganization, caller.Organization)
 	case id.User == "":
 		return n, fmt.Errorf("%w: site %s has no user %.140q", sites.ErrBadRequest, r.Site, caller.User)
-	case !r.RunAfter.IsZero():
-		return n, fmt.Errorf("%w: the site's Background Job has no field run_after", sites.ErrBadRequest)
 	}
 	n = rows.NewJob{
 		JobType: r.JobType, Organization: id.Organization, OwnerUser: id.User, Priority: cmp.Or(r.Priority, t.DefaultPriority),
 		MaxRetries: t.MaxRetries, TimeoutSeconds: t.DefaultTimeout, DependsOn: r.DependsOn, Batch: r.Batch, Status: rows.StatusQueued,
+		RunAfter: r.RunAfter.Truncate(time.Microsecond), // as its row will have it
 	}
 	if err := job.CheckPriority(n.Priority); err != nil {
 		return n, fmt.Errorf("%w: %w", sites.ErrBadRequest, err)
@@ -105,7 +104,7 @@ func objectOf(v any) (json.RawMessage, error) {
 func row(n *rows.NewJob) *rows.BackgroundJob {
 	return &rows.BackgroundJob{
 		JobType: n.JobType, Organization: n.Organization, OwnerUser: n.OwnerUser, Owner: n.OwnerUser, Status: rows.StatusPending,
-		Priority: cmp.Or(n.Priority, rows.PriorityNormal), MaxRetries: n.MaxRetries,
+		Priority: cmp.Or(n.Priority, rows.PriorityNormal), RunAfter: n.RunAfter, MaxRetries: n.MaxRetries,
 		TimeoutSeconds: n.TimeoutSeconds, InputParameters: n.InputParameters, JobHash: n.JobHash,
 	}
 }

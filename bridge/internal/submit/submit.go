@@ -28,6 +28,7 @@ type Rows interface {
 	CreateInTx(ctx context.Context, tx *sql.Tx, site string, n rows.NewJob) (rows.Created, error)
 	Statuses(ctx context.Context, site string, names []string) (map[string]rows.Status, error)
 	Apply(ctx context.Context, m moves.Move, then func(context.Context) error) (rows.TransitionResult, error)
+	NoteRunAfter(ctx context.Context, site string, at map[string]time.Time) error
 	TakeBack(ctx context.Context, site string, jobs []*rows.BackgroundJob) error
 	Tell(site string, row *rows.BackgroundJob, from rows.Status)
 }
@@ -241,12 +242,18 @@ const undoing = 5 * time.Second
 // finds the row without a delivery.
 func (b *submission) deliver(ctx context.Context) error {
 	var queued []*rows.BackgroundJob
+	later := map[string]time.Time{}
 	for _, c := range b.all {
+		if c.Created && c.Row.Status == rows.StatusPending && !c.RunAfter.IsZero() {
+			later[c.Row.Name] = c.RunAfter
+		}
 		// One that was there may have lost its maker before its delivery.
 		if c.Row != nil && c.Row.Status == rows.StatusQueued && !slices.Contains(queued, c.Row) {
 			queued = append(queued, c.Row)
 		}
 	}
+	// Should that fail, an engine finds the rows and goes by their texts.
+	_ = b.Rows.NoteRunAfter(ctx, b.site, later)
 	failed := map[*rows.BackgroundJob]error{}
 	for i, err := range b.Deliver(ctx, b.site, queued) {
 		if err != nil {

@@ -165,6 +165,9 @@ func (e Explainer) retry(row *rows.BackgroundJob, handled bool) Reason {
 	if row.NextRetryAt.Before(time.Now()) {
 		return Reason{"retry", "its retry was due " + when + ": only a running bridge that has a handler for " + row.JobType + " makes it", !handled}
 	}
+	if job.Snoozed(row) {
+		return Reason{"snooze", job.WaitsForSnooze(when), false}
+	}
 	return Reason{"retry", job.WaitsForRetry(row.RetryCount+1, row.MaxRetries, when), false}
 }
 

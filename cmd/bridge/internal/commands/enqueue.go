@@ -204,6 +204,7 @@ func submitCommand(a *cli.App) *cobra.Command {
 	var (
 		r      bridge.SubmitRequest
 		params string
+		after  string
 		live   bool
 		to     watch.Connection
 	)
@@ -217,6 +218,7 @@ A value that is JSON is taken as JSON (count=3, on=true, ids=[1,2]), anything
 else as text. With --watch the exit code tells how the job ended.`,
 		Example: `  bridge submit sample_job --organization ORG-2026-00001 duration=10
   bridge submit echo_job --user jane@example.com --priority High --params '{"text": "hello"}'
+  bridge submit sample_job --run-after "2026-12-01 08:00" duration=10
   bridge submit sample_job --watch --api-key K --api-secret S duration=20`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -226,7 +228,15 @@ else as text. With --watch the exit code tells how the job ended.`,
 			}
 			r.JobType, r.Parameters = args[0], arguments
 			return a.WithClient(c.Context(), func(s cli.Session) error {
-				r.Site = s.Site
+				if r.Site = s.Site; after != "" {
+					zone, err := s.Client.Zone(c.Context(), s.Site)
+					if err != nil {
+						return err
+					}
+					if r.RunAfter, err = moment(after, time.Now().In(zone)); err != nil {
+						return err
+					}
+				}
 				return submit(c.Context(), a, s, r, live, to)
 			})
 		},
@@ -236,6 +246,7 @@ else as text. With --watch the exit code tells how the job ended.`,
 	f.StringVar(&r.Priority, "priority", "", "Low, Normal, High or Critical (default: the Job Type's)")
 	f.StringVar(&r.User, "user", "Administrator", "user who submits and owns the job")
 	f.StringVar(&params, "params", "", "parameters as one JSON object")
+	f.StringVar(&after, "run-after", "", "when it may start at the earliest: \"2026-12-01 08:00\" in the site's time zone, RFC 3339, or a duration from now such as 2h")
 	f.BoolVar(&live, "watch", false, "show its progress until it has ended")
 	to.AddFlags(f)
 	return c

@@ -64,7 +64,8 @@ the bench's default_site, else its only one.`,
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return exitcode.With(exitcode.Usage, err) })
 	root.AddCommand(
 		workerCommand(a), enqueueCommand(a), submitCommand(a), jobsCommand(a), jobCommand(a), explainCommand(a), cancelCommand(a), retryCommand(a),
-		deleteCommand(a), cleanupCommand(a), failedCommand(a), batchCommand(a), batchesCommand(a), queuesCommand(a), workersCommand(a), pauseCommand(a), resumeCommand(a),
+		deleteCommand(a), cleanupCommand(a), failedCommand(a), batchCommand(a), batchesCommand(a), queuesCommand(a), schedulesCommand(a),
+		workersCommand(a), pauseCommand(a), resumeCommand(a),
 		pausesCommand(a), breakersCommand(a),
 		installCommand(a), uninstallCommand(a), watchCommand(a), doctorCommand(a), pickleCommand(a), versionCommand(a),
 		&cobra.Command{

@@ -13,9 +13,9 @@ import (
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
 )
 
-func (b *bench) retries() *Retries {
-	return NewRetries(RetriesParams{
-		Rows: b, Deliver: b.deliver, Log: b.logger(),
+func (b *bench) newDue() *Due {
+	return NewDue(DueParams{
+		Rows: b, Deliver: b.deliver, Release: func(site, name string, _ time.Time) { b.tell("release %s %s", site, name) }, Log: b.logger(),
 		Handled: func(types map[string]*rows.JobType) (names []string) {
 			if types["export"] != nil {
 				names = append(names, "export")
@@ -34,21 +34,25 @@ func scheduled(t time.Time) sites.Moved {
 func TestDueRowsAreQueued(t *testing.T) {
 	b := newBench()
 	b.due[site] = []*rows.BackgroundJob{
-		b.add("JOB-1", rows.StatusFailed, func(r *rows.BackgroundJob) { r.RetryCount = 1 }), b.add("JOB-2", rows.StatusTimedOut),
+		b.add("JOB-1", rows.StatusFailed, func(r *rows.BackgroundJob) { r.RetryCount, r.ErrorType = 1, rows.ErrorTransient }), b.add("JOB-2", rows.StatusTimedOut),
 		b.add("JOB-3", rows.StatusFailed),
 	}
 	b.rows["JOB-3"].Status = rows.StatusQueued // somebody else was faster, and delivers it
-	if more, err := b.retries().moveDue(t.Context(), site); err != nil || more {
-		t.Fatalf("there are more: %t, error %v", more, err)
+	b.pending[site] = map[string]time.Time{"JOB-4": time.Now()}
+	if more, err := b.newDue().moveDue(t.Context(), site, false); err != nil || !more {
+		t.Fatalf("there may be more: %t, error %v", more, err)
 	}
 	slices.Sort(b.story) // they are moved side by side
 	b.wantStory(t, "due rows",
-		"deliver "+site+" JOB-1 which is Queued", "deliver "+site+" JOB-2 which is Queued", "observers Queued", "observers Queued",
+		"deliver "+site+" JOB-1 which is Queued", "deliver "+site+" JOB-2 which is Queued", "observers Queued", "observers Queued", "release "+site+" JOB-4",
 		"row JOB-1 Failed > Queued", "row JOB-2 Timed Out > Queued")
+	if slices.Sort(b.dealt); !slices.Equal(b.dealt, []string{"JOB-1", "JOB-2", "JOB-4"}) {
+		t.Errorf("dealt with are %v, want those that don't wait any more", b.dealt)
+	}
 	if got := b.rows["JOB-1"].RetryCount; got != 2 {
 		t.Errorf("retry %d is spent, want the second", got)
 	}
-	if want := []string{site + " [export] 100"}; !slices.Equal(b.asked, want) {
+	if want := []string{site + " [export] false"}; !slices.Equal(b.asked, want) {
 		t.Errorf("asked for %v, want %v", b.asked, want)
 	}
 }
@@ -59,7 +63,7 @@ func TestAStopJustAsARetryIsDue(t *testing.T) {
 	b.due[site] = []*rows.BackgroundJob{b.add("JOB-1", rows.StatusFailed)}
 	stopped, stop := context.WithCancel(t.Context())
 	stop()
-	if _, err := b.retries().moveDue(stopped, site); err != nil {
+	if _, err := b.newDue().moveDue(stopped, site, false); err != nil {
 		t.Fatal(err)
 	}
 	b.wantStory(t, "a row that was due", "row JOB-1 Failed > Queued", "deliver "+site+" JOB-1 which is Queued", "observers Queued")
@@ -69,105 +73,70 @@ func TestDueRowsThatCantBeMoved(t *testing.T) {
 	b := newBench()
 	b.due[site] = []*rows.BackgroundJob{b.add("JOB-1", rows.StatusFailed), b.add("JOB-2", rows.StatusFailed)}
 	b.applyErr["JOB-1"] = errBroken
-	s := b.retries()
-	if _, err := s.moveDue(t.Context(), site); err == nil {
+	s := b.newDue()
+	if _, err := s.moveDue(t.Context(), site, false); err == nil {
 		t.Error("a row that can't be moved: no error")
 	}
-	look := func() {
-		s.Moved(scheduled(time.Now()))
-		s.look(t.Context())
-	}
 	b.errs[site] = errBroken
-	look()
-	b.wantLog(t, "retries that are due can't be moved now")
+	s.work(t.Context(), site, []dueAsk{{due: true}})
+	b.wantLog(t, "rows that are due can't be moved now")
 	b.log.Reset()
 	b.noted[site] = true
-	look()
+	s.work(t.Context(), site, []dueAsk{{due: true}})
 	b.errs[site] = rows.ErrTableMissing // a site without the app
 	b.noted[site] = false
-	look()
+	s.work(t.Context(), site, []dueAsk{{due: true}})
 	if b.log.Len() > 0 {
 		t.Errorf("what the log has already, or a site without tables, is logged:\n%s", b.log.String())
 	}
 }
 
-// TestARetryIsDueInTime: at its very time if this process scheduled it, else within a second.
-func TestARetryIsDueInTime(t *testing.T) {
+// TestWhatIsDueIsMovedInTime: at its very time if this process planned it or heard of it in time, else within a tick.
+func TestWhatIsDueIsMovedInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench()
-		s := b.retries()
+		s := b.newDue()
 		begin := time.Now()
 		stop := background(t, s.Run)
-		time.Sleep(100 * time.Millisecond)
-		s.Moved(scheduled(begin.Add(1234 * time.Millisecond)))
-		s.Moved(scheduled(begin.Add(1345 * time.Millisecond)))
-		s.Moved(scheduled(begin.Add(555 * time.Millisecond)))
-		s.Moved(sites.Moved{}) // schedules nothing
-		s.Progressed(sites.Progressed{})
-		for range 400 {
-			time.Sleep(10 * time.Millisecond)
-			synctest.Wait()
-			b.mu.Lock()
-			for len(b.asked) > len(b.story) {
-				b.story = append(b.story, fmt.Sprint(time.Since(begin)))
+		var asked []string
+		look := func(until time.Duration) {
+			for time.Since(begin) < until {
+				time.Sleep(5 * time.Millisecond)
+				synctest.Wait()
+				b.mu.Lock()
+				for _, text := range b.asked {
+					if strings.HasSuffix(text, "false") { // not by the texts
+						asked = append(asked, fmt.Sprint(time.Since(begin)))
+					}
+				}
+				b.asked = nil
+				b.mu.Unlock()
 			}
+		}
+		plan := func(in time.Duration) {
+			b.mu.Lock()
+			b.soonest[site] = begin.Add(in)
 			b.mu.Unlock()
 		}
-		stop()
-		// Due at 555 ms; what was known before to be due later is found by the look that comes every second.
-		if len(b.story) < 4 || b.story[0] != "560ms" || b.story[1] != "1.56s" {
-			t.Errorf("sites were asked after %v, want at 555 ms and every second from then on", b.story)
+		look(100 * time.Millisecond)
+		plan(350 * time.Millisecond) // by another process
+		look(600 * time.Millisecond)
+		plan(5 * time.Second)
+		look(2 * time.Second)
+		plan(2015 * time.Millisecond)
+		s.Moved(scheduled(begin.Add(2015 * time.Millisecond)))
+		s.Moved(scheduled(begin.Add(time.Hour)))
+		s.Moved(sites.Moved{}) // plans nothing
+		s.Progressed(sites.Progressed{})
+		look(2100 * time.Millisecond)
+		if want := []string{"350ms", "2.015s"}; !slices.Equal(asked, want) {
+			t.Errorf("sites were asked after %v, want %v", asked, want)
 		}
-	})
-}
-
-// TestASoonerRetryWakes the loop; one that is due already is looked for at once.
-func TestASoonerRetryWakes(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBench()
-		s := b.retries()
-		stop := background(t, s.Run)
-		time.Sleep(time.Millisecond)
-		s.Moved(scheduled(time.Now().Add(time.Hour)))
-		synctest.Wait()
-		if len(b.asked) > 0 {
-			t.Errorf("asked %v for a retry in an hour", b.asked)
-		}
-		s.Moved(scheduled(time.Now().Add(-time.Hour)))
-		synctest.Wait()
-		if len(b.asked) != 1 {
-			t.Errorf("asked %v for a retry that is due, want once, at once", b.asked)
-		}
-		time.Sleep(999 * time.Millisecond)
-		synctest.Wait()
-		if len(b.asked) != 1 {
-			t.Errorf("asked %d times within a second", len(b.asked))
+		look(4 * time.Second) // nothing could be moved
+		if len(asked) != 3 {
+			t.Errorf("a site whose due rows can't be moved is asked after %v, want once a second", asked)
 		}
 		stop()
-	})
-}
-
-func TestPause(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newBench().retries()
-		if got := s.pause(); got != time.Second {
-			t.Errorf("without a known retry the pause is %s, want 1s", got)
-		}
-		for _, tc := range []struct{ in, want time.Duration }{{time.Hour, time.Second}, {300 * time.Millisecond, 300 * time.Millisecond}, {400 * time.Millisecond, 300 * time.Millisecond}, {-time.Hour, 0}} {
-			s.Moved(scheduled(time.Now().Add(tc.in)))
-			if got := s.pause(); got != tc.want {
-				t.Errorf("a retry in %s: the pause is %s, want %s", tc.in, got, tc.want)
-			}
-		}
-		s.look(t.Context())
-		if got := s.pause(); got != time.Second {
-			t.Errorf("after the look the pause is %s, want 1s", got)
-		}
-		s.Moved(scheduled(time.Now().Add(time.Minute)))
-		s.look(t.Context())
-		if got := time.Until(s.next); got != time.Minute {
-			t.Errorf("a look before its time forgets a retry in %s", got)
-		}
 	})
 }
 
@@ -186,8 +155,9 @@ func TestManyDueRowsAreMovedAtOnce(t *testing.T) {
 					b.applyErr[row.Name] = errBroken
 				}
 			}
-			s := b.retries()
+			s := b.newDue()
 			stop := background(t, s.Run)
+			b.soonest[site] = time.Now()
 			s.Moved(scheduled(time.Now()))
 			synctest.Wait()
 			b.mu.Lock()
@@ -201,6 +171,39 @@ func TestManyDueRowsAreMovedAtOnce(t *testing.T) {
 	}
 }
 
+// TestASlowSiteDelaysItselfOnly: what is due elsewhere is moved meanwhile.
+func TestASlowSiteDelaysItselfOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench()
+		b.names = []string{site, "slow.example.com"}
+		s := b.newDue()
+		s.Rows = slowly{b}
+		stop := background(t, s.Run)
+		time.Sleep(time.Second)
+		b.soonest[site], b.soonest["slow.example.com"] = time.Now(), time.Now()
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		b.mu.Lock()
+		times := len(b.asked)
+		b.mu.Unlock()
+		if times < 5 {
+			t.Errorf("while another site is slow this one was asked %d times in 5 s, want each second", times)
+		}
+		stop()
+	})
+}
+
+// slowly is a bench of whose sites one doesn't answer for a minute.
+type slowly struct{ *bench }
+
+func (b slowly) Due(ctx context.Context, site string, handled func(map[string]*rows.JobType) []string, text bool) (sites.Due, error) {
+	if strings.HasPrefix(site, "slow") {
+		time.Sleep(time.Minute)
+		return sites.Due{}, nil
+	}
+	return b.bench.Due(ctx, site, handled, text)
+}
+
 // TestQuietSitesAreAskedSeldom: a thousand sites that have nothing to do must not be asked every second, nor all at once.
 func TestQuietSitesAreAskedSeldom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -209,7 +212,7 @@ func TestQuietSitesAreAskedSeldom(t *testing.T) {
 		for i := range 59 {
 			b.names = append(b.names, fmt.Sprintf("quiet%02d.example.com", i))
 		}
-		s := b.retries()
+		s := b.newDue()
 		s.Moved(sites.Moved{Subject: sites.Subject{Site: site}})
 		stop := background(t, s.Run)
 		times, most := map[string]int{}, 0
@@ -224,31 +227,23 @@ func TestQuietSitesAreAskedSeldom(t *testing.T) {
 			b.asked = nil
 			b.mu.Unlock()
 		}
-		if times[site+" [export] 100"] < 44 || times["quiet01.example.com [export] 100"] != 3 || times["quiet58.example.com [export] 100"] != 2 || len(times) != 60 {
+		quiet := times["quiet01.example.com [export] true"]
+		if n := times[site+" [export] true"]; n < 35 || n > 46 || quiet < 2 || quiet > 3 || len(times) != 60 {
 			t.Errorf("in 45 s the sites were asked %v, want the one in use each second and the quiet ones 3 times", times)
 		}
 		if most > 6 {
 			t.Errorf("%d of 60 sites were asked at one moment, want the 4 whose turn it is, and the one in use", most)
 		}
-		time.Sleep(time.Minute)
+		b.mu.Lock()
+		b.asked, b.soonest["quiet07.example.com"] = nil, time.Now() // planned by a bridge that is gone
+		b.mu.Unlock()
+		time.Sleep(dueTick)
 		synctest.Wait()
 		b.mu.Lock()
-		b.asked = nil
-		b.mu.Unlock()
-		time.Sleep(quietTick)
-		synctest.Wait()
-		stop()
-		if n := len(b.asked); n != 60 {
-			t.Errorf("%d questions in 15 s when all are quiet, want one for each of 60", n)
-		}
-		b.asked, b.pending = nil, map[string]bool{"quiet07.example.com": true} // planned by a bridge that is gone
-		s.look(t.Context())
-		if len(b.asked) != 1 || !strings.HasPrefix(b.asked[0], "quiet07") {
+		if !slices.Contains(b.asked, "quiet07.example.com [export] false") {
 			t.Errorf("asked are %v, want the quiet site of which the schedule says that something is due", b.asked)
 		}
-		b.errs[""] = errBroken
-		if got := s.toAsk(t.Context(), time.Now()); got != nil {
-			t.Errorf("a bench that can't be listed has the sites %v", got)
-		}
+		b.mu.Unlock()
+		stop()
 	})
 }
