@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/moves"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/policy"
@@ -266,7 +267,7 @@ func TestTheRowOfAnArrival(t *testing.T) {
 			JobType: "export", Organization: "ORG-A", OwnerUser: "jane@example.com", Priority: "High", JobHash: sites.Arrival{ID: "id", CreatedAt: claimed.Add(-time.Hour)}.Hash(),
 			MaxRetries: 7, TimeoutSeconds: want, InputParameters: json.RawMessage(`{"n":1}`), Status: rows.StatusQueued,
 			CreatedMessage: "Job created for RQ job id", CreatedAt: claimed,
-		}, got); diff != "" {
+		}, got, cmpopts.IgnoreUnexported(rows.NewJob{})); diff != "" {
 			t.Errorf("timeout %v (-want +got):\n%s", timeout, diff)
 		}
 	}
