@@ -53,7 +53,7 @@ func TestTablesWithoutDocTypes(t *testing.T) {
 	}
 	mustExec(t, d, "CREATE TABLE `tabDocType` (`name` varchar(140) PRIMARY KEY)")
 	mustExec(t, d, "INSERT INTO `tabDocType` VALUES ('Background Job'), ('Job Type')")
-	if got, want := strings.Join(lost(), ", "), "tabBackground Job Pause, tabJob Circuit Breaker, tabJob Execution Log, tabOrganization, tabWithheld Job Result"; got != want {
+	if got, want := strings.Join(lost(), ", "), "tabBackground Job Batch, tabBackground Job Dependency, tabBackground Job Pause, tabJob Circuit Breaker, tabJob Execution Log, tabJob Schedule, tabOrganization, tabWithheld Job Result"; got != want {
 		t.Errorf("tables that Frappe would drop: %s, want %s", got, want)
 	}
 }

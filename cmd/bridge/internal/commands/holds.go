@@ -151,8 +151,8 @@ func breakersCommand(a *cli.App) *cobra.Command {
 		Short: "List the circuit breakers that are open, or close one",
 		Long: `List the circuit breakers of a site that are open. One opens for a Job Type and an
 organization when half of at least ten attempts within half an hour have failed:
-their jobs wait then, and one is tried after 15 min (bridge.breaker says otherwise).
-LAST ERROR is that of the attempt which opened it.`,
+their jobs wait then, and one is tried after 15 min, unless bridge.breaker says
+otherwise. LAST ERROR is that of the attempt which opened it.`,
 		Example: `  bridge breakers
   bridge breakers close export_invoices ORG-2026-00001`,
 		Args: cobra.NoArgs,
