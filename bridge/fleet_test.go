@@ -190,6 +190,7 @@ func TestManyWaitingRowsDoNotHideAnOrphan(t *testing.T) {
 // RQ must not take that attempt for the retry's delivery.
 func TestRetryAtOnce(t *testing.T) { // not in parallel: it has a limit of time
 	b := newBed(t, nil)
+	b.cfg.Breaker.Off = true // most attempts fail
 	b.countTypes()
 	var attempts atomic.Int64
 	b.start(func(e *Engine) {

@@ -93,7 +93,7 @@ func TestWhyAJobWaits(t *testing.T) {
 	b.exec("UPDATE `tabJob Type` SET is_enabled=0")
 	time.Sleep(3100 * time.Millisecond)
 	wantWaits("two rules", "organization: organization ORG-A is suspended", `job type: it will be refused: Job Type "echo_job" is disabled`, turn)
-	b.exec("UPDATE `tabBackground Job` SET status='Failed', next_retry_at=? WHERE name=?", b.db.Now().Add(90*time.Second).Format(time.DateTime), name)
+	b.exec("UPDATE `tabBackground Job` SET status='Failed', error_message='no', next_retry_at=? WHERE name=?", b.db.Now().Add(90*time.Second).Format(time.DateTime), name)
 	wantWaits("a retry", "retry: retry 1 of 1 is due at ")
 	b.exec("UPDATE `tabBackground Job` SET next_retry_at=? WHERE name=?", b.db.Now().Add(-90*time.Second).Format(time.DateTime), name)
 	wantWaits("a retry that nobody makes", "s ago): only a running bridge that has a handler for echo_job makes it")

@@ -83,6 +83,7 @@ func TestTransientFaultsMendThemselves(t *testing.T) {
 	fails := func(n, attempt int) bool { return attempt <= n%longest }
 
 	b := newBed(t, map[string]any{"queues": []string{"go"}, "retry": map[string]any{"base": 0.05}})
+	b.cfg.Breaker.Off = true // most attempts fail
 	db := sqlx.MustOpen("mysql", servertest.Database(t))
 	t.Cleanup(func() { _ = db.Close() })
 	db.MustExec("CREATE TABLE pairs (pair int, half int, n int, PRIMARY KEY (pair, half)) ENGINE=InnoDB")

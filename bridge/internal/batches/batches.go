@@ -117,6 +117,7 @@ func (b *Batches) Do(ctx context.Context) error {
 		return err
 	}
 	var errs []error
+	b.rota.Spread = sites.FirstLooks(len(all))
 	due := b.rota.Due(time.Now(), all, func(site string) time.Duration {
 		if b.bare[site] {
 			return bareEvery
@@ -144,7 +145,9 @@ func (b *Batches) look(ctx context.Context, site string) error {
 	b.mu.Unlock()
 	var open []*rows.Batch
 	err := b.Rows.Look(ctx, site, func(ctx context.Context, db *rows.DB) (err error) {
-		open, err = db.OpenBatches(ctx, behind, lookPage)
+		if open, err = db.OpenBatches(ctx, behind, lookPage); len(open) == 0 {
+			db.Rest()
+		}
 		return err
 	})
 	behind = ""

@@ -21,8 +21,6 @@ const (
 	usedFor = 5 * time.Minute
 	// bareEvery is how often a site is looked at that has no Background Jobs: of the first that is inserted somebody tells.
 	bareEvery = time.Minute
-	// firstPause is how far apart the first looks at two sites are after the start.
-	firstPause = 500 * time.Millisecond
 	// overlap is how long a change may take from its `modified` to its commit, with clocks that differ.
 	overlap = 10 * time.Second
 	// markEvery is how often it is written down up to when a site was looked at.
@@ -39,7 +37,7 @@ func (h *Hands) Look(ctx context.Context) error {
 		return err
 	}
 	quiet := h.quiet(all)
-	h.rota.Spread = firstPause * time.Duration(len(all))
+	h.rota.Spread = sites.FirstLooks(len(all))
 	due := h.rota.Due(time.Now(), all, func(site string) time.Duration {
 		switch {
 		case h.bare[site]:

@@ -101,6 +101,7 @@ func (s *Schedules) Look(context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.rota.Spread = sites.FirstLooks(len(all))
 	for _, site := range s.rota.Due(time.Now(), all, func(site string) time.Duration {
 		s.mu.Lock()
 		defer s.mu.Unlock()

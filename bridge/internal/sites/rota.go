@@ -17,6 +17,9 @@ func OfMany(n int, often time.Duration) time.Duration {
 	return max(often, often/100*time.Duration(n))
 }
 
+// FirstLooks is over what time the first looks at n sites are spread after the start.
+func FirstLooks(n int) time.Duration { return 500 * time.Millisecond * time.Duration(n) }
+
 // Due lists those of all sites whose time has come; every is how often one is looked at.
 func (r *Rota) Due(now time.Time, all []string, every func(site string) time.Duration) (due []string) {
 	if r.next == nil {

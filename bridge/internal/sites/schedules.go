@@ -13,7 +13,9 @@ import (
 func (s *Sites) Schedules(ctx context.Context, site string) (all []*rows.JobSchedule, zone *time.Location, err error) {
 	err = s.Look(ctx, site, func(ctx context.Context, db *rows.DB) (err error) {
 		zone = db.Location()
-		all, err = db.JobSchedules(ctx)
+		if all, err = db.JobSchedules(ctx); len(all) == 0 {
+			db.Rest()
+		}
 		return err
 	})
 	return all, zone, err
