@@ -15,9 +15,6 @@ import (
 // Batches are jobs of one organization that belong together, with a progress of their own and a job that is submitted when
 // all have ended. A job's batch stands in its row (batch). What a batch counts it counts of jobs of its organization only: anybody may write its name into a row.
 
-// ErrBatch says that a job can't be in the batch that it names: it isn't there, not of the job's organization, or closed.
-var ErrBatch = errors.New("the job can't be in that batch")
-
 // ErrNoSuchBatch says that the site has no Background Job Batch of that name.
 var ErrNoSuchBatch = errors.New("no such batch")
 

@@ -9,10 +9,6 @@ import (
 	"time"
 )
 
-// ErrDependency says that a job can't depend on what it names: a job that isn't there, or isn't of its organization, or that
-// has ended without completing.
-var ErrDependency = errors.New("the job can't depend on that")
-
 // maxParents is how many jobs one job may depend on.
 const maxParents = 10_000
 

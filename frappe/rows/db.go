@@ -177,3 +177,6 @@ func (p *Pool) Close() error {
 	clear(p.sites)
 	return errors.Join(errs...)
 }
+
+// attachment is a table of Frappe's that keeps rows about any document, in columns that name its DocType and itself.
+type attachment struct{ table, doctype, name string }

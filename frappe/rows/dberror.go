@@ -171,3 +171,10 @@ func (e *dbError) Error() string {
 }
 
 func (e *dbError) Unwrap() []error { return []error{e.kind, e.cause} }
+
+// ErrDependency says that a job can't depend on what it names: a job that isn't there, or isn't of its organization, or that
+// has ended without completing.
+var ErrDependency = errors.New("the job can't depend on that")
+
+// ErrBatch says that a job can't be in the batch that it names: it isn't there, not of the job's organization, or closed.
+var ErrBatch = errors.New("the job can't be in that batch")

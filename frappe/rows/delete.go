@@ -17,9 +17,6 @@ const (
 	attachedKept = 10 * time.Minute
 )
 
-// attachment is a table of Frappe's that keeps rows about any document, in columns that name its DocType and itself.
-type attachment struct{ table, doctype, name string }
-
 // attachments are what delete_doc deletes of a document (model/delete_doc.py delete_dynamic_links, desk/doctype/tag/tag.py
 // delete_tags_for_document, 15.41 to 17). Not among them: files, whose contents are on a disk, and communications.
 var attachments = []attachment{

@@ -18,7 +18,8 @@ func schedulesCommand(a *cli.App) *cobra.Command {
 		Short: "List a site's Job Schedules: what is submitted again and again, and when next",
 		Long: `List a site's Job Schedules, the next first. They are made in the desk, and running
 bridges submit their jobs; NEXT is in the site's time zone, - of one that is
-disabled or whose schedule can't be read. ERROR is why its last job wasn't submitted.`,
+disabled or whose schedule can't be read. ERROR is why its last job wasn't
+submitted.`,
 		Example: `  bridge schedules --site a.example.com
   bridge schedules --site a.example.com --json | jq '.[] | select(.error)'`,
 		Args: cobra.NoArgs,
