@@ -86,18 +86,23 @@ func (k *Keeper) Run(ctx context.Context) { k.lanes.Run(ctx) }
 
 // Moved implements sites.Observer.
 func (k *Keeper) Moved(m sites.Moved) {
-	if m.From != rows.StatusRunning {
-		return // no attempt has ended
+	if m.From == rows.StatusRunning {
+		k.lanes.Add(m.Site, endOf(m))
 	}
+}
+
+// endOf is how the attempt ended that a move ends. One that was put off by its handler failed without an error, and doesn't count.
+func endOf(m sites.Moved) end {
 	e := end{Subject: m.Subject}
 	switch m.To {
 	case rows.StatusCompleted:
 		e.ran = true
 	case rows.StatusFailed, rows.StatusTimedOut, rows.StatusDeadLetter:
-		e.ran, e.failed = true, true
+		e.ran = m.Written.ErrorMessage != "" || m.Written.ErrorType != ""
+		e.failed = e.ran
 		e.why, _, _ = strings.Cut(strings.TrimSpace(m.Written.ErrorMessage), "\n")
 	}
-	k.lanes.Add(m.Site, e)
+	return e
 }
 
 // Progressed implements sites.Observer.
