@@ -75,7 +75,7 @@
 		frappe.realtime.off("list_update", list.on_list_update);
 		frappe.realtime.on("list_update", list.on_list_update);
 		const connection = frappe.realtime.socket?.id;
-		if (list.connection !== connection) list.followed = new Set();
+		if (!list.followed || list.connection !== connection) list.followed = new Set();
 		list.connection = connection;
 		const tenant = frappe.meta.get_docfield(doctype, "organization").options;
 		for (const { organization } of list.data.filter(may.Canceled)) {
