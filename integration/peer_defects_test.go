@@ -30,7 +30,7 @@ var peerDefects = []struct{ fault, tests string }{
 	{"texts of more than 140 characters in a field of that length raise an error",
 		"bridge.TestTextsThatAreTooLongOrBroken frappe/rows.TestTransitionCutsLongText"},
 	{"limits of an organization, turns between organizations and their suspension are promised and not built",
-		"bridge.TestCapsHoldAcrossProcesses bridge.TestOneJobBehindTenThousand bridge.TestWeightsHold bridge.TestJobsOfASuspendedOrganizationAreHeld"},
+		"bridge.TestCapsHoldAcrossProcesses bridge.TestOneJobBehindTenThousand bridge.TestWeightsHold bridge.TestJobsOfASuspendedOrganizationAreHeld bridge/internal/policy.TestCapacity"},
 	{"a list of jobs can't be limited to a time",
 		"frappe/rows.TestListJobs frappe/rows.TestListJobsWhereAnHourRepeats"},
 	{"a retry by hand goes on counting, so that a job whose retries are spent gets no more",
