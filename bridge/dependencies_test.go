@@ -316,10 +316,12 @@ func TestParentsThatEndWhileChildrenAreAdded(t *testing.T) {
 	b := newBed(t, map[string]any{"concurrency": 32})
 	b.countTypes()
 	c := newCounter()
+	c.pause = 500 * time.Millisecond // so that some parents end before their child is made, and some after
 	b.start(c.register)
 	b.start(c.register)
 	b.hears()
-	n := amount(t, "BRIDGE_TEST_RACES", 500)
+	b.client() // opened before they race for it
+	n := amount(t, "BRIDGE_TEST_RACES", 250)
 	const atOnce = 24
 	children := make([]string, n)
 	made := make([]int, atOnce) // Pending

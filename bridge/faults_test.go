@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -22,6 +23,8 @@ type counter struct {
 	runs map[string]int
 	held atomic.Int64
 	open chan struct{} // closed: nobody waits any more
+	// pause is how long go.count takes at most, at random.
+	pause time.Duration
 }
 
 func newCounter() *counter { return &counter{runs: map[string]int{}, open: make(chan struct{})} }
@@ -38,13 +41,14 @@ func (c *counter) of(id string) int {
 	return c.runs[id]
 }
 
-// register offers go.count, which ends at once, and go.holds, which ends when
+// register offers go.count, which ends at once, or after its pause, and go.holds, which ends when
 // the counter is opened or its context ends. Jobs with a row are of the Job
 // Types counts and holds, see bed.countTypes.
 func (c *counter) register(e *Engine) {
 	registerFine(e)
 	Register(e, "go.count", func(_ context.Context, job *Job[any]) (any, error) {
 		c.ran(job.ID)
+		time.Sleep(rand.N(c.pause + 1))
 		return nil, nil
 	})
 	Register(e, "go.holds", func(ctx context.Context, job *Job[any]) (any, error) {

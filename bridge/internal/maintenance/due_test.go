@@ -157,7 +157,9 @@ func TestManyDueRowsAreMovedAtOnce(t *testing.T) {
 			}
 			s := b.newDue()
 			stop := background(t, s.Run)
+			b.mu.Lock()
 			b.soonest[site] = time.Now()
+			b.mu.Unlock()
 			s.Moved(scheduled(time.Now()))
 			synctest.Wait()
 			b.mu.Lock()
@@ -180,7 +182,9 @@ func TestASlowSiteDelaysItselfOnly(t *testing.T) {
 		s.Rows = slowly{b}
 		stop := background(t, s.Run)
 		time.Sleep(time.Second)
+		b.mu.Lock()
 		b.soonest[site], b.soonest["slow.example.com"] = time.Now(), time.Now()
+		b.mu.Unlock()
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
 		b.mu.Lock()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -24,7 +25,9 @@ type oldRows struct {
 	processes []rqcompat.Process
 	err       error
 	story     []string
-	moved     []string
+
+	mu    sync.Mutex
+	moved []string
 }
 
 func (o *oldRows) Names() ([]string, error)                              { return []string{"a.test", "b.test"}, nil }
@@ -63,6 +66,8 @@ func (o *oldRows) Unmoved(_ context.Context, site string, _ time.Time, behind ro
 }
 
 func (o *oldRows) Apply(_ context.Context, m moves.Move, _ func(context.Context) error) (rows.TransitionResult, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	o.moved = append(o.moved, m.Name+" "+string(m.To))
 	return rows.TransitionResult{Applied: true}, m.Check()
 }
