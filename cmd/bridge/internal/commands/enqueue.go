@@ -17,7 +17,6 @@ import (
 	"github.com/opensoft/dartwing-bridge/cmd/bridge/internal/cli"
 	"github.com/opensoft/dartwing-bridge/cmd/bridge/internal/view"
 	"github.com/opensoft/dartwing-bridge/cmd/bridge/output"
-	"github.com/opensoft/dartwing-bridge/cmd/bridge/watch"
 	"github.com/opensoft/dartwing-bridge/frappe"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
 	"github.com/opensoft/dartwing-bridge/rqcompat/pickle"
@@ -197,109 +196,6 @@ func printEnd(a *cli.App, job *rqcompat.Job, results []rqcompat.Result) error {
 	if failed {
 		return exitcode.Silent(exitcode.Failure)
 	}
-	return nil
-}
-
-func submitCommand(a *cli.App) *cobra.Command {
-	var (
-		r      bridge.SubmitRequest
-		params string
-		after  string
-		from   string
-		live   bool
-		to     watch.Connection
-	)
-	c := &cobra.Command{
-		Use:   "submit [JOB_TYPE [key=value ...]]",
-		Short: "Submit a Background Job of a Job Type, or many from a file",
-		Long: `Submit a Background Job: a row in the site's database, with progress, retries,
-a history and dead letters, and its delivery through RQ.
-
-A value that is JSON is taken as JSON (count=3, on=true, ids=[1,2]), anything
-else as text. With --watch the exit code tells how the job ended.
-
-With --from each line of a file is a job: a JSON object with job_type, parameters,
-organization, user, priority, key, depends_on (a list of names), run_after, batch;
-what it leaves out is as the command line says. A line that can't be read ends the
-command before anything is submitted; a job that is refused is told with its line,
-and the others are submitted. With a key for each, the same file may be submitted
-again: only what isn't there yet is made.`,
-		Example: `  bridge submit sample_job --organization ORG-2026-00001 duration=10
-  bridge submit echo_job --user jane@example.com --priority High --params '{"text": "hello"}'
-  bridge submit sample_job --run-after "2026-12-01 08:00" duration=10
-  bridge submit sample_job --depends-on JOB-2026-00041,JOB-2026-00042 --key nightly-2026-12-01
-  bridge submit sample_job --from jobs.jsonl --organization ORG-2026-00001
-  bridge submit sample_job --watch --api-key K --api-secret S duration=20`,
-		RunE: func(c *cobra.Command, args []string) error {
-			switch {
-			case len(args) == 0 && from == "":
-				return exitcode.Usagef("name a Job Type, or a file of jobs with --from")
-			case from != "" && (len(args) > 1 || params != "" || live):
-				return exitcode.Usagef("--from takes the parameters from its file, and --watch follows one job only")
-			}
-			if len(args) > 0 {
-				arguments, err := jobArguments(params, args[1:])
-				if err != nil {
-					return err
-				}
-				r.JobType, r.Parameters = args[0], arguments
-			}
-			return a.WithClient(c.Context(), func(s cli.Session) error {
-				now := time.Now()
-				if r.Site = s.Site; after != "" || from != "" {
-					zone, err := s.Client.Zone(c.Context(), s.Site)
-					if err != nil {
-						return err
-					}
-					now = now.In(zone)
-				}
-				var err error
-				if r.RunAfter, err = moment(after, now); err != nil {
-					return err
-				}
-				if from != "" {
-					rs, lines, err := jobsOf(a, from, r, now)
-					if err != nil {
-						return err
-					}
-					return submitMany(c.Context(), a, s, from, rs, lines)
-				}
-				return submit(c.Context(), a, s, r, live, to)
-			})
-		},
-	}
-	f := c.Flags()
-	f.StringVar(&r.Organization, "organization", "", "organization (default: bridge.default_organization)")
-	f.StringVar(&r.Priority, "priority", "", "Low, Normal, High or Critical (default: the Job Type's)")
-	f.StringVar(&r.User, "user", "Administrator", "user who submits and owns the job")
-	f.StringVar(&params, "params", "", "parameters as one JSON object")
-	f.StringVar(&after, "run-after", "", "when it may start at the earliest: \"2026-12-01 08:00\" in the site's time zone, RFC 3339, or a duration from now such as 2h")
-	f.StringSliceVar(&r.DependsOn, "depends-on", nil, "jobs of the organization that have to complete first")
-	f.StringVar(&r.Key, "key", "", "of submissions with the same key, Job Type and organization only the first makes a job")
-	f.StringVar(&r.Batch, "batch", "", "the Background Job Batch it belongs to")
-	f.StringVar(&from, "from", "", "file with a job in each line, - for the standard input")
-	f.BoolVar(&live, "watch", false, "show its progress until it has ended")
-	to.AddFlags(f)
-	return c
-}
-
-func submit(ctx context.Context, a *cli.App, s cli.Session, r bridge.SubmitRequest, live bool, to watch.Connection) error {
-	if live {
-		// Who can't watch finds out before anything is submitted.
-		if _, err := to.Config(s.Bench, s.Site); err != nil {
-			return err
-		}
-	}
-	row, err := s.Client.Submit(ctx, r)
-	switch {
-	case err != nil:
-		return err
-	case live:
-		return follow(ctx, a, s.Bench, s.Site, to, watch.Subject{Job: row.Name})
-	case a.JSON:
-		return a.PrintJSON(view.RowOf(row, true))
-	}
-	fmt.Fprintln(a.Out, row.Name)
 	return nil
 }
 
