@@ -15,7 +15,6 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
-	"slices"
 	"sync"
 	"time"
 
@@ -116,7 +115,6 @@ func (b *Batches) Do(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var errs []error
 	b.rota.Spread = sites.FirstLooks(len(all))
 	due := b.rota.Due(time.Now(), all, func(site string) time.Duration {
 		if b.bare[site] {
@@ -124,16 +122,15 @@ func (b *Batches) Do(ctx context.Context) error {
 		}
 		return sites.OfMany(len(all), lookEvery)
 	})
-	sites.Each(slices.Values(due), func(site string) {
+	return sites.Visit(due, b.Rows.IsNoted, func(site string) error {
 		err := b.look(ctx, site)
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		b.bare[site] = errors.Is(err, rows.ErrTableMissing)
-		if err != nil && !b.bare[site] && !b.Rows.IsNoted(site, err) {
-			errs = append(errs, err)
+		if b.bare[site] = errors.Is(err, rows.ErrTableMissing); b.bare[site] {
+			return nil
 		}
+		return err
 	})
-	return errors.Join(errs...)
 }
 
 func (b *Batches) look(ctx context.Context, site string) error {

@@ -3,7 +3,6 @@ package byhand
 import (
 	"context"
 	"errors"
-	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -47,20 +46,16 @@ func (h *Hands) Look(ctx context.Context) error {
 		}
 		return lookEvery
 	})
-	var (
-		mu   sync.Mutex
-		errs []error
-	)
-	sites.Each(slices.Values(due), func(site string) {
+	var mu sync.Mutex
+	return sites.Visit(due, h.Rows.IsNoted, func(site string) error {
 		err := h.lookAt(ctx, site, quiet[site])
 		mu.Lock()
 		defer mu.Unlock()
-		h.bare[site] = errors.Is(err, rows.ErrTableMissing)
-		if err != nil && !h.bare[site] && !h.Rows.IsNoted(site, err) {
-			errs = append(errs, err)
+		if h.bare[site] = errors.Is(err, rows.ErrTableMissing); h.bare[site] {
+			return nil
 		}
+		return err
 	})
-	return errors.Join(errs...)
 }
 
 // quiet has those of the sites of which nothing was heard for a while.

@@ -2,10 +2,8 @@ package maintenance
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"reflect"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -65,22 +63,17 @@ func (h *Handled) Do(ctx context.Context) error {
 	if len(processes) == 0 || processes[0].Name != h.Process {
 		return err // one that can't be read is left out
 	}
-	var errs []error
-	sites.Each(slices.Values(due), func(site string) {
+	return sites.Visit(due, h.Rows.IsNoted, func(site string) error {
 		err := h.Rows.SetHandledBy(ctx, site, func(types map[string]*rows.JobType, zone *time.Location) map[string]string {
 			return h.news(site, handlers(types, processes, zone))
 		})
-		if err == nil {
-			return
+		if err != nil {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			delete(h.told, site)
 		}
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		delete(h.told, site)
-		if !h.Rows.IsNoted(site, err) {
-			errs = append(errs, err)
-		}
+		return err
 	})
-	return errors.Join(errs...)
 }
 
 // news is what a site is to be told: nothing if it was told the same within the minute.

@@ -2,9 +2,7 @@ package maintenance
 
 import (
 	"context"
-	"errors"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/sites"
@@ -45,16 +43,5 @@ func (w *Withheld) Do(ctx context.Context) error {
 		}
 		return sites.OfMany(len(names), revealAll)
 	})
-	var (
-		mu   sync.Mutex
-		errs []error
-	)
-	sites.Each(slices.Values(due), func(site string) {
-		if err := w.Rows.Reveal(ctx, site); err != nil && !w.Rows.IsNoted(site, err) {
-			mu.Lock()
-			defer mu.Unlock()
-			errs = append(errs, err)
-		}
-	})
-	return errors.Join(errs...)
+	return sites.Visit(due, w.Rows.IsNoted, func(site string) error { return w.Rows.Reveal(ctx, site) })
 }

@@ -123,6 +123,23 @@ func Each(sites iter.Seq[string], do func(site string)) {
 	_ = g.Wait() // do returns nothing
 }
 
+// Visit calls do for several sites side by side, waits for all, and joins their errors, but for those that noted says have been
+// logged as the absence of a site.
+func Visit(sites []string, noted func(site string, err error) bool, do func(site string) error) error {
+	errs := make(chan error, len(sites))
+	Each(slices.Values(sites), func(site string) {
+		if err := do(site); err != nil && !noted(site, err) {
+			errs <- err
+		}
+	})
+	close(errs)
+	var all []error
+	for err := range errs {
+		all = append(all, err)
+	}
+	return errors.Join(all...)
+}
+
 // Final reports whether err is about the row or the job: a value that a column doesn't take, a move that isn't legal, a
 // site, row or organization that doesn't exist. Anything else lies outside the job and passes; nil is not final.
 func Final(err error) bool {

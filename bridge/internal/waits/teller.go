@@ -2,7 +2,6 @@ package waits
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -73,15 +72,7 @@ func (t *Teller) Do(ctx context.Context) error {
 	if err != nil || len(around.Processes) == 0 || around.Processes[0].Name != t.Process {
 		return err
 	}
-	var errs []error
-	sites.Each(slices.Values(due), func(site string) {
-		if err := t.tell(ctx, around, site); err != nil && !t.Rows.IsNoted(site, err) {
-			t.mu.Lock()
-			errs = append(errs, err)
-			t.mu.Unlock()
-		}
-	})
-	return errors.Join(errs...)
+	return sites.Visit(due, t.Rows.IsNoted, func(site string) error { return t.tell(ctx, around, site) })
 }
 
 // tell tells some rows of one site.
