@@ -23,7 +23,7 @@ func (d *DB) Count(ctx context.Context, organization string, statuses []Status, 
 	query := "SELECT COUNT(*) FROM (" + strings.Join(parts, " UNION ALL ") + " LIMIT ?) counted"
 	counts, err := selectAll[int](ctx, &d.conn, "count jobs", query, append(args, most)...)
 	if err != nil {
-		return 0, err
+		return 0, d.tables.notice(err)
 	}
 	return counts[0], nil
 }

@@ -63,6 +63,13 @@ type Organization struct {
 	Status string `db:"status"`
 }
 
+// heldStatuses are the statuses of an organization that hold its jobs, and their results, until somebody changes them.
+var heldStatuses = []string{OrganizationInactive, OrganizationSuspended}
+
+// Suspended reports whether the organization's jobs wait until somebody changes its status. Of the other statuses Dissolved refuses
+// them, Active runs them, and one that nobody here knows does with a warning in the log.
+func (o *Organization) Suspended() bool { return slices.Contains(heldStatuses, o.Status) }
+
 var organizationColumns = columnsOf[Organization]()
 
 // Organization reads a tenant, however its name is spelled, cached for seconds; ErrNoSuchOrganization if there is none.

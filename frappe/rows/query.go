@@ -182,16 +182,6 @@ func (d *DB) selectNamed(ctx context.Context, what string, columns []*jobColumn,
 	return found, nil
 }
 
-// CountWaiting counts the Pending and Queued rows of an organization, up to most.
-func (d *DB) CountWaiting(ctx context.Context, organization string, most int) (n int, err error) {
-	err = d.retry(ctx, "count the waiting jobs", func(ctx context.Context) error {
-		return d.x.GetContext(ctx, &n, countWaiting, organization, most)
-	})
-	return n, d.tables.notice(err)
-}
-
-const countWaiting = "SELECT COUNT(*) FROM (SELECT 1 FROM `" + tableJob + "` WHERE `organization`=? AND `status` IN ('Pending','Queued') LIMIT ?) waiting"
-
 // dueColumns are those of Due.
 var dueColumns = []*jobColumn{colName, columnNamed("next_retry_at")}
 

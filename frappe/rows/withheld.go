@@ -2,7 +2,6 @@ package rows
 
 import (
 	"context"
-	"slices"
 )
 
 // Withheld is a row of `tabWithheld Job Result`: what a job has come to that ended while its organization was suspended.
@@ -45,10 +44,3 @@ func (d *DB) DropWithheld(ctx context.Context, job string) error {
 	_, err := d.exec(ctx, "forget a withheld result", "DELETE FROM `"+tableWithheld+"` WHERE `name`=?", job)
 	return d.tables.notice(err)
 }
-
-// heldStatuses are the statuses of an organization that hold its jobs, and their results, until somebody changes them.
-var heldStatuses = []string{OrganizationInactive, OrganizationSuspended}
-
-// Suspended reports whether the organization's jobs wait until somebody changes its status. Of the other statuses Dissolved refuses
-// them, Active runs them, and one that nobody here knows does with a warning in the log.
-func (o *Organization) Suspended() bool { return slices.Contains(heldStatuses, o.Status) }

@@ -239,3 +239,53 @@ func QueueNames(types []frappe.QueueType) string {
 	}
 	return strings.Join(names, ", ")
 }
+
+// DeliverMany is Deliver for many rows in few round trips: an error for each.
+func (c Courier) DeliverMany(ctx context.Context, site string, queued []*rows.BackgroundJob) []error {
+	errs := make([]error, len(queued))
+	if len(queued) <= 1 {
+		for i, row := range queued {
+			errs[i] = c.Deliver(ctx, site, row)
+		}
+		return errs
+	}
+	var requests []rqcompat.Request
+	var of []int
+	for i, row := range queued {
+		request, err := c.delivery(site, row, row.Name)
+		if errs[i] = err; err == nil {
+			requests, of = append(requests, request), append(of, i)
+		}
+	}
+	jobs, err := c.RQ.EnqueueMany(ctx, requests)
+	var taken []string
+	var by []int
+	for n, i := range of {
+		switch {
+		case jobs == nil:
+			errs[i] = fmt.Errorf("enqueue the delivery of %s: %w", queued[i].Name, err)
+		case jobs[n] == nil:
+			taken, by = append(taken, requests[n].ID), append(by, i)
+		}
+	}
+	// By an earlier delivery, which is on its way, or by somebody's job.
+	fetched, err := c.RQ.FetchMany(ctx, taken)
+	for n, i := range by {
+		if err == nil && fetched[n].Job != nil && fetched[n].Job.Status == rqcompat.StatusQueued && c.brings(fetched[n].Job, site, queued[i]) {
+			continue
+		}
+		errs[i] = c.Deliver(ctx, site, queued[i])
+	}
+	return errs
+}
+
+// delivery is the request for a delivery of a row under an id.
+func (c Courier) delivery(site string, row *rows.BackgroundJob, id string) (rqcompat.Request, error) {
+	call := frappe.Call{
+		Site: site, User: row.OwnerUser, Method: frappe.Executor, JobName: row.JobType, IsAsync: true,
+		Kwargs: map[string]any{"background_job_id": row.Name, "job_type": row.JobType},
+	}
+	request, err := c.Request(c.queueOf(row.Priority), id, int64(row.TimeoutSeconds), call)
+	request.Deduplicate = true
+	return request, err
+}

@@ -5,10 +5,8 @@ import (
 	"database/sql"
 	"fmt"
 
-	"github.com/opensoft/dartwing-bridge/frappe"
 	"github.com/opensoft/dartwing-bridge/frappe/access"
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
-	"github.com/opensoft/dartwing-bridge/rqcompat"
 )
 
 // What submissions need: each waits for its site as long as ctx lasts.
@@ -92,66 +90,16 @@ func (s *Sites) ClaimHashes(ctx context.Context, site string, claims []rows.Clai
 	})
 }
 
-// CountWaiting is rows.DB.CountWaiting.
+// CountWaiting counts the jobs of an organization that wait, no further than most.
 func (s *Sites) CountWaiting(ctx context.Context, site, organization string, most int) (int, error) {
 	w, err := s.writer(ctx, site)
 	if err != nil {
 		return 0, err
 	}
-	return w.db.CountWaiting(ctx, organization, most)
+	return w.db.Count(ctx, organization, []rows.Status{rows.StatusPending, rows.StatusQueued}, most)
 }
 
 // IsManager reports whether a user is a System Manager.
 func (s *Sites) IsManager(ctx context.Context, site, user string) (bool, error) {
 	return readAccess(ctx, s, site, func(ctx context.Context, d *access.Directory) (bool, error) { return d.IsManager(ctx, user) })
-}
-
-// DeliverMany is Deliver for many rows in few round trips: an error for each.
-func (c Courier) DeliverMany(ctx context.Context, site string, queued []*rows.BackgroundJob) []error {
-	errs := make([]error, len(queued))
-	if len(queued) <= 1 {
-		for i, row := range queued {
-			errs[i] = c.Deliver(ctx, site, row)
-		}
-		return errs
-	}
-	var requests []rqcompat.Request
-	var of []int
-	for i, row := range queued {
-		request, err := c.delivery(site, row, row.Name)
-		if errs[i] = err; err == nil {
-			requests, of = append(requests, request), append(of, i)
-		}
-	}
-	jobs, err := c.RQ.EnqueueMany(ctx, requests)
-	var taken []string
-	var by []int
-	for n, i := range of {
-		switch {
-		case jobs == nil:
-			errs[i] = fmt.Errorf("enqueue the delivery of %s: %w", queued[i].Name, err)
-		case jobs[n] == nil:
-			taken, by = append(taken, requests[n].ID), append(by, i)
-		}
-	}
-	// By an earlier delivery, which is on its way, or by somebody's job.
-	fetched, err := c.RQ.FetchMany(ctx, taken)
-	for n, i := range by {
-		if err == nil && fetched[n].Job != nil && fetched[n].Job.Status == rqcompat.StatusQueued && c.brings(fetched[n].Job, site, queued[i]) {
-			continue
-		}
-		errs[i] = c.Deliver(ctx, site, queued[i])
-	}
-	return errs
-}
-
-// delivery is the request for a delivery of a row under an id.
-func (c Courier) delivery(site string, row *rows.BackgroundJob, id string) (rqcompat.Request, error) {
-	call := frappe.Call{
-		Site: site, User: row.OwnerUser, Method: frappe.Executor, JobName: row.JobType, IsAsync: true,
-		Kwargs: map[string]any{"background_job_id": row.Name, "job_type": row.JobType},
-	}
-	request, err := c.Request(c.queueOf(row.Priority), id, int64(row.TimeoutSeconds), call)
-	request.Deduplicate = true
-	return request, err
 }
