@@ -66,7 +66,7 @@ func (c *Client) newBatch(ctx context.Context, r BatchRequest) (*rows.Batch, err
 	}
 	caller := access.Caller{User: r.User, Organization: r.Organization}
 	if caller.User == "" {
-		caller.User = administrator
+		caller.User = access.Administrator
 	}
 	if caller.Organization == "" {
 		caller.Organization = c.cfg.DefaultOrganization

@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/submit"
 	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/opensoft/dartwing-bridge/frappe/access"
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
 )
@@ -99,9 +100,6 @@ func (c *Client) SubmitMany(ctx context.Context, rs []SubmitRequest, options ...
 	return results, err
 }
 
-// administrator is the user who exists on each site.
-const administrator = "Administrator"
-
 // EnqueueRequest describes a call of frappe.enqueue.
 type EnqueueRequest struct {
 	// Site and Method are required; Method is a dotted Python path or the name of a Go handler.
@@ -130,7 +128,7 @@ func (c *Client) Enqueue(ctx context.Context, r EnqueueRequest) (*rqcompat.Job, 
 	}
 	kwargs := map[string]any{} // an object for Python also where there are none
 	maps.Copy(kwargs, r.Kwargs)
-	call := frappe.Call{Site: r.Site, User: cmp.Or(r.User, administrator), Method: r.Method, IsAsync: true, Kwargs: kwargs}
+	call := frappe.Call{Site: r.Site, User: cmp.Or(r.User, access.Administrator), Method: r.Method, IsAsync: true, Kwargs: kwargs}
 	request, err := c.deliveries.Request(cmp.Or(r.Queue, "default"), cmp.Or(r.ID, uuid.NewString()), r.Timeout, call)
 	if err != nil {
 		return nil, err

@@ -38,6 +38,12 @@ type Process struct {
 	Abandoned  []Abandoned `json:"abandoned"`
 }
 
+// IsOldest reports whether the process of that name is the first of a list that has the oldest first, as Client.Processes: what one of
+// all is to do, it does.
+func IsOldest(processes []Process, name string) bool {
+	return len(processes) > 0 && processes[0].Name == name
+}
+
 // Abandoned is a handler that goes on although its job has ended: it ignores that it was told to.
 type Abandoned struct {
 	JobID string `json:"job_id"`

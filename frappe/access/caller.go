@@ -24,8 +24,8 @@ type Identity struct {
 	Allowed bool
 }
 
-// administrator is the user who may do everything, and exists on each site.
-const administrator = "Administrator"
+// Administrator is the user who may do everything, and exists on each site.
+const Administrator = "Administrator"
 
 // Identify looks up callers, in one query for each of three questions, whose answers are kept for seconds; that somebody
 // is no member is asked each time. A site without User or Organization has none of them.
@@ -38,7 +38,7 @@ func (d *Directory) Identify(ctx context.Context, callers []Caller) (map[Caller]
 	if err != nil {
 		return nil, err
 	}
-	userNames[administrator] = administrator
+	userNames[Administrator] = Administrator
 	tenant, err := d.db.Tenant(ctx)
 	if err != nil {
 		return nil, err
@@ -51,7 +51,7 @@ func (d *Directory) Identify(ctx context.Context, callers []Caller) (map[Caller]
 	var toProve []Identity
 	for _, c := range callers {
 		id := Identity{User: userNames[c.User], Organization: organizationNames[c.Organization]}
-		id.Allowed = id.User != "" && (!c.Member || id.User == administrator)
+		id.Allowed = id.User != "" && (!c.Member || id.User == Administrator)
 		if id.User != "" && !id.Allowed {
 			toProve = append(toProve, id)
 		}

@@ -19,7 +19,7 @@ const (
 // MayCreate reports whether a user, as the database spells him, may create documents of a DocType by his roles. That he may
 // is kept for seconds. A site without Frappe's permissions has nobody but Administrator who may.
 func (d *Directory) MayCreate(ctx context.Context, user, doctype string) (bool, error) {
-	if user == administrator {
+	if user == Administrator {
 		return true, nil
 	}
 	key := Identity{User: user, Organization: doctype}.key()

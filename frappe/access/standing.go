@@ -52,7 +52,7 @@ func standings(pairs []Identity, enabled, belongs map[string]bool) []Standing {
 	all := make([]Standing, len(pairs))
 	for i, p := range pairs {
 		all[i] = Standing{Enabled: enabled[p.User], Member: belongs[p.key()]}
-		if p.User == administrator {
+		if p.User == Administrator {
 			all[i] = Standing{Enabled: true, Member: true}
 		}
 	}
@@ -61,7 +61,7 @@ func standings(pairs []Identity, enabled, belongs map[string]bool) []Standing {
 
 // IsManager reports whether a user, as the database spells him, is a System Manager; that he is is kept for seconds.
 func (d *Directory) IsManager(ctx context.Context, user string) (bool, error) {
-	if user == administrator {
+	if user == Administrator {
 		return true, nil
 	}
 	found, err := d.managers.GetMany([]string{user}, membersKept, func(missing []string) (map[string]bool, error) {

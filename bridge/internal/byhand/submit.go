@@ -153,10 +153,9 @@ func (s *submissions) examine(ctx context.Context, p *plan) error {
 func (s *submissions) askDelivery(ctx context.Context, p *plan) {
 	row := p.filledIn()
 	parents := s.parents[row.Name]
-	answer := s.Ask(ctx, policy.Question{
-		Moment: policy.AtDelivery, Site: s.site, JobType: row.JobType, Organization: row.Organization, User: row.OwnerUser, Row: &row,
-		Parents: &parents,
-	})
+	q := policy.About(policy.AtDelivery, s.site, &row)
+	q.Parents = &parents
+	answer := s.Ask(ctx, q)
 	if answer.Rule == policy.RunAfter {
 		s.runAfter[row.Name] = row.RunAfter
 	}

@@ -60,7 +60,7 @@ func (h *Handled) Do(ctx context.Context) error {
 		return nil
 	}
 	processes, err := h.RQ.Processes(ctx)
-	if len(processes) == 0 || processes[0].Name != h.Process {
+	if !rqcompat.IsOldest(processes, h.Process) {
 		return err // one that can't be read is left out
 	}
 	return sites.Visit(due, h.Rows.IsNoted, func(site string) error {

@@ -234,7 +234,7 @@ func (r *Retention) Do(ctx context.Context) error {
 // mine reports whether this is the oldest process.
 func (r *Retention) mine(ctx context.Context) (bool, error) {
 	processes, err := r.RQ.Processes(ctx)
-	return len(processes) > 0 && processes[0].Name == r.Process, err
+	return rqcompat.IsOldest(processes, r.Process), err
 }
 
 // clean cleans a site for a turn.

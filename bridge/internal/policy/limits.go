@@ -6,9 +6,6 @@ import (
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
 )
 
-// administrator is the user who exists on each site, and may do everything.
-const administrator = "Administrator"
-
 // Submission is a job that takes of what its user and its organization may have. It is one that no rule refuses.
 type Submission struct {
 	JobType, Organization, User string

@@ -45,6 +45,11 @@ type Question struct {
 	Parents *[]rows.Parent
 }
 
+// About asks of a site's row.
+func About(at Moment, site string, row *rows.BackgroundJob) Question {
+	return Question{Moment: at, Site: site, JobType: row.JobType, Organization: row.Organization, User: row.OwnerUser, Row: row}
+}
+
 // Verdict is what a rule says.
 type Verdict int
 

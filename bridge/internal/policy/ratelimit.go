@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/opensoft/dartwing-bridge/frappe/access"
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
 )
 
@@ -46,7 +47,7 @@ func window(site, jobType, user string) string {
 
 // rate takes places for submissions of one user and Job Type, all or some of them.
 func (l *Limits) rate(ctx context.Context, site string, t *rows.JobType, user string, of []*Submission) error {
-	if t == nil || t.RateLimit <= 0 || user == administrator {
+	if t == nil || t.RateLimit <= 0 || user == access.Administrator {
 		return nil
 	}
 	if exempt, err := l.IsManager(ctx, site, user); err != nil || exempt {

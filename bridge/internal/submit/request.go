@@ -33,12 +33,9 @@ type Result struct {
 	Err     error
 }
 
-// administrator is the user who exists on each site.
-const administrator = "Administrator"
-
 // caller is who asks, and for which organization.
 func (s *Submitter) caller(r Request) access.Caller {
-	return access.Caller{User: cmp.Or(r.User, administrator), Organization: cmp.Or(r.Organization, s.DefaultOrganization)}
+	return access.Caller{User: cmp.Or(r.User, access.Administrator), Organization: cmp.Or(r.Organization, s.DefaultOrganization)}
 }
 
 // newJob makes the job of a request, by what is known of its site.

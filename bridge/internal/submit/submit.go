@@ -188,7 +188,7 @@ func (b *submission) judge(ctx context.Context) error {
 
 // ask asks the policy. A job that has to wait before it is delivered is made Pending.
 func (b *submission) ask(ctx context.Context, n *rows.NewJob) error {
-	q := policy.Question{Moment: policy.AtSubmission, Site: b.site, JobType: n.JobType, Organization: n.Organization, User: n.OwnerUser, Row: row(n)}
+	q := policy.About(policy.AtSubmission, b.site, row(n))
 	if answer := b.Ask(ctx, q); answer.Verdict == policy.Refuse {
 		return answer.Err
 	}

@@ -133,8 +133,7 @@ func (s *Submitter) release(ctx context.Context, u uncommitted) {
 	if u.waits {
 		return
 	}
-	q := policy.Question{Moment: policy.AtDelivery, Site: u.site, JobType: u.row.JobType, Organization: u.row.Organization, User: u.row.OwnerUser, Row: u.row}
-	if answer := s.Ask(ctx, q); answer.Verdict != policy.Go {
+	if answer := s.Ask(ctx, policy.About(policy.AtDelivery, u.site, u.row)); answer.Verdict != policy.Go {
 		return
 	}
 	_, _ = s.Rows.Apply(ctx, moves.Submit(u.site, u.row), func(ctx context.Context) error {

@@ -265,7 +265,7 @@ func (e Explainer) byPolicy(ctx context.Context, site string, row *rows.Backgrou
 	if row.Status != rows.StatusPending {
 		moments = moments[1:]
 	}
-	return e.rules(ctx, policy.Question{Site: site, JobType: row.JobType, Organization: row.Organization, User: row.OwnerUser, Row: row}, moments...)
+	return e.rules(ctx, policy.About(moments[0], site, row), moments...)
 }
 
 // rules lists what each rule of the policy says of a job at those moments that are still before it: for what it waits, and

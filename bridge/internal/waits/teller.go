@@ -69,7 +69,7 @@ func (t *Teller) Do(ctx context.Context) error {
 		return nil
 	}
 	around, err := t.LookAround(ctx)
-	if err != nil || len(around.Processes) == 0 || around.Processes[0].Name != t.Process {
+	if err != nil || !rqcompat.IsOldest(around.Processes, t.Process) {
 		return err
 	}
 	return sites.Visit(due, t.Rows.IsNoted, func(site string) error { return t.tell(ctx, around, site) })
