@@ -92,7 +92,7 @@ func (g *gate) end() {
 type gates struct {
 	by map[string]*gate
 	// shut are those that are passed over by series of their own, the next to open first.
-	shut gateHeap
+	shut placedHeap[*gate]
 }
 
 // get finds or makes the gate of a limit. What the limit is now counts.
@@ -248,35 +248,14 @@ func (f *FairQueue) untilOpen() time.Duration {
 	return max(time.Until(f.opens), time.Millisecond)
 }
 
-// gateHeap has the gate that opens first at its head; those that don't open by themselves are last.
-type gateHeap []*gate
-
-func (h gateHeap) Len() int { return len(h) }
-
-func (h gateHeap) Less(i, j int) bool {
-	a, byItself := h[i].opens()
-	b, other := h[j].opens()
-	if byItself != other {
+// before has the gate first that opens first; those that don't open by themselves are last.
+func (g *gate) before(other *gate) bool {
+	a, byItself := g.opens()
+	b, others := other.opens()
+	if byItself != others {
 		return byItself
 	}
 	return a.Before(b)
 }
 
-func (h gateHeap) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].place, h[j].place = i+1, j+1
-}
-
-func (h *gateHeap) Push(g any) {
-	g.(*gate).place = len(*h) + 1
-	*h = append(*h, g.(*gate))
-}
-
-func (h *gateHeap) Pop() any {
-	last := len(*h) - 1
-	g := (*h)[last]
-	(*h)[last] = nil
-	*h = (*h)[:last]
-	g.place = 0
-	return g
-}
+func (g *gate) stands() *int { return &g.place }

@@ -46,7 +46,7 @@ type file struct {
 	// waiting counts the jobs, all are their series, open those that aren't passed over, the oldest first.
 	waiting int
 	all     []*series
-	open    seriesHeap
+	open    placedHeap[*series]
 }
 
 // series has the jobs of a file with the same limits, first in, first out.
@@ -274,27 +274,6 @@ func (s *series) begin(n *Note) {
 	}
 }
 
-// seriesHeap has the series whose first was found before all others at its head.
-type seriesHeap []*series
-
-func (h seriesHeap) Len() int           { return len(h) }
-func (h seriesHeap) Less(i, j int) bool { return h[i].number < h[j].number }
-
-func (h seriesHeap) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].place, h[j].place = i+1, j+1
-}
-
-func (h *seriesHeap) Push(s any) {
-	s.(*series).place = len(*h) + 1
-	*h = append(*h, s.(*series))
-}
-
-func (h *seriesHeap) Pop() any {
-	last := len(*h) - 1
-	s := (*h)[last]
-	(*h)[last] = nil
-	*h = (*h)[:last]
-	s.place = 0
-	return s
-}
+// before has the series first whose first was found first.
+func (s *series) before(other *series) bool { return s.number < other.number }
+func (s *series) stands() *int              { return &s.place }
