@@ -64,22 +64,14 @@ func (c *Client) newBatch(ctx context.Context, r BatchRequest) (*rows.Batch, err
 	if err != nil {
 		return nil, err
 	}
-	caller := access.Caller{User: r.User, Organization: r.Organization}
-	if caller.User == "" {
-		caller.User = access.Administrator
-	}
-	if caller.Organization == "" {
-		caller.Organization = c.cfg.DefaultOrganization
-	}
-	known, err := c.sites.Know(ctx, r.Site, []access.Caller{caller})
-	id := known.By[caller]
-	switch {
-	case err != nil:
+	request := submit.Request{Site: r.Site, Organization: r.Organization, User: r.User}
+	known, err := c.sites.Know(ctx, r.Site, []access.Caller{c.submitter.Caller(request)})
+	if err != nil {
 		return nil, err
-	case id.Organization == "":
-		return nil, fmt.Errorf("site %s: %w: %.140q", r.Site, rows.ErrNoSuchOrganization, caller.Organization)
-	case id.User == "":
-		return nil, fmt.Errorf("%w: site %s has no user %.140q", ErrBadRequest, r.Site, caller.User)
+	}
+	id, err := c.submitter.Identity(request, known)
+	if err != nil {
+		return nil, err
 	}
 	b := &rows.Batch{Title: r.Title, Organization: id.Organization, OwnerUser: id.User}
 	if r.Callback != nil {

@@ -95,11 +95,7 @@ func TestABatch(t *testing.T) {
 // TestABatchByDocument: people insert it and its jobs, close it, or cancel it; a foreign batch is one that doesn't exist.
 func TestABatchByDocument(t *testing.T) {
 	t.Parallel()
-	b := newBed(t, nil)
-	b.countTypes()
-	g := new(gates)
-	b.start(g.register)
-	b.hears()
+	b, g := newGatedBed(t)
 	open, _, err := b.client().SubmitBatch(t.Context(), BatchRequest{Site: testSite, Organization: "ORG-A", User: "jane@example.com", Open: true,
 		Callback: &SubmitRequest{JobType: "count"}})
 	if err != nil {

@@ -35,6 +35,17 @@ func (g *gates) of(name string) chan error {
 	return g.open[name]
 }
 
+// newGatedBed is a bed whose jobs of the type count are gates, with one engine.
+func newGatedBed(t *testing.T) (*bed, *gates) {
+	t.Helper()
+	b := newBed(t, nil)
+	b.countTypes()
+	g := new(gates)
+	b.start(g.register)
+	b.hears()
+	return b, g
+}
+
 func (g *gates) began() []string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -143,11 +154,7 @@ func TestAChildStartsWhenAllItsParentsHaveCompleted(t *testing.T) {
 // TestAParentThatWontComplete ends who waits for it, and who waits for that one, with a message that names it.
 func TestAParentThatWontComplete(t *testing.T) {
 	t.Parallel()
-	b := newBed(t, nil)
-	b.countTypes()
-	g := new(gates)
-	b.start(g.register)
-	b.hears()
+	b, g := newGatedBed(t)
 	dies, canceled, byHand, lives := b.submit("count", nil), b.submit("count", nil), b.submit("count", nil), b.submit("count", nil)
 	wants := map[string]string{}
 	family := func(parent, ends string) {
@@ -190,11 +197,7 @@ func TestAParentThatWontComplete(t *testing.T) {
 // TestAChildThatIsRetriedByHand waits for what it depends on, or is a dead letter again as long as that won't complete.
 func TestAChildThatIsRetriedByHand(t *testing.T) {
 	t.Parallel()
-	b := newBed(t, nil)
-	b.countTypes()
-	g := new(gates)
-	b.start(g.register)
-	b.hears()
+	b, g := newGatedBed(t)
 	parent := b.submit("count", nil)
 	child := b.child("count", parent).Name
 	g.of(parent) <- Permanent(errors.New("no more"))
@@ -225,11 +228,7 @@ func TestAChildThatIsRetriedByHand(t *testing.T) {
 // a circle.
 func TestDependenciesThatCantBe(t *testing.T) {
 	t.Parallel()
-	b := newBed(t, nil)
-	b.countTypes()
-	g := new(gates)
-	b.start(g.register)
-	b.hears()
+	b, _ := newGatedBed(t)
 	foreign, err := b.client().Submit(t.Context(), SubmitRequest{Site: testSite, JobType: "count", Organization: "ORG-B"})
 	if err != nil {
 		t.Fatal(err)

@@ -33,24 +33,35 @@ type Result struct {
 	Err     error
 }
 
-// caller is who asks, and for which organization.
-func (s *Submitter) caller(r Request) access.Caller {
+// Caller is who asks, and for which organization.
+func (s *Submitter) Caller(r Request) access.Caller {
 	return access.Caller{User: cmp.Or(r.User, access.Administrator), Organization: cmp.Or(r.Organization, s.DefaultOrganization)}
+}
+
+// Identity is the caller of a request, as the database spells him and his organization, by what is known of its site.
+func (s *Submitter) Identity(r Request, known sites.Known) (id access.Identity, err error) {
+	caller := s.Caller(r)
+	id = known.By[caller]
+	switch {
+	case caller.Organization == "":
+		err = fmt.Errorf("%w: no organization given, and bridge.default_organization is not set", sites.ErrBadRequest)
+	case id.Organization == "":
+		err = fmt.Errorf("site %s: %w: %.140q", r.Site, rows.ErrNoSuchOrganization, caller.Organization)
+	case id.User == "":
+		err = fmt.Errorf("%w: site %s has no user %.140q", sites.ErrBadRequest, r.Site, caller.User)
+	}
+	return id, err
 }
 
 // newJob makes the job of a request, by what is known of its site.
 func (s *Submitter) newJob(r Request, known sites.Known) (n rows.NewJob, err error) {
-	caller := s.caller(r)
-	id, t := known.By[caller], known.Types[r.JobType]
-	switch {
-	case t == nil:
+	t := known.Types[r.JobType]
+	if t == nil {
 		return n, fmt.Errorf("site %s: %w: %q", r.Site, policy.ErrNoSuchJobType, r.JobType)
-	case caller.Organization == "":
-		return n, fmt.Errorf("%w: no organization given, and bridge.default_organization is not set", sites.ErrBadRequest)
-	case id.Organization == "":
-		return n, fmt.Errorf("site %s: %w: %.140q", r.Site, rows.ErrNoSuchOrganization, caller.Organization)
-	case id.User == "":
-		return n, fmt.Errorf("%w: site %s has no user %.140q", sites.ErrBadRequest, r.Site, caller.User)
+	}
+	id, err := s.Identity(r, known)
+	if err != nil {
+		return n, err
 	}
 	n = rows.NewJob{
 		JobType: r.JobType, Organization: id.Organization, OwnerUser: id.User, Priority: cmp.Or(r.Priority, t.DefaultPriority),

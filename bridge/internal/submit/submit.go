@@ -157,7 +157,7 @@ func (b *submission) submit(ctx context.Context) error {
 func (b *submission) judge(ctx context.Context) error {
 	var callers []access.Caller
 	for _, c := range b.all {
-		callers = append(callers, b.caller(c.request))
+		callers = append(callers, b.Caller(c.request))
 	}
 	for _, last := range []bool{false, true} {
 		known, err := b.Rows.Know(ctx, b.site, callers)
