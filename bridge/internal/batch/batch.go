@@ -131,19 +131,20 @@ func (l *Lanes[K, T]) Add(lane K, item T) {
 	}
 }
 
-// lastWork is how long what is left may take when the lanes close.
+// lastWork is how long what is under way, and what is left, may take when the lanes close.
 const lastWork = 2 * time.Second
 
 // Run works until ctx ends, then what is left, and returns when every lane is idle.
 func (l *Lanes[K, T]) Run(ctx context.Context) {
+	working, giveUp := context.WithCancel(context.WithoutCancel(ctx))
+	defer giveUp()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(lastWork, giveUp) })()
 	var lanes sync.WaitGroup
 	for l.filled.Wait(ctx) {
-		l.start(ctx, &lanes)
+		l.start(working, &lanes)
 	}
 	lanes.Wait()
-	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWork)
-	defer cancel()
-	l.start(last, &lanes)
+	l.start(working, &lanes)
 	lanes.Wait()
 }
 

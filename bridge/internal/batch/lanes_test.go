@@ -186,3 +186,29 @@ func TestIdleLanesCostNothing(t *testing.T) {
 		stop()
 	})
 }
+
+// TestLanesLetWhatIsUnderWayEnd when they close, but not for ever.
+func TestLanesLetWhatIsUnderWayEnd(t *testing.T) {
+	for takes, want := range map[time.Duration]error{lastWork / 2: nil, 2 * lastWork: context.Canceled} {
+		synctest.Test(t, func(t *testing.T) {
+			var got error
+			l := NewLanes(100, func(ctx context.Context, _ string, _ []int) {
+				select {
+				case <-time.After(takes):
+				case <-ctx.Done():
+				}
+				got = ctx.Err()
+			}, noneDropped(t))
+			ctx, cancel := context.WithCancel(t.Context())
+			var running sync.WaitGroup
+			running.Go(func() { l.Run(ctx) })
+			l.Add("a", 1)
+			synctest.Wait()
+			cancel()
+			running.Wait()
+			if got != want {
+				t.Errorf("work that takes %s has a context with %v, want %v", takes, got, want)
+			}
+		})
+	}
+}
