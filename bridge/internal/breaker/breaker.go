@@ -8,6 +8,7 @@ package breaker
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -34,6 +35,7 @@ type Policy struct {
 // Rows is what a Keeper does with breakers; *sites.Sites does it.
 type Rows interface {
 	Breakers(ctx context.Context, site string) ([]*rows.Breaker, error)
+	ForgetHolds(site string)
 	OpenBreaker(ctx context.Context, site string, b rows.Breaker, until time.Time) (bool, error)
 	TryBreaker(ctx context.Context, site string, b rows.Breaker, job string, until time.Time) (bool, error)
 	ReopenBreaker(ctx context.Context, site string, b rows.Breaker, until time.Time) (bool, error)
@@ -109,6 +111,11 @@ func (k *Keeper) Progressed(sites.Progressed) {}
 // work counts attempts of one site, and ends the trials among them.
 func (k *Keeper) work(ctx context.Context, site string, ends []end) {
 	open, err := k.Rows.Breakers(ctx, site)
+	if err == nil && (len(open) > 0 || slices.ContainsFunc(ends, func(e end) bool { return !e.ran })) {
+		// Rare, and perhaps the end of a trial that another process let through a moment ago: it must not be missed.
+		k.Rows.ForgetHolds(site)
+		open, err = k.Rows.Breakers(ctx, site)
+	}
 	if err == nil {
 		err = k.count(ctx, site, k.judge(ctx, site, open, ends))
 	}
