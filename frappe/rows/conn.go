@@ -45,11 +45,12 @@ func (d *conn) open(ctx context.Context, cfg databaseConfig) error {
 		Binlog  string `db:"binlog"`
 	}
 	err := d.use(ctx, func(ctx context.Context) error {
-		err := d.x.GetContext(ctx, &server, "SELECT VERSION() AS version, IF(@@log_bin, @@binlog_format, '') AS binlog")
-		return d.explain("connect", err)
+		return d.x.GetContext(ctx, &server, "SELECT VERSION() AS version, IF(@@log_bin, @@binlog_format, '') AS binlog")
 	})
 	if err == nil {
 		err = d.checkVersion(server.Version)
+	} else {
+		err = d.explain(ctx, "connect", err)
 	}
 	if err != nil || server.Binlog != "STATEMENT" {
 		return err
@@ -100,7 +101,7 @@ func (d *conn) readZone(ctx context.Context) error {
 		return d.x.GetContext(ctx, &name, "SELECT value FROM tabSingles WHERE doctype='System Settings' AND field='time_zone' LIMIT 1")
 	})
 	if err != nil && !errors.Is(err, sql.ErrNoRows) && errorNumber(err) != errNoSuchTable {
-		return d.explain("read the time zone", err)
+		return d.explain(ctx, "read the time zone", err)
 	}
 	zone := cmp.Or(strings.TrimSpace(name.String), defaultZone)
 	loc, err := time.LoadLocation(zone)
@@ -138,16 +139,9 @@ func (d *conn) retry(ctx context.Context, what string, op func(context.Context) 
 	var deadlocks, waits, reconnects int
 	for {
 		err := d.use(ctx, op)
-		switch {
-		case err == nil || errors.Is(err, ErrConnections) || errors.Is(err, errPoolClosed):
-			return err
-		case ctx.Err() != nil:
-			return fmt.Errorf("site %s: %s: %w", d.site, what, context.Cause(ctx))
-		}
-		_, final := errors.AsType[*dbError](err)
 		switch n := errorNumber(err); {
-		case final:
-			return err
+		case err == nil || ctx.Err() != nil || isExplained(err):
+			return d.explain(ctx, what, err)
 		case n == errDeadlock || n == errRowChanged:
 			deadlocks++
 		case n == errLockWaitTimeout:
@@ -155,10 +149,10 @@ func (d *conn) retry(ctx context.Context, what string, op func(context.Context) 
 		case isConnectionError(err):
 			reconnects++
 		default:
-			return d.explain(what, err)
+			return d.explain(ctx, what, err)
 		}
 		if deadlocks > maxDeadlocks || waits >= maxLockWaits || reconnects > maxReconnects {
-			return d.explain(what, err)
+			return d.explain(ctx, what, err)
 		}
 		pause(ctx, deadlocks+waits+reconnects)
 	}

@@ -119,7 +119,7 @@ func (d *DB) CreateUnlessThere(ctx context.Context, js []NewJob) ([]Created, err
 		case errorNumber(err) == errDuplicateEntry && draw < maxNameDraws:
 			// The series is behind its rows, as after a restored backup.
 			if err := c.catchUp(ctx); err != nil {
-				return nil, d.explain(what, err)
+				return nil, d.explain(ctx, what, err)
 			}
 		case errorNumber(err) == errDuplicateEntry:
 			return nil, fmt.Errorf("%w; the naming series %q in tabSeries is behind the existing rows: set it to their highest number", err, jobSeries(d.Now()))

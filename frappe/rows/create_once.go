@@ -230,5 +230,5 @@ func (d *DB) ClaimHashes(ctx context.Context, claims []Claim) (there map[string]
 			return nil
 		})
 	})
-	return there, d.tables.notice(d.explain("look for duplicates", err))
+	return there, d.tables.notice(d.explain(ctx, "look for duplicates", err))
 }

@@ -34,7 +34,7 @@ func (d *DB) CreateInTx(ctx context.Context, tx *sql.Tx, n NewJob) (Created, err
 		}
 	}
 	if _, err := c.write(ctx, tx, now); err != nil {
-		return Created{}, d.tables.notice(d.explain("create a job in a transaction", err))
+		return Created{}, d.tables.notice(d.explain(ctx, "create a job in a transaction", err))
 	}
 	return c.created[0], nil
 }
@@ -44,7 +44,7 @@ func (d *DB) isHere(ctx context.Context, tx *sql.Tx) error {
 	const query = "SELECT CONCAT(@@hostname,':',@@port,' ',COALESCE(DATABASE(),''))"
 	var here, there string
 	if err := tx.QueryRowContext(ctx, query).Scan(&there); err != nil {
-		return d.explain("look at the transaction", err)
+		return d.explain(ctx, "look at the transaction", err)
 	}
 	err := d.retry(ctx, "look at the database", func(ctx context.Context) error { return d.x.DB.QueryRowContext(ctx, query).Scan(&here) })
 	if err == nil && here != there {

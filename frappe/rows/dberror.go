@@ -115,10 +115,20 @@ func isConnectionError(err error) bool {
 		(err != nil && err.Error() == "sql: database is closed")
 }
 
-// explain wraps an error with what was being done, its sentinel and what to do about it.
-func (d *conn) explain(what string, err error) error {
-	if _, known := errors.AsType[*dbError](err); known || err == nil {
+// isExplained reports whether an error says already what it is about.
+func isExplained(err error) bool {
+	_, known := errors.AsType[*dbError](err)
+	return known || errors.Is(err, ErrConnections) || errors.Is(err, errPoolClosed)
+}
+
+// explain wraps an error with what was being done, its sentinel and what to do about it. After the end of ctx, the caller's,
+// that is what there is to say: nothing is wrong with the server.
+func (d *conn) explain(ctx context.Context, what string, err error) error {
+	switch {
+	case err == nil || isExplained(err):
 		return err
+	case ctx.Err() != nil:
+		return fmt.Errorf("site %s: %s: %w", d.site, what, context.Cause(ctx))
 	}
 	e := &dbError{site: d.site, what: what, cause: err, kind: kinds[errorNumber(err)]}
 	config := "sites/" + d.site + "/site_config.json"

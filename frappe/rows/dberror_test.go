@@ -23,7 +23,7 @@ func TestWhatTheServersErrorsSay(t *testing.T) {
 		ErrValue:         {1048, 1118, 1153, 1264, 1265, 1292, 1300, 1366, 1367, 1406, 1411, 1441, 1690, 3819, 4025},
 	} {
 		for _, n := range numbers {
-			err := (&conn{database: database{site: "s"}}).explain("write", fmt.Errorf("w: %w", &mysql.MySQLError{Number: n, Message: "text"}))
+			err := (&conn{database: database{site: "s"}}).explain(t.Context(), "write", fmt.Errorf("w: %w", &mysql.MySQLError{Number: n, Message: "text"}))
 			for _, kind := range all {
 				if errors.Is(err, kind) != (kind == want) {
 					t.Errorf("%d: %v, want the kind %q alone", n, err, want)
@@ -31,10 +31,10 @@ func TestWhatTheServersErrorsSay(t *testing.T) {
 			}
 		}
 	}
-	if err := (&conn{database: database{site: "s"}}).explain("write", mysql.ErrPktTooLarge); !errors.Is(err, ErrValue) {
+	if err := (&conn{database: database{site: "s"}}).explain(t.Context(), "write", mysql.ErrPktTooLarge); !errors.Is(err, ErrValue) {
 		t.Errorf("a packet beyond the limit: %v, want it to be about the value", err)
 	}
-	if err := (&conn{database: database{site: "s"}}).explain("write", errors.New("nobody knows")); !errors.Is(err, ErrUnavailable) {
+	if err := (&conn{database: database{site: "s"}}).explain(t.Context(), "write", errors.New("nobody knows")); !errors.Is(err, ErrUnavailable) {
 		t.Errorf("an error nobody knows: %v, want one that passes", err)
 	}
 }
@@ -48,7 +48,7 @@ func TestRefusedValuesAreNotShown(t *testing.T) {
 		"Duplicate entry 's3cret' for key 'parameters'":                                                  "Duplicate entry for key 'parameters'",
 		"Data too long for column 'owner_user' at row 1":                                                 "Data too long for column 'owner_user' at row 1",
 	} {
-		err := d.explain("create rows", &mysql.MySQLError{Number: 1366, Message: message})
+		err := d.explain(t.Context(), "create rows", &mysql.MySQLError{Number: 1366, Message: message})
 		if text := err.Error(); !strings.HasSuffix(text, want) || strings.Contains(text, "s3cret") || !errors.Is(err, ErrValue) {
 			t.Errorf("%q becomes %q, want %q at its end", message, text, want)
 		}

@@ -114,7 +114,7 @@ func (d *DB) installTable(ctx context.Context, w wantedTable, report *InstallRep
 		// Two installs at once: the second one's 1050 is answered by IF NOT EXISTS.
 		create := strings.Replace(w.create, "CREATE TABLE ", "CREATE TABLE IF NOT EXISTS ", 1)
 		if err := d.define(ctx, create); err != nil {
-			return d.explain("create `"+w.name+"`", err)
+			return d.explain(ctx, "create `"+w.name+"`", err)
 		}
 		report.Created = append(report.Created, w.name)
 		return nil
@@ -126,7 +126,7 @@ func (d *DB) installTable(ctx context.Context, w wantedTable, report *InstallRep
 	}
 	for _, i := range missing {
 		if err := d.define(ctx, "ALTER TABLE `"+w.name+"` ADD "+strings.Replace(i.definition(), "INDEX", "INDEX IF NOT EXISTS", 1)); err != nil {
-			return d.explain("add index "+i.name()+" to `"+w.name+"`", err)
+			return d.explain(ctx, "add index "+i.name()+" to `"+w.name+"`", err)
 		}
 		report.IndexesAdded = append(report.IndexesAdded, w.name+"."+i.name())
 	}

@@ -32,7 +32,8 @@ func TestSilentServerHoldsUpNobodyElse(t *testing.T) {
 	if err := m.Pause(); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
+	gaveUp := errors.New("gave up")
+	ctx, cancel := context.WithCancelCause(t.Context())
 	done := make(chan error)
 	go func() {
 		_, err := p.DB(ctx, "s")
@@ -53,9 +54,9 @@ func TestSilentServerHoldsUpNobodyElse(t *testing.T) {
 	if took := time.Since(begun); took > time.Second {
 		t.Errorf("the configuration and another site took %v while the first one connected", took)
 	}
-	cancel()
-	if err := <-done; err == nil {
-		t.Error("a silent server gave a database")
+	cancel(gaveUp)
+	if err := <-done; !errors.Is(err, gaveUp) || errors.Is(err, ErrUnavailable) {
+		t.Errorf("who gave up waiting for a silent server was told %v", err)
 	}
 	if err := m.Resume(); err != nil {
 		t.Fatal(err)

@@ -24,7 +24,7 @@ func (d *DB) TakeBack(ctx context.Context, jobs []*BackgroundJob) error {
 			return &dbError{site: d.site, what: what, kind: ErrUnavailable, cause: err, fix: "whether they were deleted is not known; look in the desk"}
 		}
 		if err != nil {
-			return d.explain(what, err)
+			return err
 		}
 	}
 	return nil
