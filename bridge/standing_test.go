@@ -81,7 +81,9 @@ func TestWhyAJobWaits(t *testing.T) {
 	key := rqcompat.JobKey(b.bench.JobID(testSite, name))
 	b.rdb.HSet(ctx, key, "status", "started", "worker_name", "bridge-1-0")
 	wantWaits("it was claimed a moment ago", "slots: ", "claim: worker bridge-1-0 has claimed it and is about to start it")
-	b.rdb.HSet(ctx, key, "status", "queued", "worker_name", "")
+	b.rdb.HSet(ctx, key, "status", "scheduled", "worker_name", "")
+	wantWaits("its retry is between row and queue", "delivery: the row is Queued and RQ says scheduled, but it stands in no registry: a running bridge")
+	b.rdb.HSet(ctx, key, "status", "queued")
 	p.Running, p.Abandoned, p.Handlers = 0, nil, nil
 	publish()
 	wantWaits("no handler", `handler: no handler for "echo_job"`, turn)

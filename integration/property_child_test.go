@@ -33,7 +33,8 @@ func open(dir string) (context.Context, bridge.Config, error) {
 	}
 	cfg, err := benchconfig.Load(bench)
 	cfg.Retry.Base = 200 * time.Millisecond
-	cfg.Breaker.Window, cfg.Breaker.Open = 3*time.Second, 500*time.Millisecond // it opens, and a trial soon ends that
+	// It opens, and a trial soon ends that; two of three attempts fail by the nature of these jobs.
+	cfg.Breaker.Failures, cfg.Breaker.Window, cfg.Breaker.Open = 0.8, 3*time.Second, 500*time.Millisecond
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() {
 		_, _ = bufio.NewReader(os.Stdin).ReadByte()

@@ -114,15 +114,20 @@ func (e Explainer) Explain(ctx context.Context, a Around, ws []Waiting) ([][]Rea
 		case w.Job == nil && w.Row.Status == rows.StatusPending:
 			reasons[i] = e.undelivered(ctx, a, w)
 		case w.Job == nil || w.Row != nil && w.Job.Status.Ended():
-			reasons[i] = []Reason{{"delivery", "the row is " + string(w.Row.Status) + " and RQ has no job for it: a running bridge that has a handler for " +
-				w.Row.JobType + " delivers it again within a minute", !e.isHandled(ctx, a, w)}}
+			reasons[i] = []Reason{e.undeliveredAgain(ctx, a, w, "RQ has no job for it")}
 		case w.Job.Status == rqcompat.StatusScheduled:
 			due, ok, err := e.RQ.Score(ctx, rqcompat.Scheduled, w.Job.Origin, w.Job.ID)
 			if err != nil {
 				return nil, err
 			}
-			if ok {
+			const nowhere = "RQ says scheduled, but it stands in no registry"
+			switch {
+			case ok:
 				reasons[i] = []Reason{{"scheduled", "it is due " + e.when(time.Unix(int64(due), 0).In(w.Zone)), false}}
+			case w.Row != nil:
+				reasons[i] = []Reason{e.undeliveredAgain(ctx, a, w, nowhere)}
+			default:
+				reasons[i] = []Reason{{"delivery", nowhere + ": enqueue it again", true}}
 			}
 		case w.Job.Status == rqcompat.StatusDeferred:
 			reasons[i] = []Reason{{"dependency", "it waits for the end of " + strings.Join(w.Job.DependencyIDs, ", "), false}}
@@ -158,6 +163,12 @@ func (e Explainer) undelivered(ctx context.Context, a Around, w Waiting) []Reaso
 		submission.Why = "it was inserted as a document: a bridge that runs submits it within seconds, or refuses it and says why"
 	}
 	return append(reasons, submission)
+}
+
+// undeliveredAgain is about a row that was on its way and isn't any more, since somebody died in between or is about to do it.
+func (e Explainer) undeliveredAgain(ctx context.Context, a Around, w Waiting, rq string) Reason {
+	return Reason{"delivery", "the row is " + string(w.Row.Status) + " and " + rq + ": a running bridge that has a handler for " +
+		w.Row.JobType + " delivers it again within a minute", !e.isHandled(ctx, a, w)}
 }
 
 func (e Explainer) retry(row *rows.BackgroundJob, handled bool) Reason {
