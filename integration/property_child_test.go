@@ -49,7 +49,7 @@ type wanted struct {
 }
 
 // ends are the ways in which jobs end.
-var ends = []string{"well", "well", "well", "transient", "permanent", "panic", "slow", "again", "snores"}
+var ends = []string{"well", "well", "well", "transient", "permanent", "panic", "slow", "again", "snores", "hangs", "snoozes"}
 
 // anything is the handler of jobs that end in every way.
 func anything(ctx context.Context, job *bridge.Job[wanted]) (any, error) {
@@ -64,6 +64,13 @@ func anything(ctx context.Context, job *bridge.Job[wanted]) (any, error) {
 	case "again":
 		if job.Attempt < 3 {
 			return nil, bridge.RetryAfter(100*time.Millisecond, errors.New("not yet"))
+		}
+	case "hangs":
+		<-ctx.Done()
+		return nil, ctx.Err()
+	case "snoozes":
+		if rand.IntN(3) > 0 {
+			return nil, bridge.Snooze(200 * time.Millisecond)
 		}
 	case "slow":
 		select {
@@ -88,6 +95,7 @@ func worksAnything(dir string) error {
 		return err
 	}
 	bridge.Register(e, "go.work", anything)
+	bridge.Register(e, "go.hasty", anything)
 	return e.Run(ctx)
 }
 
@@ -135,7 +143,10 @@ func disturbs(dir string) error {
 	return nil
 }
 
-var organizations = []string{"ORG-A", "ORG-B", "ORG-C"}
+var (
+	organizations = []string{"ORG-A", "ORG-B", "ORG-C"}
+	jobTypes      = []string{"work", "hasty"}
+)
 
 // disturb does one thing. What the state of a job doesn't allow is no error.
 func (d *disturber) disturb(ctx context.Context, queue string) error {
@@ -143,7 +154,7 @@ func (d *disturber) disturb(ctx context.Context, queue string) error {
 	if err != nil {
 		return err
 	}
-	what := d.IntN(20)
+	what := d.IntN(24)
 	if name == "" {
 		what = 0
 	}
@@ -162,7 +173,13 @@ func (d *disturber) disturb(ctx context.Context, queue string) error {
 		status := []string{"Active", "Active", "Inactive"}[d.IntN(3)]
 		_, err = d.db.ExecContext(ctx, "UPDATE tabOrganization SET status=? WHERE name=?", status, organizations[d.IntN(3)])
 	case what == 18:
-		_, err = d.db.ExecContext(ctx, "UPDATE `tabJob Type` SET is_enabled=? WHERE name='work'", d.IntN(4) > 0)
+		_, err = d.db.ExecContext(ctx, "UPDATE `tabJob Type` SET is_enabled=? WHERE name=?", d.IntN(4) > 0, jobTypes[d.IntN(2)])
+	case what < 21:
+		return d.submitBatch(ctx)
+	case what == 21:
+		err = d.client.Pause(ctx, site, d.pause())
+	case what == 22:
+		_, err = d.client.Resume(ctx, site, d.pause())
 	case d.IntN(2) == 0:
 		err = d.client.RQ().Pause(ctx, queue)
 	default:
@@ -174,6 +191,15 @@ func (d *disturber) disturb(ctx context.Context, queue string) error {
 	return err
 }
 
+// pause is one of an organization, of a Job Type or of the queue.
+func (d *disturber) pause() rows.Pause {
+	return []rows.Pause{
+		{Kind: rows.PauseOrganization, Organization: organizations[d.IntN(3)]},
+		{Kind: rows.PauseJobType, JobType: jobTypes[d.IntN(2)]},
+		{Kind: rows.PauseQueue, Queue: "go"},
+	}[d.IntN(3)]
+}
+
 // someJob is one of the last hundred, "" if there is none.
 func (d *disturber) someJob(ctx context.Context) (name string, err error) {
 	err = d.db.QueryRowContext(ctx, "SELECT name FROM (SELECT name FROM `tabBackground Job` ORDER BY creation DESC LIMIT 100) newest ORDER BY RAND() LIMIT 1").Scan(&name)
@@ -183,13 +209,52 @@ func (d *disturber) someJob(ctx context.Context) (name string, err error) {
 	return name, err
 }
 
-func (d *disturber) submit(ctx context.Context) error {
+// request is of any job: some hang, until their timeout of a second, and some wait for a time, or for another job.
+func (d *disturber) request() bridge.SubmitRequest {
 	r := bridge.SubmitRequest{
-		Site: site, JobType: "work", Organization: organizations[d.IntN(3)], Parameters: wanted{ends[d.IntN(len(ends))]},
+		Site: site, JobType: jobTypes[d.IntN(2)], Organization: organizations[d.IntN(3)], Parameters: wanted{ends[d.IntN(len(ends))]},
 		Priority: []string{"", "Low", "High", "Critical"}[d.IntN(4)],
 	}
+	if d.IntN(5) == 0 {
+		r.RunAfter = time.Now().Add(time.Duration(d.IntN(2000)) * time.Millisecond)
+	}
+	return r
+}
+
+func (d *disturber) submit(ctx context.Context) error {
+	r := d.request()
+	if d.IntN(4) == 0 {
+		parent, err := d.someJob(ctx)
+		if err != nil {
+			return err
+		}
+		if parent != "" {
+			r.DependsOn = []string{parent}
+		}
+	}
 	_, err := d.client.Submit(ctx, r)
-	if errors.Is(err, bridge.ErrJobTypeDisabled) {
+	return refusable(err)
+}
+
+func (d *disturber) submitBatch(ctx context.Context) error {
+	r := bridge.BatchRequest{Site: site, Organization: organizations[d.IntN(3)], Callback: &bridge.SubmitRequest{JobType: "work"}}
+	for range 1 + d.IntN(3) {
+		r.Jobs = append(r.Jobs, d.request())
+	}
+	b, errs, err := d.client.SubmitBatch(ctx, r)
+	if d.IntN(4) == 0 && err == nil {
+		_, err = d.client.CancelBatch(ctx, site, b.Name, "Administrator")
+	}
+	for _, of := range errs {
+		err = errors.Join(err, refusable(of))
+	}
+	return err
+}
+
+// refusable leaves out what a submission may be refused for here: its Job Type is disabled, its parent of another organization,
+// or over without success.
+func refusable(err error) error {
+	if errors.Is(err, bridge.ErrJobTypeDisabled) || errors.Is(err, rows.ErrDependency) {
 		return nil
 	}
 	return err
@@ -198,8 +263,8 @@ func (d *disturber) submit(ctx context.Context) error {
 // insert makes a document, as programs of the site do.
 func (d *disturber) insert(ctx context.Context) error {
 	d.made++
-	_, err := d.db.ExecContext(ctx, "INSERT INTO `tabBackground Job` (name, creation, modified, owner, modified_by, job_type, organization, status, input_parameters) "+
-		"VALUES (?, ?, ?, 'Administrator', 'Administrator', 'work', ?, 'Pending', ?)",
+	_, err := d.db.ExecContext(ctx, "INSERT INTO `tabBackground Job` (name, creation, modified, owner, modified_by, job_type, organization, status, timeout_seconds, input_parameters) "+
+		"VALUES (?, ?, ?, 'Administrator', 'Administrator', 'work', ?, 'Pending', 1, ?)",
 		fmt.Sprintf("JOB-BY-HAND-%d-%d", d.seed, d.made), d.now(), d.now(), organizations[d.IntN(3)], fmt.Sprintf(`{"end": %q}`, ends[d.IntN(len(ends))]))
 	return err
 }

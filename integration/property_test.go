@@ -26,8 +26,8 @@ var legalSteps = map[string][]string{
 }
 
 // TestAnythingMayHappen (make chaos) lets several processes do anything to jobs for BRIDGE_TEST_CHAOS seconds: two bridges, of
-// which one is killed again and again, and three that submit, insert, cancel, retry, suspend organizations, disable the Job
-// Type, pause the queue. Meanwhile each job that waits says why; each step of each log is legal and begins where the one
+// which one is killed again and again, and three that submit jobs and batches, that wait for others and for a time, insert,
+// cancel, retry, suspend organizations, disable Job Types, pause them, organizations and the queue. Meanwhile each job that waits says why; each step of each log is legal and begins where the one
 // before ended; there is one log row for each change of a status, as the database itself has counted them; and when
 // everything has been mended, every job ends. The seed is in the log.
 func TestAnythingMayHappen(t *testing.T) {
@@ -104,7 +104,11 @@ func (p *property) furnish() {
 	}
 	p.t.Cleanup(func() { _ = p.db.Close() })
 	p.exec("INSERT INTO tabOrganization (name, creation, modified, owner, modified_by, org_name, status) VALUES ('ORG-B', NOW(6), NOW(6), 'Administrator', 'Administrator', 'B', 'Active'), ('ORG-C', NOW(6), NOW(6), 'Administrator', 'Administrator', 'C', 'Active')")
-	p.exec("UPDATE `tabJob Type` SET max_retries=3 WHERE name='work'")
+	hasty := rows.JobType{TypeName: "hasty", Enabled: true, HandlerMethod: "go.hasty", DefaultTimeout: 1, MaxRetries: 2, MaxRunningPerOrganization: 2}
+	if _, err := p.rows.InsertJobTypes(p.t.Context(), []rows.JobType{hasty}); err != nil {
+		p.t.Fatal(err)
+	}
+	p.exec("UPDATE `tabJob Type` SET default_timeout=1, deduplication_window=0")
 	p.exec("CREATE TABLE changes (id BIGINT AUTO_INCREMENT PRIMARY KEY, job VARCHAR(140), was VARCHAR(20), became VARCHAR(20))")
 	p.exec("CREATE TRIGGER created AFTER INSERT ON `tabBackground Job` FOR EACH ROW INSERT INTO changes (job, was, became) VALUES (NEW.name, '', NEW.status)")
 	p.exec("CREATE TRIGGER changed AFTER UPDATE ON `tabBackground Job` FOR EACH ROW IF OLD.status<>NEW.status THEN INSERT INTO changes (job, was, became) VALUES (NEW.name, OLD.status, NEW.status); END IF")
@@ -172,16 +176,18 @@ func (p *property) explainSome() {
 func (p *property) mend() {
 	p.exec("UPDATE tabOrganization SET status='Active'")
 	p.exec("UPDATE `tabJob Type` SET is_enabled=1")
+	p.exec("DELETE FROM `tabBackground Job Pause`")
 	if err := p.client.RQ().Unpause(p.t.Context(), p.own()); err != nil {
 		p.t.Fatal(err)
 	}
 }
 
-// waitForAll waits until every job has ended, as long as some do.
+// waitForAll waits until every job and every batch has ended, as long as some do.
 func (p *property) waitForAll() {
 	p.t.Helper()
 	left := func() (list []string) {
-		found, err := p.db.Query("SELECT CONCAT(name, ' ', status, ': ', COALESCE(waiting_for,'')) FROM `tabBackground Job` WHERE status NOT IN ('Completed','Dead Letter','Canceled') ORDER BY name")
+		found, err := p.db.Query("SELECT CONCAT(name, ' ', status, ': ', COALESCE(waiting_for,'')) FROM `tabBackground Job` WHERE status NOT IN ('Completed','Dead Letter','Canceled') " +
+			"UNION SELECT CONCAT(name, ' ', status) FROM `tabBackground Job Batch` WHERE status='Running' AND closed=1 ORDER BY 1")
 		if err != nil {
 			p.t.Fatal(err)
 		}
