@@ -158,6 +158,7 @@ func (s *Schedules) work(ctx context.Context, site string, names []string) {
 	s.mu.Lock()
 	for _, name := range names {
 		if p := s.known[site][name]; p != nil {
+			p.busy = true // it may have been read anew since its time came
 			due = append(due, p)
 		}
 		read = read || name == ""
