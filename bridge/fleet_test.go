@@ -53,7 +53,7 @@ func TestTwoEnginesRunEachJobOnce(t *testing.T) {
 			want, path = 2, "Pending Queued Running Failed Queued Running Completed"
 		}
 		if got := b.path(name); got != path || row.RetryCount != want-1 {
-			t.Errorf("job %d: path %s, want %s; retry_count %d", i, got, path, row.RetryCount)
+			t.Errorf("job %d: path %s, want %s; retry_count %d; history %q", i, got, path, row.RetryCount, b.history(name))
 		}
 		mu.Lock()
 		if n := attempts[name]; n != want {

@@ -32,7 +32,7 @@ func (h aheadBy) ProcessHook(redis.ProcessHook) redis.ProcessHook {
 func TestAWrongClockIsSaidAtStart(t *testing.T) {
 	for ahead, want := range map[time.Duration]string{
 		0: "", 1500 * time.Millisecond: "", -1500 * time.Millisecond: "",
-		time.Minute: "redis_is_ahead=1m0s", -3 * time.Second: "redis_is_ahead=-3s",
+		time.Minute: "redis_is_ahead=1m0", -3 * time.Second: "redis_is_ahead=-3",
 	} {
 		var log bytes.Buffer
 		rdb := redis.NewClient(&redis.Options{Addr: "none"})
