@@ -1,6 +1,9 @@
 package bridge
 
 import (
+	"errors"
+	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
@@ -98,4 +101,52 @@ func (w *world) change() {
 			rows.OrganizationActive, rows.OrganizationActive, rows.OrganizationActive, rows.OrganizationInactive, rows.OrganizationSuspended, rows.OrganizationDissolved, "",
 		}[w.IntN(7)]
 	}
+}
+
+// TestRetriesFollowTheirSchedule: a job that fails again and again starts six times, 1, 2, 4, 8 and 16 minutes after each failure,
+// a fifth sooner or later and never at one moment with others, and is a dead letter then.
+func TestRetriesFollowTheirSchedule(t *testing.T) {
+	const jobs = 200
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1)
+		w.mended = true // nothing else happens
+		started, failed := map[string]int{}, map[string]time.Time{}
+		for range jobs {
+			w.deliver(w.create(rows.BackgroundJob{JobType: "export", Organization: "ORG-A", OwnerUser: "jane@example.com", MaxRetries: 5, TimeoutSeconds: 300}).Name)
+		}
+		pauses := make([]map[time.Duration]bool, 5)
+		for begun := time.Now(); time.Since(begun) < 45*time.Minute; time.Sleep(time.Second) {
+			w.sweep()
+			for _, name := range w.names {
+				w.claim(name)
+				d := w.deliveries[name]
+				if d == nil || d.attempt == nil {
+					continue
+				}
+				if n := started[name]; n > 0 {
+					pause, want := time.Since(failed[name]), time.Minute<<(n-1)
+					if pause < want*8/10 || pause > want*12/10+2*time.Second { // it is looked for once a second, and one in ten is lost on its way
+						t.Errorf("%s: retry %d comes after %s, want %s ± 20 %%", name, n, pause, want)
+					}
+					if pauses[n-1] == nil {
+						pauses[n-1] = map[time.Duration]bool{}
+					}
+					pauses[n-1][pause] = true
+				}
+				started[name]++
+				failed[name] = time.Now()
+				w.settle(d.attempt.row, errors.New("connection reset"), nil)
+			}
+		}
+		for _, name := range w.names {
+			if row := w.read(name); row.Status != rows.StatusDeadLetter || started[name] != 6 {
+				t.Errorf("%s started %d times and is %s, want a dead letter after 6", name, started[name], row.Status)
+			}
+		}
+		for n, found := range pauses {
+			if len(found) < 10 {
+				t.Errorf("retry %d comes after %d different pauses of %d jobs: they come back together", n+1, len(found), jobs)
+			}
+		}
+	})
 }
