@@ -69,7 +69,10 @@ func TestAdmission(t *testing.T) {
 		"a row that was canceled meanwhile":  {status: rows.StatusQueued, before: func(h *house, _ *job.Queued) { h.rows.rows["JOB-1"].Status = rows.StatusCanceled }, story: []string{"rq stopped"}},
 		"a row that was started meanwhile":   {status: rows.StatusQueued, before: func(h *house, _ *job.Queued) { h.rows.rows["JOB-1"].Status = rows.StatusRunning }, story: []string{"rq finished"}},
 		"a row that its producer queued meanwhile": {status: rows.StatusPending, before: func(h *house, _ *job.Queued) { h.rows.rows["JOB-1"].Status = rows.StatusQueued },
-			story: append([]string{started, startedTold}, completed...)},
+			story: []string{"rq given back"}},
+		"a row whose retry somebody queued meanwhile": {status: rows.StatusFailed, before: func(h *house, _ *job.Queued) {
+			h.rows.rows["JOB-1"].Status, h.rows.rows["JOB-1"].RetryCount = rows.StatusQueued, 1
+		}, story: []string{"rq given back"}},
 		"a site that is away":          {status: rows.StatusQueued, before: func(h *house, _ *job.Queued) { h.rows.err = errAway }, story: []string{"rq given back"}, took: unreadyPause},
 		"a site that locks":            {status: rows.StatusQueued, before: func(h *house, _ *job.Queued) { h.rows.err = rows.ErrTableMissing }, story: []string{"rq given back"}, took: unreadyPause},
 		"a row that can't be had":      {status: "new", before: func(h *house, _ *job.Queued) { h.rows.err = errValue }, story: []string{"rq failed", "ended failed"}, exc: "bridge.RowError: the row can't be written: site a: value refused"},

@@ -268,24 +268,25 @@ func arrival(q *job.Queued, params json.RawMessage, claimed time.Time) rows.NewJ
 	}
 }
 
-// moveToRunning is the compare-and-swap that makes this attempt the row's.
+// moveToRunning is the compare-and-swap that makes this attempt the row's. What was moved since it was read goes back to its queue:
+// the attempt's number, its parameters and its limits may be others by now.
 func (x *Runner) moveToRunning(r *run, before string) (admission, error) {
-	for {
-		result, err := x.Rows.Apply(context.WithoutCancel(r.ctx), moves.Start(r.info.Site, r.row, r.lease.StartedAt, before), nil)
-		switch {
-		case err != nil:
-			return admission{}, err
-		case result.Applied:
-			r.info.Attempt, r.fence = r.row.RetryCount+1, r.row.StartedRaw
-			return admission{}, nil
-		case result.Missing:
-			return refused(job.Refuse("RowError", "Background Job %s was deleted", r.row.Name)), nil
-		}
-		r.row.Status = result.Current
-		if a, done := needsNothing(r); done {
-			return a, nil
-		}
+	result, err := x.Rows.Apply(context.WithoutCancel(r.ctx), moves.Start(r.info.Site, r.row, r.lease.StartedAt, before), nil)
+	switch {
+	case err != nil:
+		return admission{}, err
+	case result.Applied:
+		r.info.Attempt, r.fence = r.row.RetryCount+1, r.row.StartedRaw
+		return admission{}, nil
+	case result.Missing:
+		return refused(job.Refuse("RowError", "Background Job %s was deleted", r.row.Name)), nil
 	}
+	r.row.Status = result.Current
+	if a, done := needsNothing(r); done {
+		return a, nil
+	}
+	r.Log().Debug("row was moved since it was read; its delivery goes back to its queue", "status", r.row.Status)
+	return onlyDelivery(rqcompat.OutcomeGivenBack), nil
 }
 
 // needsNothing ends the delivery of a row that is final already, in the words RQ has for it, or that is running:
