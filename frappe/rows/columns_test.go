@@ -195,7 +195,8 @@ func TestMissingColumn(t *testing.T) {
 	}
 }
 
-// TestDocTypesInOrder: none links to one that comes after it, and none is missing.
+// TestDocTypesInOrder: none links to one that comes after it, and none is missing. Each says whether it is virtual: Frappe compares
+// a new child table with the DocType it is in, which it has read with all values.
 func TestDocTypesInOrder(t *testing.T) {
 	own, err := loadDocTypes("doctype")
 	if err != nil {
@@ -207,13 +208,17 @@ func TestDocTypesInOrder(t *testing.T) {
 	}
 	for _, text := range DocTypes() {
 		var d struct {
-			Name   string
-			Fields []struct{ Fieldtype, Options string }
+			Name    string
+			Virtual *int `json:"is_virtual"`
+			Fields  []struct{ Fieldtype, Options string }
 		}
 		if err := json.Unmarshal(text, &d); err != nil {
 			t.Fatal(err)
 		}
 		delete(later, d.Name)
+		if d.Virtual == nil {
+			t.Errorf("%s doesn't say whether it is virtual", d.Name)
+		}
 		for _, f := range d.Fields {
 			if f.Fieldtype == "Link" && later[f.Options] {
 				t.Errorf("%s links to %s, which comes after it", d.Name, f.Options)
