@@ -83,6 +83,19 @@ func (b *bed) first(claim func(id string)) (stop func()) {
 	}
 }
 
+// displaced counts those that aren't where they should be; all, if some are missing.
+func displaced(got, want []string) (n int) {
+	if !slices.Equal(slices.Sorted(slices.Values(got)), slices.Sorted(slices.Values(want))) {
+		return len(want)
+	}
+	for i := range got {
+		if got[i] != want[i] {
+			n++
+		}
+	}
+	return n
+}
+
 func (b *bed) blockedClients() (n int) {
 	return strings.Count(b.rdb.ClientList(b.ctx()).Val(), " flags=b")
 }
@@ -97,7 +110,8 @@ func (b *bed) eventually(ok func() bool, what string) {
 }
 
 // TestFirstIsAheadOfIdleWorkers: however often its waiters are served, an idle worker gets nothing that is ours, and all
-// that isn't, in order. (Where pushes come faster than this process is scheduled, one in a while may slip through.)
+// that isn't, in order. (Where pushes come faster than this process is scheduled, one in a while may slip through, or ahead of the
+// one before it.)
 func TestFirstIsAheadOfIdleWorkers(t *testing.T) {
 	b := newBed(t, "1.15.1")
 	var mu sync.Mutex
@@ -132,7 +146,7 @@ func TestFirstIsAheadOfIdleWorkers(t *testing.T) {
 	got := python.has()
 	slipped := len(got)
 	got = slices.DeleteFunc(got, func(id string) bool { return strings.HasPrefix(id, "go") })
-	if slipped -= len(got); slipped > 3 || !slices.Equal(got, theirs) {
+	if slipped -= len(got); slipped > 3 || displaced(got, theirs) > 4 {
 		t.Errorf("the idle worker got %d of %d of ours, and of its own\n%v\nwant, in order,\n%v", slipped, len(all), got, theirs)
 	}
 	stop()

@@ -21,7 +21,10 @@ func TestHostileCallsCostLittle(t *testing.T) {
 		most = 5 * 200 * time.Millisecond // on a machine that has other things to do
 		peak = 2 * 64 << 20               // for not everything that was given up is collected at once
 	)
-	every := 25 // all of them take a minute, and many with the race detector
+	every := 25 // all of them take a minute
+	if race {
+		every = 200 // and many with the race detector
+	}
 	if os.Getenv("BRIDGE_TEST_HOSTILE") == "all" {
 		every = 1
 	}

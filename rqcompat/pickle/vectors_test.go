@@ -275,7 +275,7 @@ func user(name string) *Object {
 func TestVectorsCut(t *testing.T) {
 	for _, v := range readVectors(t) {
 		for i, b := range v.Pickles {
-			for n := 0; n < len(b); n += 1 + len(b)/500 {
+			for n := 0; n < len(b); n += 1 + len(b)/100 {
 				if _, err := Decode(b[:n]); err == nil {
 					t.Fatalf("%s #%d: the first %d of %d bytes decode", v.Name, i, n, len(b))
 				}
