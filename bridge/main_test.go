@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -96,7 +97,8 @@ func newBedOn(t testing.TB, r *servers.Redis, settings map[string]any, cfg serve
 	return b
 }
 
-// configured is the Config of some settings, as configuration files write them.
+// configured is the Config of some settings, as configuration files write them. Nobody waits half a minute for what a test has left
+// running.
 func configured(bench *frappe.Bench, settings map[string]any) Config {
 	text, err := json.Marshal(settings)
 	if err != nil {
@@ -126,7 +128,7 @@ func configured(bench *frappe.Bench, settings map[string]any) Config {
 	seconds := func(n float64) time.Duration { return time.Duration(n * float64(time.Second)) }
 	return Config{
 		Bench: bench, Concurrency: s.Concurrency, Queues: s.Queues, SharedQueues: s.SharedQueues, First: s.First, Lease: seconds(s.Lease),
-		StopTimeout: seconds(s.StopTimeout), CancelGrace: seconds(s.CancelGrace), RowGrace: seconds(s.RowGrace), RQVersion: s.RQVersion,
+		StopTimeout: cmp.Or(seconds(s.StopTimeout), 3*time.Second), CancelGrace: seconds(s.CancelGrace), RowGrace: seconds(s.RowGrace), RQVersion: s.RQVersion,
 		Retry: RetryPolicy{Base: seconds(s.Retry.Base)}, RetryIntervals: []time.Duration{}, Foreign: s.Foreign, TrustEnqueuer: s.Trust, Weights: s.Weights,
 		RunningPerOrganization: s.PerOrg,
 	}
