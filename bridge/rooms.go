@@ -99,7 +99,7 @@ func furnish(cfg Config, c *connections, handlers job.Handlers, ended attempt.En
 			}
 			ended(info, outcome, err, took)
 		},
-		PlainProgress: c.desk.PlainProgress, Failed: registries.Failed, RowOfJob: cfg.Bench.SplitJobID,
+		PlainProgress: c.desk.PlainProgress, Failed: registries.Failed, RowOfJob: cfg.Bench.SplitJobID, CallBack: c.deliveries.CallBack,
 	})
 	for _, q := range queues {
 		w.pollers[q.Name] = intake.NewPoller(intake.PollerParams{
@@ -162,7 +162,7 @@ func (w *rooms) maintenance(queues []job.Queue, registries *maintenance.Registri
 	p := w.cfg.pace
 	rescue := &maintenance.Rescue{
 		RQ: w.rq, Rows: w.sites, Router: w.router, Queues: queues, Lease: w.cfg.Lease, Slack: registrySlack, MaxKills: w.cfg.MaxKills,
-		Holds: w.runner.Holds, Failed: registries.Failed, Poisoned: w.errors.Failed, Log: w.cfg.Log,
+		Holds: w.runner.Holds, Failed: registries.Failed, CallBack: w.deliveries.CallBack, Poisoned: w.errors.Failed, Log: w.cfg.Log,
 	}
 	census := maintenance.Census{RQ: w.rq, Bench: w.cfg.Bench, Deliveries: w.deliveries.Deliveries, Waiting: w.fair.Rows}
 	orphans := maintenance.NewOrphans(maintenance.OrphansParams{

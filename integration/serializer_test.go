@@ -38,6 +38,7 @@ func TestJSONSerializer(t *testing.T) {
 		produce("struct", "go.struct")
 		produce("impossible", "go.impossible")
 		produce("again", "go.again")
+		f.py.call("serialized.produce", values{"queue": own, "id": "told", "func": "tasks.add", "args": []int{3, 4}, "on_success": "tasks.tell"}, nil)
 		runs := &attempts{}
 		f.start(func(e *bridge.Engine) {
 			registerTasks(runs)(e)
@@ -66,13 +67,18 @@ func TestJSONSerializer(t *testing.T) {
 		f.py.call("serialized.requeue", values{"id": "again"}, nil)
 		for id, value := range map[string]string{
 			"sum": "3", "first": `{'f': 0.5, 'l': [1, True], 'n': None, 't': 'grüße\n'}`, "nan": "[nan, inf, -inf]", "struct": "{'rows': 12}",
-			"impossible": "'Unserializable return value'", "again": "'in the end'",
+			"impossible": "'Unserializable return value'", "again": "'in the end'", "told": "7",
 		} {
 			f.waitStatus(id, rqcompat.StatusFinished)
 			got := f.serialized(id)
 			want(t, id+": value", got.Value, value)
-			want(t, id+": meta", fmt.Sprint(got.Meta), "map[k:ü]")
+			if id != "told" {
+				want(t, id+": meta", fmt.Sprint(got.Meta), "map[k:ü]")
+			}
 		}
+		f.py.call("serialized.work", values{"queues": []string{f.shared()}}, nil)
+		want(t, "callbacks", len(f.told()["told"]), 1)
+		want(t, "what the callback got", fmt.Sprint(f.told()["told"][0].Got, f.told()["told"][0].Args), "[7] [3 4]")
 	})
 }
 

@@ -39,6 +39,9 @@ type Outcome struct {
 	// RetryAt is from when RQ's schedulers queue a job that is OutcomeRetried, by this machine's clock; Retry does so
 	// earlier. Rounded up to seconds.
 	RetryAt time.Time
+	// HandOver has the job's callback for this end called in Python, if the job ends now rather than to run again; nil for
+	// none. It goes in the same step.
+	HandOver *HandOver
 }
 
 // OutcomeResult says whether an outcome was taken.
@@ -50,6 +53,8 @@ const (
 	Settled         OutcomeResult = 1
 	JobDeleted      OutcomeResult = 2 // the hash is gone: the execution's leftovers were removed, nothing else
 	SettledCanceled OutcomeResult = 3 // canceled while it ran: it stays canceled, without result; the worker is free
+	// SettledHandedOver is Settled or SettledCanceled, and a callback was handed over.
+	SettledHandedOver OutcomeResult = 4
 )
 
 var settleScript = newScript("settle.lua")
@@ -67,7 +72,8 @@ func (c *Client) Settle(ctx context.Context, os []Outcome) ([]Answer[OutcomeResu
 }
 
 // SettleBare ends an execution for which Settle's error was Final, since its result is too large, or what stands in the
-// place of its result or of its dependents is something else: neither is touched. Status, registries and counters are as Settle writes them.
+// place of its result or of its dependents is something else: neither is touched. Status, registries and counters are as Settle writes them. Its callback is handed
+// over without the result, if its queue takes jobs.
 func (c *Client) SettleBare(ctx context.Context, o Outcome) (OutcomeResult, error) {
 	o.ReturnValue, o.Exc = "", ""
 	answers, err := c.settle(ctx, []Outcome{o}, c.d.endFlags()+bit(true))
@@ -80,11 +86,16 @@ func (c *Client) SettleBare(ctx context.Context, o Outcome) (OutcomeResult, erro
 func (c *Client) settle(ctx context.Context, os []Outcome, flags string) ([]Answer[OutcomeResult], error) {
 	now, at := c.Now(ctx), time.Now()
 	script := batched[Outcome]{script: settleScript, refuse: checkOutcome, size: Outcome.Size, args: func(some []Outcome) ([]any, error) {
-		args := make([]any, 0, 5+11*len(some))
-		args = append(args, flags, now.Unix(), FormatTime(at), defaultResultTTL, len(some))
+		args := make([]any, 0, headValues+outcomeValues*len(some))
+		args = append(args, flags, now.Unix(), FormatTime(at), defaultResultTTL, len(some), 0)
 		for i := range some {
 			args = appendOutcome(args, &some[i], now.Sub(at))
 		}
+		args, err := c.appendHandOvers(args, some)
+		if err != nil {
+			return nil, err
+		}
+		args[headValues-1] = len(args) + 1
 		for i := range some {
 			for _, limit := range some[i].Limits {
 				if limit.Window == 0 || some[i].Kind == OutcomeGivenBack { // as if it had not started
@@ -98,6 +109,23 @@ func (c *Client) settle(ctx context.Context, os []Outcome, flags string) ([]Answ
 	return answers, wrap(err, "settle %d jobs", len(os))
 }
 
+// headValues are before those of the first outcome, of which each has outcomeValues, the last being where its HandOver stands.
+const headValues, outcomeValues = 6, 12
+
+// appendHandOvers appends the jobs that call callbacks, and says in their outcomes' values where they stand, counted from 1.
+func (c *Client) appendHandOvers(args []any, os []Outcome) (_ []any, err error) {
+	for i := range os {
+		if os[i].HandOver == nil {
+			continue
+		}
+		args[headValues+outcomeValues*(i+1)-1] = len(args) + 1
+		if args, err = c.appendHandOver(args, *os[i].HandOver, os[i].ID); err != nil {
+			return nil, err
+		}
+	}
+	return args, nil
+}
+
 // maxOutcome is how large a return value or an error text may be, in bytes. A server closes the connection, without a word
 // that could be read, at 512 MB (proto-max-bulk-len).
 const maxOutcome = 64 << 20
@@ -109,6 +137,8 @@ func checkOutcome(o Outcome) error {
 	switch n := o.Size(); {
 	case o.Kind < OutcomeFinished || o.Kind > OutcomeRetried:
 		return fmt.Errorf("%w: job %q: unknown kind of outcome %d", ErrBadRequest, clip(o.ID), o.Kind)
+	case o.HandOver != nil && o.HandOver.Check() != nil:
+		return o.HandOver.Check()
 	case n > maxOutcome:
 		return fmt.Errorf("%w: job %q: its return value or error has %d bytes, at most %d are written", ErrBadRequest, clip(o.ID), n, maxOutcome)
 	}
@@ -141,7 +171,7 @@ func appendOutcome(args []any, o *Outcome, skew time.Duration) []any {
 		working = o.EndedAt.Sub(o.StartedAt)
 	}
 	return append(args, kind, o.Queue, o.ID, o.Worker, o.ExecutionID, FormatTime(o.StartedAt), FormatTime(o.EndedAt),
-		floatTime(o.StartedAt), floatTime(o.EndedAt), secondsText(working), payload)
+		floatTime(o.StartedAt), floatTime(o.EndedAt), secondsText(working), payload, 0)
 }
 
 // endFlags is how job_end.lua takes what differs between versions at the end of a job.

@@ -22,6 +22,8 @@ type LapsedJob struct {
 	// Beside says who ran beside the job in its process whenever it lapsed, a line each. A caller of Rescue who knows adds
 	// the line of this time (Ran).
 	Beside string
+	// HandOver has the job's failure callback called in Python, if this lapse fails it; a caller who knows of one adds it.
+	HandOver *HandOver
 
 	slack time.Duration // of the Lapsed that found it
 }
@@ -157,11 +159,17 @@ var rescueScript = newScript("rescue.lua")
 // Rescue gives a lapsed job back to the head of its queue, or fails it when that would have been its maxKills-th
 // lapse. It acts in one step and only if the lease is still lapsed and the job still in the hands that l names, so
 // several processes may rescue at the same time. It is meant for jobs of this package's workers.
-func (c *Client) Rescue(ctx context.Context, queue string, l LapsedJob, maxKills int) (RescueResult, error) {
+func (c *Client) Rescue(ctx context.Context, queue string, l LapsedJob, maxKills int) (_ RescueResult, err error) {
 	now, at := c.Now(ctx), time.Now()
 	exc := fmt.Sprintf("rqcompat.PoisonedJobError: %s; it is not tried again\n", l.Deaths())
-	n, err := rescueScript.Run(ctx, c.rdb, nil, c.d.endFlags(), now.Unix(), FormatTime(at), floatTime(at), queue, l.Member,
+	args := []any{c.d.endFlags(), now.Unix(), FormatTime(at), floatTime(at), queue, l.Member,
 		l.ID, l.ExecutionID, l.WorkerName, FormatTime(l.StartedAt), floatTime(l.StartedAt), maxKills, EncodeExc(exc),
-		now.Add(l.slack).Unix(), l.Beside).Int()
+		now.Add(l.slack).Unix(), l.Beside}
+	if l.HandOver != nil {
+		if args, err = c.appendHandOver(args, *l.HandOver, l.ID); err != nil {
+			return 0, err
+		}
+	}
+	n, err := rescueScript.Run(ctx, c.rdb, nil, args...).Int()
 	return RescueResult(n), wrap(err, "rescue job %q", clip(l.ID))
 }

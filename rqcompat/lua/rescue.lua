@@ -6,6 +6,7 @@
 --       12 how many lapses make the job fail   13 exception text for that, base64 of zlib
 --       14 a lease that ends before this has lapsed, whole seconds (now + slack)
 --       15 who ran beside the job whenever it lapsed, a line each
+--       from 16 the job that runs its failure callback in Python, see hand_over.lua, if there is one
 -- Reply 0 the lease was renewed, or somebody else was faster: nothing was changed
 --       1 the job had ended, or is gone: only the entry was removed    2 queued again    3 failed
 --
@@ -16,6 +17,7 @@ local queue, member, id, execution, worker, started, from = unpack(ARGV, 5, 11)
 local most_kills, exc, lapsed_before, beside = tonumber(ARGV[12]), ARGV[13], tonumber(ARGV[14]), ARGV[15]
 local call = redis.call
 --@include job_end.lua
+--@include hand_over.lua
 
 local job = 'rq:job:' .. id
 local score = tonumber(call('ZSCORE', 'rq:wip:' .. queue, member) or '')
@@ -45,6 +47,7 @@ end
 kills = (tonumber(kills or '') or 0) + 1
 if kills >= most_kills then
   call('HDEL', job, 'bridge_kills', 'bridge_beside', 'bridge_retries')
+  if ARGV[16] and pcall(may_hand_over, 16) then hand_over(16, id, 'failed', ts, exc) end
   return fail_job(queue, id, 'failed', exc, worker, execution, ts, from, float, failure_ttl) or 3
 end
 call('HSET', job, 'status', 'queued', 'started_at', '', 'ended_at', '', 'last_heartbeat', '', 'worker_name', '', 'bridge_kills', kills, 'bridge_beside', beside)

@@ -2,17 +2,18 @@
 --
 -- KEYS  none
 -- ARGV  1 flags, see job_end.lua    2 now, whole seconds    3 now, text    4 result_ttl of jobs without one
---       5 number of outcomes
---       then per outcome 11 values:
+--       5 number of outcomes    6 where the limits start
+--       then per outcome 12 values:
 --       kind: "finished", "failed", "failed!" (ignore retries_left), "failed <seconds> <limit>" (without retries_left
 --       scheduled again, limit times), "retry" (scheduled), "stopped" or "back" (to the queue's head)
 --       queue, id, worker, execution
 --       started_at, ended_at as text; the same as float seconds
 --       seconds worked
 --       return value (base64), or exception text (base64 of zlib), or when the retry is due, whole seconds
---       then per limit that doesn't count an execution any more, whatever becomes of its outcome, 2 values: key, execution
--- Reply one number per outcome: 1 settled, 0 not the owner, 2 the job was deleted, 3 canceled meanwhile; or the error that
---       this one met. Then nothing of it is written, but for what the dependents' release met: the rest of it is.
+--       where the job stands that runs its callback in Python, see hand_over.lua; 0 for none
+--       then these jobs, and per limit that doesn't count an execution any more, whatever becomes of its outcome, 2 values: key, execution
+-- Reply one number per outcome: 1 settled, 0 not the owner, 2 the job was deleted, 3 canceled meanwhile, 4 settled and its
+--       callback handed over; or the error that this one met. Then nothing of it is written, but for what the dependents' release met: the rest of it is.
 --
 -- Stands for rq/worker.py handle_job_success and handle_job_failure, rq/repeat.py Repeat.schedule, and for what the
 -- parent does afterwards (state idle). "retry" is rq/job.py Job.retry with a time of the caller's. "back" has no RQ equivalent: the job is queued again, first in line, as if it
@@ -21,14 +22,15 @@
 -- are written; a job canceled while it ran stays canceled; a repeat in rq:scheduled has that status in every version.
 -- What is scheduled without retries_left is counted in the field bridge_retries, which ends with the job.
 local flags, now, ts, default_ttl = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
-local first_outcome, values = 6, 11
-local count = tonumber(ARGV[5])
+local first_outcome, values = 7, 12
+local count, limits = tonumber(ARGV[5]), tonumber(ARGV[6])
 local after = first_outcome + count * values
 -- The outcome at work. settle sets these for the functions below.
-local kind, queue, id, worker, execution, started, ended, from, to, seconds, payload
-local job
+local kind, queue, id, worker, execution, started, ended, from, to, seconds, payload, callback
+local job, handed
 local call = redis.call
 --@include job_end.lua
+--@include hand_over.lua
 --@include grouped.lua
 
 local wip, finished, executions = {}, {}, { 'DEL' }
@@ -73,6 +75,11 @@ local function idle_worker(w, counter, worked)
   call('HDEL', key, 'current_job')
 end
 
+-- call_back hands the callback that the caller named for this end to Python.
+local function call_back(status)
+  if callback > 0 then handed = hand_over(callback, id, status, ended, payload) end
+end
+
 -- repeat_job queues or schedules a successful job once more. The intervals are consumed from the end, as RQ does.
 local function repeat_job(left)
   local h = call('HMGET', job, 'repeat_intervals', 'ttl')
@@ -104,6 +111,7 @@ local function finish(result_ttl, repeats_left, dependency_ids, has_dependents)
     add(finished, 'ZADD', 'rq:finished:', queue, score, id)
   end
   local failed = has_dependents and alone(release_dependents, id, 'finished', stopped_releases, ts) or nil
+  call_back('finished')
   if left > 0 then
     repeat_job(left)
   elseif ttl == 0 then
@@ -137,7 +145,9 @@ local function fail(retries)
     await_retry(pause)
     return nil, retries + 1
   else
-    return fail_job(queue, id, kind == 'stopped' and 'stopped' or 'failed', payload, worker, execution, ended, from, to, h[5])
+    local status = kind == 'stopped' and 'stopped' or 'failed'
+    call_back(status)
+    return fail_job(queue, id, status, payload, worker, execution, ended, from, to, h[5])
   end
 end
 
@@ -158,7 +168,8 @@ local any_dependents = not bare and #dependents > 1 and call(unpack(dependents))
 
 -- settle ends the execution whose values start at ARGV[i] and returns its part of the reply.
 local function settle(i)
-  kind, queue, id, worker, execution, started, ended, from, to, seconds, payload = unpack(ARGV, i, i + values - 1)
+  kind, queue, id, worker, execution, started, ended, from, to, seconds, payload, callback = unpack(ARGV, i, i + values - 1)
+  callback, handed = tonumber(callback), false
   job = 'rq:job:' .. id
   local h = call('HMGET', job, 'status', 'worker_name', 'started_at', 'result_ttl', 'repeats_left', 'dependency_ids',
     'bridge_kills', 'bridge_retries')
@@ -175,9 +186,15 @@ local function settle(i)
   local counter = status == 'started' and (kind == 'finished' and 'successful_job_count' or kind ~= 'back' and 'failed_job_count') or nil
   local w = read_worker(counter)
   if any_dependents and counter then holds(job .. ':dependents', 'set') end
+  if callback > 0 and not bare then
+    may_hand_over(callback)
+  elseif callback > 0 and not pcall(may_hand_over, callback) then
+    callback = 0
+  end
   local failed, again
   if status == 'canceled' then
     call('HSET', job, 'ended_at', ended)
+    call_back(status)
   elseif kind == 'finished' then
     failed = finish(h[4], h[5], h[6], any_dependents)
   elseif kind == 'back' then
@@ -193,7 +210,7 @@ local function settle(i)
   if (kills or retries) and kind ~= 'back' then call('HDEL', job, 'bridge_kills', 'bridge_beside', 'bridge_retries') end
   if again then call('HSET', job, 'bridge_retries', again) end
   idle_worker(w, counter, kind ~= 'stopped' and seconds)
-  return failed or status == 'canceled' and 3 or 1
+  return failed or handed and 4 or status == 'canceled' and 3 or 1
 end
 
 local result = {}
@@ -215,5 +232,5 @@ for _, failed in pairs({ send(wip) or {}, send(finished) or {} }) do
   end
 end
 if #executions > 1 then call(unpack(executions)) end
-for i = after, #ARGV, 2 do redis.pcall('ZREM', 'rq:limit:' .. ARGV[i], ARGV[i + 1]) end
+for i = limits, #ARGV, 2 do redis.pcall('ZREM', 'rq:limit:' .. ARGV[i], ARGV[i + 1]) end
 return result

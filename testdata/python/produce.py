@@ -17,7 +17,7 @@ def jobs(connection, queue, jobs):
 
 
 def job(q, id=None, func="tasks.add", reference=False, args=(), kwargs=None, retry=None, repeat=None, delay=None,
-        depends_on=None, allow_failure=None, on_success=None, on_failure=None, on_stopped=None, unique=False, **fields):
+        depends_on=None, allow_failure=None, on_success=None, on_failure=None, on_stopped=None, callback_timeout=None, unique=False, **fields):
     unknown = set(fields) - set(FIELDS)
     if unknown:
         raise TypeError(f"a job has no {unknown}")
@@ -34,7 +34,7 @@ def job(q, id=None, func="tasks.add", reference=False, args=(), kwargs=None, ret
             [Job.fetch(d, connection=q.connection) for d in depends_on], allow_failure=allow_failure)
     for name, value in (("on_success", on_success), ("on_failure", on_failure), ("on_stopped", on_stopped)):
         if value:
-            options[name] = Callback(function(value))
+            options[name] = Callback(function(value), timeout=callback_timeout)
     f = function(func) if reference else func
     if delay is not None:
         return q.enqueue_in(datetime.timedelta(seconds=delay), f, args=args, kwargs=kwargs, job_id=id, **options)

@@ -1,12 +1,12 @@
 """Works a queue with RQ's JSONSerializer, from each end."""
 
-from rq import Queue, SimpleWorker
+from rq import Callback, Queue, SimpleWorker
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
 
-def produce(connection, queue, id, func, args=(), kwargs=None, meta=None):
-    Queue(queue, connection=connection, serializer=JSONSerializer).enqueue(func, args=args, kwargs=kwargs, job_id=id, meta=meta)
+def produce(connection, queue, id, func, args=(), kwargs=None, meta=None, on_success=None):
+    Queue(queue, connection=connection, serializer=JSONSerializer).enqueue(func, args=args, kwargs=kwargs, job_id=id, meta=meta, on_success=on_success and Callback(on_success))
 
 
 def work(connection, queues):

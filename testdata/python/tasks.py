@@ -1,5 +1,6 @@
 """Functions that Python workers run in the tests. Go handlers are registered under the same names."""
 
+import json
 import os
 import time
 
@@ -75,6 +76,23 @@ def on_failure(job, connection, kind, value, tb):
 
 def on_stopped(job, connection):
     connection.rpush("test:callbacks", "stopped %s" % job.id)
+
+
+def tell(job, connection, *rest):
+    """A callback of any kind that says all that it got, and in which job it was called."""
+    me = get_current_job()
+    if len(rest) == 3:
+        kind, value, tb = rest
+        rest = [f"{kind.__module__}.{kind.__name__}", str(value), isinstance(value, kind), tb.tb_frame is not None]
+    connection.rpush("test:told", json.dumps({
+        "job": job.id, "in": me and me.id, "timeout": me and me.timeout, "func": job.func_name, "args": job.args, "meta": job.meta,
+        "origin": job.origin, "got": list(rest), "ended": job.ended_at is not None, "status": getattr(job.get_status(refresh=False), "value", job.get_status(refresh=False)),
+        "same": connection.connection_pool.connection_kwargs == job.connection.connection_pool.connection_kwargs}))
+
+
+def tell_and_fail(job, connection, *rest):
+    tell(job, connection, *rest)
+    raise ValueError("the callback fails")
 
 
 def process():

@@ -34,6 +34,8 @@ type ending struct {
 	retryAt time.Time
 	// snoozed says that nothing failed: its handler wants to be called again.
 	snoozed bool
+	// handOver has Python call the callback of the job's caller; nil for none.
+	handOver *rqcompat.HandOver
 }
 
 // Judge tells how an attempt at row that ended with err moves it; cause is why its context ended, nil if it didn't. It is

@@ -23,6 +23,7 @@ type run struct {
 	fence string
 	// serializer is how the result is written.
 	serializer rqcompat.Serializer
+	callbacks  job.Callbacks
 	// row is nil for a job without one; it doesn't hold the parameters.
 	row *rows.BackgroundJob
 
@@ -53,7 +54,7 @@ func (r *run) take(q *job.Queued) {
 	if q.JobType != nil {
 		r.info.JobType = q.JobType.TypeName
 	}
-	r.handler, r.serializer = q.Handler, q.Serializer
+	r.handler, r.serializer, r.callbacks = q.Handler, q.Serializer, q.Callbacks
 }
 
 // setRow gives the attempt its row.

@@ -71,6 +71,8 @@ type Params struct {
 	PlainProgress func(site, user, id string, percent float64, message string)
 	// Failed is told of each queue whose failed registry grew.
 	Failed func(queue string)
+	// CallBack hands a callback of the job's caller over to Python; sites.Courier.CallBack does it.
+	CallBack func(sites.End) (*rqcompat.HandOver, string)
 	// RowOfJob splits a canonical job id into site and row; RQ's commands name jobs by it.
 	RowOfJob func(id string) (site, name string, ok bool)
 	Ended    Ended

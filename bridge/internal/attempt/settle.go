@@ -38,6 +38,11 @@ func (x *Runner) settle(ctx context.Context, r *run, value string, err *job.Fail
 	}
 	end := e.judge()
 	x.logEnding(r, end)
+	if end.move == nil {
+		x.callBack(r, &end, r.endedAt(rows.BackgroundJob{}))
+	} else {
+		*end.move = end.move.Saying(x.callBack(r, &end, r.endedAt(end.move.Written())))
+	}
 	defer func() { x.Ended(r.info, end.word(), end.err, time.Since(r.lease.StartedAt)) }()
 	if end.move == nil {
 		x.writeOutcome(ctx, r, end, value)
@@ -119,6 +124,7 @@ func (x *Runner) settleRow(ctx context.Context, r *run, end *ending, value strin
 	var (
 		moved   rows.TransitionResult
 		refused error
+		kind    = end.kind
 	)
 	outcome := func(ctx context.Context) error {
 		x.writeOutcome(ctx, r, *end, value)
@@ -165,6 +171,9 @@ func (x *Runner) settleRow(ctx context.Context, r *run, end *ending, value strin
 		if end.err == nil {
 			end.err = job.ReadError(errors.New("it was to run again, and its row is gone"))
 		}
+	}
+	if end.kind != kind {
+		x.callBack(r, end, r.endedAt(rows.BackgroundJob{}))
 	}
 	x.writeOutcome(ctx, r, *end, value)
 }
@@ -218,7 +227,7 @@ const retrySlack = 5 * time.Second
 
 // writeOutcome writes the attempt's end to Redis.
 func (x *Runner) writeOutcome(ctx context.Context, r *run, end ending, value string) {
-	o := rqcompat.Outcome{Lease: r.lease, Kind: end.kind, EndedAt: time.Now(), NoRQRetry: r.row != nil || end.permanent}
+	o := rqcompat.Outcome{Lease: r.lease, Kind: end.kind, EndedAt: time.Now(), NoRQRetry: r.row != nil || end.permanent, HandOver: end.handOver}
 	switch end.kind {
 	case rqcompat.OutcomeFinished:
 		o.ReturnValue = value
@@ -261,6 +270,7 @@ func (x *Runner) settleDelivery(ctx context.Context, r *run, kind rqcompat.Outco
 	if kind == rqcompat.OutcomeFailed {
 		end.err = job.ReadError(fmt.Errorf("row %s is %s: %s", r.row.Name, r.row.Status, r.row.ErrorMessage))
 	}
+	x.callBackOfRow(r, &end)
 	x.writeOutcome(ctx, r, end, "")
 }
 
@@ -284,6 +294,8 @@ func (x *Runner) hand(ctx context.Context, r *run, o rqcompat.Outcome) {
 	case !ok:
 	case answer.Err != nil:
 		r.Log().Error("the outcome can't be written at all; the lease lapses, and maintenance decides", "error", answer.Err)
+	case answer.Result == rqcompat.SettledHandedOver:
+		r.Log().Info("handed a callback to Python", "kind", o.HandOver.Kind, "callback", o.HandOver.Name, "as", o.HandOver.ID, "on", o.HandOver.Queue)
 	case answer.Result != rqcompat.Settled:
 		r.Log().Info("delivery was no longer this worker's", "result", int(answer.Result))
 	}

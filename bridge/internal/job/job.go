@@ -135,6 +135,8 @@ type Queued struct {
 	Partly bool
 	// Serializer is how the call was written, and how its result has to be.
 	Serializer rqcompat.Serializer
+	// Callbacks are to be called in Python when it has ended.
+	Callbacks Callbacks
 	// Handler runs it; nil only if Broken is set.
 	Handler *Handler
 	// Memory is about how many bytes the job takes while it runs: its arguments decoded, as JSON, and as the handler reads that.

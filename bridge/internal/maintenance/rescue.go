@@ -42,6 +42,8 @@ type Rescue struct {
 	MaxKills     int
 	// Holds reports whether a worker is this process's and still has a job to settle.
 	Holds func(worker string) bool
+	// CallBack hands a callback of the job's caller over to Python; sites.Courier.CallBack does it.
+	CallBack func(sites.End) (*rqcompat.HandOver, string)
 	// Failed is told of each queue whose failed registry grew.
 	Failed func(queue string)
 	// Poisoned is told of a job that was failed for the workers it took down; info has a name if the job has a row.
@@ -125,15 +127,22 @@ func (s *Rescue) besides(process, id string) []string {
 }
 
 func (s *Rescue) one(ctx context.Context, q job.Queue, l rqcompat.LapsedJob) error {
-	info, row, err := s.rowOf(ctx, q, l.ID)
+	info, row, queued, err := s.rowOf(ctx, q, l.ID)
 	if err != nil {
 		return err
+	}
+	poisoned, said := l.Kills+1 >= s.MaxKills, ""
+	if poisoned && queued != nil && queued.Callbacks.Any() != "" {
+		l.HandOver, said = s.CallBack(sites.End{
+			Site: info.Site, ID: l.ID, Kind: rqcompat.CallbackFailure, Callback: queued.Callbacks[rqcompat.CallbackFailure], When: rqcompat.FormatTime(l.StartedAt),
+			Class: "rq.exceptions.AbandonedJobError", Message: l.Deaths(), Serializer: queued.Serializer,
+		})
 	}
 	give := func(ctx context.Context) error { return s.giveBack(ctx, q, l, info) }
 	if row != nil && row.Status == rows.StatusRunning && row.StartedAs(l.StartedAt) {
 		move := moves.GiveBack(info.Site, row, workerDied)
-		if l.Kills+1 >= s.MaxKills {
-			move = moves.Poison(info.Site, row, l.Deaths(), time.Now())
+		if poisoned {
+			move = moves.Poison(info.Site, row, l.Deaths(), time.Now()).Saying(said)
 		}
 		if result, err := s.Rows.Apply(ctx, move, give); err != nil || result.Applied {
 			return err
@@ -154,38 +163,41 @@ func (s *Rescue) giveBack(ctx context.Context, q job.Queue, l rqcompat.LapsedJob
 		log.Warn("worker died with a job; it is back in its queue")
 	case rqcompat.RescuePoisoned:
 		log.Error("job took its worker down again and again; it is in the failed registry", "beside", l.Beside)
+		if h := l.HandOver; h != nil {
+			log.Info("handed a callback to Python", "kind", h.Kind, "callback", h.Name, "as", h.ID, "on", h.Queue)
+		}
 		s.Failed(q.Name)
 		s.Poisoned(info, errors.New(l.Deaths()))
 	}
 	return nil
 }
 
-// rowOf finds the row that an RQ job delivers; nil if it has none.
-func (s *Rescue) rowOf(ctx context.Context, q job.Queue, id string) (info job.Info, row *rows.BackgroundJob, err error) {
+// rowOf finds the row that an RQ job delivers, nil if it has none, and what the job asks for, nil if it is gone.
+func (s *Rescue) rowOf(ctx context.Context, q job.Queue, id string) (info job.Info, row *rows.BackgroundJob, queued *job.Queued, err error) {
 	j, fault := s.RQ.Fetch(ctx, id)
 	if j == nil {
 		if errors.Is(fault, rqcompat.ErrNoSuchJob) {
 			fault = nil
 		}
-		return info, nil, fault
+		return info, nil, nil, fault
 	}
 	r, err := route.One(ctx, s.Router, q, route.Found{Job: j, Fault: fault})
 	if err != nil {
-		return info, nil, err
+		return info, nil, nil, err
 	}
 	info = job.Info{ID: id, Method: r.Method, Site: r.Site, User: r.User, Queue: q.Name}
 	switch {
 	case r.Verdict == route.Unready:
-		return info, nil, errors.New("the row of job " + id + " can't be read now")
+		return info, nil, nil, errors.New("the row of job " + id + " can't be read now")
 	case r.Row != nil:
 		row = r.Row
 	case r.JobType != nil:
 		if row, err = s.Rows.RowOfArrival(ctx, r.Site, sites.ArrivalOf(j)); errors.Is(err, rows.ErrNoSuchJob) {
-			return info, nil, nil
+			return info, nil, r.Queued, nil
 		}
 	}
 	if row != nil {
 		info.Name = row.Name
 	}
-	return info, row, err
+	return info, row, r.Queued, err
 }

@@ -119,6 +119,14 @@ func Complete(site string, row *rows.BackgroundJob, said Said, now time.Time) Mo
 	return m
 }
 
+// Saying adds to what the log says, unless that is "".
+func (m Move) Saying(more string) Move {
+	if more != "" {
+		m.Message += "; " + more
+	}
+	return m
+}
+
 // Withhold leaves out of a move what the job has come to, until Reveal.
 func (m Move) Withhold() Move {
 	if m.Withheld {

@@ -1,6 +1,7 @@
 package route
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -10,13 +11,15 @@ import (
 	"github.com/opensoft/dartwing-bridge/rqcompat/pickle"
 )
 
-// TestCallbacks: only Frappe's own house-keeping callback can be done without Python.
+// TestCallbacks: a job with a callback other than Frappe's own house-keeping is Python's on a shared queue. On an own one the
+// callback goes along, to be handed over.
 func TestCallbacks(t *testing.T) {
 	set := map[string]func(*rqcompat.Job, string){
 		"success": func(j *rqcompat.Job, name string) { j.SuccessCallback.Name = name },
 		"failure": func(j *rqcompat.Job, name string) { j.FailureCallback.Name = name },
 		"stopped": func(j *rqcompat.Job, name string) { j.StoppedCallback.Name = name },
 	}
+	kinds := map[string]rqcompat.CallbackKind{"success": rqcompat.CallbackSuccess, "failure": rqcompat.CallbackFailure, "stopped": rqcompat.CallbackStopped}
 	fine := frappe.NewEnqueueDefaults(nil).FailureCallback
 	for which, set := range set {
 		for _, j := range []*rqcompat.Job{plain(t, "go.plain"), enqueued(t, frappe.Call{Method: "go.plain"}), delivery(t, "JOB-1")} {
@@ -27,9 +30,14 @@ func TestCallbacks(t *testing.T) {
 					t.Errorf("%s callback %q of %s: %s, want %s", which, name, got.Method, verdicts[got.Verdict], verdicts[want])
 				}
 			}
-			set(j, "app.done")
-			got := newBench().router().Route(t.Context(), job.Queue{Own: true}, []Found{{Job: j, Seen: time.Now()}})[0]
-			checkBroken(t, got, true, `Python callback "app.done"`)
+			for name, want := range map[string]string{"app.done": "app.done", fine: "", strings.Repeat("x", 1<<20): strings.Repeat("x", 2048)} {
+				set(j, name)
+				got := newBench().router().Route(t.Context(), job.Queue{Own: true}, []Found{{Job: j, Seen: time.Now()}})[0]
+				if got.Verdict != Ours || got.Broken != nil || got.Callbacks[kinds[which]].Name != want || len(got.Callbacks) > 1 {
+					t.Errorf("%s callback %.20q on an own queue: %s, %v, with %.99v", which, name, verdicts[got.Verdict], got.Broken, got.Callbacks)
+				}
+			}
+			set(j, "")
 		}
 	}
 }

@@ -29,7 +29,7 @@ type reading struct {
 func unread(queue job.Queue, f Found, fault error) reading {
 	return reading{fault: fault, heavy: tooMuch(fault), q: &job.Queued{
 		Queue: queue, ID: f.Job.ID, CreatedAt: f.Job.CreatedAt, EnqueuedAt: f.Job.EnqueuedAt, Priority: job.PriorityOfQueue(queue.Kind), Timeout: timeoutOf(f.Job),
-		Attempt: 1 + f.Job.Retried(), Kills: f.Job.Kills(), Seen: f.Seen, Memory: leastMemory,
+		Attempt: 1 + f.Job.Retried(), Callbacks: callbacksOf(f.Job), Kills: f.Job.Kills(), Seen: f.Seen, Memory: leastMemory,
 	}}
 }
 
@@ -51,7 +51,10 @@ func (r *Router) read(queue job.Queue, f Found, l pickle.Limits) (got reading) {
 		return unread(queue, f, fmt.Errorf("decode the call: %w", err))
 	}
 	q := got.q
-	if got.fault = unwrap(q, f.Job, call); got.fault != nil || f.Whole {
+	if got.fault = unwrap(q, call); got.fault == nil {
+		got.fault = pythonsOwn(q)
+	}
+	if got.fault != nil || f.Whole {
 		return got
 	}
 	q.Memory += call.Memory
@@ -85,11 +88,11 @@ func dropArguments(q *job.Queued) {
 }
 
 // unwrap takes what a call asks for out of the envelope of frappe.enqueue around it, if any.
-func unwrap(q *job.Queued, j *rqcompat.Job, call *rqcompat.Call) error {
+func unwrap(q *job.Queued, call *rqcompat.Call) error {
 	q.Method, q.Kwargs, q.Args, q.Serializer = call.Func, call.Kwargs, call.Args, call.Serializer
 	envelope, err := frappe.ParseCall(call.Func, based{call.Kwargs})
 	if errors.Is(err, frappe.ErrNotFrappe) {
-		return refuseCallback(j)
+		return nil
 	}
 	if err != nil {
 		return err
@@ -99,9 +102,6 @@ func unwrap(q *job.Queued, j *rqcompat.Job, call *rqcompat.Call) error {
 	q.Kwargs = envelope.Kwargs.(based).Dict // ParseCall takes nothing else
 	if own := envelope.WrapperArgument(); own != "" {
 		q.Kwargs = &pickle.Dict{Items: slices.DeleteFunc(slices.Clone(q.Kwargs.Items), func(p pickle.Pair) bool { return p.Key == any(own) })}
-	}
-	if err := refuseCallback(j); err != nil {
-		return err
 	}
 	name, isExecutor := envelope.BackgroundJobID()
 	if isExecutor && name == "" {
@@ -133,16 +133,33 @@ func RowOf(j *rqcompat.Job) (named sites.RowCall, ok bool) {
 		return sites.RowCall{}, false
 	}
 	q := &job.Queued{}
-	err = unwrap(q, j, call)
+	err = unwrap(q, call)
 	return sites.RowCall{Site: q.Site, Name: q.RowName, User: q.User}, err == nil && q.RowName != ""
 }
 
-// refuseCallback refuses a job with a Python callback after it; Frappe's house-keeping one the bridge does itself.
-func refuseCallback(j *rqcompat.Job) error {
-	for _, cb := range []rqcompat.Callback{j.SuccessCallback, j.FailureCallback, j.StoppedCallback} {
-		if cb.Name != "" && !frappe.IsFrappeCallback(cb.Name) {
-			return fmt.Errorf("the job names the Python callback %q, which the bridge can't run: drop its callbacks, or enqueue it on a queue of Python's", cb.Name)
+// callbackName is how much of a callback's name is kept: a longer one names no function.
+const callbackName = 2048
+
+// callbacksOf reads the callbacks that a job names; nil for none.
+func callbacksOf(j *rqcompat.Job) (c job.Callbacks) {
+	for i, callback := range [...]rqcompat.Callback{j.SuccessCallback, j.FailureCallback, j.StoppedCallback} {
+		if callback.Name == "" || frappe.IsFrappeCallback(callback.Name) {
+			continue
 		}
+		if c == nil {
+			c = job.Callbacks{}
+		}
+		callback.Name = strings.Clone(callback.Name[:min(len(callback.Name), callbackName)])
+		c[job.CallbackKinds[i]] = callback
+	}
+	return c
+}
+
+// pythonsOwn says why a job on a shared queue is left to Python whatever it asks for: who takes it there can call its callbacks
+// itself. On an own queue they are handed over to Python when it has ended.
+func pythonsOwn(q *job.Queued) error {
+	if name := q.Callbacks.Any(); name != "" && !q.Queue.Own {
+		return fmt.Errorf("the job names the Python callback %q, so it is left to Python on a queue that is shared", name)
 	}
 	return nil
 }

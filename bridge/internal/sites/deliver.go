@@ -232,12 +232,14 @@ func (c Courier) queueOf(priority string) string {
 }
 
 // QueueNames lists queue types for an error text.
-func QueueNames(types []frappe.QueueType) string {
+func QueueNames(types []frappe.QueueType) string { return strings.Join(queueNames(types), ", ") }
+
+func queueNames(types []frappe.QueueType) []string {
 	names := make([]string, len(types))
 	for i, t := range types {
 		names[i] = t.Name
 	}
-	return strings.Join(names, ", ")
+	return names
 }
 
 // DeliverMany is Deliver for many rows in few round trips: an error for each.
