@@ -157,6 +157,13 @@ type ForeignHandler struct {
 //	{"output": "/files/report.csv"}
 //	{"result": {"rows": 12}}
 //	{"snooze": 60}
+//	{"submit": {"job_type": "render_page", "parameters": {"page": 4}, "key": "page 4 of JOB-2026-00017"}}
+//
+// The last one submits another job, as Job.Submit does: site, organization and user are those of the program's own job, and no
+// line can name others. Beside these fields it takes priority, depends_on (names of jobs; that of its own is BRIDGE_JOB_NAME) and
+// run_after (RFC 3339, or a duration such as 90m). The program reads no answers: a refusal and its reason are in the job's log, as
+// are the names of what was submitted, and the job goes on. Without a key a program that is tried again submits again. What
+// couldn't be submitted because a server is away, or within KillGrace of the program's end, fails the attempt, as a transient error.
 //
 // Any other line goes to the log. A line of JSON that is longer than 1 MiB, or that starts with {"result": and can't be
 // read, fails the job for good, since it may have been the result. The last 8 KiB of stderr become part of the error; the last lines of both are shown in the row's log_tail. Exit status 0 is success; of
@@ -179,7 +186,7 @@ type ExecConfig = foreign.Exec
 // HTTPConfig is a handler that calls a URL per job.
 //
 // The request's body is JSON: job_id, name, job_type, site, user, organization, attempt, timeout_seconds (0 for none)
-// and parameters, and lossy (JobInfo.Lossy) if there is something to say. An answer of 2xx is success; as application/json it may hold {"result": …, "output": "…"}. As
+// and parameters, and lossy (JobInfo.Lossy) if there is something to say. An answer of 2xx is success; as application/json it may hold {"result": …, "output": "…"}, and one "submit". As
 // application/x-ndjson it is read line by line while it comes, with the reports of ExecConfig and, since the status is
 // already out, {"error": "…", "permanent": true} for a failure; a line of those that can't be read is a permanent one.
 //

@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/opensoft/dartwing-bridge/bridge/internal/foreign"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
@@ -49,29 +48,6 @@ func New(cfg Config) (*Engine, error) {
 		registerSamples(e)
 	}
 	return e, nil
-}
-
-// registerForeign sets up the handlers that the configuration declares.
-func (e *Engine) registerForeign() error {
-	var errs []error
-	for name, cfg := range e.cfg.Foreign {
-		run, err := cfg.handler()
-		if err != nil {
-			errs = append(errs, fmt.Errorf("bridge.handlers[%q]: %w", name, err))
-			continue
-		}
-		e.register(name, &registration{source: "bridge.handlers", intervals: cfg.RetryIntervals, handle: func(ctx context.Context, j *RawJob) (any, error) {
-			return run(ctx, j.JobInfo, j.Params, j)
-		}})
-	}
-	return errors.Join(errs...)
-}
-
-func (h ForeignHandler) handler() (job.Call, error) {
-	if h.Exec != nil {
-		return foreign.NewExec(*h.Exec)
-	}
-	return foreign.NewHTTP(*h.HTTP)
 }
 
 // Run works jobs until ctx ends or a shutdown command arrives, and then stops in order: nothing new is claimed; running

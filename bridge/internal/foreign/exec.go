@@ -46,7 +46,7 @@ type Exec struct {
 func Grace(c Exec) time.Duration { return cmp.Or(max(c.KillGrace, 0), defaultKillGrace) }
 
 // NewExec checks cfg against this machine: a program that can't be found is told at start and not job by job.
-func NewExec(cfg Exec) (job.Call, error) {
+func NewExec(cfg Exec) (Call, error) {
 	if len(cfg.Command) == 0 || cfg.Command[0] == "" {
 		return nil, errors.New(`exec: "command" is empty: give the program and its arguments as a list`)
 	}
@@ -74,11 +74,11 @@ func NewExec(cfg Exec) (job.Call, error) {
 	return cfg.run, nil
 }
 
-func (c Exec) run(ctx context.Context, info job.Info, params json.RawMessage, r job.Reporter) (any, error) {
+func (c Exec) run(ctx context.Context, info job.Info, params json.RawMessage, r Reporter) (any, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	reports := &reportReader{r: r}
+	reports := &reportReader{r: r, ctx: ctx}
 	stderr, said := &tail{max: stderrTail}, &complaints{log: r.Log()}
 	cmd := exec.CommandContext(ctx, c.Command[0], c.Command[1:]...)
 	cmd.Dir = c.Dir
@@ -99,7 +99,7 @@ func (c Exec) run(ctx context.Context, info job.Info, params json.RawMessage, r 
 		return nil, notStarted(fmt.Errorf("start %s: %w", c.Command[0], err))
 	}
 	c.endGroup(cmd.Process.Pid, told.Load())
-	reports.finish()
+	reports.end()
 	said.finish()
 	return c.outcome(ctx, r, cmd, err, reports, stderr)
 }
@@ -129,13 +129,19 @@ func (c Exec) endGroup(pid int, told *time.Time) {
 	_ = signalGroup(pid, syscall.SIGKILL)
 }
 
-func (c Exec) outcome(ctx context.Context, r job.Reporter, cmd *exec.Cmd, err error, reports *reportReader, stderr *tail) (any, error) {
+func (c Exec) outcome(ctx context.Context, r Reporter, cmd *exec.Cmd, err error, reports *reportReader, stderr *tail) (any, error) {
 	status := cmd.ProcessState.ExitCode()
-	if ctx.Err() != nil && !(status == 0 && reports.hasResult) {
+	if ctx.Err() != nil && !(status == 0 && reports.hasResult && reports.away == nil) {
 		return nil, fmt.Errorf("%s was stopped: %w", c.Command[0], context.Cause(ctx))
 	}
 	if status == 0 {
-		if errors.Is(err, exec.ErrWaitDelay) {
+		cut := errors.Is(err, exec.ErrWaitDelay)
+		switch {
+		case reports.away != nil:
+			return nil, transient(fmt.Errorf("%s: %w", c.Command[0], reports.away))
+		case cut && time.Since(reports.submitted) < Grace(c)/2:
+			return nil, transient(fmt.Errorf("%s: its jobs could not be submitted within %s of its end", c.Command[0], Grace(c)))
+		case cut:
 			r.Log().Warn("the program left a process behind that kept its output open; it was killed", "program", c.Command[0])
 		}
 		if reports.lost != nil {

@@ -22,7 +22,7 @@ import (
 	"github.com/opensoft/dartwing-bridge/bridge/internal/wait"
 )
 
-func shell(t *testing.T, cfg Exec, script string) job.Call {
+func shell(t *testing.T, cfg Exec, script string) Call {
 	t.Helper()
 	cfg.Command = []string{"sh", "-c", script}
 	run, err := NewExec(cfg)

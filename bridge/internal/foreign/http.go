@@ -44,7 +44,7 @@ type HTTP struct {
 }
 
 // NewHTTP checks cfg.
-func NewHTTP(cfg HTTP) (job.Call, error) {
+func NewHTTP(cfg HTTP) (Call, error) {
 	u, err := url.Parse(cfg.URL)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 		// It is not shown: user, query or the whole of it may be a secret.
@@ -77,7 +77,7 @@ type httpHandler struct {
 
 var errHTTPTimeout = errors.New("the service didn't finish within the configured timeout")
 
-func (h *httpHandler) run(ctx context.Context, info job.Info, params json.RawMessage, r job.Reporter) (any, error) {
+func (h *httpHandler) run(ctx context.Context, info job.Info, params json.RawMessage, r Reporter) (any, error) {
 	if h.cfg.Timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, h.cfg.Timeout, errHTTPTimeout)
@@ -196,7 +196,7 @@ func (h *httpHandler) refused(res *http.Response) error {
 }
 
 // answer reads {"result": …, "output": …}.
-func (h *httpHandler) answer(ctx context.Context, r job.Reporter, res *http.Response) (any, error) {
+func (h *httpHandler) answer(ctx context.Context, r Reporter, res *http.Response) (any, error) {
 	var body bytes.Buffer
 	if n := res.ContentLength; n > 0 {
 		body.Grow(int(min(n, maxAnswer)) + bytes.MinRead)
@@ -225,16 +225,23 @@ func (h *httpHandler) answer(ctx context.Context, r job.Reporter, res *http.Resp
 	if rep.Output != nil {
 		r.SetOutput(*rep.Output)
 	}
+	if rep.Submit != nil {
+		reports := &reportReader{r: r, ctx: ctx}
+		reports.submit(rep.Submit)
+		if reports.submitAll(); reports.away != nil {
+			return nil, transient(fmt.Errorf("call %s: %w", h.place, reports.away))
+		}
+	}
 	return ended(result, rep.Snooze)
 }
 
 // stream passes reports on while they come.
-func (h *httpHandler) stream(ctx context.Context, r job.Reporter, body io.Reader) (any, error) {
-	reports := &reportReader{r: r, takesErrors: true}
+func (h *httpHandler) stream(ctx context.Context, r Reporter, body io.Reader) (any, error) {
+	reports := &reportReader{r: r, ctx: ctx, takesErrors: true}
 	if _, err := io.Copy(reports, body); err != nil {
 		return nil, h.broken(ctx, err)
 	}
-	reports.finish()
+	reports.end()
 	if f := reports.failure; f != nil {
 		err := fmt.Errorf("call %s: %s", h.place, *f.Error)
 		if f.Permanent {
@@ -244,6 +251,9 @@ func (h *httpHandler) stream(ctx context.Context, r job.Reporter, body io.Reader
 	}
 	if reports.lost != nil {
 		return nil, permanent(fmt.Errorf("call %s: %w", h.place, reports.lost))
+	}
+	if reports.away != nil {
+		return nil, transient(fmt.Errorf("call %s: %w", h.place, reports.away))
 	}
 	return ended(reports.result, reports.snooze)
 }

@@ -16,7 +16,7 @@ import (
 )
 
 // service starts an HTTP server with one handler and returns a job handler that calls it.
-func service(t *testing.T, cfg HTTP, serve http.HandlerFunc) job.Call {
+func service(t *testing.T, cfg HTTP, serve http.HandlerFunc) Call {
 	t.Helper()
 	s := httptest.NewServer(serve)
 	t.Cleanup(s.Close)
@@ -98,7 +98,7 @@ func TestHTTPSuccess(t *testing.T) {
 
 // TestSnooze: a program and a URL may want to be called again, also in parts of a second.
 func TestSnooze(t *testing.T) {
-	for name, handler := range map[string]job.Call{
+	for name, handler := range map[string]Call{
 		"a line of a program": shell(t, Exec{}, `echo '{"snooze": 0.5}'`),
 		"a line of a stream":  service(t, HTTP{}, answers(200, "application/x-ndjson", `{"progress": 5}`+"\n"+`{"snooze": 0.5}`+"\n")),
 		"an answer":           service(t, HTTP{}, answers(200, "application/json", `{"snooze": 0.5}`)),

@@ -2,6 +2,7 @@ package foreign
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -20,6 +21,24 @@ type heard struct {
 	progress []string
 	outputs  []string
 	log      bytes.Buffer
+	// submitted are the jobs asked for, call by call; refuse says of one why not, and away of all.
+	submitted [][]Child
+	refuse    func(Child) error
+	away      error
+}
+
+func (h *heard) Submit(_ context.Context, children []Child) ([]Submitted, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.submitted = append(h.submitted, children)
+	results := make([]Submitted, len(children))
+	for i, c := range children {
+		results[i] = Submitted{Name: fmt.Sprintf("JOB-%d", i+1), Created: c.Key == "", Err: h.away}
+		if h.refuse != nil && h.away == nil {
+			results[i].Err = h.refuse(c)
+		}
+	}
+	return results, h.away
 }
 
 func (h *heard) Write(b []byte) (int, error) {

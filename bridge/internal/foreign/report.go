@@ -51,13 +51,15 @@ type report struct {
 	Output    *string         `json:"output"`
 	Result    json.RawMessage `json:"result"`
 	Snooze    *float64        `json:"snooze"` // seconds
+	Submit    json.RawMessage `json:"submit"` // a Child
 	Error     *string         `json:"error"`
 	Permanent bool            `json:"permanent"`
 }
 
 // reportReader cuts a handler's output into lines as it comes and passes them on. It isn't safe for concurrent use.
 type reportReader struct {
-	r         job.Reporter
+	r         Reporter
+	ctx       context.Context // of the attempt, in which jobs are submitted
 	line      []byte
 	skipping  bool // inside a line that was too long
 	since     time.Time
@@ -66,6 +68,11 @@ type reportReader struct {
 	result    any
 	hasResult bool
 	snooze    *float64
+	// children are the jobs asked for by what was read since the last were submitted, at most as many as lines are in one read.
+	children  []Child
+	submitted time.Time // when the last were
+	// away is why jobs could not be submitted.
+	away error
 
 	// takesErrors is set where a line is the only way to tell of a failure.
 	takesErrors bool
@@ -81,6 +88,7 @@ func (rr *reportReader) Write(b []byte) (int, error) {
 	}
 	rr.lately += len(b)
 	wait.Large(rr.lately, func() { rr.read(b) })
+	rr.submitAll()
 	return len(b), nil
 }
 
@@ -93,6 +101,12 @@ func (rr *reportReader) read(b []byte) {
 			rr.finish()
 		}
 	}
+}
+
+// end takes the last line, which may have no end.
+func (rr *reportReader) end() {
+	rr.finish()
+	rr.submitAll()
 }
 
 func (rr *reportReader) append(part []byte) {
@@ -113,7 +127,7 @@ func (rr *reportReader) append(part []byte) {
 	rr.line = append(rr.line, part...)
 }
 
-// finish handles the line that was collected; the last one may have no end.
+// finish handles the line that was collected.
 func (rr *reportReader) finish() {
 	line := bytes.TrimSpace(rr.line)
 	rr.line, rr.skipping = rr.line[:0], false
@@ -151,11 +165,14 @@ func (rr *reportReader) take(line []byte) bool {
 	if rep.Snooze != nil {
 		rr.snooze = rep.Snooze
 	}
+	if rep.Submit != nil {
+		rr.submit(rep.Submit)
+	}
 	failed := rep.Error != nil && rr.takesErrors
 	if failed {
 		rr.failure = &rep
 	}
-	return rep.Progress != nil || rep.Output != nil || rep.Result != nil || rep.Snooze != nil || failed
+	return rep.Progress != nil || rep.Output != nil || rep.Result != nil || rep.Snooze != nil || rep.Submit != nil || failed
 }
 
 // ended is what a handler that has ended well came to.
@@ -167,15 +184,19 @@ func ended(result any, snooze *float64) (any, error) {
 }
 
 func (rr *reportReader) log(line []byte) {
+	rr.tell(slog.LevelInfo, job.OutputLine, "line", clip(line))
+}
+
+// tell logs a line about what the handler said.
+func (rr *reportReader) tell(level slog.Level, message string, attrs ...any) {
 	rr.logged++
-	level := slog.LevelInfo
 	if rr.logged > maxLogLines {
 		level = job.LevelOutput
 	}
 	if rr.logged == maxLogLines+1 {
 		rr.r.Log().Warn("further output of this handler is not logged", "limit", maxLogLines)
 	}
-	rr.r.Log().Log(context.Background(), level, job.OutputLine, "line", clip(line))
+	rr.r.Log().Log(context.Background(), level, message, attrs...)
 }
 
 // decodeResult keeps whole numbers exact. raw is valid JSON, or empty for no result.
