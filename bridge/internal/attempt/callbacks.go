@@ -18,7 +18,7 @@ func (x *Runner) callBack(r *run, end *ending, when string) (said string) {
 	}
 	kind := callbackKinds[end.kind]
 	e := sites.End{Site: r.info.Site, ID: r.lease.ID, Kind: kind, Callback: r.callbacks[kind], When: when, Serializer: r.serializer}
-	if end.err != nil {
+	if kind == rqcompat.CallbackFailure && end.err != nil {
 		e.Class, e.Message = end.err.Class, end.err.Text
 	}
 	end.handOver, said = x.CallBack(e)
@@ -41,9 +41,10 @@ func (r *run) endedAt(row rows.BackgroundJob) string {
 	return at.In(r.row.Creation.Location()).Format("2006-01-02 15:04:05.000000")
 }
 
-// callBackOfRow is callBack for a delivery whose row has ended before: whoever ended it may have died before he could.
+// callBackOfRow is callBack for a delivery whose row has ended before: whoever ended it may have died before he could. Of what
+// was canceled before it started nobody hears, as in RQ.
 func (x *Runner) callBackOfRow(r *run, end *ending) {
-	if r.row != nil && r.row.Status.Terminal() {
+	if r.row != nil && r.row.Status.Terminal() && (r.row.Status != rows.StatusCanceled || r.row.StartedRaw != "") {
 		x.callBack(r, end, r.endedAt(*r.row))
 	}
 }

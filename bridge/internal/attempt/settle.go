@@ -165,6 +165,9 @@ func (x *Runner) settleRow(ctx context.Context, r *run, end *ending, value strin
 		if end.kind = outcomeOf(moved.Current); end.err == nil && end.kind == rqcompat.OutcomeFailed {
 			end.err = job.ReadError(fmt.Errorf("row is %s", moved.Current))
 		}
+		if !moved.Current.Terminal() { // it goes on
+			r.callbacks, end.handOver = nil, nil
+		}
 	}
 	if end.kind == rqcompat.OutcomeRetried { // by nobody, since the row doesn't say so
 		end.kind, end.snoozed = rqcompat.OutcomeFailed, false
