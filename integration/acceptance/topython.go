@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,6 +27,7 @@ func pythonCases() []Case {
 		{Name: "user", Means: "Python runs the job as the user it was enqueued for", Run: pythonSession},
 		{Name: "failure", Means: "a failure in Python ends bridge enqueue --wait with exit code 1", Run: pythonFailure},
 		{Name: "--at", Means: "a job that is due later comes later", Needs: []need{ownWorker}, Run: pythonLater},
+		{Name: "on_success", Means: "the callback of a job that Go ran is called by a Python worker", Needs: []need{ownWorker, ownQueue}, Run: pythonCallback},
 	}
 	for i := range cases {
 		cases[i].Name = "Go to Python: " + cases[i].Name
@@ -94,6 +96,39 @@ func pythonLater(ctx context.Context, b *bed) error {
 		return fmt.Errorf("it ended %s after it was enqueued, want %s and a few", waited, pause)
 	}
 	return nil
+}
+
+func pythonCallback(ctx context.Context, b *bed) error {
+	rqID, err := way{b.own}.call(ctx, b, echoMethod, newID("callback"), values{"on_success": "builtins.print"}, nil)
+	if err != nil {
+		return err
+	}
+	if _, err := b.await(ctx, rqID); err != nil {
+		return err
+	}
+	j, err := b.rq().Fetch(ctx, rqID)
+	if err != nil {
+		return err
+	}
+	callback, err := b.rq().Fetch(ctx, j.Extra["bridge_handed"])
+	if err != nil {
+		return fmt.Errorf("the job that calls the callback: %w", err)
+	}
+	workers, err := b.rq().Workers(ctx)
+	if err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(workers, func(w *rqcompat.Worker) bool {
+		return slices.Contains(w.Queues, callback.Origin) && !strings.HasPrefix(w.Name, bridge.WorkerPrefix)
+	}) {
+		return missing("no Python worker works the queue %s", callback.Origin)
+	}
+	e, err := b.await(ctx, callback.ID)
+	if err != nil {
+		return err
+	}
+	_, err = e.value()
+	return err
 }
 
 // exitCode is the code with which the program ended, -1 if it isn't that.
