@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -230,4 +232,44 @@ func checkHandedAgain(t *testing.T, f *fleet, id, as string) {
 	again()
 	want(t, "handed over as", f.handed(f.shared())[id].ID, as)
 	f.rdb.HSet(ctx, rqcompat.JobKey(as), "bridge_payload", result) // which had died with the bridge
+}
+
+// TestCallbackOfAKilledBridge kills a bridge that has written the row's end, and of whose last words to Redis nothing came: the
+// next one hands the callback over, once and under the id that the log names.
+func TestCallbackOfAKilledBridge(t *testing.T) {
+	f := newFleet(t, "2.6.1", nil)
+	db := f.install()
+	addJobType(t, f, db)
+	child := exec.Command(os.Args[0], "-test.run=^$")
+	child.Env, child.Stderr = append(os.Environ(), childVariable+"="+f.dir, childDoes+"=works"), os.Stderr
+	stdin, err := child.StdinPipe()
+	if err == nil {
+		err = child.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stdin.Close()
+	id := f.frappeEnqueue("go", "go.work", values{"job_id": "a", "organization": "ORG-A", "end": "slow", "on_success": "tasks.tell"})
+	f.waitStatus(id, rqcompat.StatusStarted)
+	if err := f.rdb.Do(t.Context(), "CLIENT", "PAUSE", 20_000, "WRITE").Err(); err != nil {
+		t.Fatal(err)
+	}
+	f.eventually("the row is completed", func() bool { return lastMessages(t, db)[rows.StatusCompleted] != "" })
+	_ = child.Process.Kill()
+	_ = child.Wait()
+	if err := f.rdb.Do(t.Context(), "CLIENT", "UNPAUSE").Err(); err != nil {
+		t.Fatal(err)
+	}
+	want(t, "status after the kill", statusOf(fetch(t, f, id)), "started")
+	want(t, "handed over by then", len(f.handed(f.shared())), 0)
+
+	f.start(func(e *bridge.Engine) { bridge.Register(e, "go.work", anything) })
+	f.waitStatus(id, rqcompat.StatusFinished)
+	as := f.handed(f.shared())[id]
+	if as == nil || !strings.HasSuffix(lastMessages(t, db)[rows.StatusCompleted], "to Python as job "+as.ID+" on queue bench:default") {
+		t.Fatalf("handed over as %+v; the log says %q", as, lastMessages(t, db)[rows.StatusCompleted])
+	}
+	f.burst("simple", false, f.shared())
+	want(t, "calls", len(f.told()[id]), 1)
 }
