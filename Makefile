@@ -65,8 +65,8 @@ acceptance: build ## try the bridge on a real bench: BENCH=/home/frappe/frappe-b
 bench: setup ## measure against RQ and asynq on this machine; prints a table and JSON
 	@cd integration/bench && go run . $(BENCH_FLAGS)
 
-million: setup ## lists, cards and reports of the desk, and the hot queries, with a million jobs: what each reads, and how long it takes
-	BRIDGE_TEST_JOBS=1000000 go test -count=1 -v -timeout 30m -run 'TestNothingReadsAllJobs|TestHotQueries' ./frappe/documents ./frappe/rows
+million: setup ## with a million jobs: lists, cards and reports of the desk, hot queries, submit, claim, explain, clean up, an idle bridge: what each reads and takes
+	BRIDGE_TEST_JOBS=1000000 go test -count=1 -v -p 1 -timeout 45m -run 'TestNothingReadsAllJobs|TestHotQueries|TestAmongManyJobs' ./frappe/documents ./frappe/rows ./bridge
 
 chaos: setup ## what the tests do a few times, CHAOS (200) times, or for so many seconds: bridges killed, idle Python workers, anything at once
 	BRIDGE_TEST_CHAOS=$(CHAOS) go test -count=1 -v -timeout 3h -run 'TestKilledWithAJobInHand|TestIdlePythonWorkerOnASharedQueue|TestAnythingMayHappen' ./integration

@@ -20,8 +20,11 @@ func (d *DB) Count(ctx context.Context, organization string, statuses []Status, 
 		}
 		parts, args = append(parts, part+" LIMIT ?)"), append(args, most)
 	}
-	query := "SELECT COUNT(*) FROM (" + strings.Join(parts, " UNION ALL ") + " LIMIT ?) counted"
-	counts, err := selectAll[int](ctx, &d.conn, "count jobs", query, append(args, most)...)
+	all := strings.Join(parts, " UNION ALL ")
+	if len(parts) > 1 { // one alone ends there anyway, and would be read a third time
+		all, args = all+" LIMIT ?", append(args, most)
+	}
+	counts, err := selectAll[int](ctx, &d.conn, "count jobs", "SELECT COUNT(*) FROM ("+all+") counted", args...)
 	if err != nil {
 		return 0, d.tables.notice(err)
 	}

@@ -149,12 +149,16 @@ func (e *Dependents) Next(ctx context.Context) ([]string, error) {
 	return nil, nil
 }
 
-// endedParents finds the rows of one status whose end somebody may still wait for.
-var endedParents = placesOf("AND EXISTS (SELECT 1 FROM `" + tableJob + "` c WHERE c.`depends_on`=j.`name` AND c.`status`='Pending')")
+// endedParents finds the rows of one status whose end somebody may still wait for. MariaDB would answer EXISTS for all rows at
+// once, and read all Pending ones for that, or the whole child table: asked for a value it looks for each row, and the function
+// keeps it from the index of statuses.
+var endedParents = placesOf("AND " + aChild)
 
 // endedParentsOfSeveral also looks into the child table.
-var endedParentsOfSeveral = placesOf("AND (EXISTS (SELECT 1 FROM `" + tableJob + "` c WHERE c.`depends_on`=j.`name` AND c.`status`='Pending') OR EXISTS (SELECT 1 FROM `" +
-	tableDependency + "` d JOIN `" + tableJob + "` c ON c.`name`=d.`parent` WHERE d.`background_job`=j.`name` AND c.`status`='Pending'))")
+var endedParentsOfSeveral = placesOf("AND (" + aChild + " OR (SELECT 1 FROM `" + tableDependency + "` d JOIN `" + tableJob +
+	"` c ON c.`name`=d.`parent` WHERE d.`background_job`=j.`name` AND COALESCE(c.`status`,'')='Pending' LIMIT 1) IS NOT NULL)")
+
+const aChild = "(SELECT 1 FROM `" + tableJob + "` c WHERE c.`depends_on`=j.`name` AND COALESCE(c.`status`,'')='Pending' LIMIT 1) IS NOT NULL"
 
 // EndedParents reads up to limit places of rows behind one that were modified within a time, from <= modified < to, have
 // ended, and that Pending rows depend on, oldest first. A zero to is no end. It costs a look into an index for each row that

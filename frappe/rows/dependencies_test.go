@@ -220,3 +220,35 @@ func TestCycle(t *testing.T) {
 		t.Errorf("over a job that has ended: %q, %v", got, err)
 	}
 }
+
+// TestEndedParentsAmongManyThatWait: what waits for nothing, or for others, isn't read.
+func TestEndedParentsAmongManyThatWait(t *testing.T) {
+	_, d := installed(t, testMajor)
+	mustExec(t, d, "INSERT INTO `tabBackground Job` (name,creation,modified,status) SELECT CONCAT('JOB-',seq),NOW(6),TIMESTAMP'2026-01-01 00:00:00.5'+INTERVAL seq MINUTE,IF(seq>3000,'Completed','Pending') FROM seq_1_to_6000")
+	mustExec(t, d, "INSERT INTO `tabBackground Job Dependency` (name,parent,parenttype,background_job) SELECT UUID(),CONCAT('JOB-',seq),'Background Job',CONCAT('X-',seq) FROM seq_1_to_3000")
+	mustExec(t, d, "ANALYZE TABLE `tabBackground Job`, `tabBackground Job Dependency`")
+	c, err := d.x.Connx(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	of := Place{}.args(StatusCompleted)
+	args := append([]any{of[0], "2026-01-05 02:20:00", "9999-12-31 23:59:59"}, append(of[1:], 1000)...)
+	read := func() (n int) {
+		t.Helper()
+		if err := c.GetContext(t.Context(), &n, "SELECT CAST(SUM(variable_value) AS INT) FROM information_schema.session_status WHERE variable_name LIKE 'Handler\\_read%'"); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	for _, query := range []string{endedParents, endedParentsOfSeveral} {
+		var found []Place
+		before := read()
+		if err := c.SelectContext(t.Context(), &found, query, args...); err != nil || len(found) > 0 {
+			t.Fatalf("%v, %v: none waits for what has ended", found, err)
+		}
+		if n := read() - before; n > 1000 {
+			t.Errorf("for 100 that ended it reads %d rows: %s", n, query)
+		}
+	}
+}

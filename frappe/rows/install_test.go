@@ -50,7 +50,7 @@ func TestInstallOnABareDatabase(t *testing.T) {
 				"`progress` decimal(21,9) NOT NULL DEFAULT 0.000000000", "`max_retries` int(11) NOT NULL DEFAULT 5", "`error_message` text DEFAULT NULL",
 				"CHARACTER SET utf8mb4 COLLATE utf8mb4_bin DEFAULT NULL CHECK (json_valid(`input_parameters`))", "`_liked_by` text",
 				"KEY `job_hash_creation_index` (`job_hash`,`creation`)", "KEY `status_next_retry_at_organization_index` (`status`,`next_retry_at`,`organization`)",
-				"KEY `status_modified_index` (`status`,`modified`)", "KEY `organization_status_index` (`organization`,`status`)",
+				"KEY `status_modified_index` (`status`,`modified`)", "KEY `organization_status_modified_index` (`organization`,`status`,`modified`)",
 				"KEY `depends_on_status_index` (`depends_on`,`status`)", "KEY `owner_status_modified_index` (`owner`,`status`,`modified`)",
 				"KEY `job_type_status_modified_index` (`job_type`,`status`,`modified`)", "PRIMARY KEY (`name`)", "ENGINE=InnoDB", "COLLATE=utf8mb4_unicode_ci ROW_FORMAT=DYNAMIC") {
 				if !strings.Contains(job, part) {
@@ -126,7 +126,7 @@ var dartwingTables = []string{
 		"`progress_message` varchar(60), `output_reference` varchar(140), `error_message` text, `error_type` varchar(140), `retry_count` int NOT NULL DEFAULT 0, `max_retries` int NOT NULL DEFAULT 5," +
 		"`next_retry_at` datetime(6), `input_parameters` json, `job_hash` varchar(140), `timeout_seconds` int NOT NULL DEFAULT 300, `created_at` datetime(6), `started_at` datetime(6)," +
 		"`completed_at` datetime(6), `canceled_at` datetime(6), `canceled_by` varchar(140), `custom_field` varchar(140) DEFAULT 'theirs'," +
-		"INDEX job_hash(job_hash), INDEX theirs(status, modified, name), INDEX `modified`(`modified`)) COLLATE=utf8mb4_unicode_ci",
+		"INDEX job_hash(job_hash), INDEX theirs(status, modified, name), INDEX organization_status_index(organization, status), INDEX `modified`(`modified`)) COLLATE=utf8mb4_unicode_ci",
 	"CREATE TABLE `tabJob Execution Log` (`name` varchar(140) PRIMARY KEY, `creation` datetime(6), `modified` datetime(6), `modified_by` varchar(140), `owner` varchar(140)," +
 		"`background_job` varchar(140), `from_status` varchar(140), `to_status` varchar(140), `timestamp` datetime(6), `actor` varchar(140), `message` text, `retry_attempt` int NOT NULL DEFAULT 0) COLLATE=utf8mb4_unicode_ci",
 	"CREATE TABLE `tabJob Type` (`name` varchar(140) PRIMARY KEY, `creation` datetime(6), `modified` datetime(6), `modified_by` varchar(140), `owner` varchar(140), `type_name` varchar(140) UNIQUE," +
@@ -155,7 +155,7 @@ func TestInstallLeavesAnExistingSite(t *testing.T) {
 	}
 	want := InstallReport{
 		Created: []string{"tabBackground Job Batch", "tabBackground Job Dependency", "tabBackground Job Pause", "tabJob Circuit Breaker", "tabJob Schedule", "tabOrganization", "tabWithheld Job Result"}, Kept: []string{"tabBackground Job", "tabJob Execution Log", "tabJob Type"},
-		IndexesAdded: []string{"tabBackground Job.job_hash_creation_index", "tabBackground Job.status_next_retry_at_organization_index", "tabBackground Job.organization_status_index",
+		IndexesAdded: []string{"tabBackground Job.job_hash_creation_index", "tabBackground Job.status_next_retry_at_organization_index", "tabBackground Job.organization_status_modified_index",
 			"tabBackground Job.depends_on_status_index", "tabBackground Job.owner_status_modified_index",
 			"tabBackground Job.job_type_status_modified_index", "tabJob Execution Log.background_job_timestamp_index",
 			"tabJob Execution Log.owner_modified_index"},

@@ -262,7 +262,7 @@ func TestQueriesUseTheirIndexes(t *testing.T) {
 		"SELECT * FROM `tabBackground Job` WHERE `depends_on` IN ('P1','P2') AND `status` IN ('Pending','Queued')":                                                                                  "depends_on_status_index",
 		"SELECT * FROM `tabBackground Job` FORCE INDEX (PRIMARY) WHERE `name` IN ('JOB-1','JOB-2') FOR UPDATE":                                                                                      "PRIMARY",
 		"SELECT 1 FROM `tabBackground Job` WHERE `status`='Queued' LIMIT 10":                                                                                                                        "status_modified_index",
-		"SELECT 1 FROM `tabBackground Job` WHERE `status`='Queued' AND `organization`='O1' LIMIT 10":                                                                                                "organization_status_index",
+		"SELECT 1 FROM `tabBackground Job` WHERE `status`='Queued' AND `organization`='O1' LIMIT 10":                                                                                                "organization_status_modified_index",
 	} {
 		var plan = map[string]any{}
 		if err := d.x.QueryRowx("EXPLAIN " + query).MapScan(plan); err != nil {

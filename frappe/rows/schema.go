@@ -207,12 +207,12 @@ var neededIndexes = map[string][]index{
 		// Due retries. Frappe asks for organizations in a way that no index serves (coalesce(organization,'')='' or …): with
 		// the column here it needn't read the rows to count those of a status.
 		{"status", "next_retry_at", "organization"},
-		{"status", "modified"},              // stale rows; lists, cards and reports by status and time
-		{"organization", "status"},          // running and waiting jobs of a tenant; lists of one
-		{"depends_on", "status"},            // dependents
-		{"batch", "status", "organization"}, // what a batch counts, without reading its jobs
-		{"owner", "status", "modified"},     // whoever may read his own only: his list and his cards
-		{"job_type", "status", "modified"},  // lists of a type, and the figures on its form
+		{"status", "modified"},                 // stale rows; lists, cards and reports by status and time
+		{"organization", "status", "modified"}, // running and waiting jobs of a tenant; lists of one, in their order
+		{"depends_on", "status"},               // dependents
+		{"batch", "status", "organization"},    // what a batch counts, without reading its jobs
+		{"owner", "status", "modified"},        // whoever may read his own only: his list and his cards
+		{"job_type", "status", "modified"},     // lists of a type, and the figures on its form
 	},
 	tableDependency: {{"background_job", "parent"}}, // dependents
 	tableLog: {

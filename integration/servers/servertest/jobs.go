@@ -9,10 +9,10 @@ import (
 )
 
 // ManyJobs is how many jobs the tests of what grows with their number make; `make million` asks for a million. With that many
-// times count too.
+// times count too: they are measured often, or have limits.
 func ManyJobs(t testing.TB) (n int, timed bool) {
 	t.Helper()
-	n, err := strconv.Atoi(cmp.Or(os.Getenv("BRIDGE_TEST_JOBS"), "100000"))
+	n, err := strconv.Atoi(cmp.Or(os.Getenv("BRIDGE_TEST_JOBS"), "50000"))
 	if err != nil {
 		t.Fatalf("BRIDGE_TEST_JOBS: %v", err)
 	}

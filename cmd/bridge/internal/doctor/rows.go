@@ -19,14 +19,20 @@ const (
 	// overlookedAge is how long a row may stand still before it is asked who would move it: a bridge delivers what has no
 	// delivery within 45 s, and moves due retries within seconds.
 	overlookedAge = 2 * time.Minute
+	// countMost is up to how many jobs of a state are counted.
+	countMost = 1_000_000
 	// overlookedMost is how many such rows of a site are looked at.
 	overlookedMost = 50
 )
 
 // deadLetters says how many wait for a person, and with what the newest ended.
 func (r *report) deadLetters(ctx context.Context, check string, site *frappe.Site, db *rows.DB) error {
-	newest, n, err := db.ListJobs(ctx, rows.ListFilter{Statuses: []rows.Status{rows.StatusDeadLetter}, Limit: 1})
+	dead := []rows.Status{rows.StatusDeadLetter}
+	newest, n, err := db.ListChanged(ctx, rows.ListFilter{Statuses: dead, Limit: 1})
 	if err != nil || n == 0 {
+		return err
+	}
+	if n, err = db.Count(ctx, "", dead, countMost); err != nil {
 		return err
 	}
 	r.warn(check, fmt.Sprintf("bridge jobs --site %s --status dead-letter --group-by error, then bridge retry --status dead-letter", site.Name),

@@ -89,7 +89,7 @@ func (r *report) database(ctx context.Context, b *frappe.Bench, cfg bridge.Confi
 func jobCounts(ctx context.Context, db *rows.DB) string {
 	var parts []string
 	for _, s := range []rows.Status{rows.StatusQueued, rows.StatusRunning, rows.StatusDeadLetter} {
-		_, n, err := db.ListJobs(ctx, rows.ListFilter{Statuses: []rows.Status{s}, Limit: 1})
+		n, err := db.Count(ctx, "", []rows.Status{s}, countMost)
 		if err != nil {
 			return err.Error()
 		}
