@@ -4,6 +4,7 @@ package batch
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -42,32 +43,59 @@ type request[T, R any] struct {
 // Do hands item to the next batch and waits for its answer. The context is the batch's only if item is the first in
 // it: what is under way is never interrupted for the sake of one caller.
 func (b *Batcher[T, R]) Do(ctx context.Context, item T) (R, error) {
-	r := &request[T, R]{ctx: ctx, item: item, done: make(chan struct{})}
-	in, limit := &b.others, b.Limit
-	if b.Large != nil && b.Large(item) {
-		in, limit = &b.large, 1
-	}
-	b.mu.Lock()
-	in.waiting = append(in.waiting, r)
-	lead := !in.busy
-	in.busy = true
-	b.mu.Unlock()
-	if lead {
-		// Nothing was waiting, so r is in the first batch; what came meanwhile doesn't keep this caller.
-		b.next(in, limit)
-		go b.drain(in, limit)
-	}
-	<-r.done
-	return r.answer.Result, r.answer.Err
+	answer := b.DoAll(ctx, []T{item})[0]
+	return answer.Result, answer.Err
 }
 
-func (b *Batcher[T, R]) drain(in *line[T, R], limit int) {
-	for b.next(in, limit) {
+// DoAll is Do for several items of one caller: they join the next batches in their order, as if they came one right after the
+// other.
+func (b *Batcher[T, R]) DoAll(ctx context.Context, items []T) []Answer[R] {
+	mine := make([]*request[T, R], len(items))
+	var lead []*line[T, R]
+	b.mu.Lock()
+	for i, item := range items {
+		mine[i] = &request[T, R]{ctx: ctx, item: item, done: make(chan struct{})}
+		in := b.lineOf(item)
+		in.waiting = append(in.waiting, mine[i])
+		if !in.busy {
+			in.busy = true
+			lead = append(lead, in)
+		}
+	}
+	b.mu.Unlock()
+	for i, in := range slices.Backward(lead) { // one line needn't wait for the other
+		if i == 0 { // nothing was waiting, so this caller's are in the first batch; what came meanwhile doesn't keep him
+			b.next(in)
+		}
+		go b.drain(in)
+	}
+	answers := make([]Answer[R], len(items))
+	for i, r := range mine {
+		<-r.done
+		answers[i] = r.answer
+	}
+	return answers
+}
+
+// lineOf is where an item waits.
+func (b *Batcher[T, R]) lineOf(item T) *line[T, R] {
+	if b.Large != nil && b.Large(item) {
+		return &b.large
+	}
+	return &b.others
+}
+
+func (b *Batcher[T, R]) drain(in *line[T, R]) {
+	for b.next(in) {
 	}
 }
 
 // next runs one batch. It reports false when nothing was waiting, and gives up the lead then.
-func (b *Batcher[T, R]) next(in *line[T, R], limit int) bool {
+func (b *Batcher[T, R]) next(in *line[T, R]) bool {
+	limit := b.Limit
+	if in == &b.large {
+		limit = 1
+	}
 	b.mu.Lock()
 	n := min(len(in.waiting), limit)
 	if n == 0 {

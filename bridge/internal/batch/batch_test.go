@@ -45,6 +45,48 @@ func TestBatcherJoinsWhatWaits(t *testing.T) {
 	})
 }
 
+// TestBatcherKeepsTheOrderOfOneCaller: what he hands over together is joined by others' behind it, and the large ones of it keep
+// neither him nor them.
+func TestBatcherKeepsTheOrderOfOneCaller(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		var calls [][]int
+		b := &Batcher[int, int]{Limit: 4, Large: func(n int) bool { return n >= 100 }, Call: func(_ context.Context, items []int) ([]int, error) {
+			mu.Lock()
+			calls = append(calls, slices.Clone(items))
+			mu.Unlock()
+			if items[0] >= 100 {
+				time.Sleep(time.Second)
+				return []int{-1}, nil
+			}
+			time.Sleep(10 * time.Millisecond)
+			return items, nil
+		}}
+		first := make(chan []Answer[int])
+		go func() { first <- b.DoAll(t.Context(), []int{0, 1, 100, 2, 3, 4}) }()
+		synctest.Wait()
+		began := time.Now()
+		second := b.DoAll(t.Context(), []int{5, 6})
+		if took := time.Since(began); took != 20*time.Millisecond || second[0].Result != 5 || second[1].Result != 6 {
+			t.Errorf("behind six of another caller two are answered %v after %s, want them in the second batch", second, took)
+		}
+		var got []int
+		for _, a := range <-first {
+			got = append(got, a.Result)
+		}
+		if !slices.Equal(got, []int{0, 1, -1, 2, 3, 4}) {
+			t.Errorf("six are answered %v", got)
+		}
+		calls = slices.DeleteFunc(calls, func(c []int) bool { return c[0] == 100 })
+		if len(calls) != 2 || !slices.Equal(calls[0], []int{0, 1, 2, 3}) || !slices.Equal(calls[1], []int{4, 5, 6}) {
+			t.Errorf("the calls were %v", calls)
+		}
+		if none := b.DoAll(t.Context(), nil); len(none) != 0 {
+			t.Errorf("nothing is answered %v", none)
+		}
+	})
+}
+
 func TestBatcherServesALoneItemAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var sizes []int
