@@ -86,9 +86,9 @@ func connectNow(ctx context.Context, cfg Config) (*connections, error) {
 	c.policy = policy.New(facts{c.sites, c.rq}, policy.Options{
 		TrustEnqueuer: cfg.TrustEnqueuer, Open: []string{cfg.DefaultOrganization}, NoBreakers: cfg.Breaker.Off,
 	})
-	c.deliveries = byhand.Deliveries{Redis: c.rdb, Courier: sites.Courier{
-		Bench: cfg.Bench, RQ: c.rq, OwnQueues: cfg.Queues, Arrival: c.sites.Arrival, Names: route.RowOf,
-	}}
+	c.deliveries = byhand.Deliveries{Redis: c.rdb, Courier: sites.NewCourier(sites.CourierParams{
+		Bench: cfg.Bench, RQ: c.rq, OwnQueues: cfg.Queues, Arrivals: c.sites.Arrivals, Names: route.RowOf,
+	})}
 	c.limits = &policy.Limits{Places: c.rq, IsManager: c.sites.IsManager, Count: c.sites.CountWaiting, QueueLimit: cfg.QueueLimit}
 	c.submitter = submit.New(submit.Params{
 		Rows: c.sites, Ask: c.policy.Ask, Limits: c.limits, Ready: c.deliveries.Ready, Deliver: c.deliveries.DeliverMany,

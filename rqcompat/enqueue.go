@@ -2,9 +2,10 @@ package rqcompat
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -23,6 +24,22 @@ func (e *DuplicateJobError) Error() string {
 }
 
 func (e *DuplicateJobError) Is(target error) bool { return target == ErrDuplicateJob }
+
+// RefusedError has why Redis refused some jobs of an EnqueueMany: an error of Enqueue by the index of its request.
+type RefusedError struct {
+	Of       map[int]error
+	requests int
+}
+
+func (e *RefusedError) Error() string {
+	lines := make([]string, 0, len(e.Of))
+	for _, i := range slices.Sorted(maps.Keys(e.Of)) {
+		lines = append(lines, fmt.Sprintf("request %d: %v", i, e.Of[i]))
+	}
+	return fmt.Sprintf("%d of %d jobs not enqueued: %s", len(e.Of), e.requests, strings.Join(lines, "\n"))
+}
+
+func (e *RefusedError) Unwrap() []error { return slices.Collect(maps.Values(e.Of)) }
 
 // Enqueue writes one job in one atomic step: into its queue, into the schedule, or, when dependencies are not
 // done, into the deferred registry; the returned job's Status tells which. Errors: what is wrong with the request,
@@ -44,8 +61,8 @@ const enqueueChunk = 1000
 
 // EnqueueMany writes many jobs with one round trip per 1000. Each job is atomic, the batch is not; requests take effect
 // in their order, so later ones may depend on earlier ones. A faulty request stops the batch before anything is
-// written. Jobs that Redis refused (duplicates, failed dependencies) are nil in the result, and the error joins one for
-// each that names its request; the others are enqueued. After a connection error any may have been written.
+// written. Jobs that Redis refused (duplicates, failed dependencies) are nil in the result, and the error is a *RefusedError;
+// the others are enqueued. After a connection error any may have been written.
 func (c *Client) EnqueueMany(ctx context.Context, rs []Request) ([]*Job, error) {
 	now := time.Now()
 	jobs := make([]*Job, len(rs))
@@ -64,15 +81,14 @@ func (c *Client) EnqueueMany(ctx context.Context, rs []Request) ([]*Job, error) 
 		}
 		replies = append(replies, some...)
 	}
-	var refused []error
+	refused := map[int]error{}
 	for i, reply := range replies {
 		if err := enqueued(jobs[i], reply); err != nil {
-			jobs[i] = nil
-			refused = append(refused, fmt.Errorf("request %d: %w", i, err))
+			jobs[i], refused[i] = nil, err
 		}
 	}
 	if len(refused) > 0 {
-		return jobs, fmt.Errorf("%d of %d jobs not enqueued: %w", len(refused), len(rs), errors.Join(refused...))
+		return jobs, &RefusedError{refused, len(rs)}
 	}
 	return jobs, nil
 }

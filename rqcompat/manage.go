@@ -135,17 +135,35 @@ func (c *Client) Requeue(ctx context.Context, id string, atFront bool) error {
 	if atFront {
 		push = "LPUSH"
 	}
-	return c.requeue(ctx, id, push, false)
+	return requeued(id, requeueScript.Run(ctx, c.rdb, []string{JobKey(id)}, requeueArgs(id, push, false)...))
 }
 
-// Retry is Requeue to the end of the queue that also takes a scheduled job, one that waits for its retry: before it is
-// due, or as what RQ's schedulers do then.
-func (c *Client) Retry(ctx context.Context, id string) error {
-	return c.requeue(ctx, id, "RPUSH", true)
+// RetryMany is Requeue of many jobs to the end of their queues, in one round trip, that also takes scheduled ones, which wait
+// for their retry: before they are due, or as what RQ's schedulers do then. There is an error for each job, in order, nil for
+// one that is queued; the error of the whole is the server's, after which any may have been queued.
+func (c *Client) RetryMany(ctx context.Context, ids []string) ([]error, error) {
+	calls := make([]scriptCall, len(ids))
+	for i, id := range ids {
+		calls[i] = scriptCall{[]string{JobKey(id)}, requeueArgs(id, "RPUSH", true)}
+	}
+	replies, err := c.runScripts(ctx, requeueScript, calls)
+	if err != nil {
+		return nil, fmt.Errorf("requeue %d jobs: %w", len(ids), err)
+	}
+	errs := make([]error, len(ids))
+	for i, reply := range replies {
+		errs[i] = requeued(ids[i], reply)
+	}
+	return errs, nil
 }
 
-func (c *Client) requeue(ctx context.Context, id, push string, scheduled bool) error {
-	reply, err := requeueScript.Run(ctx, c.rdb, []string{JobKey(id)}, id, FormatTime(time.Now()), push, emptyExc, bit(scheduled)).Slice()
+func requeueArgs(id, push string, scheduled bool) []any {
+	return []any{id, FormatTime(time.Now()), push, emptyExc, bit(scheduled)}
+}
+
+// requeued says what the script's reply means.
+func requeued(id string, answer *redis.Cmd) error {
+	reply, err := answer.Slice()
 	switch {
 	case err == nil && reply[0] == int64(0):
 		status, _ := reply[1].(string)

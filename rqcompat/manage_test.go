@@ -223,8 +223,18 @@ func TestRequeue(t *testing.T) {
 	})
 }
 
-// TestRetry: what waits for its retry is queued before a scheduler does it, and once; so is what Requeue takes.
-func TestRetry(t *testing.T) {
+// retry has one job tried again.
+func (p *peer) retry(id string) error {
+	p.t.Helper()
+	errs, err := p.RetryMany(p.ctx, []string{id})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return errs[0]
+}
+
+// TestRetryMany: what waits for its retry is queued before a scheduler does it, and once; so is what Requeue takes.
+func TestRetryMany(t *testing.T) {
 	forEachDialect(t, func(t *testing.T, p *peer) {
 		p.enqueue(rqcompat.Request{ID: "waits", At: time.Now().Add(time.Hour)})
 		p.enqueue(rqcompat.Request{ID: "failed"})
@@ -233,11 +243,11 @@ func TestRetry(t *testing.T) {
 			t.Errorf("requeue of a scheduled job: got %v, want ErrNotRequeueable", err)
 		}
 		for _, id := range []string{"waits", "failed"} {
-			if err := p.Retry(p.ctx, id); err != nil {
+			if err := p.retry(id); err != nil {
 				t.Fatal(err)
 			}
 			p.want("status of "+id, p.hash(id)["status"], "queued")
-			err := p.Retry(p.ctx, id)
+			err := p.retry(id)
 			if refused, ok := errors.AsType[*rqcompat.NotRequeueableError](err); !ok || refused.Status != rqcompat.StatusQueued {
 				t.Errorf("a second retry of %s: got %v, want that it is queued", id, err)
 			}
@@ -247,9 +257,18 @@ func TestRetry(t *testing.T) {
 		// Somebody took it out of the schedule, which would have queued it.
 		p.enqueue(rqcompat.Request{ID: "lost", At: time.Now().Add(time.Hour)})
 		p.do("ZREM", "rq:scheduled:q", "lost")
-		if err := p.Retry(p.ctx, "lost"); err != nil {
+		if err := p.retry("lost"); err != nil {
 			t.Errorf("retry of a scheduled job that no scheduler knows: %v", err)
 		}
+		// Of many each has an answer of its own.
+		p.enqueue(rqcompat.Request{ID: "other"})
+		p.end("other", "failed")
+		p.do("SET", "rq:job:no-hash", "x")
+		errs, err := p.RetryMany(p.ctx, []string{"none", "no-hash", "waits", "other"})
+		if err != nil || !errors.Is(errs[0], rqcompat.ErrNoSuchJob) || rqcompat.Judge(errs[1]) != rqcompat.Final || !errors.Is(errs[2], rqcompat.ErrNotRequeueable) || errs[3] != nil {
+			t.Errorf("of four jobs that there isn't, is no hash, is queued and has failed: %v, %v", errs, err)
+		}
+		p.want("queue", p.queue("q"), "[waits failed lost other]")
 	})
 }
 

@@ -29,6 +29,20 @@ func (d *DB) LastLogged(ctx context.Context, names []string) (map[string]LogEntr
 	return last, err
 }
 
+// Logged reads of the logs of the named rows the first message each that begins so, by name.
+func (d *DB) Logged(ctx context.Context, names []string, begins string) (map[string]string, error) {
+	messages := make(map[string]string, len(names))
+	err := inChunks(names, func(chunk []string) error {
+		found, err := selectRows(ctx, &d.tables, fmt.Sprintf("read the log of %d jobs", len(chunk)), tableLog, logColumns,
+			"WHERE `background_job` IN ("+marks(len(chunk))+") AND `message` LIKE ? ORDER BY `timestamp` DESC,`name`", append(anys(chunk), begins+"%")...)
+		for _, e := range found {
+			messages[e.Job] = e.Message
+		}
+		return err
+	})
+	return messages, err
+}
+
 // Pending reads name, time and run_after of up to limit Pending rows behind a place, oldest first.
 func (d *DB) Pending(ctx context.Context, behind Place, limit int) ([]*BackgroundJob, error) {
 	return d.selectColumns(ctx, "find the Pending jobs", []*jobColumn{colName, colAsOf, colRunAfter}, "j "+ofStatus+" AND "+behindPlace+placesOrder,

@@ -63,6 +63,7 @@ type writer struct {
 	creating  chan struct{}
 	access    *access.Directory
 	standings *batch.Batcher[access.Identity, access.Standing]
+	origins   *batch.Batcher[string, string]
 }
 
 // rowBatch is how many rows share one transaction at most: enough to make commits cheap, few enough for short locks.
@@ -106,6 +107,7 @@ func (s *Sites) writer(ctx context.Context, name string) (*writer, error) {
 		Large: isLarge,
 	}
 	w.standings = &batch.Batcher[access.Identity, access.Standing]{Limit: rowBatch, Call: w.access.Standings, Shared: rows.OfServer}
+	w.origins = &batch.Batcher[string, string]{Limit: rowBatch, Call: origins(db), Shared: rows.OfServer}
 	s.writers[name] = w
 	return w, nil
 }

@@ -2,6 +2,7 @@ package sites
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"time"
 
@@ -56,10 +57,35 @@ func ArrivalID(history []rows.LogEntry) string {
 // RowCall is a call that names a row: of whom, on which site.
 type RowCall struct{ Site, Name, User string }
 
-// Arrival reads the id of the RQ job that a row was made for, "" if it was submitted.
-func (s *Sites) Arrival(ctx context.Context, site, name string) (string, error) {
-	history, err := read(ctx, s, site, func(ctx context.Context, db *rows.DB) ([]rows.LogEntry, error) { return db.History(ctx, name) })
-	return ArrivalID(history), err
+// Arrivals reads the ids of the RQ jobs that rows were made for, by name; those that were submitted are not in the map. Who asks
+// at the same time asks together.
+func (s *Sites) Arrivals(ctx context.Context, site string, names []string) (map[string]string, error) {
+	return read(ctx, s, site, func(ctx context.Context, _ *rows.DB) (map[string]string, error) {
+		w, err := s.writer(ctx, site)
+		if err != nil {
+			return nil, err
+		}
+		ids := map[string]string{}
+		for i, a := range w.origins.DoAll(ctx, names) {
+			if a.Result != "" {
+				ids[names[i]] = a.Result
+			}
+			err = errors.Join(err, a.Err)
+		}
+		return ids, err
+	})
+}
+
+// origins reads for which RQ jobs rows were made, in their order.
+func origins(db *rows.DB) func(context.Context, []string) ([]string, error) {
+	return func(ctx context.Context, names []string) ([]string, error) {
+		messages, err := db.Logged(ctx, names, arrivalMessage)
+		ids := make([]string, len(names))
+		for i, name := range names {
+			ids[i] = strings.TrimPrefix(messages[name], arrivalMessage)
+		}
+		return ids, err
+	}
 }
 
 // RowOfArrival reads the row that was made for an enqueueing; rows.ErrNoSuchJob if there is none.

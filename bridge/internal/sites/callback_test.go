@@ -12,24 +12,24 @@ import (
 func TestCallBack(t *testing.T) {
 	b, _ := benchDir(t)
 	end := End{Site: site, ID: "a", When: "now", Kind: rqcompat.CallbackSuccess, Callback: rqcompat.Callback{Name: "app.done"}}
-	one, said := Courier{Bench: b}.CallBack(end)
+	one, said := NewCourier(CourierParams{Bench: b}).CallBack(end)
 	if one == nil || one.Queue != "b:default" || one.Name != "app.done" || *one.ResultTTL != 600 || one.FailureCallback.Name == "" ||
 		said != "handed the success callback app.done to Python as job "+one.ID+" on queue b:default" {
 		t.Fatalf("%+v, %q", one, said)
 	}
-	if again, _ := (Courier{Bench: b, OwnQueues: []string{"go", "default"}}).CallBack(end); again.Queue != "b:short" || again.ID != one.ID {
+	if again, _ := NewCourier(CourierParams{Bench: b, OwnQueues: []string{"go", "default"}}).CallBack(end); again.Queue != "b:short" || again.ID != one.ID {
 		t.Errorf("the same end where default is an own queue: %+v, want queue short and the same id", again)
 	}
 	for what, other := range map[string]func(*End){"job": func(e *End) { e.ID = "b" }, "time": func(e *End) { e.When = "then" }} {
 		differs := end
 		other(&differs)
-		if h, _ := (Courier{Bench: b}).CallBack(differs); h.ID == one.ID {
+		if h, _ := NewCourier(CourierParams{Bench: b}).CallBack(differs); h.ID == one.ID {
 			t.Errorf("the end of another %s has the same id", what)
 		}
 	}
 	plain := end
 	plain.Site = ""
-	if h, said := (Courier{Bench: b}).CallBack(plain); h == nil {
+	if h, said := NewCourier(CourierParams{Bench: b}).CallBack(plain); h == nil {
 		t.Errorf("a job without a site: %s", said)
 	}
 	for want, e := range map[string]func(*End, *Courier){
@@ -38,14 +38,14 @@ func TestCallBack(t *testing.T) {
 		"more than 1024 bytes": func(e *End, _ *Courier) { e.Callback.Name = strings.Repeat("x", 2048) },
 		"no such site":         func(e *End, _ *Courier) { e.Site = "elsewhere" },
 	} {
-		bad, c := end, Courier{Bench: b}
+		bad, c := end, NewCourier(CourierParams{Bench: b})
 		e(&bad, &c)
 		if h, said := c.CallBack(bad); h != nil || !strings.Contains(said, want) || !strings.Contains(said, "isn't called") || len(said) > 500 {
 			t.Errorf("%+v, %q, want none and %q", h, said, want)
 		}
 	}
 	end.Callback.Name = ""
-	if h, said := (Courier{Bench: b}).CallBack(end); h != nil || said != "" {
+	if h, said := NewCourier(CourierParams{Bench: b}).CallBack(end); h != nil || said != "" {
 		t.Errorf("an end that nobody asks about: %+v, %q", h, said)
 	}
 }

@@ -245,7 +245,7 @@ func TestTheQueueOfARow(t *testing.T) {
 		if got := (Courier{}).queueOf(priority); got != want {
 			t.Errorf("without a queue of its own a row of priority %q goes to %s, want %s", priority, got, want)
 		}
-		if got := (Courier{OwnQueues: []string{"go", "fast"}}).queueOf(priority); got != "go" {
+		if got := NewCourier(CourierParams{OwnQueues: []string{"go", "fast"}}).queueOf(priority); got != "go" {
 			t.Errorf("with queues of its own a row of priority %q goes to %s, want the first", priority, got)
 		}
 	}
@@ -254,7 +254,7 @@ func TestTheQueueOfARow(t *testing.T) {
 // TestRequest is what frappe.enqueue would write.
 func TestRequest(t *testing.T) {
 	b, _ := benchDir(t)
-	c := Courier{Bench: b}
+	c := NewCourier(CourierParams{Bench: b})
 	call := frappe.Call{Site: site, User: "jane@example.com", Method: "app.export", JobName: "export", IsAsync: true, Kwargs: map[string]any{"n": 1}}
 	r, err := c.Request("long", "JOB-1", 0, call)
 	if err != nil {
