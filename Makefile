@@ -75,8 +75,9 @@ fairness: setup ## turns, weights and caps at full size, four minutes: what an o
 	BRIDGE_TEST_FAIRNESS=100 go test -count=1 -v -timeout 30m \
 		-run 'TestOneJobBehindTenThousand|TestWeightsHold|TestCapsHoldAcrossProcesses|TestAFullTenantDelaysNobody' ./bridge
 
-races: setup ## 10,000 parents that end while children are added, and 10,000 children of one job
-	BRIDGE_TEST_RACES=10000 BRIDGE_TEST_CHILDREN=10000 go test -count=1 -v -timeout 30m -run 'TestParentsThatEnd|TestFanOutAndFanIn' ./bridge
+races: setup ## 10,000 parents that end while children are added, 10,000 children of one job, and 10,000 retries and timed jobs of one moment
+	BRIDGE_TEST_RACES=10000 BRIDGE_TEST_CHILDREN=10000 BRIDGE_TEST_DUE=10000 \
+		go test -count=1 -v -timeout 30m -run 'TestParentsThatEnd|TestFanOutAndFanIn|TestManyRetriesAreDue|TestManyRunAfterTheSameSecond' ./bridge
 
 hostile: setup build ## attack the bridge on private servers, ten minutes: what its neighbours notice; HOSTILE_FLAGS=--help
 	@go build -trimpath -o bin/hostile ./integration/hostile && bin/hostile --bridge bin/bridge $(HOSTILE_FLAGS)

@@ -1,11 +1,16 @@
 package bridge
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/sites"
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
@@ -205,5 +210,63 @@ func TestARetryThatOvertakesItsOutcome(t *testing.T) {
 	<-retried
 	if waiting := b.rdb.LRange(t.Context(), rqcompat.QueueKey(b.bench.QueueName("go")), 0, -1).Val(); !slices.Equal(waiting, []string{id}) {
 		t.Errorf("on the queue stands %v, want %s", waiting, id)
+	}
+}
+
+// TestManyDeliveriesStandAlone: of many rows that are delivered again together each gets its own delivery, and what is wrong with
+// one keeps no other.
+func TestManyDeliveriesStandAlone(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, map[string]any{"concurrency": 8, "retry": map[string]any{"base": 3600}})
+	b.cfg.Breaker.Off = true
+	names := b.submitFine(20, time.Time{})
+	var ids []string
+	for i := range 20 {
+		ids = append(ids, b.enqueue("go.fine", map[string]any{"organization": "ORG-A", "text": strings.Repeat("x", i*10_000)})) // some are large
+	}
+	engine := b.start(func(e *Engine) {
+		Register(e, "go.fine", func(context.Context, *Job[any]) (any, error) { return nil, errors.New("not yet") })
+	})
+	b.eventually("all have failed", func() bool { return b.statuses()["Failed"] == 40 }, func() string { return fmt.Sprint(b.statuses()) })
+	if err := engine.stop(); err != nil {
+		t.Fatal(err)
+	}
+	var all []*rows.BackgroundJob
+	want := map[string]string{} // the delivery of each row
+	for _, name := range names {
+		all, want[name] = append(all, b.row(name)), b.bench.JobID(testSite, name)
+	}
+	for _, id := range ids {
+		row := b.row(b.arrived(id))
+		all, want[row.Name] = append(all, row), id
+	}
+	queue := b.bench.QueueName("go")
+	own := func(row *rows.BackgroundJob, nth int) string { return b.client().deliveries.IDs(testSite, row)[nth] }
+	// Somebody else's job bears the first's id, the second's key holds no hash, the third is on its way, what brought the fourth and
+	// the first of the others is gone.
+	gone := all[20]
+	b.rdb.Del(t.Context(), rqcompat.JobKey(own(all[0], 0)), rqcompat.JobKey(own(all[1], 0)), rqcompat.JobKey(own(all[3], 0)), rqcompat.JobKey(ids[0]))
+	b.raw("go", own(all[0], 0), call(t, "go.other", nil), nil)
+	b.rdb.Set(t.Context(), rqcompat.JobKey(own(all[1], 0)), "x", 0)
+	if errs, err := b.client().RQ().RetryMany(t.Context(), []string{own(all[2], 0)}); err != nil || errs[0] != nil {
+		t.Fatal(errs, err)
+	}
+	want[all[0].Name], want[gone.Name] = own(all[0], 1), own(gone, 0)
+	for i, err := range b.client().deliveries.RedeliverMany(t.Context(), testSite, all) {
+		if i == 1 {
+			if rqcompat.Judge(err) != rqcompat.Final || !strings.Contains(err.Error(), all[1].Name) {
+				t.Errorf("of a key that holds no hash: %v", err)
+			}
+		} else if err != nil {
+			t.Errorf("%s: %v", all[i].Name, err)
+		}
+	}
+	delete(want, all[1].Name)
+	waiting := b.rdb.LRange(t.Context(), rqcompat.QueueKey(queue), 0, -1).Val()
+	deliveries := append(slices.Collect(maps.Values(want)), own(all[0], 0)) // and somebody else's
+	slices.Sort(waiting)
+	slices.Sort(deliveries)
+	if diff := cmp.Diff(deliveries, waiting); diff != "" {
+		t.Errorf("on the queue (-want +got):\n%s", diff)
 	}
 }

@@ -52,7 +52,6 @@ func (h *Hands) some(ctx context.Context, site string, names []string) error {
 		mu     sync.Mutex
 		errs   []error
 	)
-	acting.SetLimit(atOnce)
 	for _, p := range plans {
 		if p.later {
 			h.keep(site, []string{p.Row.Name})

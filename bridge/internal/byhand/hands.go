@@ -106,9 +106,8 @@ const (
 	maxWaiting = 50_000
 	// maxOpen bounds the rows of a site that are remembered, likewise.
 	maxOpen = 10_000
-	// together is how many rows are read at a time, atOnce how many of them are moved side by side: they share transactions.
+	// together is how many rows are read at a time, and moved side by side: they share transactions.
 	together = 200
-	atOnce   = 50
 )
 
 // New prepares the room; Run and Listen work.

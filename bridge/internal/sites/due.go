@@ -54,7 +54,7 @@ func (s *Sites) Due(ctx context.Context, site string, handled func(map[string]*r
 
 // byText names retries that the schedule doesn't know, and takes them down there.
 func (s *Sites) byText(ctx context.Context, db *rows.DB, handled []string) ([]string, error) {
-	names, err := db.Due(ctx, db.Now(), handled, dueMost)
+	names, err := db.Due(ctx, db.Now(), handled, dueAmong)
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package sites
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"slices"
 	"strconv"
 	"time"
@@ -25,8 +26,10 @@ const (
 	noteTime = time.Second
 	// overdue is when a row that nobody moves is left to its text: its Job Type may have no handler here any more.
 	overdue = 24 * time.Hour
-	// dueMost is how many due rows of a site are looked at a time.
-	dueMost = 1000
+	// dueMost is how many due rows of a site are looked at a time, any of the first dueAmong: other processes look at others at
+	// the same moment.
+	dueMost  = 250
+	dueAmong = 8 * dueMost
 	// takenFor is how long due rows are left to the process that took them; then they are anybody's again.
 	takenFor = 10 * time.Second
 )
@@ -116,9 +119,21 @@ func (s *Schedule) noteAll(ctx context.Context, site, nx string, pairs []any, la
 	return err
 }
 
-// due lists rows whose time has come, earliest first.
+// due lists rows whose time has come, earliest first: some of the first.
 func (s *Schedule) due(ctx context.Context, site string) ([]string, error) {
-	return s.Redis.ZRangeByScore(ctx, scheduleKey(site), &redis.ZRangeBy{Min: "-inf", Max: scoreText(s.Now(ctx)), Count: dueMost}).Result()
+	key, now := scheduleKey(site), scoreText(s.Now(ctx))
+	n, err := s.Redis.ZCount(ctx, key, "-inf", now).Result()
+	if err != nil || n == 0 {
+		return nil, err
+	}
+	by := &redis.ZRangeBy{Min: "-inf", Max: now, Count: dueMost}
+	by.Offset = dueMost * rand.N((min(n, dueAmong)+dueMost-1)/dueMost)
+	names, err := s.Redis.ZRangeByScore(ctx, key, by).Result()
+	if err == nil && len(names) == 0 && by.Offset > 0 { // others took so many meanwhile
+		by.Offset = 0
+		return s.Redis.ZRangeByScore(ctx, key, by).Result()
+	}
+	return names, err
 }
 
 // soonest tells in which time each site has the first row that is due.

@@ -2,6 +2,7 @@ package sites
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"testing"
@@ -139,5 +140,43 @@ func TestNothingIsDueWhileRedisIsAway(t *testing.T) {
 	s := New(Params{Schedule: newSchedule(t, "127.0.0.1:1", &none)})
 	if due, err := s.Due(t.Context(), site, nil, true); err != nil || due.Retries != nil {
 		t.Errorf("due are %v, %v, want none", due, err)
+	}
+}
+
+// TestManyAreDue at once: whoever asks gets some of the first, and not everybody the same.
+func TestManyAreDue(t *testing.T) {
+	var ahead time.Duration
+	s := newSchedule(t, servertest.Redis(t).Addr, &ahead)
+	at, began := map[string]time.Time{}, time.Now().Add(-time.Minute)
+	var all []string
+	for i := range dueAmong + 100 {
+		name := fmt.Sprintf("JOB-%05d", i)
+		all, at[name] = append(all, name), began.Add(time.Duration(i)*time.Millisecond)
+	}
+	sites := &Sites{Params: Params{Schedule: s}}
+	if err := sites.noteTimes(t.Context(), site, "", at); err != nil {
+		t.Fatal(err)
+	}
+	firsts, left := map[string]bool{}, len(all)
+	for range 200 {
+		got, err := s.due(t.Context(), site)
+		if err != nil || len(got) == 0 || len(got) > dueMost {
+			t.Fatalf("%d are due, %v", len(got), err)
+		}
+		if i := slices.Index(all, got[0]); i+len(got) > dueAmong || !slices.Equal(all[i:i+len(got)], got) {
+			t.Fatalf("of %d the %d from place %d are named, want some of the first %d in their order", len(all), len(got), i, dueAmong)
+		}
+		firsts[got[0]] = true
+	}
+	if len(firsts) < dueAmong/dueMost/2 {
+		t.Errorf("in 200 times only the parts that begin with %v were named", firsts)
+	}
+	for left > 0 {
+		got, err := s.due(t.Context(), site)
+		taken, _, err2 := s.take(t.Context(), site, got)
+		if err != nil || err2 != nil || len(taken) == 0 {
+			t.Fatalf("with %d left %d are named, and %d taken; %v, %v", left, len(got), len(taken), err, err2)
+		}
+		left -= len(taken)
 	}
 }
