@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -112,4 +113,52 @@ func TestPauseByDocument(t *testing.T) {
 	if took := time.Since(resumed); took > 15*time.Second {
 		t.Errorf("what was resumed ran after %s", took)
 	}
+}
+
+// processed is how often Redis has done a command, or "" for all together.
+func (b *bed) processed(command string) (n int) {
+	b.t.Helper()
+	section, field := "commandstats", "cmdstat_"+command+":calls="
+	if command == "" {
+		section, field = "stats", "total_commands_processed:"
+	}
+	for line := range strings.Lines(b.rdb.Info(b.t.Context(), section).Val()) {
+		if rest, is := strings.CutPrefix(line, field); is {
+			_, _ = fmt.Sscan(rest[:strings.IndexFunc(rest, func(r rune) bool { return r < '0' || r > '9' })], &n)
+		}
+	}
+	return n
+}
+
+// TestHeldJobsCostLittle: what a pause holds is read once, asked about again and again, and runs when the pause is over.
+func TestHeldJobsCostLittle(t *testing.T) { // not parallel: the server is asked what it does
+	b := newBed(t, map[string]any{"concurrency": 16})
+	const jobs = 1000
+	organization := rows.Pause{Kind: rows.PauseOrganization, Organization: "ORG-A"}
+	if err := b.client().Pause(t.Context(), testSite, organization); err != nil {
+		t.Fatal(err)
+	}
+	b.submitFine(jobs, time.Time{})
+	var ran atomic.Int64
+	b.start(func(e *Engine) {
+		Register(e, "go.fine", func(context.Context, *Job[any]) (any, error) { ran.Add(1); return nil, nil })
+	})
+	b.eventually("all are seen", func() bool { return b.processed("hgetall") > jobs }, func() string { return fmt.Sprint(b.processed("hgetall")) })
+	time.Sleep(time.Second)
+	const looks = 6 * time.Second
+	read, all, began := b.processed("hgetall"), b.processed(""), time.Now()
+	time.Sleep(looks)
+	took := time.Since(began).Seconds()
+	read, all = b.processed("hgetall")-read, b.processed("")-all
+	t.Logf("%d held jobs: Redis does %.0f commands a second, and reads %.0f jobs", jobs, float64(all)/took, float64(read)/took)
+	if read > jobs {
+		t.Errorf("in %s %d jobs were read, want none of the held ones", looks, read)
+	}
+	if ran.Load() > 0 {
+		t.Errorf("%d ran", ran.Load())
+	}
+	if _, err := b.client().Resume(t.Context(), testSite, organization); err != nil {
+		t.Fatal(err)
+	}
+	b.eventually("all run", func() bool { return ran.Load() == jobs }, func() string { return fmt.Sprint(ran.Load()) })
 }

@@ -103,14 +103,14 @@ func furnish(cfg Config, c *connections, handlers job.Handlers, ended attempt.En
 	})
 	for _, q := range queues {
 		w.pollers[q.Name] = intake.NewPoller(intake.PollerParams{
-			Queue: q, List: c.rq.NewMirror(q.Name), Waiter: c.rq.NewWaiter(), Fetch: w.fetch, Router: w.router, Fair: w.fair,
+			Queue: q, List: c.rq.NewMirror(q.Name), Waiter: c.rq.NewWaiter(), Fetch: w.fetch, Router: w.router, Ask: c.policy.Ask, Fair: w.fair,
 			Paused: w.suspension.Paused, Log: cfg.Log,
 		})
 	}
 	for _, q := range queues {
 		if slices.Contains(cfg.First, q.Kind) {
 			w.firsts = append(w.firsts, intake.NewFirst(intake.First{
-				Queue: q, Pop: c.rq.NewFirst(q.Name, firstWaiters).Run, Fetch: w.fetch, Router: w.router, Fair: w.fair,
+				Queue: q, Pop: c.rq.NewFirst(q.Name, firstWaiters).Run, Fetch: w.fetch, Router: w.router, Ask: c.policy.Ask, Fair: w.fair,
 				Paused: w.suspension.Paused, Log: cfg.Log,
 			}))
 		}

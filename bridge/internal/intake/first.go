@@ -25,14 +25,16 @@ type First struct {
 	Pop    func(ctx context.Context, judge func(ctx context.Context, popped []string) (back []string, err error)) error
 	Fetch  func(ctx context.Context, ids []string) ([]*rqcompat.FetchResult, error)
 	Router Router
-	Fair   *FairQueue
+	// Ask asks the policy about jobs that it holds.
+	Ask  func(context.Context, policy.Question) policy.Answer
+	Fair *FairQueue
 	// Paused says that nothing is to be taken from the queue for now.
 	Paused func(ctx context.Context, queue string) bool
 	Log    *slog.Logger
 
-	seen  map[string]time.Time // since when popped jobs are undecided
-	aside *route.Aside         // those that take too much to keep the others
-	list  string               // where popped jobs stand
+	undecided map[string]undecided // of the popped jobs
+	aside     *route.Aside         // those that take too much to keep the others
+	list      string               // where popped jobs stand
 }
 
 // NewFirst prepares a First.
@@ -73,7 +75,11 @@ func (f *First) judge(ctx context.Context, popped []string) (back []string, err 
 	}
 	var mine []*job.Queued
 	defer func() { f.Fair.Add(mine...) }()
+	still, now := map[string]undecided{}, time.Now()
 	settle := func(r route.Routed) {
+		if r.Verdict == route.Unready || r.Verdict == route.Held {
+			still[r.ID] = undecidedAt(now, r)
+		}
 		switch {
 		case r.Verdict == route.Ours:
 			r.From = f.list
@@ -88,14 +94,24 @@ func (f *First) judge(ctx context.Context, popped []string) (back []string, err 
 		settle(r)
 	}
 	var ids []string
+	asking := asking{ask: f.Ask, now: now}
 	for _, id := range popped {
-		if !f.Fair.has(job.Key{Queue: f.Queue.Name, ID: id}) && !f.aside.Has(id) && !taken[id] {
-			ids = append(ids, id)
+		if f.Fair.has(job.Key{Queue: f.Queue.Name, ID: id}) || f.aside.Has(id) || taken[id] {
+			continue
 		}
+		if u := f.undecided[id]; !u.read.IsZero() && (now.Before(u.again) || asking.holds(ctx, &u)) {
+			still[id] = u
+			continue
+		}
+		ids = append(ids, id)
 	}
-	found, err := f.read(ctx, ids)
-	if err != nil || len(found) == 0 {
+	found, err := f.read(ctx, ids, now)
+	if err != nil {
 		return back, err
+	}
+	f.undecided = still
+	if len(found) == 0 {
+		return back, nil
 	}
 	for i, r := range f.Router.Route(ctx, f.Queue, found) {
 		if r.Verdict == route.Heavy {
@@ -107,7 +123,7 @@ func (f *First) judge(ctx context.Context, popped []string) (back []string, err 
 }
 
 // read fetches jobs and says since when each is undecided.
-func (f *First) read(ctx context.Context, ids []string) ([]route.Found, error) {
+func (f *First) read(ctx context.Context, ids []string, now time.Time) ([]route.Found, error) {
 	if len(ids) == 0 {
 		return nil, nil
 	}
@@ -115,13 +131,10 @@ func (f *First) read(ctx context.Context, ids []string) ([]route.Found, error) {
 	if err != nil {
 		return nil, err
 	}
-	now, seen := time.Now(), make(map[string]time.Time, len(ids))
-	for _, id := range ids {
-		seen[id] = now
-		if since, again := f.seen[id]; again {
-			seen[id] = since
+	return asFound(ids, fetched, func(i int) time.Time {
+		if u, again := f.undecided[ids[i]]; again {
+			return u.seen
 		}
-	}
-	f.seen = seen
-	return asFound(ids, fetched, func(i int) time.Time { return seen[ids[i]] }), nil
+		return now
+	}), nil
 }

@@ -15,7 +15,7 @@ import (
 )
 
 func (l *queue) first(fair *FairQueue) *First {
-	return NewFirst(First{Queue: job.Queue{Name: "q"}, Fetch: l.Fetch, Router: l, Fair: fair, Paused: l.isPaused, Log: slog.New(slog.DiscardHandler)})
+	return NewFirst(First{Queue: job.Queue{Name: "q"}, Fetch: l.Fetch, Router: l, Ask: l.ask, Fair: fair, Paused: l.isPaused, Log: slog.New(slog.DiscardHandler)})
 }
 
 // TestWhatIsPoppedIsJudged: ours is taken up where it stands, Python's goes back, and what policy lets wait stays.
@@ -78,8 +78,8 @@ func TestAnUndecidedJobGoesBackAfterASecond(t *testing.T) {
 		if took := time.Since(begin); took != undecidedFor {
 			t.Errorf("it went back after %s, want %s", took, undecidedFor)
 		}
-		if _, err := f.judge(t.Context(), []string{"b"}); err != nil || len(f.seen) != 1 {
-			t.Errorf("%v, remembered are %v, want only what is there", err, f.seen)
+		if _, err := f.judge(t.Context(), []string{"b"}); err != nil || len(f.undecided) != 0 {
+			t.Errorf("%v, remembered are %v, want only what is there", err, f.undecided)
 		}
 	})
 }

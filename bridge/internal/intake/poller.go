@@ -55,7 +55,9 @@ type PollerParams struct {
 	Waiter Waiter
 	Fetch  func(ctx context.Context, ids []string) ([]*rqcompat.FetchResult, error)
 	Router Router
-	Fair   *FairQueue
+	// Ask asks the policy about jobs that it holds.
+	Ask  func(context.Context, policy.Question) policy.Answer
+	Fair *FairQueue
 	// Paused says that nothing is to be taken from the queue for now.
 	Paused func(ctx context.Context, queue string) bool
 	Log    *slog.Logger
@@ -76,8 +78,6 @@ type Poller struct {
 	// dealt are the ids that the claimer dealt out since the last look, refused those that can't be claimed.
 	dealt, refused []string
 }
-
-type undecided struct{ seen, again time.Time }
 
 // NewPoller prepares a poller.
 func NewPoller(params PollerParams) *Poller {
@@ -145,7 +145,7 @@ func (p *Poller) look(ctx context.Context) error {
 		return err
 	}
 	now := time.Now()
-	left := slices.Concat(p.due(now), added)
+	left := slices.Concat(p.due(ctx, now), added)
 	for len(left) > 0 {
 		n := min(len(left), fetchBatch)
 		if err = p.sift(ctx, left[:n], now); err == nil {
@@ -162,7 +162,7 @@ func (p *Poller) look(ctx context.Context) error {
 				if u, known := p.undecided[id]; known {
 					seen = u.seen
 				}
-				p.postpone(id, seen, now)
+				p.postpone(id, undecided{seen: seen, again: now})
 			}
 			return err
 		}
@@ -178,7 +178,7 @@ func (p *Poller) see(ctx context.Context) (added, removed []string, err error) {
 	}
 	p.dealt = p.dealt[:0]
 	for _, id := range p.refused {
-		p.postpone(id, time.Now(), time.Now().Add(refusedPause))
+		p.postpone(id, undecided{seen: time.Now(), again: time.Now().Add(refusedPause)})
 	}
 	p.refused = p.refused[:0]
 	p.mu.Unlock()
@@ -217,24 +217,33 @@ func (p *Poller) join(ctx context.Context, left []string) ([]string, error) {
 	return left, err
 }
 
-func (p *Poller) postpone(id string, seen, again time.Time) {
-	p.undecided[id] = undecided{seen, again}
-	if again.Before(p.next) {
-		p.next = again
-	}
+func (p *Poller) postpone(id string, u undecided) {
+	p.undecided[id] = u
+	p.next = earlier(p.next, u.again)
 }
 
-// due lists the undecided jobs whose time has come.
-func (p *Poller) due(now time.Time) (ids []string) {
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// due lists the undecided jobs whose time has come, but for those that policy still holds.
+func (p *Poller) due(ctx context.Context, now time.Time) (ids []string) {
 	if len(p.undecided) == 0 || now.Before(p.next) {
 		return nil
 	}
 	p.next = now.Add(policy.Later)
+	asking := asking{ask: p.Ask, now: now}
 	for id, u := range p.undecided {
-		if !now.Before(u.again) {
+		switch {
+		case now.Before(u.again):
+			p.next = earlier(p.next, u.again)
+		case asking.holds(ctx, &u):
+			p.postpone(id, u)
+		default:
 			ids = append(ids, id)
-		} else if u.again.Before(p.next) {
-			p.next = u.again
 		}
 	}
 	return ids
@@ -281,7 +290,7 @@ func (p *Poller) sift(ctx context.Context, ids []string, now time.Time) error {
 // settle does what routing says of a job, and reports whether it is ours.
 func (p *Poller) settle(r route.Routed, now time.Time) bool {
 	if r.Verdict == route.Unready || r.Verdict == route.Held {
-		p.postpone(r.ID, r.Seen, now.Add(r.Again))
+		p.postpone(r.ID, undecidedAt(now, r))
 		return false
 	}
 	delete(p.undecided, r.ID)

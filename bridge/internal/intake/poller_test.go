@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/policy"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/route"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
 )
@@ -28,6 +29,10 @@ type queue struct {
 	paused  bool
 	// fetchErr fails the fetch of that number, from 0.
 	fetchErr map[int]error
+
+	// answer is what policy says of jobs that are held, nil for that they may go; asked are the questions.
+	answer func(policy.Question) policy.Answer
+	asked  []policy.Question
 
 	syncs, closed int
 	fetched       [][]string
@@ -110,7 +115,7 @@ func (l *queue) Route(_ context.Context, q job.Queue, found []route.Found) []rou
 	out := make([]route.Routed, len(found))
 	for i, f := range found {
 		out[i] = l.verdict[f.Job.ID]
-		out[i].Queued = &job.Queued{Queue: q, ID: f.Job.ID, Seen: f.Seen}
+		out[i].Queued = &job.Queued{Queue: q, ID: f.Job.ID, Seen: f.Seen, Site: f.Job.Origin}
 	}
 	l.found = append(l.found, found...)
 	return out
@@ -146,8 +151,16 @@ func (l *queue) Close() error {
 func (l *queue) poller(own bool) *Poller {
 	return NewPoller(PollerParams{
 		Queue: job.Queue{Name: "b:q", Kind: "q", Own: own}, List: l, Waiter: l, Fetch: l.Fetch, Router: l,
-		Fair: NewFairQueue(1_000_000, nil, plenty(), 0), Paused: l.isPaused, Log: slog.New(slog.DiscardHandler),
+		Ask: l.ask, Fair: NewFairQueue(1_000_000, nil, plenty(), 0), Paused: l.isPaused, Log: slog.New(slog.DiscardHandler),
 	})
+}
+
+func (l *queue) ask(_ context.Context, q policy.Question) policy.Answer {
+	l.asked = append(l.asked, q)
+	if l.answer == nil {
+		return policy.Answer{}
+	}
+	return l.answer(q)
 }
 
 // look looks once and gives what is new in the fair queue, all of which is dealt.

@@ -117,3 +117,42 @@ func TestHoldsThatCannotBeKnown(t *testing.T) {
 		t.Errorf("a job without a row: %+v", a)
 	}
 }
+
+// TestBriefQuestions are answered like whole ones at the claim, and those of jobs that wait for the same are equal.
+func TestBriefQuestions(t *testing.T) {
+	waits := rows.Parent{Name: "JOB-0", Status: rows.StatusRunning, Organization: "ORG-A"}
+	for name, change := range map[string]func(*facts){
+		"nothing":                  func(*facts) {},
+		"maintenance":              func(f *facts) { f.maintained = true },
+		"a suspended organization": func(f *facts) { f.org.Status = "Suspended" },
+		"a pause of it":            func(f *facts) { f.pauses = []*rows.Pause{{Kind: rows.PauseOrganization, Organization: "ORG-A"}} },
+		"a pause of the Job Type":  func(f *facts) { f.pauses = []*rows.Pause{{Kind: rows.PauseJobType, JobType: "export"}} },
+		"a pause of the queue":     func(f *facts) { f.pauses = []*rows.Pause{{Kind: rows.PauseQueue, Queue: "go"}} },
+		"a circuit breaker": func(f *facts) {
+			f.breakers = []*rows.Breaker{{Name: "b1", JobType: "export", Organization: "ORG-A", Status: rows.BreakerOpen, UntilUTC: noon.Add(time.Minute).Format(time.RFC3339Nano)}}
+		},
+		"its trial": func(f *facts) {
+			f.breakers = []*rows.Breaker{{Name: "b1", JobType: "export", Organization: "ORG-A", Status: rows.BreakerOpen}}
+		},
+		"a parent": func(f *facts) { f.parents = []rows.Parent{waits} },
+		"a parent that is dead": func(f *facts) {
+			f.parents = []rows.Parent{{Name: "JOB-0", Status: rows.StatusDeadLetter, Organization: "ORG-A"}}
+		},
+	} {
+		for _, parent := range []string{"", "JOB-0"} {
+			row := &rows.BackgroundJob{Name: "JOB-1", JobType: "export", Organization: "ORG-A", OwnerUser: "jane", Status: rows.StatusQueued, DependsOn: parent, RunAfter: noon.Add(time.Hour)}
+			q := Question{Moment: AtClaim, Site: "a", Queue: "go", JobType: "export", Organization: "ORG-A", User: "jane", Row: row}
+			f := fine()
+			change(f)
+			whole, brief := New(f, Options{}).Ask(t.Context(), q), New(f, Options{}).Ask(t.Context(), q.Brief())
+			if say(whole) != say(brief) || whole.Trial != brief.Trial || whole.Again != brief.Again {
+				t.Errorf("%s, a job that depends on %q: %q, and briefly %q", name, parent, say(whole), say(brief))
+			}
+			other := q
+			other.User, other.Row = "joe", &rows.BackgroundJob{Name: "JOB-2", DependsOn: parent}
+			if same := other.Brief() == q.Brief(); same != (parent == "") {
+				t.Errorf("of another job that depends on %q the question is the same: %v", parent, same)
+			}
+		}
+	}
+}

@@ -50,6 +50,19 @@ func About(at Moment, site string, row *rows.BackgroundJob) Question {
 	return Question{Moment: at, Site: site, JobType: row.JobType, Organization: row.Organization, User: row.OwnerUser, Row: row}
 }
 
+// Brief is as much of a question AtClaim as the rules ask for, so that it can be kept and asked again: questions about jobs that
+// wait for the same are equal then. Of a row it has what is asked of one that depends on others.
+func (q Question) Brief() Question {
+	q.User, q.Limits, q.Parents = "", nil, nil
+	if row := q.Row; row != nil {
+		q.Row = nil
+		if row.DependsOn != "" {
+			q.Row = &rows.BackgroundJob{Name: row.Name, Organization: row.Organization, Status: row.Status, DependsOn: row.DependsOn}
+		}
+	}
+	return q
+}
+
 // Verdict is what a rule says.
 type Verdict int
 
