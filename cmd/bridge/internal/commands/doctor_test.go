@@ -70,7 +70,7 @@ func TestDoctorOfAHealthyBench(t *testing.T) {
 }
 
 func TestDoctorFindsWhatIsWrong(t *testing.T) {
-	b := newBed(t, servers.BenchConfig{Common: map[string]any{"bridge": map[string]any{"concurrency": 5}}})
+	b := newBed(t, servers.BenchConfig{Common: map[string]any{"bridge": map[string]any{"concurrency": 5}, "socketio_port": 1}})
 	file := filepath.Join(b.dir, "sites", "common_site_config.json")
 	text, err := os.ReadFile(file)
 	if err == nil {
