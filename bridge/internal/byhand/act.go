@@ -93,7 +93,7 @@ func (h *Hands) plan(ctx context.Context, site string, found sites.Changes) (pla
 		case submit:
 			submissions = append(submissions, p)
 		case retry:
-			p.later = found.OfApp && h.leftToApp(site, p.Row.Name)
+			p.later = found.OfApp && h.leftToApp(site, p.Row)
 		case refuse:
 			p.why = fmt.Errorf("it was inserted as %s by %s: a job begins as Pending; set its status to Queued to have it run", p.Row.Status, p.Row.Owner)
 		}

@@ -287,6 +287,8 @@ func TestAnAppsRows(t *testing.T) {
 		b.insert("JOB-1", submission("jane"))
 		b.insert("JOB-2", submission("jane"))
 		b.insert("JOB-3", python)
+		b.insert("JOB-4", submission("jane"))
+		b.rows["JOB-4"].Modified = time.Now().Add(-time.Minute) // it waited for another, or for its time
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan bool)
 		go func() {
@@ -300,14 +302,14 @@ func TestAnAppsRows(t *testing.T) {
 		b.save("JOB-2", "jane", func(j *rows.BackgroundJob) { j.Status = rows.StatusQueued }) // by the app, with its log
 		b.log["JOB-2"] = []rows.LogEntry{{ToStatus: rows.StatusQueued}}
 		time.Sleep(time.Second)
-		if row := b.row("JOB-1"); row.Status != rows.StatusPending {
-			t.Errorf("after 2 s it is %s", row.Status)
+		if row, old := b.row("JOB-1"), b.row("JOB-4"); row.Status != rows.StatusPending || old.Status != rows.StatusQueued {
+			t.Errorf("after 2 s it is %s, and what was written long ago is %s", row.Status, old.Status)
 		}
 		time.Sleep(1100 * time.Millisecond)
 		if row := b.row("JOB-1"); row.Status != rows.StatusQueued {
 			t.Errorf("after 3 s it is %s", row.Status)
 		}
-		if row := b.row("JOB-3"); row.Status != rows.StatusPending || !slices.Equal(b.done, []string{"deliver JOB-1"}) {
+		if row := b.row("JOB-3"); row.Status != rows.StatusPending || !slices.Equal(b.done, []string{"deliver JOB-4", "deliver JOB-1"}) {
 			t.Errorf("Python's is %s; RQ got %q", row.Status, b.done)
 		}
 		// What the app's code writes when somebody cancels: its own log as well, and no canceled_at.
@@ -315,18 +317,18 @@ func TestAnAppsRows(t *testing.T) {
 		b.log["JOB-1"] = append(b.log["JOB-1"], rows.LogEntry{FromStatus: rows.StatusQueued, ToStatus: rows.StatusCanceled})
 		b.Hear(realtime.Change{Site: site, DocType: "Background Job", Name: "JOB-1"})
 		synctest.Wait()
-		if row := b.row("JOB-1"); row.CanceledBy != "joe" || row.CanceledAt.IsZero() || b.done[1] != "stop Queued JOB-1" {
+		if row := b.row("JOB-1"); row.CanceledBy != "joe" || row.CanceledAt.IsZero() || b.done[2] != "stop Queued JOB-1" {
 			t.Errorf("canceled by %q at %s; RQ got %q", row.CanceledBy, row.CanceledAt, b.done)
 		}
 		// And when somebody has a dead letter tried again: after the app's own delivery had its time it gets one, once.
-		b.left("JOB-4", rows.StatusDeadLetter)
-		b.save("JOB-4", "joe", func(j *rows.BackgroundJob) { j.Status, j.ErrorMessage, j.RetryCount = rows.StatusQueued, "boom", 2 })
-		b.log["JOB-4"] = append(b.log["JOB-4"], rows.LogEntry{FromStatus: rows.StatusDeadLetter, ToStatus: rows.StatusQueued, Actor: "joe"})
+		b.left("JOB-5", rows.StatusDeadLetter)
+		b.save("JOB-5", "joe", func(j *rows.BackgroundJob) { j.Status, j.ErrorMessage, j.RetryCount = rows.StatusQueued, "boom", 2 })
+		b.log["JOB-5"] = append(b.log["JOB-5"], rows.LogEntry{FromStatus: rows.StatusDeadLetter, ToStatus: rows.StatusQueued, Actor: "joe"})
 		for range 2 {
-			b.Hear(realtime.Change{Site: site, DocType: "Background Job", Name: "JOB-4"})
+			b.Hear(realtime.Change{Site: site, DocType: "Background Job", Name: "JOB-5"})
 			time.Sleep(4 * time.Second)
 		}
-		if row := b.row("JOB-4"); row.RetryCount != 0 || row.ErrorMessage != "" || len(b.done) != 3 || b.done[2] != "redeliver JOB-4" {
+		if row := b.row("JOB-5"); row.RetryCount != 0 || row.ErrorMessage != "" || len(b.done) != 4 || b.done[3] != "redeliver JOB-5" {
 			t.Errorf("tried again: %d retries, error %q; RQ got %q", row.RetryCount, row.ErrorMessage, b.done)
 		}
 		cancel()

@@ -83,7 +83,7 @@ func (b *bench) tick() string {
 func (b *bench) insert(name string, j rows.BackgroundJob) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	j.Name, j.ModifiedRaw, j.ModifiedBy, j.Creation = name, b.tick(), j.Owner, time.Now()
+	j.Name, j.ModifiedRaw, j.ModifiedBy, j.Creation, j.Modified = name, b.tick(), j.Owner, time.Now(), time.Now()
 	b.rows[name] = &j
 }
 
@@ -109,7 +109,7 @@ func (b *bench) save(name, user string, change func(*rows.BackgroundJob)) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	change(b.rows[name])
-	b.rows[name].ModifiedRaw, b.rows[name].ModifiedBy = b.tick(), user
+	b.rows[name].ModifiedRaw, b.rows[name].ModifiedBy, b.rows[name].Modified = b.tick(), user, time.Now()
 }
 
 func (b *bench) row(name string) rows.BackgroundJob {

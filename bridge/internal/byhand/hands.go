@@ -247,13 +247,17 @@ func (h *Hands) age(site, name string) time.Duration {
 // wrote it, and doesn't see to it that it runs once.
 const ofAppGrace = 3 * time.Second
 
-// leftToApp reports whether a row is still left to the app, and has it looked at when that is over.
-func (h *Hands) leftToApp(site, name string) bool {
-	age := h.age(site, name)
-	if age == 0 {
-		time.AfterFunc(ofAppGrace, func() { h.lanes.Add(site, name) })
+// leftToApp reports whether a row that somebody wrote a moment ago is still left to the app, and has it looked at when that is
+// over. What has waited for a time or for other jobs was written long ago.
+func (h *Hands) leftToApp(site string, row *rows.BackgroundJob) bool {
+	known := h.age(site, row.Name) // beside what the row says, since clocks differ
+	if known >= ofAppGrace || time.Since(row.Modified) >= ofAppGrace {
+		return false
 	}
-	return age < ofAppGrace
+	if known == 0 {
+		time.AfterFunc(ofAppGrace, func() { h.lanes.Add(site, row.Name) })
+	}
+	return true
 }
 
 // Moved implements sites.Observer: who waits for a job that has ended is looked at. Whoever makes a job that depends on it

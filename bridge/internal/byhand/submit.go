@@ -104,7 +104,7 @@ func inserter(row *rows.BackgroundJob) access.Caller {
 // examine fills in the plan of one submission.
 func (s *submissions) examine(ctx context.Context, p *plan) error {
 	row := p.Row
-	if p.later = s.ofApp && s.leftToApp(s.site, row.Name); p.later {
+	if p.later = s.ofApp && s.leftToApp(s.site, row); p.later {
 		return nil
 	}
 	if p.was == rows.StatusPending { // it was looked at before, and waits
