@@ -6,8 +6,8 @@ import (
 	"github.com/opensoft/dartwing-bridge/bridge/internal/maintenance"
 )
 
-// Cleaned says of how many rows a site was, or would be, freed: those Deleted, by status, and those GivenUp, which nobody
-// retried and which are dead letters now.
+// Cleaned says of how many rows a site was, or would be, freed: those Deleted, by status, the Batches that had no job any more
+// (CountCleanup doesn't know), and those GivenUp, which nobody retried and which are dead letters now.
 type Cleaned = maintenance.Cleaned
 
 // Cleanup does for one site what an Engine does once an hour: it deletes jobs that ended longer ago than keep says, with

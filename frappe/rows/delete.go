@@ -66,6 +66,20 @@ func (d *DB) DeleteOld(ctx context.Context, status Status, before time.Time, beh
 	return d.delete(ctx, "WHERE `status`=? AND `modified`<?", []any{string(status), formatTime(before, d.Location())}, behind)
 }
 
+// DeleteOldBatches deletes up to 100 batches that ended before a time and of which no job is left. It gives their number.
+func (d *DB) DeleteOldBatches(ctx context.Context, before time.Time) (int64, error) {
+	is, err := d.tables.has(ctx, tableBatch)
+	if err != nil || !is {
+		return 0, err
+	}
+	job, err := d.tables.get(ctx, tableJob)
+	if err != nil || !job.has("batch") {
+		return 0, err
+	}
+	return d.exec(ctx, "delete batches", "DELETE FROM `"+tableBatch+"` WHERE `completed_at`<? AND NOT EXISTS (SELECT 1 FROM `"+tableJob+"` j WHERE j.`batch`=`"+tableBatch+"`.`name`) LIMIT ?",
+		formatTime(before, d.Location()), deleteBatch)
+}
+
 // CountOld counts the rows that DeleteOld would look at.
 func (d *DB) CountOld(ctx context.Context, status Status, before time.Time) (n int, err error) {
 	err = d.retry(ctx, "count old jobs", func(ctx context.Context) error {

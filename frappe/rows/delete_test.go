@@ -67,6 +67,23 @@ func TestDeleteOld(t *testing.T) {
 }
 
 // TestDeleteWithLongLogs: a transaction takes no more rows of log than it may, unless one job alone has more.
+// TestDeleteOldBatches: a batch stays as long as it has a job, or hasn't ended.
+func TestDeleteOldBatches(t *testing.T) {
+	_, d := installed(t, testMajor)
+	for name, completed := range map[string]any{
+		"BATCH-OLD": "2020-01-01", "BATCH-WITH-A-JOB": "2020-01-01", "BATCH-RUNNING": nil, "BATCH-YOUNG": deskTime(d.Now().Format("2006-01-02 15:04:05")),
+	} {
+		mustExec(t, d, "INSERT INTO `tabBackground Job Batch` (name, creation, modified, completed_at) VALUES (?, '2020-01-01', '2020-01-01', ?)", name, completed)
+	}
+	mustExec(t, d, "UPDATE `tabBackground Job` SET batch='BATCH-WITH-A-JOB' WHERE name=?", newJobs(t, d, 1, StatusQueued)[0].Name)
+	if n, err := d.DeleteOldBatches(t.Context(), d.Now().Add(-30*24*time.Hour)); err != nil || n != 1 {
+		t.Errorf("%d deleted, %v", n, err)
+	}
+	if diff := cmp.Diff([]string{"BATCH-RUNNING", "BATCH-WITH-A-JOB", "BATCH-YOUNG"}, left(t, d, "SELECT name FROM `tabBackground Job Batch`")); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestDeleteWithLongLogs(t *testing.T) {
 	_, d := installed(t, testMajor)
 	names := end(t, d, 4, StatusDeadLetter, 50)

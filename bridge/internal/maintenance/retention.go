@@ -38,6 +38,7 @@ type CleanerParams struct {
 	Rows interface {
 		JobTypes(ctx context.Context, site string) (map[string]*rows.JobType, error)
 		DeleteOld(ctx context.Context, site string, status rows.Status, before time.Time, behind rows.Place) (gone []string, next rows.Place, err error)
+		DeleteOldBatches(ctx context.Context, site string, before time.Time) (int64, error)
 		CountOld(ctx context.Context, site string, status rows.Status, before time.Time) (int, error)
 		Unmoved(ctx context.Context, site string, before time.Time, behind rows.Place, limit int) ([]*rows.BackgroundJob, error)
 		Apply(ctx context.Context, m moves.Move, then func(context.Context) error) (rows.TransitionResult, error)
@@ -47,7 +48,7 @@ type CleanerParams struct {
 	Deleted func(site, name string)
 }
 
-// Cleaner deletes jobs that ended long ago. Rows are locked while they are looked at and left out where somebody else has
+// Cleaner deletes jobs that ended long ago, and batches when the last of their jobs is gone. Rows are locked while they are looked at and left out where somebody else has
 // them, so that any number of processes may clean.
 type Cleaner struct{ CleanerParams }
 
@@ -55,6 +56,8 @@ type Cleaner struct{ CleanerParams }
 type Cleaned struct {
 	// Deleted are those that had ended, by status.
 	Deleted map[rows.Status]int
+	// Batches had no job any more.
+	Batches int
 	// GivenUp are those that nobody retried, and that are dead letters now.
 	GivenUp int
 }
@@ -64,7 +67,7 @@ func (c Cleaned) Sum() (n int) {
 	for _, k := range c.Deleted {
 		n += k
 	}
-	return n + c.GivenUp
+	return n + c.Batches + c.GivenUp
 }
 
 // ended are the states whose rows are deleted.
@@ -94,11 +97,21 @@ func (c Cleaner) Clean(ctx context.Context, site string, goOn func(Cleaned) bool
 			return done, err
 		}
 	}
+	if keep := c.Keep.For(rows.StatusCompleted); keep > 0 {
+		err := inBatches(ctx, func(behind rows.Place) (rows.Place, bool, error) {
+			n, err := c.Rows.DeleteOldBatches(ctx, site, time.Now().Add(-keep))
+			done.Batches += int(n)
+			return behind, n > 0 && goOn(done), err
+		})
+		if err != nil {
+			return done, err
+		}
+	}
 	err = c.giveUp(ctx, site, &done, goOn)
 	return done, err
 }
 
-// Count says what Clean would do, but for rows on which others depend.
+// Count says what Clean would do, but for rows on which others depend, and for batches.
 func (c Cleaner) Count(ctx context.Context, site string) (would Cleaned, err error) {
 	would.Deleted = map[rows.Status]int{}
 	for _, status := range ended {
@@ -245,7 +258,7 @@ func (r *Retention) clean(ctx context.Context, site string) (more bool, err erro
 		return !more
 	})
 	if n := done.Sum(); n > 0 {
-		r.Log.Info("jobs that ended long ago were deleted", "site", site, "deleted", n-done.GivenUp, "given_up", done.GivenUp)
+		r.Log.Info("jobs that ended long ago were deleted", "site", site, "deleted", n-done.GivenUp-done.Batches, "batches", done.Batches, "given_up", done.GivenUp)
 	}
 	if errors.Is(err, rows.ErrTableMissing) || ctx.Err() != nil {
 		return false, nil

@@ -21,6 +21,7 @@ import (
 // oldRows are sites with old rows, of which each batch of a hundred takes a second.
 type oldRows struct {
 	old       map[string]int // Completed, by site
+	batches   map[string]int // by site
 	unmoved   []*rows.BackgroundJob
 	processes []rqcompat.Process
 	err       error
@@ -49,6 +50,12 @@ func (o *oldRows) DeleteOld(_ context.Context, site string, status rows.Status, 
 		o.story = append(o.story, site)
 	}
 	return slices.Repeat([]string{"JOB-1"}, n), rows.Place{Name: fmt.Sprint(o.old[site])}, nil
+}
+
+func (o *oldRows) DeleteOldBatches(_ context.Context, site string, _ time.Time) (int64, error) {
+	n := min(o.batches[site], 100)
+	o.batches[site] -= n
+	return int64(n), o.err
 }
 
 func (o *oldRows) CountOld(_ context.Context, site string, status rows.Status, _ time.Time) (int, error) {
@@ -90,7 +97,11 @@ func TestSitesAreCleanedInTurns(t *testing.T) {
 			}
 		}
 		began := time.Now()
+		o.batches = map[string]int{"a.test": 150}
 		do()
+		if n := o.batches["a.test"]; n > 0 {
+			t.Errorf("%d batches without jobs are left", n)
+		}
 		time.Sleep(cleanEvery / 2) // of two sites the second begins half an hour later
 		do()
 		if diff := cmp.Diff([]string{"a.test", "b.test"}, o.story); diff != "" || o.old["a.test"]+o.old["b.test"] > 0 {

@@ -21,6 +21,15 @@ func (s *Sites) DeleteOld(ctx context.Context, site string, status rows.Status, 
 	return gone, next, err
 }
 
+// DeleteOldBatches is rows.DB.DeleteOldBatches.
+func (s *Sites) DeleteOldBatches(ctx context.Context, site string, before time.Time) (n int64, err error) {
+	err = s.lookFor(ctx, site, deleteTime, func(ctx context.Context, db *rows.DB) (err error) {
+		n, err = db.DeleteOldBatches(ctx, before)
+		return err
+	})
+	return n, err
+}
+
 // DeleteEnded deletes those of the named rows that have one of the statuses, has Frappe forget them, and names them.
 func (s *Sites) DeleteEnded(ctx context.Context, site string, names []string, statuses ...rows.Status) (gone []string, err error) {
 	db, err := s.DB(ctx, site)

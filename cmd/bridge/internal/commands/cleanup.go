@@ -70,12 +70,15 @@ func cleanup(c *cobra.Command, a *cli.App, s cli.Session, keep bridge.Retention,
 		}
 	}
 	if a.JSON {
-		return a.PrintJSON(map[string]any{"site": s.Site, "at": time.Now(), "dry_run": dryRun, "deleted": done.Deleted, "given_up": done.GivenUp})
+		return a.PrintJSON(map[string]any{"site": s.Site, "at": time.Now(), "dry_run": dryRun, "deleted": done.Deleted, "batches": done.Batches, "given_up": done.GivenUp})
 	}
 	for _, status := range []rows.Status{rows.StatusCompleted, rows.StatusCanceled, rows.StatusDeadLetter} {
 		if n := done.Deleted[status]; n > 0 {
 			a.Say("%s %s %s", output.Plural(n, "job"), deleted, "("+string(status)+")")
 		}
+	}
+	if done.Batches > 0 {
+		a.Say("%s %s", output.Plural(done.Batches, "batch"), deleted)
 	}
 	if done.GivenUp > 0 {
 		a.Say("%s that nobody retries %s", output.Plural(done.GivenUp, "job"), made)
