@@ -40,9 +40,14 @@ const (
 // reported with worker "" and a Command whose Err is set; commands sent meanwhile are lost, as they are for Python
 // workers. Messages that are not commands are reported the same way with the worker's name.
 func (c *Client) Listen(ctx context.Context, namePattern string, f func(worker string, cmd Command)) error {
+	return c.listen(ctx, func() *redis.PubSub { return c.rdb.PSubscribe(ctx, PubSubChannel(namePattern)) }, func() {}, f)
+}
+
+// listen tells made of each subscription that stands.
+func (c *Client) listen(ctx context.Context, subscribe func() *redis.PubSub, made func(), f func(worker string, cmd Command)) error {
 	pause := listenPause
 	for {
-		heard, err := c.listenOnce(ctx, namePattern, f)
+		heard, err := listenOnce(ctx, subscribe(), made, f)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -58,8 +63,7 @@ func (c *Client) Listen(ctx context.Context, namePattern string, f func(worker s
 }
 
 // listenOnce listens on one connection until it breaks. heard says that the subscription had been made.
-func (c *Client) listenOnce(ctx context.Context, namePattern string, f func(worker string, cmd Command)) (heard bool, err error) {
-	ps := c.rdb.PSubscribe(ctx, PubSubChannel(namePattern))
+func listenOnce(ctx context.Context, ps *redis.PubSub, made func(), f func(worker string, cmd Command)) (heard bool, err error) {
 	defer ps.Close()
 	// A context does not interrupt a read; a closed connection does.
 	stop := context.AfterFunc(ctx, func() { _ = ps.Close() })
@@ -82,6 +86,7 @@ func (c *Client) listenOnce(ctx context.Context, namePattern string, f func(work
 		switch m := m.(type) {
 		case *redis.Subscription:
 			heard = true
+			made()
 		case *redis.Message:
 			f(strings.TrimPrefix(m.Channel, PubSubChannel("")), parseCommand(m.Payload))
 		}

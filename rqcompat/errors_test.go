@@ -52,6 +52,7 @@ func TestJudge(t *testing.T) {
 		{"what nobody has heard of", serverError("ERR the moon is full"), rqcompat.Refusing},
 
 		{"no permission", serverError("NOPERM this user has no permissions to run the 'hgetall' command"), rqcompat.Denied},
+		{"no permission, in a script of Redis 7.0", serverError("ERR The user executing the script can't run this command or subcommand script: ab, on @user_script:12."), rqcompat.Denied},
 		{"wrong password", fmt.Errorf("w: %w", serverError("WRONGPASS invalid username-password pair or user is disabled.")), rqcompat.Denied},
 		{"no password", serverError("NOAUTH Authentication required."), rqcompat.Denied},
 

@@ -38,6 +38,7 @@ var judgements = []struct {
 	{"WRONGPASS", Denied, "user or password are wrong, or the user was switched off"},
 	{"invalid password", Denied, "WRONGPASS before Redis 6"},
 	{"NOPERM", Denied, "the user has no right to the command, the key or the channel"},
+	{"The user executing the script can't", Denied, "the same of a command in a script, before Redis 7.2"},
 	{"WRONGTYPE Operation against a key", Final, "the key holds another type"},
 	{"hash value is not", Final, "a field that is counted holds no number"},
 	{"value is not", Final, "an argument or a score is no number"},

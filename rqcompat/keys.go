@@ -27,6 +27,10 @@ func ProcessesKey() string { return "rq:processes" }
 // ProcessKey is the STRING with what a process tells about itself, as JSON. It is this package's, not RQ's.
 func ProcessKey(name string) string { return "rq:process:" + name }
 
+// HeardKey is the SET of the names of processes that Redis has seen subscribed to a channel of their own name: one that isn't
+// any more is dead, or about to subscribe again. It is this package's, not RQ's.
+func HeardKey() string { return ProcessesKey() + ":heard" }
+
 // RateKey is the ZSET of who has a place in a sliding window (TakePlaces), by when he took it in microseconds. It is this
 // package's, not RQ's.
 func RateKey(window string) string { return "rq:rate:" + window }

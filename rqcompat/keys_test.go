@@ -24,6 +24,7 @@ func TestKeys(t *testing.T) {
 		rqcompat.PubSubChannel("w"):                   "rq:pubsub:w",
 		rqcompat.ProcessesKey():                       "rq:processes",
 		rqcompat.ProcessKey("p"):                      "rq:process:p",
+		rqcompat.HeardKey():                           "rq:processes:heard",
 		rqcompat.RateKey("w"):                         "rq:rate:w",
 		rqcompat.PausedKey():                          "rq:paused",
 		rqcompat.ReleasingKey():                       "rq:releasing",

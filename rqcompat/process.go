@@ -15,7 +15,8 @@ import (
 // Process is what a process of this package's workers tells about itself. RQ has no such record: it knows workers of one
 // job each, and none of them can say that a handler goes on after its job has ended.
 type Process struct {
-	// Name starts the names of all its workers.
+	// Name, and a dash, starts the names of all its workers. It is new with each start: the same PID on the same host is another
+	// process.
 	Name     string    `json:"name"`
 	Hostname string    `json:"hostname"`
 	PID      int       `json:"pid"`
@@ -92,6 +93,7 @@ func (c *Client) Withdraw(ctx context.Context, name string) error {
 	_, err := c.rdb.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
 		pipe.Del(ctx, ProcessKey(name))
 		pipe.ZRem(ctx, ProcessesKey(), name)
+		pipe.SRem(ctx, HeardKey(), name)
 		return nil
 	})
 	return wrap(err, "withdraw process %q", clip(name))

@@ -10,7 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// LapsedJob is a started job whose lease was not renewed in time.
+// LapsedJob is a started job whose lease was not renewed in time, or whose process is dead.
 type LapsedJob struct {
 	ID, ExecutionID string
 	Member          string // of rq:wip:<q>
@@ -25,7 +25,8 @@ type LapsedJob struct {
 	// HandOver has the job's failure callback called in Python, if this lapse fails it; a caller who knows of one adds it.
 	HandOver *HandOver
 
-	slack time.Duration // of the Lapsed that found it
+	slack  time.Duration // of the Lapsed that found it
+	silent string        // the process of the LeftBy that found it
 }
 
 // lapsedMost is the most members one look at a started registry returns.
@@ -157,14 +158,14 @@ const (
 var rescueScript = newScript("rescue.lua")
 
 // Rescue gives a lapsed job back to the head of its queue, or fails it when that would have been its maxKills-th
-// lapse. It acts in one step and only if the lease is still lapsed and the job still in the hands that l names, so
-// several processes may rescue at the same time. It is meant for jobs of this package's workers.
+// lapse. It acts in one step and only if the lease is still lapsed, or the process that LeftBy was asked about still silent, and the job
+// still in the hands that l names, so several processes may rescue at the same time. It is meant for jobs of this package's workers.
 func (c *Client) Rescue(ctx context.Context, queue string, l LapsedJob, maxKills int) (_ RescueResult, err error) {
 	now, at := c.Now(ctx), time.Now()
 	exc := fmt.Sprintf("rqcompat.PoisonedJobError: %s; it is not tried again\n", l.Deaths())
 	args := []any{c.d.endFlags(), now.Unix(), FormatTime(at), floatTime(at), queue, l.Member,
 		l.ID, l.ExecutionID, l.WorkerName, FormatTime(l.StartedAt), floatTime(l.StartedAt), maxKills, EncodeExc(exc),
-		now.Add(l.slack).Unix(), l.Beside}
+		now.Add(l.slack).Unix(), l.Beside, l.silent}
 	if l.HandOver != nil {
 		if args, err = c.appendHandOver(args, *l.HandOver, l.ID); err != nil {
 			return 0, err

@@ -1,4 +1,4 @@
--- Takes one job away from a worker that let its lease lapse, and gives it back to the head of its queue.
+-- Takes one job away from a worker that let its lease lapse, or whose process is dead, and gives it back to the head of its queue.
 --
 -- KEYS  none
 -- ARGV  1 flags, see job_end.lua    2 now, whole seconds    3 now, text    4 now, float seconds
@@ -6,8 +6,9 @@
 --       12 how many lapses make the job fail   13 exception text for that, base64 of zlib
 --       14 a lease that ends before this has lapsed, whole seconds (now + slack)
 --       15 who ran beside the job whenever it lapsed, a line each
---       from 16 the job that runs its failure callback in Python, see hand_over.lua, if there is one
--- Reply 0 the lease was renewed, or somebody else was faster: nothing was changed
+--       16 the process that must be silent if the lease has not lapsed, "" for none
+--       from 17 the job that runs its failure callback in Python, see hand_over.lua, if there is one
+-- Reply 0 the lease was renewed, the process is heard again, or somebody else was faster: nothing was changed
 --       1 the job had ended, or is gone: only the entry was removed    2 queued again    3 failed
 --
 -- Stands for nothing in RQ, which fails such jobs (abandon.lua). The hash field bridge_kills counts the lapses, and
@@ -15,13 +16,15 @@
 local flags, now, ts, float = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
 local queue, member, id, execution, worker, started, from = unpack(ARGV, 5, 11)
 local most_kills, exc, lapsed_before, beside = tonumber(ARGV[12]), ARGV[13], tonumber(ARGV[14]), ARGV[15]
+local process = ARGV[16]
 local call = redis.call
 --@include job_end.lua
 --@include hand_over.lua
 
 local job = 'rq:job:' .. id
 local score = tonumber(call('ZSCORE', 'rq:wip:' .. queue, member) or '')
-if not score or score >= lapsed_before then return 0 end
+if not score then return 0 end
+if score >= lapsed_before and (process == '' or call('PUBSUB', 'NUMSUB', 'rq:pubsub:' .. process)[2] > 0) then return 0 end
 local h = call('HMGET', job, 'status', 'worker_name', 'started_at', 'bridge_kills', 'ttl', 'failure_ttl')
 local status, owner, owner_started, kills, ttl, failure_ttl = unpack(h, 1, 6)
 local running = status == 'started'
@@ -47,7 +50,7 @@ end
 kills = (tonumber(kills or '') or 0) + 1
 if kills >= most_kills then
   call('HDEL', job, 'bridge_kills', 'bridge_beside', 'bridge_retries')
-  if ARGV[16] and pcall(may_hand_over, 16) then hand_over(16, id, 'failed', ts, exc) end
+  if ARGV[17] and pcall(may_hand_over, 17) then hand_over(17, id, 'failed', ts, exc) end
   return fail_job(queue, id, 'failed', exc, worker, execution, ts, from, float, failure_ttl) or 3
 end
 call('HSET', job, 'status', 'queued', 'started_at', '', 'ended_at', '', 'last_heartbeat', '', 'worker_name', '', 'bridge_kills', kills, 'bridge_beside', beside)

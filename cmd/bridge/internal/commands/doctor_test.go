@@ -271,7 +271,7 @@ func TestDoctorOfARestrictedUser(t *testing.T) {
 	findings, _ := findingsOf(t)
 	for what, grant := range map[string]string{
 		"may not subscribe to rq:pubsub:*": "ACL SETUSER bench &rq:pubsub:* +psubscribe", "may not publish on rq:pubsub:*": "&rq:pubsub:*",
-		"may not CLIENT LIST": "+client|list", "may not CLIENT UNBLOCK": "+client|unblock",
+		"may not be heard by a subscription": "&rq:pubsub:* +subscribe +pubsub|numsub", "may not CLIENT LIST": "+client|list", "may not CLIENT UNBLOCK": "+client|unblock",
 	} {
 		wantFinding(t, findings, doctor.Warning, "redis rights", what)
 		if !slices.ContainsFunc(findings, func(f doctor.Finding) bool { return strings.Contains(f.Text, what) && strings.Contains(f.Fix, grant) }) {

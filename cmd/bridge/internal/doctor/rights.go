@@ -43,6 +43,14 @@ var rights = []right{
 			_, err := listening.Receive(ctx)
 			return err
 		}},
+	{"be heard by a subscription to rq:pubsub:*", Warning, "a bridge that died is noticed only when the leases of its jobs lapse, within 15 s", "&rq:pubsub:* +subscribe +pubsub|numsub",
+		func(ctx context.Context, rdb redis.UniversalClient, _ *frappe.Bench) error {
+			channel := rqcompat.PubSubChannel(nobody)
+			listening := rdb.Subscribe(ctx, channel)
+			defer listening.Close()
+			_, err := listening.Receive(ctx)
+			return errors.Join(err, rdb.PubSubNumSub(ctx, channel).Err())
+		}},
 	{"publish on rq:pubsub:*", Warning, "nobody can be told to stop or cancel a running job", "&rq:pubsub:* +publish",
 		func(ctx context.Context, rdb redis.UniversalClient, _ *frappe.Bench) error {
 			return rdb.Publish(ctx, rqcompat.PubSubChannel(nobody), "{}").Err()
