@@ -78,7 +78,8 @@ type Config struct {
 	StopTimeout time.Duration
 	// CancelGrace is how long a canceled handler may take to return before it is abandoned. Default: 10 s.
 	CancelGrace time.Duration
-	// Lease is how long a claim holds without renewal, 1 s to 15 s: dead workers' jobs are back 5 s later. Default: 15 s.
+	// Lease is how long a claim holds without renewal, 1 s to 15 s: so late are the jobs back of a host that is gone or cut off. A
+	// process that died is noticed within about a second. Default: 15 s.
 	Lease time.Duration
 	// RowGrace is how long a job waits for its row, its organization or its user's membership to appear, since Python may
 	// enqueue before it commits. Default: 10 s.

@@ -17,8 +17,9 @@
 // # What happens when things stop
 //
 // An orderly stop claims nothing more, waits, cancels what still runs with ErrShutdown as the cause and gives it back
-// without spending a retry. After a crash leases lapse within 15 s and any bridge of the bench gives the jobs back; one
-// that takes its worker down three times is dead-lettered. Delivery is at least once: a handler must bear to run again.
+// without spending a retry. The death of a process is noticed within about a second, that of a host when its leases
+// lapse, within 15 s, and any bridge of the bench gives the jobs back; one that takes its worker down three times is
+// dead-lettered. Delivery is at least once: a handler must bear to run again.
 //
 // # Parameters from Python
 //

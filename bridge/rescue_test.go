@@ -65,6 +65,7 @@ func workerProcess(dir string) {
 		return "well", nil
 	})
 	registerCounting(e, bench)
+	registerStarting(e, dir)
 	Register(e, "go.holds", func(context.Context, *Job[any]) (any, error) {
 		for {
 			if _, err := os.Stat(filepath.Join(dir, releaseFile)); err == nil {

@@ -161,8 +161,8 @@ func (w *rooms) claimer(handlers, writes context.Context) *intake.Claimer {
 func (w *rooms) maintenance(queues []job.Queue, registries *maintenance.Registries) []maintenance.Service {
 	p := w.cfg.pace
 	rescue := &maintenance.Rescue{
-		RQ: w.rq, Rows: w.sites, Router: w.router, Queues: queues, Lease: w.cfg.Lease, Slack: registrySlack, MaxKills: w.cfg.MaxKills,
-		Holds: w.runner.Holds, Failed: registries.Failed, CallBack: w.deliveries.CallBack, Poisoned: w.errors.Failed, Log: w.cfg.Log,
+		RQ: w.rq, Rows: w.sites, Router: w.router, Queues: queues, Process: w.slots.Process(), Every: p.rescue, Lease: w.cfg.Lease, Slack: registrySlack,
+		MaxKills: w.cfg.MaxKills, Holds: w.runner.Holds, Failed: registries.Failed, CallBack: w.deliveries.CallBack, Poisoned: w.errors.Failed, Log: w.cfg.Log,
 	}
 	census := maintenance.Census{RQ: w.rq, Bench: w.cfg.Bench, Deliveries: w.deliveries.Deliveries, Waiting: w.fair.Rows}
 	orphans := maintenance.NewOrphans(maintenance.OrphansParams{
@@ -178,7 +178,7 @@ func (w *rooms) maintenance(queues []job.Queue, registries *maintenance.Registri
 	withheld := &maintenance.Withheld{Rows: w.sites}
 	handled := &maintenance.Handled{RQ: w.rq, Rows: w.sites, Process: w.slots.Process()}
 	return []maintenance.Service{
-		{What: "rescue jobs of dead workers", Every: p.rescue, Do: rescue.Do},
+		{What: "rescue jobs of dead workers", Every: min(p.rescue, maintenance.LookForDead), Do: rescue.Do},
 		{What: "trim failed registries", Every: p.rescue, Do: registries.Trim},
 		{What: "move scheduled jobs that are due", Every: time.Second, Do: w.scheduler.Do},
 		{What: "read job schedules", Every: time.Second, Do: w.schedules.Look},
@@ -225,9 +225,12 @@ func (w *rooms) work(ctx context.Context) {
 	defer giveUp()
 
 	events := loop(publishing, w.desk.Run, w.errors.Run, w.bell.Run, w.breakers.Run, w.alert.Run)
+	answered := wait.NewFlag()
 	watchers := loop(watching, w.runner.RenewLeases, w.runner.WatchCancels, w.runner.WriteReports, w.due.Run, w.schedules.Run, w.hands.Run, w.submitter.Run, w.batches.Run, w.listen,
 		func(ctx context.Context) { w.runner.Listen(ctx, stopClaiming) },
+		func(ctx context.Context) { _ = w.rq.BeHeard(ctx, w.slots.Process(), func(error) { answered.Raise() }) },
 		func(ctx context.Context) { maintenance.Run(ctx, w.cfg.Log, w.services) })
+	answered.Within(claiming, time.Second) // who dies of his first job was heard before
 	taking := loop(claiming, w.claimer(handlers, writes).Run)
 	taking.Go(func() { w.takeBack.Run(claiming) })
 	for _, f := range w.firsts {

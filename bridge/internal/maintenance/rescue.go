@@ -26,9 +26,12 @@ type Router interface {
 	Alone(ctx context.Context, queue job.Queue, f route.Found) (route.Routed, error)
 }
 
-// Rescue gives back the jobs whose lease lapsed: their worker is dead, or cut off for so long that it has given up.
+// Rescue gives back the jobs whose process fell silent, and those whose lease lapsed: their worker's host is gone, or cut off for
+// so long that it has given up.
 type Rescue struct {
 	RQ interface {
+		Silent(ctx context.Context, process string) (heard bool, silent []string, err error)
+		LeftBy(ctx context.Context, queue string, silent []string) ([]rqcompat.LapsedJob, error)
 		Lapsed(ctx context.Context, queue string, slack time.Duration) ([]rqcompat.LapsedJob, error)
 		Rescue(ctx context.Context, queue string, l rqcompat.LapsedJob, maxKills int) (rqcompat.RescueResult, error)
 		Fetch(ctx context.Context, id string) (*rqcompat.Job, error)
@@ -37,6 +40,9 @@ type Rescue struct {
 	Rows   Rows
 	Router Router
 	Queues []job.Queue
+	// Process is this one, which is heard. Every is how often lapsed leases are looked for; dead processes are each time.
+	Process string
+	Every   time.Duration
 	// Lease is how long a job is its worker's without renewal; Slack how much longer it stands in RQ's started registry.
 	Lease, Slack time.Duration
 	MaxKills     int
@@ -50,6 +56,8 @@ type Rescue struct {
 	Poisoned func(info job.Info, err error)
 	Log      *slog.Logger
 
+	vigil   vigil
+	looked  time.Time // when lapsed leases were last looked for
 	refused time.Time // when Redis last refused a write
 	lost    map[string]*lostProcess
 }
@@ -59,13 +67,31 @@ type Rescue struct {
 // While Redis refuses writes, for lack of memory or as a replica, no worker can renew its leases, and nobody is rescued;
 // nor in the time that they have for it afterwards.
 func (s *Rescue) Do(ctx context.Context) error {
+	dead, unseen := s.vigil.dead(ctx, s.RQ.Silent, s.Process)
+	due := time.Since(s.looked) >= s.Every
+	if len(dead) == 0 && !due {
+		return unseen
+	}
 	if err := s.RQ.Writable(ctx); err != nil {
 		s.refused = time.Now()
 		return err
 	}
 	if time.Since(s.refused) < s.Lease {
-		return nil
+		return unseen
 	}
+	errs := []error{unseen}
+	if len(dead) > 0 {
+		errs = append(errs, s.rescueOf(ctx, dead))
+	}
+	if due {
+		s.looked = time.Now()
+		errs = append(errs, s.rescueLapsed(ctx))
+	}
+	return errors.Join(errs...)
+}
+
+// rescueLapsed gives back what has lapsed, on every queue.
+func (s *Rescue) rescueLapsed(ctx context.Context) error {
 	return each(s.Queues, func(q job.Queue) error {
 		lapsed, err := s.RQ.Lapsed(ctx, q.Name, s.Slack)
 		if err != nil {
@@ -74,20 +100,25 @@ func (s *Rescue) Do(ctx context.Context) error {
 		// A Python worker's is judged by RQ's own rules; one of this process, after Redis was away, is mended by the next
 		// renewal.
 		lapsed = slices.DeleteFunc(lapsed, func(l rqcompat.LapsedJob) bool { return !workers.IsOurs(l.WorkerName) || s.Holds(l.WorkerName) })
-		var errs []error
-		for _, l := range lapsed {
-			process := workers.ProcessOf(l.WorkerName)
-			if err := s.lookBeside(ctx, process); err != nil {
-				return err
-			}
-			l.Ran(s.besides(process, l.ID))
-			errs = append(errs, s.one(ctx, q, l)) // a job whose site is away waits; it must not keep others
-		}
-		return errors.Join(errs...)
+		return s.rescue(ctx, q, lapsed)
 	})
 }
 
-// lostProcess is one whose jobs lapse, some of them seconds after the first.
+// rescue gives back jobs of a queue.
+func (s *Rescue) rescue(ctx context.Context, q job.Queue, left []rqcompat.LapsedJob) error {
+	var errs []error
+	for _, l := range left {
+		process := workers.ProcessOf(l.WorkerName)
+		if err := s.lookBeside(ctx, process); err != nil {
+			return err
+		}
+		l.Ran(s.besides(process, l.ID))
+		errs = append(errs, s.one(ctx, q, l)) // a job whose site is away waits; it must not keep others
+	}
+	return errors.Join(errs...)
+}
+
+// lostProcess is one that died, or whose jobs lapse, some of them seconds after the first.
 type lostProcess struct {
 	seen time.Time
 	ran  []string
@@ -101,8 +132,7 @@ func (s *Rescue) lookBeside(ctx context.Context, process string) error {
 	if s.lost[process] != nil {
 		return nil
 	}
-	maps.DeleteFunc(s.lost, func(_ string, d *lostProcess) bool { return time.Since(d.seen) > remembered })
-	d := &lostProcess{seen: time.Now()}
+	var ran []string
 	for _, q := range s.Queues {
 		all, err := s.RQ.Lapsed(ctx, q.Name, s.Slack+s.Lease) // those that lapse before long, too
 		if err != nil {
@@ -110,15 +140,21 @@ func (s *Rescue) lookBeside(ctx context.Context, process string) error {
 		}
 		for _, l := range all {
 			if workers.ProcessOf(l.WorkerName) == process {
-				d.ran = append(d.ran, l.ID)
+				ran = append(ran, l.ID)
 			}
 		}
 	}
+	s.lose(process, ran)
+	return nil
+}
+
+// lose remembers what a dead process ran.
+func (s *Rescue) lose(process string, ran []string) {
+	maps.DeleteFunc(s.lost, func(_ string, d *lostProcess) bool { return time.Since(d.seen) > remembered })
 	if s.lost == nil {
 		s.lost = map[string]*lostProcess{}
 	}
-	s.lost[process] = d
-	return nil
+	s.lost[process] = &lostProcess{time.Now(), ran}
 }
 
 // besides are the jobs that a process ran beside one of them.

@@ -3,6 +3,7 @@ package maintenance
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/route"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/sites"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/workers"
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
 )
@@ -35,6 +37,28 @@ type lapsedJobs struct {
 	soonErr error
 	rescued map[string]rqcompat.LapsedJob
 	reasons []string
+	// silent are processes that fell silent; deaf says that this one isn't heard, silence is an error of the question.
+	silent  []string
+	deaf    bool
+	silence error
+	left    []rqcompat.LapsedJob
+	leftErr error
+}
+
+func (l *lapsedJobs) Silent(_ context.Context, process string) (bool, []string, error) {
+	if l.silence != nil {
+		return false, nil, l.silence
+	}
+	return process == "bridge-live" && !l.deaf, l.silent, nil
+}
+
+func (l *lapsedJobs) LeftBy(_ context.Context, queue string, silent []string) (left []rqcompat.LapsedJob, err error) {
+	for _, j := range l.left {
+		if queue == "b:go" && slices.Contains(silent, workers.ProcessOf(j.WorkerName)) && l.rescued[j.ID].ID == "" {
+			left = append(left, j)
+		}
+	}
+	return left, l.leftErr
 }
 
 func (l *lapsedJobs) Lapsed(_ context.Context, queue string, slack time.Duration) ([]rqcompat.LapsedJob, error) {
@@ -95,7 +119,7 @@ func (l *lapsedJobs) Alone(ctx context.Context, q job.Queue, f route.Found) (rou
 func (l *lapsedJobs) rescue() *Rescue {
 	return &Rescue{
 		RQ: l, Rows: l.bench, Router: l, Queues: queues, Lease: 15 * time.Second, Slack: 75 * time.Second, MaxKills: 3,
-		Holds:  func(worker string) bool { return worker == "bridge-live-1" },
+		Process: "bridge-live", Holds: func(worker string) bool { return worker == "bridge-live-1" },
 		Failed: func(queue string) { l.failed = append(l.failed, queue) }, Log: l.logger(),
 		Poisoned: func(info job.Info, err error) {
 			l.poisoned, l.reasons = append(l.poisoned, info), append(l.reasons, err.Error())
