@@ -89,7 +89,8 @@ func (b *bed) waitHeard(n int64) {
 // BRIDGE_TEST_KILLS is how many are killed, 3 if it isn't set; -v shows how long each took.
 func TestADeadProcessIsNoticed(t *testing.T) {
 	t.Parallel()
-	b := newBed(t, map[string]any{"concurrency": 4, "shared_queues": []string{}}) // with the default lease and pace
+	// With the default lease and pace; the dead one's place among an organization's running jobs is to be free.
+	b := newBed(t, map[string]any{"concurrency": 4, "shared_queues": []string{}, "running_per_organization": 1})
 	kills, _ := strconv.Atoi(os.Getenv("BRIDGE_TEST_KILLS"))
 	kills = cmp.Or(kills, 3)
 	alive := map[int]*exec.Cmd{}

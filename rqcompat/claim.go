@@ -21,7 +21,7 @@ type Claim struct {
 	CreatedAt time.Time
 	// From is where the job stands: FromQueue, FromFailed, or the list that a First holds it in.
 	From string
-	// ExecutionID identifies this run in the records of RQ 2.x, and what limits count: 32 hex digits, see NewExecutionID.
+	// ExecutionID identifies this run in the records of RQ 2.x, and to limits of starts: 32 hex digits, see NewExecutionID.
 	ExecutionID string
 	// Limits are those that the job must keep within, at most seven.
 	Limits []Limit

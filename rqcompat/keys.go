@@ -47,7 +47,7 @@ func ReleasingKey() string { return "rq:releasing" }
 // It is this package's, not RQ's.
 func ReleasingChildrenKey() string { return ReleasingKey() + ":children" }
 
-// LimitKey is the ZSET of what a [Limit] counts: executions that run, scored by when their lease ends, or that started,
+// LimitKey is the ZSET of what a [Limit] counts: workers whose job runs, scored by when their lease ends, or executions that started,
 // scored by when, in milliseconds of Redis' clock. It is this package's, not RQ's.
 func LimitKey(key string) string { return "rq:limit:" + key }
 

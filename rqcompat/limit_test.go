@@ -169,3 +169,30 @@ func TestLimitsCostTheSame(t *testing.T) {
 		}
 	}
 }
+
+// TestRescueMakesRoom: what a dead worker ran isn't counted any more, although its lease has time left.
+func TestRescueMakesRoom(t *testing.T) {
+	everyDialect(t, func(t *testing.T, b *bed) {
+		b.put("default", "a")
+		b.put("default", "b")
+		two, starts := running("two", 2), Limit{Key: "starts", Most: 5, Window: time.Minute}
+		got, leases := b.limited([]Limit{two, starts}, "a", "b")
+		if got[0].Result != Claimed || got[1].Result != Claimed {
+			t.Fatalf("claimed %v, want both", got)
+		}
+		b.lapse(leases[0])
+		b.lapse(leases[1])
+		lapsed, err := b.Lapsed(b.ctx(), "default", 0)
+		if err != nil || len(lapsed) != 2 {
+			t.Fatalf("lapsed %+v, %v", lapsed, err)
+		}
+		lapsed[0].Limits = []Limit{two, starts}
+		b.rescue(lapsed[0], RescueRequeued)
+		b.wantUsed("after the rescue of one of two", two, 1)
+		b.wantUsed("starts after it", starts, 2)
+		lapsed[1].Limits = lapsed[0].Limits
+		b.do("HSET", "rq:job:"+lapsed[1].ID, "worker_name", "somebody else")
+		b.rescue(lapsed[1], map[bool]RescueResult{true: RescueDropped, false: RescueNothing}[b.d.CompositeWip])
+		b.wantUsed("after one that had another worker by then", two, 1)
+	})
+}

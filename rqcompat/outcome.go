@@ -98,7 +98,10 @@ func (c *Client) settle(ctx context.Context, os []Outcome, flags string) ([]Answ
 		args[headValues-1] = len(args) + 1
 		for i := range some {
 			for _, limit := range some[i].Limits {
-				if limit.Window == 0 || some[i].Kind == OutcomeGivenBack { // as if it had not started
+				switch {
+				case limit.Window == 0:
+					args = append(args, limit.Key, some[i].Worker)
+				case some[i].Kind == OutcomeGivenBack: // as if it had not started
 					args = append(args, limit.Key, some[i].ExecutionID)
 				}
 			}

@@ -24,6 +24,9 @@ type LapsedJob struct {
 	Beside string
 	// HandOver has the job's failure callback called in Python, if this lapse fails it; a caller who knows of one adds it.
 	HandOver *HandOver
+	// Limits of jobs that run don't count the lost worker any more; a caller who knows them says so. Otherwise they do until its
+	// lease ends.
+	Limits []Limit
 
 	slack  time.Duration // of the Lapsed that found it
 	silent string        // the process of the LeftBy that found it
@@ -165,7 +168,10 @@ func (c *Client) Rescue(ctx context.Context, queue string, l LapsedJob, maxKills
 	exc := fmt.Sprintf("rqcompat.PoisonedJobError: %s; it is not tried again\n", l.Deaths())
 	args := []any{c.d.endFlags(), now.Unix(), FormatTime(at), floatTime(at), queue, l.Member,
 		l.ID, l.ExecutionID, l.WorkerName, FormatTime(l.StartedAt), floatTime(l.StartedAt), maxKills, EncodeExc(exc),
-		now.Add(l.slack).Unix(), l.Beside, l.silent}
+		now.Add(l.slack).Unix(), l.Beside, l.silent, len(l.Limits)}
+	for _, limit := range l.Limits {
+		args = append(args, limit.Key)
+	}
 	if l.HandOver != nil {
 		if args, err = c.appendHandOver(args, *l.HandOver, l.ID); err != nil {
 			return 0, err

@@ -2,6 +2,7 @@ package rqcompat
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -129,7 +130,7 @@ func TestRescue(t *testing.T) {
 				want.ExecutionID = ""
 			}
 			want.Beside = strings.TrimSuffix(strings.Repeat("x, y\n", kills), "\n")
-			if got != want {
+			if !reflect.DeepEqual(got, want) {
 				t.Errorf("got %+v, want %+v", got, want)
 			}
 			got.Ran([]string{"x", "y"})

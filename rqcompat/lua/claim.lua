@@ -116,7 +116,7 @@ local function take(i, n)
   if not status and (h.err or call('EXISTS', 'rq:job:' .. id) == 0) then return 2 end
   origins[n] = origin
   another[n] = ARGV[i + 7] ~= '' and h[3] ~= ARGV[i + 7]
-  if limits[n] then enter(limits[n], execution) end
+  if limits[n] then enter(limits[n], execution, worker) end
   add(members, 'ZADD', 'rq:wip:', queue, score, composite and (id .. ':' .. execution) or id)
   return 1
 end

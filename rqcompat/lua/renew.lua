@@ -78,7 +78,7 @@ end
 for i = first_limit, #ARGV, 3 do
   local n, key, lease = tonumber(ARGV[i]), 'rq:limit:' .. ARGV[i + 1], tonumber(ARGV[i + 2])
   if result[n] == 0 then
-    redis.pcall('ZADD', key, string.format('%.0f', now_ms + lease), ARGV[first_lease + (n - 1) * 6 + 3])
+    redis.pcall('ZADD', key, string.format('%.0f', now_ms + lease), ARGV[first_lease + (n - 1) * 6 + 2])
     call('PEXPIRE', key, string.format('%.0f', lease + 60000))
   end
 end

@@ -7,7 +7,8 @@
 --       14 a lease that ends before this has lapsed, whole seconds (now + slack)
 --       15 who ran beside the job whenever it lapsed, a line each
 --       16 the process that must be silent if the lease has not lapsed, "" for none
---       from 17 the job that runs its failure callback in Python, see hand_over.lua, if there is one
+--       17 the number of limits that count the worker, then their keys
+--       then the job that runs its failure callback in Python, see hand_over.lua, if there is one
 -- Reply 0 the lease was renewed, the process is heard again, or somebody else was faster: nothing was changed
 --       1 the job had ended, or is gone: only the entry was removed    2 queued again    3 failed
 --
@@ -16,7 +17,8 @@
 local flags, now, ts, float = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
 local queue, member, id, execution, worker, started, from = unpack(ARGV, 5, 11)
 local most_kills, exc, lapsed_before, beside = tonumber(ARGV[12]), ARGV[13], tonumber(ARGV[14]), ARGV[15]
-local process = ARGV[16]
+local process, limits = ARGV[16], tonumber(ARGV[17])
+local callback = 18 + limits
 local call = redis.call
 --@include job_end.lua
 --@include hand_over.lua
@@ -43,6 +45,7 @@ call('ZREM', 'rq:wip:' .. queue, member)
 drop_execution(id, execution)
 if not same then return 1 end
 
+for i = 18, callback - 1 do redis.pcall('ZREM', 'rq:limit:' .. ARGV[i], worker) end
 if shown == id then
   call('HDEL', record, 'current_job')
   call('HSET', record, 'state', 'idle', 'current_job_working_time', '0')
@@ -50,7 +53,7 @@ end
 kills = (tonumber(kills or '') or 0) + 1
 if kills >= most_kills then
   call('HDEL', job, 'bridge_kills', 'bridge_beside', 'bridge_retries')
-  if ARGV[17] and pcall(may_hand_over, 17) then hand_over(17, id, 'failed', ts, exc) end
+  if ARGV[callback] and pcall(may_hand_over, callback) then hand_over(callback, id, 'failed', ts, exc) end
   return fail_job(queue, id, 'failed', exc, worker, execution, ts, from, float, failure_ttl) or 3
 end
 call('HSET', job, 'status', 'queued', 'started_at', '', 'ended_at', '', 'last_heartbeat', '', 'worker_name', '', 'bridge_kills', kills, 'bridge_beside', beside)

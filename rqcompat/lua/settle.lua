@@ -11,7 +11,7 @@
 --       seconds worked
 --       return value (base64), or exception text (base64 of zlib), or when the retry is due, whole seconds
 --       where the job stands that runs its callback in Python, see hand_over.lua; 0 for none
---       then these jobs, and per limit that doesn't count an execution any more, whatever becomes of its outcome, 2 values: key, execution
+--       then these jobs, and per limit that doesn't count an execution any more, whatever becomes of its outcome, 2 values: key, and what it counts
 -- Reply one number per outcome: 1 settled, 0 not the owner, 2 the job was deleted, 3 canceled meanwhile, 4 settled and its
 --       callback handed over; or the error that this one met. Then nothing of it is written, but for what the dependents' release met: the rest of it is.
 --

@@ -167,6 +167,9 @@ func (s *Rescue) one(ctx context.Context, q job.Queue, l rqcompat.LapsedJob) err
 	if err != nil {
 		return err
 	}
+	if queued != nil {
+		l.Limits, _ = queued.Limits.List()
+	}
 	poisoned, said := l.Kills+1 >= s.MaxKills, ""
 	if poisoned && queued != nil && queued.Callbacks.Any() != "" {
 		l.HandOver, said = s.CallBack(sites.End{
