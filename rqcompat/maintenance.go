@@ -47,9 +47,7 @@ var (
 // Stands for rq/worker.py run_maintenance_tasks and clean_registries, 1.15.1–2.10; see abandon.lua for differences.
 func (c *Client) Maintain(ctx context.Context, queue string, ours func(workerName string) bool) (MaintenanceReport, error) {
 	var r MaintenanceReport
-	// RQ's value is 1 and nobody reads it; a value of our own lets us delete the lock only while it is ours.
-	lock, token := CleanLockKey(queue), NewExecutionID()
-	ok, err := c.rdb.SetNX(ctx, lock, token, cleanLockTTL).Result()
+	unlock, ok, err := c.lockMaintenance(ctx, queue)
 	if err != nil {
 		return r, fmt.Errorf("maintain queue %q: %w", clip(queue), err)
 	}
@@ -67,9 +65,17 @@ func (c *Client) Maintain(ctx context.Context, queue string, ours func(workerNam
 		p.workers(ctx),
 		p.stuck(ctx),
 		errors.Join(p.bad...),
-		unlockScript.Run(context.WithoutCancel(ctx), c.rdb, []string{lock}, token).Err(),
+		unlock(),
 	)
 	return r, wrap(err, "maintain queue %q", clip(queue))
+}
+
+// lockMaintenance takes RQ's lock of a queue, if nobody has it.
+func (c *Client) lockMaintenance(ctx context.Context, queue string) (unlock func() error, ok bool, err error) {
+	// RQ's value is 1 and nobody reads it; a value of our own lets us delete the lock only while it is ours.
+	lock, token := CleanLockKey(queue), NewExecutionID()
+	ok, err = c.rdb.SetNX(ctx, lock, token, cleanLockTTL).Result()
+	return func() error { return unlockScript.Run(context.WithoutCancel(ctx), c.rdb, []string{lock}, token).Err() }, ok, err
 }
 
 // pass is one run over one queue. Whatever somebody put into a registry, it is read and cleaned maintainStep entries at a time.
