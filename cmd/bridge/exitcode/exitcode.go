@@ -43,7 +43,8 @@ const Explanation = `Exit codes, for scripts:
     3  not found: no such job, site, Job Type or organization
     4  refused: the job's state doesn't allow it, or a job of this id exists
     5  bridge doctor: warnings, but no error (an error is 1); bridge explain:
-       the job waits until somebody does something
+       the job waits until somebody does something; bridge guard: workers
+       left something behind that is still there
    65  unreadable data: no pickle, a broken job
    69  a server can't be reached: Redis, MariaDB or the realtime server
    75  not now: locked rows, a Redis that refuses, or it took too long; try again

@@ -17,6 +17,7 @@ type progress struct {
 // progressEvery is how often.
 const progressEvery = 2 * time.Second
 
+// newProgress is for so many things, 0 if nobody knows how many.
 func newProgress(a *cli.App, of int) *progress {
 	now := time.Now()
 	return &progress{a, of, now, now.Add(progressEvery)}
@@ -25,6 +26,10 @@ func newProgress(a *cli.App, of int) *progress {
 func (p *progress) step(done int) {
 	if now := time.Now(); !p.a.Quiet && now.After(p.due) {
 		p.due = now.Add(progressEvery)
-		fmt.Fprintf(p.a.Err, "%d of %d after %s\n", done, p.of, now.Sub(p.start).Round(time.Second))
+		of := ""
+		if p.of > 0 {
+			of = fmt.Sprintf(" of %d", p.of)
+		}
+		fmt.Fprintf(p.a.Err, "%d%s after %s\n", done, of, now.Sub(p.start).Round(time.Second))
 	}
 }
