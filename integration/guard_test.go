@@ -1,0 +1,293 @@
+package integration
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/opensoft/dartwing-bridge/bridge"
+	"github.com/opensoft/dartwing-bridge/integration/servers"
+	"github.com/opensoft/dartwing-bridge/rqcompat"
+)
+
+// crew is some of RQ's workers, each of which is started anew when it dies.
+type crew struct {
+	f       *fleet
+	stopped chan struct{}
+	ended   sync.WaitGroup
+
+	mu   sync.Mutex
+	live map[*os.Process]bool
+}
+
+func (f *fleet) crew() *crew {
+	c := &crew{f: f, stopped: make(chan struct{}), live: map[*os.Process]bool{}}
+	f.t.Cleanup(func() { c.end(syscall.SIGKILL) })
+	return c
+}
+
+// add keeps a worker of a kind alive.
+func (c *crew) add(kind string, queues ...string) {
+	c.ended.Go(func() {
+		for {
+			cmd := c.f.py.command(append([]string{filepath.Join(pythonDir(c.f.t), "victim.py"), kind}, queues...)...)
+			cmd.Stderr = os.Stderr
+			if !c.run(cmd) {
+				return
+			}
+		}
+	})
+}
+
+// run runs a worker until it dies; it tells whether there is to be another.
+func (c *crew) run(cmd *exec.Cmd) bool {
+	c.mu.Lock()
+	select {
+	case <-c.stopped:
+		c.mu.Unlock()
+		return false
+	default:
+	}
+	err := cmd.Start()
+	if err != nil {
+		c.mu.Unlock()
+		c.f.t.Errorf("start a worker: %v", err)
+		return false
+	}
+	c.live[cmd.Process] = true
+	c.mu.Unlock()
+	_ = cmd.Wait()
+	c.mu.Lock()
+	delete(c.live, cmd.Process)
+	c.mu.Unlock()
+	return true
+}
+
+// signal sends one of the workers a signal.
+func (c *crew) signal(s os.Signal) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if all := slices.Collect(maps.Keys(c.live)); len(all) > 0 {
+		_ = all[rand.IntN(len(all))].Signal(s)
+	}
+}
+
+// end ends all workers, and waits for it.
+func (c *crew) end(s os.Signal) {
+	c.mu.Lock()
+	select {
+	case <-c.stopped:
+	default:
+		close(c.stopped)
+	}
+	for p := range c.live {
+		_ = p.Signal(s)
+	}
+	c.mu.Unlock()
+	c.ended.Wait()
+}
+
+// guarded are the queues of guard's tests: two that one worker works, which pops with BLPOP, one of a worker of its own,
+// which uses the intermediate list, and a bridge's.
+func (f *fleet) guarded() []string {
+	return []string{f.shared(), f.bench.QueueName("short"), f.bench.QueueName("long"), f.own()}
+}
+
+func (f *fleet) guard(grace time.Duration) []rqcompat.Left {
+	f.t.Helper()
+	report, err := f.rq.LeftBehind(f.t.Context(), rqcompat.LeftOptions{
+		Queues: f.guarded(), Grace: grace, Ours: func(worker string) bool { return strings.HasPrefix(worker, bridge.WorkerPrefix) },
+	})
+	if err != nil {
+		f.t.Errorf("look: %v", err)
+	}
+	return report.Found
+}
+
+// jobsOf are the ids of jobs that were found.
+func jobsOf(found []rqcompat.Left) (ids []string) {
+	for _, l := range found {
+		if l.Kind != rqcompat.LeftWorker {
+			ids = append(ids, l.ID)
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// lost are the jobs that will never end and wait in no list, by what RQ itself says of them: nothing of guard's is used.
+func (f *fleet) lost(ids []string) (lost []string) {
+	f.t.Helper()
+	waiting := map[string]bool{}
+	for _, q := range f.guarded() {
+		for _, id := range f.rdb.LRange(f.t.Context(), "rq:queue:"+q, 0, -1).Val() {
+			waiting[id] = true
+		}
+	}
+	for _, id := range ids {
+		if s := f.rdb.HGet(f.t.Context(), "rq:job:"+id, "status").Val(); !waiting[id] && s != "finished" && s != "failed" {
+			lost = append(lost, id)
+		}
+	}
+	slices.Sort(lost)
+	return lost
+}
+
+// everyRQAtOnce is forEachRQ for what waits for more than a minute: all versions at once, whatever -parallel says.
+func everyRQAtOnce(t *testing.T, test func(t *testing.T, version string)) {
+	var all sync.WaitGroup
+	for _, version := range servers.RQVersions() {
+		all.Go(func() { t.Run(version, func(t *testing.T) { test(t, version) }) })
+	}
+	all.Wait()
+}
+
+// TestGuardNamesWhatKilledWorkersLost kills RQ's workers under load, at every moment between pop and end and at any other,
+// names all that they lost and nothing else, and brings it back.
+func TestGuardNamesWhatKilledWorkersLost(t *testing.T) {
+	t.Parallel()
+	everyRQAtOnce(t, func(t *testing.T, version string) {
+		f := newFleet(t, version, nil)
+		var ids []string
+		queues := f.guarded()
+		c := f.crew()
+		c.add("forking", queues[0], queues[1])
+		c.add("simple", queues[1], queues[0])
+		c.add("forking", queues[2])
+		moments := []string{"popped", "prepared", "forked", "started", "ran"}
+		for i := range 15 { // a round a second
+			for n := range 6 {
+				id := f.jobID(fmt.Sprint("job-", i, "-", n))
+				ids = append(ids, id)
+				if n == 0 {
+					f.rdb.Set(t.Context(), "test:moment:"+moments[i%5]+":"+id, 1, 0)
+				}
+				// RQ's leases last for the timeout and a minute at most.
+				f.enqueue(queues[(i+n)%3], values{"id": id, "func": "tasks.sleep", "args": []any{0.02}, "timeout": 4})
+			}
+			if i%4 == 3 {
+				c.signal(syscall.SIGKILL)
+			}
+			time.Sleep(time.Second)
+		}
+		c.end(syscall.SIGKILL)
+		early := jobsOf(f.guard(5 * time.Second))
+		time.Sleep(68 * time.Second) // until all leases have lapsed
+		lost := f.lost(ids)
+		for _, id := range early {
+			if !slices.Contains(lost, id) {
+				t.Errorf("soon after the kills %s is named, which isn't lost", id)
+			}
+		}
+		found := f.guard(2 * time.Second)
+		kinds := map[rqcompat.LeftKind]int{}
+		for _, l := range found {
+			kinds[l.Kind]++
+			if l.Kind == rqcompat.LeftWorker && f.rdb.Exists(t.Context(), "rq:worker:"+l.ID).Val() > 0 {
+				t.Errorf("worker %s is named and has a record", l.ID)
+			}
+		}
+		t.Logf("of %d jobs %d are lost, %d of them named early: %v", len(ids), len(lost), len(early), kinds)
+		want(t, "named", jobsOf(found), lost)
+		if kinds[rqcompat.LeftLost] == 0 || kinds[rqcompat.LeftAbandoned] == 0 || kinds[rqcompat.LeftWorker] == 0 {
+			t.Errorf("of some kinds there are none: %v", kinds)
+		}
+		f.bringBack(found)
+		f.burst("forking", false, queues[:3]...)
+		for _, id := range lost {
+			f.waitStatus(id, rqcompat.StatusFinished)
+		}
+		want(t, "left after the repair", len(f.guard(time.Second)), 0)
+	})
+}
+
+// bringBack repairs what was found, once RQ's maintenance has let go of its lock.
+func (f *fleet) bringBack(found []rqcompat.Left) {
+	f.t.Helper()
+	for _, q := range f.guarded() {
+		f.rdb.Del(f.t.Context(), "rq:clean_registries:"+q)
+	}
+	answers, err := f.rq.BringBack(f.t.Context(), found)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	for i, a := range answers {
+		if a.Err != nil || a.Result != rqcompat.LeftRequeued && a.Result != rqcompat.LeftRemoved {
+			f.t.Errorf("%+v came to %d, %v", found[i], a.Result, a.Err)
+		}
+	}
+}
+
+// TestGuardOfHealthyWorkers looks again and again while RQ's workers, and a bridge, do all that they do, and finds nothing.
+func TestGuardOfHealthyWorkers(t *testing.T) {
+	t.Parallel()
+	forEachRQ(t, func(t *testing.T, version string) {
+		f := newFleet(t, version, nil)
+		f.start(func(e *bridge.Engine) {
+			bridge.Register(e, "go.work", func(context.Context, *bridge.Job[json.RawMessage]) (any, error) { return 1, nil })
+			bridge.Register(e, "go.fail", func(context.Context, *bridge.Job[json.RawMessage]) (any, error) { return nil, errors.New("boom") })
+		})
+		queues := f.guarded()
+		c := f.crew()
+		c.add("scheduling", queues[0], queues[1])
+		c.add("simple", queues[1], queues[0])
+		c.add("forking", queues[2])
+		end := time.Now().Add(25 * time.Second)
+		var looking sync.WaitGroup
+		looks := make([]int, 3)
+		for i := range looks {
+			looking.Go(func() {
+				for time.Sleep(time.Duration(i) * time.Second); time.Now().Before(end); looks[i]++ {
+					if left := f.guard(5 * time.Second); len(left) > 0 {
+						t.Errorf("a look at healthy workers: %+v", left)
+					}
+					time.Sleep(50 * time.Millisecond)
+				}
+			})
+		}
+		n := 0
+		for ; time.Now().Before(end); n++ {
+			id := func(what string) string { return f.jobID(fmt.Sprint(what, "-", n)) }
+			q := queues[n%3]
+			jobs := []values{
+				{"id": id("quick"), "func": "tasks.add", "args": []any{1, 2}, "queue": q},
+				{"id": id("slow"), "func": "tasks.sleep", "args": []any{0.2}, "queue": q},
+				{"id": id("child"), "func": "tasks.add", "args": []any{1, 2}, "queue": q, "depends_on": []string{id("slow")}},
+				{"id": id("fails"), "func": "tasks.fail", "queue": q},
+				{"id": id("flaky"), "func": "tasks.flaky", "args": []any{1}, "queue": queues[0], "retry": values{"max": 2, "interval": 1}},
+				{"id": id("later"), "func": "tasks.add", "args": []any{1, 2}, "queue": queues[0], "delay": 1},
+				{"id": id("front"), "func": "tasks.add", "args": []any{1, 2}, "queue": q, "at_front": true, "result_ttl": 0},
+				{"id": id("go"), "func": "go.work", "queue": []string{f.own(), queues[0]}[n%2]},
+				{"id": id("go-fails"), "func": "go.fail", "queue": f.own(), "retry": values{"max": 1, "interval": 1}},
+			}
+			f.enqueue(q, jobs...)
+			if n > 3 {
+				_ = f.py.try("look.requeue", values{"id": f.jobID(fmt.Sprint("fails-", n-3))}, nil) // it may not have run
+				_ = f.py.try("look.cancel", values{"id": f.jobID(fmt.Sprint("quick-", n))}, nil)
+				_ = f.py.try("look.delete", values{"id": f.jobID(fmt.Sprint("slow-", n-3))}, nil)
+			}
+			time.Sleep(400 * time.Millisecond)
+		}
+		looking.Wait()
+		t.Logf("%d rounds of 9 jobs, looks %v", n, looks)
+		c.end(syscall.SIGTERM)
+		if left := f.guard(5 * time.Second); len(left) > 0 {
+			t.Errorf("after an orderly stop: %+v", left)
+		}
+		if slices.Min(looks) == 0 {
+			t.Errorf("too few looks: %v", looks)
+		}
+	})
+}
