@@ -69,7 +69,7 @@ million: setup ## with a million jobs: lists, cards and reports of the desk, hot
 	BRIDGE_TEST_JOBS=1000000 go test -count=1 -v -p 1 -timeout 45m -run 'TestNothingReadsAllJobs|TestHotQueries|TestAmongManyJobs' ./frappe/documents ./frappe/rows ./bridge
 
 chaos: setup ## what the tests do a few times, CHAOS (200) times, or for so many seconds: bridges killed, idle Python workers, anything at once
-	BRIDGE_TEST_CHAOS=$(CHAOS) go test -count=1 -v -timeout 3h -run 'TestKilledWithAJobInHand|TestIdlePythonWorkerOnASharedQueue|TestAnythingMayHappen' ./integration
+	BRIDGE_TEST_CHAOS=$(CHAOS) go test -count=1 -v -timeout 3h -run 'TestKilledWithAJobInHand|TestIdlePythonWorkerOnASharedQueue|TestAnythingMayHappen|TestGuard' ./integration
 
 fairness: setup ## turns, weights and caps at full size, four minutes: what an organization notices of another's ten thousand jobs
 	BRIDGE_TEST_FAIRNESS=100 go test -count=1 -v -timeout 30m \
