@@ -89,6 +89,22 @@ func isOther(name string) bool {
 		strings.HasPrefix(name, "BRIDGE_SERVICE_") || name == "BRIDGE_PORT" || strings.HasPrefix(name, "BRIDGE_PORT_")
 }
 
+// Environment keeps of entries NAME=value those that change what Open and Load make of a bench, sorted: what a process that is
+// started elsewhere has to be given, to have the same configuration.
+func Environment(environ []string) []string {
+	var kept []string
+	for _, entry := range environ {
+		name, value, _ := strings.Cut(entry, "=")
+		switch {
+		case value == "" || name == "FRAPPE_SITE": // which only commands ask for
+		case strings.HasPrefix(name, prefix) && !isOther(name), strings.HasPrefix(name, "FRAPPE_"), name == "RQ_ADMIN_PASWORD":
+			kept = append(kept, entry)
+		}
+	}
+	slices.Sort(kept)
+	return kept
+}
+
 // overlay puts what the environment says over the file's values.
 func overlay(values map[string]json.RawMessage, keys map[string]any, environment []string) error {
 	var errs []error

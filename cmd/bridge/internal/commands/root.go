@@ -67,7 +67,7 @@ the bench's default_site, else its only one.`,
 		deleteCommand(a), cleanupCommand(a), failedCommand(a), batchCommand(a), batchesCommand(a), queuesCommand(a), schedulesCommand(a),
 		workersCommand(a), pauseCommand(a), resumeCommand(a),
 		pausesCommand(a), breakersCommand(a),
-		installCommand(a), uninstallCommand(a), watchCommand(a), doctorCommand(a), guardCommand(a), pickleCommand(a), versionCommand(a),
+		installCommand(a), uninstallCommand(a), setupCommand(a), watchCommand(a), doctorCommand(a), guardCommand(a), pickleCommand(a), versionCommand(a),
 		&cobra.Command{
 			Use: "exit-codes", Short: "What the exit codes mean", Long: exitcode.Explanation,
 			Example: `  bridge cancel JOB-2026-00007; case $? in 3|4) echo "nothing to cancel";; esac`,
