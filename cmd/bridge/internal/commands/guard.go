@@ -64,13 +64,15 @@ BLOCKS is yes for a job whose id blocks frappe.enqueue with deduplicate for ever
 Whatever looks odd is looked at again after --grace, and named only if it is as it
 was; where nothing does, the command ends at once. It writes nothing without
 --repair, and then for the queues named only: jobs go to the end of their queue, as
-RQ's requeue puts them, and run from their beginning. Functions of jobs that had been
-started run TWICE: ask who wrote them. A job that loses its third worker is failed, so
-that it doesn't go on; entries and workers are removed. For stuck, abandoned, stale
-and worker it takes the lock of RQ's maintenance, which RQ 1.15 holds for 15 minutes.
+RQ's requeue puts them, and run from their beginning. Functions of jobs that had
+been started run TWICE: ask who wrote them. A job that loses its third worker is
+failed, so that it doesn't go on; entries and workers are removed. For stuck,
+abandoned, stale and worker it takes the lock of RQ's maintenance, which RQ 1.15
+holds for 15 minutes.
 
-What bridges hold is theirs to bring back: see bridge doctor. A job of a synchronous
-queue (is_async=False by RQ's own API) that runs for longer than --grace looks lost.
+What bridges hold is theirs to bring back: see bridge doctor. A job of a
+synchronous queue (is_async=False by RQ's own API) that runs for longer than
+--grace looks lost.
 
 The exit code is 0 if there is nothing, or all was brought back, and 5 if there is.`,
 		Example: `  bridge guard
