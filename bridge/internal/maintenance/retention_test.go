@@ -54,7 +54,9 @@ func (o *oldRows) DeleteOld(_ context.Context, site string, status rows.Status, 
 
 func (o *oldRows) DeleteOldBatches(_ context.Context, site string, _ time.Time) (int64, error) {
 	n := min(o.batches[site], 100)
-	o.batches[site] -= n
+	if n > 0 {
+		o.batches[site] -= n
+	}
 	return int64(n), o.err
 }
 
