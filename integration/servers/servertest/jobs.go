@@ -12,7 +12,7 @@ import (
 // times count too: they are measured often, or have limits.
 func ManyJobs(t testing.TB) (n int, timed bool) {
 	t.Helper()
-	n, err := strconv.Atoi(cmp.Or(os.Getenv("BRIDGE_TEST_JOBS"), "50000"))
+	n, err := strconv.Atoi(cmp.Or(os.Getenv("BRIDGE_TEST_JOBS"), "25000"))
 	if err != nil {
 		t.Fatalf("BRIDGE_TEST_JOBS: %v", err)
 	}
