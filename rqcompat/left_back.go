@@ -85,7 +85,7 @@ func (c *Client) bringBack(ctx context.Context, l Left) (a Answer[LeftResult], e
 	if member != "" {
 		_, execution = c.d.SplitWipMember(member)
 	}
-	exc := fmt.Sprintf("%s\nIts worker %s died, as those before it did.", at.UTC().Format("Moved to FailedJobRegistry, due to AbandonedJobError, at 2006-01-02 15:04:05.000000"), l.Worker)
+	exc := fmt.Sprintf("%s\nIts worker %s died, as those before it did.", abandonedText(at), l.Worker)
 	replies, err := c.runScripts(ctx, bringBackScript, []scriptCall{{args: []any{
 		c.d.endFlags(), now.Unix(), FormatTime(at), floatTime(at), string(l.Kind), l.Queue, l.ID,
 		string(l.Status), l.trace.enqueued, l.trace.started, l.trace.worker, member, execution, leftMostKills, EncodeExc(exc),

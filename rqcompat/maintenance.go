@@ -152,8 +152,13 @@ func (p *pass) run(ctx context.Context, calls []scriptCall, ended *int) (failed 
 	return failed, nil
 }
 
+// abandonedText is what RQ says of a job whose worker left it: rq/registry.py StartedJobRegistry.cleanup.
+func abandonedText(at time.Time) string {
+	return at.UTC().Format("Moved to FailedJobRegistry, due to AbandonedJobError, at 2006-01-02 15:04:05.000000")
+}
+
 func (p *pass) abandoned(ctx context.Context, ours func(string) bool) error {
-	exc := p.now.UTC().Format("Moved to FailedJobRegistry, due to AbandonedJobError, at 2006-01-02 15:04:05.000000")
+	exc := abandonedText(p.now)
 	return p.expired(ctx, WipKey(p.queue), func(members []string) (int, error) {
 		lapsed, err := p.c.lapsed(ctx, members)
 		if err != nil {

@@ -16,26 +16,15 @@ local call = redis.call
 --@include job_end.lua
 
 local wip, intermediate = 'rq:wip:' .. queue, 'rq:queue:' .. queue .. ':intermediate'
-
-local function listed(key) return call('LPOS', key, id) end
+--@include left_behind.lua
 
 local function expired(key, m)
   local s = tonumber(call('ZSCORE', key, m) or '')
   return s and s <= now and call('ZREM', key, m) == 1
 end
 
-local function in_wip()
-  if call('ZSCORE', wip, id) then return true end
-  for _, other in ipairs(call('ZRANGE', 'rq:executions:' .. id, 0, -1)) do
-    if call('ZSCORE', wip, id .. ':' .. other) then return true end
-  end
-  return false
-end
-
 -- What can't be ended stays where it is.
-if composite then holds('rq:executions:' .. id, 'zset') end
-may_wait(queue)
-without_odd(id)
+may_end()
 if where == 'wip' then
   if not expired(wip, member) then return 0 end
   drop_execution(id, execution)

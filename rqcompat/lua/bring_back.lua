@@ -19,6 +19,7 @@ local call = redis.call
 --@include job_end.lua
 
 local job, wip, intermediate = 'rq:job:' .. id, 'rq:wip:' .. queue, 'rq:queue:' .. queue .. ':intermediate'
+--@include left_behind.lua
 local h = call('HMGET', job, 'status', 'enqueued_at', 'started_at', 'worker_name', 'ttl', 'failure_ttl', 'bridge_kills', 'enqueue_at_front')
 local has_data = call('HEXISTS', job, 'data') == 1
 for i = 1, 4 do
@@ -27,15 +28,6 @@ for i = 1, 4 do
 end
 local status, ttl, failure_ttl, kills = h[1], h[5], h[6], tonumber(h[7] or '') or 0
 
-local function in_wip()
-  if call('ZSCORE', wip, id) then return true end
-  for _, other in ipairs(call('ZRANGE', 'rq:executions:' .. id, 0, -1)) do
-    if call('ZSCORE', wip, id .. ':' .. other) then return true end
-  end
-  return false
-end
-
-local function listed(key) return call('LPOS', key, id) end
 local function waits() return listed('rq:queue:' .. queue) or listed('rq:first:' .. queue) end
 
 -- leave_intermediate also removes the marker, which would take the next visit of this id its grace period.
@@ -44,9 +36,7 @@ local function leave_intermediate()
   return call('LREM', intermediate, 0, id) > 0
 end
 
-if composite then holds('rq:executions:' .. id, 'zset') end
-may_wait(queue)
-without_odd(id)
+may_end()
 
 if kind == 'stale' then
   if member == '' then return not in_wip() and leave_intermediate() and 1 or 0 end
