@@ -38,7 +38,7 @@ func (r *run) endedAt(row rows.BackgroundJob) string {
 	if at.IsZero() || r.row == nil {
 		return rqcompat.FormatTime(r.lease.StartedAt)
 	}
-	return at.In(r.row.Creation.Location()).Format("2006-01-02 15:04:05.000000")
+	return sites.DeskTime(at.In(r.row.Creation.Location()))
 }
 
 // callBackOfRow is callBack for a delivery whose row has ended before: whoever ended it may have died before he could. Of what

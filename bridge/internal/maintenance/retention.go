@@ -48,8 +48,8 @@ type CleanerParams struct {
 	Deleted func(site, name string)
 }
 
-// Cleaner deletes jobs that ended long ago, and batches when the last of their jobs is gone. Rows are locked while they are looked at and left out where somebody else has
-// them, so that any number of processes may clean.
+// Cleaner deletes jobs that ended long ago, and batches when the last of their jobs is gone. Rows are locked while they are
+// looked at and left out where somebody else has them, so that any number of processes may clean.
 type Cleaner struct{ CleanerParams }
 
 // Cleaned says of how many rows a site was, or would be, freed.

@@ -206,7 +206,7 @@ func (s *Sites) WriteProgress(ctx context.Context, site string, reports []Report
 			continue
 		}
 		r := reports[i]
-		p := Progressed{Subject: r.Subject, Percent: r.Percent, Message: r.Message, At: deskTime(w.db.Now())}
+		p := Progressed{Subject: r.Subject, Percent: r.Percent, Message: r.Message, At: DeskTime(w.db.Now())}
 		for _, o := range s.observers {
 			o.Progressed(p)
 		}
@@ -214,8 +214,8 @@ func (s *Sites) WriteProgress(ctx context.Context, site string, reports []Report
 	return errs
 }
 
-// deskTime is how Frappe writes a datetime: str(datetime) with microseconds.
-func deskTime(t time.Time) string { return t.Format("2006-01-02 15:04:05.000000") }
+// DeskTime is how Frappe writes a datetime: str(datetime) with microseconds.
+func DeskTime(t time.Time) string { return t.Format("2006-01-02 15:04:05.000000") }
 
 // forgetDocuments removes moved rows from Frappe's document cache.
 func (s *Sites) forgetDocuments(ctx context.Context, site *frappe.Site, ts []rows.Transition, results []rows.TransitionResult) {

@@ -62,10 +62,9 @@ func (c Courier) configOf(site string) (frappe.Config, error) {
 
 // pythonQueue is a queue that Python workers listen on: Frappe's default one, unless that is the bridge's own.
 func (c Courier) pythonQueue() (string, error) {
-	types := c.Bench.QueueTypes()
-	for _, kind := range append([]string{"default", "short", "long"}, queueNames(types)...) {
-		known := slices.ContainsFunc(types, func(t frappe.QueueType) bool { return t.Name == kind })
-		if known && !slices.Contains(c.OwnQueues, kind) {
+	known := queueNames(c.Bench.QueueTypes())
+	for _, kind := range slices.Concat([]string{"default", "short", "long"}, known) {
+		if slices.Contains(known, kind) && !slices.Contains(c.OwnQueues, kind) {
 			return c.Bench.QueueName(kind), nil
 		}
 	}

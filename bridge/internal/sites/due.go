@@ -149,7 +149,7 @@ func (s *Sites) exact(ctx context.Context, site string, found map[string]*rows.B
 
 // RunsAt gives a row the very instant that its run_after means, unless that says something else by now.
 func RunsAt(row *rows.BackgroundJob, at time.Time) {
-	if at = at.In(row.RunAfter.Location()); deskTime(at) == deskTime(row.RunAfter) {
+	if at = at.In(row.RunAfter.Location()); DeskTime(at) == DeskTime(row.RunAfter) {
 		row.RunAfter = at
 	}
 }

@@ -273,7 +273,7 @@ func (s *Sites) Tenant(ctx context.Context, site string) string {
 func (s *Sites) Now(ctx context.Context, site string) string {
 	w, err := s.writer(ctx, site)
 	if err != nil {
-		return deskTime(time.Now().UTC())
+		return DeskTime(time.Now().UTC())
 	}
-	return deskTime(w.db.Now())
+	return DeskTime(w.db.Now())
 }

@@ -235,8 +235,8 @@ func TestFinal(t *testing.T) {
 }
 
 func TestDeskTime(t *testing.T) {
-	if got := deskTime(time.Date(2026, 3, 1, 9, 5, 0, 1000, time.UTC)); got != "2026-03-01 09:05:00.000001" {
-		t.Errorf("deskTime = %q", got)
+	if got := DeskTime(time.Date(2026, 3, 1, 9, 5, 0, 1000, time.UTC)); got != "2026-03-01 09:05:00.000001" {
+		t.Errorf("DeskTime = %q", got)
 	}
 }
 
