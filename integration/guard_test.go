@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -238,8 +239,8 @@ func TestGuardOfHealthyWorkers(t *testing.T) {
 	t.Parallel()
 	forEachRQ(t, func(t *testing.T, version string) {
 		lasts := 8 * time.Second
-		if os.Getenv("BRIDGE_TEST_CHAOS") != "" {
-			lasts = 30 * time.Second
+		if seconds, err := strconv.Atoi(os.Getenv("BRIDGE_TEST_CHAOS")); err == nil {
+			lasts = time.Duration(seconds) * time.Second
 		} else if version != servers.RQVersions()[0] {
 			t.Skip("make chaos looks at all versions")
 		}

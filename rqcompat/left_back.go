@@ -16,7 +16,7 @@ const (
 	LeftRequeued LeftResult = 2 // the job is in its queue again, and runs from its beginning
 	LeftFailed   LeftResult = 3 // the job took its worker down too often and is in the failed registry
 	LeftListed   LeftResult = 4 // the failed job is in the failed registry again
-	LeftLocked   LeftResult = 5 // somebody maintains the queue, and does the same or more: nothing was done; try again later
+	LeftLocked   LeftResult = 5 // somebody maintains the queue, and does the same or more: nothing was done; try again in a minute
 )
 
 // leftMostKills is how many starts of a job may come to nothing before it fails.
@@ -24,6 +24,9 @@ const leftMostKills = 3
 
 // leftWorkerTTL is the rest of the life of a worker's record that had no end: RQ's, of `rq worker` before 2.0.
 const leftWorkerTTL = 420 * time.Second
+
+// maintained is how long a pass of RQ's maintenance over a queue may last; what holds its lock for longer has forgotten it.
+const maintained = time.Minute
 
 var bringBackScript = newScript("bring_back.lua")
 
@@ -37,7 +40,8 @@ var bringBackScript = newScript("bring_back.lua")
 // entry gets it again. Stale entries, and workers without a record, are removed; an endless record is given an end.
 //
 // RQ's maintenance does some of this, in several steps under its lock of a queue. BringBack takes the same lock for those,
-// and returns LeftLocked while another has it: RQ 1.15 keeps it for 15 minutes, other versions for moments.
+// and returns LeftLocked while another works under it. RQ 1.15, and any version after an error, leaves the lock to expire 15
+// minutes later: one that was taken more than a minute ago is taken over.
 func (c *Client) BringBack(ctx context.Context, found []Left) ([]Answer[LeftResult], error) {
 	answers := make([]Answer[LeftResult], len(found))
 	locks := map[string]bool{}
@@ -51,7 +55,7 @@ func (c *Client) BringBack(ctx context.Context, found []Left) ([]Answer[LeftResu
 		if l.Kind != LeftLost && l.Kind != LeftUnregistered {
 			mine, asked := locks[l.Queue]
 			if !asked {
-				unlock, ok, err := c.lockMaintenance(ctx, l.Queue)
+				unlock, ok, err := c.lockMaintenance(ctx, l.Queue, maintained)
 				if err != nil {
 					return nil, wrap(err, "lock the maintenance of queue %q", clip(l.Queue))
 				}

@@ -200,23 +200,37 @@ func TestBringBackEnds(t *testing.T) {
 	})
 }
 
-// TestBringBackUnderRQsLock: what RQ's maintenance puts right too is left to whoever has its lock.
+// TestBringBackUnderRQsLock: what RQ's maintenance puts right too is left to whoever works under its lock, and not to a lock
+// that RQ 1.15 leaves behind when it is done.
 func TestBringBackUnderRQsLock(t *testing.T) {
-	b := newBed(t, "1.15.1")
-	b.leaveAll()
-	found := b.wantLeft(allLeft...)
-	b.do("SET", "rq:clean_registries:default", 1)
-	answers, err := b.BringBack(b.ctx(), found)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i, got := range done(t, answers) {
-		if locked := found[i].Kind != LeftLost && found[i].Kind != LeftUnregistered; locked != (got == LeftLocked) {
-			t.Errorf("%s %s: %d", found[i].Kind, found[i].ID, got)
-		}
-	}
-	if v := b.do("GET", "rq:clean_registries:default"); v != "1" {
-		t.Errorf("the lock is %v", v)
+	for name, tc := range map[string]struct {
+		ttl    time.Duration
+		locked bool
+	}{
+		"without an end":  {0, true},
+		"just taken":      {899 * time.Second, true},
+		"half a minute":   {869 * time.Second, true},
+		"after a minute":  {838 * time.Second, false},
+		"about to expire": {time.Second, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBed(t, "1.15.1")
+			b.leaveAll()
+			found := b.wantLeft(allLeft...)
+			b.rdb.Set(b.ctx(), "rq:clean_registries:default", 1, tc.ttl)
+			answers, err := b.BringBack(b.ctx(), found)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, got := range done(t, answers) {
+				if locked := tc.locked && found[i].Kind != LeftLost && found[i].Kind != LeftUnregistered; locked != (got == LeftLocked) {
+					t.Errorf("%s %s: %d", found[i].Kind, found[i].ID, got)
+				}
+			}
+			if n := b.do("EXISTS", "rq:clean_registries:default"); (n == int64(1)) != tc.locked {
+				t.Errorf("there are %v locks", n)
+			}
+		})
 	}
 }
 

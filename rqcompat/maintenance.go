@@ -32,6 +32,7 @@ type MaintenanceReport struct {
 
 var (
 	abandonScript       = newScript("abandon.lua")
+	lockScript          = newScript("lock.lua")
 	unlockScript        = newScript("unlock.lua")
 	expireScript        = newScript("expire.lua")
 	forgetWorkersScript = newScript("forget_workers.lua")
@@ -47,7 +48,7 @@ var (
 // Stands for rq/worker.py run_maintenance_tasks and clean_registries, 1.15.1–2.10; see abandon.lua for differences.
 func (c *Client) Maintain(ctx context.Context, queue string, ours func(workerName string) bool) (MaintenanceReport, error) {
 	var r MaintenanceReport
-	unlock, ok, err := c.lockMaintenance(ctx, queue)
+	unlock, ok, err := c.lockMaintenance(ctx, queue, cleanLockTTL)
 	if err != nil {
 		return r, fmt.Errorf("maintain queue %q: %w", clip(queue), err)
 	}
@@ -70,11 +71,11 @@ func (c *Client) Maintain(ctx context.Context, queue string, ours func(workerNam
 	return r, wrap(err, "maintain queue %q", clip(queue))
 }
 
-// lockMaintenance takes RQ's lock of a queue, if nobody has it.
-func (c *Client) lockMaintenance(ctx context.Context, queue string) (unlock func() error, ok bool, err error) {
+// lockMaintenance takes RQ's lock of a queue, if nobody has it, or whoever took it did so longer ago than forgotten says.
+func (c *Client) lockMaintenance(ctx context.Context, queue string, forgotten time.Duration) (unlock func() error, ok bool, err error) {
 	// RQ's value is 1 and nobody reads it; a value of our own lets us delete the lock only while it is ours.
 	lock, token := CleanLockKey(queue), NewExecutionID()
-	ok, err = c.rdb.SetNX(ctx, lock, token, cleanLockTTL).Result()
+	ok, err = lockScript.Run(ctx, c.rdb, []string{lock}, token, cleanLockTTL.Milliseconds(), forgotten.Milliseconds()).Bool()
 	return func() error { return unlockScript.Run(context.WithoutCancel(ctx), c.rdb, []string{lock}, token).Err() }, ok, err
 }
 

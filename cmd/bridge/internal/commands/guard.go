@@ -67,8 +67,8 @@ was; where nothing does, the command ends at once. It writes nothing without
 RQ's requeue puts them, and run from their beginning. Functions of jobs that had
 been started run TWICE: ask who wrote them. A job that loses its third worker is
 failed, so that it doesn't go on; entries and workers are removed. For stuck,
-abandoned, stale and worker it takes the lock of RQ's maintenance, which RQ 1.15
-holds for 15 minutes.
+abandoned, stale and worker it takes the lock of RQ's maintenance, and says
+"later" of what RQ took it for within the last minute.
 
 What bridges hold is theirs to bring back: see bridge doctor. A job of a
 synchronous queue (is_async=False by RQ's own API) that runs for longer than
@@ -197,7 +197,7 @@ func ofItsSites(b *frappe.Bench) func(id string) bool {
 var guardResults = map[rqcompat.LeftResult]string{
 	rqcompat.LeftChanged: "it has changed meanwhile", rqcompat.LeftRemoved: "removed", rqcompat.LeftRequeued: "queued again",
 	rqcompat.LeftFailed: "failed: it lost its worker too often", rqcompat.LeftListed: "in the failed registry again",
-	rqcompat.LeftLocked: "later: RQ's maintenance has the queue's lock",
+	rqcompat.LeftLocked: "later: RQ's maintenance locked the queue less than a minute ago",
 }
 
 // bringBack puts right what is of the queues that may be repaired.
