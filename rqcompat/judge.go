@@ -79,12 +79,19 @@ func Judge(err error) Judgement {
 			}
 		}
 		return Refusing
-	case errors.As(err, &network) && !errors.Is(err, context.DeadlineExceeded), slices.ContainsFunc([]error{
+	case errors.As(err, &network) && !isErrno(network) && !errors.Is(err, context.DeadlineExceeded), slices.ContainsFunc([]error{
 		io.EOF, io.ErrUnexpectedEOF, syscall.ECONNREFUSED, syscall.ECONNRESET, syscall.EPIPE,
 	}, is):
 		return Away
 	}
 	return Unknown
+}
+
+// isErrno reports whether an error is an operating system's number, which has the methods of a net.Error wherever it comes
+// from: of a file or a process too. What net makes of one is an error of its own.
+func isErrno(err error) bool {
+	_, is := err.(syscall.Errno)
+	return is
 }
 
 // pipelined sends commands in one round trip. Errors about the data are left in their commands; any other is returned,

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"syscall"
 	"testing"
 
@@ -31,6 +32,9 @@ func TestExitCodes(t *testing.T) {
 		{bridge.ErrNoSuchJobType, NotFound},
 		{rqcompat.ErrNoData, NotFound},
 		{&fs.PathError{Op: "open", Path: "x", Err: syscall.ENOENT}, NotFound},
+		{&fs.PathError{Op: "open", Path: "x", Err: syscall.EACCES}, Failure},
+		{&fs.PathError{Op: "write", Path: "x", Err: syscall.ENOSPC}, Failure},
+		{&net.OpError{Op: "dial", Net: "tcp", Err: syscall.EHOSTUNREACH}, Unavailable},
 		{&bridge.TransitionError{}, Refused},
 		{bridge.ErrJobTypeDisabled, Refused},
 		{rqcompat.ErrDuplicateJob, Refused},
