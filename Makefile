@@ -3,6 +3,7 @@
 STATICCHECK_VERSION := v0.8.2
 FUZZTIME ?= 10m
 CHAOS ?= 200
+CHAOS_FLAGS ?=
 DEMO_FLAGS ?=
 HOSTILE_FLAGS ?=
 ACCEPTANCE_FLAGS ?=
@@ -23,7 +24,7 @@ UNITS := ./bridge/... ./cmd/... ./frappe/... ./rqcompat/...
 MODULES = $(patsubst ./%/go.mod,%,$(shell find ./integration -name go.mod -not -path '*/node_modules/*'))
 
 .DEFAULT_GOAL := help
-.PHONY: help build setup lint unit test demo acceptance bench million chaos fairness races hostile fuzz clean check-go
+.PHONY: help build setup lint unit test demo acceptance bench million chaos anything fairness races hostile fuzz clean check-go
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -68,7 +69,11 @@ bench: setup ## measure against RQ and asynq on this machine; prints a table and
 million: setup ## with a million jobs: lists, cards and reports of the desk, hot queries, submit, claim, explain, clean up, an idle bridge: what each reads and takes
 	BRIDGE_TEST_JOBS=1000000 go test -count=1 -v -p 1 -timeout 45m -run 'TestNothingReadsAllJobs|TestHotQueries|TestAmongManyJobs' ./frappe/documents ./frappe/rows ./bridge
 
-chaos: setup ## what the tests do a few times, CHAOS (200) times, or for so many seconds: bridges killed, idle Python workers, anything at once
+chaos: setup build ## kill, cut and freeze bridges and their servers, half an hour, and write what became of the jobs into integration/chaos/CERTIFICATE.md; CHAOS_FLAGS=--help
+	@go build -C integration/chaos -trimpath -o ../../bin/chaos . && \
+		bin/chaos --bridge bin/bridge $(or $(CHAOS_FLAGS),--certificate integration/chaos/CERTIFICATE.md)
+
+anything: setup ## what the tests do a few times, CHAOS (200) times, or for so many seconds: bridges killed, idle Python workers, anything at once
 	BRIDGE_TEST_CHAOS=$(CHAOS) go test -count=1 -v -timeout 3h -run 'TestKilledWithAJobInHand|TestIdlePythonWorkerOnASharedQueue|TestAnythingMayHappen|TestGuard' ./integration
 
 fairness: setup ## turns, weights and caps at full size, four minutes: what an organization notices of another's ten thousand jobs

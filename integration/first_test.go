@@ -27,7 +27,7 @@ func chaos(t *testing.T, few int) int {
 // idleWorker starts a Python worker of the fleet's RQ that waits on a queue until the test ends.
 func (f *fleet) idleWorker(queue string) {
 	f.t.Helper()
-	cmd := f.py.command("-m", "rq.cli", "worker", "--url", f.py.url, "--quiet", queue)
+	cmd := f.py.Command("-m", "rq.cli", "worker", "--url", f.py.url, "--quiet", queue)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
 		f.t.Fatal(err)

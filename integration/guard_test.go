@@ -43,7 +43,7 @@ func (f *fleet) crew() *crew {
 func (c *crew) add(kind string, queues ...string) {
 	c.ended.Go(func() {
 		for {
-			cmd := c.f.py.command(append([]string{filepath.Join(pythonDir(c.f.t), "victim.py"), kind}, queues...)...)
+			cmd := c.f.py.Command(append([]string{filepath.Join(pythonDir(c.f.t), "victim.py"), kind}, queues...)...)
 			cmd.Stderr = os.Stderr
 			if !c.run(cmd) {
 				return

@@ -1,31 +1,20 @@
 package integration
 
 import (
-	"bufio"
-	"bytes"
-	"encoding/json"
-	"io"
-	"os"
-	"os/exec"
+	"errors"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/opensoft/dartwing-bridge/integration/servers"
 	"github.com/opensoft/dartwing-bridge/integration/servers/servertest"
 )
 
-// python is a process with one version of RQ that does what a test asks it: see testdata/python/peer.py.
+// python is a process with one version of RQ that does what a test asks it.
 type python struct {
-	t       *testing.T
-	program string
-	url     string
-
-	mu      sync.Mutex // one question at a time
-	in      io.WriteCloser
-	answers *bufio.Reader
-	log     *bytes.Buffer // owned by the process until it ended
+	*servers.Peer
+	t   *testing.T
+	url string
 }
 
 type values = map[string]any
@@ -42,69 +31,28 @@ func pythonDir(t testing.TB) string {
 // startPython starts a process that talks to r and ends with the test.
 func startPython(t *testing.T, version string, r *servers.Redis) *python {
 	t.Helper()
-	p := &python{t: t, program: servertest.Python(t, version), url: r.URL(), log: &bytes.Buffer{}}
-	cmd := p.command(filepath.Join(pythonDir(t), "peer.py"))
-	cmd.Stderr = p.log
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	p.in, p.answers = in, bufio.NewReader(out)
+	peer, err := servers.StartPeer(t.Context(), version, pythonDir(t), r.URL())
+	servertest.Need(t, err)
 	t.Cleanup(func() {
-		_ = in.Close()
-		_ = cmd.Wait()
-		if t.Failed() && p.log.Len() > 0 {
-			t.Logf("what Python with RQ %s printed:\n%s", version, p.log)
+		_ = peer.Stop()
+		if said := peer.Output(); t.Failed() && said != "" {
+			t.Logf("what Python with RQ %s printed:\n%s", version, said)
 		}
 	})
-	return p
-}
-
-func (p *python) command(args ...string) *exec.Cmd {
-	cmd := exec.Command(p.program, args...)
-	cmd.Dir = pythonDir(p.t)
-	cmd.Env = append(os.Environ(), "REDIS_URL="+p.url, "PYTHONPATH="+cmd.Dir, "PYTHONDONTWRITEBYTECODE=1")
-	return cmd
+	return &python{Peer: peer, t: t, url: r.URL()}
 }
 
 // try calls a function of testdata/python and returns what it answered or the traceback.
 func (p *python) try(function string, args values, result any) (traceback string) {
 	p.t.Helper()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	question, err := json.Marshal(values{"call": function, "args": args})
-	if err != nil {
+	var raised *servers.RaisedError
+	switch err := p.Ask(function, args, result); {
+	case errors.As(err, &raised):
+		return raised.Traceback
+	case err != nil:
 		p.t.Fatal(err)
 	}
-	if _, err := p.in.Write(append(question, '\n')); err != nil {
-		p.t.Fatalf("ask Python for %s: %v", function, err)
-	}
-	line, err := p.answers.ReadBytes('\n')
-	if err != nil {
-		p.t.Fatalf("Python ended in %s: %v", function, err)
-	}
-	var answer struct {
-		OK    json.RawMessage
-		Error string
-	}
-	if err := json.Unmarshal(line, &answer); err != nil {
-		p.t.Fatalf("%s answered %q: %v", function, line, err)
-	}
-	if answer.Error == "" && result != nil {
-		d := json.NewDecoder(bytes.NewReader(answer.OK))
-		d.UseNumber()
-		if err := d.Decode(result); err != nil {
-			p.t.Fatalf("%s answered %s: %v", function, answer.OK, err)
-		}
-	}
-	return answer.Error
+	return ""
 }
 
 // call is try for what must not raise.
@@ -118,7 +66,7 @@ func (p *python) call(function string, args values, result any) {
 // cli runs RQ's command line tool and returns what it printed.
 func (p *python) cli(args ...string) string {
 	p.t.Helper()
-	cmd := p.command(append([]string{"-m", "rq.cli"}, append(args, "--url", p.url)...)...)
+	cmd := p.Command(append([]string{"-m", "rq.cli"}, append(args, "--url", p.url)...)...)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		p.t.Fatalf("rq %s: %v\n%s", strings.Join(args, " "), err, out)

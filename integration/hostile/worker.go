@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/integration/servers"
@@ -76,7 +75,7 @@ func (w *worker) watch() {
 		w.peak = max(w.peak, highest)
 		w.mu.Unlock()
 		if highest > lethalMB {
-			_ = syscall.Kill(-w.child.PID(), syscall.SIGKILL)
+			w.child.Kill()
 		}
 	}
 }

@@ -107,6 +107,14 @@ func (c *Child) Wait() error {
 	return nil
 }
 
+// Kill ends the process and its group at once, as a crash or an out-of-memory kill would, and returns when it is gone.
+func (c *Child) Kill() {
+	if c.Ended() == nil {
+		_ = syscall.Kill(-c.PID(), syscall.SIGKILL) // it may end by itself this very moment
+	}
+	<-c.done
+}
+
 // Stop asks the process to stop, and kills its group if it doesn't within the limit, which is an error.
 func (c *Child) Stop(limit time.Duration) error {
 	group := -c.PID()

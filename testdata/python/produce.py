@@ -61,3 +61,8 @@ def frappe(connection, method, reference=False, **options):
         if options.get(callback):
             options[callback] = function(options[callback])
     return background_jobs.enqueue(connection, function(method) if reference else method, **options).id
+
+
+def frappe_many(connection, calls):
+    """frappe for each of the calls; returns the ids."""
+    return [frappe(connection, **call) for call in calls]

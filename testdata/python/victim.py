@@ -54,6 +54,7 @@ class SimpleVictim(Victim, SimpleWorker):
 
 if __name__ == "__main__":
     kind, queues = sys.argv[1], sys.argv[2:]
+    os.environ["CHAOS_WORKER"] = str(MAIN)  # for what jobs say of who runs them
     # The shortest leases that RQ gives: a minute after the last sign of life.
     worker = (SimpleVictim if kind == "simple" else ForkingVictim)(
         queues, connection=Redis.from_url(os.environ["REDIS_URL"]), job_monitoring_interval=1)

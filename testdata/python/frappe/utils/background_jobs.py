@@ -19,8 +19,9 @@ SEPARATOR = {"1": "::", "2": "||"}[rq.__version__.split(".")[0]]
 
 
 def enqueue(connection, method, site, queue, bench="bench", user="Administrator", timeout=None, job_id=None,
-            job_name=None, at_front=False, on_success=None, on_failure=None, plain_id=False, **kwargs):
-    """frappe.enqueue. plain_id leaves the site out of the id, for RQ versions that refuse its separator."""
+            job_name=None, at_front=False, on_success=None, on_failure=None, plain_id=False, result_ttl=600, **kwargs):
+    """frappe.enqueue. plain_id leaves the site out of the id, for RQ versions that refuse its separator; result_ttl is
+    rq_results_ttl of the site's configuration."""
     job_id = job_id or str(uuid.uuid4())
     if not plain_id:
         job_id = site + SEPARATOR + job_id
@@ -29,7 +30,7 @@ def enqueue(connection, method, site, queue, bench="bench", user="Administrator"
         "is_async": True, "kwargs": kwargs,
     }
     job = Queue(f"{bench}:{queue}", connection=connection).enqueue_call(
-        execute_job, kwargs=call, timeout=timeout or 300, result_ttl=600, failure_ttl=604800, job_id=job_id,
+        execute_job, kwargs=call, timeout=timeout or 300, result_ttl=result_ttl, failure_ttl=604800, job_id=job_id,
         at_front=at_front, on_success=on_success and Callback(func=on_success),
         on_failure=Callback(func=on_failure or truncate_failed_registry),
     )

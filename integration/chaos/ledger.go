@@ -1,0 +1,169 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// ledger is what handlers, and whoever kills them, write down as it happens: lines that are appended to one file by all processes.
+// What was written is there whatever becomes of its writer. The clock is the machine's, which is the same for all.
+type ledger struct {
+	path string
+	file *os.File
+
+	mu      sync.Mutex // of what was read
+	offset  int64
+	entries []entry
+}
+
+// What entries say.
+const (
+	began  = "began"  // a job's handler
+	ended  = "ended"  // it, so that its job is to be done
+	killed = "killed" // a process; written before it is
+)
+
+type entry struct {
+	what    string
+	key     string // of the job
+	process int
+	at      time.Time
+}
+
+// newLedger opens the ledger of that path, and makes it.
+func newLedger(path string) (*ledger, error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	return &ledger{path: path, file: f}, nil
+}
+
+func (l *ledger) close() error { return l.file.Close() }
+
+// add writes a line; one write to a file that is only appended to is not torn.
+func (l *ledger) add(what, key string, process int) error {
+	_, err := fmt.Fprintf(l.file, "%s %s %d %d\n", what, key, process, time.Now().UnixNano())
+	return err
+}
+
+// read is everything that was written so far, in its order.
+func (l *ledger) read() ([]entry, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	f, err := os.Open(l.path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if _, err := f.Seek(l.offset, io.SeekStart); err != nil {
+		return nil, err
+	}
+	b, err := io.ReadAll(f)
+	if err != nil {
+		return nil, err
+	}
+	b = b[:bytes.LastIndexByte(b, '\n')+1]
+	l.offset += int64(len(b))
+	for text := range strings.Lines(string(b)) {
+		fields := strings.Fields(text)
+		if len(fields) != 4 {
+			return nil, fmt.Errorf("the ledger has a line %q", text)
+		}
+		process, err := strconv.Atoi(fields[2])
+		if err != nil {
+			return nil, fmt.Errorf("the ledger has a line %q: %w", text, err)
+		}
+		at, err := strconv.ParseInt(fields[3], 10, 64)
+		if err != nil {
+			return nil, fmt.Errorf("the ledger has a line %q: %w", text, err)
+		}
+		l.entries = append(l.entries, entry{fields[0], fields[1], process, time.Unix(0, at)})
+	}
+	return l.entries[:len(l.entries):len(l.entries)], nil
+}
+
+// history is what the ledger says of all jobs.
+type history struct {
+	kills   int
+	runs    map[string][]attempt // by job
+	rescues durations        // from a death to the next start of each job that ran
+}
+
+// attempt is one start of a handler, and how it ended.
+type attempt struct {
+	process int
+	began   time.Time
+	ended   time.Time // zero: it was not its handler that ended it
+	died    time.Time // when its process died, after it began; zero: it didn't
+}
+
+// history reads the ledger.
+func (l *ledger) history() (h history, err error) {
+	entries, err := l.read()
+	h.runs = map[string][]attempt{}
+	running := map[int]map[string]bool{} // jobs by process
+	for _, e := range entries {
+		runs := h.runs[e.key]
+		switch e.what {
+		case began:
+			if n := len(runs); n > 0 && !runs[n-1].died.IsZero() && runs[n-1].ended.IsZero() {
+				h.rescues = append(h.rescues, e.at.Sub(runs[n-1].died))
+			}
+			h.runs[e.key] = append(runs, attempt{process: e.process, began: e.at})
+			if running[e.process] == nil {
+				running[e.process] = map[string]bool{}
+			}
+			running[e.process][e.key] = true
+		case ended:
+			for i := len(runs) - 1; i >= 0; i-- {
+				if runs[i].process == e.process && runs[i].ended.IsZero() {
+					runs[i].ended = e.at
+					break
+				}
+			}
+		case killed:
+			h.kills++
+			for key := range running[e.process] {
+				if last := len(h.runs[key]) - 1; h.runs[key][last].process == e.process && h.runs[key][last].died.IsZero() {
+					h.runs[key][last].died = e.at
+				}
+			}
+			delete(running, e.process)
+		}
+	}
+	return h, err
+}
+
+// deaths is how often a job was running, by its handler, when its process died.
+func (h history) deaths(key string) (n int) {
+	for _, r := range h.runs[key] {
+		if !r.died.IsZero() && r.ended.IsZero() {
+			n++
+		}
+	}
+	return n
+}
+
+// settles is how long after its handler's end a job may be settled at the latest: a kill within that time may have been before.
+const settles = 2 * time.Second
+
+// needless lists the starts of jobs that no death explains: the run before was not cut short, and its end not kept from being written.
+func (h history) needless() (list []string) {
+	for key, runs := range h.runs {
+		for i := 1; i < len(runs); i++ {
+			before := runs[i-1]
+			died := !before.died.IsZero() && before.died.Before(runs[i].began)
+			if !died || !before.ended.IsZero() && before.died.Sub(before.ended) > settles {
+				list = append(list, fmt.Sprintf("%s: its run %d began %s after the one before", key, i+1, runs[i].began.Sub(before.began).Round(time.Millisecond)))
+			}
+		}
+	}
+	return list
+}
