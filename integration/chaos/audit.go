@@ -169,18 +169,22 @@ func (b *bed) standing(ctx context.Context, queue string) (ids []string, err err
 	return ids, nil
 }
 
-// leftovers are what stands in Redis though nothing waits or runs any more.
+// leftovers are what stands in Redis though nothing waits or runs any more. A row may have ended a rescue before its job did.
 func (b *bed) leftovers(ctx context.Context) (wrong []string, err error) {
-	for _, kind := range []string{own, shared, first} {
-		ids, err := b.standing(ctx, b.queue(kind))
-		if err != nil {
-			return nil, err
+	until(ctx, 10*time.Second, func() bool {
+		wrong = nil
+		for _, kind := range []string{own, shared, first} {
+			var ids []string
+			if ids, err = b.standing(ctx, b.queue(kind)); err != nil {
+				return true
+			}
+			for _, id := range ids {
+				wrong = append(wrong, fmt.Sprintf("%s stands in a list of queue %s", id, kind))
+			}
 		}
-		for _, id := range ids {
-			wrong = append(wrong, fmt.Sprintf("%s stands in a list of queue %s", id, kind))
-		}
-	}
-	return wrong, nil
+		return len(wrong) == 0
+	})
+	return wrong, err
 }
 
 // rowState is what a row says.

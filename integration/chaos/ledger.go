@@ -27,6 +27,8 @@ const (
 	began  = "began"  // a job's handler
 	ended  = "ended"  // it, so that its job is to be done
 	killed = "killed" // a process; written before it is
+	// goroutines is how many a process has, which stands in the place of a job.
+	goroutines = "goroutines"
 )
 
 type entry struct {
@@ -93,7 +95,7 @@ func (l *ledger) read() ([]entry, error) {
 type history struct {
 	kills   int
 	runs    map[string][]attempt // by job
-	rescues durations        // from a death to the next start of each job that ran
+	rescues durations            // from a death to the next start of each job that ran
 }
 
 // attempt is one start of a handler, and how it ended.

@@ -3,4 +3,5 @@ package main
 // scenarios are run in this order, which is that of the tables.
 var scenarios = []scenario{
 	{"kills", "bridges killed by kill -9, at random moments and before and after each command that they send", kills},
+	{"soak", "an hour of mixed load with a kill every ten seconds: what grows", soak},
 }

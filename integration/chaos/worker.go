@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -53,6 +54,7 @@ func workerMain(dir string) int {
 		}
 		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 		defer stop()
+		go countWhenAsked(l)
 		return e.Run(ctx)
 	}()
 	if err != nil {
@@ -60,6 +62,15 @@ func workerMain(dir string) int {
 		return 1
 	}
 	return 0
+}
+
+// countWhenAsked writes down how many goroutines there are, at each SIGUSR1.
+func countWhenAsked(l *ledger) {
+	asked := make(chan os.Signal, 1)
+	signal.Notify(asked, syscall.SIGUSR1)
+	for range asked {
+		_ = l.add(goroutines, fmt.Sprint(runtime.NumGoroutine()), os.Getpid()) // who asked will miss it
+	}
 }
 
 func work(ctx context.Context, l *ledger, job *bridge.Job[params]) (any, error) {
