@@ -31,6 +31,17 @@ func Redis(t testing.TB, opts ...servers.Option) *servers.Redis {
 	return r
 }
 
+// Sentinel starts three redis-servers, and the sentinels that watch them, for this test alone.
+func Sentinel(t testing.TB, opts ...servers.Option) *servers.Sentinel {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), startTimeout)
+	defer cancel()
+	s, err := servers.StartSentinel(ctx, opts...)
+	Need(t, err)
+	t.Cleanup(func() { stop(t, s.Stop) })
+	return s
+}
+
 var shared struct {
 	once sync.Once
 	m    *servers.MariaDB
