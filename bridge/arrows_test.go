@@ -20,9 +20,10 @@ var arrows = map[string][]string{
 	"rqcompat":        {"rqcompat/pickle", "rqcompat/lua"},
 	"rqcompat/pickle": {},
 
-	"frappe":               {},
+	"frappe":               {"frappe/internal/dial"},
+	"frappe/internal/dial": {},
 	"frappe/internal/memo": {},
-	"frappe/rows":          {"frappe", "frappe/internal/memo"},
+	"frappe/rows":          {"frappe", "frappe/internal/dial", "frappe/internal/memo"},
 	"frappe/access":        {"frappe/rows", "frappe/internal/memo"},
 	"frappe/documents":     {"frappe", "frappe/rows"},
 	"frappe/realtime":      {"frappe"},

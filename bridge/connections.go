@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/byhand"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/desk"
@@ -65,8 +64,7 @@ func connectNow(ctx context.Context, cfg Config) (*connections, error) {
 		return nil, err
 	}
 	c := &connections{
-		rdb: redis.NewUniversalClient(queue), realtime: redis.NewUniversalClient(live), cache: redis.NewUniversalClient(cache),
-		pool: rows.NewPool(cfg.Bench),
+		rdb: queue.Open(), realtime: live.Open(), cache: cache.Open(), pool: rows.NewPool(cfg.Bench),
 	}
 	c.pool.SetMaxConnections(cfg.DBConnections)
 	// Detect doesn't ask Redis when the version is configured.
@@ -76,7 +74,7 @@ func connectNow(ctx context.Context, cfg Config) (*connections, error) {
 	}
 	if err != nil {
 		_ = c.Close() // the error that matters is Redis's
-		return nil, explainRedis(queue.Addrs, err)
+		return nil, explainRedis(queue.Where, err)
 	}
 	c.rq = rqcompat.NewClient(c.rdb, c.detection.Dialect)
 	c.sites = sites.New(sites.Params{
@@ -108,8 +106,7 @@ type facts struct {
 }
 
 // explainRedis says which server an error is about and, if that refuses us, what to look at.
-func explainRedis(addrs []string, err error) error {
-	where := strings.Join(addrs, ", ")
+func explainRedis(where string, err error) error {
 	switch rqcompat.Judge(err) {
 	case rqcompat.Denied:
 		return fmt.Errorf("redis_queue at %s refuses the connection: %w; check user and password in redis_queue, or rq_username and rq_password with use_rq_auth, in common_site_config.json", where, err)

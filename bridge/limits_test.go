@@ -14,7 +14,6 @@ import (
 	"github.com/opensoft/dartwing-bridge/frappe"
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
-	"github.com/redis/go-redis/v9"
 )
 
 // countedKey is a list of what counted jobs did, in the order in which Redis heard of it: "+ group process" for a start,
@@ -26,11 +25,11 @@ type counted struct{ Account, Millis int }
 
 // registerCounting registers the handlers of counted jobs: each says where it begins and ends which groups it belongs to.
 func registerCounting(e *Engine, bench *frappe.Bench) {
-	options, err := bench.RedisQueue()
+	queue, err := bench.RedisQueue()
 	if err != nil {
 		panic(err)
 	}
-	rdb := redis.NewUniversalClient(options)
+	rdb := queue.Open()
 	for _, name := range []JobType[counted]{"go.counted", "go.capped"} {
 		Register(e, name, func(ctx context.Context, job *Job[counted]) (any, error) {
 			say := func(what string) {

@@ -149,7 +149,7 @@ func TestRedisOptions(t *testing.T) {
 		{"acl user", `{"use_rq_auth": 1, "rq_username": "ru", "rq_password": "rp"}`, "ap", "127.0.0.1:11311", "ru", "rp", "0"},
 		{"acl user of the bench", `{"bench_id": "b", "use_rq_auth": true, "rq_password": "rp"}`, "", "127.0.0.1:11311", "b", "rp", "0"},
 		{"admin", `{"redis_queue": "redis://u:p@h:2"}`, "ap", "h:2", "default", "ap", "0"},
-		{"sentinel", `{` + sentinels + `}`, "", "a:1", "mu", "mp", "0"},
+		{"sentinel", `{` + sentinels + `}`, "", "the master of m (sentinels a:1, b:2)", "mu", "mp", "0"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			if tc.admin != "" {
@@ -169,7 +169,7 @@ func TestRedisOptions(t *testing.T) {
 		t.Errorf("realtime must not use the ACL user: %+v, %v", o, err)
 	}
 	o, err = bench(t, `{`+sentinels+`}`).RedisQueue()
-	if err != nil || o.MasterName != "m" || o.SentinelUsername != "su" || o.SentinelPassword != "sp" || len(o.Addrs) != 2 {
+	if err != nil || o.MasterName != "" || o.sentinels.service != "m" || o.sentinels.user != "su" || o.sentinels.pass != "sp" || len(o.sentinels.addrs) != 2 {
 		t.Errorf("sentinel: %+v, %v", o, err)
 	}
 	if o, err = bench(t, `{"redis_cache": "rediss://h:2"}`).RedisCache(); err != nil || o.TLSConfig == nil || o.Addrs[0] != "h:2" {

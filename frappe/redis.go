@@ -3,23 +3,23 @@ package frappe
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"os"
 	"slices"
-	"strings"
 	"time"
 
-	"github.com/redis/go-redis/v9"
+	"github.com/opensoft/dartwing-bridge/frappe/internal/dial"
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
 // RedisQueue are the connection options of redis_queue, a URL and its options as redis-py takes them, with the bench's credentials in Frappe's order: the ACL user of
 // use_rq_auth, else RQ_ADMIN_PASWORD (Frappe spells it so), else what the URL carries (redis_queue.py,
 // background_jobs.py get_redis_conn). The client never repeats a command: an RPUSH without reply would run twice.
-func (b *Bench) RedisQueue() (*redis.UniversalOptions, error) {
+func (b *Bench) RedisQueue() (*Redis, error) {
 	c := b.Config()
-	o, err := b.redisOptions(c, "redis_queue")
+	o, err := b.redisServer(c, "redis_queue")
 	if err != nil {
 		return nil, err
 	}
@@ -38,40 +38,48 @@ func (b *Bench) RedisQueue() (*redis.UniversalOptions, error) {
 
 // RedisRealtime are the options of the connection that publishes realtime events: redis_queue without the ACL user, who
 // may not publish on the channel "events" (realtime.py get_redis_connection_without_auth).
-func (b *Bench) RedisRealtime() (*redis.UniversalOptions, error) {
-	return b.redisOptions(b.Config(), "redis_queue")
+func (b *Bench) RedisRealtime() (*Redis, error) {
+	return b.redisServer(b.Config(), "redis_queue")
 }
 
 // RedisCache are the connection options of redis_cache. A command on it ends with its context: nobody has to wait for a
 // cache.
-func (b *Bench) RedisCache() (*redis.UniversalOptions, error) {
-	o, err := b.redisOptions(b.Config(), "redis_cache")
+func (b *Bench) RedisCache() (*Redis, error) {
+	o, err := b.redisServer(b.Config(), "redis_cache")
 	if err == nil {
 		o.ContextTimeoutEnabled = true
 	}
 	return o, err
 }
 
-func (b *Bench) redisOptions(c Config, key string) (o *redis.UniversalOptions, err error) {
+func (b *Bench) redisServer(c Config, key string) (r *Redis, err error) {
 	if c.Bool(key + "_sentinel_enabled") {
-		o, err = sentinelOptions(c, key)
+		r, err = sentinelServer(c, key)
 	} else {
-		o, err = b.serverOptions(c, key)
+		r, err = b.urlServer(c, key)
 	}
 	if err != nil {
 		return nil, err
 	}
-	o.MaxRetries = -1
-	o.Dialer = quietDialer(redis.NewDialer(&redis.Options{DialTimeout: cmp.Or(o.DialTimeout, dialTimeout), TLSConfig: o.TLSConfig}))
+	r.MaxRetries = -1
 	// Only hosted clusters send these. In automatic mode go-redis 9.23 negotiates them, with a data race.
-	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
-	return o, nil
+	r.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	return r, nil
 }
 
 // dialTimeout is go-redis' own.
 const dialTimeout = 5 * time.Second
 
 type dialer = func(ctx context.Context, network, addr string) (net.Conn, error)
+
+// dialTo returns how connections to a server are made.
+func dialTo(timeout time.Duration, secure *tls.Config) dialer {
+	d := dial.Dialer(timeout)
+	if secure == nil {
+		return d.DialContext
+	}
+	return (&tls.Dialer{NetDialer: d, Config: secure}).DialContext
+}
 
 // quietDialer returns connections that fail at their first use where dial fails. go-redis writes a dialer's failures to
 // stderr, through a logger that all users of it in a process share, and dials five times; errors come back all the same.
@@ -98,7 +106,7 @@ func (c failedConn) SetDeadline(time.Time) error      { return nil }
 func (c failedConn) SetReadDeadline(time.Time) error  { return nil }
 func (c failedConn) SetWriteDeadline(time.Time) error { return nil }
 
-func (b *Bench) serverOptions(c Config, key string) (*redis.UniversalOptions, error) {
+func (b *Bench) urlServer(c Config, key string) (*Redis, error) {
 	u, ok := splitRedisURL(c.String(key, ""))
 	if !ok {
 		// Never quoted: it may hold a password.
@@ -108,32 +116,8 @@ func (b *Bench) serverOptions(c Config, key string) (*redis.UniversalOptions, er
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", key, err)
 	}
-	return o, nil
-}
-
-func sentinelOptions(c Config, key string) (*redis.UniversalOptions, error) {
-	addrs := c.Strings(key + "_sentinels")
-	if len(addrs) == 0 {
-		return nil, fmt.Errorf(`%s_sentinel_enabled is on but %s_sentinels is empty; write it as ["host:port", …]`, key, key)
-	}
-	for i, a := range addrs {
-		// Never quoted: it may be a URL with a password.
-		if _, _, err := net.SplitHostPort(a); err != nil || strings.ContainsAny(a, "/@") {
-			return nil, fmt.Errorf("entry %d of %s_sentinels is not like host:port", i+1, key)
-		}
-	}
-	master := c.String(key+"_master_service", "")
-	if master == "" {
-		return nil, fmt.Errorf("%s_sentinel_enabled is on but %s_master_service is empty; name the service the sentinels watch", key, key)
-	}
-	return &redis.UniversalOptions{
-		Addrs:            addrs,
-		MasterName:       master,
-		SentinelUsername: c.String(key+"_sentinel_username", ""),
-		SentinelPassword: c.String(key+"_sentinel_password", ""),
-		Username:         c.String(key+"_master_username", ""),
-		Password:         c.String(key+"_master_password", ""),
-	}, nil
+	o.Dialer = dialTo(cmp.Or(o.DialTimeout, dialTimeout), o.TLSConfig)
+	return &Redis{UniversalOptions: o, Where: o.Addrs[0]}, nil
 }
 
 // ReservedEvent reports whether socket.io keeps an event's name for itself (4.x). One that is emitted all the same

@@ -36,12 +36,12 @@ func TestARedisThatIsAwayIsSaidOnlyByErrors(t *testing.T) {
 	}
 	var l lines
 	redis.SetLogger(&l)
-	for name, options := range map[string]func() (*redis.UniversalOptions, error){"127.0.0.1:1": b.RedisQueue, "none.sock": b.RedisCache} {
+	for name, options := range map[string]func() (*Redis, error){"127.0.0.1:1": b.RedisQueue, "none.sock": b.RedisCache} {
 		o, err := options()
 		if err != nil {
 			t.Fatal(err)
 		}
-		c := redis.NewUniversalClient(o)
+		c := o.Open()
 		begin := time.Now()
 		for range 30 {
 			err = c.Ping(t.Context()).Err()

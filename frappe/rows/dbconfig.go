@@ -13,7 +13,11 @@ import (
 
 	"github.com/go-sql-driver/mysql"
 	"github.com/opensoft/dartwing-bridge/frappe"
+	"github.com/opensoft/dartwing-bridge/frappe/internal/dial"
 )
+
+// dialTimeout is for connecting.
+const dialTimeout = 5 * time.Second
 
 type databaseConfig struct {
 	driver *mysql.Config
@@ -45,7 +49,8 @@ func siteDatabase(s *frappe.Site) (databaseConfig, error) {
 		m.Net, m.Addr = "unix", socket
 	}
 	m.Collation = "utf8mb4_unicode_ci"
-	m.Timeout = 5 * time.Second
+	m.Timeout = dialTimeout
+	m.DialFunc = dial.Dialer(dialTimeout).DialContext
 	m.InterpolateParams = true    // one round trip a statement instead of two
 	m.ClientFoundRows = true      // "affected" counts the rows that matched, so a write of equal values still says the row was there
 	m.MaxAllowedPacket = 0        // ask the server

@@ -78,11 +78,11 @@ func openBed(ctx context.Context, o *options) (b *bed, err error) {
 		return b, err
 	}
 	b.undo = append(b.undo, b.client.Close)
-	redisOptions, err := b.frappe.RedisQueue()
+	queue, err := b.frappe.RedisQueue()
 	if err != nil {
 		return b, err
 	}
-	b.rdb = redis.NewUniversalClient(redisOptions)
+	b.rdb = queue.Open()
 	b.undo = append(b.undo, b.rdb.Close)
 	b.pool = rows.NewPool(b.frappe)
 	b.undo = append(b.undo, b.pool.Close)

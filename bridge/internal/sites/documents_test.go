@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
-	"github.com/redis/go-redis/v9"
 )
 
 // TestACacheThatIsAway is asked once, said once, and keeps no row; what it missed is removed when it answers again.
@@ -90,11 +89,11 @@ func TestACacheThatSwallowsPackets(t *testing.T) {
 	defer l.Close()
 	b, dir := benchDir(t)
 	write(t, filepath.Join(dir, "sites/common_site_config.json"), fmt.Sprintf(`{"redis_cache": "redis://%s"}`, l.Addr()))
-	options, err := b.RedisCache()
+	server, err := b.RedisCache()
 	if err != nil {
 		t.Fatal(err)
 	}
-	cache := redis.NewUniversalClient(options)
+	cache := server.Open()
 	log, _ := logged()
 	d := &documents{log: log, remove: func(ctx context.Context, database string, names []string) error {
 		return rows.InvalidateDocument(ctx, cache, database, DocType, names...)

@@ -101,13 +101,13 @@ func (r *report) configuration(b *frappe.Bench) bridge.Config {
 }
 
 // redis reaches one of the bench's Redis servers; nil if it can't be.
-func (r *report) redis(ctx context.Context, name string, options func() (*redis.UniversalOptions, error)) redis.UniversalClient {
-	o, err := options()
+func (r *report) redis(ctx context.Context, name string, server func() (*frappe.Redis, error)) redis.UniversalClient {
+	o, err := server()
 	if err != nil {
 		r.fail(name, err, "correct common_site_config.json")
 		return nil
 	}
-	rdb := redis.NewUniversalClient(o)
+	rdb := o.Open()
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	info, err := rdb.InfoMap(ctx, "server").Result()
@@ -116,15 +116,15 @@ func (r *report) redis(ctx context.Context, name string, options func() (*redis.
 		if exitcode.IsDenied(err) {
 			fix = "correct user and password; the bridge's ACL user needs the commands, keys rq:* and channels of RQ"
 		}
-		r.fail(name, fmt.Errorf("%v: %w", o.Addrs, err), fix)
+		r.fail(name, fmt.Errorf("%s: %w", o.Where, err), fix)
 		_ = rdb.Close()
 		return nil
 	}
 	version := info["Server"]["redis_version"]
 	if !atLeast(version, 6, 2) {
-		r.add(Error, name, "upgrade it: the bridge waits with BLMOVE, which came with 6.2", "%v, Redis %s", o.Addrs, version)
+		r.add(Error, name, "upgrade it: the bridge waits with BLMOVE, which came with 6.2", "%s, Redis %s", o.Where, version)
 	} else {
-		r.ok(name, "%v, Redis %s", o.Addrs, version)
+		r.ok(name, "%s, Redis %s", o.Where, version)
 	}
 	return rdb
 }
