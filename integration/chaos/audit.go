@@ -21,6 +21,8 @@ type finding struct {
 	wrong []string
 	// poisoned are jobs that ended as dead letters since they were hit three times, as they should.
 	poisoned int
+	// python are Python's among those that are lost, stuck or failed.
+	python int
 }
 
 // ended is how a job ended.
@@ -63,6 +65,9 @@ func (b *bed) audit(ctx context.Context, j *jobs, patience time.Duration) (f fin
 		}
 		if states[i] != isOver && states[i] != isPoisoned {
 			f.wrong = append(f.wrong, a.Key+": "+texts[i])
+			if a.way == forPython {
+				f.python++
+			}
 		}
 		if len(f.history.runs[a.Key]) > 1 {
 			f.Twice++
@@ -132,7 +137,8 @@ func (a accepted) judge(status string, found []rowState, listed bool, h history)
 	switch {
 	case status == "finished" && row == rows.StatusCompleted && ran && len(found) <= 1:
 		return isOver
-	case h.deaths(a.Key) >= 3 && status == "failed" && (row == rows.StatusDeadLetter || !a.hasRow()):
+	// The third time it may have been claimed and not begun.
+	case h.deaths(a.Key) >= 2 && status == "failed" && (row == rows.StatusDeadLetter || !a.hasRow()):
 		return isPoisoned
 	case status == "finished" && row == rows.StatusCompleted || status == "failed" && !listed && a.way != forPython && row.Terminal(),
 		row == rows.StatusDeadLetter || row == rows.StatusCanceled || len(found) > 1:

@@ -2,52 +2,199 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
 	"time"
+
+	"github.com/opensoft/dartwing-bridge/integration/servers"
 )
 
-// kills kills one of two bridges.
+const (
+	// seats is how many bridges work a bench at once.
+	seats = 6
+	// killsEach and jobsEach are there beside each version of RQ.
+	killsEach, jobsEach = 250, 5000
+	// killEvery is the mean pause between two kills of one bench: shorter, and no bridge lives to rescue anything.
+	killEvery = 1500 * time.Millisecond
+	// afterLast is how long jobs may take to end once nobody dies any more.
+	afterLast = time.Minute
+)
+
+// killing is one bench on which bridges die.
+type killing struct {
+	*bed
+	kills, jobs int // how many there are to be
+	rand        *rand.Rand
+	moments     *moments
+	seats       []*seat
+	accepted    jobs
+}
+
+// kills kills bridges beside each version of RQ, all at the same time.
 func kills(ctx context.Context, o *options) (r report, err error) {
-	b, err := newBed(ctx, o, o.versions[0], bedOptions{})
+	versions := o.versions
+	if o.short {
+		versions = versions[:min(2, len(versions))]
+	}
+	// The processes of all benches together have more connections than one server of a site usually lets in.
+	mariadb, err := servers.StartMariaDB(ctx, "--max-connections=2000")
 	if err != nil {
 		return r, err
 	}
-	defer b.close()
-	var j jobs
-	for i := range o.many(1000, 100) {
-		t := task{way: []way{byFrappe, bySubmit, plainly, forPython}[i%4], queue: []string{own, shared, first}[i/4%3], params: params{fmt.Sprint("job-", i), 50}}
-		if t.way == forPython && t.queue == own {
-			t.queue = shared
-		}
-		if err := b.enqueue(ctx, &j, t); err != nil {
-			return r, err
-		}
+	defer func() { err = errors.Join(err, mariadb.Stop()) }()
+	ms := &moments{}
+	findings, errs := make([]finding, len(versions)), make([]error, len(versions))
+	var all sync.WaitGroup
+	for i, version := range versions {
+		all.Go(func() {
+			findings[i], errs[i] = killsBeside(ctx, o, version, mariadb, ms, rand.New(rand.NewPCG(o.seed, uint64(i))))
+		})
 	}
-	if _, err := b.startPython("simple", shared, first); err != nil {
-		return r, err
-	}
-	w, err := b.startBridge(workerOptions{})
+	all.Wait()
+	return killReport(o, findings, ms), errors.Join(errs...)
+}
+
+// killsBeside is one bench with its share of kills and jobs.
+func killsBeside(ctx context.Context, o *options, version string, mariadb *servers.MariaDB, ms *moments, r *rand.Rand) (f finding, err error) {
+	b, err := newBed(ctx, o, version, bedOptions{mariadb: mariadb})
 	if err != nil {
-		return r, err
+		return f, err
 	}
-	if err := w.working(ctx); err != nil {
-		return r, err
+	defer func() { err = errors.Join(err, b.close()) }()
+	k := &killing{bed: b, kills: o.many(killsEach, 12), jobs: o.many(jobsEach, 200), rand: r, moments: ms}
+	for _, kind := range []string{"simple", "forking"} {
+		if _, err := b.startPython(kind, shared, first); err != nil {
+			return f, err
+		}
 	}
-	if _, err := b.startBridge(workerOptions{}); err != nil {
-		return r, err
+	running, stop := context.WithCancel(ctx)
+	defer stop()
+	var working sync.WaitGroup
+	defer working.Wait()
+	fell := make(chan error, seats)
+	for n := range seats {
+		s, err := b.seat(n, ms)
+		if err != nil {
+			return f, err
+		}
+		k.seats = append(k.seats, s)
+		working.Go(func() { fell <- s.run(running) })
 	}
-	pause(ctx, o.lasting(2*time.Second, time.Second))
-	if err := w.kill(); err != nil {
-		return r, err
+	fed := make(chan error, 1)
+	working.Go(func() {
+		err := k.feed(running)
+		if err != nil {
+			stop()
+		}
+		fed <- err
+	})
+	err = k.kill(running)
+	if fault := <-fed; fault != nil {
+		err = fault
 	}
-	o.say("%d jobs were accepted", j.len())
-	f, err := b.audit(ctx, &j, time.Minute)
+	if err != nil {
+		return f, err
+	}
+	o.say("RQ %s: %d kills and %d jobs; waiting for the last ones", version, k.kills, k.jobs)
+	f, err = b.audit(ctx, &k.accepted, afterLast)
 	f.Who = "bridge"
-	for _, text := range f.wrong {
-		o.say("%s", text)
+	stop()
+	for range k.seats {
+		err = errors.Join(err, <-fell)
 	}
-	r.Lines = append(r.Lines, f.line)
+	for _, s := range k.seats {
+		f.wrong = append(f.wrong, s.stop()...)
+	}
+	for _, text := range f.wrong[:min(len(f.wrong), 20)] {
+		o.say("RQ %s: %s", version, text)
+	}
+	return f, err
+}
+
+// kill kills bridges until there were enough kills, half of them at the moments of what they send.
+func (k *killing) kill(ctx context.Context) error {
+	for told := time.Now(); ; {
+		h, err := k.ledger.history()
+		if err != nil || ctx.Err() != nil {
+			return errors.Join(err, ctx.Err())
+		}
+		if h.kills >= k.kills {
+			return nil
+		}
+		if time.Since(told) > 20*time.Second {
+			told = time.Now()
+			hit, all := k.moments.died()
+			k.o.say("RQ %s: %d of %d kills, %d of %d jobs, deaths at %d of %d moments; rescues p50 %.2f s, p99 %.2f s, slowest %.2f s", k.version, h.kills, k.kills, k.accepted.len(), k.jobs, hit, all,
+				h.rescues.at(50).Seconds(), h.rescues.at(99).Seconds(), h.rescues.at(100).Seconds())
+		}
+		pause(ctx, time.Duration(float64(killEvery)*(0.5+k.rand.Float64())))
+		s := k.seats[k.rand.IntN(len(k.seats))]
+		if k.rand.IntN(2) == 0 {
+			s.arm()
+		} else {
+			s.kill() // if it isn't the time for it, another is next
+		}
+	}
+}
+
+// feed enqueues the jobs, evenly over the time that the kills take.
+func (k *killing) feed(ctx context.Context) error {
+	pauses := time.Duration(float64(k.kills) * float64(killEvery) / float64(k.jobs))
+	begun := time.Now()
+	for i := 0; i < k.jobs; {
+		var tasks []task
+		for range min(1+k.rand.IntN(20), k.jobs-i) {
+			tasks = append(tasks, k.task(i))
+			i++
+		}
+		if err := k.enqueue(ctx, &k.accepted, tasks...); err != nil {
+			return fmt.Errorf("enqueue: %w", err)
+		}
+		pause(ctx, time.Until(begun.Add(time.Duration(i)*pauses)))
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// task is of any kind: on one of three queues, with a row or without, a fifth of those on shared ones Python's.
+func (k *killing) task(i int) task {
+	t := task{way: []way{byFrappe, bySubmit, plainly}[k.rand.IntN(3)], queue: []string{own, shared, first}[k.rand.IntN(3)], params: params{fmt.Sprint("job-", i), k.rand.IntN(600)}}
+	switch {
+	case t.queue != own && k.rand.IntN(5) == 0:
+		t.way, t.MS = forPython, t.MS/10
+	case t.way == bySubmit && k.plainIDs():
+		t.way = byFrappe // a row's delivery has an id that this RQ can't read
+	}
+	return t
+}
+
+// killReport puts together what was found on all benches.
+func killReport(o *options, findings []finding, ms *moments) (r report) {
+	var wrong []string
+	poisoned, python := 0, 0
+	for _, f := range findings {
+		r.Lines = append(r.Lines, f.line)
+		wrong = append(wrong, f.wrong...)
+		poisoned += f.poisoned
+		python += f.python
+	}
 	all := sum(r.Lines)
-	r.Figures = append(r.Figures, atLeast("kills", float64(all.Kills), 1, "", ""), atMost("wrong", float64(len(f.wrong)), 0, "", ""), o.inTime("slowest rescue", all.Rescues.at(100), 5*time.Second, ""))
-	return r, err
+	hit, moments := ms.died()
+	r.Figures = []figure{
+		atLeast("kill -9", float64(all.Kills), float64(o.many(killsEach, 12)*len(findings)), "", fmt.Sprintf("half of them at %d of %d moments: before and after each kind of command", hit, moments)),
+		atLeast("jobs", float64(all.Jobs), float64(o.many(jobsEach, 200)*len(findings)), "", "with rows and without, on own, shared and first queues, Python workers beside"),
+		atMost("lost", float64(all.Lost), 0, "jobs", ""),
+		atMost("stuck", float64(all.Stuck), 0, "jobs", ""),
+		atMost("failed", float64(all.Failed), 0, "jobs", fmt.Sprintf("%d were hit three times and are dead letters, by design", poisoned)),
+		atMost("Python's jobs that did not end well", float64(python), 0, "jobs", ""),
+		atMost("anything else wrong: runs that no death explains, logs, what is left in lists, bridges that fell", float64(len(wrong)), 0, "", strings.Join(wrong[:min(len(wrong), 3)], "; ")),
+		o.inTime("from a kill to the second start, p50", all.Rescues.at(50), 2*time.Second, fmt.Sprintf("%d jobs were cut short", len(all.Rescues))),
+		o.inTime("from a kill to the second start, p99", all.Rescues.at(99), 4*time.Second, fmt.Sprintf("slowest %.2f s", all.Rescues.at(100).Seconds())),
+	}
+	return r
 }

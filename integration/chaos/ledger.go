@@ -143,14 +143,28 @@ func (l *ledger) history() (h history, err error) {
 	return h, err
 }
 
-// deaths is how often a job was running, by its handler, when its process died.
+// deaths is how often the process of a job died before it can have been settled. Whether one also died that had claimed it and not
+// begun, nobody has written down.
 func (h history) deaths(key string) (n int) {
 	for _, r := range h.runs[key] {
-		if !r.died.IsZero() && r.ended.IsZero() {
+		if !r.died.IsZero() && !r.settled() {
 			n++
 		}
 	}
 	return n
+}
+
+// settled says that its end was written before its process died.
+func (r attempt) settled() bool { return !r.ended.IsZero() && (r.died.IsZero() || r.died.Sub(r.ended) > settles) }
+
+// onLast says whether a process runs a job that was running in two others when they died.
+func (h history) onLast(process int) bool {
+	for key, runs := range h.runs {
+		if last := runs[len(runs)-1]; last.process == process && last.ended.IsZero() && last.died.IsZero() && h.deaths(key) >= 2 {
+			return true
+		}
+	}
+	return false
 }
 
 // settles is how long after its handler's end a job may be settled at the latest: a kill within that time may have been before.
@@ -161,8 +175,7 @@ func (h history) needless() (list []string) {
 	for key, runs := range h.runs {
 		for i := 1; i < len(runs); i++ {
 			before := runs[i-1]
-			died := !before.died.IsZero() && before.died.Before(runs[i].began)
-			if !died || !before.ended.IsZero() && before.died.Sub(before.ended) > settles {
+			if before.died.IsZero() || before.died.After(runs[i].began) || before.settled() {
 				list = append(list, fmt.Sprintf("%s: its run %d began %s after the one before", key, i+1, runs[i].began.Sub(before.began).Round(time.Millisecond)))
 			}
 		}

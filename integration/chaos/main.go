@@ -33,7 +33,7 @@ type options struct {
 }
 
 // say writes a line of progress.
-func (o *options) say(format string, args ...any) { fmt.Fprintf(o.out, "  "+format+"\n", args...) }
+func (o *options) say(format string, args ...any) { fmt.Fprintf(o.out, "  "+time.Now().Format("15:04:05 ")+format+"\n", args...) }
 
 // many is n, or few in a short run.
 func (o *options) many(n, few int) int {
