@@ -133,9 +133,8 @@ func (a accepted) judge(status string, found []rowState, listed bool, h history)
 			row = rows.Status(found[0].status)
 		}
 	}
-	ran := slices.ContainsFunc(h.runs[a.Key], func(r attempt) bool { return !r.ended.IsZero() })
 	switch {
-	case status == "finished" && row == rows.StatusCompleted && ran && len(found) <= 1:
+	case status == "finished" && row == rows.StatusCompleted && h.ran(a.Key) && len(found) <= 1:
 		return isOver
 	// The third time it may have been claimed and not begun.
 	case h.deaths(a.Key) >= 2 && status == "failed" && (row == rows.StatusDeadLetter || !a.hasRow()):

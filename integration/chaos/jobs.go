@@ -63,7 +63,7 @@ func (b *bed) enqueue(ctx context.Context, into *jobs, tasks ...task) error {
 		call := map[string]any{"queue": t.queue, "site": site, "plain_id": b.plainIDs(), "job_id": t.Key, "key": t.Key, "ms": t.MS, "result_ttl": 7200}
 		switch t.way {
 		case forPython:
-			call["method"] = "site_tasks.witnessed"
+			call["method"], call["timeout"] = "site_tasks.witnessed", rqTimeout
 		case plainly:
 			call["method"] = plainMethod
 		case byFrappe:

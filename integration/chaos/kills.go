@@ -13,6 +13,8 @@ import (
 )
 
 const (
+	// atOnce is how many benches there are at a time.
+	atOnce = 2
 	// seats is how many bridges work a bench at once.
 	seats = 6
 	// killsEach and jobsEach are there beside each version of RQ.
@@ -33,7 +35,7 @@ type killing struct {
 	accepted    jobs
 }
 
-// kills kills bridges beside each version of RQ, all at the same time.
+// kills kills bridges beside each version of RQ.
 func kills(ctx context.Context, o *options) (r report, err error) {
 	versions := o.versions
 	if o.short {
@@ -48,8 +50,11 @@ func kills(ctx context.Context, o *options) (r report, err error) {
 	ms := &moments{}
 	findings, errs := make([]finding, len(versions)), make([]error, len(versions))
 	var all sync.WaitGroup
+	benches := make(chan struct{}, atOnce)
 	for i, version := range versions {
 		all.Go(func() {
+			benches <- struct{}{}
+			defer func() { <-benches }()
 			findings[i], errs[i] = killsBeside(ctx, o, version, mariadb, ms, rand.New(rand.NewPCG(o.seed, uint64(i))))
 		})
 	}

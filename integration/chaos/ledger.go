@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -155,7 +156,14 @@ func (h history) deaths(key string) (n int) {
 }
 
 // settled says that its end was written before its process died.
-func (r attempt) settled() bool { return !r.ended.IsZero() && (r.died.IsZero() || r.died.Sub(r.ended) > settles) }
+func (r attempt) settled() bool {
+	return !r.ended.IsZero() && (r.died.IsZero() || r.died.Sub(r.ended) > settles)
+}
+
+// ran says whether a job's handler came to its end.
+func (h history) ran(key string) bool {
+	return slices.ContainsFunc(h.runs[key], func(a attempt) bool { return !a.ended.IsZero() })
+}
 
 // onLast says whether a process runs a job that was running in two others when they died.
 func (h history) onLast(process int) bool {

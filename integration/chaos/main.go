@@ -33,7 +33,9 @@ type options struct {
 }
 
 // say writes a line of progress.
-func (o *options) say(format string, args ...any) { fmt.Fprintf(o.out, "  "+time.Now().Format("15:04:05 ")+format+"\n", args...) }
+func (o *options) say(format string, args ...any) {
+	fmt.Fprintf(o.out, "  "+time.Now().Format("15:04:05 ")+format+"\n", args...)
+}
 
 // many is n, or few in a short run.
 func (o *options) many(n, few int) int {
@@ -58,9 +60,7 @@ type scenario struct {
 }
 
 func main() {
-	if dir := os.Getenv(workerVariable); dir != "" {
-		os.Exit(workerMain(dir))
-	}
+	childMain()
 	o := &options{out: os.Stderr}
 	only := flag.String("only", "", "comma separated scenarios; default: all")
 	asJSON := flag.Bool("json", false, "print JSON on stdout")

@@ -1,15 +1,12 @@
 package main
 
 import (
-	"os"
 	"testing"
 
 	"go.uber.org/goleak"
 )
 
 func TestMain(m *testing.M) {
-	if dir := os.Getenv(workerVariable); dir != "" {
-		os.Exit(workerMain(dir))
-	}
+	childMain()
 	goleak.VerifyTestMain(m)
 }

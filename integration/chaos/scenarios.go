@@ -3,5 +3,6 @@ package main
 // scenarios are run in this order, which is that of the tables.
 var scenarios = []scenario{
 	{"kills", "bridges killed by kill -9, at random moments and before and after each command that they send", kills},
+	{"peers", "the same for Python's workers, beside which guard looks, and for asynq", peers},
 	{"soak", "an hour of mixed load with a kill every ten seconds: what grows", soak},
 }

@@ -7,6 +7,8 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -21,6 +23,16 @@ const (
 	// ledgerVariable names the ledger, for handlers of both languages.
 	ledgerVariable = "CHAOS_LEDGER"
 )
+
+// childMain doesn't return in a process that is to be a worker, also of the test program.
+func childMain() {
+	if dir := os.Getenv(workerVariable); dir != "" {
+		os.Exit(workerMain(dir))
+	}
+	if addr := os.Getenv(asynqVariable); addr != "" {
+		os.Exit(asynqMain(addr))
+	}
+}
 
 // params are those of every job's call.
 type params struct {
@@ -132,13 +144,19 @@ func (b *bed) start(name, dir string, env []string, command ...string) (*worker,
 	return w, nil
 }
 
-// kill kills it as kill -9 does, and writes that down. One that has ended already is not killed.
+// kill kills it as kill -9 does, with its children, and writes that down. One that has ended already is not killed.
 func (w *worker) kill() error {
 	if w.Ended() != nil {
 		return w.Ended()
 	}
+	children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", w.PID())) // RQ's have groups of their own
 	err := w.b.ledger.add(killed, "-", w.PID())
 	w.Kill()
+	for _, text := range strings.Fields(string(children)) {
+		if pid, err := strconv.Atoi(text); err == nil {
+			_ = syscall.Kill(pid, syscall.SIGKILL) // it may have ended
+		}
+	}
 	return err
 }
 

@@ -10,6 +10,8 @@ import sys
 from redis import Redis
 from rq import SimpleWorker, Worker
 
+import site_tasks
+
 MOMENTS = ("popped", "prepared", "forked", "started", "ran")
 MAIN = os.getpid()
 
@@ -18,6 +20,8 @@ def at(moment, job):
     """Dies with its parent, if this is the job's moment. Each moment comes once."""
     if not job.connection.delete("test:moment:%s:%s" % (moment, job.id)):
         return
+    if "CHAOS_LEDGER" in os.environ:
+        site_tasks.witness("killed", "-")
     os.kill(MAIN, signal.SIGKILL)
     os.kill(os.getpid(), signal.SIGKILL)
 
