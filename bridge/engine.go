@@ -148,7 +148,7 @@ func (e *Engine) Stats() Stats {
 	select {
 	case <-e.connected:
 		running, abandoned := e.rooms.runner.Running()
-		return Stats{Waiting: e.rooms.fair.Len(), Running: running, Abandoned: abandoned}
+		return Stats{Waiting: e.rooms.waiting(), Running: running, Abandoned: abandoned}
 	default:
 		return Stats{}
 	}

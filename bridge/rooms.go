@@ -164,7 +164,7 @@ func (w *rooms) maintenance(queues []job.Queue, registries *maintenance.Registri
 		RQ: w.rq, Rows: w.sites, Router: w.router, Queues: queues, Process: w.slots.Process(), Every: p.rescue, Lease: w.cfg.Lease, Slack: registrySlack,
 		MaxKills: w.cfg.MaxKills, Holds: w.runner.Holds, Failed: registries.Failed, CallBack: w.deliveries.CallBack, Poisoned: w.errors.Failed, Log: w.cfg.Log,
 	}
-	census := maintenance.Census{RQ: w.rq, Bench: w.cfg.Bench, Deliveries: w.deliveries.Deliveries, Waiting: w.fair.Rows}
+	census := maintenance.Census{RQ: w.rq, Bench: w.cfg.Bench, Deliveries: w.deliveries.Deliveries, Waiting: w.fair.Rows, Far: w.far}
 	orphans := maintenance.NewOrphans(maintenance.OrphansParams{
 		Rows: w.sites, Deliver: w.deliveries.Redeliver, Alive: census.Take, Finished: census.Finished, Delivers: census.Delivers,
 		IDs: w.deliveries.IDs, Handled: w.router.Handled, Age: p.orphanAge, Every: p.orphans, Log: w.cfg.Log,
@@ -197,6 +197,23 @@ func (w *rooms) maintenance(queues []job.Queue, registries *maintenance.Registri
 		{What: "delete jobs that ended long ago", Every: maintenance.RetentionEvery, Delay: p.orphans, Do: retention.Do},
 		{What: "return memory", Every: 10 * time.Second, Delay: 10 * time.Second, Do: maintenance.ReturnMemory},
 	}
+}
+
+// far gives functions that say which rows are named by jobs of which pollers keep the place only.
+func (w *rooms) far() (names []func(site, name string) bool) {
+	for _, p := range w.pollers {
+		names = append(names, p.Rows())
+	}
+	return names
+}
+
+// waiting is how many jobs are known that could start, or will.
+func (w *rooms) waiting() int {
+	n := w.fair.Len()
+	for _, p := range w.pollers {
+		n += p.Far()
+	}
+	return n
 }
 
 // watched are the queues that are worked, and their names.

@@ -23,7 +23,7 @@ func (b *bed) sync(m *Mirror) (added, removed []string) {
 
 func (b *bed) wantMirror(m *Mirror, want ...string) {
 	b.t.Helper()
-	if got := m.ids(); !slices.Equal(got, want) {
+	if got := m.all(); !slices.Equal(got, want) {
 		b.t.Errorf("mirror holds %q, want %q", got, want)
 	}
 }
@@ -94,27 +94,36 @@ func TestMirrorDrift(t *testing.T) {
 	}
 }
 
-// A queue longer than a mirror is followed at its head.
+// Of a queue longer than a mirror the head is read, and more of it as that goes; what comes is seen nevertheless.
 func TestMirrorLimit(t *testing.T) {
 	b := newBed(t, "2.6.1")
-	for i := range 30 {
-		b.do("RPUSH", "rq:queue:default", fmt.Sprint(i))
-	}
+	b.many(600, func(p redis.Pipeliner, id string) { p.RPush(b.ctx(), "rq:queue:default", id) })
 	m := b.NewMirror("default")
-	m.limit = 10
-	b.sync(m)
-	if m.Len() != 10 || m.listLen != 30 {
-		t.Fatalf("len %d, waiting %d, want 10, 30", m.Len(), m.listLen)
-	}
-	for range 30 {
-		if m.Len() == 0 {
-			t.Fatal("the mirror ran empty before the queue")
+	m.limit, m.page, m.overlap = 200, 50, 10
+	read := func() (added []string) {
+		added, _ = b.sync(m)
+		for m.Unread() {
+			b.readOn(m)
 		}
-		b.do("LPOP", "rq:queue:default")
-		b.sync(m)
+		return added
+	}
+	read()
+	b.do("LPOP", "rq:queue:default", 6)
+	b.do("RPUSH", "rq:queue:default", "new")
+	if added := read(); !slices.Contains(added, "new") {
+		t.Errorf("what came isn't among %q", added)
+	}
+	for left := b.llen(); left > 0; left = b.llen() {
+		if m.Len() == 0 || m.Len() > 300+mirrorEnd || m.listLen != left {
+			t.Fatalf("the mirror has %d of %d ids, of which the queue has %d", m.Len(), m.listLen, left)
+		}
+		b.do("LPOP", "rq:queue:default", 7)
+		read()
 	}
 	b.wantMirror(m)
 }
+
+func (b *bed) llen() int64 { return b.do("LLEN", "rq:queue:default").(int64) }
 
 // After any mixture of changes by others and own claims, a mirror that has settled equals the list.
 func TestMirrorRandom(t *testing.T) {
@@ -137,7 +146,7 @@ func TestMirrorRandom(t *testing.T) {
 			b.do("LPOP", "rq:queue:default", r.IntN(12)+1)
 		case 5: // own claim, given back by somebody now and then
 			if n := m.Len(); n > 0 {
-				id := m.ids()[r.IntN(n)]
+				id := m.all()[r.IntN(n)]
 				b.do("LREM", "rq:queue:default", 1, id)
 				m.Drop(id)
 				delete(known, id)
@@ -167,7 +176,7 @@ func TestMirrorRandom(t *testing.T) {
 		if step%50 == 49 {
 			m.driftSince = time.Now().Add(-time.Hour)
 			b.sync(m)
-			m.lastFull = time.Time{}
+			m.read = time.Time{}
 			for _, id := range func() []string { _, gone := b.sync(m); return gone }() {
 				delete(known, id)
 			}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -60,33 +59,20 @@ const (
 // EachWaiting calls do with all ids waiting in a queue, in order, some thousand at a time, and with some of them more than
 // once. What waits all the time is among them, whatever comes and goes meanwhile.
 func (c *Client) EachWaiting(ctx context.Context, queue string, do func(ids []string)) error {
-	_, err := c.eachWaiting(ctx, queue, math.MaxInt64, do)
-	return err
-}
-
-// eachWaiting is EachWaiting for the first ids up to most; it tells the queue's length at the end.
-func (c *Client) eachWaiting(ctx context.Context, queue string, most int64, do func(ids []string)) (length int64, err error) {
 	var last map[string]bool
 	for start := int64(0); ; {
-		end := min(start+listPage, most)
-		var n *redis.IntCmd
-		var page *redis.StringSliceCmd
-		_, err := c.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
-			n, page = p.LLen(ctx, QueueKey(queue)), p.LRange(ctx, QueueKey(queue), start, end-1)
-			return nil
-		})
+		ids, err := c.QueueIDs(ctx, queue, start, start+listPage-1)
 		if err != nil {
-			return 0, fmt.Errorf("read queue %q: %w", clip(queue), err)
+			return err
 		}
-		ids := page.Val()
 		if start > 0 && (len(ids) == 0 || !last[ids[0]]) {
 			// Too much has left before it: something in between may not have been seen.
 			start = max(start-listPage, 0)
 			continue
 		}
 		do(ids)
-		if start+int64(len(ids)) >= most || len(ids) < listPage {
-			return n.Val(), nil
+		if len(ids) < listPage {
+			return nil
 		}
 		last = make(map[string]bool, len(ids))
 		for _, id := range ids {

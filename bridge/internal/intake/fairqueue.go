@@ -29,11 +29,14 @@ type FairQueue struct {
 	ring   turns[*line] // those that have jobs
 	known  map[job.Key]*Note
 	found  uint64
+	series int // of all lines
 	// kept is the sum of Memory of the jobs that need not be read again.
 	kept int
 	// first are those whose turn came while there was no room for them, by kind: the next of all of their kind.
 	first [kinds]*Note
 	gates gates
+	// seriesNotes is how many notes a series has at most, mostNotes how many a tenant has, and how many all series share.
+	seriesNotes, mostNotes int
 	// opens is when the first gate opens that the last deal met; zero if none does by itself.
 	opens time.Time
 	// held says that all who wait have what they may have.
@@ -50,34 +53,17 @@ const mostKept = 16 << 20
 func NewFairQueue(slots int, weights map[string]int, room *Room, ageing time.Duration) *FairQueue {
 	return &FairQueue{
 		shares: newShares(slots, weights), room: room, ageing: ageing, lines: map[job.Tenant]*line{}, known: map[job.Key]*Note{},
-		gates: gates{by: map[string]*gate{}}, filled: wait.NewFlag(),
+		gates: gates{by: map[string]*gate{}}, seriesNotes: seriesNotes, mostNotes: mostNotes, filled: wait.NewFlag(),
 	}
 }
 
 // Add takes up jobs that may start from now on.
 func (f *FairQueue) Add(qs ...*job.Queued) {
-	if len(qs) == 0 {
-		return
+	all := make([]arrival, len(qs))
+	for i, q := range qs {
+		all[i].Queued = q
 	}
-	f.mu.Lock()
-	for _, q := range qs {
-		if n := f.known[q.Key()]; n != nil {
-			n.From, n.Before = q.From, brief(q.Before) // it may have left its queue since it was first seen
-			continue
-		}
-		n := noteOf(q)
-		f.found++
-		n.number = f.found
-		if !q.Partly && f.kept+q.Memory <= mostKept {
-			f.kept += q.Memory
-			n.kept = q
-		}
-		f.known[n.key()] = n
-		n.kind = f.room.kindOf(n.Load)
-		f.queue(n)
-	}
-	f.mu.Unlock()
-	f.filled.Raise()
+	f.offer(all, nil)
 }
 
 // queue puts a note behind its user's others of the same priority and kind, with the same limits.
@@ -95,7 +81,9 @@ func (f *FairQueue) seriesOf(n *Note) *series {
 		f.lines[t] = l
 		f.ring.join(l)
 	}
+	before := len(l.series)
 	s := l.of(&f.gates, n)
+	f.series += len(l.series) - before
 	n.in = s
 	if s.waiting == 0 {
 		s.begin(n)

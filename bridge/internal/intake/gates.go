@@ -150,6 +150,7 @@ func (f *FairQueue) part(s *series) {
 	in.all[last] = nil
 	in.all = in.all[:last]
 	delete(in.of.series, s.key)
+	f.series--
 	s.gone = true
 	f.eachGate(s.key.limits, func(g *gate) { g.users-- })
 }

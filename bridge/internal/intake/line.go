@@ -80,8 +80,7 @@ var none unique.Handle[job.Limits]
 
 // of finds or makes the series for a note.
 func (l *line) of(a *gates, n *Note) *series {
-	w := n.whose.Value()
-	key := seriesKey{w, n.priority, n.kind, n.limits}
+	key := n.seriesKey()
 	if s := l.series[key]; s != nil {
 		return s
 	}
@@ -103,7 +102,7 @@ func (l *line) of(a *gates, n *Note) *series {
 		shared = [2]*gate{find(job.LimitJobType), find(job.LimitJobTypeInOrganization)}
 		s.own = [2]*gate{find(job.LimitKeyRunning), find(job.LimitKeyRate)}
 	}
-	in := l.file(w, n.priority, n.kind, shared)
+	in := l.file(key.whose, n.priority, n.kind, shared)
 	s.in, s.at = in, len(in.all)
 	l.series[key] = s
 	in.all = append(in.all, s)

@@ -82,6 +82,8 @@ func brief(before string) string {
 	return strings.ToValidUTF8(before[:nameLength], "") + "…"
 }
 
+func (n *Note) seriesKey() seriesKey { return seriesKey{n.whose.Value(), n.priority, n.kind, n.limits} }
+
 // Queue is where the job was found, as it was routed.
 func (n *Note) Queue() job.Queue { return n.queue.Value() }
 

@@ -31,6 +31,10 @@ const (
 // List is the copy of a queue's list, see rqcompat.Mirror.
 type List interface {
 	Sync(ctx context.Context) (added, removed []string, err error)
+	Unread() bool
+	ReadOn(ctx context.Context) (added, removed []string, err error)
+	Place(id string) uint32
+	At(place uint32) string
 	Drop(id string)
 	Clear()
 	Len() int
@@ -69,6 +73,12 @@ type Poller struct {
 	// undecided are the jobs that are looked at again, by id; next is when the first of them is.
 	undecided map[string]undecided
 	next      time.Time
+	// alike counts the undecided ones by what they wait for. The backlog has those of whom there are enough, recalled are
+	// those that were in it and are to be routed again.
+	alike     map[behind]int
+	mostAlike int
+	backlog   *backlog
+	recalled  map[string]far
 	// aside are those that take too much to keep the others.
 	aside *route.Aside
 	// hungry is raised when the claimer has nothing left to deal.
@@ -81,7 +91,10 @@ type Poller struct {
 
 // NewPoller prepares a poller.
 func NewPoller(params PollerParams) *Poller {
-	p := &Poller{PollerParams: params, undecided: map[string]undecided{}, hungry: wait.NewFlag()}
+	p := &Poller{
+		PollerParams: params, undecided: map[string]undecided{}, alike: map[behind]int{}, mostAlike: mostAlike, backlog: newBacklog(), recalled: map[string]far{},
+		hungry: wait.NewFlag(),
+	}
 	p.aside = newAside(params.Queue, params.Router, params.Log, p.hungry.Raise)
 	return p
 }
@@ -103,12 +116,14 @@ func (p *Poller) Run(ctx context.Context) {
 			wait.Sleep(ctx, policy.SuspensionPoll)
 			continue
 		}
-		if err := p.look(ctx); err != nil {
+		more, err := p.look(ctx)
+		if err != nil {
 			pause.Failed(ctx, err)
 			continue
 		}
-		pause.Succeeded()
-		p.rest(ctx)
+		if pause.Succeeded(); !more {
+			p.rest(ctx)
+		}
 	}
 }
 
@@ -118,6 +133,9 @@ func (p *Poller) letGo() {
 	p.List.Clear()
 	p.aside.Clear()
 	clear(p.undecided)
+	clear(p.alike)
+	clear(p.recalled)
+	p.backlog.clear()
 }
 
 // forget notes that the claimer dealt out a job. If it is back on its list at the next look, it must count as new.
@@ -137,15 +155,28 @@ func (p *Poller) refuse(id string) {
 	p.mu.Unlock()
 }
 
-// look brings the copy of the list up to date and routes what is new. However much that is, what comes meanwhile is seen
-// after each round trip and doesn't wait for all of it.
-func (p *Poller) look(ctx context.Context) error {
-	added, _, err := p.see(ctx)
+// look brings the copy of the list up to date and routes what is new, and then one page of a list that isn't known yet. However
+// much that is, what comes meanwhile is seen after each round trip and doesn't wait for all of it. more says that the next
+// page is worth no rest.
+func (p *Poller) look(ctx context.Context) (more bool, err error) {
+	left, err := p.join(ctx, nil)
 	if err != nil {
-		return err
+		return false, err
 	}
+	if err = p.siftAll(ctx, slices.Concat(p.due(ctx, time.Now()), left)); err != nil || !p.List.Unread() {
+		return false, err
+	}
+	added, removed, err := p.List.ReadOn(ctx)
+	if err != nil {
+		return false, err
+	}
+	p.gone(removed)
+	return len(added) > 0 && p.List.Unread(), p.siftAll(ctx, added)
+}
+
+// siftAll routes jobs, and what comes meanwhile.
+func (p *Poller) siftAll(ctx context.Context, left []string) (err error) {
 	now := time.Now()
-	left := slices.Concat(p.due(ctx, now), added)
 	for len(left) > 0 {
 		n := min(len(left), fetchBatch)
 		if err = p.sift(ctx, left[:n], now); err == nil {
@@ -158,16 +189,27 @@ func (p *Poller) look(ctx context.Context) error {
 		if err != nil {
 			// All that is left is looked at again, as if it were undecided: the list won't name it as new a second time.
 			for _, id := range left {
-				seen := now
-				if u, known := p.undecided[id]; known {
-					seen = u.seen
+				u, known := p.undecided[id]
+				if u.again = now; !known {
+					u.seen = p.seen(id, now)
 				}
-				p.postpone(id, undecided{seen: seen, again: now})
+				p.postpone(id, u)
 			}
 			return err
 		}
 	}
 	return nil
+}
+
+// seen is when a job was first seen that is routed now.
+func (p *Poller) seen(id string, now time.Time) time.Time {
+	if u, known := p.undecided[id]; known {
+		return u.seen
+	}
+	if j, known := p.recalled[id]; known {
+		return p.backlog.seen(j)
+	}
+	return now
 }
 
 // see brings the copy of the list up to date.
@@ -186,21 +228,28 @@ func (p *Poller) see(ctx context.Context) (added, removed []string, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	p.Fair.drop(p.Queue.Name, removed...)
-	p.aside.Forget(removed...)
-	for _, id := range removed {
-		delete(p.undecided, id)
-	}
+	p.gone(removed)
 	now := time.Now()
 	for _, r := range p.aside.Take() {
 		if p.settle(r, now) {
-			p.Fair.Add(r.Queued)
+			p.offer([]*job.Queued{r.Queued})
 		}
 	}
 	return added, removed, nil
 }
 
-// join adds to what is left to be routed what has come since: half of the next round trip is for that.
+// gone forgets what has left the list by other hands.
+func (p *Poller) gone(removed []string) {
+	p.Fair.drop(p.Queue.Name, removed...)
+	p.aside.Forget(removed...)
+	for _, id := range removed {
+		p.decided(id)
+		delete(p.recalled, id)
+	}
+}
+
+// join adds to what is left to be routed what has come since, for which half of the next round trip is, and those whose turn
+// comes nearer.
 func (p *Poller) join(ctx context.Context, left []string) ([]string, error) {
 	added, removed, err := p.see(ctx)
 	if len(removed) > 0 {
@@ -210,43 +259,11 @@ func (p *Poller) join(ctx context.Context, left []string) ([]string, error) {
 		}
 		left = slices.DeleteFunc(left, func(id string) bool { return gone[id] })
 	}
-	if len(added) > 0 {
+	if nearer := p.recall(); len(added)+len(nearer) > 0 {
 		first := min(len(added), fetchBatch/2)
-		left = slices.Concat(added[:first], left, added[first:])
+		left = slices.Concat(added[:first], nearer, left, added[first:])
 	}
 	return left, err
-}
-
-func (p *Poller) postpone(id string, u undecided) {
-	p.undecided[id] = u
-	p.next = earlier(p.next, u.again)
-}
-
-func earlier(a, b time.Time) time.Time {
-	if b.Before(a) {
-		return b
-	}
-	return a
-}
-
-// due lists the undecided jobs whose time has come, but for those that policy still holds.
-func (p *Poller) due(ctx context.Context, now time.Time) (ids []string) {
-	if len(p.undecided) == 0 || now.Before(p.next) {
-		return nil
-	}
-	p.next = now.Add(policy.Later)
-	asking := asking{ask: p.Ask, now: now}
-	for id, u := range p.undecided {
-		switch {
-		case now.Before(u.again):
-			p.next = earlier(p.next, u.again)
-		case asking.holds(ctx, &u):
-			p.postpone(id, u)
-		default:
-			ids = append(ids, id)
-		}
-	}
-	return ids
 }
 
 // asFound pairs jobs that were fetched with when the i-th id was first seen.
@@ -268,12 +285,7 @@ func (p *Poller) sift(ctx context.Context, ids []string, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	found := asFound(ids, fetched, func(i int) time.Time {
-		if earlier, ok := p.undecided[ids[i]]; ok {
-			return earlier.seen
-		}
-		return now
-	})
+	found := asFound(ids, fetched, func(i int) time.Time { return p.seen(ids[i], now) })
 	var mine []*job.Queued
 	for i, r := range p.Router.Route(ctx, p.Queue, found) {
 		if r.Verdict == route.Heavy {
@@ -283,17 +295,20 @@ func (p *Poller) sift(ctx context.Context, ids []string, now time.Time) error {
 			mine = append(mine, r.Queued)
 		}
 	}
-	p.Fair.Add(mine...) // at once, so that one claim can have them all
+	p.offer(mine) // at once, so that one claim can have them all
+	for _, id := range ids {
+		delete(p.recalled, id)
+	}
 	return nil
 }
 
 // settle does what routing says of a job, and reports whether it is ours.
 func (p *Poller) settle(r route.Routed, now time.Time) bool {
 	if r.Verdict == route.Unready || r.Verdict == route.Held {
-		p.postpone(r.ID, undecidedAt(now, r))
+		p.putOff(r, now)
 		return false
 	}
-	delete(p.undecided, r.ID)
+	p.decided(r.ID)
 	return r.Verdict == route.Ours
 }
 

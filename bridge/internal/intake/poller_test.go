@@ -23,6 +23,7 @@ type queue struct {
 	mu      sync.Mutex
 	ids     []string // in Redis
 	known   []string // in the copy
+	places  []string
 	hashes  map[string]*rqcompat.FetchResult
 	verdict map[string]route.Routed
 	err     error // of the next Sync
@@ -81,7 +82,30 @@ func (l *queue) Drop(id string) {
 	l.known = slices.DeleteFunc(l.known, func(k string) bool { return k == id })
 }
 func (l *queue) Len() int { return len(l.known) }
-func (l *queue) Clear()   { l.known = nil }
+
+func (l *queue) Unread() bool { return false }
+
+func (l *queue) ReadOn(context.Context) (added, removed []string, err error) { return nil, nil, nil }
+
+// Place is the number of an id among all that ever had one.
+func (l *queue) Place(id string) uint32 {
+	if !slices.Contains(l.known, id) {
+		return 0
+	}
+	at := slices.Index(l.places, id)
+	if at < 0 {
+		at, l.places = len(l.places), append(l.places, id)
+	}
+	return uint32(at + 1)
+}
+
+func (l *queue) At(place uint32) string {
+	if id := l.places[place-1]; slices.Contains(l.known, id) {
+		return id
+	}
+	return ""
+}
+func (l *queue) Clear() { l.known = nil }
 
 func (l *queue) isPaused(context.Context, string) bool {
 	l.mu.Lock()
@@ -166,7 +190,7 @@ func (l *queue) ask(_ context.Context, q policy.Question) policy.Answer {
 // look looks once and gives what is new in the fair queue, all of which is dealt.
 func look(t *testing.T, p *Poller) []string {
 	t.Helper()
-	if err := p.look(t.Context()); err != nil {
+	if _, err := p.look(t.Context()); err != nil {
 		t.Fatalf("look: %v", err)
 	}
 	return idsOf(p.Fair.deal(1 << 20))
@@ -228,7 +252,7 @@ func TestUndecidedJobsAreLookedAtAgain(t *testing.T) {
 		p := l.poller(true)
 		at := map[string][]time.Duration{}
 		for range 7000 {
-			if err := p.look(t.Context()); err != nil {
+			if _, err := p.look(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			for _, f := range l.found {
@@ -267,7 +291,7 @@ func TestBrokenLookLosesNoJob(t *testing.T) {
 		}
 		l.fetchErr[broken] = errBroken
 		p := l.poller(true)
-		if err := p.look(t.Context()); !errors.Is(err, errBroken) {
+		if _, err := p.look(t.Context()); !errors.Is(err, errBroken) {
 			t.Fatalf("the look with a broken fetch %d: %v, want its error", broken, err)
 		}
 		dealt := idsOf(p.Fair.deal(jobs))
@@ -331,7 +355,7 @@ func TestBrokenLookOfUndecidedJobs(t *testing.T) {
 		look(t, p)
 		time.Sleep(250 * time.Millisecond)
 		l.fetchErr[1] = errBroken
-		if err := p.look(t.Context()); !errors.Is(err, errBroken) {
+		if _, err := p.look(t.Context()); !errors.Is(err, errBroken) {
 			t.Fatalf("the look: %v, want the error of the fetch", err)
 		}
 		l.verdict["a"] = route.Routed{Verdict: route.Ours}
@@ -348,7 +372,7 @@ func TestASyncThatFails(t *testing.T) {
 	l.err = errBroken
 	p := l.poller(true)
 	p.forget("x")
-	if err := p.look(t.Context()); !errors.Is(err, errBroken) || len(l.fetched) > 0 {
+	if _, err := p.look(t.Context()); !errors.Is(err, errBroken) || len(l.fetched) > 0 {
 		t.Errorf("look: %v, fetched %v, want the error and nothing", err, l.fetched)
 	}
 	l.err = nil
@@ -383,7 +407,7 @@ func TestAJobThatCanNotBeClaimedIsLeftAlone(t *testing.T) {
 func TestWhatLeftTheListIsNotDealt(t *testing.T) {
 	l := newQueue("a", "b")
 	p := l.poller(true)
-	if err := p.look(t.Context()); err != nil {
+	if _, err := p.look(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	l.ids = []string{"b"}

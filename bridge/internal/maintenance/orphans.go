@@ -167,7 +167,7 @@ func (s *Orphans) adopt(ctx context.Context, site string, row *rows.BackgroundJo
 func (s *Orphans) delivered(ctx context.Context, site string, row *rows.BackgroundJob, alive Alive) (bool, error) {
 	ids := s.IDs(site, row)
 	switch {
-	case alive.brought[row.JobHash] || slices.ContainsFunc(ids, func(id string) bool { return alive.brought[id] }):
+	case alive.isFar(site, row.Name), alive.brought[row.JobHash] || slices.ContainsFunc(ids, func(id string) bool { return alive.brought[id] }):
 		return true, nil
 	case alive.waiting[sites.ArrivalsOf(row)] || slices.ContainsFunc(ids, func(id string) bool { return alive.waiting[id] }):
 		return s.Delivers(ctx, site, row)
@@ -209,6 +209,12 @@ type Alive struct {
 	// waiting are the ids of jobs that nobody has read, and how the hashes of rows begin that were made for such a job: of
 	// those that somebody asks for. Any number may wait.
 	waiting map[string]bool
+	// far say of which rows jobs wait whose turn is far, see Census.Far.
+	far []func(site, name string) bool
+}
+
+func (a Alive) isFar(site, name string) bool {
+	return slices.ContainsFunc(a.far, func(names func(site, name string) bool) bool { return names(site, name) })
 }
 
 // waits takes note of a job that nobody has read.
@@ -233,6 +239,8 @@ type Census struct {
 	Deliveries func(ctx context.Context, site string, row *rows.BackgroundJob) ([]*rqcompat.Job, error)
 	// Waiting calls yield for each row whose job waits in this process.
 	Waiting func(yield func(site, name string))
+	// Far gives functions that say of a row whether a job that names it waits in this process, of those of which little else is known.
+	Far func() []func(site, name string) bool
 }
 
 // Take collects what is alive: of the jobs that nobody has read those asked for, by id or by how the hash of a row begins.
@@ -260,6 +268,7 @@ func (c Census) Take(ctx context.Context, asked []string) (Alive, error) {
 		})
 	})
 	c.Waiting(func(site, name string) { alive.brought[c.Bench.JobID(site, name)] = true })
+	alive.far = c.Far()
 	return alive, err
 }
 

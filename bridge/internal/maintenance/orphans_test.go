@@ -287,7 +287,9 @@ func TestCensus(t *testing.T) {
 		jobs:    map[string]*rqcompat.Job{"python-run": delivery(t, "python-run", "JOB-3")},
 		errs:    map[string]error{},
 	}
-	c := Census{RQ: r, Bench: bench, Waiting: func(yield func(site, name string)) { yield(site, "JOB-2") }}
+	c := Census{RQ: r, Bench: bench, Waiting: func(yield func(site, name string)) { yield(site, "JOB-2") }, Far: func() []func(site, name string) bool {
+		return []func(site, name string) bool{func(s, name string) bool { return s == site && name == "JOB-5" }}
+	}}
 	waiting := []string{site + "::JOB-1", "elsewhere", "python-run", "gone", sites.ArrivalsHash("elsewhere"), sites.ArrivalsHash("gone")}
 	alive, err := c.Take(t.Context(), append(waiting, site+"::JOB-4", ""))
 	if err != nil {
@@ -305,6 +307,9 @@ func TestCensus(t *testing.T) {
 	}
 	if alive.waiting[site+"::JOB-4"] || alive.brought[site+"::JOB-1"] || alive.waiting[sites.ArrivalsHash("x")] || alive.brought[""] {
 		t.Error("what nobody delivers, or nobody has read, counts as on its way")
+	}
+	if !alive.isFar(site, "JOB-5") || alive.isFar(site, "JOB-4") {
+		t.Error("it isn't known which jobs wait whose turn is far")
 	}
 	if n := len(alive.waiting); n != len(waiting)+2 {
 		t.Errorf("%d names are remembered, want those asked for", n)
