@@ -197,7 +197,7 @@ type rowState struct{ name, status string }
 
 // rowsByKey are the rows of the bed's jobs, by the key of their parameters.
 func (b *bed) rowsByKey(ctx context.Context) (map[string][]rowState, error) {
-	lines, err := b.db.Strings(ctx, "read the rows", "SELECT CONCAT_WS('\t', name, status, input_parameters) FROM `tabBackground Job` WHERE job_type=?", jobType)
+	lines, err := b.db.Strings(ctx, "read the rows", "SELECT CONCAT_WS('\t', name, status, input_parameters) FROM `tabBackground Job` WHERE job_type IN (?,?,?)", jobType, execType, httpType)
 	if err != nil {
 		return nil, err
 	}

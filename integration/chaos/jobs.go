@@ -29,6 +29,8 @@ type task struct {
 	way way
 	// queue is its queue type.
 	queue string
+	// method is another one than that of its way.
+	method string
 	params
 }
 
@@ -68,6 +70,9 @@ func (b *bed) enqueue(ctx context.Context, into *jobs, tasks ...task) error {
 			call["method"] = plainMethod
 		case byFrappe:
 			call["method"], call["organization"] = rowMethod, organization
+		}
+		if t.method != "" {
+			call["method"] = t.method
 		}
 		enqueued = append(enqueued, t)
 		calls = append(calls, call)

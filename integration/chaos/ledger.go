@@ -28,6 +28,8 @@ const (
 	began  = "began"  // a job's handler
 	ended  = "ended"  // it, so that its job is to be done
 	killed = "killed" // a process; written before it is
+	// returned is that a stop ended it before it was done.
+	returned = "returned"
 	// goroutines is how many a process has, which stands in the place of a job.
 	goroutines = "goroutines"
 )
@@ -105,6 +107,8 @@ type attempt struct {
 	began   time.Time
 	ended   time.Time // zero: it was not its handler that ended it
 	died    time.Time // when its process died, after it began; zero: it didn't
+	// returned says that a stop ended it.
+	returned bool
 }
 
 // history reads the ledger.
@@ -124,10 +128,12 @@ func (l *ledger) history() (h history, err error) {
 				running[e.process] = map[string]bool{}
 			}
 			running[e.process][e.key] = true
-		case ended:
+		case ended, returned:
 			for i := len(runs) - 1; i >= 0; i-- {
 				if runs[i].process == e.process && runs[i].ended.IsZero() {
-					runs[i].ended = e.at
+					if runs[i].returned = e.what == returned; !runs[i].returned {
+						runs[i].ended = e.at
+					}
 					break
 				}
 			}
@@ -183,7 +189,7 @@ func (h history) needless() (list []string) {
 	for key, runs := range h.runs {
 		for i := 1; i < len(runs); i++ {
 			before := runs[i-1]
-			if before.died.IsZero() || before.died.After(runs[i].began) || before.settled() {
+			if !before.returned && (before.died.IsZero() || before.died.After(runs[i].began) || before.settled()) {
 				list = append(list, fmt.Sprintf("%s: its run %d began %s after the one before", key, i+1, runs[i].began.Sub(before.began).Round(time.Millisecond)))
 			}
 		}

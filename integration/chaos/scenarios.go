@@ -5,5 +5,6 @@ var scenarios = []scenario{
 	{"kills", "bridges killed by kill -9, at random moments and before and after each command that they send", kills},
 	{"peers", "the same for Python's workers, beside which guard looks, and for asynq", peers},
 	{"soak", "an hour of mixed load with a kill every ten seconds: what grows", soak},
+	{"rolling", "bridges restarted one after the other, fifty times, as deploys do", rolling},
 	{"depth", "a million jobs of one organization wait: what others notice, and what it takes", depth},
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -92,6 +93,9 @@ func work(ctx context.Context, l *ledger, job *bridge.Job[params]) (any, error) 
 	job.Progress(50, "half way")
 	select {
 	case <-ctx.Done():
+		if errors.Is(context.Cause(ctx), bridge.ErrShutdown) {
+			return nil, errors.Join(context.Cause(ctx), l.add(returned, job.Params.Key, os.Getpid()))
+		}
 		return nil, context.Cause(ctx)
 	case <-time.After(time.Duration(job.Params.MS) * time.Millisecond):
 	}
