@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -76,15 +74,6 @@ func (c *crew) run(cmd *exec.Cmd) bool {
 	return true
 }
 
-// signal sends one of the workers a signal.
-func (c *crew) signal(s os.Signal) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if all := slices.Collect(maps.Keys(c.live)); len(all) > 0 {
-		_ = all[rand.IntN(len(all))].Signal(s)
-	}
-}
-
 // end ends all workers, and waits for it.
 func (c *crew) end(s os.Signal) {
 	c.mu.Lock()
@@ -115,123 +104,6 @@ func (f *fleet) guard(grace time.Duration) []rqcompat.Left {
 		f.t.Errorf("look: %v", err)
 	}
 	return report.Found
-}
-
-// jobsOf are the ids of jobs that were found.
-func jobsOf(found []rqcompat.Left) (ids []string) {
-	for _, l := range found {
-		if l.Kind != rqcompat.LeftWorker {
-			ids = append(ids, l.ID)
-		}
-	}
-	slices.Sort(ids)
-	return ids
-}
-
-// lost are the jobs that will never end and wait in no list, by what RQ itself says of them: nothing of guard's is used.
-func (f *fleet) lost(ids []string) (lost []string) {
-	f.t.Helper()
-	waiting := map[string]bool{}
-	for _, q := range f.guarded() {
-		for _, id := range f.rdb.LRange(f.t.Context(), "rq:queue:"+q, 0, -1).Val() {
-			waiting[id] = true
-		}
-	}
-	for _, id := range ids {
-		if s := f.rdb.HGet(f.t.Context(), "rq:job:"+id, "status").Val(); !waiting[id] && s != "finished" && s != "failed" {
-			lost = append(lost, id)
-		}
-	}
-	slices.Sort(lost)
-	return lost
-}
-
-// everyRQAtOnce is forEachRQ for what waits for more than a minute: all versions at once, whatever -parallel says.
-func everyRQAtOnce(t *testing.T, test func(t *testing.T, version string)) {
-	var all sync.WaitGroup
-	for _, version := range servers.RQVersions() {
-		all.Go(func() { t.Run(version, func(t *testing.T) { test(t, version) }) })
-	}
-	all.Wait()
-}
-
-// TestGuardNamesWhatKilledWorkersLost (make chaos) kills RQ's workers under load, at every moment between pop and end and at any other,
-// names all that they lost and nothing else, and brings it back.
-func TestGuardNamesWhatKilledWorkersLost(t *testing.T) {
-	if os.Getenv("BRIDGE_TEST_CHAOS") == "" {
-		t.Skip("RQ's own leases take a minute and a half to lapse: make chaos waits for them")
-	}
-	t.Parallel()
-	everyRQAtOnce(t, func(t *testing.T, version string) {
-		f := newFleet(t, version, nil)
-		var ids []string
-		queues := f.guarded()
-		c := f.crew()
-		c.add("forking", queues[0], queues[1])
-		c.add("simple", queues[1], queues[0])
-		c.add("forking", queues[2])
-		moments := []string{"popped", "prepared", "forked", "started", "ran"}
-		for i := range 15 { // a round a second
-			for n := range 6 {
-				id := f.jobID(fmt.Sprint("job-", i, "-", n))
-				ids = append(ids, id)
-				if n == 0 {
-					f.rdb.Set(t.Context(), "test:moment:"+moments[i%5]+":"+id, 1, 0)
-				}
-				// RQ's leases last for the timeout and a minute at most.
-				f.enqueue(queues[(i+n)%3], values{"id": id, "func": "tasks.sleep", "args": []any{0.02}, "timeout": 4})
-			}
-			if i%4 == 3 {
-				c.signal(syscall.SIGKILL)
-			}
-			time.Sleep(time.Second)
-		}
-		c.end(syscall.SIGKILL)
-		early := jobsOf(f.guard(5 * time.Second))
-		time.Sleep(68 * time.Second) // until all leases have lapsed
-		lost := f.lost(ids)
-		for _, id := range early {
-			if !slices.Contains(lost, id) {
-				t.Errorf("soon after the kills %s is named, which isn't lost", id)
-			}
-		}
-		found := f.guard(2 * time.Second)
-		kinds := map[rqcompat.LeftKind]int{}
-		for _, l := range found {
-			kinds[l.Kind]++
-			if l.Kind == rqcompat.LeftWorker && f.rdb.Exists(t.Context(), "rq:worker:"+l.ID).Val() > 0 {
-				t.Errorf("worker %s is named and has a record", l.ID)
-			}
-		}
-		t.Logf("of %d jobs %d are lost, %d of them named early: %v", len(ids), len(lost), len(early), kinds)
-		want(t, "named", jobsOf(found), lost)
-		if kinds[rqcompat.LeftLost] == 0 || kinds[rqcompat.LeftAbandoned] == 0 || kinds[rqcompat.LeftWorker] == 0 {
-			t.Errorf("of some kinds there are none: %v", kinds)
-		}
-		f.bringBack(found)
-		f.burst("forking", false, queues[:3]...)
-		for _, id := range lost {
-			f.waitStatus(id, rqcompat.StatusFinished)
-		}
-		want(t, "left after the repair", len(f.guard(time.Second)), 0)
-	})
-}
-
-// bringBack repairs what was found, once RQ's maintenance has let go of its lock.
-func (f *fleet) bringBack(found []rqcompat.Left) {
-	f.t.Helper()
-	for _, q := range f.guarded() {
-		f.rdb.Del(f.t.Context(), "rq:clean_registries:"+q)
-	}
-	answers, err := f.rq.BringBack(f.t.Context(), found)
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	for i, a := range answers {
-		if a.Err != nil || a.Result != rqcompat.LeftRequeued && a.Result != rqcompat.LeftRemoved {
-			f.t.Errorf("%+v came to %d, %v", found[i], a.Result, a.Err)
-		}
-	}
 }
 
 // TestGuardOfHealthyWorkers looks again and again while RQ's workers, and a bridge, do all that they do, and finds nothing.

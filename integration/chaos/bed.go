@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/bridge"
@@ -47,7 +48,9 @@ type bed struct {
 	client   *bridge.Client // submits and looks
 	peer     *servers.Peer  // Python, which enqueues
 	ledger   *ledger
-	undo     []func() error
+
+	mu   sync.Mutex
+	undo []func() error
 }
 
 // bedOptions are what a bed may have otherwise.
@@ -105,7 +108,11 @@ func newBed(ctx context.Context, o *options, version string, opts bedOptions) (b
 	return b, b.furnish(ctx)
 }
 
-func (b *bed) onClose(f func() error) { b.undo = append(b.undo, f) }
+func (b *bed) onClose(f func() error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.undo = append(b.undo, f)
+}
 
 func (b *bed) close() error {
 	var errs []error

@@ -29,7 +29,6 @@ const (
 type killing struct {
 	*bed
 	kills, jobs int // how many there are to be
-	rand        *rand.Rand
 	moments     *moments
 	seats       []*seat
 	accepted    jobs
@@ -55,7 +54,7 @@ func kills(ctx context.Context, o *options) (r report, err error) {
 		all.Go(func() {
 			benches <- struct{}{}
 			defer func() { <-benches }()
-			findings[i], errs[i] = killsBeside(ctx, o, version, mariadb, ms, rand.New(rand.NewPCG(o.seed, uint64(i))))
+			findings[i], errs[i] = killsBeside(ctx, o, version, mariadb, ms, uint64(i))
 		})
 	}
 	all.Wait()
@@ -63,13 +62,13 @@ func kills(ctx context.Context, o *options) (r report, err error) {
 }
 
 // killsBeside is one bench with its share of kills and jobs.
-func killsBeside(ctx context.Context, o *options, version string, mariadb *servers.MariaDB, ms *moments, r *rand.Rand) (f finding, err error) {
+func killsBeside(ctx context.Context, o *options, version string, mariadb *servers.MariaDB, ms *moments, n uint64) (f finding, err error) {
 	b, err := newBed(ctx, o, version, bedOptions{mariadb: mariadb})
 	if err != nil {
 		return f, err
 	}
 	defer func() { err = errors.Join(err, b.close()) }()
-	k := &killing{bed: b, kills: o.many(killsEach, 12), jobs: o.many(jobsEach, 200), rand: r, moments: ms}
+	k := &killing{bed: b, kills: o.many(killsEach, 12), jobs: o.many(jobsEach, 200), moments: ms}
 	for _, kind := range []string{"simple", "forking"} {
 		if _, err := b.startPython(kind, shared, first); err != nil {
 			return f, err
@@ -80,8 +79,8 @@ func killsBeside(ctx context.Context, o *options, version string, mariadb *serve
 	var working sync.WaitGroup
 	defer working.Wait()
 	fell := make(chan error, seats)
-	for n := range seats {
-		s, err := b.seat(n, ms)
+	for i := range seats {
+		s, err := b.seat(i, ms)
 		if err != nil {
 			return f, err
 		}
@@ -90,13 +89,13 @@ func killsBeside(ctx context.Context, o *options, version string, mariadb *serve
 	}
 	fed := make(chan error, 1)
 	working.Go(func() {
-		err := k.feed(running)
+		err := k.feed(running, rand.New(rand.NewPCG(o.seed, n)))
 		if err != nil {
 			stop()
 		}
 		fed <- err
 	})
-	err = k.kill(running)
+	err = k.kill(running, rand.New(rand.NewPCG(o.seed, 1000+n)))
 	if fault := <-fed; fault != nil {
 		err = fault
 	}
@@ -120,7 +119,7 @@ func killsBeside(ctx context.Context, o *options, version string, mariadb *serve
 }
 
 // kill kills bridges until there were enough kills, half of them at the moments of what they send.
-func (k *killing) kill(ctx context.Context) error {
+func (k *killing) kill(ctx context.Context, r *rand.Rand) error {
 	for told := time.Now(); ; {
 		h, err := k.ledger.history()
 		if err != nil || ctx.Err() != nil {
@@ -135,9 +134,9 @@ func (k *killing) kill(ctx context.Context) error {
 			k.o.say("RQ %s: %d of %d kills, %d of %d jobs, deaths at %d of %d moments; rescues p50 %.2f s, p99 %.2f s, slowest %.2f s", k.version, h.kills, k.kills, k.accepted.len(), k.jobs, hit, all,
 				h.rescues.at(50).Seconds(), h.rescues.at(99).Seconds(), h.rescues.at(100).Seconds())
 		}
-		pause(ctx, time.Duration(float64(killEvery)*(0.5+k.rand.Float64())))
-		s := k.seats[k.rand.IntN(len(k.seats))]
-		if k.rand.IntN(2) == 0 {
+		pause(ctx, time.Duration(float64(killEvery)*(0.5+r.Float64())))
+		s := k.seats[r.IntN(len(k.seats))]
+		if r.IntN(2) == 0 {
 			s.arm()
 		} else {
 			s.kill() // if it isn't the time for it, another is next
@@ -146,13 +145,13 @@ func (k *killing) kill(ctx context.Context) error {
 }
 
 // feed enqueues the jobs, evenly over the time that the kills take.
-func (k *killing) feed(ctx context.Context) error {
+func (k *killing) feed(ctx context.Context, r *rand.Rand) error {
 	pauses := time.Duration(float64(k.kills) * float64(killEvery) / float64(k.jobs))
 	begun := time.Now()
 	for i := 0; i < k.jobs; {
 		var tasks []task
-		for range min(1+k.rand.IntN(20), k.jobs-i) {
-			tasks = append(tasks, k.task(i))
+		for range min(1+r.IntN(20), k.jobs-i) {
+			tasks = append(tasks, k.task(r, i))
 			i++
 		}
 		if err := k.enqueue(ctx, &k.accepted, tasks...); err != nil {
@@ -167,10 +166,10 @@ func (k *killing) feed(ctx context.Context) error {
 }
 
 // task is of any kind: on one of three queues, with a row or without, a fifth of those on shared ones Python's.
-func (k *killing) task(i int) task {
-	t := task{way: []way{byFrappe, bySubmit, plainly}[k.rand.IntN(3)], queue: []string{own, shared, first}[k.rand.IntN(3)], params: params{fmt.Sprint("job-", i), k.rand.IntN(600)}}
+func (k *killing) task(r *rand.Rand, i int) task {
+	t := task{way: []way{byFrappe, bySubmit, plainly}[r.IntN(3)], queue: []string{own, shared, first}[r.IntN(3)], params: params{fmt.Sprint("job-", i), r.IntN(600)}}
 	switch {
-	case t.queue != own && k.rand.IntN(5) == 0:
+	case t.queue != own && r.IntN(5) == 0:
 		t.way, t.MS = forPython, t.MS/10
 	case t.way == bySubmit && k.plainIDs():
 		t.way = byFrappe // a row's delivery has an id that this RQ can't read

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/integration/servers"
+	"github.com/opensoft/dartwing-bridge/rqcompat"
 )
 
 const (
@@ -41,8 +42,11 @@ func peers(ctx context.Context, o *options) (r report, err error) {
 	defer func() { err = errors.Join(err, mariadb.Stop()) }()
 	reports, errs := make([]report, len(versions)+1), make([]error, len(versions)+1)
 	var all sync.WaitGroup
+	benches := make(chan struct{}, atOnce)
 	for i, version := range versions {
 		all.Go(func() {
+			benches <- struct{}{}
+			defer func() { <-benches }()
 			reports[i], errs[i] = killPython(ctx, o, version, mariadb, rand.New(rand.NewPCG(o.seed, uint64(100+i))))
 		})
 	}
@@ -132,6 +136,7 @@ func killPython(ctx context.Context, o *options, version string, mariadb *server
 		pause(ctx, peerKillEvery*time.Duration(kills)/time.Duration(n))
 	}
 	o.say("Python with RQ %s: %d jobs; waiting for what RQ mends by itself", version, j.len())
+	until(ctx, 2*time.Minute, func() bool { return b.drained(ctx, pythonQueues) }) // the last one dies when its job is taken
 	pause(ctx, o.lasting(rqPatience, 2*time.Second))
 	// Its maintenance comes every ten minutes; here it is asked for, until it has nothing left to do.
 	for range 2 {
@@ -168,6 +173,11 @@ func (b *bed) queues(types []string) (names []string) {
 	return names
 }
 
+// drained says that nothing waits on queues.
+func (b *bed) drained(ctx context.Context, types []string) bool {
+	return !slices.ContainsFunc(b.queues(types), func(q string) bool { return b.rdb.LLen(ctx, rqcompat.QueueKey(q)).Val() > 0 })
+}
+
 // pythonLine says what became of Python's jobs, by what RQ itself says of them; lost are the ids of those that wait nowhere and
 // will never end.
 func (b *bed) pythonLine(ctx context.Context, j *jobs) (l line, lost []string, err error) {
@@ -178,7 +188,7 @@ func (b *bed) pythonLine(ctx context.Context, j *jobs) (l line, lost []string, e
 	l = line{Who: "RQ's workers", Version: b.version, Peer: true, Kills: h.kills, Jobs: j.len(), Rescues: h.rescues}
 	waiting := map[string]bool{}
 	for _, q := range b.queues(pythonQueues) {
-		ids, err := b.rdb.LRange(ctx, "rq:queue:"+q, 0, -1).Result()
+		ids, err := b.rdb.LRange(ctx, rqcompat.QueueKey(q), 0, -1).Result()
 		if err != nil {
 			return l, nil, err
 		}
@@ -190,7 +200,7 @@ func (b *bed) pythonLine(ctx context.Context, j *jobs) (l line, lost []string, e
 		if len(h.runs[a.Key]) > 1 {
 			l.Twice++
 		}
-		switch status := b.rdb.HGet(ctx, "rq:job:"+a.id, "status").Val(); {
+		switch status := b.rdb.HGet(ctx, rqcompat.JobKey(a.id), "status").Val(); {
 		case status == "finished":
 		case status == "failed":
 			l.Failed++
@@ -214,14 +224,14 @@ func (b *bed) guardFinds(ctx context.Context, lost []string) ([]figure, error) {
 	missed := slices.DeleteFunc(slices.Clone(lost), func(id string) bool { return slices.Contains(found, id) })
 	wrong := slices.DeleteFunc(found, func(id string) bool { return slices.Contains(lost, id) })
 	for _, q := range b.queues(pythonQueues) {
-		b.rdb.Del(ctx, "rq:clean_registries:"+q) // which RQ 1.15 holds for a quarter of an hour
+		b.rdb.Del(ctx, rqcompat.CleanLockKey(q)) // which RQ 1.15 holds for a quarter of an hour
 	}
 	if _, err := b.guard(ctx, "--repair", shared, "--repair", first, "--repair", "long"); err != nil {
 		return nil, err
 	}
 	still := func() (ids []string) {
 		for _, id := range lost {
-			if b.rdb.HGet(ctx, "rq:job:"+id, "status").Val() != "finished" {
+			if b.rdb.HGet(ctx, rqcompat.JobKey(id), "status").Val() != "finished" {
 				ids = append(ids, id)
 			}
 		}

@@ -79,7 +79,10 @@ func (s *seat) due(m moment) bool {
 
 func (s *seat) die(m moment) {
 	s.moments.hit(m)
-	_ = s.dying.kill() // one that has just ended is gone either way
+	s.mu.Lock()
+	w := s.dying
+	s.mu.Unlock()
+	_ = w.kill() // one that has just ended is gone either way
 }
 
 // arm has its bridge die at its next moment.
