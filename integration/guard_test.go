@@ -114,7 +114,7 @@ func TestGuardOfHealthyWorkers(t *testing.T) {
 		if seconds, err := strconv.Atoi(os.Getenv("BRIDGE_TEST_CHAOS")); err == nil {
 			lasts = time.Duration(seconds) * time.Second
 		} else if version != servers.RQVersions()[0] {
-			t.Skip("make chaos looks at all versions")
+			t.Skip("make anything looks at all versions")
 		}
 		f := newFleet(t, version, nil)
 		f.start(func(e *bridge.Engine) {

@@ -25,7 +25,7 @@ var legalSteps = map[string][]string{
 	"Failed":  {"Queued", "Dead Letter"}, "Timed Out": {"Queued", "Dead Letter"}, "Dead Letter": {"Queued"},
 }
 
-// TestAnythingMayHappen (make chaos) lets several processes do anything to jobs for BRIDGE_TEST_CHAOS seconds: two bridges, of
+// TestAnythingMayHappen (make anything) lets several processes do anything to jobs for BRIDGE_TEST_CHAOS seconds: two bridges, of
 // which one is killed again and again, and three that submit jobs and batches, that wait for others and for a time, insert,
 // cancel, retry, suspend organizations, disable Job Types, pause them, organizations and the queue. Meanwhile each job that waits says why; each step of each log is legal and begins where the one
 // before ended; there is one log row for each change of a status, as the database itself has counted them; and when
@@ -38,7 +38,7 @@ func TestAnythingMayHappen(t *testing.T) {
 	t.Logf("BRIDGE_TEST_SEED=%d", seed)
 	n, err := strconv.Atoi(os.Getenv("BRIDGE_TEST_CHAOS"))
 	if err != nil {
-		t.Skip("it takes minutes: make chaos runs it")
+		t.Skip("it takes minutes: make anything runs it")
 	}
 	lasts := time.Duration(n) * time.Second
 	f := newFleet(t, "1.15.1", map[string]any{"lease": 1, "concurrency": 4})

@@ -17,10 +17,13 @@ const (
 	atOnce = 2
 	// seats is how many bridges work a bench at once.
 	seats = 6
-	// killsEach and jobsEach are there beside each version of RQ.
+	// killsEach and jobsEach are there beside each version of RQ. killEvery is the mean pause between two kills of one bench: shorter,
+	// and no bridge lives to rescue anything.
 	killsEach, jobsEach = 250, 5000
-	// killEvery is the mean pause between two kills of one bench: shorter, and no bridge lives to rescue anything.
-	killEvery = 1500 * time.Millisecond
+	killEvery           = 1500 * time.Millisecond
+	// The same of a bridge that has the bench to itself, so that nobody but its successor can notice its death.
+	killsAlone, jobsAlone = 30, 2000
+	killAloneEvery        = 6 * time.Second
 	// afterLast is how long jobs may take to end once nobody dies any more.
 	afterLast = time.Minute
 )
@@ -28,7 +31,11 @@ const (
 // killing is one bench on which bridges die.
 type killing struct {
 	*bed
+	who         string
 	kills, jobs int // how many there are to be
+	bridges     int // at once
+	every       time.Duration
+	seed        uint64
 	moments     *moments
 	seats       []*seat
 	accepted    jobs
@@ -47,40 +54,43 @@ func kills(ctx context.Context, o *options) (r report, err error) {
 	}
 	defer func() { err = errors.Join(err, mariadb.Stop()) }()
 	ms := &moments{}
-	findings, errs := make([]finding, len(versions)), make([]error, len(versions))
-	var all sync.WaitGroup
-	benches := make(chan struct{}, atOnce)
+	var all []*killing
 	for i, version := range versions {
-		all.Go(func() {
+		all = append(all, &killing{who: "bridge", bed: &bed{version: version}, kills: o.many(killsEach, 12), jobs: o.many(jobsEach, 200), bridges: seats, every: killEvery, seed: uint64(i), moments: ms})
+	}
+	all = append(all, &killing{who: "bridge, alone", bed: &bed{version: versions[0]}, kills: o.many(killsAlone, 2), jobs: o.many(jobsAlone, 100), bridges: 1, every: killAloneEvery, seed: uint64(len(all)), moments: ms})
+	findings, errs := make([]finding, len(all)), make([]error, len(all))
+	var running sync.WaitGroup
+	benches := make(chan struct{}, atOnce)
+	for i, k := range all {
+		running.Go(func() {
 			benches <- struct{}{}
 			defer func() { <-benches }()
-			findings[i], errs[i] = killsBeside(ctx, o, version, mariadb, ms, uint64(i))
+			findings[i], errs[i] = k.run(ctx, o, mariadb)
 		})
 	}
-	all.Wait()
+	running.Wait()
 	return killReport(o, findings, ms), errors.Join(errs...)
 }
 
-// killsBeside is one bench with its share of kills and jobs.
-func killsBeside(ctx context.Context, o *options, version string, mariadb *servers.MariaDB, ms *moments, n uint64) (f finding, err error) {
-	b, err := newBed(ctx, o, version, bedOptions{mariadb: mariadb})
-	if err != nil {
+// run is one bench with its share of kills and jobs.
+func (k *killing) run(ctx context.Context, o *options, mariadb *servers.MariaDB) (f finding, err error) {
+	version := k.version
+	if k.bed, err = newBed(ctx, o, version, bedOptions{mariadb: mariadb}); err != nil {
 		return f, err
 	}
-	defer func() { err = errors.Join(err, b.close()) }()
-	k := &killing{bed: b, kills: o.many(killsEach, 12), jobs: o.many(jobsEach, 200), moments: ms}
+	defer func() { err = errors.Join(err, k.close()) }()
 	for _, kind := range []string{"simple", "forking"} {
-		if _, err := b.startPython(kind, shared, first); err != nil {
+		if _, err := k.startPython(kind, shared, first); err != nil {
 			return f, err
 		}
 	}
 	running, stop := context.WithCancel(ctx)
-	defer stop()
 	var working sync.WaitGroup
-	defer working.Wait()
-	fell := make(chan error, seats)
-	for i := range seats {
-		s, err := b.seat(i, ms)
+	defer func() { stop(); working.Wait() }()
+	fell := make(chan error, k.bridges)
+	for i := range k.bridges {
+		s, err := k.seat(i, k.moments)
 		if err != nil {
 			return f, err
 		}
@@ -89,13 +99,13 @@ func killsBeside(ctx context.Context, o *options, version string, mariadb *serve
 	}
 	fed := make(chan error, 1)
 	working.Go(func() {
-		err := k.feed(running, rand.New(rand.NewPCG(o.seed, n)))
+		err := k.feed(running, rand.New(rand.NewPCG(o.seed, k.seed)))
 		if err != nil {
 			stop()
 		}
 		fed <- err
 	})
-	err = k.kill(running, rand.New(rand.NewPCG(o.seed, 1000+n)))
+	err = k.kill(running, rand.New(rand.NewPCG(o.seed, 1000+k.seed)))
 	if fault := <-fed; fault != nil {
 		err = fault
 	}
@@ -103,8 +113,8 @@ func killsBeside(ctx context.Context, o *options, version string, mariadb *serve
 		return f, err
 	}
 	o.say("RQ %s: %d kills and %d jobs; waiting for the last ones", version, k.kills, k.jobs)
-	f, err = b.audit(ctx, &k.accepted, afterLast)
-	f.Who = "bridge"
+	f, err = k.audit(ctx, &k.accepted, afterLast)
+	f.Who = k.who
 	stop()
 	for range k.seats {
 		err = errors.Join(err, <-fell)
@@ -134,7 +144,7 @@ func (k *killing) kill(ctx context.Context, r *rand.Rand) error {
 			k.o.say("RQ %s: %d of %d kills, %d of %d jobs, deaths at %d of %d moments; rescues p50 %.2f s, p99 %.2f s, slowest %.2f s", k.version, h.kills, k.kills, k.accepted.len(), k.jobs, hit, all,
 				h.rescues.at(50).Seconds(), h.rescues.at(99).Seconds(), h.rescues.at(100).Seconds())
 		}
-		pause(ctx, time.Duration(float64(killEvery)*(0.5+r.Float64())))
+		pause(ctx, time.Duration(float64(k.every)*(0.5+r.Float64())))
 		s := k.seats[r.IntN(len(k.seats))]
 		if r.IntN(2) == 0 {
 			s.arm()
@@ -146,7 +156,7 @@ func (k *killing) kill(ctx context.Context, r *rand.Rand) error {
 
 // feed enqueues the jobs, evenly over the time that the kills take.
 func (k *killing) feed(ctx context.Context, r *rand.Rand) error {
-	pauses := time.Duration(float64(k.kills) * float64(killEvery) / float64(k.jobs))
+	pauses := time.Duration(k.kills) * k.every / time.Duration(k.jobs)
 	begun := time.Now()
 	for i := 0; i < k.jobs; {
 		var tasks []task
@@ -180,25 +190,36 @@ func (k *killing) task(r *rand.Rand, i int) task {
 // killReport puts together what was found on all benches.
 func killReport(o *options, findings []finding, ms *moments) (r report) {
 	var wrong []string
-	poisoned, python := 0, 0
+	poisoned, python, kills, jobs := 0, 0, 0, 0
 	for _, f := range findings {
 		r.Lines = append(r.Lines, f.line)
 		wrong = append(wrong, f.wrong...)
 		poisoned += f.poisoned
 		python += f.python
 	}
+	for range len(findings) - 1 {
+		kills, jobs = kills+o.many(killsEach, 12), jobs+o.many(jobsEach, 200)
+	}
 	all := sum(r.Lines)
 	hit, moments := ms.died()
 	r.Figures = []figure{
-		atLeast("kill -9", float64(all.Kills), float64(o.many(killsEach, 12)*len(findings)), "", fmt.Sprintf("half of them at %d of %d moments: before and after each kind of command", hit, moments)),
-		atLeast("jobs", float64(all.Jobs), float64(o.many(jobsEach, 200)*len(findings)), "", "with rows and without, on own, shared and first queues, Python workers beside"),
+		atLeast("kill -9", float64(all.Kills), float64(kills), "", fmt.Sprintf("half of them at %d of %d moments: before and after each kind of command", hit, moments)),
+		atLeast("jobs", float64(all.Jobs), float64(jobs), "", "with rows and without, on own, shared and first queues, Python workers beside"),
 		atMost("lost", float64(all.Lost), 0, "jobs", ""),
 		atMost("stuck", float64(all.Stuck), 0, "jobs", ""),
 		atMost("failed", float64(all.Failed), 0, "jobs", fmt.Sprintf("%d were hit three times and are dead letters, by design", poisoned)),
 		atMost("Python's jobs that did not end well", float64(python), 0, "jobs", ""),
-		atMost("anything else wrong: runs that no death explains, logs, what is left in lists, bridges that fell", float64(len(wrong)), 0, "", strings.Join(wrong[:min(len(wrong), 3)], "; ")),
-		o.inTime("from a kill to the second start, p50", all.Rescues.at(50), 2*time.Second, fmt.Sprintf("%d jobs were cut short", len(all.Rescues))),
-		o.inTime("from a kill to the second start, p99", all.Rescues.at(99), 4*time.Second, fmt.Sprintf("slowest %.2f s", all.Rescues.at(100).Seconds())),
+		atMost("what else is wrong: runs that no death explains, logs, lists, bridges that fell", float64(len(wrong)), 0, "", strings.Join(wrong[:min(len(wrong), 3)], "; ")),
+	}
+	among, alone := sum(r.Lines[:len(findings)-1]).Rescues, r.Lines[len(findings)-1].Rescues
+	for _, d := range []struct {
+		who string
+		durations
+		p50 time.Duration
+	}{{"others beside it", among, 2 * time.Second}, {"a bridge alone, started again at once", alone, 3 * time.Second}} {
+		r.Figures = append(r.Figures,
+			o.inTime("from a kill to the second start, p50: "+d.who, d.at(50), d.p50, fmt.Sprintf("%d jobs were cut short", len(d.durations))),
+			o.inTime("from a kill to the second start, p99: "+d.who, d.at(99), 4*time.Second, fmt.Sprintf("slowest %.2f s", d.at(100).Seconds())))
 	}
 	return r
 }
