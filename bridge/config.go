@@ -85,8 +85,8 @@ type Config struct {
 	// enqueue before it commits. Default: 10 s.
 	RowGrace time.Duration
 	// MaxKills is how often a job may take its worker down before it is dead-lettered as poison. Default: 3. All that ran
-	// beside it in its process are suspects after the first time: they start one after the other, and of those for which
-	// another time would be the last only one runs at once. So at 2 and more it is the one that is found. Who else was there
+	// beside it in its process are suspects after the first time: they start one after the other, all within about two seconds, and of
+	// those for which another time would be the last only one runs at once. So at 2 and more it is the one that is found. Who else was there
 	// stands in its error.
 	MaxKills int
 	// RunningMemory is about how many bytes the jobs that run may take together, counted by what they bring: their arguments,

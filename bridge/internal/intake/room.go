@@ -14,8 +14,13 @@ type Load struct {
 }
 
 const (
-	// suspectTurn is how long one suspect runs before the next may start, if it doesn't end before.
-	suspectTurn = 2 * time.Second
+	// suspectTurn is how long the first suspect runs before the next may start, if it doesn't end before. Each further one has half
+	// as long, down to leastTurn: all that a process ran are started again within some two seconds, however many they are, and
+	// one that kills at its start has few beside it.
+	suspectTurn = 500 * time.Millisecond
+	leastTurn   = 10 * time.Millisecond
+	// trust is how long nobody has to have been suspected for the next one to have a whole turn.
+	trust = 2 * time.Second
 	// lastTurn is the same after one whose next death is the last.
 	lastTurn = time.Minute
 )
@@ -25,7 +30,7 @@ const (
 // One half of the memory is for small jobs: those of which as many as there are slots fit into it, so that none of them
 // ever waits. Large ones share the other half; one that is larger than that runs when no other large one does.
 //
-// Of suspects, jobs that were running when a process died, one starts after the other, and of those whose next death is
+// Of suspects, jobs that were running when a process died, one starts after the other, ever faster, and of those whose next death is
 // their last only one runs at a time. So it takes a job that dies with its process itself to be found guilty: whoever ran
 // beside it is given back as often, but is never on its last chance beside another one.
 type Room struct {
@@ -35,6 +40,7 @@ type Room struct {
 	// small and large are what jobs of that size take.
 	small, large int
 	turnEnds     time.Time
+	nextTurn     time.Duration
 	turn, last   *Load
 }
 
@@ -82,7 +88,11 @@ func (r *Room) takeTurn(l *Load) bool {
 	if r.turn != nil && now.Before(r.turnEnds) || isLast && r.last != nil {
 		return false
 	}
-	r.turn, r.turnEnds = l, now.Add(suspectTurn)
+	if now.Sub(r.turnEnds) > trust {
+		r.nextTurn = suspectTurn
+	}
+	r.turn, r.turnEnds = l, now.Add(r.nextTurn)
+	r.nextTurn = max(r.nextTurn/2, leastTurn)
 	if isLast {
 		r.last, r.turnEnds = l, now.Add(lastTurn)
 	}

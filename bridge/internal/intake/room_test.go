@@ -90,7 +90,7 @@ func TestSuspectsTakeTurns(t *testing.T) {
 		tryEnter(t, r, &Load{}, true) // nobody suspects it
 		r.leave(first)
 		tryEnter(t, r, second, true) // after the end of the first
-		time.Sleep(suspectTurn - 1)
+		time.Sleep(suspectTurn/2 - 1)
 		tryEnter(t, r, third, false)
 		if left := r.untilTurn(); left != time.Millisecond {
 			t.Errorf("the turn ends in %s, want a moment", left)
@@ -99,6 +99,25 @@ func TestSuspectsTakeTurns(t *testing.T) {
 		tryEnter(t, r, third, true) // or when it has run for its turn
 		r.leave(second)             // which doesn't end the third's
 		tryEnter(t, r, first, false)
+	})
+}
+
+// TestManySuspectsAreBackSoon: what a process ran is started again within two seconds, however much it was, and the next time anew.
+func TestManySuspectsAreBackSoon(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := NewRoom(200*mb, 1000, 3)
+		for range 2 {
+			begin := time.Now()
+			for range 100 {
+				for l := (&Load{Kills: 1}); !r.enter(l); {
+					time.Sleep(r.untilTurn())
+				}
+			}
+			if took := time.Since(begin); took < suspectTurn || took > 2*time.Second {
+				t.Errorf("a hundred suspects started within %s, want more than %s and at most 2 s", took, suspectTurn)
+			}
+			time.Sleep(trust + time.Second)
+		}
 	})
 }
 
