@@ -69,7 +69,7 @@ bench: setup ## measure against RQ and asynq on this machine; prints a table and
 million: setup ## with a million jobs: lists, cards and reports of the desk, hot queries, submit, claim, explain, clean up, an idle bridge: what each reads and takes
 	BRIDGE_TEST_JOBS=1000000 go test -count=1 -v -p 1 -timeout 45m -run 'TestNothingReadsAllJobs|TestHotQueries|TestAmongManyJobs' ./frappe/documents ./frappe/rows ./bridge
 
-chaos: setup build ## kill, cut and freeze bridges and their servers, half an hour, and write what became of the jobs into integration/chaos/CERTIFICATE.md; CHAOS_FLAGS=--help
+chaos: setup build ## kill, cut and freeze bridges and their servers, two hours, and write what became of the jobs into integration/chaos/CERTIFICATE.md; CHAOS_FLAGS=--help
 	@go build -C integration/chaos -trimpath -o ../../bin/chaos . && \
 		bin/chaos --bridge bin/bridge $(or $(CHAOS_FLAGS),--certificate integration/chaos/CERTIFICATE.md)
 

@@ -115,6 +115,8 @@ func (k *killing) run(ctx context.Context, o *options, mariadb *servers.MariaDB)
 	o.say("RQ %s: %d kills and %d jobs; waiting for the last ones", version, k.kills, k.jobs)
 	f, err = k.audit(ctx, &k.accepted, afterLast)
 	f.Who = k.who
+	spent, fault := k.db.Strings(ctx, "read the rows", "SELECT CONCAT(name, ' spent ', retry_count, ' retries') FROM `tabBackground Job` WHERE retry_count>0")
+	f.wrong, err = append(f.wrong, spent...), errors.Join(err, fault)
 	stop()
 	for range k.seats {
 		err = errors.Join(err, <-fell)
@@ -209,8 +211,9 @@ func killReport(o *options, findings []finding, ms *moments) (r report) {
 		atMost("stuck", float64(all.Stuck), 0, "jobs", ""),
 		atMost("failed", float64(all.Failed), 0, "jobs", fmt.Sprintf("%d were hit three times and are dead letters, by design", poisoned)),
 		atMost("Python's jobs that did not end well", float64(python), 0, "jobs", ""),
-		atMost("what else is wrong: runs that no death explains, logs, lists, bridges that fell", float64(len(wrong)), 0, "", strings.Join(wrong[:min(len(wrong), 3)], "; ")),
+		atMost("what else is wrong: runs that no death explains, retries spent, logs, lists, bridges that fell", float64(len(wrong)), 0, "", strings.Join(wrong[:min(len(wrong), 3)], "; ")),
 	}
+	r.Figures = append(r.Figures, atLeast("jobs that were cut short", float64(len(all.Rescues)), float64(o.many(200, 0)), "jobs", ""))
 	among, alone := sum(r.Lines[:len(findings)-1]).Rescues, r.Lines[len(findings)-1].Rescues
 	for _, d := range []struct {
 		who string
