@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -11,31 +10,58 @@ import (
 	"time"
 )
 
-// certify writes what a whole run found. A short run, or one of some scenarios, certifies nothing.
-func certify(path string, o *options, only []string, reports []report) error {
-	if o.short || only != nil {
-		return errors.New("a certificate is of all scenarios in full: leave out --only and --short, or --certificate")
+// heading begins a scenario's part of a certificate.
+const heading = "\n## "
+
+const certificateIntroduction = "# What became of the jobs\n\n`make chaos` wrote this. Lost is what was in no list and would never have ended; " +
+	"a rescue is the time from the death of a worker to the next start of a job that it ran. Everything is counted from outside, by what the handlers wrote down.\n"
+
+// certify writes what was found into a file, in place of what it says of the same scenarios: so an hour's scenario may be run on
+// another day than the others. A short run certifies nothing.
+func certify(path string, o *options, reports []report) error {
+	if o.short {
+		return errors.New("a certificate is of scenarios in full: leave out --short or --certificate")
 	}
-	var b bytes.Buffer
-	fmt.Fprintf(&b, "# What became of the jobs\n\n`make chaos` wrote this on %s, with the seed %d, on %s, with %s. Lost is what was in no list and would never have ended; "+
-		"a rescue is the time from the death of a worker to the next start of a job that it ran. Everything is counted from outside, by what the handlers wrote down.\n",
-		time.Now().UTC().Format("2 January 2006"), o.seed, machine(), versions(o))
-	if !kept(reports) {
-		fmt.Fprint(&b, "\n**Not every promise was kept.**\n")
+	parts := map[string]string{}
+	before, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	for _, part := range strings.Split(string(before), heading)[1:] {
+		name, _, _ := strings.Cut(part, "\n")
+		parts[name] = heading + part
 	}
 	for _, r := range reports {
-		fmt.Fprintf(&b, "\n## %s\n\n%s; it took %.0f s.\n", r.Scenario, upper(r.What), r.Took)
-		for _, rows := range r.tables() {
-			fmt.Fprintln(&b)
-			for i, cells := range rows {
-				fmt.Fprintf(&b, "| %s |\n", strings.ReplaceAll(strings.Join(cells, "\x00"), "|", "/"))
-				if i == 0 {
-					fmt.Fprintf(&b, "|%s\n", strings.Repeat("---|", len(cells)))
-				}
+		parts[r.Scenario] = r.part(o)
+	}
+	text := certificateIntroduction
+	for _, s := range scenarios {
+		text += strings.TrimSuffix(parts[s.name], "\n") + "\n"
+	}
+	return os.WriteFile(path, []byte(text), 0o644)
+}
+
+// part is what a certificate says of a scenario.
+func (r report) part(o *options) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s%s\n\n%s. It took %.0f s on %s, with the seed %d, on %s, with %s.\n", heading, r.Scenario, upper(r.What), r.Took,
+		time.Now().UTC().Format("2 January 2006"), o.seed, machine(), versions(o))
+	if !kept([]report{r}) {
+		fmt.Fprint(&b, "\n**Not every promise was kept.**\n")
+	}
+	for _, rows := range r.tables() {
+		fmt.Fprintln(&b)
+		for i, cells := range rows {
+			for _, cell := range cells {
+				fmt.Fprintf(&b, "| %s ", strings.ReplaceAll(cell, "|", "/"))
+			}
+			fmt.Fprintln(&b, "|")
+			if i == 0 {
+				fmt.Fprintf(&b, "|%s\n", strings.Repeat("---|", len(cells)))
 			}
 		}
 	}
-	return os.WriteFile(path, bytes.ReplaceAll(b.Bytes(), []byte("\x00"), []byte(" | ")), 0o644)
+	return b.String()
 }
 
 func upper(text string) string { return strings.ToUpper(text[:1]) + text[1:] }

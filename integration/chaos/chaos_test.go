@@ -47,37 +47,44 @@ func TestInTheSmall(t *testing.T) {
 	}
 }
 
-// TestCertificate is one of all scenarios in full, or none.
+// TestCertificate is of scenarios in full, and keeps what it says of others.
 func TestCertificate(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "CERTIFICATE.md")
-	reports := []report{{
-		Scenario: "kills", What: "bridges killed", Took: 3, Lines: []line{{Who: "bridge", Version: "2.6.1", Kills: 2, Jobs: 10, Rescues: durations{time.Second, 3 * time.Second}}},
-		Figures: []figure{atMost("lost", 1, 0, "jobs", "a|b"), atLeast("kills", 2, 2, "", "")},
-	}}
-	for _, tc := range []struct {
-		o    options
-		only []string
-	}{{options{short: true}, nil}, {options{}, []string{"kills"}}} {
-		if err := certify(path, &tc.o, tc.only, reports); err == nil {
-			t.Errorf("short: %v, only %v: it is certified", tc.o.short, tc.only)
-		}
+	of := func(scenario string, kills int) []report {
+		return []report{{
+			Scenario: scenario, What: "bridges killed", Took: 3, Lines: []line{{Who: "bridge", Version: "2.6.1", Kills: kills, Jobs: 10, Rescues: durations{time.Second, 3 * time.Second}}},
+			Figures: []figure{atMost("lost", 1, 0, "jobs", "a|b"), atLeast("kills", 2, 2, "", "")},
+		}}
 	}
-	if err := certify(path, &options{versions: []string{"2.6.1"}, seed: 42}, nil, reports); err != nil {
-		t.Fatal(err)
+	if err := certify(path, &options{short: true}, of("kills", 2)); err == nil {
+		t.Error("a short run is certified")
+	}
+	for seed, reports := range [][]report{of("soak", 3), of("kills", 1), of("kills", 2)} {
+		if err := certify(path, &options{versions: []string{"2.6.1"}, seed: uint64(seed + 40)}, reports); err != nil {
+			t.Fatal(err)
+		}
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
+	rest := string(text)
 	for _, want := range []string{
-		"the seed 42", "## kills\n", "**Not every promise was kept.**",
+		"# What became of the jobs\n",
+		"\n\n## kills\n\n", "the seed 42", "\n\n**Not every promise was kept.**\n\n",
 		"| who | version | kills | jobs | lost | stuck | failed | run twice | rescued | p50 | p99 | slowest |\n|---|---|---|---|---|---|---|---|---|---|---|---|\n",
 		"| bridge | 2.6.1 | 2 | 10 | 0 | 0 | 0 | 0 | 2 | 1.00 s | 3.00 s | 3.00 s |\n",
 		"| lost | 1 jobs | at most 0 jobs | NOT OK | a/b |\n", "| kills | 2  | at least 2  | ok |  |\n",
+		"\n\n## soak\n\n", "the seed 40", "| bridge | 2.6.1 | 3 |",
 	} {
-		if !strings.Contains(string(text), want) {
-			t.Errorf("the certificate lacks %q:\n%s", want, text)
+		_, after, ok := strings.Cut("\n"+rest, want)
+		if !ok {
+			t.Fatalf("the certificate lacks %q, in this order:\n%s", want, text)
 		}
+		rest = after
+	}
+	if strings.Contains(string(text), "the seed 41") || strings.Count(string(text), "\n# ")+strings.Count(string(text), heading) != 2 {
+		t.Errorf("the certificate says more than the last word on each scenario:\n%s", text)
 	}
 }
 

@@ -64,7 +64,7 @@ func main() {
 	o := &options{out: os.Stderr}
 	only := flag.String("only", "", "comma separated scenarios; default: all")
 	asJSON := flag.Bool("json", false, "print JSON on stdout")
-	certificate := flag.String("certificate", "", "write the tables to this file as well, dated, if every scenario was run")
+	certificate := flag.String("certificate", "", "write the tables into this file as well, dated, in place of those of the same scenarios")
 	flag.StringVar(&o.bridge, "bridge", "bin/bridge", "the program")
 	flag.StringVar(&o.testdata, "testdata", "testdata", "the repository's test data")
 	versions := flag.String("rq", strings.Join(servers.RQVersions(), ","), "RQ versions, comma separated")
@@ -83,7 +83,7 @@ func main() {
 	reports, err := run(ctx, o, names)
 	printReports(os.Stdout, reports, *asJSON)
 	if err == nil && *certificate != "" {
-		err = certify(*certificate, o, names, reports)
+		err = certify(*certificate, o, reports)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "chaos:", err)
