@@ -2,8 +2,6 @@ package bridge
 
 import (
 	"context"
-	"encoding/json"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -237,22 +235,7 @@ func TestDatabaseThatRefusesItsPassword(t *testing.T) {
 // setConfig changes a key of a site's configuration.
 func (b *bed) setConfig(site, key string, value any) {
 	b.t.Helper()
-	path := filepath.Join(b.dir, "sites", site, "site_config.json")
-	text, err := os.ReadFile(path)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	var config map[string]any
-	if err := json.Unmarshal(text, &config); err != nil {
-		b.t.Fatal(err)
-	}
-	config[key] = value
-	if text, err = json.Marshal(config); err != nil {
-		b.t.Fatal(err)
-	}
-	if err := os.WriteFile(path, text, 0o600); err != nil {
-		b.t.Fatal(err)
-	}
+	b.configure(filepath.Join(site, "site_config.json"), map[string]any{key: value})
 }
 
 func TestMissingTables(t *testing.T) {
