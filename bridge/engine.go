@@ -137,6 +137,18 @@ func (e *Engine) Enqueue(ctx context.Context, r EnqueueRequest) (*rqcompat.Job, 
 	return c.Enqueue(ctx, r)
 }
 
+// Stuck names what the engine does that has made no step for longer than most: looking at a queue, claiming jobs, renewing leases.
+// Some seconds are usual, as a queue is looked at every five when nothing waits there; a server that is away makes nothing stuck,
+// as it is asked again and again. Nothing is before Run has connected, and after a stop.
+func (e *Engine) Stuck(most time.Duration) []string {
+	select {
+	case <-e.connected:
+		return e.rooms.stuck(most)
+	default:
+		return nil
+	}
+}
+
 // Stats are counts of one moment.
 type Stats struct {
 	// Waiting jobs only lack a free slot; Running ones have one, the Abandoned too, whose handler ignores its context.

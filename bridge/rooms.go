@@ -44,6 +44,7 @@ type rooms struct {
 	fair       *intake.FairQueue
 	pollers    map[string]*intake.Poller
 	firsts     []*intake.First
+	claiming   wait.Pulse
 	takeBack   *maintenance.TakeBack
 	due        *maintenance.Due
 	schedules  *maintenance.Schedules
@@ -150,7 +151,7 @@ func (w *rooms) fetch(ctx context.Context, ids []string) ([]*rqcompat.FetchResul
 func (w *rooms) claimer(handlers, writes context.Context) *intake.Claimer {
 	return &intake.Claimer{
 		Claim: w.rq.Claim, Fetch: w.fetch, Router: w.router, Suspension: w.suspension,
-		Fair: w.fair, Pollers: w.pollers, Slots: w.slots, Lease: w.cfg.Lease + registrySlack, Log: w.cfg.Log,
+		Fair: w.fair, Pollers: w.pollers, Slots: w.slots, Lease: w.cfg.Lease + registrySlack, Log: w.cfg.Log, Pulse: &w.claiming,
 		Start: func(q *job.Queued, again func(context.Context) *job.Queued, slot *workers.Slot, lease rqcompat.Lease) {
 			w.runner.Start(handlers, writes, q, again, slot, lease)
 		},
@@ -214,6 +215,23 @@ func (w *rooms) waiting() int {
 		n += p.Far()
 	}
 	return n
+}
+
+// stuck names what is in the same round for longer than most.
+func (w *rooms) stuck(most time.Duration) (what []string) {
+	for queue, p := range w.pollers {
+		if p.Round() > most {
+			what = append(what, "looking at queue "+queue)
+		}
+	}
+	if w.claiming.Round() > most {
+		what = append(what, "claiming jobs")
+	}
+	if w.runner.Renewing() > most {
+		what = append(what, "renewing leases")
+	}
+	slices.Sort(what)
+	return what
 }
 
 // watched are the queues that are worked, and their names.

@@ -85,6 +85,7 @@ type Runner struct {
 	reports  *batch.Lanes[string, *run]
 	outcomes batch.Batcher[rqcompat.Outcome, rqcompat.Answer[rqcompat.OutcomeResult]]
 	said     wait.Seldom
+	renewal  wait.Pulse
 
 	// jobs counts the goroutines that run jobs; abandoned those among them that were left behind.
 	jobs      sync.WaitGroup

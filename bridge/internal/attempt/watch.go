@@ -28,10 +28,13 @@ func (x *Runner) RenewLeases(ctx context.Context) {
 	x.heartbeat(ctx)
 	pause := wait.Backoff{Log: x.Logger, What: "leases can't be renewed", Most: renewAgain}
 	var last time.Time
+	defer x.renewal.Rest()
 	for wait.Sleep(ctx, x.Lease/3); ctx.Err() == nil; wait.Sleep(ctx, x.Lease/3) {
+		x.renewal.Beat()
 		full := time.Since(last) >= workers.Interval
 		for err := x.renew(ctx, full); err != nil && ctx.Err() == nil; err = x.renew(ctx, full) {
 			pause.Failed(ctx, err)
+			x.renewal.Beat()
 		}
 		pause.Succeeded()
 		x.Slots.Retire(ctx, x.RQ, x.Logger)
@@ -41,6 +44,9 @@ func (x *Runner) RenewLeases(ctx context.Context) {
 		}
 	}
 }
+
+// Renewing is how long the present renewal of leases has taken, since it last failed; 0 if none is made.
+func (x *Runner) Renewing() time.Duration { return x.renewal.Round() }
 
 func (x *Runner) heartbeat(ctx context.Context) {
 	x.Slots.Heartbeat(ctx, x.RQ, x.running.count() > 0, x.Logger)

@@ -33,6 +33,8 @@ type Claimer struct {
 	// again waits for what the job asks for, or gives nil for one that has to go back to its queue.
 	Start func(q *job.Queued, again func(context.Context) *job.Queued, slot *workers.Slot, lease rqcompat.Lease)
 	Log   *slog.Logger
+	// Pulse beats while jobs are claimed; nil for none.
+	Pulse *wait.Pulse
 
 	said wait.Seldom
 }
@@ -40,7 +42,9 @@ type Claimer struct {
 // Run waits for jobs and for free slots, and claims, until ctx ends.
 func (c *Claimer) Run(ctx context.Context) {
 	pause := wait.Backoff{Log: c.Log, What: "jobs can't be claimed"}
+	defer c.Pulse.Rest()
 	for ctx.Err() == nil {
+		c.Pulse.Rest()
 		if c.Fair.Len() == 0 {
 			for _, p := range c.Pollers {
 				p.hungry.Raise()
@@ -62,9 +66,11 @@ func (c *Claimer) Run(ctx context.Context) {
 			wait.Sleep(ctx, a.Again)
 			continue
 		}
+		c.Pulse.Beat()
 		dealt := c.Fair.deal(len(free))
 		if len(dealt) == 0 {
 			c.Slots.PutBack(free)
+			c.Pulse.Rest()
 			if c.Fair.Len() > 0 { // all who wait have what they may have, or wait for room, or for limits
 				c.Fair.filled.Within(ctx, min(c.Fair.room.untilTurn(), c.Fair.untilOpen()))
 			}

@@ -83,6 +83,7 @@ type Poller struct {
 	aside *route.Aside
 	// hungry is raised when the claimer has nothing left to deal.
 	hungry wait.Flag
+	pulse  wait.Pulse
 
 	mu sync.Mutex
 	// dealt are the ids that the claimer dealt out since the last look, refused those that can't be claimed.
@@ -106,11 +107,13 @@ func newAside(q job.Queue, r Router, log *slog.Logger, looked func()) *route.Asi
 // Run looks until ctx ends. A Redis that is away is asked again, ever slower; what was seen before stays valid.
 func (p *Poller) Run(ctx context.Context) {
 	defer p.Waiter.Close()
+	defer p.pulse.Rest()
 	var aside sync.WaitGroup
 	defer aside.Wait() // it ends with ctx
 	aside.Go(func() { p.aside.Run(ctx) })
 	pause := wait.Backoff{Log: p.Log.With("queue", p.Queue.Name), What: "queue can't be read"}
 	for ctx.Err() == nil {
+		p.pulse.Beat()
 		if p.Paused(ctx, p.Queue.Name) {
 			p.letGo()
 			wait.Sleep(ctx, policy.SuspensionPoll)
@@ -126,6 +129,9 @@ func (p *Poller) Run(ctx context.Context) {
 		}
 	}
 }
+
+// Round is how long the present look has taken, since it last asked Redis; 0 if nobody looks.
+func (p *Poller) Round() time.Duration { return p.pulse.Round() }
 
 // letGo forgets what was seen, as if the queue had never been looked at.
 func (p *Poller) letGo() {
@@ -214,6 +220,7 @@ func (p *Poller) seen(id string, now time.Time) time.Time {
 
 // see brings the copy of the list up to date.
 func (p *Poller) see(ctx context.Context) (added, removed []string, err error) {
+	p.pulse.Beat()
 	p.mu.Lock()
 	for _, id := range p.dealt {
 		p.List.Drop(id)

@@ -26,6 +26,9 @@ func notify(state string) error {
 	return errors.Join(err, conn.Close())
 }
 
+// leastStuck is what a busy machine may keep an engine from its next step.
+const leastStuck = 20 * time.Second
+
 // tellSystemd says when the engine is ready, that it still moves, and that it stops, until it has stopped.
 func tellSystemd(ctx, stopping context.Context, e *bridge.Engine, log *slog.Logger) {
 	tell := func(state string) {
@@ -40,7 +43,8 @@ func tellSystemd(ctx, stopping context.Context, e *bridge.Engine, log *slog.Logg
 		return
 	}
 	var alive <-chan time.Time
-	if every := watchdog(); every > 0 {
+	every := watchdog()
+	if every > 0 {
 		ticker := time.NewTicker(every)
 		defer ticker.Stop()
 		alive = ticker.C
@@ -49,7 +53,11 @@ func tellSystemd(ctx, stopping context.Context, e *bridge.Engine, log *slog.Logg
 	for {
 		select {
 		case <-alive:
-			e.Stats() // which doesn't return from an engine that is stuck
+			e.Stats() // which doesn't return from an engine that is stuck for good
+			if what := e.Stuck(max(every, leastStuck)); len(what) > 0 {
+				log.Error("systemd isn't told that the bridge moves, since it doesn't", "stuck", what)
+				continue
+			}
 			tell("WATCHDOG=1")
 		case <-stop:
 			tell("STOPPING=1")
