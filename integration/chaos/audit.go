@@ -91,14 +91,16 @@ func (b *bed) look(ctx context.Context, all []accepted, h history) (states []int
 	}
 	answers := make([]*redis.SliceCmd, len(all))
 	queued := map[string]bool{}
-	_, err = b.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
-		for i, a := range all {
-			answers[i] = p.HMGet(ctx, rqcompat.JobKey(a.id), "status", "worker_name")
+	for from := 0; from < len(all); from += 1000 { // an answer to all at once takes longer than a client waits
+		_, err = b.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+			for i, a := range all[from:min(from+1000, len(all))] {
+				answers[from+i] = p.HMGet(ctx, rqcompat.JobKey(a.id), "status", "worker_name")
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, nil, err
 		}
-		return nil
-	})
-	if err != nil {
-		return nil, nil, err
 	}
 	for _, kind := range []string{own, shared, first} {
 		ids, err := b.standing(ctx, b.queue(kind))

@@ -311,7 +311,7 @@ func (s *soaking) flat() (figures []figure) {
 	}{
 		{"memory of a bridge", "MB", func(v vitals) float64 { return v.memory }, 8},
 		{"goroutines of a bridge", "", func(v vitals) float64 { return v.goroutines }, 20},
-		{"connections to Redis", "", func(v vitals) float64 { return v.redis }, 5},
+		{"connections to Redis", "", func(v vitals) float64 { return v.redis }, 30}, // each of three bridges keeps what a busy moment needed
 		{"connections to MariaDB", "", func(v vitals) float64 { return v.mariadb }, 5},
 		{"keys in Redis, but for those of jobs that ended", "", func(v vitals) float64 { return v.keys }, 20},
 	} {
