@@ -263,9 +263,15 @@ func (w *rooms) work(ctx context.Context) {
 	answered := wait.NewFlag()
 	watchers := loop(watching, w.runner.RenewLeases, w.runner.WatchCancels, w.runner.WriteReports, w.due.Run, w.schedules.Run, w.hands.Run, w.submitter.Run, w.batches.Run, w.listen,
 		func(ctx context.Context) { w.runner.Listen(ctx, stopClaiming) },
-		func(ctx context.Context) { _ = w.rq.BeHeard(ctx, w.slots.Process(), func(error) { answered.Raise() }) },
+		func(ctx context.Context) {
+			_ = w.rq.BeHeard(ctx, w.slots.Process(), func(err error) {
+				if err == nil || rqcompat.Judge(err) == rqcompat.Denied {
+					answered.Raise()
+				}
+			})
+		},
 		func(ctx context.Context) { maintenance.Run(ctx, w.cfg.Log, w.services) })
-	answered.Within(claiming, time.Second) // who dies of his first job was heard before
+	answered.Within(claiming, lastSteps) // who dies of his first job was heard before, also on a slow machine
 	taking := loop(claiming, w.claimer(handlers, writes).Run)
 	taking.Go(func() { w.takeBack.Run(claiming) })
 	for _, f := range w.firsts {
