@@ -119,7 +119,10 @@ func TestHistory(t *testing.T) {
 	}
 	got := h.needless()
 	slices.Sort(got)
-	if want := []string{"needless: its run 2 began 1s after the one before", "well: its run 2 began 12s after the one before"}; !slices.Equal(got, want) {
+	if want := []string{
+		"needless: its run 2 began in process 3 1s after the one before in process 2 (which ended after -, and died after -)",
+		"well: its run 2 began in process 3 12s after the one before in process 1 (which ended after 1s, and died after 8s)",
+	}; !slices.Equal(got, want) {
 		t.Errorf("without need began %q, want %q", got, want)
 	}
 }

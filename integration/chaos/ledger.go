@@ -184,13 +184,22 @@ func (h history) onLast(process int) bool {
 // settles is how long after its handler's end a job may be settled at the latest: a kill within that time may have been before.
 const settles = 2 * time.Second
 
+// after is how long after its start something was, "-" if it wasn't.
+func (r attempt) after(at time.Time) string {
+	if at.IsZero() {
+		return "-"
+	}
+	return at.Sub(r.began).Round(time.Millisecond).String()
+}
+
 // needless lists the starts of jobs that no death explains: the run before was not cut short, and its end not kept from being written.
 func (h history) needless() (list []string) {
 	for key, runs := range h.runs {
 		for i := 1; i < len(runs); i++ {
 			before := runs[i-1]
 			if !before.returned && (before.died.IsZero() || before.died.After(runs[i].began) || before.settled()) {
-				list = append(list, fmt.Sprintf("%s: its run %d began %s after the one before", key, i+1, runs[i].began.Sub(before.began).Round(time.Millisecond)))
+				list = append(list, fmt.Sprintf("%s: its run %d began in process %d %s after the one before in process %d (which ended after %s, and died after %s)",
+					key, i+1, runs[i].process, runs[i].began.Sub(before.began).Round(time.Millisecond), before.process, before.after(before.ended), before.after(before.died)))
 			}
 		}
 	}

@@ -71,9 +71,13 @@ func main() {
 	flag.BoolVar(&o.short, "short", false, "each scenario in the small")
 	flag.Float64Var(&o.slack, "slack", 1, "take limits of times so many times as long, on a busy machine")
 	flag.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()), "of what is random")
+	logs := flag.String("logs", "", "have each bridge write its log into this directory")
 	flag.Usage = usage
 	flag.Parse()
 	o.versions = strings.Split(*versions, ",")
+	if *logs != "" {
+		os.Setenv(logsVariable, *logs) // for the processes that are started
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	var names []string

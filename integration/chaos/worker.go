@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -23,6 +24,8 @@ const (
 	workerVariable = "CHAOS_WORKS"
 	// ledgerVariable names the ledger, for handlers of both languages.
 	ledgerVariable = "CHAOS_LEDGER"
+	// logsVariable names the directory for the logs of bridges, if somebody wants them.
+	logsVariable = "CHAOS_LOGS"
 )
 
 // childMain doesn't return in a process that is to be a worker, also of the test program.
@@ -57,6 +60,13 @@ func workerMain(dir string) int {
 		l, err := newLedger(os.Getenv(ledgerVariable))
 		if err != nil {
 			return err
+		}
+		if logs := os.Getenv(logsVariable); logs != "" {
+			f, err := os.Create(filepath.Join(logs, fmt.Sprintf("bridge-%d.log", os.Getpid())))
+			if err != nil {
+				return err
+			}
+			cfg.Log = slog.New(slog.NewJSONHandler(f, &slog.HandlerOptions{Level: slog.LevelDebug}))
 		}
 		e, err := bridge.New(cfg)
 		if err != nil {
