@@ -3,6 +3,7 @@ package rqcompat
 import (
 	"context"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -27,6 +28,8 @@ type LapsedJob struct {
 	// Limits of jobs that run don't count the lost worker any more; a caller who knows them says so. Otherwise they do until its
 	// lease ends.
 	Limits []Limit
+	// Ended says that the job's work is done and only the end isn't written yet: no lapse fails it. A caller who knows says so.
+	Ended bool
 
 	slack  time.Duration // of the Lapsed that found it
 	silent string        // the process of the LeftBy that found it
@@ -140,6 +143,14 @@ func (l LapsedJob) Deaths() string {
 	return text
 }
 
+// most is the lapse that fails the job.
+func (l LapsedJob) most(maxKills int) int {
+	if l.Ended {
+		return math.MaxInt32
+	}
+	return maxKills
+}
+
 // Writable asks whether Redis takes writes that need memory; the error says why not. Nothing is written: a renewal of no
 // lease. While it is refused no worker can renew, and a lapsed lease says nothing of its worker.
 func (c *Client) Writable(ctx context.Context) error {
@@ -167,7 +178,7 @@ func (c *Client) Rescue(ctx context.Context, queue string, l LapsedJob, maxKills
 	now, at := c.Now(ctx), time.Now()
 	exc := fmt.Sprintf("rqcompat.PoisonedJobError: %s; it is not tried again\n", l.Deaths())
 	args := []any{c.d.endFlags(), now.Unix(), FormatTime(at), floatTime(at), queue, l.Member,
-		l.ID, l.ExecutionID, l.WorkerName, FormatTime(l.StartedAt), floatTime(l.StartedAt), maxKills, EncodeExc(exc),
+		l.ID, l.ExecutionID, l.WorkerName, FormatTime(l.StartedAt), floatTime(l.StartedAt), l.most(maxKills), EncodeExc(exc),
 		now.Add(l.slack).Unix(), l.Beside, l.silent, len(l.Limits)}
 	for _, limit := range l.Limits {
 		args = append(args, limit.Key)

@@ -159,6 +159,18 @@ func TestRescue(t *testing.T) {
 	})
 }
 
+// TestRescueOfWhatHasEnded: a job whose work is done is not failed for a lapse, whichever it is.
+func TestRescueOfWhatHasEnded(t *testing.T) {
+	everyDialect(t, func(t *testing.T, b *bed) {
+		b.put("default", "done", "bridge_kills", "2")
+		b.lapse(b.claim("default", "done"))
+		got := b.lapsedOnly("default")
+		got.Ended = true
+		b.rescue(got, RescueRequeued)
+		b.wantMembers("rq:queue:default", "done")
+	})
+}
+
 // TestRanKeepsNamesShort: ids are as long as anybody likes, and there may be thousands of them.
 func TestRanKeepsNamesShort(t *testing.T) {
 	var l LapsedJob

@@ -170,7 +170,9 @@ func (s *Rescue) one(ctx context.Context, q job.Queue, l rqcompat.LapsedJob) err
 	if queued != nil {
 		l.Limits, _ = queued.Limits.List()
 	}
-	poisoned, said := l.Kills+1 >= s.MaxKills, ""
+	// What died between the row's end and RQ's has done its work: its next delivery is tidied up.
+	l.Ended = row != nil && (row.Status == rows.StatusCompleted || row.Status == rows.StatusCanceled)
+	poisoned, said := l.Kills+1 >= s.MaxKills && !l.Ended, ""
 	if poisoned && queued != nil && queued.Callbacks.Any() != "" {
 		l.HandOver, said = s.CallBack(sites.End{
 			Site: info.Site, ID: l.ID, Kind: rqcompat.CallbackFailure, Callback: queued.Callbacks[rqcompat.CallbackFailure], When: rqcompat.FormatTime(l.StartedAt),

@@ -80,7 +80,7 @@ func (l *lapsedJobs) Writable(context.Context) error { return l.readOnly }
 func (l *lapsedJobs) Rescue(_ context.Context, queue string, j rqcompat.LapsedJob, maxKills int) (rqcompat.RescueResult, error) {
 	result, ok := l.results[j.ID]
 	if !ok {
-		if result = rqcompat.RescueRequeued; j.Kills+1 >= maxKills {
+		if result = rqcompat.RescueRequeued; j.Kills+1 >= maxKills && !j.Ended {
 			result = rqcompat.RescuePoisoned
 		}
 	}
@@ -225,6 +225,7 @@ func TestRescueGivesBack(t *testing.T) {
 		"the second kill": {func(l *lapsedJobs) { l.lapse("a", l.add("JOB-1", rows.StatusRunning, runs)).Kills = 1 }, requeued, "kills=2", ""},
 		"the third kill": {func(l *lapsedJobs) { l.lapse("a", l.add("JOB-1", rows.StatusRunning, runs)).Kills = 2 },
 			[]string{"row JOB-1 Running > Dead Letter", "rescue b:go a", "observers Dead Letter"}, "again and again", ""},
+		"the third kill, after the row's end": {func(l *lapsedJobs) { l.lapse("a", l.add("JOB-1", rows.StatusCompleted, runs)).Kills = 2 }, only, "it is back in its queue", ""},
 		"the third kill of a plain job": {func(l *lapsedJobs) { l.lapse("a", nil).Kills = 2 }, only, "again and again", ""},
 	}
 	for name, tc := range tests {
