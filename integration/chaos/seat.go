@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"github.com/opensoft/dartwing-bridge/rqcompat"
 )
 
 // seat is where one bridge after the other works: who dies is followed by the next, as a service manager does it.
@@ -113,7 +115,22 @@ func (s *seat) mayDie() bool {
 		return false
 	}
 	h, err := s.b.ledger.history()
-	return err == nil && !h.onLast(s.w.PID())
+	return err == nil && !h.onLast(s.w.PID()) && !s.b.onLast()
+}
+
+// onLast says whether a job that two bridges died with is in hand, begun or not: of what was claimed and not begun nobody has written
+// down whose it is.
+func (b *bed) onLast() bool {
+	ctx := context.Background()
+	for _, q := range b.queues([]string{own, shared, first}) {
+		for _, member := range b.rdb.ZRange(ctx, rqcompat.WipKey(q), 0, -1).Val() {
+			id, _ := b.rq.Dialect().SplitWipMember(member)
+			if b.rdb.HGet(ctx, rqcompat.JobKey(id), "bridge_kills").Val() == "2" {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // stop stops the last one in order, and says what went wrong here. Call it when run has returned.
