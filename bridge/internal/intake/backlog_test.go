@@ -183,6 +183,31 @@ func TestAPausedDeepQueueIsLetGo(t *testing.T) {
 	}
 }
 
+// TestABrokenLookAtADeepQueue: whenever Redis doesn't answer, nothing is forgotten of what is far.
+func TestABrokenLookAtADeepQueue(t *testing.T) {
+	l, p := deepQueue(300)
+	want := slices.Clone(l.ids)
+	var got []string
+	for i := range 400 {
+		if i%3 == 1 {
+			l.err = errBroken
+		}
+		if i%3 == 2 {
+			l.fetchErr[len(l.fetched)] = errBroken
+		}
+		_, _ = p.look(t.Context()) // an error is tried again
+		l.err = nil
+		for _, n := range p.Fair.deal(7) {
+			l.ids = slices.DeleteFunc(l.ids, func(id string) bool { return id == n.ID })
+			p.forget(n.ID)
+			got = append(got, n.ID)
+		}
+	}
+	if slices.Sort(got); !slices.Equal(got, want) {
+		t.Errorf("%d jobs are dealt, want %d; %d are far, %d recalled", len(got), len(want), p.Far(), len(p.recalled))
+	}
+}
+
 // TestRowsOfABacklog: a row is found whose job waits far behind, under whatever id.
 func TestRowsOfABacklog(t *testing.T) {
 	b := newBacklog()

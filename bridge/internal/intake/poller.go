@@ -259,6 +259,9 @@ func (p *Poller) gone(removed []string) {
 // comes nearer.
 func (p *Poller) join(ctx context.Context, left []string) ([]string, error) {
 	added, removed, err := p.see(ctx)
+	if err != nil {
+		return left, err
+	}
 	if len(removed) > 0 {
 		gone := map[string]bool{}
 		for _, id := range removed {
@@ -270,7 +273,7 @@ func (p *Poller) join(ctx context.Context, left []string) ([]string, error) {
 		first := min(len(added), fetchBatch/2)
 		left = slices.Concat(added[:first], nearer, left, added[first:])
 	}
-	return left, err
+	return left, nil
 }
 
 // asFound pairs jobs that were fetched with when the i-th id was first seen.
