@@ -40,6 +40,7 @@ type bed struct {
 	mariadb  *servers.MariaDB
 	database string
 	settings map[string]any
+	common   map[string]any
 	bench    *frappe.Bench
 	pool     *rows.Pool
 	db       *rows.DB
@@ -60,11 +61,12 @@ type bedOptions struct {
 	// redisServer and mariadb are servers of somebody else's, who stops them. Default: the bed's own.
 	redisServer *servers.Redis
 	mariadb     *servers.MariaDB
+	common      map[string]any // further keys of the bench's configuration
 }
 
 // newBed starts what a bench needs, beside Python with that version of RQ. Call close.
 func newBed(ctx context.Context, o *options, version string, opts bedOptions) (b *bed, err error) {
-	b = &bed{o: o, version: version, redis: opts.redisServer, mariadb: opts.mariadb}
+	b = &bed{o: o, version: version, redis: opts.redisServer, mariadb: opts.mariadb, common: opts.common}
 	defer func() {
 		if err != nil {
 			err = errors.Join(fmt.Errorf("prepare a bench: %w", err), b.close())
@@ -170,7 +172,7 @@ func (b *bed) view(dir, redisURL, dbHost string, dbPort int) error {
 		major = 16
 	}
 	return servers.NewBench(dir, servers.BenchConfig{
-		ID: "bench", Major: major, RQVersion: b.version, RedisQueue: redisURL, Bridge: b.settings,
+		ID: "bench", Major: major, RQVersion: b.version, RedisQueue: redisURL, Bridge: b.settings, Common: b.common,
 		Sites: []servers.BenchSite{{Name: site, DBName: b.database, DBPassword: "secret", DBHost: dbHost, DBPort: dbPort}},
 	})
 }

@@ -7,4 +7,6 @@ var scenarios = []scenario{
 	{"soak", "an hour of mixed load with a kill every ten seconds: what grows", soak},
 	{"rolling", "bridges restarted one after the other, fifty times, as deploys do", rolling},
 	{"depth", "a million jobs of one organization wait: what others notice, and what it takes", depth},
+	{"network", "the network cut between a bridge and Redis, MariaDB or both, by dropping packets", network},
+	{"sentinel", "the master of a Redis with sentinels killed, silent and replaced, under load", sentinel},
 }
