@@ -31,6 +31,7 @@ var arrows = map[string][]string{
 
 	"bridge/internal/wait":    {},
 	"bridge/internal/batch":   {"bridge/internal/wait"},
+	"bridge/internal/outage":  {"rqcompat"},
 	"bridge/internal/job":     {"frappe/rows", "rqcompat", "rqcompat/pickle"},
 	"bridge/internal/foreign": {"bridge/internal/job", "bridge/internal/wait"},
 	"bridge/internal/moves":   {"bridge/internal/job", "frappe/rows"},

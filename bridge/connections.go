@@ -5,11 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/byhand"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/desk"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/outage"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/policy"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/route"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/sites"
@@ -39,6 +41,9 @@ type connections struct {
 	deliveries           byhand.Deliveries
 	submitter            *submit.Submitter
 	desk                 *desk.Desk
+	outage               *outage.Redis
+	// log is the configuration's, in which nobody repeats that a server is away.
+	log *slog.Logger
 }
 
 // connect waits for a Redis that is away.
@@ -76,6 +81,10 @@ func connectNow(ctx context.Context, cfg Config) (*connections, error) {
 		_ = c.Close() // the error that matters is Redis's
 		return nil, explainRedis(queue.Where, err)
 	}
+	c.outage = outage.NewRedis(cfg.Log)
+	c.rdb.AddHook(c.outage)
+	c.realtime.AddHook(c.outage) // the same server
+	c.log = outage.Quiet(cfg.Log, c.isTold)
 	c.rq = rqcompat.NewClient(c.rdb, c.detection.Dialect)
 	c.sites = sites.New(sites.Params{
 		Bench: cfg.Bench, Pool: c.pool, Cache: c.cache, Log: cfg.Log,
@@ -92,11 +101,25 @@ func connectNow(ctx context.Context, cfg Config) (*connections, error) {
 		Rows: c.sites, Ask: c.policy.Ask, Limits: c.limits, Ready: c.deliveries.Ready, Deliver: c.deliveries.DeliverMany,
 		DefaultOrganization: cfg.DefaultOrganization,
 	})
-	publisher := realtime.NewPublisher(c.realtime, cfg.Log)
+	publisher := realtime.NewPublisher(c.realtime, c.log)
 	publisher.Source = eventsSource
-	c.desk = desk.New(desk.Params{Publisher: publisher, Members: c.sites.Members, Tenant: c.sites.Tenant, Now: c.sites.Now, Log: cfg.Log})
+	c.desk = desk.New(desk.Params{Publisher: publisher, Members: c.sites.Members, Tenant: c.sites.Tenant, Now: c.sites.Now, Log: c.log})
 	c.sites.Observe(c.desk)
 	return c, nil
+}
+
+// isTold reports whether an error is of a server of which the log says already that it can't be used. Of Redis it says so now, if it
+// was a waiter that met it first, or a subscription.
+func (c *connections) isTold(err error) bool {
+	switch {
+	case rows.SiteOf(err) != "" || errors.Is(err, rows.ErrUnavailable):
+		return c.sites.IsAbsence(err)
+	case rqcompat.OfServer(err) || errors.Is(err, realtime.ErrAway):
+		c.outage.Met(err)
+		return true
+	}
+	out, _ := c.outage.Out()
+	return out != nil && rqcompat.Judge(err) == rqcompat.Refusing // of a transaction Redis doesn't say why
 }
 
 // facts are what policy wants to know: of sites, and of what runs.

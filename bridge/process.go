@@ -32,7 +32,7 @@ func (w *rooms) publish(ctx context.Context) error {
 	p := w.process
 	p.Running, _ = w.runner.Running()
 	p.Memory, p.MemoryMost = w.room.Used()
-	p.Waiting, p.Abandoned = w.waiting(), w.runner.Abandoned()
+	p.Waiting, p.Abandoned, p.Troubles = w.waiting(), w.runner.Abandoned(), w.troubles()
 	return w.rq.Publish(ctx, p)
 }
 

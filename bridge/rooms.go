@@ -61,6 +61,8 @@ type rooms struct {
 
 // furnish builds the rooms.
 func furnish(cfg Config, c *connections, handlers job.Handlers, ended attempt.Ended) *rooms {
+	loud := cfg.Log
+	cfg.Log = c.log
 	w := &rooms{cfg: cfg, connections: c, pollers: map[string]*intake.Poller{}}
 	queues, names := cfg.watched()
 	w.slots = workers.NewSlots(cfg.Concurrency, names)
@@ -92,7 +94,7 @@ func furnish(cfg Config, c *connections, handlers job.Handlers, ended attempt.En
 	})
 	c.sites.Observe(w.alert)
 	w.runner = attempt.NewRunner(attempt.Params{
-		Rows: c.sites, RQ: c.rq, Ask: c.policy.Ask, Trials: w.breakers, Slots: w.slots, Retry: cfg.Retry, RetryIntervals: cfg.RetryIntervals, Logger: cfg.Log,
+		Rows: c.sites, RQ: c.rq, Ask: c.policy.Ask, Trials: w.breakers, Slots: w.slots, Retry: cfg.Retry, RetryIntervals: cfg.RetryIntervals, Logger: cfg.Log, HandlerLog: loud,
 		CancelGrace: cfg.CancelGrace, Lease: cfg.Lease, Slack: registrySlack,
 		Ended: func(info job.Info, outcome string, err *job.Failure, took time.Duration) {
 			if outcome == "failed" {

@@ -34,6 +34,13 @@ var judgements = []struct {
 	{"OOM command not allowed", Refusing, "no memory left (maxmemory)"},
 	{"MISCONF ", Refusing, "a snapshot can't be written"},
 	{"READONLY ", Refusing, "a replica, after a failover"},
+	{"LOADING ", Refusing, "its data are being read"},
+	{"BUSY Redis", Refusing, "a script keeps it"},
+	{"MASTERDOWN ", Refusing, "a replica without its master"},
+	{"NOREPLICAS ", Refusing, "too few replicas follow (min-replicas-to-write)"},
+	{"UNBLOCKED ", Refusing, "it has become a replica"},
+	{"max number of clients reached", Refusing, "as it says"},
+	{"max requests limit exceeded", Refusing, "its provider's"},
 	{"NOAUTH", Denied, "a password is needed"},
 	{"WRONGPASS", Denied, "user or password are wrong, or the user was switched off"},
 	{"invalid password", Denied, "WRONGPASS before Redis 6"},
@@ -92,6 +99,21 @@ func Judge(err error) Judgement {
 func isErrno(err error) bool {
 	_, is := err.(syscall.Errno)
 	return is
+}
+
+// OfServer reports whether an error says that the server can't be used now, by whomever: it gives no answer, or refuses all, or all
+// writes. What it may refuse one command for, a right or a name that it doesn't know, isn't among it.
+func OfServer(err error) bool {
+	var reply redis.Error
+	if !errors.As(err, &reply) || errors.Is(err, redis.Nil) {
+		return Judge(err) == Away
+	}
+	for _, j := range judgements {
+		if j.is == Refusing && strings.Contains(reply.Error(), j.text) {
+			return true
+		}
+	}
+	return false
 }
 
 // pipelined sends commands in one round trip. Errors about the data are left in their commands; any other is returned,

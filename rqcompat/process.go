@@ -37,6 +37,8 @@ type Process struct {
 	Memory     int         `json:"memory,omitempty"`
 	MemoryMost int         `json:"memory_most,omitempty"`
 	Abandoned  []Abandoned `json:"abandoned"`
+	// Troubles says in words which servers it can't use.
+	Troubles []string `json:"troubles,omitempty"`
 }
 
 // IsOldest reports whether the process of that name is the first of a list that has the oldest first, as Client.Processes: what one of

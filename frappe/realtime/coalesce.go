@@ -48,7 +48,7 @@ func (p *Publisher) collect(l *lane, key windowKey, values []string) {
 }
 
 // sendDue sends what is due, or everything, and puts back what wasn't taken.
-func (p *Publisher) sendDue(ctx context.Context, everything bool) error {
+func (p *Publisher) sendDue(ctx context.Context, everything bool) (sent bool, err error) {
 	now := time.Now()
 	p.mu.Lock()
 	taken := append(p.lists.take(now, everything), p.docs.take(now, everything)...)
@@ -69,11 +69,11 @@ func (p *Publisher) sendDue(ctx context.Context, everything bool) error {
 			for _, t := range taken {
 				t.restore()
 			}
-			return err
+			return sent, err
 		}
-		taken = taken[n:]
+		taken, sent = taken[n:], true
 	}
-	return nil
+	return sent, nil
 }
 
 func (p *Publisher) untilDue() time.Duration {

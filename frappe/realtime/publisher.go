@@ -244,18 +244,20 @@ func (p *Publisher) Run(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
-			return p.sendDue(sending, true)
+			_, err := p.sendDue(sending, true)
+			return err
 		case <-p.wake:
 		case <-timer.C:
 		}
-		err := p.sendDue(sending, false)
+		sent, err := p.sendDue(sending, false) // or nothing, which is no news
 		switch {
 		case err != nil && !failing:
 			p.log.Warn("desk updates wait for redis_queue", "error", err)
-		case err == nil && failing:
+			failing = true
+		case err == nil && failing && sent:
 			p.log.Info("desk updates are sent again")
+			failing = false
 		}
-		failing = err != nil
 		timer.Reset(p.untilDue())
 	}
 }
@@ -264,7 +266,7 @@ func (p *Publisher) Run(ctx context.Context) error {
 func (p *Publisher) Close() error {
 	p.running.Lock()
 	defer p.running.Unlock()
-	err := p.sendDue(context.Background(), true)
+	_, err := p.sendDue(context.Background(), true)
 	p.pending.Wait()
 	return err
 }

@@ -180,6 +180,14 @@ func (e *dbError) Error() string {
 	return text
 }
 
+// SiteOf names the site whose database an error of this package is about; "" if it says nothing of that.
+func SiteOf(err error) string {
+	if e, ok := errors.AsType[*dbError](err); ok {
+		return e.site
+	}
+	return ""
+}
+
 func (e *dbError) Unwrap() []error { return []error{e.kind, e.cause} }
 
 // ErrDependency says that a job can't depend on what it names: a job that isn't there, or isn't of its organization, or that

@@ -64,7 +64,7 @@ type heard struct{ *run }
 
 // Log implements job.Reporter.
 func (h heard) Log() *slog.Logger {
-	log := h.run.Log()
+	log := slog.New(jobFields{h.loud.Handler(), h.run})
 	if h.rowName() == "" {
 		return log // nobody would see it
 	}

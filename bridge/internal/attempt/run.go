@@ -42,6 +42,7 @@ type run struct {
 	abandoned atomic.Bool
 
 	base   *slog.Logger
+	loud   *slog.Logger // for what the handler logs
 	output atomic.Pointer[string]
 }
 

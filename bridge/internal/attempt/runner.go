@@ -6,6 +6,7 @@
 package attempt
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"sync"
@@ -63,6 +64,8 @@ type Params struct {
 	// RetryIntervals are the pauses before the retries of a job without a row.
 	RetryIntervals []time.Duration
 	Logger         *slog.Logger
+	// HandlerLog is what handlers log to. Default: Logger.
+	HandlerLog *slog.Logger
 	// CancelGrace is how long a handler may take to return once its context has ended.
 	CancelGrace time.Duration
 	// Lease is how long a claim holds without renewal, Slack how much longer its entry in RQ's started registry lasts.
@@ -109,7 +112,7 @@ func NewRunner(p Params) *Runner {
 // nil, q is what was known before the claim: again waits for what the job asks for now, or gives nil for a job that has to
 // go back to its queue.
 func (x *Runner) Start(work, settle context.Context, q *job.Queued, again func(context.Context) *job.Queued, slot *workers.Slot, lease rqcompat.Lease) {
-	r := &run{slot: slot, lease: lease, base: x.Logger}
+	r := &run{slot: slot, lease: lease, base: x.Logger, loud: cmp.Or(x.HandlerLog, x.Logger)}
 	r.take(q)
 	r.progress.hand = func() { x.reports.Add(r.info.Site, r) }
 	r.ctx, r.cancel = context.WithCancelCause(work)

@@ -97,13 +97,19 @@ func (s *Sites) writer(ctx context.Context, name string) (*writer, error) {
 	w = &writer{site: site, db: db, checked: now, access: access.New(db), creating: make(chan struct{}, 1)}
 	write := func(ctx context.Context, ts []rows.Transition) ([]rows.TransitionResult, error) {
 		results, err := db.Transition(ctx, ts)
+		s.wrote(ctx, name, err)
 		s.forgetDocuments(ctx, site, ts, results)
 		return results, err
 	}
 	w.starts = &batch.Batcher[rows.Transition, rows.TransitionResult]{Limit: rowBatch, Call: write, Shared: rows.OfServer}
 	w.ends = &batch.Batcher[rows.Transition, rows.TransitionResult]{Limit: rowBatch, Call: write, Shared: rows.OfServer}
 	w.arrivals = &batch.Batcher[rows.NewJob, *rows.BackgroundJob]{
-		Limit: rowBatch, Call: db.CreateOrFindJobs, Shared: rows.OfServer,
+		Limit: rowBatch, Shared: rows.OfServer,
+		Call: func(ctx context.Context, js []rows.NewJob) ([]*rows.BackgroundJob, error) {
+			made, err := db.CreateOrFindJobs(ctx, js)
+			s.wrote(ctx, name, err)
+			return made, err
+		},
 		Large: isLarge,
 	}
 	w.standings = &batch.Batcher[access.Identity, access.Standing]{Limit: rowBatch, Call: w.access.Standings, Shared: rows.OfServer}

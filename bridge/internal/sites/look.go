@@ -27,10 +27,18 @@ const (
 	sideBySide = 32
 )
 
+// writeTime is how long a site that refused a write is left alone, though it answers what is read: longer than whoever has
+// something to write waits before he tries again, so that no job of the site is claimed as long as one is in hand that can't be
+// settled.
+const writeTime = 6 * time.Second
+
 // absence is a site whose database can't be used now.
 type absence struct {
 	until time.Time
+	since time.Time
 	err   error
+	// wrote is when a write was last refused; zero if none was.
+	wrote time.Time
 }
 
 // Look reads the rows of one site, unless it is known to be away.
@@ -55,7 +63,7 @@ func (s *Sites) lookFor(ctx context.Context, name string, limit time.Duration, l
 	if err != nil && short.Err() != nil {
 		err = fmt.Errorf("site %s: %w: no answer within %s", name, rows.ErrUnavailable, limit)
 	}
-	s.note(name, err)
+	s.note(name, err, false)
 	return withCure(name, err)
 }
 
@@ -83,23 +91,75 @@ func (s *Sites) away(name string) error {
 	return nil
 }
 
-// note remembers whether a site can be used, and tells when that changes.
-func (s *Sites) note(name string, err error) {
-	gone := isAny(err, rows.ErrUnavailable, rows.ErrAccessDenied, rows.ErrNoDatabase)
+// note remembers whether a site can be used, and tells when that changes. That it can be read says nothing of whether it can be
+// written.
+func (s *Sites) note(name string, err error, write bool) {
+	gone, now := isAbsence(err), time.Now()
 	s.mu.Lock()
-	_, was := s.absent[name]
-	if gone {
-		s.absent[name] = absence{until: time.Now().Add(absenceTime), err: err}
-	} else {
+	a, was := s.absent[name]
+	switch {
+	case gone:
+		if !was {
+			a.since = now
+		}
+		if a.until, a.err = now.Add(absenceTime), err; write {
+			a.wrote = now
+		}
+		s.absent[name] = a
+	case was && !write && now.Sub(a.wrote) < writeTime:
+		a.until = a.wrote.Add(writeTime)
+		s.absent[name] = a
+	case was:
 		delete(s.absent, name)
 	}
+	_, is := s.absent[name]
 	s.mu.Unlock()
 	switch {
-	case gone && !was:
+	case is && !was:
 		s.Log.Error("the site's database can't be used; its jobs wait, others go on", "error", err, "site", name)
-	case was && !gone:
-		s.Log.Info("the site's database can be used again", "site", name)
+	case was && !is:
+		s.Log.Info("the site's database can be used again", "site", name, "lasted", now.Sub(a.since))
 	}
+}
+
+// wrote notes what a write came to, unless that may be about one of the rows.
+func (s *Sites) wrote(ctx context.Context, name string, err error) {
+	if ctx.Err() == nil && (err == nil || rows.OfServer(err)) && !errors.Is(err, rows.ErrConnections) {
+		s.note(name, err, true)
+	}
+}
+
+func isAbsence(err error) bool {
+	return isAny(err, rows.ErrUnavailable, rows.ErrAccessDenied, rows.ErrNoDatabase) && !errors.Is(err, rows.ErrConnections)
+}
+
+// IsAbsence reports whether an error is of a site of which the log says that it can't be used.
+func (s *Sites) IsAbsence(err error) bool {
+	if !isAbsence(err) {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, known := s.absent[rows.SiteOf(err)]; known {
+		return true
+	}
+	for _, a := range s.absent {
+		if errors.Is(err, a.err) {
+			return true
+		}
+	}
+	return false
+}
+
+// Absent lists the sites that can't be used now, and why.
+func (s *Sites) Absent() map[string]error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := map[string]error{}
+	for name, a := range s.absent {
+		list[name] = a.err
+	}
+	return list
 }
 
 // IsNoted reports whether err has been logged as the absence of a site.

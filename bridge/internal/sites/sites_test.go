@@ -60,7 +60,7 @@ func TestASiteThatIsAwayIsLeftAlone(t *testing.T) {
 		if err := s.away(site); err != nil {
 			t.Errorf("a site that nobody knows is away: %v", err)
 		}
-		s.note(site, errAway)
+		s.note(site, errAway, false)
 		if err := s.away(site); err != errAway || !s.IsNoted(site, err) || s.IsNoted(site, errors.New("x")) || s.IsNoted("b", err) {
 			t.Errorf("away with %v, noted: %v, want the error that was noted", err, s.IsNoted(site, err))
 		}
@@ -80,8 +80,8 @@ func TestASiteThatIsAwayIsLeftAlone(t *testing.T) {
 		if s.away(site) != nil {
 			t.Error("the one who was let through has not answered for two seconds, and nobody else is")
 		}
-		s.note(site, errAway)
-		s.note(site, nil)
+		s.note(site, errAway, false)
+		s.note(site, nil, false)
 		if s.away(site) != nil || s.IsNoted(site, errAway) {
 			t.Error("it is back, and still left alone")
 		}
@@ -98,7 +98,7 @@ func TestWhatCountsAsAway(t *testing.T) {
 	} {
 		log, _ := logged()
 		s := New(Params{Log: log})
-		s.note(site, err)
+		s.note(site, err, false)
 		if got := s.away(site) != nil; got != want {
 			t.Errorf("after %v the site is away: %v, want %v", err, got, want)
 		}

@@ -1,12 +1,14 @@
 package commands
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
 	"net"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/bridge"
@@ -50,8 +52,16 @@ func tellSystemd(ctx, stopping context.Context, e *bridge.Engine, log *slog.Logg
 		alive = ticker.C
 	}
 	stop := stopping.Done()
+	look := time.NewTicker(time.Second)
+	defer look.Stop()
+	said := ""
 	for {
 		select {
+		case <-look.C:
+			if status := strings.Join(e.Troubles(), "; "); status != said { // STATUS is one line
+				said = status
+				tell("STATUS=" + strings.ReplaceAll(cmp.Or(status, "working"), "\n", " "))
+			}
 		case <-alive:
 			e.Stats() // which doesn't return from an engine that is stuck for good
 			if what := e.Stuck(max(every, leastStuck)); len(what) > 0 {

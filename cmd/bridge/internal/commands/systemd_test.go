@@ -89,3 +89,41 @@ func TestServiceFiles(t *testing.T) {
 		}
 	}
 }
+
+// TestSystemdShowsTroubles in systemctl status: a server that can't be used, and that it can again.
+func TestSystemdShowsTroubles(t *testing.T) {
+	b := newBed(t, servers.BenchConfig{})
+	socket := filepath.Join(t.TempDir(), "notify")
+	listener, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	t.Setenv("NOTIFY_SOCKET", socket)
+	b.worker()
+	want := func(start string) {
+		t.Helper()
+		buffer := make([]byte, 4096)
+		_ = listener.SetReadDeadline(time.Now().Add(waitLong))
+		n, err := listener.Read(buffer)
+		if got := string(buffer[:n]); err != nil || !strings.HasPrefix(got, start) {
+			t.Fatalf("systemd is told %q, %v, want %q", got, err, start)
+		}
+	}
+	want("READY=1")
+	b.redis.Kill()
+	want("STATUS=Redis (redis_queue) can't be used since ")
+	if err := b.redis.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for buffer := make([]byte, 4096); ; { // the error may change meanwhile
+		_ = listener.SetReadDeadline(time.Now().Add(waitLong))
+		n, err := listener.Read(buffer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(buffer[:n]) == "STATUS=working" {
+			return
+		}
+	}
+}

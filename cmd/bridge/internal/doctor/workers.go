@@ -62,6 +62,7 @@ func (r *report) workers(ctx context.Context, b *frappe.Bench, cfg bridge.Config
 	}
 	for _, p := range who.processes {
 		r.slots(p, time.Now())
+		r.troubles(p)
 		r.memory(p)
 	}
 	for _, kind := range cfg.WithDefaults().Queues {
@@ -99,6 +100,13 @@ func (r *report) slots(p rqcompat.Process, now time.Time) {
 	r.add(level, "workers", "see what the handler waits for (kill -QUIT prints its stack and ends the process), mend it, and restart that bridge",
 		"process %d on %s: %s are held by handlers that ignore their context, %s of job %s since %s (%s)",
 		p.PID, p.Hostname, how, oldest.Method, oldest.JobID, output.Clock(oldest.Since), now.Sub(oldest.Since).Round(time.Second))
+}
+
+// troubles are servers that a process can't use, though this one may.
+func (r *report) troubles(p rqcompat.Process) {
+	for _, text := range p.Troubles {
+		r.add(Error, "workers", "see what the network and the server's log say; the bridge goes on by itself", "process %d on %s: %s", p.PID, p.Hostname, text)
+	}
 }
 
 // memory looks whether large jobs of a process have to wait for each other.
