@@ -31,6 +31,9 @@ func ProcessKey(name string) string { return "rq:process:" + name }
 // any more is dead, or about to subscribe again. It is this package's, not RQ's.
 func HeardKey() string { return ProcessesKey() + ":heard" }
 
+// DataMarkKey is the STRING with the mark of the data that Redis has, see [Client.DataMark]. It is this package's, not RQ's.
+func DataMarkKey() string { return ProcessesKey() + ":data" }
+
 // RateKey is the ZSET of who has a place in a sliding window (TakePlaces), by when he took it in microseconds. It is this
 // package's, not RQ's.
 func RateKey(window string) string { return "rq:rate:" + window }

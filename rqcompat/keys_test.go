@@ -25,6 +25,7 @@ func TestKeys(t *testing.T) {
 		rqcompat.ProcessesKey():                       "rq:processes",
 		rqcompat.ProcessKey("p"):                      "rq:process:p",
 		rqcompat.HeardKey():                           "rq:processes:heard",
+		rqcompat.DataMarkKey():                        "rq:processes:data",
 		rqcompat.RateKey("w"):                         "rq:rate:w",
 		rqcompat.PausedKey():                          "rq:paused",
 		rqcompat.ReleasingKey():                       "rq:releasing",

@@ -39,6 +39,8 @@ type Process struct {
 	Abandoned  []Abandoned `json:"abandoned"`
 	// Troubles says in words which servers it can't use.
 	Troubles []string `json:"troubles,omitempty"`
+	// Repairs is how often it has mended something, by kind.
+	Repairs map[string]int `json:"repairs,omitempty"`
 }
 
 // IsOldest reports whether the process of that name is the first of a list that has the oldest first, as Client.Processes: what one of

@@ -35,6 +35,9 @@ type LapsedJob struct {
 	silent string        // the process of the LeftBy that found it
 }
 
+// Silent is the process of the LeftBy that found the job, "" for one whose lease has run out.
+func (l LapsedJob) Silent() string { return l.silent }
+
 // lapsedMost is the most members one look at a started registry returns.
 const lapsedMost = 1000
 
@@ -174,8 +177,45 @@ var rescueScript = newScript("rescue.lua")
 // Rescue gives a lapsed job back to the head of its queue, or fails it when that would have been its maxKills-th
 // lapse. It acts in one step and only if the lease is still lapsed, or the process that LeftBy was asked about still silent, and the job
 // still in the hands that l names, so several processes may rescue at the same time. It is meant for jobs of this package's workers.
-func (c *Client) Rescue(ctx context.Context, queue string, l LapsedJob, maxKills int) (_ RescueResult, err error) {
+func (c *Client) Rescue(ctx context.Context, queue string, l LapsedJob, maxKills int) (RescueResult, error) {
+	answers, err := c.RescueMany(ctx, []Lapsed{{queue, l}}, maxKills)
+	if err != nil {
+		return 0, err
+	}
+	return answers[0].Result, answers[0].Err
+}
+
+// Lapsed is a lapsed job of a queue.
+type Lapsed struct {
+	Queue string
+	LapsedJob
+}
+
+// RescueMany is Rescue of many jobs in one round trip: there is an answer for each, in order. The error is the server's, after which
+// any may have been rescued.
+func (c *Client) RescueMany(ctx context.Context, ls []Lapsed, maxKills int) ([]Answer[RescueResult], error) {
 	now, at := c.Now(ctx), time.Now()
+	answers := make([]Answer[RescueResult], len(ls))
+	var calls []scriptCall
+	var of []int
+	for i, l := range ls {
+		args, err := c.rescueArgs(l.Queue, l.LapsedJob, maxKills, now, at)
+		if answers[i].Err = wrap(err, "rescue job %q", clip(l.ID)); err == nil {
+			calls, of = append(calls, scriptCall{args: args}), append(of, i)
+		}
+	}
+	replies, err := c.runScripts(ctx, rescueScript, calls)
+	if err != nil {
+		return nil, fmt.Errorf("rescue %d jobs: %w", len(ls), err)
+	}
+	for n, reply := range replies {
+		result, err := reply.Int()
+		answers[of[n]] = Answer[RescueResult]{RescueResult(result), wrap(err, "rescue job %q", clip(ls[of[n]].ID))}
+	}
+	return answers, nil
+}
+
+func (c *Client) rescueArgs(queue string, l LapsedJob, maxKills int, now, at time.Time) ([]any, error) {
 	exc := fmt.Sprintf("rqcompat.PoisonedJobError: %s; it is not tried again\n", l.Deaths())
 	args := []any{c.d.endFlags(), now.Unix(), FormatTime(at), floatTime(at), queue, l.Member,
 		l.ID, l.ExecutionID, l.WorkerName, FormatTime(l.StartedAt), floatTime(l.StartedAt), l.most(maxKills), EncodeExc(exc),
@@ -184,10 +224,7 @@ func (c *Client) Rescue(ctx context.Context, queue string, l LapsedJob, maxKills
 		args = append(args, limit.Key)
 	}
 	if l.HandOver != nil {
-		if args, err = c.appendHandOver(args, *l.HandOver, l.ID); err != nil {
-			return 0, err
-		}
+		return c.appendHandOver(args, *l.HandOver, l.ID)
 	}
-	n, err := rescueScript.Run(ctx, c.rdb, nil, args...).Int()
-	return RescueResult(n), wrap(err, "rescue job %q", clip(l.ID))
+	return args, nil
 }

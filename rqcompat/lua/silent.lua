@@ -13,6 +13,8 @@ local function listens(name) return call('PUBSUB', 'NUMSUB', 'rq:pubsub:' .. nam
 
 local answers = listens(self)
 call(answers and 'SADD' or 'SREM', heard, self)
+-- Whose name an emptied server has lost may die before it is published again.
+if answers then call('ZADD', known, 'NX', call('TIME')[1], self) end
 local reply = { answers and 1 or 0 }
 for _, name in ipairs(call('SMEMBERS', heard)) do
   if name ~= self and not listens(name) then
