@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -248,4 +249,76 @@ func TestAJobThatKillsThreeProcesses(t *testing.T) {
 	}
 	id := b.plain("go.fine")
 	b.waitJob(id, rqcompat.StatusFinished)
+}
+
+// TestKilledAndStartedAtOnce: a single process that dies and is started again gets its jobs back as soon as another would.
+// BRIDGE_TEST_KILLS is how often, 3 if it isn't set; -v shows how long each took.
+func TestKilledAndStartedAtOnce(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, map[string]any{"concurrency": 4, "shared_queues": []string{}})
+	kills, _ := strconv.Atoi(os.Getenv("BRIDGE_TEST_KILLS"))
+	kills = cmp.Or(kills, 3)
+	b.exec("INSERT INTO `tabJob Type` (name, creation, modified, owner, modified_by, type_name, is_enabled, default_timeout, max_retries, handler_method) VALUES ('starts', NOW(6), NOW(6), 'Administrator', 'Administrator', 'starts', 1, 600, 5, 'go.starts')")
+	child := b.worker()
+	b.waitHeard(1)
+	time.Sleep(3 * time.Second) // Redis has been there for a while
+	var took []time.Duration
+	for i := range kills {
+		var id string
+		if i%2 == 0 {
+			id = b.bench.JobID(testSite, b.submit("starts", nil))
+		} else {
+			id = b.plain("go.starts")
+		}
+		b.waitStarts(id, 1)
+		time.Sleep(rand.N(500 * time.Millisecond))
+		killed := time.Now()
+		if err := child.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		_ = child.Wait()
+		child = b.worker()
+		took = append(took, b.waitStarts(id, 2).at.Sub(killed))
+		b.waitJob(id, rqcompat.StatusFinished)
+	}
+	slices.Sort(took)
+	t.Logf("from kill to second start, %d times: p50 %s, p99 %s, all %s", kills, took[kills/2], took[min(kills*99/100, kills-1)], took)
+	if slowest := took[kills-1]; slowest > 10*time.Second {
+		t.Errorf("a job was back %s after its only process was killed and started again, want some seconds", slowest)
+	}
+}
+
+// TestManyJobsOfAKilledProcess all run elsewhere within seconds.
+func TestManyJobsOfAKilledProcess(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, map[string]any{"concurrency": 400, "shared_queues": []string{}})
+	b.countTypes()
+	const n = 300
+	child := b.worker()
+	for range n {
+		b.submit("holds", nil)
+	}
+	b.eventually("all run", func() bool { return b.statuses()["Running"] == n }, func() string { return fmt.Sprint(b.statuses()) })
+	var again atomic.Int64
+	b.start(func(e *Engine) {
+		Register(e, "go.holds", func(context.Context, *Job[any]) (any, error) { again.Add(1); return nil, nil })
+	})
+	b.waitHeard(2)
+	killed := time.Now()
+	if err := child.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	var first time.Duration
+	b.eventually("all run again", func() bool {
+		if first == 0 && again.Load() > 0 {
+			first = time.Since(killed)
+		}
+		return again.Load() == n
+	}, func() string { return fmt.Sprint(again.Load()) })
+	took := time.Since(killed)
+	t.Logf("%d jobs of a killed process: the first runs again after %s, all after %s", n, first, took)
+	if took > 12*time.Second {
+		t.Errorf("%d jobs were back %s after their process was killed", n, took)
+	}
+	b.eventually("all have ended", func() bool { return b.statuses()["Completed"] == n }, func() string { return fmt.Sprint(b.statuses()) })
 }

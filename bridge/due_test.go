@@ -16,7 +16,7 @@ import (
 // submitFine submits n jobs that any process of the bed has a handler for.
 func (b *bed) submitFine(n int, after time.Time) (names []string) {
 	b.t.Helper()
-	b.exec("INSERT INTO `tabJob Type` (name, creation, modified, owner, modified_by, type_name, is_enabled, default_timeout, max_retries, handler_method) VALUES ('fine', NOW(6), NOW(6), 'Administrator', 'Administrator', 'fine', 1, 60, 5, 'go.fine')")
+	b.exec("INSERT IGNORE INTO `tabJob Type` (name, creation, modified, owner, modified_by, type_name, is_enabled, default_timeout, max_retries, handler_method) VALUES ('fine', NOW(6), NOW(6), 'Administrator', 'Administrator', 'fine', 1, 60, 5, 'go.fine')")
 	requests := slices.Repeat([]SubmitRequest{{Site: testSite, JobType: "fine", Organization: "ORG-A", User: "jane@example.com", RunAfter: after}}, n)
 	results, err := b.client().SubmitMany(b.t.Context(), requests)
 	if err != nil {

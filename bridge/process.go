@@ -32,7 +32,8 @@ func (w *rooms) publish(ctx context.Context) error {
 	p := w.process
 	p.Running, _ = w.runner.Running()
 	p.Memory, p.MemoryMost = w.room.Used()
-	p.Waiting, p.Abandoned, p.Troubles = w.waiting(), w.runner.Abandoned(), w.troubles()
+	p.Waiting, p.Abandoned = w.waiting(), w.runner.Abandoned()
+	p.Repairs, p.Troubles = w.repairs.Counts(), w.troubles()
 	return w.rq.Publish(ctx, p)
 }
 

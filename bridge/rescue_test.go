@@ -66,6 +66,7 @@ func workerProcess(dir string) {
 	})
 	registerCounting(e, bench)
 	registerStarting(e, dir)
+	registerFreezing(e, dir)
 	Register(e, "go.holds", func(context.Context, *Job[any]) (any, error) {
 		for {
 			if _, err := os.Stat(filepath.Join(dir, releaseFile)); err == nil {

@@ -55,6 +55,7 @@ type rooms struct {
 	alert      *desk.Alert
 	hands      *byhand.Hands
 	batches    *batches.Batches
+	repairs    maintenance.Repairs
 	services   []maintenance.Service
 	process    rqcompat.Process
 }
@@ -102,7 +103,8 @@ func furnish(cfg Config, c *connections, handlers job.Handlers, ended attempt.En
 			}
 			ended(info, outcome, err, took)
 		},
-		PlainProgress: c.desk.PlainProgress, Failed: registries.Failed, RowOfJob: cfg.Bench.SplitJobID, CallBack: c.deliveries.CallBack,
+		PlainProgress: c.desk.PlainProgress, Envelope: c.deliveries.Envelope, Failed: registries.Failed, RowOfJob: cfg.Bench.SplitJobID, CallBack: c.deliveries.CallBack,
+		Tidied: func() { w.repairs.Count(maintenance.Tidied) },
 	})
 	for _, q := range queues {
 		w.pollers[q.Name] = intake.NewPoller(intake.PollerParams{
@@ -165,12 +167,16 @@ func (w *rooms) maintenance(queues []job.Queue, registries *maintenance.Registri
 	p := w.cfg.pace
 	rescue := &maintenance.Rescue{
 		RQ: w.rq, Rows: w.sites, Router: w.router, Queues: queues, Process: w.slots.Process(), Every: p.rescue, Lease: w.cfg.Lease, Slack: registrySlack,
-		MaxKills: w.cfg.MaxKills, Holds: w.runner.Holds, Failed: registries.Failed, CallBack: w.deliveries.CallBack, Poisoned: w.errors.Failed, Log: w.cfg.Log,
+		MaxKills: w.cfg.MaxKills, Holds: w.runner.Holds, Failed: registries.Failed, CallBack: w.deliveries.CallBack, Poisoned: w.errors.Failed, Count: w.repairs.Count, Log: w.cfg.Log,
 	}
 	census := maintenance.Census{RQ: w.rq, Bench: w.cfg.Bench, Deliveries: w.deliveries.Deliveries, Waiting: w.fair.Rows, Far: w.far}
+	emptied := &maintenance.Emptied{EmptiedParams: maintenance.EmptiedParams{
+		Rows: w.sites, Deliver: w.deliveries.Redeliver, Mark: w.rq.DataMark, Deliveries: w.deliveries.DeliveriesOfAll, Handled: w.router.Handled,
+		Lost: w.due.Lost, Sweeps: maintenance.Sweeps{Redis: w.rdb, Process: w.slots.Process()}, Count: w.repairs.Count, Log: w.cfg.Log,
+	}}
 	orphans := maintenance.NewOrphans(maintenance.OrphansParams{
-		Rows: w.sites, Deliver: w.deliveries.Redeliver, Alive: census.Take, Finished: census.Finished, Delivers: census.Delivers,
-		IDs: w.deliveries.IDs, Handled: w.router.Handled, Age: p.orphanAge, Every: p.orphans, Log: w.cfg.Log,
+		Rows: w.sites, Deliver: w.deliveries.Recover, Alive: census.Take, Finished: census.Finished, Delivers: census.Delivers,
+		IDs: w.deliveries.IDs, Handled: w.router.Handled, Age: p.orphanAge, Every: p.orphans, Count: w.repairs.Count, Settled: emptied.Settled, Log: w.cfg.Log,
 	})
 	teller := waits.NewTeller(waits.TellerParams{
 		Explainer: w.newExplainer(w.cfg, w.slots.Process()), Rows: w.sites, Deliveries: w.deliveries.DeliveriesOf, Process: w.slots.Process(),
@@ -182,6 +188,7 @@ func (w *rooms) maintenance(queues []job.Queue, registries *maintenance.Registri
 	handled := &maintenance.Handled{RQ: w.rq, Rows: w.sites, Process: w.slots.Process()}
 	return []maintenance.Service{
 		{What: "rescue jobs of dead workers", Every: min(p.rescue, maintenance.LookForDead), Do: rescue.Do},
+		{What: "deliver again what Redis has lost", Every: 500 * time.Millisecond, Do: emptied.Do},
 		{What: "trim failed registries", Every: p.rescue, Do: registries.Trim},
 		{What: "move scheduled jobs that are due", Every: time.Second, Do: w.scheduler.Do},
 		{What: "read job schedules", Every: time.Second, Do: w.schedules.Look},
@@ -191,7 +198,7 @@ func (w *rooms) maintenance(queues []job.Queue, registries *maintenance.Registri
 		{What: "maintain RQ's registries", Every: p.maintain, Do: registries.Maintain},
 		{What: "release the dependents of jobs that have many", Every: time.Second, Do: maintenance.Dependents{RQ: w.rq}.Do},
 		{What: "return what a dead bridge popped from a queue", Every: 500 * time.Millisecond, Do: maintenance.ReturnPopped{
-			RQ: w.rq, Queues: queues, Log: w.cfg.Log,
+			RQ: w.rq, Queues: queues, Count: w.repairs.Add, Log: w.cfg.Log,
 		}.Do},
 		{What: "tell about this process", Every: publishing, Do: w.publish},
 		{What: "tell rows what they wait for", Every: time.Second, Do: teller.Do},
@@ -263,7 +270,7 @@ func (w *rooms) work(ctx context.Context) {
 
 	events := loop(publishing, w.desk.Run, w.errors.Run, w.bell.Run, w.breakers.Run, w.alert.Run)
 	answered := wait.NewFlag()
-	watchers := loop(watching, w.runner.RenewLeases, w.runner.WatchCancels, w.runner.WriteReports, w.due.Run, w.schedules.Run, w.hands.Run, w.submitter.Run, w.batches.Run, w.listen,
+	watchers := loop(watching, w.runner.RenewLeases, w.runner.WatchOverdue, w.runner.WatchData, w.runner.KeepCopies, w.runner.WatchCancels, w.runner.WriteReports, w.due.Run, w.schedules.Run, w.hands.Run, w.submitter.Run, w.batches.Run, w.listen,
 		func(ctx context.Context) { w.runner.Listen(ctx, stopClaiming) },
 		func(ctx context.Context) {
 			_ = w.rq.BeHeard(ctx, w.slots.Process(), func(err error) {

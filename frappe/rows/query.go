@@ -246,7 +246,18 @@ func (d *DB) unmoved(ctx context.Context, what string, columns []*jobColumn, sta
 
 const staleRows = "(`modified`<? OR `modified`>?) AND `modified`>=? AND (`modified`>? OR `name`>?) ORDER BY `modified`,`name` LIMIT ?"
 
-// waitingColumns are those of Waiting and Unlocked.
+// Stuck reads up to limit rows of some statuses behind a place that have not been modified for age, oldest first, without their
+// parameters; those whose local time is still to come are among them, as of Stale.
+func (d *DB) Stuck(ctx context.Context, statuses []Status, behind Place, age time.Duration, limit int) ([]*BackgroundJob, error) {
+	return d.unmoved(ctx, "read the jobs that haven't moved", waitingColumns, statuses, behind, age, limit)
+}
+
+// Named reads rows by name, without their parameters. Names without a row are not in the map.
+func (d *DB) Named(ctx context.Context, names []string) (map[string]*BackgroundJob, error) {
+	return d.selectNamed(ctx, "read %d jobs", waitingColumns, names, "")
+}
+
+// waitingColumns are those of Waiting, Stuck, Named and Unlocked.
 var waitingColumns = slices.DeleteFunc(slices.Clone(jobColumns), func(c *jobColumn) bool { return c == colParameters })
 
 // Waiting reads up to limit Pending and Queued rows behind a place that have not been modified for age, oldest first, without

@@ -152,6 +152,9 @@ func (x *Runner) admit(r *run, q *job.Queued) admission {
 		if q.Timeout != nil {
 			r.info.Timeout = *q.Timeout
 		}
+		if x.overdue(r, time.Now()) {
+			return onlyDelivery(rqcompat.OutcomeGivenBack)
+		}
 		return admission{params: params}
 	}
 	a, err := x.admitRow(r, q, answer, params)
@@ -271,6 +274,9 @@ func arrival(q *job.Queued, params json.RawMessage, claimed time.Time) rows.NewJ
 // moveToRunning is the compare-and-swap that makes this attempt the row's. What was moved since it was read goes back to its queue:
 // the attempt's number, its parameters and its limits may be others by now.
 func (x *Runner) moveToRunning(r *run, before string) (admission, error) {
+	if x.overdue(r, time.Now()) { // it may be somebody else's by now, who has run it, and the row be queued for what comes next
+		return onlyDelivery(rqcompat.OutcomeGivenBack), nil
+	}
 	result, err := x.Rows.Apply(context.WithoutCancel(r.ctx), moves.Start(r.info.Site, r.row, r.lease.StartedAt, before), nil)
 	switch {
 	case err != nil:

@@ -169,6 +169,22 @@ func (t *table) WriteProgress(_ context.Context, site string, reports []sites.Re
 	return make([]error, len(reports))
 }
 
+func (t *table) Named(_ context.Context, _ string, names []string) (map[string]*rows.BackgroundJob, error) {
+	if err := t.fails(); err != nil {
+		return nil, err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	out := map[string]*rows.BackgroundJob{}
+	for _, name := range names {
+		if row := t.rows[name]; row != nil {
+			read := *row
+			out[name] = &read
+		}
+	}
+	return out, nil
+}
+
 func (t *table) Withhold(context.Context, string, *rows.BackgroundJob, string) (bool, error) {
 	return false, t.fails()
 }
@@ -216,10 +232,14 @@ type redis struct {
 	outcomes []rqcompat.Outcome
 	settles  int
 
-	renewed []renewal
-	beats   []int // how many records each heartbeat renews
-	gone    int   // records that were removed
-	listen  map[string]func(worker string, c rqcompat.Command)
+	mark     string                   // of its data
+	copies   map[string]*rqcompat.Job // what it has of jobs
+	restored []rqcompat.Restore
+	lost     map[string]bool // jobs that somebody else has, to a restore
+	renewed  []renewal
+	beats    []int // how many records each heartbeat renews
+	gone     int   // records that were removed
+	listen   map[string]func(worker string, c rqcompat.Command)
 }
 
 type renewal struct {
@@ -312,6 +332,44 @@ func (r *redis) Renew(_ context.Context, ls []rqcompat.Lease, lease time.Duratio
 		out[i].Result, out[i].Err = r.state[l.ID], r.oddity(l.ID)
 	}
 	return out, nil
+}
+
+func (r *redis) DataMark(context.Context) (string, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.mark, r.err
+}
+
+// empty has Redis lose everything.
+func (r *redis) empty() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.mark += "!"
+	r.copies = nil
+}
+
+func (r *redis) Restore(_ context.Context, rs []rqcompat.Restore, _ time.Duration) ([]rqcompat.Answer[rqcompat.RestoreResult], error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	out := make([]rqcompat.Answer[rqcompat.RestoreResult], len(rs))
+	for i, one := range rs {
+		r.restored = append(r.restored, one)
+		delete(r.state, one.Lease.ID)
+		if out[i].Result = rqcompat.Restored; r.lost[one.Lease.ID] {
+			out[i].Result = rqcompat.RestoreLost
+		}
+	}
+	return out, r.err
+}
+
+func (r *redis) FetchSmall(_ context.Context, ids []string, _ int) ([]*rqcompat.FetchResult, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	out := make([]*rqcompat.FetchResult, len(ids))
+	for i, id := range ids {
+		out[i] = &rqcompat.FetchResult{Job: r.copies[id]}
+	}
+	return out, r.err
 }
 
 func (r *redis) Listen(ctx context.Context, pattern string, f func(worker string, c rqcompat.Command)) error {

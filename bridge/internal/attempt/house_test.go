@@ -69,6 +69,9 @@ func newHouse() *house {
 			h.failed = append(h.failed, queue)
 			h.mu.Unlock()
 		},
+		Envelope: func(site string, row *rows.BackgroundJob, id string) (*rqcompat.Job, error) {
+			return &rqcompat.Job{ID: id, Description: "envelope of " + row.Name}, nil
+		},
 		RowOfJob: func(id string) (string, string, bool) { return strings.Cut(id, "::") },
 		Ended: func(info job.Info, outcome string, err *job.Failure, took time.Duration) {
 			h.tell("ended %s", outcome)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/workers"
@@ -29,6 +30,18 @@ type run struct {
 
 	ctx    context.Context
 	cancel context.CancelCauseFunc
+
+	// began is when the claim was asked for, by this process's own clock; so is renewed when the last renewal was that was granted.
+	began   time.Time
+	renewed atomic.Pointer[time.Time]
+	// copied is the job as Redis had it; nil until it was read.
+	copied atomic.Pointer[copied]
+	// bereft says that Redis has lost the job, and that nothing is known to put it back.
+	bereft atomic.Bool
+	// settling is held by whoever writes the outcome, or puts the attempt back into Redis. told, which it guards, is set when the
+	// outcome is written.
+	settling sync.Mutex
+	told     bool
 
 	// name is the row's; unset for a job without one. The watchers read it while the job is being admitted.
 	name     atomic.Pointer[string]

@@ -8,6 +8,7 @@ package attempt
 import (
 	"cmp"
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -31,6 +32,7 @@ type Rows interface {
 	WriteProgress(ctx context.Context, site string, reports []sites.Report) []error
 	Statuses(ctx context.Context, site string, names []string) (map[string]rows.Status, error)
 	Written(ctx context.Context, site string, names []string) (sites.Changes, error)
+	Named(ctx context.Context, site string, names []string) (map[string]*rows.BackgroundJob, error)
 	Withhold(ctx context.Context, site string, row *rows.BackgroundJob, output string) (bool, error)
 }
 
@@ -39,6 +41,9 @@ type RQ interface {
 	Settle(ctx context.Context, os []rqcompat.Outcome) ([]rqcompat.Answer[rqcompat.OutcomeResult], error)
 	SettleBare(ctx context.Context, o rqcompat.Outcome) (rqcompat.OutcomeResult, error)
 	Renew(ctx context.Context, ls []rqcompat.Lease, lease time.Duration, full bool) ([]rqcompat.Answer[rqcompat.LeaseState], error)
+	DataMark(ctx context.Context) (string, error)
+	Restore(ctx context.Context, rs []rqcompat.Restore, lease time.Duration) ([]rqcompat.Answer[rqcompat.RestoreResult], error)
+	FetchSmall(ctx context.Context, ids []string, most int) ([]*rqcompat.FetchResult, error)
 	Listen(ctx context.Context, namePattern string, f func(worker string, cmd rqcompat.Command)) error
 	workers.Records
 }
@@ -76,9 +81,13 @@ type Params struct {
 	Failed func(queue string)
 	// CallBack hands a callback of the job's caller over to Python; sites.Courier.CallBack does it.
 	CallBack func(sites.End) (*rqcompat.HandOver, string)
+	// Envelope is the job that would bring a row under an id; sites.Courier.Envelope makes it.
+	Envelope func(site string, row *rows.BackgroundJob, id string) (*rqcompat.Job, error)
 	// RowOfJob splits a canonical job id into site and row; RQ's commands name jobs by it.
 	RowOfJob func(id string) (site, name string, ok bool)
 	Ended    Ended
+	// Tidied is told of each delivery that was ended since its row needed nothing done; nil tells nobody.
+	Tidied func()
 }
 
 // Runner runs claimed jobs.
@@ -89,6 +98,9 @@ type Runner struct {
 	outcomes batch.Batcher[rqcompat.Outcome, rqcompat.Answer[rqcompat.OutcomeResult]]
 	said     wait.Seldom
 	renewal  wait.Pulse
+	data     data
+	// refused is when Redis last said that it can't be used, see nobodyTakes.
+	refused atomic.Pointer[time.Time]
 
 	// jobs counts the goroutines that run jobs; abandoned those among them that were left behind.
 	jobs      sync.WaitGroup
@@ -112,10 +124,12 @@ func NewRunner(p Params) *Runner {
 // nil, q is what was known before the claim: again waits for what the job asks for now, or gives nil for a job that has to
 // go back to its queue.
 func (x *Runner) Start(work, settle context.Context, q *job.Queued, again func(context.Context) *job.Queued, slot *workers.Slot, lease rqcompat.Lease) {
-	r := &run{slot: slot, lease: lease, base: x.Logger, loud: cmp.Or(x.HandlerLog, x.Logger)}
+	now := time.Now()
+	r := &run{slot: slot, lease: lease, base: x.Logger, loud: cmp.Or(x.HandlerLog, x.Logger), began: now.Add(min(lease.StartedAt.Sub(now.Round(0)), 0))}
+	r.renewed.Store(&r.began)
 	r.take(q)
 	r.progress.hand = func() { x.reports.Add(r.info.Site, r) }
-	r.ctx, r.cancel = context.WithCancelCause(work)
+	r.ctx, r.cancel = context.WithCancelCause(job.WithOwned(work, func() bool { return !x.overdue(r, time.Now()) }))
 	x.running.add(r)
 	x.jobs.Go(func() {
 		if again != nil {
@@ -189,6 +203,13 @@ func (x *Runner) writeProgress(ctx context.Context, site string, reporting []*ru
 		of      []*run
 	)
 	for _, r := range reporting {
+		if errors.Is(job.CauseOf(r.ctx), job.ErrLost) {
+			continue
+		}
+		if r.rowName() == "" && x.overdue(r, now) { // nothing there would refuse what comes too late
+			r.progress.again()
+			continue
+		}
 		newest, ok := r.progress.take(now)
 		switch name := r.rowName(); {
 		case !ok:

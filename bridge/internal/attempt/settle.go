@@ -43,12 +43,15 @@ func (x *Runner) settle(ctx context.Context, r *run, value string, err *job.Fail
 	} else {
 		*end.move = end.move.Saying(x.callBack(r, &end, r.endedAt(end.move.Written())))
 	}
-	defer func() { x.Ended(r.info, end.word(), end.err, time.Since(r.lease.StartedAt)) }()
+	var ours bool
 	if end.move == nil {
-		x.writeOutcome(ctx, r, end, value)
-		return
+		ours = x.writeOutcome(ctx, r, end, value)
+	} else {
+		ours = x.settleRow(ctx, r, &end, value)
 	}
-	x.settleRow(ctx, r, &end, value)
+	if ours { // else somebody else tells how the job ended
+		x.Ended(r.info, end.word(), end.err, time.Since(r.lease.StartedAt))
+	}
 }
 
 // signalNotice is by when a process that gets the same signal as its programs has begun to stop.
@@ -119,8 +122,8 @@ func (x *Runner) logEnding(r *run, end ending) {
 }
 
 // settleRow moves the row to what the attempt came to, then writes RQ's outcome. If the row was moved meanwhile (a
-// cancel), the row wins and the end follows it; if another attempt has it by now, nothing is written.
-func (x *Runner) settleRow(ctx context.Context, r *run, end *ending, value string) {
+// cancel), the row wins and the end follows it; if another attempt has it by now, nothing is written, and it is false.
+func (x *Runner) settleRow(ctx context.Context, r *run, end *ending, value string) bool {
 	var (
 		moved   rows.TransitionResult
 		refused error
@@ -151,7 +154,7 @@ func (x *Runner) settleRow(ctx context.Context, r *run, end *ending, value strin
 	})
 	switch {
 	case !ok, moved.Applied:
-		return
+		return true
 	case refused != nil && moved.Current == "" && !moved.Missing:
 		r.Log().Error("row can't be settled at all; RQ's state tells how the job ended", "error", refused)
 	case moved.Missing:
@@ -159,7 +162,7 @@ func (x *Runner) settleRow(ctx context.Context, r *run, end *ending, value strin
 	case moved.Fenced || moved.Current == rows.StatusRunning || moved.Current == rows.StatusQueued:
 		// A rescuer took it away; its delivery is the rescuer's to give back as well.
 		r.Log().Warn("row belongs to another attempt by now; this result is dropped")
-		return
+		return false
 	default:
 		r.Log().Debug("row was moved meanwhile; the row wins", "status", moved.Current)
 		if end.kind = outcomeOf(moved.Current); end.err == nil && end.kind == rqcompat.OutcomeFailed {
@@ -179,6 +182,7 @@ func (x *Runner) settleRow(ctx context.Context, r *run, end *ending, value strin
 		x.callBack(r, end, r.endedAt(rows.BackgroundJob{}))
 	}
 	x.writeOutcome(ctx, r, *end, value)
+	return true
 }
 
 // withhold keeps the result of a job back whose organization is suspended by now.
@@ -228,8 +232,8 @@ const stoppedText = "Job stopped by user, work-horse terminated."
 // bridges are all away, and not to run a race with the move of the row, whose delivery takes the job out of their hands.
 const retrySlack = 5 * time.Second
 
-// writeOutcome writes the attempt's end to Redis.
-func (x *Runner) writeOutcome(ctx context.Context, r *run, end ending, value string) {
+// writeOutcome writes the attempt's end to Redis; it is false if the job is somebody else's there.
+func (x *Runner) writeOutcome(ctx context.Context, r *run, end ending, value string) bool {
 	o := rqcompat.Outcome{Lease: r.lease, Kind: end.kind, EndedAt: time.Now(), NoRQRetry: r.row != nil || end.permanent, HandOver: end.handOver}
 	switch end.kind {
 	case rqcompat.OutcomeFinished:
@@ -247,10 +251,11 @@ func (x *Runner) writeOutcome(ctx context.Context, r *run, end ending, value str
 			o.RetryIn, o.RetryLimit = x.retryIn(r, end.err)
 		}
 	}
-	x.hand(ctx, r, o)
-	if end.kind == rqcompat.OutcomeFailed {
+	ours := x.hand(ctx, r, o)
+	if end.kind == rqcompat.OutcomeFailed && ours {
 		x.Failed(r.lease.Queue) // now that it has grown: a trim before that would have missed this job
 	}
+	return ours
 }
 
 // retryIn is when a job without a row is tried again, and how often at most; zero after its last retry. RQ's own retries,
@@ -274,15 +279,16 @@ func (x *Runner) settleDelivery(ctx context.Context, r *run, kind rqcompat.Outco
 		end.err = job.ReadError(fmt.Errorf("row %s is %s: %s", r.row.Name, r.row.Status, r.row.ErrorMessage))
 	}
 	x.callBackOfRow(r, &end)
-	x.writeOutcome(ctx, r, end, "")
+	if x.writeOutcome(ctx, r, end, "") && x.Tidied != nil && kind != rqcompat.OutcomeGivenBack {
+		x.Tidied()
+	}
 }
 
-// hand gives an outcome to the next batch.
-func (x *Runner) hand(ctx context.Context, r *run, o rqcompat.Outcome) {
+// hand gives an outcome to the next batch; it is false if the job is somebody else's.
+func (x *Runner) hand(ctx context.Context, r *run, o rqcompat.Outcome) bool {
 	var answer rqcompat.Answer[rqcompat.OutcomeResult]
 	ok := x.insist(ctx, r, "outcome can't be written yet", func(ctx context.Context) (err error) {
-		answer, err = x.outcomes.Do(ctx, o)
-		if err = cmp.Or(err, answer.Err); err == nil || passes(err) {
+		if answer, err = x.outcome(ctx, r, o); err == nil || passes(err) {
 			return err
 		}
 		r.Log().Error("the outcome can't be written in full: it is too large, or what belongs to the job holds something else; it ends without result, and dependents are not released",
@@ -299,9 +305,27 @@ func (x *Runner) hand(ctx context.Context, r *run, o rqcompat.Outcome) {
 		r.Log().Error("the outcome can't be written at all; the lease lapses, and maintenance decides", "error", answer.Err)
 	case answer.Result == rqcompat.SettledHandedOver:
 		r.Log().Info("handed a callback to Python", "kind", o.HandOver.Kind, "callback", o.HandOver.Name, "as", o.HandOver.ID, "on", o.HandOver.Queue)
+	case answer.Result == rqcompat.NotOwner:
+		r.Log().Info("delivery was no longer this worker's", "result", int(answer.Result))
+		return r.row != nil || r.bereft.Load()
 	case answer.Result != rqcompat.Settled:
 		r.Log().Info("delivery was no longer this worker's", "result", int(answer.Result))
 	}
+	return true
+}
+
+// outcome writes an outcome with others. An attempt that Redis knows nothing of, since it has lost data, is put back first.
+func (x *Runner) outcome(ctx context.Context, r *run, o rqcompat.Outcome) (answer rqcompat.Answer[rqcompat.OutcomeResult], err error) {
+	r.settling.Lock()
+	defer r.settling.Unlock()
+	answer, err = x.outcomes.Do(ctx, o)
+	unknown := err == nil && answer.Err == nil && (answer.Result == rqcompat.NotOwner || answer.Result == rqcompat.JobDeleted)
+	if unknown && x.restoreOne(ctx, r) {
+		answer, err = x.outcomes.Do(ctx, o)
+	}
+	err = cmp.Or(err, answer.Err)
+	r.told = err == nil
+	return answer, err
 }
 
 // passes reports whether an error says nothing of the job: the call is made again.

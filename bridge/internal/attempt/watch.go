@@ -65,8 +65,19 @@ func (x *Runner) renew(ctx context.Context, full bool) error {
 		leases[i].Working = now.Sub(r.lease.StartedAt)
 	}
 	states, err := x.RQ.Renew(ctx, leases, x.Lease+x.Slack, full)
+	if err != nil && nobodyTakes(err) {
+		x.refused.Store(&now)
+	}
 	if err != nil {
 		return err
+	}
+	lost := slices.ContainsFunc(states, func(a rqcompat.Answer[rqcompat.LeaseState]) bool {
+		return a.Err == nil && (a.Result == rqcompat.LeaseLost || a.Result == rqcompat.LeaseJobDeleted)
+	})
+	if lost { // if Redis has lost data, that says nothing, and what is put back is asked about again
+		if at, err := x.lookAtData(ctx); err != nil || at.After(now) {
+			return err
+		}
 	}
 	for i, state := range states {
 		switch {
@@ -75,12 +86,17 @@ func (x *Runner) renew(ctx context.Context, full bool) error {
 		case state.Err != nil:
 			x.said.Warn(rs[i].Log(), "lease can't be renewed in full: what belongs to the job holds something else", rs[i].lease.Queue, "error", state.Err)
 		case state.Result == rqcompat.LeaseHeld:
+			rs[i].renewed.Store(&now)
+		case rs[i].bereft.Load():
 		case state.Result == rqcompat.LeaseCanceled:
 			rs[i].cancel(job.ErrCanceled)
 		default:
 			// Also what was settled a moment ago; its handler has returned and doesn't mind.
 			rs[i].cancel(job.ErrLost)
 		}
+	}
+	if err != nil && nobodyTakes(err) {
+		x.refused.Store(&now)
 	}
 	return err
 }

@@ -86,6 +86,17 @@ func (s *Due) Moved(m sites.Moved) {
 	}
 }
 
+// Lost has all rows' texts looked at, since what was planned may be lost.
+func (s *Due) Lost() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	for _, site := range s.sites {
+		site.text, site.moved = now, now
+	}
+	s.wakeAt(now)
+}
+
 // Progressed implements sites.Observer.
 func (s *Due) Progressed(sites.Progressed) {}
 

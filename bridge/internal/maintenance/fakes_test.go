@@ -38,9 +38,11 @@ type bench struct {
 	pending  map[string]map[string]time.Time // Pending rows that are due, by site
 	soonest  map[string]time.Time            // when each site has something due, as the schedule says
 	stale    map[string][]*rows.BackgroundJob
-	finished map[string]bool  // rows whose job has finished in RQ
-	errs     map[string]error // of reading a site
-	applyErr map[string]error // of moving a row
+	// unsettled says that Redis has just lost data.
+	unsettled bool
+	finished  map[string]bool  // rows whose job has finished in RQ
+	errs      map[string]error // of reading a site
+	applyErr  map[string]error // of moving a row
 
 	mu     sync.Mutex
 	story  []string
@@ -151,6 +153,10 @@ func (b *bench) Dealt(_ context.Context, _ string, _ sites.Due, names []string) 
 	return nil
 }
 
+func (b *bench) Stuck(_ context.Context, site string, statuses []rows.Status, behind rows.Place, age time.Duration, limit int) ([]*rows.BackgroundJob, error) {
+	return nil, nil
+}
+
 func (b *bench) Stale(_ context.Context, site string, behind rows.Place, age time.Duration, limit int) ([]*rows.BackgroundJob, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -167,7 +173,7 @@ func (b *bench) Apply(ctx context.Context, m moves.Move, then func(context.Conte
 	switch {
 	case row == nil:
 		return rows.TransitionResult{Missing: true}, nil
-	case row.Status != m.From:
+	case row.Status != m.From, m.ByHand && row.ModifiedRaw != m.AsOf:
 		return rows.TransitionResult{Current: row.Status}, nil
 	case row.Status == rows.StatusRunning && row.StartedRaw != m.Fence:
 		return rows.TransitionResult{Current: row.Status, Fenced: true}, nil

@@ -14,6 +14,7 @@ import (
 	"github.com/opensoft/dartwing-bridge/frappe"
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
+	"golang.org/x/sync/errgroup"
 )
 
 // orphanBatch is how many rows of a site are looked at a time.
@@ -30,12 +31,15 @@ type OrphansParams struct {
 	Delivers func(ctx context.Context, site string, row *rows.BackgroundJob) (bool, error)
 	// Finished asks RQ whether a running row's attempt ended well: a row that refused the end must not run again.
 	Finished func(ctx context.Context, site string, row *rows.BackgroundJob) (bool, error)
+	// Settled says whether what runs can be told from what doesn't: not in the first seconds after Redis has lost data.
+	Settled func(ctx context.Context) bool
 	// Handled names those Job Types that have a handler here; other rows are the Python engine's to care for.
 	Handled func(map[string]*rows.JobType) []string
 	// Age is how long a row must not have moved.
 	Age time.Duration
 	// Every is how often each site is looked at, and at most how often the queues are.
 	Every time.Duration
+	Count func(kind string)
 	Log   *slog.Logger
 }
 
@@ -78,13 +82,38 @@ func (s *Orphans) Do(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(append(errs, err)...)
 	}
+	if !s.Settled(ctx) {
+		return errors.Join(errs...) // they are found again
+	}
 	for site, orphans := range stale {
-		for _, row := range orphans {
-			errs = append(errs, s.adopt(ctx, site, row, alive))
-		}
+		errs = append(errs, s.adoptAll(ctx, site, orphans, alive)...)
 	}
 	return errors.Join(errs...)
 }
+
+// adoptAll delivers rows of a site again that have no delivery, side by side.
+func (s *Orphans) adoptAll(ctx context.Context, site string, orphans []*rows.BackgroundJob, alive Alive) []error {
+	types, err := s.Rows.JobTypes(ctx, site)
+	if err != nil {
+		return nil // whoever runs jobs there says so
+	}
+	handled, errs := s.Handled(types), make([]error, len(orphans))
+	var all errgroup.Group
+	all.SetLimit(adoptMost)
+	for i, row := range orphans {
+		if slices.Contains(handled, row.JobType) {
+			all.Go(func() error {
+				errs[i] = s.adopt(ctx, site, row, alive)
+				return nil
+			})
+		}
+	}
+	_ = all.Wait() // each row has its own error
+	return errs
+}
+
+// adoptMost is how many rows are looked at side by side: what they need shares round trips and transactions.
+const adoptMost = 100
 
 // names are what the deliveries of rows may be called.
 func (s *Orphans) names(stale map[string][]*rows.BackgroundJob) (names []string) {
@@ -128,16 +157,10 @@ func goOnBehind(found []*rows.BackgroundJob) rows.Place {
 
 // adopt delivers a row again that has no delivery.
 func (s *Orphans) adopt(ctx context.Context, site string, row *rows.BackgroundJob, alive Alive) error {
-	if !s.handles(ctx, site, row) {
-		return nil
-	}
 	if delivered, err := s.delivered(ctx, site, row, alive); err != nil || delivered {
 		return err
 	}
-	deliver := s.Deliver.of(site, row)
-	said := func() {
-		s.Log.Warn("row had no delivery; it is delivered again", "site", site, "job", row.Name, "status", row.Status)
-	}
+	move, kind := moves.Redeliver(site, row, noDelivery), Redelivered
 	switch row.Status {
 	case rows.StatusRunning:
 		switch finished, err := s.Finished(ctx, site, row); {
@@ -146,21 +169,22 @@ func (s *Orphans) adopt(ctx context.Context, site string, row *rows.BackgroundJo
 		case finished:
 			return s.complete(ctx, site, row)
 		}
-		_, err := s.Rows.Apply(ctx, moves.GiveBack(site, row, workerDied), func(ctx context.Context) error {
-			said()
-			return deliver(ctx)
-		})
-		return err
+		move, kind = moves.GiveBack(site, row, workerDied), GivenBack
 	case rows.StatusQueued:
-		// It may have run, and even ended, since it was read.
-		if moved, err := s.hasMoved(ctx, site, row); err != nil || moved {
-			return err
-		}
-		said()
-		return deliver(ctx)
+	default:
+		return nil // a Pending row waits to be submitted
 	}
-	return nil // a Pending row waits to be submitted
+	status := row.Status
+	result, err := s.Rows.Apply(ctx, move, s.Deliver.of(site, row))
+	if result.Applied {
+		s.Count(kind)
+		s.Log.Warn("row had no delivery; it is delivered again", "site", site, "job", row.Name, "status", status)
+	}
+	return err
 }
+
+// noDelivery is why a row was delivered again that nobody had told of.
+const noDelivery = "it was Queued, and nothing would have run it"
 
 // delivered reports whether a row is on its way. That an id of its deliveries is on a queue doesn't tell: another job may
 // bear it by now.
@@ -180,26 +204,10 @@ func (s *Orphans) complete(ctx context.Context, site string, row *rows.Backgroun
 	move := moves.Complete(site, row, moves.Said{}, time.Now()).Bare()
 	result, err := s.Rows.Apply(ctx, move, nil)
 	if result.Applied {
+		s.Count(Completed)
 		s.Log.Warn("row still ran though its job has finished; it is completed", "site", site, "job", row.Name)
 	}
 	return err
-}
-
-func (s *Orphans) handles(ctx context.Context, site string, row *rows.BackgroundJob) bool {
-	types, err := s.Rows.JobTypes(ctx, site)
-	return err == nil && slices.Contains(s.Handled(types), row.JobType)
-}
-
-// hasMoved reports whether a row is no longer as it was read.
-func (s *Orphans) hasMoved(ctx context.Context, site string, row *rows.BackgroundJob) (bool, error) {
-	now, err := s.Rows.Row(ctx, site, row.Name)
-	switch {
-	case errors.Is(err, rows.ErrNoSuchJob):
-		return true, nil
-	case err != nil:
-		return false, err
-	}
-	return now.Status != row.Status || now.ModifiedRaw != row.ModifiedRaw, nil
 }
 
 // Alive is what is on its way or running.

@@ -1,17 +1,21 @@
 package maintenance
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
+	"github.com/opensoft/dartwing-bridge/bridge/internal/batch"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/moves"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/route"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/sites"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/wait"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/workers"
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
@@ -33,8 +37,11 @@ type Rescue struct {
 		Silent(ctx context.Context, process string) (heard bool, silent []string, err error)
 		LeftBy(ctx context.Context, queue string, silent []string) ([]rqcompat.LapsedJob, error)
 		Lapsed(ctx context.Context, queue string, slack time.Duration) ([]rqcompat.LapsedJob, error)
-		Rescue(ctx context.Context, queue string, l rqcompat.LapsedJob, maxKills int) (rqcompat.RescueResult, error)
-		Fetch(ctx context.Context, id string) (*rqcompat.Job, error)
+		RescueMany(ctx context.Context, ls []rqcompat.Lapsed, maxKills int) ([]rqcompat.Answer[rqcompat.RescueResult], error)
+		FetchMany(ctx context.Context, ids []string) ([]*rqcompat.FetchResult, error)
+		FetchSmall(ctx context.Context, ids []string, most int) ([]*rqcompat.FetchResult, error)
+		DataMark(ctx context.Context) (string, error)
+		Now(ctx context.Context) time.Time
 		Writable(ctx context.Context) error
 	}
 	Rows   Rows
@@ -54,9 +61,11 @@ type Rescue struct {
 	Failed func(queue string)
 	// Poisoned is told of a job that was failed for the workers it took down; info has a name if the job has a row.
 	Poisoned func(info job.Info, err error)
+	Count    func(kind string)
 	Log      *slog.Logger
 
 	vigil   vigil
+	backs   batch.Batcher[rqcompat.Lapsed, rqcompat.Answer[rqcompat.RescueResult]]
 	looked  time.Time // when lapsed leases were last looked for
 	refused time.Time // when Redis last refused a write
 	lost    map[string]*lostProcess
@@ -67,6 +76,7 @@ type Rescue struct {
 // While Redis refuses writes, for lack of memory or as a replica, no worker can renew its leases, and nobody is rescued;
 // nor in the time that they have for it afterwards.
 func (s *Rescue) Do(ctx context.Context) error {
+	s.vigil.steady = s.steady
 	dead, unseen := s.vigil.dead(ctx, s.RQ.Silent, s.Process)
 	due := time.Since(s.looked) >= s.Every
 	if len(dead) == 0 && !due {
@@ -104,18 +114,65 @@ func (s *Rescue) rescueLapsed(ctx context.Context) error {
 	})
 }
 
-// rescue gives back jobs of a queue.
+// rescueMost is how many jobs are read, and come back, together.
+const rescueMost = 200
+
+// rescue gives back jobs of a queue: what is asked and written for many shares queries, transactions and round trips.
 func (s *Rescue) rescue(ctx context.Context, q job.Queue, left []rqcompat.LapsedJob) error {
+	s.backs.Limit, s.backs.Shared = rescueMost, func(err error) bool { return rqcompat.Judge(err) != rqcompat.Final }
+	s.backs.Call = func(ctx context.Context, ls []rqcompat.Lapsed) ([]rqcompat.Answer[rqcompat.RescueResult], error) {
+		return s.RQ.RescueMany(ctx, ls, s.MaxKills)
+	}
 	var errs []error
-	for _, l := range left {
-		process := workers.ProcessOf(l.WorkerName)
-		if err := s.lookBeside(ctx, process); err != nil {
-			return err
+	for some := range slices.Chunk(left, rescueMost) {
+		for i := range some {
+			process := workers.ProcessOf(some[i].WorkerName)
+			if err := s.lookBeside(ctx, process); err != nil {
+				return err
+			}
+			some[i].Ran(s.besides(process, some[i].ID))
 		}
-		l.Ran(s.besides(process, l.ID))
-		errs = append(errs, s.one(ctx, q, l)) // a job whose site is away waits; it must not keep others
+		errs = append(errs, s.many(ctx, q, some))
 	}
 	return errors.Join(errs...)
+}
+
+// many gives back jobs side by side. A job whose site is away waits; it must not keep others.
+func (s *Rescue) many(ctx context.Context, q job.Queue, some []rqcompat.LapsedJob) error {
+	ids := make([]string, len(some))
+	for i, l := range some {
+		ids[i] = l.ID
+	}
+	fetched, err := s.RQ.FetchSmall(ctx, ids, wait.LargeItem)
+	if err != nil {
+		return err
+	}
+	var there []route.Found
+	of := map[string]route.Routed{}
+	for _, f := range fetched {
+		if f.Job != nil && !errors.Is(f.Err, rqcompat.ErrLarge) {
+			there = append(there, route.Found{Job: f.Job, Fault: f.Err})
+		}
+	}
+	if len(there) > 0 {
+		for i, r := range s.Router.Route(ctx, q, there) {
+			of[there[i].Job.ID] = r
+		}
+	}
+	errs := make([]error, len(some))
+	var all sync.WaitGroup
+	for i, l := range some {
+		all.Go(func() { errs[i] = s.one(ctx, q, l, fetched[i], of[l.ID]) })
+	}
+	all.Wait()
+	return errors.Join(errs...)
+}
+
+// steady reports whether Redis has been the same server, with its data, for so long that who lives has had its connection.
+func (s *Rescue) steady(ctx context.Context) bool {
+	mark, err := s.RQ.DataMark(ctx)
+	since, known := rqcompat.DataSince(mark)
+	return err == nil && known && s.RQ.Now(ctx).Sub(since) > 2*newPeriod
 }
 
 // lostProcess is one that died, or whose jobs lapse, some of them seconds after the first.
@@ -162,8 +219,8 @@ func (s *Rescue) besides(process, id string) []string {
 	return slices.DeleteFunc(slices.Clone(s.lost[process].ran), func(other string) bool { return other == id })
 }
 
-func (s *Rescue) one(ctx context.Context, q job.Queue, l rqcompat.LapsedJob) error {
-	info, row, queued, err := s.rowOf(ctx, q, l.ID)
+func (s *Rescue) one(ctx context.Context, q job.Queue, l rqcompat.LapsedJob, f *rqcompat.FetchResult, r route.Routed) error {
+	info, row, queued, err := s.rowOf(ctx, q, l.ID, f, r)
 	if err != nil {
 		return err
 	}
@@ -194,15 +251,17 @@ func (s *Rescue) one(ctx context.Context, q job.Queue, l rqcompat.LapsedJob) err
 
 // giveBack returns the delivery to the head of its queue, or fails it as poison.
 func (s *Rescue) giveBack(ctx context.Context, q job.Queue, l rqcompat.LapsedJob, info job.Info) error {
-	result, err := s.RQ.Rescue(ctx, q.Name, l, s.MaxKills)
-	if err != nil {
+	answer, err := s.backs.Do(ctx, rqcompat.Lapsed{Queue: q.Name, LapsedJob: l})
+	if err = cmp.Or(err, answer.Err); err != nil {
 		return err
 	}
 	log := s.Log.With("job_id", l.ID, "queue", q.Name, "worker", l.WorkerName, "kills", l.Kills+1)
-	switch result {
+	switch answer.Result {
 	case rqcompat.RescueRequeued:
+		s.Count(map[bool]string{true: RescuedLapsed, false: RescuedDead}[l.Silent() == ""])
 		log.Warn("worker died with a job; it is back in its queue")
 	case rqcompat.RescuePoisoned:
+		s.Count(Poisoned)
 		log.Error("job took its worker down again and again; it is in the failed registry", "beside", l.Beside)
 		if h := l.HandOver; h != nil {
 			log.Info("handed a callback to Python", "kind", h.Kind, "callback", h.Name, "as", h.ID, "on", h.Queue)
@@ -214,17 +273,26 @@ func (s *Rescue) giveBack(ctx context.Context, q job.Queue, l rqcompat.LapsedJob
 }
 
 // rowOf finds the row that an RQ job delivers, nil if it has none, and what the job asks for, nil if it is gone.
-func (s *Rescue) rowOf(ctx context.Context, q job.Queue, id string) (info job.Info, row *rows.BackgroundJob, queued *job.Queued, err error) {
-	j, fault := s.RQ.Fetch(ctx, id)
-	if j == nil {
-		if errors.Is(fault, rqcompat.ErrNoSuchJob) {
-			fault = nil
+func (s *Rescue) rowOf(ctx context.Context, q job.Queue, id string, f *rqcompat.FetchResult, r route.Routed) (info job.Info, row *rows.BackgroundJob, queued *job.Queued, err error) {
+	if errors.Is(f.Err, rqcompat.ErrLarge) {
+		alone, err := s.RQ.FetchMany(ctx, []string{id})
+		if err != nil {
+			return info, nil, nil, err
 		}
-		return info, nil, nil, fault
+		if f = alone[0]; f.Job != nil {
+			r = s.Router.Route(ctx, q, []route.Found{{Job: f.Job, Fault: f.Err}})[0]
+		}
 	}
-	r, err := route.One(ctx, s.Router, q, route.Found{Job: j, Fault: fault})
-	if err != nil {
-		return info, nil, nil, err
+	if f.Job == nil {
+		if errors.Is(f.Err, rqcompat.ErrNoSuchJob) {
+			return info, nil, nil, nil
+		}
+		return info, nil, nil, f.Err
+	}
+	if r.Verdict == route.Heavy {
+		if r, err = s.Router.Alone(ctx, q, route.Found{Job: f.Job, Fault: f.Err}); err != nil {
+			return info, nil, nil, err
+		}
 	}
 	info = job.Info{ID: id, Method: r.Method, Site: r.Site, User: r.User, Queue: q.Name}
 	switch {
@@ -233,7 +301,7 @@ func (s *Rescue) rowOf(ctx context.Context, q job.Queue, id string) (info job.In
 	case r.Row != nil:
 		row = r.Row
 	case r.JobType != nil:
-		if row, err = s.Rows.RowOfArrival(ctx, r.Site, sites.ArrivalOf(j)); errors.Is(err, rows.ErrNoSuchJob) {
+		if row, err = s.Rows.RowOfArrival(ctx, r.Site, sites.ArrivalOf(f.Job)); errors.Is(err, rows.ErrNoSuchJob) {
 			return info, nil, r.Queued, nil
 		}
 	}

@@ -36,6 +36,10 @@ type lapsedJobs struct {
 	soon    []rqcompat.LapsedJob
 	soonErr error
 	rescued map[string]rqcompat.LapsedJob
+	mark    string // of Redis's data
+	large   map[string]bool
+	calls   int           // of RescueMany
+	answers time.Duration // how long each takes
 	reasons []string
 	// silent are processes that fell silent; deaf says that this one isn't heard, silence is an error of the question.
 	silent  []string
@@ -77,33 +81,60 @@ func (l *lapsedJobs) Lapsed(_ context.Context, queue string, slack time.Duration
 
 func (l *lapsedJobs) Writable(context.Context) error { return l.readOnly }
 
-func (l *lapsedJobs) Rescue(_ context.Context, queue string, j rqcompat.LapsedJob, maxKills int) (rqcompat.RescueResult, error) {
-	result, ok := l.results[j.ID]
-	if !ok {
-		if result = rqcompat.RescueRequeued; j.Kills+1 >= maxKills && !j.Ended {
-			result = rqcompat.RescuePoisoned
+func (l *lapsedJobs) RescueMany(_ context.Context, ls []rqcompat.Lapsed, maxKills int) ([]rqcompat.Answer[rqcompat.RescueResult], error) {
+	l.calls++
+	time.Sleep(l.answers)
+	answers := make([]rqcompat.Answer[rqcompat.RescueResult], len(ls))
+	for i, j := range ls {
+		result, ok := l.results[j.ID]
+		if !ok {
+			if result = rqcompat.RescueRequeued; j.Kills+1 >= maxKills && !j.Ended {
+				result = rqcompat.RescuePoisoned
+			}
+		}
+		l.tell("rescue %s %s", j.Queue, j.ID)
+		l.rescued[j.ID] = j.LapsedJob
+		answers[i] = rqcompat.Answer[rqcompat.RescueResult]{Result: result, Err: l.errs["rescue"]}
+	}
+	return answers, nil
+}
+
+func (l *lapsedJobs) FetchMany(_ context.Context, ids []string) ([]*rqcompat.FetchResult, error) {
+	found := make([]*rqcompat.FetchResult, len(ids))
+	for i, id := range ids {
+		found[i] = &rqcompat.FetchResult{Err: l.fetchErr[id]}
+		if err := l.fetchErr[id]; err == nil || strings.Contains(err.Error(), "half") {
+			found[i].Job = &rqcompat.Job{ID: id, CreatedAt: fenceAt.Add(-time.Minute)}
 		}
 	}
-	l.tell("rescue %s %s", queue, j.ID)
-	l.rescued[j.ID] = j
-	return result, l.errs["rescue"]
+	return found, nil
 }
 
-func (l *lapsedJobs) Fetch(_ context.Context, id string) (*rqcompat.Job, error) {
-	err := l.fetchErr[id]
-	if err != nil && !strings.Contains(err.Error(), "half") {
-		return nil, err
+// FetchSmall leaves out what is large, see fetchErr.
+func (l *lapsedJobs) FetchSmall(ctx context.Context, ids []string, _ int) ([]*rqcompat.FetchResult, error) {
+	found, err := l.FetchMany(ctx, ids)
+	for i, id := range ids {
+		if l.large[id] {
+			found[i].Err = rqcompat.ErrLarge
+		}
 	}
-	return &rqcompat.Job{ID: id, CreatedAt: fenceAt.Add(-time.Minute)}, err
+	return found, err
 }
 
-func (l *lapsedJobs) Route(_ context.Context, q job.Queue, found []route.Found) []route.Routed {
-	r := l.routed[found[0].Job.ID]
-	if r.Queued == nil {
-		r.Queued = &job.Queued{}
+func (l *lapsedJobs) DataMark(context.Context) (string, error) { return l.mark, nil }
+
+func (l *lapsedJobs) Now(context.Context) time.Time { return time.Now() }
+
+func (l *lapsedJobs) Route(_ context.Context, q job.Queue, found []route.Found) (all []route.Routed) {
+	for _, f := range found {
+		r := l.routed[f.Job.ID]
+		if r.Queued == nil {
+			r.Queued = &job.Queued{}
+		}
+		r.ID = f.Job.ID
+		all = append(all, r)
 	}
-	r.ID = found[0].Job.ID
-	return []route.Routed{r}
+	return all
 }
 
 // Alone finds what a job that is too much for Route is.
@@ -121,6 +152,7 @@ func (l *lapsedJobs) rescue() *Rescue {
 		RQ: l, Rows: l.bench, Router: l, Queues: queues, Lease: 15 * time.Second, Slack: 75 * time.Second, MaxKills: 3,
 		Process: "bridge-live", Holds: func(worker string) bool { return worker == "bridge-live-1" },
 		Failed: func(queue string) { l.failed = append(l.failed, queue) }, Log: l.logger(),
+		Count: func(string) {},
 		Poisoned: func(info job.Info, err error) {
 			l.poisoned, l.reasons = append(l.poisoned, info), append(l.reasons, err.Error())
 		},
@@ -226,7 +258,7 @@ func TestRescueGivesBack(t *testing.T) {
 		"the third kill": {func(l *lapsedJobs) { l.lapse("a", l.add("JOB-1", rows.StatusRunning, runs)).Kills = 2 },
 			[]string{"row JOB-1 Running > Dead Letter", "rescue b:go a", "observers Dead Letter"}, "again and again", ""},
 		"the third kill, after the row's end": {func(l *lapsedJobs) { l.lapse("a", l.add("JOB-1", rows.StatusCompleted, runs)).Kills = 2 }, only, "it is back in its queue", ""},
-		"the third kill of a plain job": {func(l *lapsedJobs) { l.lapse("a", nil).Kills = 2 }, only, "again and again", ""},
+		"the third kill of a plain job":       {func(l *lapsedJobs) { l.lapse("a", nil).Kills = 2 }, only, "again and again", ""},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -61,6 +61,7 @@ type Rows interface {
 	Due(ctx context.Context, site string, handled func(map[string]*rows.JobType) []string, text bool) (sites.Due, error)
 	Dealt(ctx context.Context, site string, due sites.Due, names []string) error
 	Stale(ctx context.Context, site string, behind rows.Place, age time.Duration, limit int) ([]*rows.BackgroundJob, error)
+	Stuck(ctx context.Context, site string, statuses []rows.Status, behind rows.Place, age time.Duration, limit int) ([]*rows.BackgroundJob, error)
 	Apply(ctx context.Context, m moves.Move, then func(context.Context) error) (rows.TransitionResult, error)
 }
 

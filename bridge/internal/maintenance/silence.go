@@ -29,14 +29,22 @@ type vigil struct {
 	fell  map[string]time.Time // by process, when it was first found silent
 	// buried are dead processes that nothing is left of.
 	buried map[string]bool
+	// steady says whether Redis has been the same for newPeriod, so that nobody has lost a connection with it: a process that has
+	// just started, and has lost none itself, need not wait for others then. asked is when it was answered.
+	steady func(context.Context) bool
+	asked  bool
 }
 
 // dead looks once. It names processes again and again until they are buried.
 func (v *vigil) dead(ctx context.Context, silent func(context.Context, string) (bool, []string, error), self string) ([]string, error) {
 	heard, names, err := silent(ctx, self)
 	now := time.Now()
+	fresh := !v.asked && err == nil && heard
 	if err != nil || !heard || now.Sub(v.last) > blind {
-		*v = vigil{since: now, buried: v.buried}
+		*v = vigil{since: now, buried: v.buried, steady: v.steady, asked: v.asked || err != nil}
+	}
+	if v.asked = v.asked || fresh; fresh && v.steady(ctx) {
+		v.since = now.Add(-newPeriod)
 	}
 	if rqcompat.Judge(err) == rqcompat.Denied {
 		return nil, nil // bridge doctor says so; leases remain

@@ -2,6 +2,7 @@ package maintenance
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -170,3 +171,58 @@ func (denied) Error() string {
 	return "NOPERM this user has no permissions to run the 'pubsub' command"
 }
 func (denied) RedisError() {}
+
+// TestAProcessThatHasJustStarted has lost no connection itself. Whether others have, it knows by how long Redis has been as it is.
+func TestAProcessThatHasJustStarted(t *testing.T) {
+	for name, tc := range map[string]struct {
+		since  string // of Redis's data
+		before func(l *lapsedJobs)
+		after  time.Duration
+	}{
+		"of a server that has been there":         {"abc 946684740", func(*lapsedJobs) {}, time.Second},
+		"of one that has just come":               {"abc 946684799", func(*lapsedJobs) {}, newPeriod},
+		"of one that doesn't tell":                {" 946684740", func(*lapsedJobs) {}, newPeriod},
+		"and isn't heard yet":                     {"abc 946684740", func(l *lapsedJobs) { l.deaf = true }, time.Second},
+		"and found nobody to ask when it started": {"abc 946684740", func(l *lapsedJobs) { l.silence = errBroken }, newPeriod},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { // whose time begins at 946684800
+				l := newLapsed()
+				l.left = []rqcompat.LapsedJob{{ID: "a", WorkerName: dead, StartedAt: fenceAt}}
+				l.silent, l.mark = []string{deadProcess}, "mark "+tc.since
+				r := l.rescue()
+				r.Every = time.Hour
+				tc.before(l)
+				deathOf(t, l, r, 1)
+				asked := l.silence != nil
+				l.deaf, l.silence = false, nil
+				want := tc.after
+				if !asked {
+					want -= LookForDead // the first look was the one before
+				}
+				if got := deathOf(t, l, r, 20); got != want {
+					t.Errorf("a dead process is noticed after %s, want %s", got, want)
+				}
+			})
+		})
+	}
+}
+
+// TestManyJobsOfADeadProcess come back together: what is read, moved and written for them shares round trips.
+func TestManyJobsOfADeadProcess(t *testing.T) {
+	l := newLapsed()
+	l.large, l.answers = map[string]bool{"job-7": true}, 2*time.Millisecond
+	var left []rqcompat.LapsedJob
+	for i := range 500 {
+		left = append(left, rqcompat.LapsedJob{ID: fmt.Sprintf("job-%d", i), WorkerName: dead, StartedAt: fenceAt})
+	}
+	if err := l.rescue().rescue(t.Context(), queues[0], left); err != nil {
+		t.Fatal(err)
+	}
+	if len(l.rescued) != 500 {
+		t.Errorf("%d jobs are back, want all 500", len(l.rescued))
+	}
+	if l.calls > 50 {
+		t.Errorf("that takes %d calls of Redis", l.calls)
+	}
+}

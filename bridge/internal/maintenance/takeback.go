@@ -226,6 +226,7 @@ type ReturnPopped struct {
 		ReturnPopped(ctx context.Context, queue string, anyway bool) ([]string, error)
 	}
 	Queues []job.Queue
+	Count  func(kind string, n int)
 	Log    *slog.Logger
 }
 
@@ -234,6 +235,7 @@ func (s ReturnPopped) Do(ctx context.Context) error {
 	return each(s.Queues, func(q job.Queue) error {
 		ids, err := s.RQ.ReturnPopped(ctx, q.Name, false)
 		if len(ids) > 0 {
+			s.Count(ReturnedPopped, len(ids))
 			s.Log.Warn("a bridge died with jobs that it had popped; they are back in their queue", "queue", q.Name, "jobs", len(ids))
 		}
 		return err

@@ -278,7 +278,7 @@ func (p popped) ReturnPopped(_ context.Context, queue string, anyway bool) ([]st
 
 func TestWhatADeadBridgePopped(t *testing.T) {
 	b := newBench()
-	if err := (ReturnPopped{RQ: popped{"b:default": {"x", "y"}}, Queues: queues, Log: b.logger()}).Do(t.Context()); err != nil {
+	if err := (ReturnPopped{RQ: popped{"b:default": {"x", "y"}}, Queues: queues, Count: func(string, int) {}, Log: b.logger()}).Do(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	b.wantLog(t, "they are back in their queue")

@@ -88,12 +88,12 @@ func (c Courier) IDs(site string, row *rows.BackgroundJob) []string {
 
 // Deliveries reads the RQ jobs that bring a row: the one that it was made for, and those of its own.
 func (c Courier) Deliveries(ctx context.Context, site string, row *rows.BackgroundJob) (found []*rqcompat.Job, err error) {
-	many, errs := c.deliveriesOf(ctx, site, []*rows.BackgroundJob{row})
+	many, errs := c.DeliveriesOfAll(ctx, site, []*rows.BackgroundJob{row})
 	return many[0], errs[0]
 }
 
-// deliveriesOf is Deliveries of many rows, in their order, with an error for each.
-func (c Courier) deliveriesOf(ctx context.Context, site string, all []*rows.BackgroundJob) (found [][]*rqcompat.Job, errs []error) {
+// DeliveriesOfAll is Deliveries of many rows, in their order, with an error for each.
+func (c Courier) DeliveriesOfAll(ctx context.Context, site string, all []*rows.BackgroundJob) (found [][]*rqcompat.Job, errs []error) {
 	found, errs = make([][]*rqcompat.Job, len(all)), make([]error, len(all))
 	arrivals, noArrivals := c.arrivals(ctx, site, all)
 	var ids []string

@@ -83,9 +83,28 @@ func (c Courier) Redeliver(ctx context.Context, site string, row *rows.Backgroun
 	return c.RedeliverMany(ctx, site, []*rows.BackgroundJob{row})[0]
 }
 
+// Recover is Redeliver for a row of which it was seen for a while that nobody has its delivery: that may say that it waits or runs, and
+// stand nowhere.
+func (c Courier) Recover(ctx context.Context, site string, row *rows.BackgroundJob) error {
+	if err := c.Redeliver(ctx, site, row); err != nil {
+		return err
+	}
+	jobs, err := c.Deliveries(ctx, site, row)
+	if err != nil {
+		return err
+	}
+	for _, j := range jobs {
+		if j.Status == rqcompat.StatusQueued || j.Status == rqcompat.StatusStarted {
+			_, err := c.RQ.Unstrand(ctx, j.ID)
+			return err
+		}
+	}
+	return nil
+}
+
 // RedeliverMany is Redeliver of many rows: an error for each.
 func (c Courier) RedeliverMany(ctx context.Context, site string, queued []*rows.BackgroundJob) []error {
-	found, errs := c.deliveriesOf(ctx, site, queued)
+	found, errs := c.DeliveriesOfAll(ctx, site, queued)
 	var open, bare []int
 	for i := range queued {
 		if errs[i] == nil {

@@ -279,6 +279,20 @@ func (s *Sites) Statuses(ctx context.Context, site string, names []string) (map[
 	return read(ctx, s, site, func(ctx context.Context, db *rows.DB) (map[string]rows.Status, error) { return db.Statuses(ctx, names) })
 }
 
+// Named reads rows by name, without their parameters.
+func (s *Sites) Named(ctx context.Context, site string, names []string) (map[string]*rows.BackgroundJob, error) {
+	return read(ctx, s, site, func(ctx context.Context, db *rows.DB) (map[string]*rows.BackgroundJob, error) {
+		return db.Named(ctx, names)
+	})
+}
+
+// Stuck reads up to limit rows of some statuses behind a place that have not moved for age, oldest first, without their parameters.
+func (s *Sites) Stuck(ctx context.Context, site string, statuses []rows.Status, behind rows.Place, age time.Duration, limit int) ([]*rows.BackgroundJob, error) {
+	return read(ctx, s, site, func(ctx context.Context, db *rows.DB) ([]*rows.BackgroundJob, error) {
+		return db.Stuck(ctx, statuses, behind, age, limit)
+	})
+}
+
 // Parameter reads one parameter of rows.
 func (s *Sites) Parameter(ctx context.Context, site, path string, names []string) (map[string]json.RawMessage, error) {
 	return read(ctx, s, site, func(ctx context.Context, db *rows.DB) (map[string]json.RawMessage, error) {

@@ -71,3 +71,13 @@ func (c Courier) delivery(site string, row *rows.BackgroundJob, id string) (rqco
 	request.Deduplicate = true
 	return request, err
 }
+
+// Envelope is the job that would bring a row under an id; nothing is written.
+func (c Courier) Envelope(site string, row *rows.BackgroundJob, id string) (*rqcompat.Job, error) {
+	request, err := c.delivery(site, row, row.Name)
+	if err != nil {
+		return nil, err
+	}
+	request.ID = id
+	return c.RQ.NewJob(request)
+}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/batch"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/moves"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/policy"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/sites"
@@ -71,6 +72,12 @@ const together = 200
 // been dealt with; it may be nil.
 func (s *Submitter) Submit(ctx context.Context, rs []Request, done func(n int)) (results []Result, away error) {
 	results = make([]Result, len(rs))
+	if err := job.Owned(ctx); err != nil {
+		for i := range results {
+			results[i].Err = err
+		}
+		return results, err
+	}
 	dealtWith := 0
 	var order []string
 	bySite := map[string][]int{}

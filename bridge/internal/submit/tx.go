@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/moves"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/policy"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/wait"
@@ -41,6 +42,9 @@ type uncommitted struct {
 // SubmitTx makes the row of a request in a transaction of the caller's, Pending, and has it delivered once that is committed. What
 // the request takes of limits stays taken if it isn't.
 func (s *Submitter) SubmitTx(ctx context.Context, tx *sql.Tx, r Request) (*rows.BackgroundJob, error) {
+	if err := job.Owned(ctx); err != nil {
+		return nil, err
+	}
 	c := &candidate{request: r, Result: &Result{}}
 	b := &submission{Submitter: s, site: r.Site, all: []*candidate{c}}
 	if err := b.judge(ctx); err != nil || c.Err != nil {

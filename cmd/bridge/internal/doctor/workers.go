@@ -64,6 +64,7 @@ func (r *report) workers(ctx context.Context, b *frappe.Bench, cfg bridge.Config
 		r.slots(p, time.Now())
 		r.troubles(p)
 		r.memory(p)
+		r.repairs(p)
 	}
 	for _, kind := range cfg.WithDefaults().Queues {
 		if names := who.python.on[kind]; len(names) > 0 {
@@ -136,4 +137,15 @@ func generated(b *frappe.Bench, kind string) (found []string) {
 		}
 	}
 	return found
+}
+
+// repairs tells what a process has mended since it started.
+func (r *report) repairs(p rqcompat.Process) {
+	var kinds []string
+	for _, kind := range slices.Sorted(maps.Keys(p.Repairs)) {
+		kinds = append(kinds, fmt.Sprintf("%s %d", strings.ReplaceAll(kind, "_", " "), p.Repairs[kind]))
+	}
+	if len(kinds) > 0 {
+		r.ok("workers", "process %d on %s has mended since %s: %s", p.PID, p.Hostname, output.Clock(p.Birth), strings.Join(kinds, ", "))
+	}
 }
