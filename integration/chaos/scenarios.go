@@ -4,6 +4,8 @@ package main
 var scenarios = []scenario{
 	{"kills", "bridges killed by kill -9, at random moments and before and after each command that they send", kills},
 	{"peers", "the same for Python's workers, beside which guard looks, and for asynq", peers},
+	{"servers_die", "Redis emptied, Redis killed and started empty, MariaDB killed, each under load", serversDie},
+	{"frozen", "bridges stopped by SIGSTOP, and continued once their jobs were finished elsewhere", frozen},
 	{"soak", "an hour of mixed load with a kill every ten seconds: what grows", soak},
 	{"rolling", "bridges restarted one after the other, fifty times, as deploys do", rolling},
 	{"depth", "a million jobs of one organization wait: what others notice, and what it takes", depth},
