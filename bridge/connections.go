@@ -118,7 +118,7 @@ func (c *connections) isTold(err error) bool {
 		c.outage.Met(err)
 		return true
 	}
-	out, _ := c.outage.Out()
+	_, out := c.outage.Out()
 	return out != nil && rqcompat.Judge(err) == rqcompat.Refusing // of a transaction Redis doesn't say why
 }
 

@@ -18,7 +18,7 @@ func (e *Engine) Troubles() []string {
 }
 
 func (w *rooms) troubles() (list []string) {
-	if err, since := w.outage.Out(); err != nil {
+	if since, err := w.outage.Out(); err != nil {
 		list = append(list, fmt.Sprintf("Redis (redis_queue) can't be used since %s; nothing new is claimed: %v", since.Format("15:04:05"), err))
 	}
 	absent := w.sites.Absent()

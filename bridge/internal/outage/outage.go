@@ -32,10 +32,10 @@ type Redis struct {
 func NewRedis(log *slog.Logger) *Redis { return &Redis{log: log} }
 
 // Out is why the server can't be used, and since when; nil if it can.
-func (r *Redis) Out() (err error, since time.Time) {
+func (r *Redis) Out() (since time.Time, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.err, r.since
+	return r.since, r.err
 }
 
 // Met notes that somebody met an error of the server.

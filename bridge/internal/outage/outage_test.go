@@ -51,12 +51,12 @@ func TestAServerIsSaidOnce(t *testing.T) {
 			do(nil) // what only reads
 			time.Sleep(time.Second)
 		}
-		if err, since := r.Out(); err == nil || time.Since(since) != 10*time.Second || strings.Count(said.String(), "\n") != 1 || !strings.Contains(said.String(), "can't be used") {
+		if since, err := r.Out(); err == nil || time.Since(since) != 10*time.Second || strings.Count(said.String(), "\n") != 1 || !strings.Contains(said.String(), "can't be used") {
 			t.Errorf("out since %s: %v; %s", since, err, said)
 		}
 		time.Sleep(calm)
 		do(nil)
-		if err, _ := r.Out(); err != nil || !strings.Contains(said.String(), "can be used again\" lasted=9s failures=20") {
+		if _, err := r.Out(); err != nil || !strings.Contains(said.String(), "can be used again\" lasted=9s failures=20") {
 			t.Errorf("%v; %s", err, said)
 		}
 	})
