@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"time"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/byhand"
 	"github.com/opensoft/dartwing-bridge/bridge/internal/desk"
@@ -23,6 +24,10 @@ import (
 	"github.com/opensoft/dartwing-bridge/rqcompat"
 	"github.com/redis/go-redis/v9"
 )
+
+// lastSteps is how long each part of a stop, other than running jobs, may take: somewhat more than a server that doesn't
+// answer is waited for.
+const lastSteps = 5 * time.Second
 
 var errNoBench = errors.New("bridge: Config.Bench is required: open one with frappe.OpenBench")
 

@@ -210,3 +210,14 @@ func (e *Engine) ended(info JobInfo, outcome string, err *job.Failure, took time
 		}
 	}
 }
+
+// Troubles says in words which servers can't be used now, one text each: Redis, without which nothing is claimed, and databases, whose
+// sites' jobs wait. What runs goes on. nil is none, and before Run has connected it is Redis.
+func (e *Engine) Troubles() []string {
+	select {
+	case <-e.connected:
+		return e.rooms.troubles()
+	default:
+		return []string{"not connected to Redis (redis_queue) yet"}
+	}
+}

@@ -329,10 +329,6 @@ func loop(ctx context.Context, loops ...func(context.Context)) *sync.WaitGroup {
 	return &all
 }
 
-// lastSteps is how long each part of a stop, other than running jobs, may take: somewhat more than a server that doesn't
-// answer is waited for.
-const lastSteps = 5 * time.Second
-
 // ended waits for loops whose context has ended.
 func (w *rooms) ended(what string, loops *sync.WaitGroup) {
 	if !wait.For(loops, lastSteps) {

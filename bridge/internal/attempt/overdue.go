@@ -26,9 +26,6 @@ const (
 	refusedFor = 3 * time.Second
 )
 
-// overdue reports whether an attempt may be somebody else's by now.
-func (x *Runner) overdue(r *run, now time.Time) bool { return now.Sub(*r.renewed.Load()) >= x.Lease }
-
 // WatchOverdue ends the handlers whose job may be somebody else's, until ctx ends.
 func (x *Runner) WatchOverdue(ctx context.Context) {
 	wait.Every(ctx, overdueLook, func(time.Time) { x.lookForOverdue(ctx) })

@@ -2,7 +2,6 @@ package attempt
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
@@ -23,14 +22,6 @@ const (
 	// keepMost is how many are read in one round trip.
 	keepMost = 200
 )
-
-// data is what is known of Redis's data.
-type data struct {
-	mu   sync.Mutex
-	mark string
-	lost time.Time // when it was last noticed that some were lost
-	open bool      // what runs here is still to be put back
-}
 
 // KeepCopies keeps a copy of each job that runs for a while, until ctx ends. Of a large one there is none.
 func (x *Runner) KeepCopies(ctx context.Context) {
@@ -61,9 +52,6 @@ func (x *Runner) keepCopies(ctx context.Context, now time.Time) {
 		}
 	}
 }
-
-// copied is a job as Redis had it; nil for one that is too large to be kept.
-type copied struct{ job *rqcompat.Job }
 
 // WatchData puts back what runs here whenever Redis has lost data, until ctx ends.
 func (x *Runner) WatchData(ctx context.Context) {

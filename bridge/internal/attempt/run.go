@@ -196,3 +196,6 @@ func (s *running) ofRow(site, name string) *run {
 	}
 	return nil
 }
+
+// copied is a job as Redis had it; nil for one that is too large to be kept.
+type copied struct{ job *rqcompat.Job }

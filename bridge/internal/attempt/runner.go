@@ -111,6 +111,14 @@ type Runner struct {
 	stopping chan struct{}
 }
 
+// data is what is known of Redis's data.
+type data struct {
+	mu   sync.Mutex
+	mark string
+	lost time.Time // when it was last noticed that some were lost
+	open bool      // what runs here is still to be put back
+}
+
 // NewRunner prepares a runner.
 func NewRunner(p Params) *Runner {
 	x := &Runner{Params: p, running: running{byWorker: map[string]*run{}}, stopping: make(chan struct{})}
@@ -236,4 +244,11 @@ func (x *Runner) writeProgress(ctx context.Context, site string, reporting []*ru
 			x.said.Warn(x.Logger, "progress not written; it is tried again", site, "error", err, "site", site, "jobs", len(reports))
 		}
 	}
+}
+
+// overdue reports whether an attempt may be somebody else's by now.
+func (x *Runner) overdue(r *run, now time.Time) bool { return now.Sub(*r.renewed.Load()) >= x.Lease }
+
+func (x *Runner) heartbeat(ctx context.Context) {
+	x.Slots.Heartbeat(ctx, x.RQ, x.running.count() > 0, x.Logger)
 }

@@ -48,10 +48,6 @@ func (x *Runner) RenewLeases(ctx context.Context) {
 // Renewing is how long the present renewal of leases has taken, since it last failed; 0 if none is made.
 func (x *Runner) Renewing() time.Duration { return x.renewal.Round() }
 
-func (x *Runner) heartbeat(ctx context.Context) {
-	x.Slots.Heartbeat(ctx, x.RQ, x.running.count() > 0, x.Logger)
-}
-
 // renew extends the leases of all running jobs. A job that is no longer ours is told so.
 func (x *Runner) renew(ctx context.Context, full bool) error {
 	rs := x.running.unsettled()

@@ -5,26 +5,9 @@ import (
 	"slices"
 	"sync"
 	"time"
-	"unique"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
-	"github.com/opensoft/dartwing-bridge/bridge/internal/policy"
 )
-
-// behind is what jobs wait for of which only their place is kept: that others of their series or of their tenant are dealt;
-// or that few are left of those that policy holds for the same reason, or that name what can't be read. They are read again
-// then.
-type behind struct {
-	series seriesKey
-	tenant bool // whatever their series
-	held   unique.Handle[policy.Question]
-	unread whose
-	// unready is set together with unread.
-	unready bool
-}
-
-// undecided reports whether these jobs can't start, whoever is dealt.
-func (b behind) undecided() bool { return b.unready || b.held != (unique.Handle[policy.Question]{}) }
 
 // far is a job of a backlog.
 type far struct {

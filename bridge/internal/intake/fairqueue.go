@@ -48,6 +48,12 @@ type FairQueue struct {
 // don't wait for long, are read once.
 const mostKept = 16 << 20
 
+const (
+	// So many notes are kept: of jobs that have more before them the poller keeps less. Half of them have to be dealt before more come.
+	seriesNotes = 2000
+	mostNotes   = 100_000
+)
+
 // NewFairQueue makes an empty queue for so many slots in a room. weights are the shares of organizations, by name; others
 // have 1. After each ageing a job that waits counts as one of the next higher priority; 0 is never.
 func NewFairQueue(slots int, weights map[string]int, room *Room, ageing time.Duration) *FairQueue {
@@ -55,15 +61,6 @@ func NewFairQueue(slots int, weights map[string]int, room *Room, ageing time.Dur
 		shares: newShares(slots, weights), room: room, ageing: ageing, lines: map[job.Tenant]*line{}, known: map[job.Key]*Note{},
 		gates: gates{by: map[string]*gate{}}, seriesNotes: seriesNotes, mostNotes: mostNotes, filled: wait.NewFlag(),
 	}
-}
-
-// Add takes up jobs that may start from now on.
-func (f *FairQueue) Add(qs ...*job.Queued) {
-	all := make([]arrival, len(qs))
-	for i, q := range qs {
-		all[i].Queued = q
-	}
-	f.offer(all, nil)
 }
 
 // queue puts a note behind its user's others of the same priority and kind, with the same limits.

@@ -1,15 +1,29 @@
 package intake
 
-import "github.com/opensoft/dartwing-bridge/bridge/internal/job"
+import (
+	"unique"
+
+	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
+	"github.com/opensoft/dartwing-bridge/bridge/internal/policy"
+)
 
 // The fair queue needs few of the jobs that wait for the same turns, the first ones. Of what stands behind them its poller keeps
 // only the place, until those have been dealt.
 
-const (
-	// So many notes are kept: of jobs that have more before them the poller keeps less. Half of them have to be dealt before more come.
-	seriesNotes = 2000
-	mostNotes   = 100_000
-)
+// behind is what jobs wait for of which only their place is kept: that others of their series or of their tenant are dealt;
+// or that few are left of those that policy holds for the same reason, or that name what can't be read. They are read again
+// then.
+type behind struct {
+	series seriesKey
+	tenant bool // whatever their series
+	held   unique.Handle[policy.Question]
+	unread whose
+	// unready is set together with unread.
+	unready bool
+}
+
+// undecided reports whether these jobs can't start, whoever is dealt.
+func (b behind) undecided() bool { return b.unready || b.held != (unique.Handle[policy.Question]{}) }
 
 // arrival is a job that was found, and its number if it has been here before.
 type arrival struct {
@@ -21,6 +35,15 @@ type arrival struct {
 type later struct {
 	arrival
 	behind
+}
+
+// Add takes up jobs that may start from now on.
+func (f *FairQueue) Add(qs ...*job.Queued) {
+	all := make([]arrival, len(qs))
+	for i, q := range qs {
+		all[i].Queued = q
+	}
+	f.offer(all, nil)
 }
 
 // offer takes up jobs as Add does, but for those that have enough before them: these are returned, with their numbers. waits
