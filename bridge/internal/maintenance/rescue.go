@@ -65,6 +65,7 @@ type Rescue struct {
 	Log      *slog.Logger
 
 	vigil   vigil
+	once    sync.Once // prepares backs
 	backs   batch.Batcher[rqcompat.Lapsed, rqcompat.Answer[rqcompat.RescueResult]]
 	looked  time.Time // when lapsed leases were last looked for
 	refused time.Time // when Redis last refused a write
@@ -119,10 +120,12 @@ const rescueMost = 200
 
 // rescue gives back jobs of a queue: what is asked and written for many shares queries, transactions and round trips.
 func (s *Rescue) rescue(ctx context.Context, q job.Queue, left []rqcompat.LapsedJob) error {
-	s.backs.Limit, s.backs.Shared = rescueMost, func(err error) bool { return rqcompat.Judge(err) != rqcompat.Final }
-	s.backs.Call = func(ctx context.Context, ls []rqcompat.Lapsed) ([]rqcompat.Answer[rqcompat.RescueResult], error) {
-		return s.RQ.RescueMany(ctx, ls, s.MaxKills)
-	}
+	s.once.Do(func() {
+		s.backs.Limit, s.backs.Shared = rescueMost, func(err error) bool { return rqcompat.Judge(err) != rqcompat.Final }
+		s.backs.Call = func(ctx context.Context, ls []rqcompat.Lapsed) ([]rqcompat.Answer[rqcompat.RescueResult], error) {
+			return s.RQ.RescueMany(ctx, ls, s.MaxKills)
+		}
+	})
 	var errs []error
 	for some := range slices.Chunk(left, rescueMost) {
 		for i := range some {
