@@ -9,7 +9,7 @@ HOSTILE_FLAGS ?=
 ACCEPTANCE_FLAGS ?=
 BENCH_FLAGS ?=
 # A test that hangs is a failure with a stack trace, not a build that never ends.
-TEST_FLAGS ?= -race -timeout 10m
+TEST_FLAGS ?= -race -timeout 12m
 # The tests of these packages mostly wait, for servers and for time to pass: a dozen at a time they take half.
 UNIT_FLAGS ?= -parallel 12
 # -p: packages compiled and tested at a time; the servers of the tests want the rest of a small machine.

@@ -193,6 +193,7 @@ func (b *bed) deliveredAll(names []string) bool {
 
 // TestAnEmptiedRedisAndManyRows: all are delivered again within a minute, once each. BRIDGE_TEST_ROWS is how many.
 func TestAnEmptiedRedisAndManyRows(t *testing.T) {
+	t.Parallel()
 	b := newBed(t, map[string]any{"concurrency": 2, "shared_queues": []string{}})
 	n := amount(t, "BRIDGE_TEST_ROWS", 1500)
 	b.exec("INSERT IGNORE INTO `tabJob Type` (name, creation, modified, owner, modified_by, type_name, is_enabled, default_timeout, max_retries, handler_method) VALUES ('fine', NOW(6), NOW(6), 'Administrator', 'Administrator', 'fine', 1, 60, 5, 'go.fine')")

@@ -86,7 +86,7 @@ func workerProcess(dir string) {
 }
 
 // worker starts a process that works the bench.
-func (b *bed) worker() *exec.Cmd {
+func (b *bed) worker(env ...string) *exec.Cmd {
 	b.t.Helper()
 	binary, err := os.Executable()
 	if err != nil {
@@ -97,7 +97,7 @@ func (b *bed) worker() *exec.Cmd {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	cmd.Env = append(os.Environ(), workerBench+"="+b.dir, workerSettings+"="+string(settings))
+	cmd.Env = append(append(os.Environ(), workerBench+"="+b.dir, workerSettings+"="+string(settings)), env...)
 	cmd.Stderr = os.Stderr
 	stdin, err := cmd.StdinPipe()
 	if err != nil {

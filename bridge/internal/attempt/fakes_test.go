@@ -384,11 +384,15 @@ func (r *redis) Listen(ctx context.Context, pattern string, f func(worker string
 }
 
 func (r *redis) Heartbeat(_ context.Context, ws []*rqcompat.Worker, _ time.Duration) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.beats = append(r.beats, len(ws))
 	return nil
 }
 
 func (r *redis) Deregister(_ context.Context, ws []*rqcompat.Worker) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.gone += len(ws)
 	return nil
 }
