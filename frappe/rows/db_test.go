@@ -159,6 +159,30 @@ func TestSession(t *testing.T) {
 	}
 }
 
+// TestATransactionThatIsLeft: what a process that was stopped in the middle of a transaction has locked is free soon.
+func TestATransactionThatIsLeft(t *testing.T) {
+	t.Parallel()
+	_, d := installed(t, testMajor)
+	job := newJobs(t, d, 1, StatusQueued)[0]
+	tx, err := d.x.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback() }() // the server has ended it
+	if _, err := tx.Exec("SELECT name FROM `tabBackground Job` WHERE name=? FOR UPDATE", job.Name); err != nil {
+		t.Fatal(err)
+	}
+	for began := time.Now(); ; time.Sleep(time.Second) {
+		results, err := d.Transition(t.Context(), []Transition{start(job.Name, d.Now())})
+		if err == nil && results[0].Applied {
+			return
+		}
+		if time.Since(began) > 30*time.Second {
+			t.Fatalf("after 30 s the row is still locked: %+v, %v", results, err)
+		}
+	}
+}
+
 // A server whose binary log is written by statement refuses READ COMMITTED writes.
 func TestStatementBinlog(t *testing.T) {
 	m := servertest.PrivateMariaDB(t, "--log-bin", "--server-id=1", "--binlog-format=STATEMENT")

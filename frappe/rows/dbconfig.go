@@ -16,8 +16,12 @@ import (
 	"github.com/opensoft/dartwing-bridge/frappe/internal/dial"
 )
 
-// dialTimeout is for connecting.
-const dialTimeout = 5 * time.Second
+const (
+	dialTimeout = 5 * time.Second // for connecting
+	// idleTransaction is how long a transaction may be left without a statement until the server ends it. Nobody here thinks about
+	// anything in between: who takes so long has been stopped.
+	idleTransaction = 5 * time.Second
+)
 
 type databaseConfig struct {
 	driver *mysql.Config
@@ -59,6 +63,8 @@ func siteDatabase(s *frappe.Site) (databaseConfig, error) {
 		"innodb_lock_wait_timeout": strconv.Itoa(int(lockWait / time.Second)),
 		// No gap locks: two processes that look for different jobs don't deadlock.
 		"tx_isolation": "'READ-COMMITTED'",
+		// What a process that is stopped, or its host, has locked is free again before its jobs' leases lapse.
+		"idle_transaction_timeout": strconv.Itoa(int(idleTransaction / time.Second)),
 	}
 	t, key, err := databaseTLS(c, major, s.Bench.SitesDir)
 	if err != nil {
