@@ -50,7 +50,7 @@ func dumpOf(t *testing.T, rdb *redis.Client) dump {
 // notRQs recognizes the keys that the bridge has for itself, which RQ's readers never look for: what its processes tell
 // about themselves, and when retries are due.
 func notRQs(key string) bool {
-	return key == rqcompat.ProcessesKey() || key == rqcompat.HeardKey() || strings.HasPrefix(key, rqcompat.ProcessKey("")) || strings.HasPrefix(key, "rq:bridge:")
+	return strings.HasPrefix(key, rqcompat.ProcessesKey()) || strings.HasPrefix(key, rqcompat.ProcessKey("")) || strings.HasPrefix(key, "rq:bridge:")
 }
 
 func (d *dumper) put(key, field, value string) {
