@@ -136,7 +136,8 @@ func (a accepted) judge(status string, found []rowState, listed bool, h history)
 		}
 	}
 	switch {
-	case status == "finished" && row == rows.StatusCompleted && h.ran(a.Key) && len(found) <= 1:
+	// RQ forgets a job some minutes after its end; its row stays.
+	case (status == "finished" || status == "" && a.hasRow()) && row == rows.StatusCompleted && h.ran(a.Key) && len(found) <= 1:
 		return isOver
 	// The third time it may have been claimed and not begun.
 	case h.deaths(a.Key) >= 2 && status == "failed" && (row == rows.StatusDeadLetter || !a.hasRow()):
