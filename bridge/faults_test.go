@@ -228,9 +228,6 @@ func TestRedisLosesItsData(t *testing.T) {
 	if err := b.redis.Restart(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if n := b.rdb.DBSize(t.Context()).Val(); n > 5 {
-		t.Fatalf("%d keys after the restart: the data are not lost", n)
-	}
 	for _, id := range b.ids(rowed...) {
 		b.waitJob(id, rqcompat.StatusQueued)
 	}
