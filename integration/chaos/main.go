@@ -112,12 +112,7 @@ func usage() {
 // run runs the scenarios of those names, nil for all.
 func run(ctx context.Context, o *options, only []string) (all []report, err error) {
 	logging.Disable() // of the Redis library: what goes wrong comes back as an error
-	// These benches must not be bent by the settings of a real one.
-	for _, pair := range os.Environ() {
-		if name, _, _ := strings.Cut(pair, "="); servers.IsBenchVariable(name) {
-			os.Unsetenv(name)
-		}
-	}
+	servers.UnsetBenchVariables()
 	if o.bridge, err = exec.LookPath(o.bridge); err == nil {
 		o.bridge, err = filepath.Abs(o.bridge)
 	}

@@ -138,12 +138,7 @@ func (d *demo) say(format string, args ...any) {
 }
 
 func (d *demo) run(ctx context.Context) (err error) {
-	// The demo's bench must not be bent by the settings of a real one.
-	for _, pair := range os.Environ() {
-		if name, _, _ := strings.Cut(pair, "="); servers.IsBenchVariable(name) {
-			os.Unsetenv(name)
-		}
-	}
+	servers.UnsetBenchVariables()
 	began := time.Now()
 	d.say("Starting Redis, MariaDB, the realtime server, a bridge worker and a Python worker (RQ %s) ...", d.rq)
 	s, err := buildStage(ctx, d)

@@ -69,6 +69,15 @@ func NewBench(dir string, cfg BenchConfig) error {
 	return nil
 }
 
+// UnsetBenchVariables makes this process, and those that it starts, do without the settings of a real bench in the environment.
+func UnsetBenchVariables() {
+	for _, pair := range os.Environ() {
+		if name, _, _ := strings.Cut(pair, "="); IsBenchVariable(name) {
+			os.Unsetenv(name)
+		}
+	}
+}
+
 // IsBenchVariable reports whether an environment variable may change what a bench is, so that runs against a private one
 // have to do without it.
 func IsBenchVariable(name string) bool {
