@@ -236,12 +236,7 @@ func onItsWay(row *rows.BackgroundJob, j *rqcompat.Job) bool {
 	if row.Status == rows.StatusRunning {
 		return j.Status == rqcompat.StatusStarted && row.StartedAs(j.StartedAt)
 	}
-	return j.Status == rqcompat.StatusQueued || j.Status == rqcompat.StatusStarted
-}
-
-// hasFinished reports whether RQ has it that a running row's attempt ended well.
-func hasFinished(row *rows.BackgroundJob, j *rqcompat.Job) bool {
-	return j.Status == rqcompat.StatusFinished && row.StartedAs(j.StartedAt)
+	return sites.IsOnItsWay(j)
 }
 
 // Sweeps keep in Redis who sweeps a site, and since which loss of data it was swept.

@@ -107,22 +107,15 @@ func (b *bench) JobTypes(_ context.Context, site string) (map[string]*rows.JobTy
 	return b.types, b.errs["types"]
 }
 
-func (b *bench) Row(_ context.Context, site, name string) (*rows.BackgroundJob, error) {
-	if err := b.errs["row"]; err != nil {
+func (b *bench) RowOfArrival(_ context.Context, site string, a sites.Arrival) (*rows.BackgroundJob, error) {
+	if err := b.errs[site]; err != nil {
 		return nil, err
 	}
-	if row := b.rows[name]; row != nil {
+	if row := b.rows[b.arrivals[a]]; row != nil {
 		read := *row
 		return &read, nil
 	}
 	return nil, rows.ErrNoSuchJob
-}
-
-func (b *bench) RowOfArrival(ctx context.Context, site string, a sites.Arrival) (*rows.BackgroundJob, error) {
-	if err := b.errs[site]; err != nil {
-		return nil, err
-	}
-	return b.Row(ctx, site, b.arrivals[a])
 }
 
 func (b *bench) Soonest(context.Context) (map[string]time.Duration, error) {

@@ -283,17 +283,18 @@ func (c Census) Take(ctx context.Context, asked []string) (Alive, error) {
 // Delivers reports whether one of the RQ jobs that bring a row is there.
 func (c Census) Delivers(ctx context.Context, site string, row *rows.BackgroundJob) (bool, error) {
 	jobs, err := c.Deliveries(ctx, site, row)
-	return slices.ContainsFunc(jobs, func(j *rqcompat.Job) bool {
-		return j.Status == rqcompat.StatusQueued || j.Status == rqcompat.StatusStarted
-	}), err
+	return slices.ContainsFunc(jobs, sites.IsOnItsWay), err
 }
 
 // Finished reports whether RQ has it that a running row's attempt ended well.
 func (c Census) Finished(ctx context.Context, site string, row *rows.BackgroundJob) (bool, error) {
 	jobs, err := c.Deliveries(ctx, site, row)
-	return slices.ContainsFunc(jobs, func(j *rqcompat.Job) bool {
-		return j.Status == rqcompat.StatusFinished && row.StartedAs(j.StartedAt)
-	}), err
+	return slices.ContainsFunc(jobs, func(j *rqcompat.Job) bool { return hasFinished(row, j) }), err
+}
+
+// hasFinished reports whether RQ has it that a running row's attempt ended well.
+func hasFinished(row *rows.BackgroundJob, j *rqcompat.Job) bool {
+	return j.Status == rqcompat.StatusFinished && row.StartedAs(j.StartedAt)
 }
 
 // started collects attempts in a queue's started registry.

@@ -277,25 +277,27 @@ func (s *Rescue) giveBack(ctx context.Context, q job.Queue, l rqcompat.LapsedJob
 
 // rowOf finds the row that an RQ job delivers, nil if it has none, and what the job asks for, nil if it is gone.
 func (s *Rescue) rowOf(ctx context.Context, q job.Queue, id string, f *rqcompat.FetchResult, r route.Routed) (info job.Info, row *rows.BackgroundJob, queued *job.Queued, err error) {
-	if errors.Is(f.Err, rqcompat.ErrLarge) {
+	large := errors.Is(f.Err, rqcompat.ErrLarge)
+	if large {
 		alone, err := s.RQ.FetchMany(ctx, []string{id})
 		if err != nil {
 			return info, nil, nil, err
 		}
-		if f = alone[0]; f.Job != nil {
-			r = s.Router.Route(ctx, q, []route.Found{{Job: f.Job, Fault: f.Err}})[0]
-		}
+		f = alone[0]
 	}
-	if f.Job == nil {
-		if errors.Is(f.Err, rqcompat.ErrNoSuchJob) {
-			return info, nil, nil, nil
-		}
+	found := route.Found{Job: f.Job, Fault: f.Err}
+	switch {
+	case f.Job == nil && errors.Is(f.Err, rqcompat.ErrNoSuchJob):
+		return info, nil, nil, nil
+	case f.Job == nil:
 		return info, nil, nil, f.Err
+	case large:
+		r, err = route.One(ctx, s.Router, q, found)
+	case r.Verdict == route.Heavy:
+		r, err = s.Router.Alone(ctx, q, found)
 	}
-	if r.Verdict == route.Heavy {
-		if r, err = s.Router.Alone(ctx, q, route.Found{Job: f.Job, Fault: f.Err}); err != nil {
-			return info, nil, nil, err
-		}
+	if err != nil {
+		return info, nil, nil, err
 	}
 	info = job.Info{ID: id, Method: r.Method, Site: r.Site, User: r.User, Queue: q.Name}
 	switch {

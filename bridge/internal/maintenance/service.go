@@ -55,7 +55,6 @@ type Rows interface {
 	Names() ([]string, error)
 	IsNoted(site string, err error) bool
 	JobTypes(ctx context.Context, site string) (map[string]*rows.JobType, error)
-	Row(ctx context.Context, site, name string) (*rows.BackgroundJob, error)
 	RowOfArrival(ctx context.Context, site string, a sites.Arrival) (*rows.BackgroundJob, error)
 	Soonest(ctx context.Context) (map[string]time.Duration, error)
 	Due(ctx context.Context, site string, handled func(map[string]*rows.JobType) []string, text bool) (sites.Due, error)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/wait"
@@ -93,13 +94,15 @@ func (c Courier) Recover(ctx context.Context, site string, row *rows.BackgroundJ
 	if err != nil {
 		return err
 	}
-	for _, j := range jobs {
-		if j.Status == rqcompat.StatusQueued || j.Status == rqcompat.StatusStarted {
-			_, err := c.RQ.Unstrand(ctx, j.ID)
-			return err
-		}
+	if i := slices.IndexFunc(jobs, IsOnItsWay); i >= 0 {
+		_, err = c.RQ.Unstrand(ctx, jobs[i].ID)
 	}
-	return nil
+	return err
+}
+
+// IsOnItsWay reports whether RQ has it that a delivery waits or runs.
+func IsOnItsWay(j *rqcompat.Job) bool {
+	return j.Status == rqcompat.StatusQueued || j.Status == rqcompat.StatusStarted
 }
 
 // RedeliverMany is Redeliver of many rows: an error for each.
