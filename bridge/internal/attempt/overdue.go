@@ -92,6 +92,14 @@ func (x *Runner) giveUp(r *run) {
 	r.cancel(job.ErrLost)
 }
 
+// heed remembers that Redis said at that time that it can't be used, if err says so, and returns err.
+func (x *Runner) heed(err error, at time.Time) error {
+	if nobodyTakes(err) {
+		x.refused.Store(&at)
+	}
+	return err
+}
+
 // nobodyTakes reports whether Redis itself says that it can't be used now, so that nobody takes jobs from anybody: its host refuses
 // connections, or it answers that it loads its data, has no memory, is a replica, or that its users have lost a right. Silence says
 // nothing of others.

@@ -192,9 +192,6 @@ func (x *Runner) restoreOne(ctx context.Context, r *run) bool {
 	if err != nil || lost.Before(r.began) || r.lease.Worker != r.slot.Worker.Name {
 		return false
 	}
-	var row *rows.BackgroundJob
-	if r.row != nil { // it was this attempt's a moment ago, when it was moved
-		row = r.row
-	}
-	return x.putBack(ctx, []*run{r}, func(*run) *rows.BackgroundJob { return row }) == nil && !r.bereft.Load()
+	row := func(r *run) *rows.BackgroundJob { return r.row } // it was this attempt's a moment ago, when it was moved
+	return x.putBack(ctx, []*run{r}, row) == nil && !r.bereft.Load()
 }

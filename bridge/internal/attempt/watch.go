@@ -61,11 +61,8 @@ func (x *Runner) renew(ctx context.Context, full bool) error {
 		leases[i].Working = now.Sub(r.lease.StartedAt)
 	}
 	states, err := x.RQ.Renew(ctx, leases, x.Lease+x.Slack, full)
-	if err != nil && nobodyTakes(err) {
-		x.refused.Store(&now)
-	}
 	if err != nil {
-		return err
+		return x.heed(err, now)
 	}
 	lost := slices.ContainsFunc(states, func(a rqcompat.Answer[rqcompat.LeaseState]) bool {
 		return a.Err == nil && (a.Result == rqcompat.LeaseLost || a.Result == rqcompat.LeaseJobDeleted)
@@ -91,10 +88,7 @@ func (x *Runner) renew(ctx context.Context, full bool) error {
 			rs[i].cancel(job.ErrLost)
 		}
 	}
-	if err != nil && nobodyTakes(err) {
-		x.refused.Store(&now)
-	}
-	return err
+	return x.heed(err, now)
 }
 
 // WatchCancels looks for cancels until ctx ends. It is apart from the leases, which don't wait for a database.

@@ -5,7 +5,6 @@ package outage
 import (
 	"context"
 	"log/slog"
-	"net"
 	"strings"
 	"sync"
 	"time"
@@ -68,9 +67,7 @@ func (r *Redis) saw(ctx context.Context, err error) {
 }
 
 // DialHook implements redis.Hook. What a connection that can't be made means is seen by the command that wants one.
-func (r *Redis) DialHook(next redis.DialHook) redis.DialHook {
-	return func(ctx context.Context, network, addr string) (net.Conn, error) { return next(ctx, network, addr) }
-}
+func (r *Redis) DialHook(next redis.DialHook) redis.DialHook { return next }
 
 // ProcessHook implements redis.Hook.
 func (r *Redis) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
@@ -87,8 +84,7 @@ func (r *Redis) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proces
 		err := next(ctx, cmds)
 		for _, cmd := range cmds {
 			if rqcompat.OfServer(cmd.Err()) {
-				err := cmd.Err()
-				r.saw(ctx, err)
+				r.saw(ctx, cmd.Err())
 				break
 			}
 		}
