@@ -280,7 +280,7 @@ func (w *rooms) work(ctx context.Context) {
 			})
 		},
 		func(ctx context.Context) { maintenance.Run(ctx, w.cfg.Log, w.services) })
-	answered.Within(claiming, lastSteps) // who dies of his first job was heard before, also on a slow machine
+	answered.Within(claiming, heardWithin) // who dies of his first job was heard before, also on a slow machine
 	taking := loop(claiming, w.claimer(handlers, writes).Run)
 	taking.Go(func() { w.takeBack.Run(claiming) })
 	for _, f := range w.firsts {
@@ -328,6 +328,9 @@ func loop(ctx context.Context, loops ...func(context.Context)) *sync.WaitGroup {
 	}
 	return &all
 }
+
+// heardWithin is how long a process waits with its first claim for Redis to hear it, see rqcompat.Client.BeHeard.
+const heardWithin = 5 * time.Second
 
 // ended waits for loops whose context has ended.
 func (w *rooms) ended(what string, loops *sync.WaitGroup) {
