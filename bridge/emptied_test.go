@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
+	"github.com/opensoft/dartwing-bridge/integration/servers/servertest"
 	"github.com/opensoft/dartwing-bridge/rqcompat"
 )
 
@@ -74,8 +75,7 @@ func TestRedisIsEmptied(t *testing.T) {
 			b := newBed(t, map[string]any{"concurrency": 4, "retry": map[string]any{"base": 3}})
 			b.cfg.Breaker.Off = true
 			h := newHolding()
-			b.exec("INSERT INTO `tabJob Type` (name, creation, modified, owner, modified_by, type_name, is_enabled, default_timeout, max_retries, handler_method) VALUES ('fails', NOW(6), NOW(6), 'Administrator', 'Administrator', 'fails', 1, 60, 5, 'go.fails')")
-			b.exec("INSERT INTO `tabJob Type` (name, creation, modified, owner, modified_by, type_name, is_enabled, default_timeout, max_retries, handler_method) VALUES ('fine', NOW(6), NOW(6), 'Administrator', 'Administrator', 'fine', 1, 60, 5, 'go.fine')")
+			b.addGoTypes(60, "fails", "fine")
 			var tried atomic.Int32
 			for range 2 { // two bridges: one of them does it
 				b.start(func(e *Engine) {
@@ -192,11 +192,10 @@ func (b *bed) deliveredAll(names []string) bool {
 }
 
 // TestAnEmptiedRedisAndManyRows: all are delivered again within a minute, once each. BRIDGE_TEST_ROWS is how many.
-func TestAnEmptiedRedisAndManyRows(t *testing.T) {
-	t.Parallel()
+func TestAnEmptiedRedisAndManyRows(t *testing.T) { // not in parallel: it keeps the machine from others
 	b := newBed(t, map[string]any{"concurrency": 2, "shared_queues": []string{}})
 	n := amount(t, "BRIDGE_TEST_ROWS", 1500)
-	b.exec("INSERT IGNORE INTO `tabJob Type` (name, creation, modified, owner, modified_by, type_name, is_enabled, default_timeout, max_retries, handler_method) VALUES ('fine', NOW(6), NOW(6), 'Administrator', 'Administrator', 'fine', 1, 60, 5, 'go.fine')")
+	b.addGoTypes(60, "fine")
 	h := newHolding()
 	for range 2 {
 		b.start(h.register)
@@ -235,6 +234,31 @@ func TestAnEmptiedRedisAndManyRows(t *testing.T) {
 		t.Errorf("%d stand on the queue or run, and %d log rows say so, want %d each", now, logs, waiting)
 	}
 	close(h.release)
+}
+
+// TestDeliveredLate: what a program that has not heard of a failover delivers to the Redis before, when its loss was swept already, runs
+// all the same, long before the next look for rows without a delivery.
+func TestDeliveredLate(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, nil)
+	b.cfg.pace = fastPace
+	b.cfg.pace.orphans, b.cfg.pace.orphanAge = time.Hour, time.Hour
+	b.configure("common_site_config.json", map[string]any{"redis_queue": servertest.Redis(t).URL()})
+	b.restartBench()
+	b.submitFine(1, time.Time{}) // its client keeps to that server
+	b.configure("common_site_config.json", map[string]any{"redis_queue": b.redis.URL()})
+	b.restartBench()
+	for range 2 { // two bridges: one of them does it
+		b.start(registerFine)
+	}
+	b.waitHeard(2)
+	b.redisDo("FLUSHALL")
+	for range 3 {
+		time.Sleep(5 * time.Second)
+		for _, name := range b.submitFine(2, time.Time{}) {
+			b.waitRow(name, rows.StatusCompleted)
+		}
+	}
 }
 
 // TestDeliveriesThatStandNowhere say that they wait or run, and nobody has them: their rows run all the same.

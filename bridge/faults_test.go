@@ -67,8 +67,14 @@ func (c *counter) register(e *Engine) {
 // countTypes declares the Job Types counts and holds on the first site.
 func (b *bed) countTypes() {
 	b.t.Helper()
-	for _, name := range []string{"count", "holds"} {
-		b.exec("INSERT INTO `tabJob Type` (name, creation, modified, owner, modified_by, type_name, is_enabled, default_timeout, max_retries, handler_method) VALUES (?, NOW(6), NOW(6), 'Administrator', 'Administrator', ?, 1, 60, 5, ?)", name, name, "go."+name)
+	b.addGoTypes(60, "count", "holds")
+}
+
+// addGoTypes declares Job Types on the first site, each with a timeout in seconds, five retries and go.<name> as its handler.
+func (b *bed) addGoTypes(timeout int, names ...string) {
+	b.t.Helper()
+	for _, name := range names {
+		b.exec("INSERT INTO `tabJob Type` (name, creation, modified, owner, modified_by, type_name, is_enabled, default_timeout, max_retries, handler_method) VALUES (?, NOW(6), NOW(6), 'Administrator', 'Administrator', ?, 1, ?, 5, ?)", name, name, timeout, "go."+name)
 	}
 }
 

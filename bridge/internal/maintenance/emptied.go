@@ -21,6 +21,9 @@ const (
 	settledAge = time.Second
 	// putBackTime is how long processes have to put what they run back into Redis before a row counts as run by nobody.
 	putBackTime = 4 * time.Second
+	// lateTime is how long after a loss some may still deliver to the Redis that was there before, and whose data are lost: programs
+	// that have not heard of a failover. lateEvery is how often rows are looked for that have moved since.
+	lateTime, lateEvery = 30 * time.Second, 4 * time.Second
 	// sweepLock is how long a site is left to the process that sweeps it, unless that says that it goes on.
 	sweepLock = 10 * time.Second
 )
@@ -46,20 +49,30 @@ type EmptiedParams struct {
 // bridge ran, and by whoever comes next if one dies of it.
 type Emptied struct {
 	EmptiedParams
-	done map[string]step
+	done map[string]progress // by site
 
 	mu    sync.Mutex
 	mark  string
 	since time.Time // when that mark was first seen
 }
 
-// step is how far a site was swept: what waited comes first, then what ran.
+// progress is how far a site was swept.
+type progress struct {
+	step step
+	// asked is when it was left to another process that sweeps it, or when what was delivered late was looked for.
+	asked time.Time
+	// settled is behind the rows that have not moved since the loss.
+	settled rows.Place
+}
+
+// step is what was swept: what waited comes first, then what ran, and then again and again what was delivered late.
 type step int
 
 const (
 	unswept step = iota
 	queuedSwept
 	allSwept
+	over
 )
 
 // Do looks whether Redis has lost data, and sweeps the sites that weren't since.
@@ -69,13 +82,13 @@ func (s *Emptied) Do(ctx context.Context) error {
 		return nil // whoever takes jobs says that Redis is away
 	}
 	if fresh {
-		s.done = map[string]step{}
+		s.done = map[string]progress{}
 	}
 	all, err := s.Rows.Names()
 	if err != nil {
 		return err
 	}
-	left := slices.DeleteFunc(slices.Clone(all), func(site string) bool { return s.done[site] == allSwept })
+	left := slices.DeleteFunc(slices.Clone(all), func(site string) bool { return s.done[site].step == over })
 	var mu sync.Mutex
 	return sites.Visit(left, s.Rows.IsNoted, func(site string) error {
 		mu.Lock()
@@ -114,42 +127,57 @@ func (s *Emptied) Settled(ctx context.Context) bool {
 }
 
 // site sweeps a site as far as it is time to.
-func (s *Emptied) site(ctx context.Context, site string, was step) (step, error) {
+func (s *Emptied) site(ctx context.Context, site string, was progress) (progress, error) {
 	// By then all that was moved before the loss is old enough to be judged.
-	if from := map[step]time.Duration{unswept: settledAge, queuedSwept: putBackTime}[was]; time.Since(s.since) < from {
+	from := map[step]time.Duration{unswept: settledAge, queuedSwept: putBackTime}[was.step]
+	if time.Since(s.since) < from || time.Since(was.asked) < lateEvery {
 		return was, nil
 	}
 	switch swept, err := s.Sweeps.Swept(ctx, site); {
 	case err != nil:
 		return was, nil // Redis is away
 	case swept == s.mark:
-		return allSwept, nil
+		return progress{step: over}, nil
 	}
 	if mine, err := s.Sweeps.Take(ctx, site); err != nil || !mine {
-		return was, nil
+		return progress{asked: time.Now()}, nil
 	}
-	defer s.Sweeps.Leave(ctx, site)
-	status := rows.StatusQueued
-	if was == queuedSwept {
-		status = rows.StatusRunning
+	is, err := s.step(ctx, site, was)
+	if err != nil || is.step == over {
+		s.Sweeps.Leave(ctx, site)
 	}
-	err := s.sweep(ctx, site, status)
-	switch {
-	case errors.Is(err, rows.ErrTableMissing):
-		return allSwept, nil
-	case err != nil:
-		return was, err
-	case was == unswept:
-		return queuedSwept, nil
-	}
-	return allSwept, s.Sweeps.Note(ctx, site, s.mark)
+	return is, err
 }
 
-// sweep delivers a site's rows of a status again that have no delivery.
-func (s *Emptied) sweep(ctx context.Context, site string, status rows.Status) error {
+// step sweeps what comes next.
+func (s *Emptied) step(ctx context.Context, site string, was progress) (is progress, err error) {
+	is = was
+	if was.step == queuedSwept {
+		_, err = s.sweep(ctx, site, rows.StatusRunning, rows.Place{})
+	} else {
+		is.settled, err = s.sweep(ctx, site, rows.StatusQueued, was.settled)
+	}
+	switch {
+	case errors.Is(err, rows.ErrTableMissing):
+		return progress{step: over}, nil
+	case err != nil:
+		return was, err
+	case was.step < allSwept:
+		is.step++
+		return is, nil
+	case time.Since(s.since) > lateTime:
+		is.step, err = over, s.Sweeps.Note(ctx, site, s.mark)
+	}
+	is.asked = time.Now()
+	return is, err
+}
+
+// sweep delivers a site's rows of a status behind a place again that have no delivery, and returns the place up to which that is done.
+func (s *Emptied) sweep(ctx context.Context, site string, status rows.Status, behind rows.Place) (settled rows.Place, err error) {
+	settled = behind
 	types, err := s.Rows.JobTypes(ctx, site)
 	if err != nil {
-		return err
+		return settled, err
 	}
 	handled := s.Handled(types)
 	begin, age := time.Now(), settledAge
@@ -157,13 +185,15 @@ func (s *Emptied) sweep(ctx context.Context, site string, status rows.Status) er
 		age = putBackTime // what began since is in Redis
 	}
 	var errs []error
-	for behind := (rows.Place{}); ctx.Err() == nil; {
+	for ctx.Err() == nil {
 		found, err := s.Rows.Stuck(ctx, site, []rows.Status{status}, behind, age, orphanBatch)
 		if err != nil {
-			return errors.Join(append(errs, err)...)
+			return settled, errors.Join(append(errs, err)...)
 		}
-		if len(found) > 0 {
-			behind = found[len(found)-1].Place()
+		for _, row := range found {
+			if behind = row.Place(); row.Modified.Before(begin.Add(-lateEvery)) {
+				settled = behind
+			}
 		}
 		more := len(found) == orphanBatch && found[0].Modified.Before(begin) // what was moved since was delivered since
 		found = slices.DeleteFunc(found, func(row *rows.BackgroundJob) bool { return !slices.Contains(handled, row.JobType) })
@@ -174,10 +204,10 @@ func (s *Emptied) sweep(ctx context.Context, site string, status rows.Status) er
 			break
 		}
 		if mine, err := s.Sweeps.Take(ctx, site); err != nil || !mine {
-			return errors.Join(append(errs, errors.New("site "+site+": the sweep for lost deliveries was broken off"))...)
+			return settled, errors.Join(append(errs, errors.New("site "+site+": the sweep for lost deliveries was broken off"))...)
 		}
 	}
-	return errors.Join(append(errs, ctx.Err())...)
+	return settled, errors.Join(append(errs, ctx.Err())...)
 }
 
 // deliver delivers those of some rows again that have no delivery.
