@@ -101,7 +101,7 @@ func TestADeadProcessIsNoticed(t *testing.T) {
 	}
 	begin()
 	begin()
-	b.exec("INSERT INTO `tabJob Type` (name, creation, modified, owner, modified_by, type_name, is_enabled, default_timeout, max_retries, handler_method) VALUES ('starts', NOW(6), NOW(6), 'Administrator', 'Administrator', 'starts', 1, 600, 5, 'go.starts')")
+	b.addGoTypes(600, "starts")
 	var took []time.Duration
 	for i := range kills {
 		begin()
@@ -228,7 +228,7 @@ func TestNobodyDiesOfALostConnection(t *testing.T) {
 func TestAJobThatKillsThreeProcesses(t *testing.T) {
 	t.Parallel()
 	b := newBed(t, map[string]any{"concurrency": 4, "shared_queues": []string{}})
-	b.exec("INSERT INTO `tabJob Type` (name, creation, modified, owner, modified_by, type_name, is_enabled, default_timeout, max_retries, handler_method) VALUES ('kills', NOW(6), NOW(6), 'Administrator', 'Administrator', 'kills', 1, 60, 5, 'go.kills')")
+	b.addGoTypes(60, "kills")
 	for range 4 {
 		b.worker()
 	}
@@ -258,7 +258,7 @@ func TestKilledAndStartedAtOnce(t *testing.T) {
 	b := newBed(t, map[string]any{"concurrency": 4, "shared_queues": []string{}})
 	kills, _ := strconv.Atoi(os.Getenv("BRIDGE_TEST_KILLS"))
 	kills = cmp.Or(kills, 3)
-	b.exec("INSERT INTO `tabJob Type` (name, creation, modified, owner, modified_by, type_name, is_enabled, default_timeout, max_retries, handler_method) VALUES ('starts', NOW(6), NOW(6), 'Administrator', 'Administrator', 'starts', 1, 600, 5, 'go.starts')")
+	b.addGoTypes(600, "starts")
 	child := b.worker()
 	b.waitHeard(1)
 	time.Sleep(3 * time.Second) // Redis has been there for a while
@@ -289,8 +289,7 @@ func TestKilledAndStartedAtOnce(t *testing.T) {
 }
 
 // TestManyJobsOfAKilledProcess all run elsewhere, once; the log has how soon.
-func TestManyJobsOfAKilledProcess(t *testing.T) {
-	t.Parallel()
+func TestManyJobsOfAKilledProcess(t *testing.T) { // not in parallel: it keeps the machine from others
 	b := newBed(t, map[string]any{"concurrency": 400, "shared_queues": []string{}})
 	b.countTypes()
 	const n = 300

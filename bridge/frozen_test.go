@@ -85,17 +85,14 @@ func (f *freezing) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Pro
 
 // TestAFrozenProcessChangesNothing: what a process that was stopped, and whose jobs were finished elsewhere, does when it comes back
 // reaches neither rows nor logs nor Redis nor the desk, wherever it was stopped.
-func TestAFrozenProcessChangesNothing(t *testing.T) {
-	t.Parallel()
+func TestAFrozenProcessChangesNothing(t *testing.T) { // not in parallel: it keeps the machine from others
 	for _, point := range []string{"handler", "end", "outcome"} {
 		for _, withRow := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%s row=%v", point, withRow), func(t *testing.T) {
 				t.Parallel()
 				b := newBed(t, map[string]any{"lease": 1, "shared_queues": []string{}})
 				b.cfg.pace = fastPace
-				for _, kind := range []string{"fine", "freezes"} {
-					b.exec("INSERT INTO `tabJob Type` (name, creation, modified, owner, modified_by, type_name, is_enabled, default_timeout, max_retries, handler_method) VALUES (?, NOW(6), NOW(6), 'Administrator', 'Administrator', ?, 1, 60, 5, ?)", kind, kind, "go."+kind)
-				}
+				b.addGoTypes(60, "fine", "freezes")
 				child := b.worker(freezeAt + "=" + point)
 				var id, row string
 				if withRow {

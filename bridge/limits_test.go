@@ -79,9 +79,7 @@ func (b *bed) mostCounted() map[string]int {
 func (b *bed) limitedTypes() {
 	b.t.Helper()
 	b.countTypes()
-	for _, name := range []string{"counted", "capped"} {
-		b.exec("INSERT INTO `tabJob Type` (name, creation, modified, owner, modified_by, type_name, is_enabled, default_timeout, max_retries, handler_method) VALUES (?, NOW(6), NOW(6), 'Administrator', 'Administrator', ?, 1, 60, 5, ?)", name, name, "go."+name)
-	}
+	b.addGoTypes(60, "counted", "capped")
 	b.exec("UPDATE `tabJob Type` SET max_running = 5, limit_key = 'account', limit_running = 2 WHERE name = 'capped'")
 }
 
@@ -92,7 +90,7 @@ func (b *bed) countedJobs(n int) (ids []string) {
 	for i := range requests {
 		ids = append(ids, fmt.Sprintf("%s||counted-%d", testSite, i))
 		requests[i] = rqcompat.Request{Queue: b.bench.QueueName("go"), ID: ids[i], Data: call(b.t, frappe.ExecuteJob, envelope(testSite, []string{"go.counted", "go.capped"}[i/2%2], map[string]any{
-			"organization": []string{"ORG-A", "ORG-B"}[i%2], "account": i % 3, "millis": 30,
+			"organization": []string{"ORG-A", "ORG-B"}[i%2], "account": i % 3, "millis": 150,
 		}))}
 	}
 	if _, err := b.client().RQ().EnqueueMany(b.t.Context(), requests); err != nil {
@@ -184,7 +182,7 @@ func TestStartsWithinAWindow(t *testing.T) {
 	t.Parallel()
 	b := newBed(t, map[string]any{"concurrency": 8})
 	b.limitedTypes()
-	b.exec("UPDATE `tabJob Type` SET limit_rate = 4, limit_rate_window = 1, limit_running = 0, max_running = 0 WHERE name = 'capped'")
+	b.exec("UPDATE `tabJob Type` SET limit_rate = 4, limit_rate_window = 3, limit_running = 0, max_running = 0 WHERE name = 'capped'")
 	starts := make(chan time.Time, 100)
 	register := func(e *Engine) {
 		Register(e, "go.capped", func(context.Context, *Job[any]) (any, error) {
@@ -192,7 +190,7 @@ func TestStartsWithinAWindow(t *testing.T) {
 			return nil, nil
 		})
 	}
-	const jobs = 14
+	const jobs = 10
 	var names []string
 	for range jobs {
 		names = append(names, b.submit("capped", map[string]any{"account": 1}))
@@ -208,12 +206,9 @@ func TestStartsWithinAWindow(t *testing.T) {
 	}
 	slices.SortFunc(at, time.Time.Compare)
 	for i := 4; i < len(at); i++ { // a start is seen a moment after it was counted
-		if d := at[i].Sub(at[i-4]); d < 600*time.Millisecond {
-			t.Errorf("start %d came %s after start %d, want about a second", i, d, i-4)
+		if d := at[i].Sub(at[i-4]); d < 1500*time.Millisecond {
+			t.Errorf("start %d came %s after start %d, want about three seconds", i, d, i-4)
 		}
-	}
-	if took := at[jobs-1].Sub(at[0]); took < 2*time.Second || took > 10*time.Second {
-		t.Errorf("%d starts took %s, want 3 s", jobs, took)
 	}
 }
 

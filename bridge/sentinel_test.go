@@ -61,11 +61,10 @@ func (f *failover) load(ctx context.Context) {
 
 // TestSentinelFailover: a master is killed, replaced as an operator does it, or cut off while jobs come and run. No job with a
 // row is lost; the former master, back as a replica, has none of our connections, and the new one has all.
-func TestSentinelFailover(t *testing.T) {
+func TestSentinelFailover(t *testing.T) { // not in parallel: it keeps the machine from others
 	if testing.Short() {
 		t.Skip("takes half a minute for each kind of failover")
 	}
-	t.Parallel()
 	for name, fault := range map[string]struct {
 		begin, end func(*failover, *servers.Redis) error
 	}{

@@ -80,11 +80,10 @@ func (s *troubled) killConnections(d time.Duration) {
 
 // TestMariaDBInTrouble: what runs goes on, and what it comes to is written once the server takes it; of what waits nothing is
 // claimed but what was on its way; jobs of others go on; and the log has one line when the trouble begins and one when it is over.
-func TestMariaDBInTrouble(t *testing.T) {
+func TestMariaDBInTrouble(t *testing.T) { // not in parallel: it keeps the machine from others
 	if testing.Short() {
 		t.Skip("each trouble takes some seconds")
 	}
-	t.Parallel()
 	for name, trouble := range map[string]struct {
 		begin, end func(s *troubled)
 		passes     bool // what fails is tried again at once, and nobody notices
@@ -195,11 +194,10 @@ func (s *troubled) spin(d time.Duration) {
 
 // TestRedisInTrouble: rows of what runs are settled meanwhile, RQ hears of it when Redis is back, in which all that waits is found
 // as it was; each job runs once, and the log has one line when the trouble begins and one when it is over.
-func TestRedisInTrouble(t *testing.T) {
+func TestRedisInTrouble(t *testing.T) { // not in parallel: it keeps the machine from others
 	if testing.Short() {
 		t.Skip("each trouble takes some seconds")
 	}
-	t.Parallel()
 	for name, trouble := range map[string]struct {
 		begin, end func(s *troubled)
 	}{
