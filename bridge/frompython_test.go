@@ -19,7 +19,7 @@ import (
 func TestWhatFrappeEnqueues(t *testing.T) {
 	t.Parallel()
 	b := newBed(t, nil)
-	b.exec("INSERT INTO `tabJob Type` (name, creation, modified, owner, modified_by, type_name, is_enabled, default_timeout, max_retries, handler_method) VALUES ('imports', NOW(6), NOW(6), 'Administrator', 'Administrator', 'imports', 1, 77, 5, 'go.imports')")
+	b.addGoTypes(77, "imports")
 	type seen struct {
 		lossy []string
 		rows  int

@@ -42,7 +42,7 @@ func (b *bed) count(query string, args ...any) (n int) {
 
 // echoes register a handler that tells what it ran, for the Job Type "echoes".
 func (b *bed) echoes() (ran chan string, register func(*Engine)) {
-	b.exec("INSERT INTO `tabJob Type` (name, creation, modified, owner, modified_by, type_name, is_enabled, default_timeout, max_retries, handler_method) VALUES ('echoes', NOW(6), NOW(6), 'Administrator', 'Administrator', 'echoes', 1, 77, 5, 'go.echoes')")
+	b.addGoTypes(77, "echoes")
 	ran = make(chan string, 100)
 	return ran, func(e *Engine) {
 		Register(e, "go.echoes", func(_ context.Context, job *Job[struct {

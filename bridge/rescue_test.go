@@ -165,7 +165,7 @@ func (b *bed) workerDies(most time.Duration, says func() string) {
 func TestJobThatKillsItsWorkersIsPoison(t *testing.T) {
 	t.Parallel()
 	b := newBed(t, map[string]any{"lease": 1, "shared_queues": []string{}})
-	b.exec("INSERT INTO `tabJob Type` (name, creation, modified, owner, modified_by, type_name, is_enabled, default_timeout, max_retries, handler_method) VALUES ('kills', NOW(6), NOW(6), 'Administrator', 'Administrator', 'kills', 1, 60, 5, 'go.kills')")
+	b.addGoTypes(60, "kills")
 	name := b.submit("kills", nil)
 	for i := range 3 {
 		b.workerDies(30*time.Second, func() string {

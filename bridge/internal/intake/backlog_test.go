@@ -64,7 +64,7 @@ func TestOfADeepQueueFewNotesAreKept(t *testing.T) {
 // TestAnotherTenantBehindADeepQueue has a note at once, wherever its job stands.
 func TestAnotherTenantBehindADeepQueue(t *testing.T) {
 	l, p := deepQueue(700)
-	p.Router = tenants{l}
+	p.Router = byLetter{l, func(q *job.Queued, letter string) { q.Organization = letter }}
 	l.ids = slices.Insert(l.ids, 350, "b-middle")
 	if _, err := p.look(t.Context()); err != nil {
 		t.Fatal(err)
@@ -74,13 +74,16 @@ func TestAnotherTenantBehindADeepQueue(t *testing.T) {
 	}
 }
 
-// tenants routes by the first letter of an id.
-type tenants struct{ *queue }
+// byLetter routes by the first letter of an id: it is what of says.
+type byLetter struct {
+	*queue
+	of func(q *job.Queued, letter string)
+}
 
-func (r tenants) Route(ctx context.Context, q job.Queue, found []route.Found) []route.Routed {
+func (r byLetter) Route(ctx context.Context, q job.Queue, found []route.Found) []route.Routed {
 	out := r.queue.Route(ctx, q, found)
 	for i := range out {
-		out[i].Organization = out[i].ID[:1]
+		r.of(out[i].Queued, out[i].ID[:1])
 	}
 	return out
 }
@@ -147,24 +150,13 @@ func TestWhatAUserNamesInVain(t *testing.T) {
 		l.verdict[id] = route.Routed{Verdict: route.Unready, Again: time.Hour}
 	}
 	l.ids = append(l.ids, "other")
-	p.Router = users{l}
+	p.Router = byLetter{l, func(q *job.Queued, letter string) { q.User = letter }}
 	if _, err := p.look(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if _, looked := p.undecided["other"]; !looked || len(p.undecided) != 21 {
 		t.Errorf("%d are looked at again, the other user's: %v, want 21 and true", len(p.undecided), looked)
 	}
-}
-
-// users routes by the first letter of an id, too.
-type users struct{ *queue }
-
-func (r users) Route(ctx context.Context, q job.Queue, found []route.Found) []route.Routed {
-	out := r.queue.Route(ctx, q, found)
-	for i := range out {
-		out[i].User = out[i].ID[:1]
-	}
-	return out
 }
 
 // TestAPausedDeepQueueIsLetGo as a whole.

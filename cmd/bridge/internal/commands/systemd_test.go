@@ -14,19 +14,19 @@ import (
 	"github.com/opensoft/dartwing-bridge/integration/servers"
 )
 
-// TestSystemdIsTold when a worker is ready, that it still moves, and that it stops.
-func TestSystemdIsTold(t *testing.T) {
-	b := newBed(t, servers.BenchConfig{})
+// systemd listens in the place of systemd's for what the programs tell it that are started from now on, and gives what is next.
+func systemd(t *testing.T) (heard func() string) {
+	t.Helper()
 	socket := filepath.Join(t.TempDir(), "notify")
 	listener, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer listener.Close()
+	t.Cleanup(func() { _ = listener.Close() })
 	t.Setenv("NOTIFY_SOCKET", socket)
-	t.Setenv("WATCHDOG_USEC", "400000")
-	heard := func() string {
-		buffer := make([]byte, 100)
+	return func() string {
+		t.Helper()
+		buffer := make([]byte, 4096)
 		if err := listener.SetReadDeadline(time.Now().Add(waitLong)); err != nil {
 			t.Fatal(err)
 		}
@@ -36,6 +36,13 @@ func TestSystemdIsTold(t *testing.T) {
 		}
 		return string(buffer[:n])
 	}
+}
+
+// TestSystemdIsTold when a worker is ready, that it still moves, and that it stops.
+func TestSystemdIsTold(t *testing.T) {
+	b := newBed(t, servers.BenchConfig{})
+	heard := systemd(t)
+	t.Setenv("WATCHDOG_USEC", "400000")
 	w := b.worker()
 	for _, want := range []string{"READY=1", "WATCHDOG=1", "WATCHDOG=1"} {
 		if got := heard(); got != want {
@@ -93,21 +100,12 @@ func TestServiceFiles(t *testing.T) {
 // TestSystemdShowsTroubles in systemctl status: a server that can't be used, and that it can again.
 func TestSystemdShowsTroubles(t *testing.T) {
 	b := newBed(t, servers.BenchConfig{})
-	socket := filepath.Join(t.TempDir(), "notify")
-	listener, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	t.Setenv("NOTIFY_SOCKET", socket)
+	heard := systemd(t)
 	b.worker()
 	want := func(start string) {
 		t.Helper()
-		buffer := make([]byte, 4096)
-		_ = listener.SetReadDeadline(time.Now().Add(waitLong))
-		n, err := listener.Read(buffer)
-		if got := string(buffer[:n]); err != nil || !strings.HasPrefix(got, start) {
-			t.Fatalf("systemd is told %q, %v, want %q", got, err, start)
+		if got := heard(); !strings.HasPrefix(got, start) {
+			t.Fatalf("systemd is told %q, want %q", got, start)
 		}
 	}
 	want("READY=1")
@@ -116,14 +114,6 @@ func TestSystemdShowsTroubles(t *testing.T) {
 	if err := b.redis.Restart(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	for buffer := make([]byte, 4096); ; { // the error may change meanwhile
-		_ = listener.SetReadDeadline(time.Now().Add(waitLong))
-		n, err := listener.Read(buffer)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if string(buffer[:n]) == "STATUS=working" {
-			return
-		}
+	for heard() != "STATUS=working" { // the error may change meanwhile
 	}
 }
