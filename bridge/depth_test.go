@@ -15,7 +15,7 @@ import (
 // job runs once. `chaos --only depth` does it with a million.
 func TestADeepQueue(t *testing.T) {
 	t.Parallel()
-	const n = 12_000 // more than one page of the list, and than a tenant has notes
+	const n = 9_000 // more than one page of the list, and than a tenant has notes
 	b := newBed(t, map[string]any{"concurrency": 32, "trust_enqueuer": true})
 	b.plainJobs("a", "go.plain", n/2, "ORG-A")
 	b.raw("go", "b", call(t, frappe.ExecuteJob, envelope(testSite, "go.plain", map[string]any{"organization": "ORG-B"})), nil)

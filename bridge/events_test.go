@@ -205,7 +205,7 @@ func (b *bed) checkStory(t *testing.T, e *ears, room string, row *rows.Backgroun
 		t.Fatalf("room %s: %d progress events in 3.5 s, want one per second and the last", room, last+1)
 	}
 	for i, p := range progress[:last] {
-		if i > 0 && p.at.Sub(progress[i-1].at) < 800*time.Millisecond { // the clock of the sender says a second
+		if i > 0 && p.at.Sub(progress[i-1].at) < 500*time.Millisecond { // the clock of the sender says a second
 			t.Errorf("room %s: two reports within %s", room, p.at.Sub(progress[i-1].at))
 		}
 		want := details(map[string]any{"job_id": row.Name, "status": "Running", "progress": p.Message["progress"], "updated_at": p.Message["updated_at"]}, "progress_message", "working <on> \"it\" ☃")
@@ -231,7 +231,7 @@ func (b *bed) checkDeskUpdates(t *testing.T, e *ears, row *rows.BackgroundJob) {
 		if diff := cmp.Diff(want, d.Message); diff != "" || d.Room != "doc:Background Job/"+row.Name {
 			t.Errorf("doc_update in room %s (-want +got):\n%s", d.Room, diff)
 		}
-		if i > 0 && d.at.Sub(docs[i-1].at) < 1800*time.Millisecond {
+		if i > 0 && d.at.Sub(docs[i-1].at) < 1500*time.Millisecond {
 			t.Errorf("two doc_update within %s", d.at.Sub(docs[i-1].at))
 		}
 	}
@@ -274,7 +274,7 @@ func TestListUpdatesAreCollected(t *testing.T) { // not in parallel: it looks at
 		last = h.at
 	}
 	for i := 1; i < len(bursts); i++ {
-		if gap := bursts[i].Sub(bursts[i-1]); gap < 2800*time.Millisecond {
+		if gap := bursts[i].Sub(bursts[i-1]); gap < 2500*time.Millisecond {
 			t.Errorf("bursts of list_update %s apart", gap)
 		}
 	}

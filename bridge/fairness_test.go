@@ -119,7 +119,7 @@ func TestWeightsHold(t *testing.T) {
 		b.exec("INSERT INTO `tabOrganization` (name, creation, modified, owner, modified_by, org_name, status) VALUES (?, NOW(6), NOW(6), 'Administrator', 'Administrator', ?, 'Active')", name, name)
 	}
 	b.cfg.Weights = weights
-	starts, _ := fairness(2000, 8000)
+	starts, _ := fairness(1000, 8000)
 	b.plainJobs("w", "go.plain", 3*starts, organizations...)
 	var mu sync.Mutex
 	var order []string

@@ -25,7 +25,7 @@ func TestTwoEnginesRunEachJobOnce(t *testing.T) {
 	var mu sync.Mutex
 	attempts := map[string]int{}
 	byEngine := make([]int, 2)
-	const jobs = 500
+	const jobs = 200
 	names := make([]string, 0, jobs)
 	for i := range jobs {
 		names = append(names, b.submit("count", map[string]any{"n": i}))

@@ -59,7 +59,7 @@ func (b *bed) counted() (made, waiting, bare int) {
 func TestAThousandKeysOfAHundredSubmitters(t *testing.T) {
 	b := newBed(t, nil)
 	const submitters, keys = 100, 1000
-	each := 100
+	each := 40
 	if n, err := strconv.Atoi(os.Getenv("BRIDGE_TEST_KEYS")); err == nil {
 		each = n
 	}

@@ -191,7 +191,7 @@ func (s *Emptied) sweep(ctx context.Context, site string, status rows.Status, be
 			return settled, errors.Join(append(errs, err)...)
 		}
 		for _, row := range found {
-			if behind = row.Place(); row.Modified.Before(begin.Add(-lateEvery)) {
+			if behind = row.Place(); row.Modified.Before(begin) { // none whose local time is still to come
 				settled = behind
 			}
 		}
