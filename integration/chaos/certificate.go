@@ -36,7 +36,9 @@ func certify(path string, o *options, reports []report) error {
 	}
 	text := certificateIntroduction
 	for _, s := range scenarios {
-		text += strings.TrimSuffix(parts[s.name], "\n") + "\n"
+		if part := strings.TrimSpace(parts[s.name]); part != "" {
+			text += "\n" + part + "\n"
+		}
 	}
 	return os.WriteFile(path, []byte(text), 0o644)
 }

@@ -41,8 +41,18 @@ type killing struct {
 	accepted    jobs
 }
 
-// kills kills bridges beside each version of RQ.
-func kills(ctx context.Context, o *options) (r report, err error) {
+// kills kills bridges, and those who do such work today, in one table.
+func kills(ctx context.Context, o *options) (report, error) {
+	r, err := killBridges(ctx, o)
+	if err != nil {
+		return r, err
+	}
+	peers, err := killPeers(ctx, o)
+	return report{Lines: append(r.Lines, peers.Lines...), Figures: append(r.Figures, peers.Figures...)}, err
+}
+
+// killBridges kills bridges beside each version of RQ.
+func killBridges(ctx context.Context, o *options) (r report, err error) {
 	versions := o.versions
 	if o.short {
 		versions = versions[:min(2, len(versions))]

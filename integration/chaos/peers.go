@@ -29,8 +29,8 @@ const (
 // python are the queue types that Python's workers work.
 var pythonQueues = []string{shared, first, "long"}
 
-// peers kills those who do such work today: Python's workers, with each version of RQ, and asynq.
-func peers(ctx context.Context, o *options) (r report, err error) {
+// killPeers kills those who do such work today: Python's workers, with each version of RQ, and asynq.
+func killPeers(ctx context.Context, o *options) (r report, err error) {
 	versions := o.versions
 	if o.short {
 		versions = versions[:1]

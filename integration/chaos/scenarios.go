@@ -2,8 +2,7 @@ package main
 
 // scenarios are run in this order, which is that of the tables.
 var scenarios = []scenario{
-	{"kills", "bridges killed by kill -9, at random moments and before and after each command that they send", kills},
-	{"peers", "the same for Python's workers, beside which guard looks, and for asynq", peers},
+	{"kills", "bridges killed by kill -9, at random moments and before and after each command that they send; then Python's workers, beside which guard looks, and asynq", kills},
 	{"servers_die", "Redis emptied, Redis killed and started empty, MariaDB killed, each under load", serversDie},
 	{"frozen", "bridges stopped by SIGSTOP, and continued once their jobs were finished elsewhere", frozen},
 	{"soak", "an hour of mixed load with a kill every ten seconds: what grows", soak},

@@ -86,6 +86,8 @@ type vitals struct {
 	memory, goroutines float64
 	// of the servers: connections of everybody; keys but for those of jobs that ended; row locks that were waited for, so far
 	redis, mariadb, keys, waits float64
+	// kinds are those keys by the beginning of their names.
+	kinds map[string]int
 }
 
 // run loads, kills and looks for as long as it lasts.
@@ -218,19 +220,16 @@ func (s *soaking) look(ctx context.Context) (v vitals, err error) {
 	if v.goroutines, err = s.goroutines(ctx); err != nil {
 		return v, err
 	}
-	keys, err := s.rdb.Do(ctx, "DBSIZE").Int64()
-	if err != nil {
+	if v.kinds, err = s.kinds(ctx); err != nil {
 		return v, err
 	}
-	over, err := s.keysOfEnded(ctx)
-	if err != nil {
-		return v, err
+	for _, n := range v.kinds {
+		v.keys += float64(n)
 	}
 	clients, err := s.rdb.InfoMap(ctx, "clients").Result()
 	if err != nil {
 		return v, err
 	}
-	v.keys = float64(keys - over)
 	if v.redis, err = strconv.ParseFloat(clients["Clients"]["connected_clients"], 64); err != nil {
 		return v, err
 	}
@@ -242,22 +241,21 @@ func (s *soaking) look(ctx context.Context) (v vitals, err error) {
 	return v, nil
 }
 
-// keysOfEnded is how many keys those have that ended: hash, result, and what RQ 2 adds. They go with their TTL, which is longer than this.
-func (s *soaking) keysOfEnded(ctx context.Context) (n int64, err error) {
-	for cursor := uint64(0); ; {
-		keys, next, err := s.rdb.Scan(ctx, cursor, "rq:*", 10_000).Result()
-		if err != nil {
-			return n, err
+// kinds counts the keys but for those of jobs that ended (hash, result, and what RQ 2 adds, which go with their TTL, longer than this).
+func (s *soaking) kinds(ctx context.Context) (map[string]int, error) {
+	found := map[string]int{}
+	all := s.rdb.Scan(ctx, 0, "", 10_000).Iterator()
+	for all.Next(ctx) {
+		parts := strings.Split(all.Val(), ":")
+		kind := strings.Join(parts[:min(len(parts), 2)], ":")
+		if kind == "rq:bridge" {
+			kind = strings.Join(parts[:min(len(parts), 3)], ":")
 		}
-		for _, key := range keys {
-			if strings.HasPrefix(key, "rq:job:") || strings.HasPrefix(key, "rq:results:") {
-				n++
-			}
-		}
-		if cursor = next; cursor == 0 {
-			return n, nil
+		if kind != "rq:job" && kind != "rq:results" {
+			found[kind]++
 		}
 	}
+	return found, all.Err()
 }
 
 // goroutines asks the survivor how many it has.
@@ -321,7 +319,13 @@ func (s *soaking) flat() (figures []figure) {
 		}
 		figures = append(figures, atMost(what.name+" at the end", at[2], at[0]*1.25+what.more, what.unit, fmt.Sprintf("start %.4g, middle %.4g", at[0], at[1])))
 	}
+	s.o.say("keys at the start %v, and at the end %v", s.firstLook(starts[0]).kinds, s.firstLook(starts[2]).kinds)
 	return append(figures, s.lockWaits(starts, window))
+}
+
+// firstLook is the first one from then on.
+func (s *soaking) firstLook(from time.Duration) vitals {
+	return s.looks[max(0, slices.IndexFunc(s.looks, func(v vitals) bool { return v.at >= from }))]
 }
 
 // lockWaits compares how many row locks were waited for in each window.
