@@ -143,7 +143,8 @@ func (c *Client) claimArgs(claims []Claim, now, startedAt time.Time, lease time.
 	return args, nil
 }
 
-// leaseEnd is the score of a lease that starts at now, rounded up: RQ compares whole seconds, and none may end early.
-func leaseEnd(now time.Time, lease time.Duration) int64 {
-	return now.Add(lease + time.Second - 1).Unix()
+// leaseEnd is the score of a lease that starts at now, and not less: RQ compares whole seconds, and none may end early. It ends half
+// past a second, by which it is known to be this package's, see rescue.lua: RQ's own scores are whole.
+func leaseEnd(now time.Time, lease time.Duration) float64 {
+	return float64(now.Add(lease+time.Second/2-1).Unix()) + 0.5
 }

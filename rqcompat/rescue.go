@@ -45,14 +45,21 @@ const lapsedMost = 1000
 // Python workers included. It changes nothing.
 //
 // RQ's readers and workers fail whatever they find lapsed. A caller that wants to come first claims and renews
-// with leases that are longer by slack, and counts as lapsed what ends within the next slack.
+// with leases that are longer by slack, and counts as lapsed what ends within the next slack. That holds for entries that this package
+// wrote, the last of all: the Python worker that had the job before may have written one of RQ 1.x, which lasts a minute from then on.
 func (c *Client) Lapsed(ctx context.Context, queue string, slack time.Duration) ([]LapsedJob, error) {
-	limit := c.Now(ctx).Add(slack).Unix()
-	members, err := c.rdb.ZRangeByScore(ctx, WipKey(queue), &redis.ZRangeBy{
-		Min: "0", Max: "(" + strconv.FormatInt(limit, 10), Count: lapsedMost,
+	now := c.Now(ctx)
+	entries, err := c.rdb.ZRangeByScoreWithScores(ctx, WipKey(queue), &redis.ZRangeBy{
+		Min: "0", Max: "(" + strconv.FormatInt(now.Add(slack).Unix(), 10), Count: lapsedMost,
 	}).Result()
 	if err != nil {
 		return nil, fmt.Errorf("look for lapsed jobs of queue %q: %w", clip(queue), err)
+	}
+	var members []string
+	for _, entry := range entries {
+		if ours := entry.Score != math.Trunc(entry.Score); ours || entry.Score < float64(now.Unix()) {
+			members = append(members, entry.Member.(string))
+		}
 	}
 	jobs, err := c.lapsed(ctx, members)
 	if err != nil {

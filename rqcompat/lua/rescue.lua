@@ -4,7 +4,7 @@
 -- ARGV  1 flags, see job_end.lua    2 now, whole seconds    3 now, text    4 now, float seconds
 --       5 queue   6 member of rq:wip   7 id   8 execution   9 worker   10 started_at, text   11 the same, float
 --       12 how many lapses make the job fail   13 exception text for that, base64 of zlib
---       14 a lease that ends before this has lapsed, whole seconds (now + slack)
+--       14 a lease that ends before this has lapsed, whole seconds (now + slack); one whose score is whole is RQ's, which adds no slack
 --       15 who ran beside the job whenever it lapsed, a line each
 --       16 the process that must be silent if the lease has not lapsed, "" for none
 --       17 the number of limits that count the worker, then their keys
@@ -26,6 +26,8 @@ local call = redis.call
 local job = 'rq:job:' .. id
 local score = tonumber(call('ZSCORE', 'rq:wip:' .. queue, member) or '')
 if not score then return 0 end
+-- In RQ 1.x a worker that was the job's before may extend it once more, by a minute: rq/worker.py maintain_heartbeats.
+if score % 1 == 0 then lapsed_before = now end
 if score >= lapsed_before and (process == '' or call('PUBSUB', 'NUMSUB', 'rq:pubsub:' .. process)[2] > 0) then return 0 end
 local h = call('HMGET', job, 'status', 'worker_name', 'started_at', 'bridge_kills', 'ttl', 'failure_ttl')
 local status, owner, owner_started, kills, ttl, failure_ttl = unpack(h, 1, 6)
