@@ -99,6 +99,7 @@ func newBed(ctx context.Context, o *options, version string, opts bedOptions) (b
 	if b.ledger, err = newLedger(filepath.Join(b.dir, "ledger")); err != nil {
 		return b, err
 	}
+	b.ledger.settles = time.Duration(float64(b.ledger.settles) * o.slack)
 	b.onClose(b.ledger.close)
 	b.rdb = redis.NewClient(&redis.Options{Addr: b.redis.Addr, MaxRetries: -1, PoolSize: 20})
 	b.onClose(b.rdb.Close)

@@ -24,7 +24,7 @@ type moments struct {
 }
 
 // choosy is how long a process that is to die waits for a moment at which few have; the longer it waits the less choosy it is.
-const choosy = 1500 * time.Millisecond
+const choosy = 4 * time.Second
 
 // see notes a moment.
 func (ms *moments) see(m moment) {
@@ -65,6 +65,19 @@ func (ms *moments) died() (hit, all int) {
 		}
 	}
 	return hit, len(ms.hits)
+}
+
+// missed lists those at which nobody died.
+func (ms *moments) missed() (list []string) {
+	ms.mu.Lock()
+	defer ms.mu.Unlock()
+	for m, n := range ms.hits {
+		if n == 0 {
+			list = append(list, map[bool]string{false: "before ", true: "after "}[m.after]+m.command)
+		}
+	}
+	slices.Sort(list)
+	return list
 }
 
 // mortal is who may die at any moment: due asks whether this is its last, and die kills it.

@@ -80,6 +80,7 @@ func killBridges(ctx context.Context, o *options) (r report, err error) {
 		})
 	}
 	running.Wait()
+	o.say("nobody died %s", strings.Join(ms.missed(), ", "))
 	return killReport(o, findings, ms), errors.Join(errs...)
 }
 

@@ -17,6 +17,8 @@ import (
 type ledger struct {
 	path string
 	file *os.File
+	// settles is how long after its handler's end a job may be settled at the latest: a kill within that time may have been before.
+	settles time.Duration
 
 	mu      sync.Mutex // of what was read
 	offset  int64
@@ -47,7 +49,7 @@ func newLedger(path string) (*ledger, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &ledger{path: path, file: f}, nil
+	return &ledger{path: path, file: f, settles: 2 * time.Second}, nil
 }
 
 func (l *ledger) close() error { return l.file.Close() }
@@ -98,6 +100,7 @@ func (l *ledger) read() ([]entry, error) {
 type history struct {
 	kills   int
 	runs    map[string][]attempt // by job
+	settles time.Duration        // as of the ledger
 	rescues durations            // from a death to the next start of each job that ran
 }
 
@@ -114,7 +117,7 @@ type attempt struct {
 // history reads the ledger.
 func (l *ledger) history() (h history, err error) {
 	entries, err := l.read()
-	h.runs = map[string][]attempt{}
+	h.runs, h.settles = map[string][]attempt{}, l.settles
 	running := map[int]map[string]bool{} // jobs by process
 	for _, e := range entries {
 		runs := h.runs[e.key]
@@ -154,7 +157,7 @@ func (l *ledger) history() (h history, err error) {
 // begun, nobody has written down.
 func (h history) deaths(key string) (n int) {
 	for _, r := range h.runs[key] {
-		if !r.died.IsZero() && !r.settled() {
+		if !r.died.IsZero() && !h.settled(r) {
 			n++
 		}
 	}
@@ -162,8 +165,8 @@ func (h history) deaths(key string) (n int) {
 }
 
 // settled says that its end was written before its process died.
-func (r attempt) settled() bool {
-	return !r.ended.IsZero() && (r.died.IsZero() || r.died.Sub(r.ended) > settles)
+func (h history) settled(r attempt) bool {
+	return !r.ended.IsZero() && (r.died.IsZero() || r.died.Sub(r.ended) > h.settles)
 }
 
 // ran says whether a job's handler came to its end.
@@ -181,9 +184,6 @@ func (h history) onLast(process int) bool {
 	return false
 }
 
-// settles is how long after its handler's end a job may be settled at the latest: a kill within that time may have been before.
-const settles = 2 * time.Second
-
 // after is how long after its start something was, "-" if it wasn't.
 func (r attempt) after(at time.Time) string {
 	if at.IsZero() {
@@ -197,7 +197,7 @@ func (h history) needless() (list []string) {
 	for key, runs := range h.runs {
 		for i := 1; i < len(runs); i++ {
 			before := runs[i-1]
-			if !before.returned && (before.died.IsZero() || before.died.After(runs[i].began) || before.settled()) {
+			if !before.returned && (before.died.IsZero() || before.died.After(runs[i].began) || h.settled(before)) {
 				list = append(list, fmt.Sprintf("%s: its run %d began in process %d %s after the one before in process %d (which ended after %s, and died after %s)",
 					key, i+1, runs[i].process, runs[i].began.Sub(before.began).Round(time.Millisecond), before.process, before.after(before.ended), before.after(before.died)))
 			}
