@@ -137,7 +137,7 @@ func TestWire(t *testing.T) {
 		read       reader
 		want       []string
 	}{
-		{"Redis", redis, redisReader(), []string{"HSET rq:job", "script: 01234567", "EXEC"}},
+		{"Redis", redis, redisReader(), []string{"HSET rq:job", "", "EXEC"}},
 		{"MariaDB", mysql, mysqlReader(), []string{"", "UPDATE tabBackground Job", "COMMIT", ""}},
 	} {
 		var kinds []string

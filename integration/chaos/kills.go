@@ -160,7 +160,7 @@ func (k *killing) kill(ctx context.Context, r *rand.Rand) error {
 		pause(ctx, time.Duration(float64(k.every)*(0.5+r.Float64())))
 		s := k.seats[r.IntN(len(k.seats))]
 		if r.IntN(2) == 0 {
-			s.arm()
+			s.arm(r.IntN(8) == 0)
 		} else {
 			s.kill() // if it isn't the time for it, another is next
 		}

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/rqcompat"
@@ -22,6 +23,8 @@ type seat struct {
 	// dying is the worker that was told to; what ended otherwise ended by itself.
 	dying *worker
 	armed time.Time // since when it is to die at its next moment; zero: it isn't
+	// stopping is one that was asked to stop as well: it may come to its end before.
+	stopping *worker
 	// fell is how often a bridge ended by itself, with what it said last.
 	fell []string
 }
@@ -59,7 +62,7 @@ func (s *seat) run(ctx context.Context) error {
 		}
 		s.mu.Lock()
 		s.armed = time.Time{}
-		if s.dying != w {
+		if s.dying != w && (s.stopping != w || w.ExitCode() != 0) {
 			s.fell = append(s.fell, w.Ended().Error())
 		}
 		s.mu.Unlock()
@@ -87,12 +90,17 @@ func (s *seat) die(m moment) {
 	_ = w.kill() // one that has just ended is gone either way
 }
 
-// arm has its bridge die at its next moment.
-func (s *seat) arm() {
+// arm has its bridge die at its next moment, also at one of those that come with a stop.
+func (s *seat) arm(stop bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.armed.IsZero() {
-		s.armed = time.Now()
+	if !s.armed.IsZero() {
+		return
+	}
+	s.armed = time.Now()
+	if stop && s.w != nil && s.w.Ended() == nil {
+		s.stopping = s.w
+		_ = syscall.Kill(s.w.PID(), syscall.SIGTERM) // one that has just ended is as good
 	}
 }
 

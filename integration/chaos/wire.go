@@ -62,7 +62,10 @@ func redisKind(args []string) string {
 	}
 	switch name {
 	case "EVAL", "EVALSHA":
-		return "script: " + scriptName(name, args[1])
+		if of := scriptName(name, args[1]); of != "" {
+			return "script: " + of
+		}
+		return ""
 	case "SCRIPT":
 		if len(args) > 2 {
 			scriptName("EVAL", args[2])
@@ -76,13 +79,12 @@ func redisKind(args []string) string {
 	return name + " " + strings.Join(parts[:min(len(parts), 2)], ":")
 }
 
-// scriptName is the beginning of what a script says of itself.
+// scriptName is the beginning of what a script says of itself, "" of a hash whose text was not seen yet.
 func scriptName(command, text string) string {
 	if command == "EVALSHA" {
-		if name, ok := scripts.Load(text); ok {
-			return name.(string)
-		}
-		return text[:min(len(text), 8)]
+		name, _ := scripts.Load(text)
+		known, _ := name.(string)
+		return known
 	}
 	line, _, _ := strings.Cut(text, "\n")
 	name := strings.TrimSpace(strings.TrimPrefix(line, "--"))
