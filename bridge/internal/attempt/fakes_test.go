@@ -237,9 +237,11 @@ type redis struct {
 	restored []rqcompat.Restore
 	lost     map[string]bool // jobs that somebody else has, to a restore
 	renewed  []renewal
-	beats    []int // how many records each heartbeat renews
-	gone     int   // records that were removed
-	listen   map[string]func(worker string, c rqcompat.Command)
+	// asked happens once the answer to a renewal is known.
+	asked  func()
+	beats  []int // how many records each heartbeat renews
+	gone   int   // records that were removed
+	listen map[string]func(worker string, c rqcompat.Command)
 }
 
 type renewal struct {
@@ -330,6 +332,9 @@ func (r *redis) Renew(_ context.Context, ls []rqcompat.Lease, lease time.Duratio
 	out := make([]rqcompat.Answer[rqcompat.LeaseState], len(ls))
 	for i, l := range ls {
 		out[i].Result, out[i].Err = r.state[l.ID], r.oddity(l.ID)
+	}
+	if r.asked != nil {
+		r.asked()
 	}
 	return out, nil
 }

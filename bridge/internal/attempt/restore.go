@@ -2,6 +2,7 @@ package attempt
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
@@ -59,35 +60,43 @@ func (x *Runner) WatchData(ctx context.Context) {
 	wait.Every(ctx, lookAtData, func(time.Time) { x.lookAtData(ctx) })
 }
 
-// lookAtData asks whether Redis has lost data, and if so puts back what runs here. It tells when that was last noticed; an
-// error says that it can't be known, or that something is still to be put back.
-func (x *Runner) lookAtData(ctx context.Context) (lost time.Time, err error) {
+// lookAtData asks whether Redis has lost data, and if so puts back what runs here. It tells of the last time; an error says that it
+// can't be known, or that something is still to be put back.
+func (x *Runner) lookAtData(ctx context.Context) (last loss, err error) {
 	x.data.mu.Lock()
 	defer x.data.mu.Unlock()
 	mark, err := x.RQ.DataMark(ctx)
 	if err != nil {
-		return x.data.lost, err
+		return x.data.loss, err
 	}
 	if x.data.mark != "" && x.data.mark != mark {
-		x.data.lost, x.data.open = time.Now(), true
+		x.data.loss.n, x.data.loss.at, x.data.open = x.data.loss.n+1, time.Now(), true
 		x.Logger.Warn("Redis was emptied, started again or taken over by another server: what runs here goes on, and is put back there", "jobs", len(x.running.unsettled()))
 	}
 	x.data.mark = mark
 	if x.data.open {
 		if err = x.restore(ctx); err != nil {
 			x.said.Warn(x.Logger, "what runs here can't be put back into Redis yet", "", "error", err)
-			return x.data.lost, err
+			return x.data.loss, err
 		}
-		x.data.open = false
+		x.data.open, x.data.loss.back = false, time.Now()
 		x.heartbeat(ctx)
 	}
-	return x.data.lost, nil
+	return x.data.loss, nil
 }
 
-// restore puts back what runs here. What is being settled at this moment looks after itself.
+// restoreAgain has what runs here looked at again, for those that were missed.
+func (x *Runner) restoreAgain() {
+	x.data.mu.Lock()
+	defer x.data.mu.Unlock()
+	x.data.open = true
+}
+
+// restore puts back what runs here. What is being settled at this moment looks after itself. data is locked.
 func (x *Runner) restore(ctx context.Context) error {
 	var free []*run
 	for _, r := range x.running.unsettled() {
+		r.looked.Store(x.data.loss.n)
 		if r.settling.TryLock() {
 			free = append(free, r)
 		}
@@ -187,9 +196,10 @@ func (x *Runner) putBack(ctx context.Context, rs []*run, rowOf func(*run) *rows.
 }
 
 // restoreOne puts an attempt back whose end finds that Redis doesn't know it, if that has lost data since it began. settling is held.
+// One that is somebody else's by now has nothing to put back.
 func (x *Runner) restoreOne(ctx context.Context, r *run) bool {
-	lost, err := x.lookAtData(ctx)
-	if err != nil || lost.Before(r.began) || r.lease.Worker != r.slot.Worker.Name {
+	last, err := x.lookAtData(ctx)
+	if err != nil || last.at.Before(r.began) || r.lease.Worker != r.slot.Worker.Name || errors.Is(job.CauseOf(r.ctx), job.ErrLost) {
 		return false
 	}
 	row := func(r *run) *rows.BackgroundJob { return r.row } // it was this attempt's a moment ago, when it was moved

@@ -73,6 +73,53 @@ func TestRedisLosesWhatRuns(t *testing.T) {
 	}
 }
 
+// TestPutBackAroundARenewal: an attempt whose claim was answered when the others were put back, or that is put back while its lease is
+// being renewed, goes on like them.
+func TestPutBackAroundARenewal(t *testing.T) {
+	for _, name := range []string{"missed", "meanwhile"} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := newHouse()
+				h.rq.mark = "first"
+				h.lookAtData(t.Context())
+				claimed := time.Now()
+				time.Sleep(time.Second)
+				h.rq.empty()
+				if name == "missed" {
+					h.lookAtData(t.Context())
+				}
+				lease := h.start(t.Context(), h.delivery(rows.StatusQueued, obeys))
+				synctest.Wait()
+				r := h.running.worker(lease.Worker)
+				r.began = claimed
+				h.rq.state = map[string]rqcompat.LeaseState{lease.ID: rqcompat.LeaseJobDeleted}
+				if name == "meanwhile" {
+					h.rows.fail(errors.New("away"))
+					h.lookAtData(t.Context()) // notices the loss, and can't put back yet
+					h.rows.fail(nil)
+					time.Sleep(time.Second)
+					h.rq.asked = func() {
+						h.rq.asked = nil
+						time.Sleep(time.Second)
+						h.lookAtData(t.Context())
+					}
+				}
+				for range 2 {
+					if err := h.renew(t.Context(), false); err != nil {
+						t.Fatal(err)
+					}
+					h.lookAtData(t.Context())
+				}
+				if cause := job.CauseOf(r.ctx); cause != nil || len(h.rq.restored) == 0 {
+					t.Errorf("it ended with %v, and was put back %d times", cause, len(h.rq.restored))
+				}
+				r.cancel(job.ErrStopped)
+				h.jobs.Wait()
+			})
+		})
+	}
+}
+
 // loops runs several until ctx ends.
 func loops(ctx context.Context, all ...func(context.Context)) {
 	done := make(chan struct{})

@@ -38,6 +38,8 @@ type run struct {
 	copied atomic.Pointer[copied]
 	// bereft says that Redis has lost the job, and that nothing is known to put it back.
 	bereft atomic.Bool
+	// looked is the last loss of data after which it was asked whether the attempt is to be put back.
+	looked atomic.Int64
 	// settling is held by whoever writes the outcome, or puts the attempt back into Redis. told, which it guards, is set when the
 	// outcome is written.
 	settling sync.Mutex

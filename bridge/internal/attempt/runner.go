@@ -115,9 +115,19 @@ type Runner struct {
 type data struct {
 	mu   sync.Mutex
 	mark string
-	lost time.Time // when it was last noticed that some were lost
-	open bool      // what runs here is still to be put back
+	loss loss
+	open bool // what runs here is still to be put back
 }
+
+// loss is the last time that Redis lost data: the how manieth, when that was noticed, and when what runs here was last put back.
+type loss struct {
+	n        int64
+	at, back time.Time
+}
+
+// missed reports whether an attempt is older than the loss, and wasn't among those that were looked at since: its claim was being
+// answered just then.
+func (l loss) missed(r *run) bool { return r.began.Before(l.at) && r.looked.Load() < l.n }
 
 // NewRunner prepares a runner.
 func NewRunner(p Params) *Runner {

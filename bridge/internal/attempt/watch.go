@@ -67,8 +67,9 @@ func (x *Runner) renew(ctx context.Context, full bool) error {
 	lost := slices.ContainsFunc(states, func(a rqcompat.Answer[rqcompat.LeaseState]) bool {
 		return a.Err == nil && (a.Result == rqcompat.LeaseLost || a.Result == rqcompat.LeaseJobDeleted)
 	})
+	var last loss
 	if lost { // if Redis has lost data, that says nothing, and what is put back is asked about again
-		if at, err := x.lookAtData(ctx); err != nil || at.After(now) {
+		if last, err = x.lookAtData(ctx); err != nil || last.back.After(now) {
 			return err
 		}
 	}
@@ -83,6 +84,8 @@ func (x *Runner) renew(ctx context.Context, full bool) error {
 		case rs[i].bereft.Load():
 		case state.Result == rqcompat.LeaseCanceled:
 			rs[i].cancel(job.ErrCanceled)
+		case last.missed(rs[i]):
+			x.restoreAgain()
 		default:
 			// Also what was settled a moment ago; its handler has returned and doesn't mind.
 			rs[i].cancel(job.ErrLost)
