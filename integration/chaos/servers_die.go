@@ -75,7 +75,9 @@ func (o *options) serverDies(ctx context.Context, r *report, who string, happen 
 			done, err = b.completed(ctx)
 			return err == nil && done == j.len()
 		})
-		slowest = max(slowest, time.Since(back)-longestJob*time.Millisecond)
+		took := time.Since(back) - longestJob*time.Millisecond
+		slowest = max(slowest, took)
+		o.say("%s: %d of %d, all done after %.1f s", who, n+1, times, took.Seconds())
 	}
 	h, err := b.ledger.history()
 	if err != nil {
