@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"os/exec"
 	"strings"
 )
@@ -47,6 +48,10 @@ func NewNetwork(wires int) (n *Network, err error) {
 			if err := ip(args...); err != nil {
 				return n, err
 			}
+		}
+		// What comes from where no way leads back to is dropped: so a wire is cut in both directions.
+		if err := os.WriteFile("/proc/sys/net/ipv4/conf/"+near+"/rp_filter", []byte("1"), 0o644); err != nil {
+			return n, err
 		}
 	}
 	return n, nil
