@@ -19,7 +19,7 @@ export GOFLAGS ?= -p=2 -buildvcs=false
 CACHE := $(or $(BRIDGE_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/dartwing-bridge)
 STATICCHECK := $(CACHE)/bin/staticcheck-$(STATICCHECK_VERSION)
 SOURCES := bridge cmd frappe integration rqcompat testdata
-# Those whose tests run side by side. What is under integration/ loads the whole machine, so that runs one by one.
+# Those whose tests run side by side.
 UNITS := ./bridge/... ./cmd/... ./frappe/... ./rqcompat/...
 MODULES = $(patsubst ./%/go.mod,%,$(shell find ./integration -name go.mod -not -path '*/node_modules/*'))
 
@@ -52,9 +52,9 @@ unit: check-go ## the fast tests only, without the race detector
 
 test: lint ## everything CI runs: lint, then all tests with the race detector
 	go test $(TEST_FLAGS) $(UNIT_FLAGS) $(UNITS)
-	go test $(TEST_FLAGS) -p 1 ./integration/...
-	@set -e; for module in $(MODULES); do \
-		echo "test $$module"; (cd $$module && go test $(TEST_FLAGS) ./...); done
+	go test $(TEST_FLAGS) -p 1 ./integration/hostile ./integration/servers/...
+	@echo 'test integration and $(MODULES), two at a time: they mostly wait'
+	@printf '%s\n' 'integration .' $(MODULES:%='% ./...') | xargs -P 2 -L 1 sh -c 'cd "$$0" && go test $(TEST_FLAGS) "$$1"'
 
 demo: setup build ## a dozen jobs on private servers, with live progress bars; DEMO_FLAGS=--stay to look around
 	@go build -C integration/demo -trimpath -o ../../bin/demo . && bin/demo --bridge bin/bridge $(DEMO_FLAGS)
