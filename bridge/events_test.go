@@ -205,7 +205,7 @@ func (b *bed) checkStory(t *testing.T, e *ears, room string, row *rows.Backgroun
 		t.Fatalf("room %s: %d progress events in 3.5 s, want one per second and the last", room, last+1)
 	}
 	for i, p := range progress[:last] {
-		if i > 0 && p.at.Sub(progress[i-1].at) < 500*time.Millisecond { // the clock of the sender says a second
+		if i > 0 && p.at.Sub(progress[i-1].at) < 300*time.Millisecond { // the clock of the sender says a second
 			t.Errorf("room %s: two reports within %s", room, p.at.Sub(progress[i-1].at))
 		}
 		want := details(map[string]any{"job_id": row.Name, "status": "Running", "progress": p.Message["progress"], "updated_at": p.Message["updated_at"]}, "progress_message", "working <on> \"it\" ☃")

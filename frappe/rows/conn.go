@@ -188,8 +188,8 @@ func pause(ctx context.Context, turn int) {
 	}
 }
 
-// errOutcomeUnknown says that the connection broke while COMMIT was under way: the transaction may have happened.
-var errOutcomeUnknown = errors.New("connection lost during commit")
+// ErrOutcomeUnknown says that the connection broke while COMMIT was under way: the transaction may have happened.
+var ErrOutcomeUnknown = errors.New("connection lost during commit")
 
 func (d *conn) inTx(ctx context.Context, fn func(context.Context, *sql.Tx) error) error {
 	tx, err := d.x.DB.BeginTx(ctx, nil)
@@ -202,7 +202,7 @@ func (d *conn) inTx(ctx context.Context, fn func(context.Context, *sql.Tx) error
 	}
 	if err := tx.Commit(); err != nil {
 		if isConnectionError(err) || ctx.Err() != nil {
-			return fmt.Errorf("%w: %w", errOutcomeUnknown, err)
+			return fmt.Errorf("%w: %w", ErrOutcomeUnknown, err)
 		}
 		return err
 	}

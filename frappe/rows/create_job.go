@@ -159,7 +159,7 @@ func (c *creation) run(ctx context.Context) error {
 		evidence, err = c.write(ctx, tx, now)
 		return err
 	})
-	if errors.Is(err, errOutcomeUnknown) {
+	if errors.Is(err, ErrOutcomeUnknown) {
 		return c.find(ctx, evidence, err)
 	}
 	return err

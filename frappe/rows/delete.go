@@ -129,7 +129,7 @@ func (d *DB) delete(ctx context.Context, where string, args []any, behind Place)
 			return err
 		})
 	})
-	if errors.Is(err, errOutcomeUnknown) {
+	if errors.Is(err, ErrOutcomeUnknown) {
 		err = nil // either they are gone, or the next look finds them again
 	}
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/opensoft/dartwing-bridge/integration/servers"
 	"github.com/opensoft/dartwing-bridge/integration/servers/servertest"
@@ -168,6 +169,33 @@ func TestTransitionWhoseOutcomeStaysUnknown(t *testing.T) {
 	results, err := d.Transition(t.Context(), []Transition{start(name, d.Now())})
 	if !errors.Is(err, ErrUnavailable) || !errors.Is(results[0].Err, ErrUnavailable) || results[0].Applied {
 		t.Errorf("%+v, %v, want ErrUnavailable", results, err)
+	}
+}
+
+// A start that nobody can be asked about is made again once the server is back: it is applied, and was made once.
+func TestAStartIsMadeAgain(t *testing.T) {
+	for _, forward := range []bool{true, false} {
+		d, c := cutSite(t)
+		name := newJobs(t, d, 1, StatusQueued)[0].Name
+		c.forward.Store(forward)
+		c.thenDown.Store(true)
+		c.cuts.Store(1)
+		at := d.Now()
+		if _, err := d.Transition(t.Context(), []Transition{start(name, at)}); !errors.Is(err, ErrOutcomeUnknown) || !errors.Is(err, ErrUnavailable) {
+			t.Errorf("%v, want ErrOutcomeUnknown and ErrUnavailable", err)
+		}
+		c.down.Store(false)
+		results, err := d.Transition(t.Context(), []Transition{start(name, at)})
+		j := row(t, d, name)
+		if err != nil || !results[0].Applied || results[0].StartedRaw != j.StartedRaw || j.Status != StatusRunning {
+			t.Errorf("committed %t: %+v, %v; the row is %s", forward, results, err, j.Status)
+		}
+		if lines := history(t, d, name); len(lines) != 3 {
+			t.Errorf("committed %t: log: %q", forward, lines)
+		}
+		if results, err := d.Transition(t.Context(), []Transition{start(name, at.Add(time.Millisecond))}); err != nil || results[0].Applied {
+			t.Errorf("another start: %+v, %v", results, err)
+		}
 	}
 }
 

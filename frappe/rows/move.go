@@ -100,6 +100,16 @@ func (m *move) set(t *tableInfo, loc *time.Location, v Value) error {
 	return nil
 }
 
+// startedAt is the started_at that a move to Running writes.
+func (m *move) startedAt() (text string) {
+	for _, c := range m.cells {
+		if c.column == Job.StartedAt.column {
+			text, _ = c.value.(string)
+		}
+	}
+	return text
+}
+
 // decide compares the move with its row and reports whether to write it. A repeated transaction calls it again.
 func (m *move) decide(row *lockedRow, skipLocked bool) bool {
 	m.locked, m.outcome = false, TransitionResult{Cut: m.result.Cut}
@@ -111,6 +121,10 @@ func (m *move) decide(row *lockedRow, skipLocked bool) bool {
 	m.outcome.Current, m.outcome.Modified = Status(row.status), deskTime(row.modified)
 	ran := m.From == StatusRunning || m.ByHand && m.Was == StatusRunning
 	switch {
+	case m.To == StatusRunning && row.status == string(StatusRunning) && row.startedAt == m.startedAt():
+		// This very start, whose COMMIT got no answer when it was made.
+		m.outcome.Applied, m.outcome.StartedRaw = true, row.startedAt
+		return false
 	case row.status != string(m.From), m.ByHand && deskTime(row.modified) != m.AsOf:
 		return false
 	case ran && m.Fence != "" && row.startedAt != m.Fence:

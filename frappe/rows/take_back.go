@@ -20,7 +20,7 @@ func (d *DB) TakeBack(ctx context.Context, jobs []*BackgroundJob) error {
 		err := d.retry(ctx, what, func(ctx context.Context) error {
 			return d.inTx(ctx, func(ctx context.Context, tx *sql.Tx) error { return takeBack(ctx, tx, chunk, several) })
 		})
-		if errors.Is(err, errOutcomeUnknown) {
+		if errors.Is(err, ErrOutcomeUnknown) {
 			return &dbError{site: d.site, what: what, kind: ErrUnavailable, cause: err, fix: "whether they were deleted is not known; look in the desk"}
 		}
 		if err != nil {

@@ -58,7 +58,8 @@ type TransitionResult struct {
 // Rows that somebody else has locked are left to transactions of their own. A move whose values its columns don't take is
 // left out beforehand; if the server refuses a transaction all the same, either half gets one, and so on, so that one bad
 // move harms no other. A connection that breaks during COMMIT is answered by looking again: a
-// move that turns out to have happened counts as applied.
+// move that turns out to have happened counts as applied. If that can't be found out either, the error is an ErrOutcomeUnknown as well;
+// a move to Running may be made again then, and counts as applied if it has happened.
 //
 // The returned error is non-nil only when nothing could be tried at all (the server, the tables, ctx).
 func (d *DB) Transition(ctx context.Context, ts []Transition) ([]TransitionResult, error) {
@@ -164,11 +165,14 @@ func (d *DB) commit(ctx context.Context, log *tableInfo, moves []*move, skipLock
 			first, err = d.apply(ctx, tx, log, moves, skipLocked)
 			return err
 		})
-		if evidence = ""; errors.Is(err, errOutcomeUnknown) {
+		if evidence = ""; errors.Is(err, ErrOutcomeUnknown) {
 			evidence = first
 		}
 		return err
 	})
+	if err != nil && evidence != "" {
+		return fmt.Errorf("%w: %w", ErrOutcomeUnknown, err)
+	}
 	if err != nil {
 		return err
 	}

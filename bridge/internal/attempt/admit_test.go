@@ -423,3 +423,22 @@ func TestShutdownDuringAdmission(t *testing.T) {
 		}
 	})
 }
+
+// TestAStartWithoutAnAnswer is made again, and the job runs once, whether the row had been moved or not.
+func TestAStartWithoutAnAnswer(t *testing.T) {
+	for _, unmade := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			h := newHouse()
+			h.rows.unanswered, h.rows.unmade = 3, unmade
+			runs := 0
+			h.run(t, h.delivery(rows.StatusQueued, func(context.Context, job.Reporter) (any, error) { runs++; return nil, nil }))
+			time.Sleep(time.Minute)
+			synctest.Wait()
+			h.wantStory(t, fmt.Sprint("not made: ", unmade), "row Queued > Running", "observers Running", "row Running > Completed", "rq finished", "observers Completed", "ended finished")
+			if runs != 1 {
+				t.Errorf("it ran %d times", runs)
+			}
+			h.wantFree(t)
+		})
+	}
+}

@@ -278,6 +278,16 @@ func (x *Runner) moveToRunning(r *run, before string) (admission, error) {
 		return onlyDelivery(rqcompat.OutcomeGivenBack), nil
 	}
 	result, err := x.Rows.Apply(context.WithoutCancel(r.ctx), moves.Start(r.info.Site, r.row, r.lease.StartedAt, before), nil)
+	if errors.Is(err, rows.ErrOutcomeUnknown) {
+		// A delivery that went back might find the row running, and nobody would be running it.
+		x.insist(r.ctx, r, "it isn't known whether the row is Running", func(context.Context) error {
+			result, err = x.Rows.Apply(context.WithoutCancel(r.ctx), moves.Start(r.info.Site, r.row, r.lease.StartedAt, before), nil)
+			if sites.Final(err) {
+				return nil
+			}
+			return err
+		})
+	}
 	switch {
 	case err != nil:
 		return admission{}, err

@@ -22,6 +22,9 @@ type table struct {
 	mu      sync.Mutex
 	err     error // of every call
 	refuses int   // how many moves are refused
+	// unanswered is how many moves to Running are made, or not, without an answer.
+	unanswered int
+	unmade     bool
 
 	// log has the state that a row's log has, where somebody wrote another one into the row.
 	log map[string]rows.Status
@@ -96,6 +99,14 @@ func (t *table) Apply(ctx context.Context, m moves.Move, then func(context.Conte
 	if t.before != nil {
 		t.before(m)
 	}
+	if m.To == rows.StatusRunning && t.unanswered > 0 {
+		if t.unanswered--; !t.unmade {
+			unseen, row := m, *m.Row
+			unseen.Row = &row
+			t.move(unseen)
+		}
+		return rows.TransitionResult{}, fmt.Errorf("%w: %w", rows.ErrOutcomeUnknown, rows.ErrUnavailable)
+	}
 	result := t.move(m)
 	if !result.Applied {
 		return result, nil
@@ -116,6 +127,10 @@ func (t *table) move(m moves.Move) rows.TransitionResult {
 	switch {
 	case row == nil:
 		return rows.TransitionResult{Missing: true}
+	case m.To == rows.StatusRunning && row.Status == m.To && row.StartedRaw == fenceText(m.StartedAt):
+		result := rows.TransitionResult{Applied: true, Current: m.To, StartedRaw: row.StartedRaw}
+		m.Applied(result)
+		return result
 	case row.Status != m.From, m.ByHand && row.ModifiedRaw != m.AsOf:
 		return rows.TransitionResult{Current: row.Status}
 	case (row.Status == rows.StatusRunning || m.ByHand) && row.StartedRaw != m.Fence:
