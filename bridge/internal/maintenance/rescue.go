@@ -74,8 +74,8 @@ type Rescue struct {
 
 // Do rescues once on every queue. The row goes first: after a crash in between its delivery is still to be rescued.
 //
-// While Redis refuses writes, for lack of memory or as a replica, no worker can renew its leases, and nobody is rescued;
-// nor in the time that they have for it afterwards.
+// While Redis refuses writes, for lack of memory or as a replica, or can't be reached, no worker can renew its leases, and nobody is
+// rescued; nor for half a lease afterwards, within which whoever lives has renewed his.
 func (s *Rescue) Do(ctx context.Context) error {
 	s.vigil.steady = s.steady
 	dead, unseen := s.vigil.dead(ctx, s.RQ.Silent, s.Process)
@@ -87,7 +87,7 @@ func (s *Rescue) Do(ctx context.Context) error {
 		s.refused = time.Now()
 		return err
 	}
-	if time.Since(s.refused) < s.Lease {
+	if time.Since(s.refused) < s.Lease/2 {
 		return unseen
 	}
 	errs := []error{unseen}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/bridge/internal/job"
@@ -173,6 +174,32 @@ func (l *lapsedJobs) lapse(id string, row *rows.BackgroundJob) *rqcompat.LapsedJ
 }
 
 func runs(row *rows.BackgroundJob) { row.StartedAt, row.StartedRaw = fenceAt, fenceText(fenceAt) }
+
+// TestNobodyIsRescuedRightAfterARefusal: who lives has half a lease to renew his, which is no longer in vain.
+func TestNobodyIsRescuedRightAfterARefusal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLapsed()
+		l.lapse("a", nil)
+		s := l.rescue()
+		l.readOnly = errBroken
+		if err := s.Do(t.Context()); !errors.Is(err, errBroken) {
+			t.Errorf("%v, want what Redis says", err)
+		}
+		l.readOnly = nil
+		for _, wait := range []time.Duration{7 * time.Second, time.Second} {
+			if len(l.rescued) > 0 {
+				t.Error("a job is rescued that its worker had no time to renew")
+			}
+			time.Sleep(wait)
+			if err := s.Do(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}
+		if len(l.rescued) == 0 {
+			t.Error("nobody is rescued 8 s after Redis takes writes again")
+		}
+	})
+}
 
 func TestRescueGivesBack(t *testing.T) {
 	requeued := []string{"row JOB-1 Running > Failed > Queued", "rescue b:go a", "observers Queued"}
