@@ -99,8 +99,11 @@ func TestRedisIsEmptied(t *testing.T) {
 				_, of := h.starts()
 				return fmt.Sprint(of, b.statuses(), b.rdb.Keys(t.Context(), "*").Val())
 			})
-			time.Sleep(300 * time.Millisecond)
 			running := b.named(rows.StatusRunning)
+			for before := []string(nil); !slices.Equal(before, running); running = b.named(rows.StatusRunning) {
+				before = running
+				time.Sleep(700 * time.Millisecond) // until no more begin
+			}
 			lose(b)
 			begin := time.Now()
 			b.within(10*time.Second, "all rows are on their way", func() bool { return b.deliveredAll(names) },
