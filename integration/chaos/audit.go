@@ -40,10 +40,7 @@ func (b *bed) audit(ctx context.Context, j *jobs, patience time.Duration) (f fin
 	var states []int
 	var texts []string
 	for deadline := time.Now().Add(patience); ; pause(ctx, time.Second) {
-		if f.history, err = b.ledger.history(); err != nil {
-			return f, err
-		}
-		if states, texts, err = b.look(ctx, all, f.history); err != nil {
+		if f.history, states, texts, err = b.look(ctx, all); err != nil {
 			return f, err
 		}
 		going := slices.ContainsFunc(states, func(s int) bool { return s >= isStuck })
@@ -83,11 +80,11 @@ func (b *bed) audit(ctx context.Context, j *jobs, patience time.Duration) (f fin
 	return f, err
 }
 
-// look says how each job stands, and in words.
-func (b *bed) look(ctx context.Context, all []accepted, h history) (states []int, texts []string, err error) {
+// look says how each job stands, and in words. What the handlers say is read last: nothing is over of which they don't know.
+func (b *bed) look(ctx context.Context, all []accepted) (h history, states []int, texts []string, err error) {
 	byKey, err := b.rowsByKey(ctx)
 	if err != nil {
-		return nil, nil, err
+		return h, nil, nil, err
 	}
 	answers := make([]*redis.SliceCmd, len(all))
 	queued := map[string]bool{}
@@ -99,17 +96,20 @@ func (b *bed) look(ctx context.Context, all []accepted, h history) (states []int
 			return nil
 		})
 		if err != nil {
-			return nil, nil, err
+			return h, nil, nil, err
 		}
 	}
 	for _, kind := range []string{own, shared, first} {
 		ids, err := b.standing(ctx, b.queue(kind))
 		if err != nil {
-			return nil, nil, err
+			return h, nil, nil, err
 		}
 		for _, id := range ids {
 			queued[id] = true
 		}
+	}
+	if h, err = b.ledger.history(); err != nil {
+		return h, nil, nil, err
 	}
 	states, texts = make([]int, len(all)), make([]string, len(all))
 	for i, a := range all {
@@ -123,7 +123,7 @@ func (b *bed) look(ctx context.Context, all []accepted, h history) (states []int
 		texts[i] = fmt.Sprintf("RQ says %q of worker %v, its %d row(s) %q, it stands in a list: %v; it began %d times and died %d times", status, values[1], len(rows), row, queued[a.id],
 			len(h.runs[a.Key]), h.deaths(a.Key))
 	}
-	return states, texts, nil
+	return h, states, texts, nil
 }
 
 // judge says how a job stands: its status in RQ, its rows, and whether it is in a list.
