@@ -170,10 +170,10 @@ func (d *DB) commit(ctx context.Context, log *tableInfo, moves []*move, skipLock
 		}
 		return err
 	})
-	if err != nil && evidence != "" {
+	switch {
+	case err != nil && evidence != "":
 		return fmt.Errorf("%w: %w", ErrOutcomeUnknown, err)
-	}
-	if err != nil {
+	case err != nil:
 		return err
 	}
 	for _, m := range moves {

@@ -277,12 +277,16 @@ func (x *Runner) moveToRunning(r *run, before string) (admission, error) {
 	if x.overdue(r, time.Now()) { // it may be somebody else's by now, who has run it, and the row be queued for what comes next
 		return onlyDelivery(rqcompat.OutcomeGivenBack), nil
 	}
-	result, err := x.Rows.Apply(context.WithoutCancel(r.ctx), moves.Start(r.info.Site, r.row, r.lease.StartedAt, before), nil)
+	var result rows.TransitionResult
+	start := func() (err error) {
+		result, err = x.Rows.Apply(context.WithoutCancel(r.ctx), moves.Start(r.info.Site, r.row, r.lease.StartedAt, before), nil)
+		return err
+	}
+	err := start()
 	if errors.Is(err, rows.ErrOutcomeUnknown) {
 		// A delivery that went back might find the row running, and nobody would be running it.
 		x.insist(r.ctx, r, "it isn't known whether the row is Running", func(context.Context) error {
-			result, err = x.Rows.Apply(context.WithoutCancel(r.ctx), moves.Start(r.info.Site, r.row, r.lease.StartedAt, before), nil)
-			if sites.Final(err) {
+			if err = start(); sites.Final(err) {
 				return nil
 			}
 			return err

@@ -22,7 +22,8 @@ const (
 	// putBackTime is how long processes have to put what they run back into Redis before a row counts as run by nobody.
 	putBackTime = 4 * time.Second
 	// lateTime is how long after a loss some may still deliver to the Redis that was there before, and whose data are lost: programs
-	// that have not heard of a failover. lateEvery is how often rows are looked for that have moved since.
+	// that have not heard of a failover. lateEvery is how often rows are looked for that have moved since, and how long a site is left to
+	// another process that sweeps it before it is asked about again.
 	lateTime, lateEvery = 30 * time.Second, 4 * time.Second
 	// sweepLock is how long a site is left to the process that sweeps it, unless that says that it goes on.
 	sweepLock = 10 * time.Second
@@ -61,7 +62,7 @@ type progress struct {
 	step step
 	// asked is when it was left to another process that sweeps it, or when what was delivered late was looked for.
 	asked time.Time
-	// settled is behind the rows that have not moved since the loss.
+	// settled is the place of the last row that waited and has been looked at: those behind it have moved since.
 	settled rows.Place
 }
 
