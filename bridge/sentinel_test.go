@@ -108,10 +108,13 @@ func TestSentinelFailover(t *testing.T) { // not in parallel: it keeps the machi
 			close(f.c.open)
 			f.waitRow(running, rows.StatusCompleted)
 			f.waitJob(f.bench.JobID(testSite, running), rqcompat.StatusFinished)
-			for _, name := range f.rowed { // one that the former master acknowledged after the new one was swept is found by Orphans
-				f.within(2*time.Minute, name+" is completed", func() bool { return f.row(name).Status == rows.StatusCompleted }, func() string { return string(f.row(name).Status) })
+			for _, name := range f.rowed {
+				f.waitRow(name, rows.StatusCompleted)
 			}
 			t.Logf("replaced after %s; all of %d rows done %s later; %d submissions refused meanwhile", replaced.Sub(begin), len(f.rowed), time.Since(replaced), f.refused)
+			if took := time.Since(replaced); took > 15*time.Second {
+				t.Errorf("all rows were done %s after the failover", took)
+			}
 			f.lostPlain()
 			if err := fault.end(f, former); err != nil {
 				t.Fatal(err)
