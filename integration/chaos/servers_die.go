@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/opensoft/dartwing-bridge/frappe/rows"
@@ -84,7 +85,6 @@ func (o *options) serverDies(ctx context.Context, r *report, who string, happen 
 		return err
 	}
 	l := line{Who: who, Version: b.version, Kills: times, Jobs: j.len(), Lost: j.len() - done}
-	var wrong []string
 	for _, a := range j.list() {
 		if n := len(h.runs[a.Key]); n > 1 {
 			l.Twice++
@@ -99,7 +99,7 @@ func (o *options) serverDies(ctx context.Context, r *report, who string, happen 
 	if err != nil {
 		return err
 	}
-	for _, text := range append(append(wrong, left...), logs...) {
+	for _, text := range slices.Concat(left, logs) {
 		o.say("%s: %s", who, text)
 	}
 	r.Lines = append(r.Lines, l)
