@@ -13,7 +13,7 @@ import (
 // TestProgramsSubmitJobs runs a handler in Python that submits others: as its job's user and for its job's organization,
 // each once though it is tried twice. What is refused its job's log says, and nothing else becomes of it.
 func TestProgramsSubmitJobs(t *testing.T) {
-	program, err := filepath.Abs("../contrib/handlers/pages.py")
+	program, err := filepath.Abs("../testdata/handlers/pages.py")
 	if err != nil {
 		t.Fatal(err)
 	}

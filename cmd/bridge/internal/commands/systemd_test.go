@@ -81,7 +81,7 @@ func TestServiceFiles(t *testing.T) {
 		"dartwing-bridge.service": {"Type=notify", "KillMode=mixed", "TimeoutStopSec=60", "WatchdogSec=60", "RestartPreventExitStatus=78"},
 		"supervisor.conf":         {"stopsignal=TERM", "stopasgroup=false", "killasgroup=true", "stopwaitsecs=60", "exitcodes=78"},
 	} {
-		text, err := os.ReadFile(filepath.Join("../../../../contrib", file))
+		text, err := os.ReadFile(filepath.Join("../../../../testdata/units", file))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -26,7 +26,7 @@ type Service struct {
 	Target      string // systemd's target of bench's own workers, "" without one
 }
 
-// Example is the service of the units in contrib.
+// Example is the service of the units in testdata/units.
 var Example = Service{
 	Name: "frappe-bench-bridge", Bench: "/home/frappe/frappe-bench", User: "frappe", Program: "/usr/local/bin/bridge",
 	StopTimeout: 30 * time.Second, CancelGrace: 10 * time.Second,

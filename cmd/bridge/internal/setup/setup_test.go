@@ -14,7 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-var update = flag.Bool("update", false, "write the units in contrib anew")
+var update = flag.Bool("update", false, "write the units in testdata/units anew")
 
 // awkward is a service whose names need every escape there is.
 func awkward(dir string) Service {
@@ -36,10 +36,10 @@ func text(t *testing.T, kind string, s Service) string {
 	return unit
 }
 
-// TestShippedUnits: those in contrib are what the templates make of the example.
+// TestShippedUnits: those in testdata/units are what the templates make of the example.
 func TestShippedUnits(t *testing.T) {
 	for kind, file := range map[string]string{"systemd": "dartwing-bridge.service", "supervisor": "supervisor.conf"} {
-		path := filepath.Join("../../../../contrib", file)
+		path := filepath.Join("../../../../testdata/units", file)
 		want := text(t, kind, Example)
 		if *update {
 			if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
