@@ -17,7 +17,10 @@ const evil = `<img src=x onerror="window.attacked = 1">`
 // TestClientScripts opens the desk's list and form with the scripts that we ship, while a real job runs.
 func TestClientScripts(t *testing.T) {
 	s := newStory(t, "1.15.1")
-	if _, err := s.db.InsertJobTypes(t.Context(), []rows.JobType{{TypeName: "export", DisplayName: "Export", Enabled: true, HandlerMethod: "app.export", DefaultTimeout: 60, DefaultPriority: "Normal", MaxRetries: 2}}); err != nil {
+	if _, err := s.db.InsertJobTypes(t.Context(), []rows.JobType{
+		{TypeName: "export", DisplayName: "Export", Enabled: true, HandlerMethod: "app.export", DefaultTimeout: 60, DefaultPriority: "Normal", MaxRetries: 2},
+		{TypeName: "shown", DisplayName: "Shown", Enabled: true, HandlerMethod: "app.shown", DefaultTimeout: 60, DefaultPriority: "Normal", MaxRetries: 2},
+	}); err != nil {
 		t.Fatal(err)
 	}
 	p := openDesk(t, s, s.jane)
@@ -229,11 +232,12 @@ func jobTypeScripts(t *testing.T, s *story, p *deskPage) {
 	want(t, "somebody", p.value(`[desk.form.intro_color, desk.form.text().includes("Handled by host:1 since 2026-01-01 10:00:00 here")]`), `["green",true]`)
 }
 
-// job writes a row of jane's, or changes it, as it is when somebody opens it.
+// job writes a row of jane's, or changes it, as it is when somebody opens it. Nobody handles its Job Type: a bridge would deliver a row
+// that says Queued, and run it.
 func job(t *testing.T, s *story, name string, fields map[string]string) {
 	t.Helper()
 	s.exec(t, "INSERT IGNORE INTO `tabBackground Job` (name, creation, modified, owner, modified_by, job_type, organization, owner_user, status, progress) VALUES ("+
-		"'"+name+"', NOW(6), NOW(6), 'jane@example.com', 'jane@example.com', 'export', 'ORG-A', 'jane@example.com', 'Pending', 0)")
+		"'"+name+"', NOW(6), NOW(6), 'jane@example.com', 'jane@example.com', 'shown', 'ORG-A', 'jane@example.com', 'Pending', 0)")
 	for field, value := range fields {
 		s.exec(t, "UPDATE `tabBackground Job` SET modified = NOW(6), `"+field+"` = '"+value+"' WHERE name = '"+name+"'")
 	}
