@@ -222,7 +222,6 @@ func TestRedisLosesItsData(t *testing.T) {
 	t.Parallel()
 	b := newBed(t, map[string]any{"concurrency": 1, "lease": 1})
 	b.countTypes()
-	b.cfg.pace = fastPace
 	c := newCounter()
 	b.start(c.register)
 	running := b.submit("holds", nil)
